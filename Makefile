@@ -1,0 +1,37 @@
+# The verbs for people, hooks and CI alike. `make install` runs by itself when pyproject.toml changed.
+PYTHON ?= python3
+BIN := .venv/bin
+MUSIC ?=
+
+.PHONY: install demo test check format bench clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "installing mirclr and its development tools into .venv (a few minutes the first time)"
+	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	@touch $@
+
+demo: install
+	$(BIN)/mirclr demo $(if $(MUSIC),--music "$(MUSIC)")
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy mirclr
+	$(BIN)/lint-imports --no-cache
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: install
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,5 @@
+"""``python -m mirclr`` is the ``mirclr`` command."""
+
+from mirclr.cli import main
+
+main()

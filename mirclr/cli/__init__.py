@@ -1,0 +1,103 @@
+"""The command line: one command per file, and the one place where an error becomes a line and an exit code.
+
+Exit codes: 0 done; 1 could not be done (one line says why); 2 wrong usage; 130 interrupted.
+
+`COMMANDS` holds the one-line helps, so that ``mirclr --help`` imports no command; a test holds them to the
+commands' own.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+import mirclr
+from mirclr.errors import MirclrError
+
+COMMANDS = {
+    "augment": "Show and play what the augmentations of a recipe do to a file.",
+    "classify": "Fit genre and mood classifiers on a library, and apply them.",
+    "clips": "Show or clear the cache of decoded clips.",
+    "corpus": "List the corpora that mirclr knows, and obtain them.",
+    "demo": "Do the main job end to end on real music.",
+    "embed": "Turn audio files into vectors in a library.",
+    "evaluate": "Measure a library's vectors against labels, beside baselines.",
+    "export": "Write a library's vectors and tracks to a file.",
+    "library": "Look at a library, check it, remove tracks from it.",
+    "manifest": "Scan a folder into a manifest; check manifests.",
+    "recommend": "Recommend tracks that belong with the given ones.",
+    "train": "Train a contrastive encoder from a recipe.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"mirclr.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            ctx.fail(f"no command {args[0]!r}; the commands are: {', '.join(sorted(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Example: mirclr demo",
+)
+@click.version_option(mirclr.__version__, "--version", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
+def group(debug: bool) -> None:
+    """Learn what music sounds alike, from music without labels, and make that useful."""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit the process. Every error of ours becomes one line on standard error."""
+    argv = list(sys.argv[1:] if args is None else args)
+    # --debug may stand anywhere before a bare "--"; click would want it before the command's name
+    end = argv.index("--") if "--" in argv else len(argv)
+    debug = "--debug" in argv[:end]
+    argv = [a for a in argv[:end] if a != "--debug"] + argv[end:]
+    try:
+        result: Any = group.main(argv, prog_name="mirclr", standalone_mode=False)
+    except click.exceptions.Abort:
+        _stop("interrupted; what was done is kept", 130)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        _stop("interrupted; what was done is kept", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # the reader of our output left (mirclr … | head): not an error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (MirclrError, OSError) as error:
+        if debug:
+            raise
+        _stop(str(error), 1)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _stop(line: str, code: int) -> None:
+    click.echo(f"mirclr: {line}", err=True)
+    sys.exit(code)

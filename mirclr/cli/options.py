@@ -1,0 +1,28 @@
+"""Options that several commands share, so that they are spelt and explained once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mirclr.provenance import data_dir
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+
+library: Decorator = click.option(
+    "--library",
+    "library_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=lambda: data_dir() / "library.db",
+    show_default="library.db in your data directory",
+    help="The library file.",
+)
+
+
+def path_option(*names: str, help: str, exists: bool = False, required: bool = False, folder: bool = False) -> Decorator:
+    """Build an option that takes a path, given to the command as a `pathlib.Path`."""
+    kind = click.Path(path_type=Path, exists=exists, dir_okay=folder, file_okay=not folder)
+    return click.option(*names, type=kind, required=required, help=help)

@@ -1,0 +1,102 @@
+"""What can go wrong, as a tree. Each leaf is also the builtin exception that a caller would catch.
+
+::
+
+    MirclrError
+    ├── AudioError                     one file cannot be heard; a run skips it and reports it
+    │   ├── UnreadableAudio            (OSError)      missing, empty, truncated, not audio
+    │   └── UnusableAudio              (ValueError)   too short, silent, NaN, too many channels, absurd header
+    ├── MissingExtra                   (ImportError)  an optional dependency is not installed
+    ├── ManifestError                  (ValueError)   a manifest line breaks the schema or the split rules
+    ├── CorpusError                    (OSError)      a corpus cannot be obtained
+    │   └── DigestMismatch             a file is not the one that the manifest names
+    ├── RecipeError                    (ValueError)   a recipe is not valid
+    ├── CheckpointError                (ValueError)   a file is not a mirclr checkpoint, or of another kind
+    ├── TrainingError                  (RuntimeError) training cannot go on
+    │   └── NotFinite                  (ArithmeticError) a loss became NaN or infinite
+    ├── ObjectiveError                 (ValueError)   a batch from which an objective cannot be computed
+    ├── LibraryError                   (ValueError)   a library file cannot be used as asked
+    │   ├── LibraryNotFound            (FileNotFoundError)
+    │   └── EncoderMismatch            vectors of another encoder
+    ├── NoMatch                        (LookupError)  a seed, label or name matches nothing
+    └── LabelsError                    (ValueError)   a labels file cannot be used
+
+The text of each says where: what was found; what was expected; what to do.
+"""
+
+
+class MirclrError(Exception):
+    """Root of the tree: everything mirclr raises on purpose."""
+
+
+class AudioError(MirclrError):
+    """One file cannot be heard. A run over many files skips it and reports it."""
+
+
+class UnreadableAudio(AudioError, OSError):
+    """The file is missing, empty, truncated, or not audio."""
+
+
+class UnusableAudio(AudioError, ValueError):
+    """The file decodes, but holds nothing to learn from: too short, silent, NaN, an absurd header."""
+
+
+class MissingExtra(MirclrError, ImportError):
+    """An optional dependency is not installed; the text names the extra to install."""
+
+    @classmethod
+    def of(cls, what: str, extra: str) -> "MissingExtra":
+        """Build the error that says `what` needs ``mirclr[extra]``."""
+        return cls(f"{what} needs an optional part; install it with: pip install 'mirclr[{extra}]'")
+
+
+class ManifestError(MirclrError, ValueError):
+    """A manifest line breaks the schema, or a manifest breaks the split rules."""
+
+
+class CorpusError(MirclrError, OSError):
+    """A corpus cannot be obtained."""
+
+
+class DigestMismatch(CorpusError):
+    """A file is not, byte for byte, the one that the manifest names."""
+
+
+class RecipeError(MirclrError, ValueError):
+    """A recipe is not valid."""
+
+
+class CheckpointError(MirclrError, ValueError):
+    """A file is not a mirclr checkpoint, or not of the kind that is needed."""
+
+
+class TrainingError(MirclrError, RuntimeError):
+    """Training cannot go on."""
+
+
+class NotFinite(TrainingError, ArithmeticError):
+    """A loss became NaN or infinite; the text names the batch."""
+
+
+class ObjectiveError(MirclrError, ValueError):
+    """A batch from which the objective cannot be computed, such as one without a positive pair."""
+
+
+class LibraryError(MirclrError, ValueError):
+    """A library file cannot be used as asked."""
+
+
+class LibraryNotFound(LibraryError, FileNotFoundError):
+    """There is no library at that path."""
+
+
+class EncoderMismatch(LibraryError):
+    """The library holds vectors of another encoder; the text names both and the command that rebuilds."""
+
+
+class NoMatch(MirclrError, LookupError):
+    """A seed, a label or a name matches nothing."""
+
+
+class LabelsError(MirclrError, ValueError):
+    """A labels file cannot be used."""

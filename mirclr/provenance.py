@@ -1,0 +1,141 @@
+"""Where an artifact came from: digests, versions and seeds, the stamp in every artifact.
+
+Chain rule: an artifact carries the digest of what it was made from. Digests are BLAKE2b-128 in hexadecimal for
+what mirclr makes; a published corpus keeps the SHA-256 that its manifest states.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import platformdirs
+
+import mirclr
+
+_BLOCK = 1 << 20
+
+
+def digest_bytes(*parts: bytes) -> str:
+    """BLAKE2b-128 of the concatenated parts, each preceded by its length; 32 hexadecimal digits."""
+    h = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        h.update(len(part).to_bytes(8, "little"))
+        h.update(part)
+    return h.hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """Digest of a JSON value, the same whatever the order of its keys."""
+    return digest_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a whole file, as published manifests state it; 64 hexadecimal digits."""
+    h = hashlib.sha256()
+    with path.open("rb") as f:
+        while block := f.read(_BLOCK):
+            h.update(block)
+    return h.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a file's size and of 64 KiB at its start, middle and end.
+
+    Reads 192 KiB whatever the size, so 100,000 files take minutes and not hours. Two different recordings
+    never share it in practice; a change of tags does alter it.
+    """
+    part = 1 << 16
+    with path.open("rb") as f:
+        size = f.seek(0, os.SEEK_END)
+        blocks = []
+        for start in sorted({0, max(0, size // 2 - part // 2), max(0, size - part)}):
+            f.seek(start)
+            blocks.append(f.read(part))
+    return digest_bytes(size.to_bytes(8, "little"), *blocks)
+
+
+def stamp(**made_from: Any) -> dict[str, Any]:
+    """Describe the present run: versions, machine kind and time, with the digests and seeds given.
+
+    Parameters
+    ----------
+    **made_from
+        What the artifact was made from, such as ``manifest="…digest…"`` or ``seed=7``. JSON values only.
+
+    Returns
+    -------
+    dict
+        JSON-ready; carries no user name, host name or path.
+    """
+    versions = {"mirclr": mirclr.__version__, "python": platform.python_version()}
+    for name in ("torch", "torchaudio", "librosa", "soundfile", "soxr", "numpy"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "machine": {"system": platform.system(), "arch": platform.machine(), "cores": os.cpu_count()},
+        "commit": _commit(),
+        **made_from,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that runs, with ``+`` when it has uncommitted changes; None when installed."""
+    root = Path(mirclr.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        describe = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--abbrev=12"]
+        return subprocess.run(describe, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def data_dir() -> Path:
+    """Where what a user keeps lives (libraries, corpora): ``$MIRCLR_HOME`` or the system's own place."""
+    home = os.environ.get("MIRCLR_HOME")
+    return Path(home) if home else Path(platformdirs.user_data_dir("mirclr", appauthor=False))
+
+
+def cache_dir() -> Path:
+    """Where what can be made again lives (decoded clips)."""
+    home = os.environ.get("MIRCLR_HOME")
+    return Path(home) / "cache" if home else Path(platformdirs.user_cache_dir("mirclr", appauthor=False))
+
+
+@contextmanager
+def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path` that replaces it on success, so that no reader sees half a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write; its folder is created.
+    mode : {"wb", "w"}
+        Text is UTF-8 with line feeds.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, mode, **text) as f:  # type: ignore[call-overload]
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private; these are the user's ordinary files
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
