@@ -1,0 +1,325 @@
+"""Audio files to mono float32 at one rate; the only door to soundfile, soxr and PyAV.
+
+Conventions: a waveform is (n_samples,) float32 in [-1, 1], mono. Times are in seconds, rates in Hz. Formats that
+libsndfile knows (wav, flac, ogg, opus, mp3, aiff) are read by soundfile; others (m4a, aac, wma) by PyAV where the
+extra ``formats`` is installed. Nothing here holds more than one block or the asked excerpts in memory, however long
+the file is or claims to be.
+
+Contents: `read_excerpts` (seeks), `decode_blocks` (a whole file, streamed), `resample`, `write_wav`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import soundfile
+import soxr
+
+from mirclr.errors import AudioError, MirclrError, MissingExtra, UnreadableAudio, UnusableAudio
+from mirclr.provenance import digest_bytes
+from mirclr.tags import AUDIO_SUFFIXES
+
+SUFFIXES = AUDIO_SUFFIXES
+
+MIN_SECONDS = 0.5
+MAX_SECONDS = 24 * 3600.0
+MAX_CHANNELS = 8
+RATES = (8_000, 192_000)
+SILENCE = 1e-4  # peak amplitude, -80 dBFS
+_BLOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Excerpts:
+    """Evenly spread excerpts of one file.
+
+    Attributes
+    ----------
+    waveforms : (n, n_samples) float32 in [-1, 1]
+        Mono, at the rate asked for; 1 <= n <= count. Silent excerpts are left out.
+    duration_s : float
+        Length of the whole file.
+    digest : str
+        Of the decoded samples: equal for files that differ in their tags or place alone.
+    """
+
+    waveforms: np.ndarray
+    duration_s: float
+    digest: str
+
+
+class _Source(Protocol):
+    """An open file: `frames` may be what a header claims, reads return what is really there."""
+
+    rate: int
+    channels: int
+    seconds: float
+
+    def read_at(self, start_s: float, seconds: float) -> np.ndarray: ...  # (frames, channels) float32
+
+    def blocks(self, seconds: float) -> Iterator[np.ndarray]: ...
+
+
+def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excerpts:
+    """Read `count` excerpts spread evenly over a file, by seeking.
+
+    Each of `count` equal sections gives the excerpt at its middle, so that fade-ins and applause at the very ends
+    weigh little. A file shorter than one excerpt is repeated until it fills one; a short file gives fewer excerpts,
+    overlapping by half at most.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    count : int
+        How many excerpts, at most.
+    seconds : float
+        Length of each.
+    rate : int
+        Rate of the result, in Hz.
+
+    Returns
+    -------
+    Excerpts
+
+    Raises
+    ------
+    UnreadableAudio
+        The file is missing, empty, truncated, or not audio.
+    UnusableAudio
+        It is too short, silent, not finite, or its header is absurd.
+    MissingExtra
+        Its format needs PyAV.
+    """
+    with _open(path) as source:
+        n = min(count, max(1, int(np.ceil(2 * (source.seconds - seconds) / seconds)) + 1))
+        starts = (np.arange(n) + 0.5) / n * max(0.0, source.seconds - seconds)
+        if source.seconds <= seconds:
+            starts = np.zeros(1)
+        wanted = min(seconds, source.seconds)
+        excerpts = []
+        for start in starts:
+            samples = source.read_at(float(start), wanted)
+            if len(samples) < 0.5 * wanted * source.rate:
+                raise UnreadableAudio(
+                    f"{path}: the audio ends near {start + len(samples) / source.rate:.1f} s, its header says "
+                    f"{source.seconds:.1f} s; the file is truncated: obtain it again"
+                )
+            waveform = resample(_to_mono(samples, path), source.rate, rate)
+            excerpts.append(_fit(waveform, round(seconds * rate)))
+        waveforms = np.stack(excerpts)
+        heard = np.abs(waveforms).max(axis=1) >= SILENCE
+        if not heard.any():
+            raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in {n} excerpts); nothing to learn from")
+        pcm = np.round(waveforms * 32767).astype("<i2")
+        return Excerpts(waveforms[heard], source.seconds, digest_bytes(pcm.tobytes()))
+
+
+def try_excerpts(path: Path, count: int, seconds: float, rate: int) -> "Excerpts | str":
+    """`read_excerpts` for a worker process: what is wrong with a file comes back as text."""
+    try:
+        return read_excerpts(path, count=count, seconds=seconds, rate=rate)
+    except MirclrError as error:
+        return str(error)
+    except Exception as error:  # a decoder may fail in any way; it must not end the run
+        return f"{path}: cannot be decoded ({type(error).__name__}: {error})"
+
+
+def decode_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
+    """Decode a whole file as a stream of mono blocks at `rate`, in bounded memory.
+
+    Yields
+    ------
+    (n_samples,) float32 in [-1, 1]
+        About ten seconds each.
+
+    Raises
+    ------
+    AudioError
+        As `read_excerpts`; a file that ends early raises after the blocks that could be read.
+    """
+    with _open(path) as source:
+        stream = soxr.ResampleStream(source.rate, rate, 1, dtype="float32")
+        read, peak = 0, 0.0
+        for samples in source.blocks(_BLOCK_SECONDS):
+            read += len(samples)
+            if read > MAX_SECONDS * source.rate:
+                raise UnusableAudio(f"{path}: longer than {MAX_SECONDS / 3600:.0f} h; split it")
+            waveform = stream.resample_chunk(_to_mono(samples, path))
+            peak = max(peak, float(np.abs(waveform).max(initial=0.0)))
+            yield np.clip(waveform, -1, 1)
+        yield np.clip(stream.resample_chunk(np.zeros(0, np.float32), last=True), -1, 1)
+        if read < 0.5 * source.seconds * source.rate:
+            raise UnreadableAudio(
+                f"{path}: the audio ends at {read / source.rate:.1f} s, its header says {source.seconds:.1f} s; "
+                "the file is truncated: obtain it again"
+            )
+        if peak < SILENCE:
+            raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS); nothing to learn from")
+
+
+def resample(waveform: np.ndarray, rate: int, to: int) -> np.ndarray:
+    """Resample (n_samples,) float32 from `rate` to `to` Hz by soxr, high quality, clipped to [-1, 1]."""
+    if rate != to:
+        waveform = soxr.resample(waveform, rate, to, quality="HQ")
+    return np.clip(waveform, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def write_wav(path: Path, waveform: np.ndarray, rate: int) -> None:
+    """Write (n_samples,) float32 in [-1, 1] as a 16-bit wav file; its folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.clip(waveform, -1, 1), rate, subtype="PCM_16", format="WAV")
+
+
+def _to_mono(samples: np.ndarray, path: Path) -> np.ndarray:
+    """(frames, channels) -> (frames,); channels that cancel each other give the loudest one instead."""
+    if not np.isfinite(samples).all():
+        raise UnusableAudio(f"{path}: holds samples that are NaN or infinite; export it again")
+    mono = samples.mean(axis=1)
+    power = np.square(samples).mean(axis=0) if len(samples) else np.zeros(samples.shape[1])
+    if power.max() > 0 and np.square(mono).mean() < 1e-3 * power.max():
+        mono = samples[:, int(power.argmax())]
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
+def _fit(waveform: np.ndarray, n_samples: int) -> np.ndarray:
+    """Repeat or cut to exactly `n_samples`."""
+    if len(waveform) < n_samples:
+        waveform = np.tile(waveform, -(-n_samples // max(1, len(waveform))))
+    return waveform[:n_samples]
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[_Source]:
+    """Open by soundfile, else by PyAV; check the header; turn decoder errors into ours."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise UnreadableAudio(f"{path}: cannot be read ({error.strerror or error})") from error
+    if size == 0:
+        raise UnreadableAudio(f"{path}: empty file (0 bytes)")
+    try:
+        with _decoder(path) as source:
+            _check_header(path, source)
+            yield source
+    except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError) as error:
+        raise UnreadableAudio(f"{path}: cannot be decoded ({_reason(error)})") from error
+    except (AudioError, MissingExtra):
+        raise
+    except (OSError, MemoryError) as error:
+        raise UnreadableAudio(f"{path}: cannot be read ({_reason(error)})") from error
+
+
+@contextmanager
+def _decoder(path: Path) -> Iterator[_Source]:
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        with _open_by_av(path, str(_reason(error))) as source:
+            yield source
+        return
+    with file:
+        yield _SndSource(file)
+
+
+def _check_header(path: Path, source: _Source) -> None:
+    if not 1 <= source.channels <= MAX_CHANNELS:
+        raise UnusableAudio(f"{path}: {source.channels} channels; 1 to {MAX_CHANNELS} are supported")
+    if not RATES[0] <= source.rate <= RATES[1]:
+        raise UnusableAudio(f"{path}: sampled at {source.rate} Hz; {RATES[0]} to {RATES[1]} Hz are supported")
+    if not MIN_SECONDS <= source.seconds <= MAX_SECONDS:
+        raise UnusableAudio(
+            f"{path}: {source.seconds:.4g} s long; {MIN_SECONDS} s to {MAX_SECONDS / 3600:.0f} h are supported"
+        )
+
+
+def _reason(error: BaseException) -> str:
+    text = str(getattr(error, "error_string", "") or getattr(error, "strerror", "") or error)
+    return text.strip().rstrip(".") or type(error).__name__
+
+
+class _SndSource:
+    """A file open in libsndfile."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.rate = int(file.samplerate)
+        self.channels = int(file.channels)
+        self.seconds = file.frames / self.rate if self.rate else 0.0
+
+    def read_at(self, start_s: float, seconds: float) -> np.ndarray:
+        self.file.seek(min(round(start_s * self.rate), max(0, self.file.frames - 1)))
+        samples: np.ndarray = self.file.read(round(seconds * self.rate), dtype="float32", always_2d=True)
+        return samples
+
+    def blocks(self, seconds: float) -> Iterator[np.ndarray]:
+        self.file.seek(0)
+        while len(samples := self.file.read(round(seconds * self.rate), dtype="float32", always_2d=True)):
+            yield samples
+
+
+@contextmanager
+def _open_by_av(path: Path, reason: str) -> Iterator[_Source]:
+    """Open what libsndfile does not know; `reason` is what libsndfile said."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UnreadableAudio(f"{path}: not audio ({reason})")
+    try:
+        import av
+    except ImportError:
+        if path.suffix.lower() in {".m4a", ".mp4", ".aac", ".wma", ".m4b", ".mka", ".webm", ".ape", ".wv"}:
+            raise MissingExtra.of(f"{path}: a {path.suffix} file", "formats") from None
+        raise UnreadableAudio(f"{path}: cannot be decoded ({reason})") from None
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.audio:
+                raise UnreadableAudio(f"{path}: holds no audio stream")
+            yield _AvSource(container)
+    except av.FFmpegError as error:
+        raise UnreadableAudio(f"{path}: cannot be decoded ({_reason(error)})") from error
+
+
+class _AvSource:
+    """A file open in FFmpeg's libraries, through PyAV."""
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+        self.stream = container.streams.audio[0]
+        self.rate = int(self.stream.rate or 0)
+        self.channels = int(self.stream.channels or 0)
+        if self.stream.duration:
+            self.seconds = float(self.stream.duration * self.stream.time_base)
+        else:
+            self.seconds = (container.duration or 0) / 1e6
+
+    def _frames(self) -> Iterator[tuple[float, np.ndarray]]:
+        """(start in seconds, (frames, channels) float32) as they are decoded."""
+        import av
+
+        planar = av.AudioResampler(format="fltp", layout=self.stream.layout, rate=self.rate)
+        for frame in self.container.decode(self.stream):
+            start = frame.time or 0.0
+            for part in planar.resample(frame):
+                samples = part.to_ndarray().T
+                yield start, samples
+                start += len(samples) / self.rate
+
+    def read_at(self, start_s: float, seconds: float) -> np.ndarray:
+        self.container.seek(int(start_s / self.stream.time_base), stream=self.stream, backward=True)
+        parts: list[np.ndarray] = []
+        needed = round(seconds * self.rate)
+        for start, samples in self._frames():
+            skip = max(0, round((start_s - start) * self.rate)) if not parts else 0
+            if skip < len(samples):
+                parts.append(samples[skip : skip + needed])
+                needed -= len(parts[-1])
+            if needed <= 0:
+                break
+        return np.concatenate(parts) if parts else np.zeros((0, self.channels), np.float32)
+
+    def blocks(self, seconds: float) -> Iterator[np.ndarray]:
+        self.container.seek(0)
+        for _, samples in self._frames():
+            yield samples

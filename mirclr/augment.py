@@ -1,0 +1,396 @@
+"""Views of a clip: what may change in music without changing what it sounds like.
+
+Axes: B batch, N samples, F mel bands, T frames. Each augmentation is a small object built from its settings in the
+recipe (`mirclr.config`), with two forms: `on_waveform` works on (B, N) float32 samples, `on_mel` on (B, F, T) mel
+*power*, where a gain multiplies, a mix adds and a pitch shift moves bands. The mel form of pitch shift and time stretch
+is an interpolation, hundreds of times cheaper than the phase vocoder of the exact form. Random numbers come from the
+generator that is passed, which lives on the CPU, so that a run repeats whatever the device.
+
+Contents: one class per augmentation, `ON` (settings to class), `Views` (a recipe's whole chain, with the crop).
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torchaudio
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from mirclr import audio, config
+from mirclr.mel import LogMel
+
+
+def uniform(low: float, high: float, shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """float32 drawn uniformly from [low, high), on the CPU."""
+    return torch.rand(shape, generator=generator) * (high - low) + low
+
+
+def log_uniform(low: float, high: float, shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """float32 whose logarithm is drawn uniformly, on the CPU."""
+    return torch.exp(uniform(float(np.log(low)), float(np.log(high)), shape, generator))
+
+
+def decibels(db: Tensor) -> Tensor:
+    """Decibels to a factor of power."""
+    return torch.pow(10.0, db / 10)
+
+
+class Augmentation:
+    """One kind of change. `apply` draws the rows that change, with probability p; the two forms do the work.
+
+    Parameters
+    ----------
+    settings
+        The step of the recipe; `settings.p` is the probability for each row.
+    mel : LogMel
+        Gives the rate, the hop and the place of the bands.
+    """
+
+    def __init__(self, settings: Any, mel: LogMel) -> None:
+        self.settings = settings
+        self.mel = mel
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        """(B, N) -> (B, N) float32; every row is changed."""
+        raise NotImplementedError
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        """(B, F, T) -> (B, F, T) float32 mel power; every row is changed."""
+        raise NotImplementedError
+
+    def apply(self, x: Tensor, generator: Generator) -> Tensor:
+        """Change each row with probability p, in place; (B, N) waveforms or (B, F, T) mel power."""
+        rows = torch.nonzero(torch.rand(len(x), generator=generator) < self.settings.p).flatten()
+        if not len(rows):
+            return x
+        form = self.on_waveform if x.ndim == 2 else self.on_mel
+        if len(rows) == len(x):
+            return form(x, generator)
+        rows = rows.to(x.device)
+        return x.index_copy_(0, rows, form(x[rows], generator))
+
+
+class PitchShift(Augmentation):
+    """Shift the pitch; the tempo stays."""
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        """Stretch by a phase vocoder, then resample back to the old length (exact)."""
+        low, high = self.settings.semitones
+        shifts = uniform(low, high, (len(x),), generator)
+        rows = [shift_pitch(row, float(s), self.mel.rate) for row, s in zip(x, shifts, strict=True)]
+        return torch.stack(rows)
+
+    def bands(self, n: int, generator: Generator) -> Tensor:
+        """(n, F) float32: the fractional band that each band comes from, on a mel spectrogram; see `Views`."""
+        low, high = self.settings.semitones
+        semitones = uniform(low, high, (n, 1), generator) * (torch.rand((n, 1), generator=generator) < self.settings.p)
+        return self.mel.band_of(self.mel.centres().cpu() / torch.pow(2.0, semitones / 12))
+
+
+class TimeStretch(Augmentation):
+    """Change the tempo; the pitch stays. It takes more input than it gives output: see `Views`."""
+
+    def factors(self, n: int, generator: Generator) -> Tensor:
+        """(n,) float32 factors; rows left alone have 1."""
+        factors = log_uniform(*self.settings.rate, (n,), generator)
+        return torch.where(torch.rand(n, generator=generator) < self.settings.p, factors, 1.0)
+
+
+class Gain(Augmentation):
+    """Change the level."""
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        return x * decibels(self._db(x, generator)).sqrt()[:, None]
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        return power * decibels(self._db(power, generator))[:, None, None]
+
+    def _db(self, x: Tensor, generator: Generator) -> Tensor:
+        return uniform(*self.settings.db, (len(x),), generator).to(x.device)
+
+
+class Noise(Augmentation):
+    """Add white noise."""
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        noise = torch.randn(x.shape, generator=generator).to(x.device)
+        level = x.square().mean(dim=1, keepdim=True) / decibels(self._snr(x, generator))[:, None]
+        return x + noise * level.sqrt()
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        """White noise has the same mean power in every area-normalised band; each cell is drawn exponentially."""
+        cells = torch.empty(power.shape).exponential_(generator=generator).to(power.device)
+        level = power.mean(dim=(1, 2), keepdim=True) / decibels(self._snr(power, generator))[:, None, None]
+        return power + cells * level
+
+    def _snr(self, x: Tensor, generator: Generator) -> Tensor:
+        return uniform(*self.settings.snr_db, (len(x),), generator).to(x.device)
+
+
+class _Curve(Augmentation):
+    """A change of timbre: a gain in decibels over frequency."""
+
+    def curve(self, hz: Tensor, n: int, generator: Generator) -> Tensor:
+        """(n, len(hz)) float32 gains in decibels at frequencies in Hz."""
+        raise NotImplementedError
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        hz = torch.fft.rfftfreq(x.shape[1], 1 / self.mel.rate)
+        gain = decibels(self.curve(hz, len(x), generator)).sqrt().to(x.device)
+        return torch.fft.irfft(torch.fft.rfft(x) * gain, n=x.shape[1])
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        return power * decibels(self.curve(self.mel.centres().cpu(), len(power), generator)).to(power.device)[:, :, None]
+
+
+class Equalizer(_Curve):
+    """A random smooth gain curve."""
+
+    def curve(self, hz: Tensor, n: int, generator: Generator) -> Tensor:
+        points = uniform(-self.settings.db, self.settings.db, (n, self.settings.points), generator)
+        place = self.mel.band_of(hz).clamp(0, self.mel.settings.bands - 1) / (self.mel.settings.bands - 1)
+        place = place * (self.settings.points - 1)
+        left = place.floor().long().clamp(max=self.settings.points - 2)
+        smooth = 0.5 - 0.5 * torch.cos(torch.pi * (place - left))
+        return points[:, left] * (1 - smooth) + points[:, left + 1] * smooth
+
+
+class Filter(_Curve):
+    """Second-order Butterworth low-pass or high-pass, by magnitude: 12 dB an octave."""
+
+    def curve(self, hz: Tensor, n: int, generator: Generator) -> Tensor:
+        low = log_uniform(*self.settings.low_pass_hz, (n, 1), generator)
+        high = log_uniform(*self.settings.high_pass_hz, (n, 1), generator)
+        octaves_out = torch.where(torch.rand((n, 1), generator=generator) < 0.5, hz / low, high / hz.clamp(min=1.0))
+        return -10 * torch.log10(1 + octaves_out**4)
+
+
+class Polarity(Augmentation):
+    """Invert the sign; a mel spectrogram does not hear it."""
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        return -x
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        return power
+
+
+class TimeMask(Augmentation):
+    """Silence stretches of time (SpecAugment, arXiv 1904.08779)."""
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        return x * self._keep(x, self.mel.rate, generator)
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        return power * self._keep(power, self.mel.rate / self.mel.settings.hop, generator)[:, None]
+
+    def _keep(self, x: Tensor, steps_a_second: float, generator: Generator) -> Tensor:
+        longest = min(self.settings.seconds * steps_a_second, x.shape[-1] / 2)
+        return keep_outside(len(x), x.shape[-1], longest, self.settings.count, generator).to(x.device)
+
+
+class FrequencyMask(Augmentation):
+    """Silence bands of frequency (SpecAugment, arXiv 1904.08779)."""
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        bands = self._keep(len(x), generator)
+        hz = torch.fft.rfftfreq(x.shape[1], 1 / self.mel.rate)
+        nearest = self.mel.band_of(hz).round().long().clamp(0, self.mel.settings.bands - 1)
+        return torch.fft.irfft(torch.fft.rfft(x) * bands[:, nearest].to(x.device), n=x.shape[1])
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        return power * self._keep(len(power), generator).to(power.device)[:, :, None]
+
+    def _keep(self, n: int, generator: Generator) -> Tensor:
+        bands = self.mel.settings.bands
+        return keep_outside(n, bands, self.settings.share * bands, self.settings.count, generator)
+
+
+class Mix(Augmentation):
+    """Add another clip of the batch, quieter."""
+
+    def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        other = x.roll(1, dims=0)
+        return x + other * self._factor(x.square(), other.square(), generator).sqrt()
+
+    def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
+        """Powers of unrelated sounds add."""
+        other = power.roll(1, dims=0)
+        return power + other * self._factor(power, other, generator)
+
+    def _factor(self, power: Tensor, other: Tensor, generator: Generator) -> Tensor:
+        axes = tuple(range(1, power.ndim))
+        ratio = power.mean(dim=axes) / other.mean(dim=axes).clamp(min=1e-12)
+        snr = uniform(*self.settings.snr_db, (len(power),), generator).to(power.device)
+        factor = ratio.clamp(max=1e4) / decibels(snr)
+        return factor.reshape(-1, *(1 for _ in axes))
+
+
+ON: dict[type, type[Augmentation]] = {
+    config.PitchShift: PitchShift,
+    config.TimeStretch: TimeStretch,
+    config.Gain: Gain,
+    config.Noise: Noise,
+    config.Equalizer: Equalizer,
+    config.Filter: Filter,
+    config.Polarity: Polarity,
+    config.TimeMask: TimeMask,
+    config.FrequencyMask: FrequencyMask,
+    config.Mix: Mix,
+}
+
+
+def keep_outside(n: int, length: int, longest: float, count: int, generator: Generator) -> Tensor:
+    """(n, length) float32 of 1, with `count` runs of 0 in each row, each up to `longest` long."""
+    steps = torch.arange(length, dtype=torch.float32)
+    keep = torch.ones(n, length)
+    for _ in range(count):
+        width = uniform(0, longest, (n, 1), generator).round()
+        start = (torch.rand((n, 1), generator=generator) * (length - width + 1)).floor()
+        keep[(steps >= start) & (steps < start + width)] = 0.0
+    return keep
+
+
+def warp(log_mel: Tensor, bands: Tensor, frames: Tensor) -> Tensor:
+    """Read (B, F, T) log-mel at fractional bands (B, F') and frames (B, T') by linear interpolation.
+
+    What lies outside the source is silent.
+    """
+    _, height, width = log_mel.shape
+    y = (bands * 2 / (height - 1) - 1)[:, :, None].expand(-1, -1, frames.shape[1])
+    x = (frames * 2 / (width - 1) - 1)[:, None, :].expand(-1, bands.shape[1], -1)
+    grid = torch.stack([x, y], dim=-1)
+    warped = F.grid_sample(log_mel[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return cast(Tensor, warped[:, 0])
+
+
+_FFT = 1024
+
+
+def stretch_time(x: Tensor, factor: float) -> Tensor:
+    """Play (N,) samples `factor` times as fast, the pitch kept, by a phase vocoder; about N / factor samples.
+
+    Laroche and Dolson 1999, "Improved phase vocoder time-scale modification of audio", without phase locking.
+    """
+    if factor == 1.0:
+        return x
+    hop = _FFT // 4
+    window = torch.hann_window(_FFT, device=x.device)
+    spectrum = torch.stft(x, _FFT, hop, window=window, return_complex=True)
+    advance = torch.linspace(0, torch.pi * hop, _FFT // 2 + 1, device=x.device)[:, None]
+    stretched = torchaudio.functional.phase_vocoder(spectrum, factor, advance)
+    return torch.istft(stretched, _FFT, hop, window=window, length=round(len(x) / factor))
+
+
+def shift_pitch(x: Tensor, semitones: float, rate: int) -> Tensor:
+    """Shift (N,) samples by semitones, the tempo and the length kept."""
+    ratio = 2.0 ** (semitones / 12)
+    longer = stretch_time(x, 1 / ratio)
+    # to play it `ratio` times as fast is to resample from ratio * rate to rate
+    shifted = audio.resample(longer.cpu().numpy(), round(rate * ratio), rate)
+    result = torch.from_numpy(shifted).to(x.device)
+    return F.pad(result, (0, max(0, len(x) - len(result))))[: len(x)]
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """What `Views` wants as input: how many samples or frames, margin for stretching included."""
+
+    domain: str
+    length: int
+
+
+class Views:
+    """The whole chain of a recipe: clips with a margin in, what the encoder takes out.
+
+    Where the recipe has waveform steps, or the encoder hears waveforms, clips are (B, N') samples; else they are
+    (B, F, T') log-mel from the cache and nothing touches a waveform any more.
+
+    Parameters
+    ----------
+    recipe : config.Recipe
+        Its `augment`, `audio` and `encoder`.
+    mel : LogMel
+        The front end.
+    """
+
+    def __init__(self, recipe: config.Recipe, mel: LogMel) -> None:
+        self.mel = mel
+        self.hears_mel = recipe.encoder.name != "sample_cnn"
+        self.waveform = [ON[type(s)](s, mel) for s in recipe.augment.waveform]
+        self.on_mel = [ON[type(s)](s, mel) for s in recipe.augment.mel]
+        self.samples = round(recipe.audio.clip_seconds * recipe.audio.rate)
+        self.frames = mel.frames(self.samples)
+        domain = "waveform" if self.waveform or not self.hears_mel else "mel"
+        fastest = max((s.settings.rate[1] for s in self._stretches(domain)), default=1.0)
+        length = self.samples if domain == "waveform" else self.frames
+        self.takes = ClipShape(domain, int(np.ceil(length * max(1.0, fastest))) + 1)
+        self._mel_margin = max((s.settings.rate[1] for s in self.on_mel if isinstance(s, TimeStretch)), default=1.0)
+
+    def _stretches(self, domain: str) -> list[TimeStretch]:
+        steps = [*self.waveform, *self.on_mel] if domain == "waveform" else self.on_mel
+        return [s for s in steps if isinstance(s, TimeStretch)]
+
+    def __call__(self, clips: Tensor, generator: Generator) -> Tensor:
+        """One view of each clip.
+
+        Parameters
+        ----------
+        clips : (B, N') or (B, F, T') float32
+            As `takes` says: samples, or log-mel.
+        generator : torch.Generator
+            On the CPU.
+
+        Returns
+        -------
+        (B, N) samples or (B, F, T) log-mel, float32
+            As the encoder takes them.
+        """
+        if self.takes.domain == "mel":
+            return self._on_mel(clips, generator)
+        x = self._on_waveform(clips, generator)
+        if not self.hears_mel:
+            return x
+        return self._on_mel(self.mel(x), generator) if self.on_mel else cast(Tensor, self.mel(x))
+
+    def _on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+        # a stretch on the mel still to come needs its margin
+        samples = int(np.ceil(self.samples * max(1.0, self._mel_margin)))
+        stretched = False
+        for step in self.waveform:
+            if isinstance(step, TimeStretch):
+                x, stretched = _stretch_waveforms(x, samples, step.factors(len(x), generator)), True
+            else:
+                x = step.apply(x, generator)
+        return x if stretched else x[:, :samples]
+
+    def _on_mel(self, log_mel: Tensor, generator: Generator) -> Tensor:
+        """Stretch and shift are one reading of the log-mel at other places; the rest works on powers."""
+        factors, bands = torch.ones(len(log_mel)), None
+        for step in self.on_mel:
+            if isinstance(step, TimeStretch):
+                factors = step.factors(len(log_mel), generator)
+            elif isinstance(step, PitchShift):
+                bands = step.bands(len(log_mel), generator)
+        if bands is not None or bool((factors != 1).any()):
+            if bands is None:
+                bands = torch.arange(log_mel.shape[1], dtype=torch.float32).expand(len(log_mel), -1)
+            frames = torch.arange(self.frames, dtype=torch.float32) * factors[:, None]
+            log_mel = warp(log_mel, bands.to(log_mel.device), frames.to(log_mel.device))
+        else:
+            log_mel = log_mel[:, :, : self.frames]
+        power = self.mel.expand(log_mel)
+        for step in self.on_mel:
+            if not isinstance(step, TimeStretch | PitchShift):
+                power = step.apply(power, generator)
+        return self.mel.compress(power)
+
+
+def _stretch_waveforms(x: Tensor, samples: int, factors: Tensor) -> Tensor:
+    rows = []
+    for row, factor in zip(x, factors.tolist(), strict=True):
+        stretched = stretch_time(row[: int(np.ceil(samples * factor))], factor)
+        rows.append(F.pad(stretched, (0, max(0, samples - len(stretched))))[:samples])
+    return torch.stack(rows)

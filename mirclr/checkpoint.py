@@ -1,0 +1,143 @@
+"""One safetensors file: weights, resolved recipe and provenance; nothing pickled.
+
+The header of the file is JSON under the key ``mirclr``: ``format`` (version), ``kind`` (``model``, or ``state`` for one
+that training can resume from), ``recipe``, ``provenance`` and, for a state, ``step``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from mirclr import config
+from mirclr.encoder import Model
+from mirclr.errors import CheckpointError, RecipeError
+from mirclr.provenance import digest_bytes, digest_json, writing
+
+FORMAT = 1
+_OPTIMIZER = "optimizer."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been read.
+
+    Attributes
+    ----------
+    model : Model
+        In evaluation mode, on the CPU.
+    recipe : config.Recipe
+        As resolved when it was trained.
+    provenance : dict
+        What it was made from.
+    digest : str
+        Of the encoder's weights and of the settings that bear on an embedding.
+    optimizer : dict of str to Tensor
+        The optimizer's state by parameter; empty for a finished model.
+    step : int or None
+        How many steps had been made, for a state.
+    """
+
+    model: Model
+    recipe: config.Recipe
+    provenance: dict[str, Any]
+    digest: str
+    optimizer: dict[str, Tensor]
+    step: int | None
+
+
+def save_checkpoint(
+    path: Path,
+    model: Model,
+    provenance: Mapping[str, Any],
+    *,
+    optimizer: Mapping[str, Tensor] | None = None,
+    step: int | None = None,
+) -> None:
+    """Write a model, or with `optimizer` and `step` a state to resume from; an older file is replaced at once."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    tensors |= {_OPTIMIZER + name: t.detach().cpu().contiguous() for name, t in (optimizer or {}).items()}
+    header = {
+        "format": FORMAT,
+        "kind": "model" if step is None else "state",
+        "recipe": model.recipe.model_dump(mode="json"),
+        "provenance": dict(provenance),
+        "step": step,
+    }
+    with writing(path) as f:
+        f.write(save(tensors, metadata={"mirclr": json.dumps(header, ensure_ascii=False)}))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, damaged, not a checkpoint of mirclr, or made by a newer mirclr.
+    """
+    try:
+        with safe_open(path, framework="pt") as f:
+            header = json.loads((f.metadata() or {}).get("mirclr", "null"))
+            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a mapping)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; train one with: mirclr train RECIPE.yaml -o RUN") from None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a checkpoint ({error}); expected a .safetensors file of mirclr") from error
+    if not isinstance(header, dict) or header.get("kind") not in ("model", "state"):
+        raise CheckpointError(f"{path}: a safetensors file, but not one of mirclr's checkpoints")
+    if header.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: format {header.get('format')}; this mirclr reads format {FORMAT}: upgrade it")
+    try:
+        recipe = config.recipe_from(header["recipe"], where=f"{path}: its recipe")
+        model = Model(recipe)
+        weights = {n: t for n, t in tensors.items() if not n.startswith(_OPTIMIZER)}
+        model.load_state_dict(weights)
+    except (RecipeError, RuntimeError, KeyError) as error:
+        raise CheckpointError(f"{path}: its weights do not fit its recipe ({error})") from error
+    return Checkpoint(
+        model.eval(),
+        recipe,
+        header.get("provenance", {}),
+        encoder_digest(model),
+        {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)},
+        header.get("step"),
+    )
+
+
+def encoder_digest(model: Model) -> str:
+    """Digest of what an embedding depends on: the encoder's weights, and the audio, mel and encoder settings."""
+    parts = [digest_json(encoder_settings(model.recipe)).encode()]
+    for name, tensor in sorted(model.encoder.state_dict().items()):
+        parts += [name.encode(), tensor.detach().cpu().contiguous().numpy().tobytes()]
+    return digest_bytes(*parts)
+
+
+def encoder_settings(recipe: config.Recipe) -> dict[str, Any]:
+    """The sections of a recipe that an embedding depends on, as plain values."""
+    return recipe.model_dump(mode="json", include={"audio", "mel", "encoder"})
+
+
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state, named ``parameter/quantity``."""
+    return {
+        f"{name}/{quantity}": value if isinstance(value, Tensor) else torch.tensor(value)
+        for name, parameter in model.named_parameters()
+        for quantity, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        name, _, quantity = key.rpartition("/")
+        parameter = parameters[name]
+        # as torch keeps it: moments on the parameter's device, the count of steps on the CPU
+        optimizer.state[parameter][quantity] = value if quantity == "step" else value.to(parameter.device)

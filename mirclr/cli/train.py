@@ -1,0 +1,104 @@
+"""``mirclr train``: a recipe to a trained encoder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mirclr.cli.options import as_json
+from mirclr.cli.show import print_json, progress, remark
+
+if TYPE_CHECKING:
+    from mirclr.clips import Cached, ClipCache
+    from mirclr.config import Recipe
+    from mirclr.manifest import Track
+    from mirclr.trainer import Trainer
+
+
+@click.command(epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000")
+@click.argument("recipe_path", metavar="RECIPE.yaml", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run's folder.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.lr=3e-4.")
+@click.option("--resume", is_flag=True, help="Go on where the run in the folder was stopped.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
+@as_json
+def command(
+    recipe_path: Path,
+    output: Path,
+    overrides: tuple[str, ...],
+    resume: bool,
+    device: str,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Train a contrastive encoder from a recipe."""
+    from mirclr.config import read_recipe
+
+    recipe = read_recipe(recipe_path, overrides=overrides)
+    trainer = prepare(recipe, recipe_path.parent, output, resume=resume, device=device, workers=workers)
+    if trainer.step:
+        remark(f"resuming after step {trainer.step}")
+    last = run(trainer)
+    result = {"run": str(output), "encoder": str(output / "encoder.safetensors"), "digest": trainer.digest(), **last}
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(f"trained {trainer.step} steps; encoder: {result['encoder']}")
+
+
+def prepare(
+    recipe: Recipe, folder: Path, output: Path, *, resume: bool, device: str = "auto", workers: int | None = None
+) -> Trainer:
+    """Find the tracks, decode what is not in the cache, and set the run up."""
+    from mirclr.augment import Views
+    from mirclr.clips import ClipCache, tracks_of
+    from mirclr.mel import LogMel
+    from mirclr.trainer import Trainer
+
+    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes
+    cache = ClipCache(recipe, shape.domain)
+    data = recipe.data
+    tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, split=data.split)
+    cached = _fill("Decoding", cache, tracks, root, workers)
+    labelled: list[tuple[Cached, str]] = []
+    if recipe.check:
+        check = recipe.check
+        tracks, root = tracks_of(check.manifest, folder, audio_root=check.audio_root, split=check.split)
+        counts = Counter(getattr(t, check.label) for t in tracks)
+        tracks = [t for t in tracks if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
+        found = _fill("Decoding the labelled tracks", cache, tracks, root, workers)
+        labelled = [(c, getattr(c.track, check.label)) for c in found]
+    return Trainer(recipe, cached, cache, output, check=labelled, resume=resume, device=device)
+
+
+def _fill(label: str, cache: ClipCache, tracks: list[Track], root: Path, workers: int | None) -> list[Cached]:
+    from mirclr.clips import Cached
+
+    cached, skipped = [], []
+    with progress(label, len(tracks)) as advance:
+        for result in cache.fill(tracks, root, workers=workers):
+            if isinstance(result, Cached):
+                cached.append(result)
+            else:
+                skipped.append(result)
+            advance(note=f"{len(skipped)} skipped" if skipped else "")
+    for skip in skipped:
+        remark(f"skipped {skip.reason}")
+    order = {t.id: i for i, t in enumerate(tracks)}
+    return sorted(cached, key=lambda c: order[c.track.id])  # the order of a batch must not hang on who was decoded first
+
+
+def run(trainer: Trainer) -> dict[str, float]:
+    """Train with a progress display; returns the last metrics."""
+    last: dict[str, float] = {}
+    with progress("Training", trainer.recipe.training.steps) as advance:
+        advance(trainer.step)
+        for report in trainer.train():
+            last = report.metrics or last
+            note = f"loss {report.loss:.3f}" + (f"  kNN {last['knn_accuracy']:.3f}" if "knn_accuracy" in last else "")
+            advance(note=note)
+    return last

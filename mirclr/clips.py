@@ -1,0 +1,328 @@
+"""A manifest to batches of clips, each track decoded once into a compact cache on disk.
+
+The cache holds log-mel as float16 (12 kB a second) or samples as int16 (32 kB a second), one raw file a track, named
+by the digest of the audio file in a folder named by the digest of the settings: it never goes stale, and clearing it
+costs only time. A batch is a function of (seed, step) alone, so that a resumed run sees what an unbroken one would.
+
+Axes: B batch of clips, N samples, F mel bands, T frames.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mirclr import audio, config
+from mirclr.augment import ClipShape
+from mirclr.corpus import find_manifest
+from mirclr.errors import ManifestError, MirclrError
+from mirclr.manifest import Track, inside, read_manifest
+from mirclr.mel import LogMel
+from mirclr.objectives.targets import Targets
+from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
+
+_CHUNK_FRAMES = 4096
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A track in the cache: `length` frames (mel) or samples (waveform)."""
+
+    track: Track
+    file: Path
+    length: int
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A track that cannot be used, and why."""
+
+    track: Track
+    reason: str
+
+
+def tracks_of(
+    name: str, folder: Path, *, audio_root: str | None = None, split: str | None = None
+) -> tuple[list[Track], Path]:
+    """Find the tracks that a recipe names, and the folder that their paths are relative to.
+
+    Parameters
+    ----------
+    name : str
+        A manifest file (relative to `folder`), or a corpus that has been fetched.
+    folder : Path
+        The recipe's folder.
+    audio_root : str, optional
+        By default the manifest's folder, or the corpus' own.
+    split : str, optional
+        Keep the tracks of this split alone.
+
+    Raises
+    ------
+    ManifestError, CorpusError
+        There is no such manifest or corpus, or no track is left.
+    """
+    manifest = (folder / name).expanduser()
+    root = manifest.parent
+    if not manifest.is_file():
+        if name.endswith(".jsonl"):
+            raise ManifestError(f"{manifest}: no such manifest; make one with: mirclr manifest scan FOLDER -o FILE")
+        manifest, root = find_manifest(name)
+    if audio_root is not None:
+        root = (folder / audio_root).expanduser()
+    tracks = [t for t in read_manifest(manifest) if split is None or t.split == split]
+    if not tracks:
+        raise ManifestError(f"{manifest}: holds no track{f' of split {split!r}' if split else ''}")
+    return tracks, root
+
+
+class ClipCache:
+    """The decoded form of tracks at one setting.
+
+    Parameters
+    ----------
+    recipe : config.Recipe
+        Its `audio` and `mel` settings name the cache's folder.
+    domain : {"mel", "waveform"}
+        What is kept.
+    folder : Path, optional
+        Where; by default ``clips`` in the user's cache.
+    """
+
+    def __init__(self, recipe: config.Recipe, domain: str, folder: Path | None = None) -> None:
+        self.rate, self.mel, self.domain = recipe.audio.rate, recipe.mel, domain
+        settings = {"rate": self.rate, "domain": domain, "version": 1}
+        if domain == "mel":
+            settings["mel"] = recipe.mel.model_dump(mode="json")
+        self.folder = (folder or clips_dir()) / digest_json(settings)[:16]
+        self.row = recipe.mel.bands if domain == "mel" else 1
+        self.dtype = np.dtype("<f2" if domain == "mel" else "<i2")
+
+    def fill(
+        self, tracks: Sequence[Track], root: Path, *, workers: int | None = None
+    ) -> Iterator[Cached | Skipped]:
+        """Decode what is not in the cache yet, in parallel, yielding each track when it is ready.
+
+        Parameters
+        ----------
+        tracks : sequence of Track
+            Their paths are below `root`.
+        root : Path
+            The manifest's audio root.
+        workers : int, optional
+            Processes that decode; by default one a core.
+        """
+        missing: list[tuple[Track, Path, Path]] = []
+        for track in tracks:
+            try:
+                source = inside(root, track.path)
+                target = self.folder / f"{digest_bytes(file_digest(source).encode(), repr(_span(track)).encode())}.raw"
+            except (MirclrError, OSError) as error:
+                yield Skipped(track, f"{track.path}: {error}")
+                continue
+            if target.exists():
+                yield self._cached(track, target)
+            else:
+                missing.append((track, source, target))
+        if not missing:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        workers = max(1, min(workers or os.cpu_count() or 1, len(missing)))
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            work = {
+                pool.submit(_decode, source, target, self.domain, self.rate, self.mel, _span(track)): (track, target)
+                for track, source, target in missing
+            }
+            try:
+                for done in as_completed(work):
+                    track, target = work[done]
+                    reason = done.result()
+                    yield Skipped(track, reason) if reason else self._cached(track, target)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _cached(self, track: Track, file: Path) -> Cached:
+        return Cached(track, file, file.stat().st_size // (self.dtype.itemsize * self.row))
+
+    def read(self, cached: Cached, start: int, length: int) -> np.ndarray:
+        """Read `length` frames or samples from `start`, the track repeated where it ends.
+
+        Returns
+        -------
+        (length, F) float16 or (length, 1) int16
+        """
+        count = min(length, cached.length - start)
+        bytes_a_row = self.dtype.itemsize * self.row
+        rows = np.fromfile(cached.file, self.dtype, count * self.row, offset=start * bytes_a_row).reshape(-1, self.row)
+        if len(rows) < length:
+            rows = np.resize(rows, (length, self.row))
+        return rows
+
+    def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
+        """Equal-length reads to (B, F, T) log-mel or (B, N) samples in [-1, 1], float32."""
+        block = torch.from_numpy(np.stack(rows))
+        if self.domain == "mel":
+            return block.float().transpose(1, 2)
+        return block[:, :, 0].float() / 32767
+
+
+def clips_dir() -> Path:
+    """The folder of all caches of clips."""
+    return cache_dir() / "clips"
+
+
+def cache_size() -> tuple[int, int]:
+    """Number of cached tracks and their size in bytes, all settings together."""
+    files = list(clips_dir().glob("*/*.raw")) if clips_dir().exists() else []
+    return len(files), sum(f.stat().st_size for f in files)
+
+
+def clear_cache() -> int:
+    """Remove the cache; returns how many bytes that freed."""
+    _, size = cache_size()
+    shutil.rmtree(clips_dir(), ignore_errors=True)
+    return size
+
+
+def _span(track: Track) -> tuple[float, float] | None:
+    """Begin and end in seconds of a track that is a part of a file; None for one that is the whole."""
+    if not track.start_s:
+        return None
+    return track.start_s, track.start_s + track.duration_s if track.duration_s else float("inf")
+
+
+def _cut(blocks: Iterator[np.ndarray], begin: int, end: float) -> Iterator[np.ndarray]:
+    """The part of a stream of samples between two places."""
+    at = 0
+    for block in blocks:
+        yield block[max(0, begin - at) : max(0, int(min(end - at, len(block))))]
+        at += len(block)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _decode(
+    source: Path, target: Path, domain: str, rate: int, mel: config.Mel, span: tuple[float, float] | None
+) -> str | None:
+    """Decode one file into the cache, in a process of its own; returns why it could not be, or None."""
+    try:
+        blocks = audio.decode_blocks(source, rate=rate)
+        if span:
+            blocks = _cut(blocks, round(span[0] * rate), span[1] * rate)
+        with writing(target) as out:
+            if domain == "waveform":
+                for block in blocks:
+                    out.write(np.round(block * 32767).astype("<i2").tobytes())
+            else:
+                for frames in _mel_blocks(blocks, LogMel(mel, rate)):
+                    out.write(frames.astype("<f2").tobytes())
+        if not target.stat().st_size:
+            target.unlink()
+            return f"{source}: no audio between {span} s"
+    except MirclrError as error:
+        return str(error)
+    except OSError as error:
+        return f"{source}: {error}"
+    return None
+
+
+def _mel_blocks(blocks: Iterator[np.ndarray], mel: LogMel) -> Iterator[np.ndarray]:
+    """Stream (n_samples,) blocks to (frames, F) log-mel, the same as of the whole waveform at once."""
+    hop = mel.settings.hop
+    context = -(-mel.settings.n_fft // 2 // hop)  # frames on each side that see beyond their chunk
+    held = np.zeros(0, np.float32)
+    first = True
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) >= (_CHUNK_FRAMES + 2 * context) * hop:
+            piece = held[: (_CHUNK_FRAMES + 2 * context) * hop]
+            frames = _frames(mel, piece)
+            yield frames[0 if first else context : context + _CHUNK_FRAMES]
+            held, first = held[_CHUNK_FRAMES * hop :], False
+    if len(held):
+        yield _frames(mel, held)[0 if first else context :]
+
+
+def _frames(mel: LogMel, waveform: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        result: np.ndarray = mel(torch.from_numpy(waveform)[None])[0].T.numpy()
+    return result
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Two crops of each of B recordings, as they are in the cache.
+
+    Attributes
+    ----------
+    clips : (2 B, F, T') log-mel or (2 B, N') samples, float32
+        All first crops, then all second ones.
+    targets : Targets
+        Of the 2 B rows.
+    tracks : tuple of str
+        The ids of the B tracks, for messages.
+    """
+
+    clips: Tensor
+    targets: Targets
+    tracks: tuple[str, ...]
+
+
+class ClipSource:
+    """Draws batches of pairs of crops from cached tracks.
+
+    Parameters
+    ----------
+    cache : ClipCache
+        Where the tracks are.
+    tracks : sequence of Cached
+        At least two recordings.
+    shape : ClipShape
+        The length of a crop.
+    recipe : config.Recipe
+        Its seed, batch and gap between crops.
+    """
+
+    def __init__(self, cache: ClipCache, tracks: Sequence[Cached], shape: ClipShape, recipe: config.Recipe) -> None:
+        if len({c.track.recording or c.track.id for c in tracks}) < 2:
+            raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
+        self.cache, self.tracks, self.length = cache, list(tracks), shape.length
+        self.seed, self.size = recipe.seed, recipe.training.batch
+        steps_a_second = recipe.audio.rate / (recipe.mel.hop if cache.domain == "mel" else 1)
+        gap = recipe.augment.gap_seconds
+        self.gap = None if gap is None else round(gap * steps_a_second)
+        names = [c.track.recording or c.track.id for c in self.tracks]
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        self.recording = np.array([numbers[name] for name in names])
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step: the same for the same seed and step, on any machine."""
+        rng = np.random.Generator(np.random.PCG64([self.seed, step]))
+        picks = self._pick(rng)
+        crops = [self._two_crops(self.tracks[i], rng) for i in picks]
+        rows = [self.cache.read(self.tracks[i], start, self.length) for i, (start, _) in zip(picks, crops, strict=True)]
+        rows += [self.cache.read(self.tracks[i], start, self.length) for i, (_, start) in zip(picks, crops, strict=True)]
+        recording = torch.from_numpy(np.tile(self.recording[picks], 2))
+        targets = Targets(instance=torch.arange(self.size).repeat(2), recording=recording)
+        return Batch(self.cache.stack(rows), targets, tuple(self.tracks[i].track.id for i in picks))
+
+    def _pick(self, rng: np.random.Generator) -> np.ndarray:
+        """Tracks of a batch: no track twice before every track was taken once."""
+        rounds = -(-self.size // len(self.tracks))
+        return np.concatenate([rng.permutation(len(self.tracks)) for _ in range(rounds)])[: self.size]
+
+    def _two_crops(self, cached: Cached, rng: np.random.Generator) -> tuple[int, int]:
+        last = max(0, cached.length - self.length)
+        first = int(rng.integers(0, last + 1))
+        if self.gap is None:
+            return first, int(rng.integers(0, last + 1))
+        return first, int(rng.integers(max(0, first - self.gap), min(last, first + self.gap) + 1))

@@ -1,0 +1,380 @@
+"""Recipes: what a training run is made of, read strictly from YAML, with dotted overrides.
+
+A recipe is a tree of pydantic models. Unknown keys, wrong types and values out of range are errors that name the
+place. The loader follows YAML 1.2 where PyYAML does not: ``1e-3`` is a number, ``no`` is text, a key given twice is
+an error.
+
+>>> parse_recipe("name: a\\ndata: {train: tracks.jsonl}\\ntraining: {lr: 1e-3}").training.lr
+0.001
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mirclr.errors import RecipeError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(_Section):
+    """Which music is learned from.
+
+    `train` names a corpus of data_manifests/ that has been fetched, or a manifest file (relative to the recipe's
+    folder). `split` keeps the tracks of one split; None keeps all.
+    """
+
+    train: str
+    audio_root: str | None = None
+    split: Literal["train", "valid", "test"] | None = None
+
+
+class Audio(_Section):
+    """Rate in Hz, and the length in seconds of what the encoder hears at once."""
+
+    rate: Annotated[int, Field(ge=8000, le=48000)] = 16000
+    clip_seconds: Annotated[float, Field(ge=0.5, le=30)] = 3.0
+
+
+class Mel(_Section):
+    """Settings of `mirclr.mel.LogMel`; frequencies in Hz, n_fft and hop in samples."""
+
+    n_fft: Count = 512
+    hop: Count = 256
+    bands: Count = 96
+    f_min: Annotated[float, Field(ge=0)] = 0.0
+    f_max: Positive | None = None
+    gain: Positive = 10_000.0
+
+
+class _Step(_Section):
+    p: Probability = 0.5
+
+
+class PitchShift(_Step):
+    """Shift by a number of semitones drawn uniformly from the range."""
+
+    name: Literal["pitch_shift"] = "pitch_shift"
+    semitones: tuple[float, float] = (-2.0, 2.0)
+
+
+class TimeStretch(_Step):
+    """Play faster (above 1) or slower by a factor drawn log-uniformly; the pitch stays."""
+
+    name: Literal["time_stretch"] = "time_stretch"
+    rate: tuple[Annotated[float, Field(ge=0.25)], Annotated[float, Field(le=4)]] = (0.8, 1.25)
+
+
+class Gain(_Step):
+    """Change the level by decibels drawn uniformly."""
+
+    name: Literal["gain"] = "gain"
+    db: tuple[float, float] = (-10.0, 6.0)
+
+
+class Noise(_Step):
+    """Add white noise at a signal-to-noise ratio drawn uniformly, in decibels."""
+
+    name: Literal["noise"] = "noise"
+    snr_db: tuple[float, float] = (10.0, 40.0)
+
+
+class Equalizer(_Step):
+    """A random smooth gain curve: `points` control points, evenly spaced in mel, each within ± `db`."""
+
+    name: Literal["equalizer"] = "equalizer"
+    db: Positive = 6.0
+    points: Annotated[int, Field(ge=2)] = 6
+
+
+class Filter(_Step):
+    """Low-pass or high-pass, each half of the time: cut-off drawn log-uniformly, 12 dB an octave."""
+
+    name: Literal["filter"] = "filter"
+    low_pass_hz: tuple[Positive, Positive] = (1500.0, 7000.0)
+    high_pass_hz: tuple[Positive, Positive] = (60.0, 800.0)
+
+
+class Polarity(_Step):
+    """Invert the sign of the waveform. A mel spectrogram does not hear it."""
+
+    name: Literal["polarity"] = "polarity"
+
+
+class TimeMask(_Step):
+    """Silence `count` stretches of time, each of a length drawn uniformly up to `seconds`."""
+
+    name: Literal["time_mask"] = "time_mask"
+    seconds: Positive = 0.4
+    count: Count = 1
+
+
+class FrequencyMask(_Step):
+    """Silence `count` bands of frequency, each of a width drawn uniformly up to `share` of the mel axis."""
+
+    name: Literal["frequency_mask"] = "frequency_mask"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    count: Count = 1
+
+
+class Mix(_Step):
+    """Add another clip of the batch, quieter by decibels drawn uniformly."""
+
+    name: Literal["mix"] = "mix"
+    snr_db: tuple[float, float] = (6.0, 20.0)
+
+
+Step = Annotated[
+    PitchShift
+    | TimeStretch
+    | Gain
+    | Noise
+    | Equalizer
+    | Filter
+    | Polarity
+    | TimeMask
+    | FrequencyMask
+    | Mix,
+    Field(discriminator="name"),
+]
+
+
+class Augment(_Section):
+    """What makes two views of a recording differ, in order of application.
+
+    `waveform` steps are exact and slower: they work on samples, before the mel spectrogram. `mel` steps are the
+    cheap forms. `gap_seconds` bounds the distance between the two crops of a recording; None: anywhere.
+    """
+
+    waveform: tuple[Step, ...] = ()
+    mel: tuple[Step, ...] = ()
+    gap_seconds: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_stretch(self) -> "Augment":
+        stretches = sum(s.name == "time_stretch" for s in (*self.waveform, *self.mel))
+        if stretches > 1:
+            raise ValueError("time_stretch stands more than once; keep one, on the waveform or on the mel")
+        return self
+
+
+class ResNet(_Section):
+    """A residual network on log-mel; `widths` are the channels of its stages."""
+
+    name: Literal["resnet"] = "resnet"
+    widths: tuple[Count, ...] = (16, 48, 128, 256)
+    blocks: tuple[Count, ...] = (1, 1, 1, 1)
+    dim: Count = 256
+
+    @model_validator(mode="after")
+    def _as_many(self) -> "ResNet":
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(f"{len(self.widths)} widths but {len(self.blocks)} blocks; give one count for each stage")
+        return self
+
+
+class SampleCNN(_Section):
+    """CLMR's encoder, on the waveform (Spijkervet and Burgoyne 2021, arXiv 2103.09410)."""
+
+    name: Literal["sample_cnn"] = "sample_cnn"
+    widths: tuple[Count, ...] = (128, 128, 128, 256, 256, 256, 256, 512, 512)
+    dropout: Probability = 0.5
+
+
+Encoder = Annotated[ResNet | SampleCNN, Field(discriminator="name")]
+
+
+class Projector(_Section):
+    """The network between embedding and objective, left out after training."""
+
+    hidden: Count = 512
+    dim: Count = 128
+
+
+class NTXent(_Section):
+    """NT-Xent (arXiv 2002.05709); `decoupled` is DCL (arXiv 2110.06848)."""
+
+    name: Literal["nt_xent"] = "nt_xent"
+    temperature: Positive = 0.1
+    decoupled: bool = False
+
+
+class Training(_Section):
+    """The loop. `batch` counts recordings, each heard twice; `lr` is the peak after `warmup` steps."""
+
+    steps: Count = 10_000
+    batch: Annotated[int, Field(ge=2)] = 128
+    accumulate: Count = 1
+    lr: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    warmup: Annotated[int, Field(ge=0)] = 200
+    clip_norm: Positive | None = 5.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpoint_minutes: Positive = 5.0
+    log_every: Count = 20
+
+
+class Check(_Section):
+    """A kNN vote on labelled tracks every `every` steps: the label of a track is told by its nearest others.
+
+    `manifest` is as `Data.train`; tracks without the label, or alone with it, are left out.
+    """
+
+    manifest: str
+    audio_root: str | None = None
+    split: Literal["train", "valid", "test"] | None = "valid"
+    label: Literal["artist", "album", "genre"] = "artist"
+    k: Count = 5
+    every: Count = 500
+
+
+class Embedding(_Section):
+    """How a track is heard when it is embedded: `excerpts` clips spread over it, averaged."""
+
+    excerpts: Count = 10
+
+
+class Recipe(_Section):
+    """Everything a training run is made of."""
+
+    name: str
+    seed: int = 0
+    data: Data
+    audio: Audio = Audio()
+    mel: Mel = Mel()
+    augment: Augment = Augment()
+    encoder: Encoder = ResNet()
+    projector: Projector = Projector()
+    objective: NTXent = NTXent()
+    training: Training = Training()
+    check: Check | None = None
+    embedding: Embedding = Embedding()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        if self.encoder.name == "sample_cnn" and self.augment.mel:
+            raise ValueError("augment.mel has steps, but sample_cnn hears the waveform; move them to augment.waveform")
+        if (self.mel.f_max or 0) > self.audio.rate / 2:
+            raise ValueError(f"mel.f_max is {self.mel.f_max} Hz, above half of audio.rate ({self.audio.rate} Hz)")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2's numbers and booleans, that refuses a repeated key."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value]  # type: ignore[no-untyped-call]
+        twice = {str(k) for k in keys if keys.count(k) > 1}
+        if twice:
+            raise RecipeError(f"line {node.start_mark.line + 1}: the key {', '.join(sorted(twice))} stands twice")
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float", ":int", ":timestamp"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
+    """Read a recipe from YAML text.
+
+    Parameters
+    ----------
+    text : str
+        YAML.
+    overrides : iterable of str
+        ``dotted.key=value`` each, the value in YAML; a number in the key picks from a list, as in
+        ``augment.mel.0.p=0.3``.
+    where : str
+        The name that errors give the recipe.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    RecipeError
+        Naming the place, what was found and what was expected.
+    """
+    try:
+        tree = yaml.load(text, _Loader) or {}  # noqa: S506  (_Loader is a SafeLoader)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{where}: found {type(tree).__name__}; a recipe is a mapping of sections")
+    for override in overrides:
+        _override(tree, override)
+    return recipe_from(tree, where=where)
+
+
+def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
+    """Validate a recipe given as plain values, such as the one a checkpoint holds."""
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        lines = []
+        for e in error.errors():
+            place = ".".join(str(p) for p in e["loc"]) or "recipe"
+            found = "" if e["type"] in ("missing", "value_error") else f", found {e['input']!r}"
+            lines.append(f"{place}: {e['msg'].removeprefix('Value error, ')}{found}")
+        raise RecipeError(f"{where}: " + "; ".join(lines)) from error
+
+
+def read_recipe(path: Path, *, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file; see `parse_recipe`. Manifests named by relative path are taken from its folder."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error}); expected a recipe in YAML") from error
+    return parse_recipe(text, overrides=overrides, where=str(path))
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """Write the resolved recipe, every default spelt out, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {override}: expected dotted.key=value")
+    *parents, last = key.strip().split(".")
+    node: Any = tree
+    for part in parents:
+        if isinstance(node, list):
+            node = node[_position(node, part, override)]
+        else:
+            if not isinstance(node.get(part), dict | list):
+                node[part] = {}
+            node = node[part]
+    value = yaml.load(text, _Loader)  # noqa: S506
+    if isinstance(node, list):
+        node[_position(node, last, override)] = value
+    else:
+        node[last] = value
+
+
+def _position(node: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise RecipeError(f"--set {override}: {part!r} is not a place in a list of {len(node)}")
+    return int(part)

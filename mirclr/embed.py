@@ -1,0 +1,395 @@
+"""Files to vectors: decoding in parallel processes, the encoder in this one, the library a transaction a batch.
+
+A file is embedded once. What is the same by size and time is not opened; what is the same by digest, moved, copied or
+re-tagged, keeps its vector. A file that cannot be heard is a failure in the library, and never ends a run; not even one
+that crashes its decoder, as that dies in a process of its own.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from mirclr import config
+from mirclr.audio import Excerpts, try_excerpts
+from mirclr.checkpoint import encoder_digest, load_checkpoint
+from mirclr.encoder import Model
+from mirclr.errors import LibraryError
+from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library
+from mirclr.manifest import ScanFailure, audio_files
+from mirclr.provenance import file_digest
+from mirclr.tags import Tags, read_tags
+from mirclr.trainer import pick_device, pick_precision
+
+BATCH_TRACKS = 16
+
+
+class Embedder:
+    """An encoder made ready to hear tracks.
+
+    Parameters
+    ----------
+    model : Model
+        Its weights.
+    stamp : EncoderStamp
+        Its name and digest, as libraries keep them.
+    device : str
+        "auto", or a device of torch.
+    """
+
+    def __init__(self, model: Model, stamp: EncoderStamp, device: str = "auto") -> None:
+        self.stamp = stamp
+        self.rate = model.recipe.audio.rate
+        self.seconds = model.recipe.audio.clip_seconds
+        self.excerpts = stamp.excerpts
+        self.dim = stamp.dim
+        self._device = pick_device(device)
+        self._dtype = pick_precision(model.recipe.training.precision, self._device)
+        self._model = model.to(self._device).eval()
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto") -> "Embedder":
+        """Read a checkpoint; `excerpts` a track are the recipe's unless given."""
+        read = load_checkpoint(checkpoint)
+        stamp = _stamp(read.model, read.digest, str(checkpoint.resolve()), excerpts or read.recipe.embedding.excerpts)
+        return cls(read.model, stamp, device)
+
+    @classmethod
+    def with_random_weights(cls, recipe: dict[str, Any], *, excerpts: int, seed: int = 0) -> "Embedder":
+        """The encoder of a resolved recipe, untrained: the baseline that training must beat."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = Model(config.recipe_from(recipe, where="the library's recipe"))
+        return cls(model, _stamp(model, encoder_digest(model), f"random weights, seed {seed}", excerpts))
+
+    def embed_track(self, waveforms: np.ndarray) -> np.ndarray:
+        """(n, N) float32 excerpts of one track -> (D,) float32 of unit length, their mean embedding."""
+        vector: np.ndarray = self.embed_tracks([waveforms])[0]
+        return vector
+
+    def embed_tracks(self, tracks: Sequence[np.ndarray]) -> np.ndarray:
+        """(n_i, N) float32 excerpts of several tracks -> (len(tracks), D) float32 unit rows."""
+        clips = torch.from_numpy(np.concatenate(tracks)).to(self._device)
+        half = self._dtype != torch.float32
+        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
+            embedded = self._model(clips).float()
+        means = [part.mean(dim=0) for part in embedded.split([len(t) for t in tracks])]
+        result: np.ndarray = F.normalize(torch.stack(means)).cpu().numpy()
+        return result
+
+
+def _stamp(model: Model, digest: str, name: str, excerpts: int) -> EncoderStamp:
+    recipe = model.recipe.model_dump(mode="json")
+    return EncoderStamp(digest=digest, name=name, dim=model.encoder.dim, excerpts=excerpts, recipe=recipe)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One file decoded, or why it could not be."""
+
+    file: Path
+    excerpts: Excerpts | None
+    error: str | None
+
+
+def hear(
+    files: Iterable[Path], *, count: int, seconds: float, rate: int, workers: int = 0
+) -> Iterator[Heard]:
+    """Decode excerpts of files in parallel processes, in order, a few files ahead of the consumer.
+
+    Parameters
+    ----------
+    files : iterable of Path
+    count, seconds, rate
+        As `mirclr.audio.read_excerpts`.
+    workers : int
+        Processes; 0: one a core.
+    """
+    workers = workers or os.cpu_count() or 1
+    waiting = deque(files)
+    pool = _Pool(workers)
+    running: deque[tuple[Path, Future[Excerpts | str]]] = deque()
+    try:
+        while waiting or running:
+            while waiting and len(running) < 4 * workers:
+                file = waiting.popleft()
+                running.append((file, pool.submit(file, count, seconds, rate)))
+            file, future = running.popleft()
+            try:
+                result = future.result()
+            except BrokenProcessPool:
+                # one of those in flight killed its process: each is tried in a pool of its own
+                suspects = [file, *(f for f, _ in running)]
+                running.clear()
+                pool.close()
+                for suspect in suspects:
+                    yield _heard(suspect, _alone(suspect, count, seconds, rate))
+                pool = _Pool(workers)
+                continue
+            yield _heard(file, result)
+    finally:
+        pool.close()
+
+
+class _Pool:
+    """Processes that decode; they import no torch."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
+
+    def submit(self, file: Path, count: int, seconds: float, rate: int) -> "Future[Excerpts | str]":
+        try:
+            return self._pool.submit(try_excerpts, file, count, seconds, rate)
+        except BrokenProcessPool as error:
+            broken: Future[Excerpts | str] = Future()
+            broken.set_exception(error)
+            return broken
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C is for the parent, which then ends its workers."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _alone(file: Path, count: int, seconds: float, rate: int) -> Excerpts | str:
+    pool = _Pool(1)
+    try:
+        return pool.submit(file, count, seconds, rate).result()
+    except BrokenProcessPool:
+        return f"{file}: its decoder crashed; the file is damaged: obtain it again"
+    finally:
+        pool.close()
+
+
+def _heard(file: Path, result: Excerpts | str) -> Heard:
+    return Heard(file, None, result) if isinstance(result, str) else Heard(file, result, None)
+
+
+Did = Literal["embedded", "unchanged", "moved", "retagged", "copied", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file; `reason` for a failure, `new` False for a failure known from an earlier run."""
+
+    file: Path
+    did: Did
+    reason: str | None = None
+    new: bool = True
+
+
+def find_audio(paths: Sequence[Path], library: Library) -> tuple[list[tuple[str, Path]], list[Outcome]]:
+    """List the audio files of folders and files with the root that each belongs to.
+
+    A path below a folder that the library already holds belongs to that folder, so that embedding a part again
+    makes no second copy.
+
+    Returns
+    -------
+    files : list of (root, file)
+    failures : list of Outcome
+        What cannot be followed or read.
+    """
+    roots = [Path(r) for r in library.info()["roots"]]
+    files: dict[Path, str] = {}
+    failures: list[Outcome] = []
+    for given in paths:
+        path = given.expanduser().resolve()
+        if not path.exists():
+            raise LibraryError(f"{given}: no such file or folder; expected audio files or folders of them")
+        home = next((r for r in roots if path == r or path.is_relative_to(r)), path if path.is_dir() else path.parent)
+        for found in audio_files(path) if path.is_dir() else [path]:
+            if isinstance(found, ScanFailure):
+                failures.append(Outcome(path / found.path, "failed", found.reason))
+            else:
+                files.setdefault(found, str(home))
+    return [(root, file) for file, root in files.items()], failures
+
+
+def embed_files(
+    library: Library,
+    files: Sequence[tuple[str, Path]],
+    embedder: Embedder,
+    *,
+    workers: int = 0,
+    retry: bool = False,
+) -> Iterator[Outcome]:
+    """Bring a library up to date with files, a transaction a batch.
+
+    Parameters
+    ----------
+    library : Library
+        Bound to the embedder's stamp here; another encoder's is refused.
+    files : sequence of (root, file)
+        As `find_audio` lists them.
+    embedder : Embedder
+    workers : int
+        Processes that decode; 0: one a core.
+    retry : bool
+        Try again files that failed before and have not changed.
+
+    Yields
+    ------
+    Outcome
+        One for each file; when it is yielded, what it says is on disk.
+
+    Raises
+    ------
+    EncoderMismatch
+        The library holds vectors of another encoder.
+    """
+    library.bind(embedder.stamp)
+    to_decode: dict[Path, _Seen] = {}
+    states = {root: library.states(root) for root in {r for r, _ in files}}
+    failed = {root: library.failed(root) for root in states}
+    for root, file in files:
+        seen = _look(root, file)
+        if isinstance(seen, Failure):
+            library.write(failures=[seen])
+            yield Outcome(file, "failed", seen.reason)
+            continue
+        state, failure = states[root].get(seen.path), failed[root].get(seen.path)
+        if state and (state.size, state.mtime_ns) == (seen.size, seen.mtime_ns):
+            yield Outcome(file, "unchanged")
+        elif failure and not retry and (failure.size, failure.mtime_ns) == (seen.size, seen.mtime_ns):
+            yield Outcome(file, "failed", failure.reason, new=False)
+        elif did := _known_by_file(library, seen, state):
+            yield Outcome(file, did)
+        else:
+            to_decode[file] = seen
+    yield from _decode_and_store(library, to_decode, embedder, workers)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file as it is now."""
+
+    root: str
+    path: str
+    file: Path
+    size: int
+    mtime_ns: int
+
+    def digest(self) -> str:
+        return file_digest(self.file)
+
+
+def _look(root: str, file: Path) -> _Seen | Failure:
+    path = file.relative_to(root).as_posix()
+    try:
+        facts = file.stat()
+    except OSError as error:
+        return Failure(root, path, 0, 0, f"{file}: cannot be read ({error.strerror})")
+    return _Seen(root, path, file, facts.st_size, facts.st_mtime_ns)
+
+
+def _known_by_file(library: Library, seen: _Seen, state: FileState | None) -> Did | None:
+    """Follow a file whose bytes the library knows, under this path or another."""
+    try:
+        digest = seen.digest()
+    except OSError:
+        return None  # decoding will say what is wrong
+    twins = library.with_file_digest(digest)
+    if state and any(t.track_id == state.track_id for t in twins):
+        library.touch([replace(state, size=seen.size, mtime_ns=seen.mtime_ns)])
+        return "unchanged"
+    return _follow(library, seen, digest, twins)
+
+
+def _follow(library: Library, seen: _Seen, digest: str, twins: Sequence[FileState]) -> Did | None:
+    """Keep the vector of a twin: moved here when its own file is gone (or is this very file), else copied."""
+    for twin in twins:
+        old = Path(twin.root, twin.path)
+        if not old.exists() or os.path.samefile(old, seen.file):
+            tags = _tags(seen.file)
+            library.move(twin.track_id, seen.root, seen.path, seen.size, seen.mtime_ns, digest, tags)
+            return "retagged" if old == seen.file else "moved"
+    if twins:
+        track = library.tracks([twins[0].track_id])[0]
+        vector = library.vector(twins[0].track_id)
+        library.write(entries=[_entry(seen, digest, twins[0].audio_digest, track.duration_s, vector)])
+        return "copied"
+    return None
+
+
+def _tags(file: Path) -> Tags:
+    try:
+        return read_tags(file)
+    except OSError:
+        return Tags()
+
+
+def _entry(seen: _Seen, digest: str, audio_digest: str, duration_s: float, vector: np.ndarray) -> Entry:
+    return Entry(
+        root=seen.root,
+        path=seen.path,
+        size=seen.size,
+        mtime_ns=seen.mtime_ns,
+        file_digest=digest,
+        audio_digest=audio_digest,
+        duration_s=duration_s,
+        tags=_tags(seen.file),
+        vector=vector,
+    )
+
+
+def _decode_and_store(
+    library: Library, to_decode: dict[Path, _Seen], embedder: Embedder, workers: int
+) -> Iterator[Outcome]:
+    batch: list[tuple[_Seen, str, Excerpts]] = []
+    for heard in hear(
+        to_decode, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate, workers=workers
+    ):
+        seen = to_decode[heard.file]
+        if heard.excerpts is None:
+            reason = heard.error or "cannot be decoded"
+            library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, reason)])
+            yield Outcome(seen.file, "failed", reason)
+            continue
+        digest = seen.digest()
+        did = _follow(library, seen, digest, library.with_audio_digest(heard.excerpts.digest))
+        if did:
+            yield Outcome(seen.file, did)
+            continue
+        batch.append((seen, digest, heard.excerpts))
+        if len(batch) == BATCH_TRACKS:
+            yield from _store(library, batch, embedder)
+            batch = []
+    if batch:
+        yield from _store(library, batch, embedder)
+
+
+def _store(
+    library: Library, batch: Sequence[tuple[_Seen, str, Excerpts]], embedder: Embedder
+) -> Iterator[Outcome]:
+    vectors = embedder.embed_tracks([excerpts.waveforms for _, _, excerpts in batch])
+    entries = [
+        _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector)
+        for (seen, digest, excerpts), vector in zip(batch, vectors, strict=True)
+    ]
+    library.write(entries=entries)
+    for seen, _, _ in batch:
+        yield Outcome(seen.file, "embedded")
+
+
+def count_outcomes(outcomes: Iterable[Outcome], on_each: Callable[[Outcome], None]) -> dict[str, int]:
+    """Run through outcomes, telling `on_each`; returns how many of each kind there were."""
+    counts: dict[str, int] = dict.fromkeys(("embedded", "unchanged", "moved", "retagged", "copied", "failed"), 0)
+    for outcome in outcomes:
+        counts[outcome.did] += 1
+        on_each(outcome)
+    return counts

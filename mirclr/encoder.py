@@ -1,0 +1,188 @@
+"""Encoders and projector: what turns a clip into an embedding, and an embedding into a projection.
+
+Axes: B batch, F mel bands, T frames, N samples, D embedding dimensions, P projection dimensions. Every encoder keeps
+`EncoderModule`'s protocol: `hears` says what it takes, `dim` is D, and ``forward`` gives (B, D). A last batch
+normalisation without weights makes every dimension count alike in a cosine, whatever its scale.
+"""
+
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from mirclr import config
+from mirclr.mel import LogMel
+
+
+class EncoderModule(nn.Module):
+    """What every encoder is: (B, F, T) log-mel or (B, N) waveform in, (B, D) embedding out.
+
+    Attributes
+    ----------
+    hears : {"mel", "waveform"}
+        What ``forward`` takes.
+    dim : int
+        D.
+    min_seconds : float
+        The shortest clip that it can embed.
+    """
+
+    hears: Literal["mel", "waveform"]
+    dim: int
+    min_seconds: float = 0.5
+
+
+class ResNet(EncoderModule):
+    """Residual network on log-mel, pooled over time by mean and maximum.
+
+    He et al. 2016 (arXiv 1512.03385), with the input normalised per mel band and a strided stem, so that most of the
+    work is done at a quarter of the resolution.
+
+    Parameters
+    ----------
+    settings : config.ResNet
+        Widths and numbers of blocks of the stages, and D.
+    bands : int
+        F.
+    """
+
+    hears = "mel"
+
+    def __init__(self, settings: config.ResNet, bands: int) -> None:
+        super().__init__()
+        self.dim = settings.dim
+        self.input_norm = nn.BatchNorm1d(bands)
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, settings.widths[0], 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(settings.widths[0]),
+            nn.ReLU(inplace=True),
+        )
+        stages: list[nn.Module] = []
+        channels = settings.widths[0]
+        for i, (width, count) in enumerate(zip(settings.widths, settings.blocks, strict=True)):
+            for j in range(count):
+                stages.append(_ResidualBlock(channels, width, stride=2 if j == 0 and i > 0 else 1))
+                channels = width
+        self.stages = nn.Sequential(*stages)
+        self.head = nn.Linear(2 * channels, settings.dim)
+        self.output_norm = nn.BatchNorm1d(settings.dim, affine=False)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """(B, F, T) float32 -> (B, D) float32."""
+        x = self.input_norm(log_mel).unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        x = self.stages(self.stem(x)).float().mean(dim=2)  # over frequency: (B, C, T')
+        pooled = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
+        return cast(Tensor, self.output_norm(self.head(pooled).float()))
+
+
+class _ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels != width:
+            self.shortcut = nn.Sequential(
+                nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity(),
+                nn.Conv2d(channels, width, 1, bias=False),
+                nn.BatchNorm2d(width),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.branch(x) + self.shortcut(x))
+
+
+class SampleCNN(EncoderModule):
+    """One-dimensional convolutions on the waveform, each followed by pooling by three.
+
+    Lee et al. 2017 (arXiv 1703.01789), as CLMR uses it (arXiv 2103.09410). The last maps are averaged over time, so
+    that any length from 3 ** (number of stages) samples on is heard.
+
+    Parameters
+    ----------
+    settings : config.SampleCNN
+        Channels of the stages and dropout before the output; D is the last width.
+    rate : int
+        Sampling rate, in Hz.
+    """
+
+    hears = "waveform"
+
+    def __init__(self, settings: config.SampleCNN, rate: int) -> None:
+        super().__init__()
+        self.dim = settings.widths[-1]
+        self.min_seconds = max(0.5, 3 ** len(settings.widths) / rate)
+        first, *rest = settings.widths
+        stages: list[nn.Module] = [nn.Conv1d(1, first, 3, stride=3, bias=False), nn.BatchNorm1d(first), nn.ReLU(inplace=True)]
+        channels = first
+        for width in rest:
+            stages += [
+                nn.Conv1d(channels, width, 3, padding=1, bias=False),
+                nn.BatchNorm1d(width),
+                nn.ReLU(inplace=True),
+                nn.MaxPool1d(3),
+            ]
+            channels = width
+        self.stages = nn.Sequential(*stages)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.output_norm = nn.BatchNorm1d(channels, affine=False)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(B, N) float32 in [-1, 1] -> (B, D) float32."""
+        x = self.stages(waveforms.unsqueeze(1)).float().mean(dim=2)
+        return cast(Tensor, self.output_norm(self.dropout(x)))
+
+
+class Projector(nn.Module):
+    """Two layers between embedding and objective (Chen et al. 2020, arXiv 2002.05709, section 4.2)."""
+
+    def __init__(self, settings: config.Projector, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(dim, settings.hidden, bias=False),
+            nn.BatchNorm1d(settings.hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(settings.hidden, settings.dim),
+        )
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """(B, D) -> (B, P), not normalised."""
+        return cast(Tensor, self.layers(embedding))
+
+
+class Model(nn.Module):
+    """Front end, encoder and projector of a recipe: what a checkpoint holds.
+
+    Parameters
+    ----------
+    recipe : config.Recipe
+        Gives the rate, the mel settings, the encoder and the projector. Weights are random.
+    """
+
+    encoder: EncoderModule
+
+    def __init__(self, recipe: config.Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.mel = LogMel(recipe.mel, recipe.audio.rate)
+        if isinstance(recipe.encoder, config.ResNet):
+            self.encoder = ResNet(recipe.encoder, recipe.mel.bands)
+        else:
+            self.encoder = SampleCNN(recipe.encoder, recipe.audio.rate)
+        self.projector = Projector(recipe.projector, self.encoder.dim)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def hear(self, waveforms: Tensor) -> Tensor:
+        """(B, N) float32 in [-1, 1] -> what the encoder takes: (B, F, T) log-mel or the waveforms themselves."""
+        return cast(Tensor, self.mel(waveforms)) if self.encoder.hears == "mel" else waveforms
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(B, N) float32 in [-1, 1] -> (B, D) float32 embeddings."""
+        return cast(Tensor, self.encoder(self.hear(waveforms)))

@@ -1,0 +1,338 @@
+"""The training loop: resumable to the bit, readable on one screen.
+
+All randomness of a step is a function of (seed, step), and the learning rate of the step alone, so a run that was
+stopped and resumed gives the losses of an unbroken one on the same machine.
+
+A run's folder holds ``recipe.yaml`` (resolved), ``metrics.jsonl`` (one line every `log_every` steps),
+``state.safetensors`` (to resume from) and, when finished, ``encoder.safetensors``.
+"""
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mirclr import config
+from mirclr.augment import Views
+from mirclr.checkpoint import (
+    encoder_digest,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from mirclr.clips import Batch, Cached, ClipCache, ClipSource
+from mirclr.encoder import Model
+from mirclr.errors import NotFinite, TrainingError
+from mirclr.objectives import Targets, objective_from
+from mirclr.provenance import digest_json, stamp, writing
+
+STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run says of itself after a step: `metrics` is None between two log lines."""
+
+    step: int
+    steps: int
+    loss: float
+    metrics: dict[str, float] | None
+
+
+class Trainer:
+    """A training run.
+
+    Parameters
+    ----------
+    recipe : config.Recipe
+        What to do.
+    tracks : sequence of Cached
+        What to learn from, in `cache`.
+    cache : ClipCache
+        Holds the tracks in the domain that `Views.takes` names.
+    run : Path
+        The run's folder.
+    check : sequence of (Cached, label)
+        Labelled tracks for the kNN check; may be empty.
+    resume : bool
+        Go on from the state in the folder, if there is one; else the folder must not hold one.
+    device : str
+        "auto", or a device of torch.
+
+    Raises
+    ------
+    TrainingError
+        The folder holds a run and `resume` was not asked for, or its recipe differs.
+    ManifestError
+        Fewer than two recordings.
+    """
+
+    def __init__(
+        self,
+        recipe: config.Recipe,
+        tracks: list[Cached],
+        cache: ClipCache,
+        run: Path,
+        *,
+        check: list[tuple[Cached, str]] | None = None,
+        resume: bool = False,
+        device: str = "auto",
+    ) -> None:
+        self.recipe, self.run, self.cache = recipe, run, cache
+        self.device = pick_device(device)
+        self.dtype = pick_precision(recipe.training.precision, self.device)
+        torch.manual_seed(recipe.seed)
+        self.model = Model(recipe).to(self.device)
+        self.views = Views(recipe, self.model.mel)
+        self.source = ClipSource(cache, tracks, self.views.takes, recipe)
+        self.objective = objective_from(recipe.objective)
+        self.optimizer = torch.optim.AdamW(_decay_groups(self.model, recipe.training.weight_decay))
+        self.check = check or []
+        self.step = 0
+        self.provenance = stamp(
+            seed=recipe.seed,
+            recipe=digest_json(recipe.model_dump(mode="json")),
+            tracks=digest_json(sorted((t.track.id, t.file.name) for t in tracks)),
+            n_tracks=len(tracks),
+            precision=str(self.dtype).removeprefix("torch."),
+            device=self.device.type,
+        )
+        self._prepare_folder(resume)
+
+    def _prepare_folder(self, resume: bool) -> None:
+        state = self.run / STATE
+        if state.exists() and not resume:
+            raise TrainingError(f"{self.run}: already holds a run; add --resume to go on, or name another folder")
+        self.run.mkdir(parents=True, exist_ok=True)
+        if not state.exists():
+            (self.run / METRICS).unlink(missing_ok=True)
+            with writing(self.run / RECIPE, "w") as f:
+                f.write(config.recipe_yaml(self.recipe))
+            return
+        saved = load_checkpoint(state)
+        differs = _differences(saved.recipe, self.recipe)
+        if differs:
+            raise TrainingError(f"{state}: was made by another recipe ({differs}); name another folder")
+        if saved.provenance.get("tracks") != self.provenance["tracks"]:
+            raise TrainingError(f"{state}: was made from other tracks; name another folder")
+        self.model.load_state_dict(saved.model.state_dict())
+        restore_optimizer(self.model, self.optimizer, saved.optimizer)
+        self.step = saved.step or 0
+        self._forget_after(self.step)
+
+    def _forget_after(self, step: int) -> None:
+        """Drop the log lines of steps that were made after the state was saved: they will be made again."""
+        file = self.run / METRICS
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        with writing(file, "w") as f:
+            f.writelines(line + "\n" for line in lines if json.loads(line)["step"] <= step)
+
+    def train(self) -> Iterator[Report]:
+        """Make the steps that are left, yielding after each; the state is saved on the way and at the end.
+
+        Raises
+        ------
+        NotFinite
+            A loss became NaN or infinite; the state of the last save is left as it was.
+        KeyboardInterrupt
+            After SIGINT or SIGTERM, once the state is saved.
+        """
+        plan, saved, logged = self.recipe.training, time.monotonic(), time.monotonic()
+        board = _tensorboard(self.run)
+        losses: list[float] = []
+        with _stop_requested() as stopping, ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self._read, self.step)
+            while self.step < plan.steps:
+                batches = ahead.result()
+                ahead = reader.submit(self._read, self.step + 1)
+                losses.append(self._make_step(batches))
+                self.step += 1
+                metrics = None
+                last = self.step == plan.steps
+                if self.step % plan.log_every == 0 or last:
+                    clips = 2 * plan.batch * plan.accumulate * len(losses)
+                    metrics = {"loss": float(np.mean(losses)), "lr": self._lr(self.step - 1)}
+                    metrics["clips_per_s"] = clips / (time.monotonic() - logged)
+                    if self.check and self.recipe.check and (self.step % self.recipe.check.every == 0 or last):
+                        metrics["knn_accuracy"] = self.knn_check()
+                    self._log(metrics, board)
+                    losses, logged = [], time.monotonic()
+                if last or stopping.is_set() or time.monotonic() - saved > 60 * plan.checkpoint_minutes:
+                    self.save()
+                    saved = time.monotonic()
+                yield Report(self.step, plan.steps, losses[-1] if losses else metrics["loss"] if metrics else 0.0, metrics)
+                if stopping.is_set() and not last:
+                    raise KeyboardInterrupt
+        save_checkpoint(self.run / ENCODER, self.model, self.provenance | {"steps": self.step})
+
+    def _read(self, step: int) -> list[Batch]:
+        """The batches of a step, read while the one before is worked on."""
+        n = self.recipe.training.accumulate
+        return [self.source.batch(step * n + i) for i in range(n)]
+
+    def _make_step(self, batches: list[Batch]) -> float:
+        """Forward, backward and update; returns the mean loss."""
+        plan = self.recipe.training
+        generator = torch.Generator().manual_seed(_mixed_seed(self.recipe.seed, self.step))
+        torch.manual_seed(_mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        for batch in batches:
+            loss = self._loss(batch, generator)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                names = ", ".join(batch.tracks[:8])
+                raise NotFinite(
+                    f"step {self.step + 1}: the loss is {value}; batch of {len(batch.tracks)} tracks: {names} …; "
+                    "lower training.lr, or raise objective.temperature"
+                )
+            (loss / len(batches)).backward()
+            total += value / len(batches)
+        if plan.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._lr(self.step)
+        self.optimizer.step()
+        return total
+
+    def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        clips = batch.clips.to(self.device, non_blocking=True)
+        targets = Targets(*(None if t is None else t.to(self.device) for t in vars(batch.targets).values()))  # type: ignore[arg-type]
+        with torch.no_grad():
+            heard = self.views(clips, generator)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            z = self.model.projector(self.model.encoder(heard))
+        return self.objective(z, targets)
+
+    def _lr(self, step: int) -> float:
+        """Linear warm-up, then half a cosine down to zero (arXiv 1608.03983)."""
+        plan = self.recipe.training
+        if step < plan.warmup:
+            return plan.lr * (step + 1) / plan.warmup
+        done = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
+        return plan.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+    def knn_check(self) -> float:
+        """Accuracy of a kNN vote among the labelled tracks, each left out in turn."""
+        from mirclr.metrics import knn_accuracy
+        assert self.recipe.check is not None
+        vectors = np.stack([self._vector(cached) for cached, _ in self.check])
+        labels = np.array([label for _, label in self.check])
+        return knn_accuracy(vectors, labels, k=self.recipe.check.k)
+
+    def _vector(self, cached: Cached) -> np.ndarray:
+        """Mean embedding of evenly spread clips of a cached track, (D,) float32 of unit length."""
+        length = self.views.samples if self.cache.domain == "waveform" else self.views.frames
+        n = self.recipe.embedding.excerpts
+        starts = ((np.arange(n) + 0.5) / n * max(0, cached.length - length)).astype(int)
+        clips = self.cache.stack([self.cache.read(cached, int(s), length) for s in starts]).to(self.device)
+        self.model.eval()
+        with torch.no_grad(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            heard = self.model.hear(clips) if self.cache.domain == "waveform" else clips
+            mean = self.model.encoder(heard).float().mean(dim=0)
+        vector: np.ndarray = F.normalize(mean, dim=0).cpu().numpy()
+        return vector
+
+    def save(self) -> None:
+        """Write the state that `resume` goes on from."""
+        tensors = optimizer_tensors(self.model, self.optimizer)
+        save_checkpoint(self.run / STATE, self.model, self.provenance, optimizer=tensors, step=self.step)
+
+    def digest(self) -> str:
+        """Digest of the encoder as it is now."""
+        return encoder_digest(self.model)
+
+    def _log(self, metrics: dict[str, float], board: Callable[[int, dict[str, float]], None]) -> None:
+        with (self.run / METRICS).open("a", encoding="utf-8") as f:
+            f.write(json.dumps({"step": self.step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}) + "\n")
+        board(self.step, metrics)
+
+
+def pick_device(name: str) -> torch.device:
+    """A device of torch by name; "auto" takes CUDA, then Apple's GPU, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def pick_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type for autocast; "auto" takes bfloat16 where the hardware multiplies in it."""
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported()
+    else:
+        capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+        native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return torch.bfloat16 if native else torch.float32
+
+
+def _decay_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases and normalisations do not."""
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _mixed_seed(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 2)
+
+
+def _differences(saved: config.Recipe, asked: config.Recipe) -> str:
+    """Sections that differ between two recipes; how often to save may change."""
+    free = {"training": {"checkpoint_minutes"}}
+    a, b = (r.model_dump(mode="json", exclude=free) for r in (saved, asked))
+    return ", ".join(key for key in a if a[key] != b[key])
+
+
+@contextmanager
+def _stop_requested() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second SIGINT interrupts at once."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handler(number: int, frame: object) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = {s: signal.signal(s, handler) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _tensorboard(run: Path) -> Callable[[int, dict[str, float]], None]:
+    """A function that writes scalars for TensorBoard, or does nothing where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return lambda step, metrics: None
+    writer = SummaryWriter(str(run / "tensorboard"))
+
+    def write(step: int, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return write
