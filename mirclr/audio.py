@@ -8,6 +8,10 @@ the file is or claims to be.
 Contents: `read_excerpts` (seeks), `decode_blocks` (a whole file, streamed), `resample`, `write_wav`.
 """
 
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,6 +132,19 @@ def try_excerpts(path: Path, count: int, seconds: float, rate: int) -> "Excerpts
         return f"{path}: cannot be decoded ({type(error).__name__}: {error})"
 
 
+def begin_worker() -> None:
+    """Ready a process that decodes: Ctrl-C is for its parent, and it ends when its parent does, even by kill -9."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
 def decode_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
     """Decode a whole file as a stream of mono blocks at `rate`, in bounded memory.
 
@@ -217,7 +234,7 @@ def _open(path: Path) -> Iterator[_Source]:
 def _decoder(path: Path) -> Iterator[_Source]:
     try:
         file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
         with _open_by_av(path, str(_reason(error))) as source:
             yield source
         return

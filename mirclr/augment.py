@@ -9,10 +9,10 @@ generator that is passed, which lives on the CPU, so that a run repeats whatever
 Contents: one class per augmentation, `ON` (settings to class), `Views` (a recipe's whole chain, with the crop).
 """
 
+import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
-import numpy as np
 import torch
 import torchaudio
 from torch import Generator, Tensor
@@ -22,14 +22,15 @@ from mirclr import audio, config
 from mirclr.mel import LogMel
 
 
-def uniform(low: float, high: float, shape: tuple[int, ...], generator: Generator) -> Tensor:
-    """float32 drawn uniformly from [low, high), on the CPU."""
+def uniform(bounds: tuple[float, float], shape: tuple[int, ...], generator: Generator) -> Tensor:
+    """float32 drawn uniformly between two bounds, on the CPU."""
+    low, high = bounds
     return torch.rand(shape, generator=generator) * (high - low) + low
 
 
-def log_uniform(low: float, high: float, shape: tuple[int, ...], generator: Generator) -> Tensor:
+def log_uniform(bounds: tuple[float, float], shape: tuple[int, ...], generator: Generator) -> Tensor:
     """float32 whose logarithm is drawn uniformly, on the CPU."""
-    return torch.exp(uniform(float(np.log(low)), float(np.log(high)), shape, generator))
+    return torch.exp(uniform((math.log(bounds[0]), math.log(bounds[1])), shape, generator))
 
 
 def decibels(db: Tensor) -> Tensor:
@@ -77,15 +78,15 @@ class PitchShift(Augmentation):
 
     def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
         """Stretch by a phase vocoder, then resample back to the old length (exact)."""
-        low, high = self.settings.semitones
-        shifts = uniform(low, high, (len(x),), generator)
+        shifts = uniform(self.settings.semitones, (len(x),), generator)
         rows = [shift_pitch(row, float(s), self.mel.rate) for row, s in zip(x, shifts, strict=True)]
         return torch.stack(rows)
 
     def bands(self, n: int, generator: Generator) -> Tensor:
         """(n, F) float32: the fractional band that each band comes from, on a mel spectrogram; see `Views`."""
-        low, high = self.settings.semitones
-        semitones = uniform(low, high, (n, 1), generator) * (torch.rand((n, 1), generator=generator) < self.settings.p)
+        semitones = uniform(self.settings.semitones, (n, 1), generator) * (
+            torch.rand((n, 1), generator=generator) < self.settings.p
+        )
         return self.mel.band_of(self.mel.centres().cpu() / torch.pow(2.0, semitones / 12))
 
 
@@ -94,7 +95,7 @@ class TimeStretch(Augmentation):
 
     def factors(self, n: int, generator: Generator) -> Tensor:
         """(n,) float32 factors; rows left alone have 1."""
-        factors = log_uniform(*self.settings.rate, (n,), generator)
+        factors = log_uniform(self.settings.rate, (n,), generator)
         return torch.where(torch.rand(n, generator=generator) < self.settings.p, factors, 1.0)
 
 
@@ -108,7 +109,7 @@ class Gain(Augmentation):
         return power * decibels(self._db(power, generator))[:, None, None]
 
     def _db(self, x: Tensor, generator: Generator) -> Tensor:
-        return uniform(*self.settings.db, (len(x),), generator).to(x.device)
+        return uniform(self.settings.db, (len(x),), generator).to(x.device)
 
 
 class Noise(Augmentation):
@@ -126,7 +127,7 @@ class Noise(Augmentation):
         return power + cells * level
 
     def _snr(self, x: Tensor, generator: Generator) -> Tensor:
-        return uniform(*self.settings.snr_db, (len(x),), generator).to(x.device)
+        return uniform(self.settings.snr_db, (len(x),), generator).to(x.device)
 
 
 class _Curve(Augmentation):
@@ -142,14 +143,19 @@ class _Curve(Augmentation):
         return torch.fft.irfft(torch.fft.rfft(x) * gain, n=x.shape[1])
 
     def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
-        return power * decibels(self.curve(self.mel.centres().cpu(), len(power), generator)).to(power.device)[:, :, None]
+        return (
+            power
+            * decibels(self.curve(self.mel.centres().cpu(), len(power), generator)).to(power.device)[
+                :, :, None
+            ]
+        )
 
 
 class Equalizer(_Curve):
     """A random smooth gain curve."""
 
     def curve(self, hz: Tensor, n: int, generator: Generator) -> Tensor:
-        points = uniform(-self.settings.db, self.settings.db, (n, self.settings.points), generator)
+        points = uniform((-self.settings.db, self.settings.db), (n, self.settings.points), generator)
         place = self.mel.band_of(hz).clamp(0, self.mel.settings.bands - 1) / (self.mel.settings.bands - 1)
         place = place * (self.settings.points - 1)
         left = place.floor().long().clamp(max=self.settings.points - 2)
@@ -161,9 +167,11 @@ class Filter(_Curve):
     """Second-order Butterworth low-pass or high-pass, by magnitude: 12 dB an octave."""
 
     def curve(self, hz: Tensor, n: int, generator: Generator) -> Tensor:
-        low = log_uniform(*self.settings.low_pass_hz, (n, 1), generator)
-        high = log_uniform(*self.settings.high_pass_hz, (n, 1), generator)
-        octaves_out = torch.where(torch.rand((n, 1), generator=generator) < 0.5, hz / low, high / hz.clamp(min=1.0))
+        low = log_uniform(self.settings.low_pass_hz, (n, 1), generator)
+        high = log_uniform(self.settings.high_pass_hz, (n, 1), generator)
+        octaves_out = torch.where(
+            torch.rand((n, 1), generator=generator) < 0.5, hz / low, high / hz.clamp(min=1.0)
+        )
         return -10 * torch.log10(1 + octaves_out**4)
 
 
@@ -223,7 +231,7 @@ class Mix(Augmentation):
     def _factor(self, power: Tensor, other: Tensor, generator: Generator) -> Tensor:
         axes = tuple(range(1, power.ndim))
         ratio = power.mean(dim=axes) / other.mean(dim=axes).clamp(min=1e-12)
-        snr = uniform(*self.settings.snr_db, (len(power),), generator).to(power.device)
+        snr = uniform(self.settings.snr_db, (len(power),), generator).to(power.device)
         factor = ratio.clamp(max=1e4) / decibels(snr)
         return factor.reshape(-1, *(1 for _ in axes))
 
@@ -247,7 +255,7 @@ def keep_outside(n: int, length: int, longest: float, count: int, generator: Gen
     steps = torch.arange(length, dtype=torch.float32)
     keep = torch.ones(n, length)
     for _ in range(count):
-        width = uniform(0, longest, (n, 1), generator).round()
+        width = uniform((0.0, longest), (n, 1), generator).round()
         start = (torch.rand((n, 1), generator=generator) * (length - width + 1)).floor()
         keep[(steps >= start) & (steps < start + width)] = 0.0
     return keep
@@ -263,7 +271,7 @@ def warp(log_mel: Tensor, bands: Tensor, frames: Tensor) -> Tensor:
     x = (frames * 2 / (width - 1) - 1)[:, None, :].expand(-1, bands.shape[1], -1)
     grid = torch.stack([x, y], dim=-1)
     warped = F.grid_sample(log_mel[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    return cast(Tensor, warped[:, 0])
+    return warped[:, 0]
 
 
 _FFT = 1024
@@ -298,7 +306,7 @@ def shift_pitch(x: Tensor, semitones: float, rate: int) -> Tensor:
 class ClipShape:
     """What `Views` wants as input: how many samples or frames, margin for stretching included."""
 
-    domain: str
+    domain: Literal["mel", "waveform"]
     length: int
 
 
@@ -323,11 +331,13 @@ class Views:
         self.on_mel = [ON[type(s)](s, mel) for s in recipe.augment.mel]
         self.samples = round(recipe.audio.clip_seconds * recipe.audio.rate)
         self.frames = mel.frames(self.samples)
-        domain = "waveform" if self.waveform or not self.hears_mel else "mel"
+        domain: Literal["mel", "waveform"] = "waveform" if self.waveform or not self.hears_mel else "mel"
         fastest = max((s.settings.rate[1] for s in self._stretches(domain)), default=1.0)
         length = self.samples if domain == "waveform" else self.frames
-        self.takes = ClipShape(domain, int(np.ceil(length * max(1.0, fastest))) + 1)
-        self._mel_margin = max((s.settings.rate[1] for s in self.on_mel if isinstance(s, TimeStretch)), default=1.0)
+        self.takes = ClipShape(domain, math.ceil(length * max(1.0, fastest)) + 1)
+        self._mel_margin = max(
+            (s.settings.rate[1] for s in self.on_mel if isinstance(s, TimeStretch)), default=1.0
+        )
 
     def _stretches(self, domain: str) -> list[TimeStretch]:
         steps = [*self.waveform, *self.on_mel] if domain == "waveform" else self.on_mel
@@ -350,14 +360,15 @@ class Views:
         """
         if self.takes.domain == "mel":
             return self._on_mel(clips, generator)
-        x = self._on_waveform(clips, generator)
+        x = self.on_samples(clips, generator)
         if not self.hears_mel:
             return x
         return self._on_mel(self.mel(x), generator) if self.on_mel else cast(Tensor, self.mel(x))
 
-    def _on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
+    def on_samples(self, x: Tensor, generator: Generator) -> Tensor:
+        """The waveform steps alone: (B, N') -> (B, N) samples, or more where a stretch on the mel follows."""
         # a stretch on the mel still to come needs its margin
-        samples = int(np.ceil(self.samples * max(1.0, self._mel_margin)))
+        samples = math.ceil(self.samples * max(1.0, self._mel_margin))
         stretched = False
         for step in self.waveform:
             if isinstance(step, TimeStretch):
@@ -391,6 +402,6 @@ class Views:
 def _stretch_waveforms(x: Tensor, samples: int, factors: Tensor) -> Tensor:
     rows = []
     for row, factor in zip(x, factors.tolist(), strict=True):
-        stretched = stretch_time(row[: int(np.ceil(samples * factor))], factor)
+        stretched = stretch_time(row[: math.ceil(samples * factor)], factor)
         rows.append(F.pad(stretched, (0, max(0, samples - len(stretched))))[:samples])
     return torch.stack(rows)

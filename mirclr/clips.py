@@ -9,7 +9,7 @@ Axes: B batch of clips, N samples, F mel bands, T frames.
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -49,7 +49,7 @@ class Skipped:
 
 
 def tracks_of(
-    name: str, folder: Path, *, audio_root: str | None = None, split: str | None = None
+    name: str, folder: Path, *, audio_root: str | None = None, splits: Collection[str | None]
 ) -> tuple[list[Track], Path]:
     """Find the tracks that a recipe names, and the folder that their paths are relative to.
 
@@ -61,8 +61,8 @@ def tracks_of(
         The recipe's folder.
     audio_root : str, optional
         By default the manifest's folder, or the corpus' own.
-    split : str, optional
-        Keep the tracks of this split alone.
+    splits : collection of str or None
+        Keep the tracks of these splits alone; None stands for a track without one.
 
     Raises
     ------
@@ -73,13 +73,16 @@ def tracks_of(
     root = manifest.parent
     if not manifest.is_file():
         if name.endswith(".jsonl"):
-            raise ManifestError(f"{manifest}: no such manifest; make one with: mirclr manifest scan FOLDER -o FILE")
+            raise ManifestError(
+                f"{manifest}: no such manifest; make one with: mirclr manifest scan FOLDER -o FILE"
+            )
         manifest, root = find_manifest(name)
     if audio_root is not None:
         root = (folder / audio_root).expanduser()
-    tracks = [t for t in read_manifest(manifest) if split is None or t.split == split]
+    tracks = [t for t in read_manifest(manifest) if t.split in splits]
     if not tracks:
-        raise ManifestError(f"{manifest}: holds no track{f' of split {split!r}' if split else ''}")
+        wanted = " or ".join(sorted(s for s in splits if s) or ["any"])
+        raise ManifestError(f"{manifest}: holds no track of the split {wanted}; evaluation data is never trained on")
     return tracks, root
 
 
@@ -123,7 +126,10 @@ class ClipCache:
         for track in tracks:
             try:
                 source = inside(root, track.path)
-                target = self.folder / f"{digest_bytes(file_digest(source).encode(), repr(_span(track)).encode())}.raw"
+                target = (
+                    self.folder
+                    / f"{digest_bytes(file_digest(source).encode(), repr(_span(track)).encode())}.raw"
+                )
             except (MirclrError, OSError) as error:
                 yield Skipped(track, f"{track.path}: {error}")
                 continue
@@ -135,9 +141,12 @@ class ClipCache:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         workers = max(1, min(workers or os.cpu_count() or 1, len(missing)))
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
             work = {
-                pool.submit(_decode, source, target, self.domain, self.rate, self.mel, _span(track)): (track, target)
+                pool.submit(_decode, source, target, self.domain, self.rate, self.mel, _span(track)): (
+                    track,
+                    target,
+                )
                 for track, source, target in missing
             }
             try:
@@ -160,7 +169,9 @@ class ClipCache:
         """
         count = min(length, cached.length - start)
         bytes_a_row = self.dtype.itemsize * self.row
-        rows = np.fromfile(cached.file, self.dtype, count * self.row, offset=start * bytes_a_row).reshape(-1, self.row)
+        rows = np.fromfile(cached.file, self.dtype, count * self.row, offset=start * bytes_a_row).reshape(
+            -1, self.row
+        )
         if len(rows) < length:
             rows = np.resize(rows, (length, self.row))
         return rows
@@ -206,7 +217,8 @@ def _cut(blocks: Iterator[np.ndarray], begin: int, end: float) -> Iterator[np.nd
         at += len(block)
 
 
-def _one_thread() -> None:
+def _begin_worker() -> None:
+    audio.begin_worker()
     torch.set_num_threads(1)
 
 
@@ -232,6 +244,8 @@ def _decode(
         return str(error)
     except OSError as error:
         return f"{source}: {error}"
+    except Exception as error:  # a decoder may fail in any way; it must not end the run
+        return f"{source}: cannot be decoded ({type(error).__name__}: {error})"
     return None
 
 
@@ -292,7 +306,9 @@ class ClipSource:
         Its seed, batch and gap between crops.
     """
 
-    def __init__(self, cache: ClipCache, tracks: Sequence[Cached], shape: ClipShape, recipe: config.Recipe) -> None:
+    def __init__(
+        self, cache: ClipCache, tracks: Sequence[Cached], shape: ClipShape, recipe: config.Recipe
+    ) -> None:
         if len({c.track.recording or c.track.id for c in tracks}) < 2:
             raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
         self.cache, self.tracks, self.length = cache, list(tracks), shape.length
@@ -309,8 +325,14 @@ class ClipSource:
         rng = np.random.Generator(np.random.PCG64([self.seed, step]))
         picks = self._pick(rng)
         crops = [self._two_crops(self.tracks[i], rng) for i in picks]
-        rows = [self.cache.read(self.tracks[i], start, self.length) for i, (start, _) in zip(picks, crops, strict=True)]
-        rows += [self.cache.read(self.tracks[i], start, self.length) for i, (_, start) in zip(picks, crops, strict=True)]
+        rows = [
+            self.cache.read(self.tracks[i], start, self.length)
+            for i, (start, _) in zip(picks, crops, strict=True)
+        ]
+        rows += [
+            self.cache.read(self.tracks[i], start, self.length)
+            for i, (_, start) in zip(picks, crops, strict=True)
+        ]
         recording = torch.from_numpy(np.tile(self.recording[picks], 2))
         targets = Targets(instance=torch.arange(self.size).repeat(2), recording=recording)
         return Batch(self.cache.stack(rows), targets, tuple(self.tracks[i].track.id for i in picks))

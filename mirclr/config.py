@@ -8,35 +8,45 @@ an error.
 0.001
 """
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mirclr.errors import RecipeError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Factor = Annotated[float, Field(ge=0.25, le=4)]
+
+
+def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError(f"{bounds[0]:g} stands before {bounds[1]:g}; give the lower bound first")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class Data(_Section):
     """Which music is learned from.
 
     `train` names a corpus of data_manifests/ that has been fetched, or a manifest file (relative to the recipe's
-    folder). `split` keeps the tracks of one split; None keeps all.
+    folder). Its tracks of the splits valid and test are never trained on.
     """
 
     train: str
     audio_root: str | None = None
-    split: Literal["train", "valid", "test"] | None = None
 
 
 class Audio(_Section):
@@ -51,7 +61,7 @@ class Mel(_Section):
 
     n_fft: Count = 512
     hop: Count = 256
-    bands: Count = 96
+    bands: Annotated[int, Field(ge=2)] = 96
     f_min: Annotated[float, Field(ge=0)] = 0.0
     f_max: Positive | None = None
     gain: Positive = 10_000.0
@@ -65,28 +75,28 @@ class PitchShift(_Step):
     """Shift by a number of semitones drawn uniformly from the range."""
 
     name: Literal["pitch_shift"] = "pitch_shift"
-    semitones: tuple[float, float] = (-2.0, 2.0)
+    semitones: Range = (-2.0, 2.0)
 
 
 class TimeStretch(_Step):
     """Play faster (above 1) or slower by a factor drawn log-uniformly; the pitch stays."""
 
     name: Literal["time_stretch"] = "time_stretch"
-    rate: tuple[Annotated[float, Field(ge=0.25)], Annotated[float, Field(le=4)]] = (0.8, 1.25)
+    rate: Annotated[tuple[Factor, Factor], AfterValidator(_ascending)] = (0.8, 1.25)
 
 
 class Gain(_Step):
     """Change the level by decibels drawn uniformly."""
 
     name: Literal["gain"] = "gain"
-    db: tuple[float, float] = (-10.0, 6.0)
+    db: Range = (-10.0, 6.0)
 
 
 class Noise(_Step):
     """Add white noise at a signal-to-noise ratio drawn uniformly, in decibels."""
 
     name: Literal["noise"] = "noise"
-    snr_db: tuple[float, float] = (10.0, 40.0)
+    snr_db: Range = (10.0, 40.0)
 
 
 class Equalizer(_Step):
@@ -101,8 +111,8 @@ class Filter(_Step):
     """Low-pass or high-pass, each half of the time: cut-off drawn log-uniformly, 12 dB an octave."""
 
     name: Literal["filter"] = "filter"
-    low_pass_hz: tuple[Positive, Positive] = (1500.0, 7000.0)
-    high_pass_hz: tuple[Positive, Positive] = (60.0, 800.0)
+    low_pass_hz: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)] = (1500.0, 7000.0)
+    high_pass_hz: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)] = (60.0, 800.0)
 
 
 class Polarity(_Step):
@@ -131,20 +141,11 @@ class Mix(_Step):
     """Add another clip of the batch, quieter by decibels drawn uniformly."""
 
     name: Literal["mix"] = "mix"
-    snr_db: tuple[float, float] = (6.0, 20.0)
+    snr_db: Range = (6.0, 20.0)
 
 
 Step = Annotated[
-    PitchShift
-    | TimeStretch
-    | Gain
-    | Noise
-    | Equalizer
-    | Filter
-    | Polarity
-    | TimeMask
-    | FrequencyMask
-    | Mix,
+    PitchShift | TimeStretch | Gain | Noise | Equalizer | Filter | Polarity | TimeMask | FrequencyMask | Mix,
     Field(discriminator="name"),
 ]
 
@@ -264,16 +265,29 @@ class Recipe(_Section):
     def _consistent(self) -> "Recipe":
         if self.encoder.name == "sample_cnn" and self.augment.mel:
             raise ValueError("augment.mel has steps, but sample_cnn hears the waveform; move them to augment.waveform")
-        if (self.mel.f_max or 0) > self.audio.rate / 2:
+        if isinstance(self.encoder, SampleCNN):
+            shortest = 3 ** len(self.encoder.widths) / self.audio.rate
+            if self.audio.clip_seconds < shortest:
+                raise ValueError(
+                    f"audio.clip_seconds is {self.audio.clip_seconds}, but a sample_cnn of {len(self.encoder.widths)} "
+                    f"stages needs {shortest:.3g} s; make the clips longer, or give fewer widths"
+                )
+        half = self.audio.rate / 2
+        if (self.mel.f_max or 0) > half:
             raise ValueError(f"mel.f_max is {self.mel.f_max} Hz, above half of audio.rate ({self.audio.rate} Hz)")
+        if self.mel.f_min >= (self.mel.f_max or half):
+            raise ValueError(f"mel.f_min is {self.mel.f_min} Hz; it must lie below mel.f_max or half of audio.rate")
         return self
 
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's numbers and booleans, that refuses a repeated key."""
 
+    def construct_decimal(self, node: yaml.ScalarNode) -> int:
+        return int(self.construct_scalar(node))  # PyYAML reads 010 as octal
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
         twice = {str(k) for k in keys if keys.count(k) > 1}
         if twice:
             raise RecipeError(f"line {node.start_mark.line + 1}: the key {', '.join(sorted(twice))} stands twice")
@@ -284,10 +298,15 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float", ":int", ":timestamp"))]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+.0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
@@ -314,12 +333,7 @@ def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "reci
     RecipeError
         Naming the place, what was found and what was expected.
     """
-    try:
-        tree = yaml.load(text, _Loader) or {}  # noqa: S506  (_Loader is a SafeLoader)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
+    tree = _plain(text, where) or {}
     if not isinstance(tree, dict):
         raise RecipeError(f"{where}: found {type(tree).__name__}; a recipe is a mapping of sections")
     for override in overrides:
@@ -327,10 +341,21 @@ def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "reci
     return recipe_from(tree, where=where)
 
 
+def _plain(text: str, where: str) -> Any:
+    """YAML to plain values; `where` is what errors call the text."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  (_Loader is a SafeLoader)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a tag that does not fit, such as !!int x
+        raise RecipeError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
 def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
     """Validate a recipe given as plain values, such as the one a checkpoint holds."""
     try:
-        return Recipe.model_validate(tree)
+        # as JSON, where a list is a tuple but, strictly, "5" is no number
+        return Recipe.model_validate_json(json.dumps(tree, default=str))
     except ValidationError as error:
         lines = []
         for e in error.errors():
@@ -338,6 +363,8 @@ def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
             found = "" if e["type"] in ("missing", "value_error") else f", found {e['input']!r}"
             lines.append(f"{place}: {e['msg'].removeprefix('Value error, ')}{found}")
         raise RecipeError(f"{where}: " + "; ".join(lines)) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RecipeError(f"{where}: not a tree of plain values ({error})") from error
 
 
 def read_recipe(path: Path, *, overrides: Iterable[str] = ()) -> Recipe:
@@ -363,11 +390,13 @@ def _override(tree: dict[str, Any], override: str) -> None:
     for part in parents:
         if isinstance(node, list):
             node = node[_position(node, part, override)]
+            if not isinstance(node, dict | list):
+                raise RecipeError(f"--set {override}: place {part} holds {node!r}, which has no parts")
         else:
             if not isinstance(node.get(part), dict | list):
                 node[part] = {}
             node = node[part]
-    value = yaml.load(text, _Loader)  # noqa: S506
+    value = _plain(text, f"--set {override}")
     if isinstance(node, list):
         node[_position(node, last, override)] = value
     else:
@@ -375,6 +404,6 @@ def _override(tree: dict[str, Any], override: str) -> None:
 
 
 def _position(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not part.isdecimal() or int(part) >= len(node):
         raise RecipeError(f"--set {override}: {part!r} is not a place in a list of {len(node)}")
     return int(part)

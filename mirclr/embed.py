@@ -7,10 +7,10 @@ that crashes its decoder, as that dies in a process of its own.
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.audio import Excerpts, try_excerpts
+from mirclr.audio import Excerpts, begin_worker, try_excerpts
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
@@ -101,14 +101,13 @@ class Heard:
     error: str | None
 
 
-def hear(
-    files: Iterable[Path], *, count: int, seconds: float, rate: int, workers: int = 0
-) -> Iterator[Heard]:
+def hear(files: Iterable[Path], *, count: int, seconds: float, rate: int, workers: int = 0) -> Iterator[Heard]:
     """Decode excerpts of files in parallel processes, in order, a few files ahead of the consumer.
 
     Parameters
     ----------
     files : iterable of Path
+        What to decode.
     count, seconds, rate
         As `mirclr.audio.read_excerpts`.
     workers : int
@@ -144,7 +143,7 @@ class _Pool:
     """Processes that decode; they import no torch."""
 
     def __init__(self, workers: int) -> None:
-        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupt)
+        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
 
     def submit(self, file: Path, count: int, seconds: float, rate: int) -> "Future[Excerpts | str]":
         try:
@@ -156,13 +155,6 @@ class _Pool:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C is for the parent, which then ends its workers."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _alone(file: Path, count: int, seconds: float, rate: int) -> Excerpts | str:
@@ -227,6 +219,7 @@ def embed_files(
     *,
     workers: int = 0,
     retry: bool = False,
+    known_tags: Mapping[Path, Tags] | None = None,
 ) -> Iterator[Outcome]:
     """Bring a library up to date with files, a transaction a batch.
 
@@ -237,10 +230,13 @@ def embed_files(
     files : sequence of (root, file)
         As `find_audio` lists them.
     embedder : Embedder
+        Gives the vectors.
     workers : int
         Processes that decode; 0: one a core.
     retry : bool
         Try again files that failed before and have not changed.
+    known_tags : mapping of file to Tags, optional
+        Taken instead of the tags in those files.
 
     Yields
     ------
@@ -257,13 +253,13 @@ def embed_files(
     states = {root: library.states(root) for root in {r for r, _ in files}}
     failed = {root: library.failed(root) for root in states}
     for root, file in files:
-        seen = _look(root, file)
+        seen = _look(root, file, (known_tags or {}).get(file))
         if isinstance(seen, Failure):
             library.write(failures=[seen])
             yield Outcome(file, "failed", seen.reason)
             continue
         state, failure = states[root].get(seen.path), failed[root].get(seen.path)
-        if state and (state.size, state.mtime_ns) == (seen.size, seen.mtime_ns):
+        if state and not failure and (state.size, state.mtime_ns) == (seen.size, seen.mtime_ns):
             yield Outcome(file, "unchanged")
         elif failure and not retry and (failure.size, failure.mtime_ns) == (seen.size, seen.mtime_ns):
             yield Outcome(file, "failed", failure.reason, new=False)
@@ -283,18 +279,27 @@ class _Seen:
     file: Path
     size: int
     mtime_ns: int
+    known_tags: Tags | None
 
     def digest(self) -> str:
         return file_digest(self.file)
 
+    def tags(self) -> Tags:
+        if self.known_tags is not None:
+            return self.known_tags
+        try:
+            return read_tags(self.file)
+        except OSError:
+            return Tags()
 
-def _look(root: str, file: Path) -> _Seen | Failure:
+
+def _look(root: str, file: Path, known_tags: Tags | None) -> _Seen | Failure:
     path = file.relative_to(root).as_posix()
     try:
         facts = file.stat()
     except OSError as error:
         return Failure(root, path, 0, 0, f"{file}: cannot be read ({error.strerror})")
-    return _Seen(root, path, file, facts.st_size, facts.st_mtime_ns)
+    return _Seen(root, path, file, facts.st_size, facts.st_mtime_ns, known_tags)
 
 
 def _known_by_file(library: Library, seen: _Seen, state: FileState | None) -> Did | None:
@@ -305,7 +310,8 @@ def _known_by_file(library: Library, seen: _Seen, state: FileState | None) -> Di
         return None  # decoding will say what is wrong
     twins = library.with_file_digest(digest)
     if state and any(t.track_id == state.track_id for t in twins):
-        library.touch([replace(state, size=seen.size, mtime_ns=seen.mtime_ns)])
+        # move and not touch: it also clears the failure of a file that was damaged and is whole again
+        library.move(state.track_id, seen.root, seen.path, seen.size, seen.mtime_ns, digest, seen.tags())
         return "unchanged"
     return _follow(library, seen, digest, twins)
 
@@ -314,10 +320,9 @@ def _follow(library: Library, seen: _Seen, digest: str, twins: Sequence[FileStat
     """Keep the vector of a twin: moved here when its own file is gone (or is this very file), else copied."""
     for twin in twins:
         old = Path(twin.root, twin.path)
-        if not old.exists() or os.path.samefile(old, seen.file):
-            tags = _tags(seen.file)
-            library.move(twin.track_id, seen.root, seen.path, seen.size, seen.mtime_ns, digest, tags)
-            return "retagged" if old == seen.file else "moved"
+        if not old.exists() or _same_file(old, seen.file):
+            library.move(twin.track_id, seen.root, seen.path, seen.size, seen.mtime_ns, digest, seen.tags())
+            return "retagged" if (twin.root, twin.path) == (seen.root, seen.path) else "moved"
     if twins:
         track = library.tracks([twins[0].track_id])[0]
         vector = library.vector(twins[0].track_id)
@@ -326,11 +331,9 @@ def _follow(library: Library, seen: _Seen, digest: str, twins: Sequence[FileStat
     return None
 
 
-def _tags(file: Path) -> Tags:
-    try:
-        return read_tags(file)
-    except OSError:
-        return Tags()
+def _same_file(old: Path, new: Path) -> bool:
+    """Whether two paths lead to one file; two hard links are two copies, and not one file that moved to and fro."""
+    return old == new or (os.path.samefile(old, new) and new.stat().st_nlink == 1)
 
 
 def _entry(seen: _Seen, digest: str, audio_digest: str, duration_s: float, vector: np.ndarray) -> Entry:
@@ -342,7 +345,7 @@ def _entry(seen: _Seen, digest: str, audio_digest: str, duration_s: float, vecto
         file_digest=digest,
         audio_digest=audio_digest,
         duration_s=duration_s,
-        tags=_tags(seen.file),
+        tags=seen.tags(),
         vector=vector,
     )
 
@@ -373,9 +376,7 @@ def _decode_and_store(
         yield from _store(library, batch, embedder)
 
 
-def _store(
-    library: Library, batch: Sequence[tuple[_Seen, str, Excerpts]], embedder: Embedder
-) -> Iterator[Outcome]:
+def _store(library: Library, batch: Sequence[tuple[_Seen, str, Excerpts]], embedder: Embedder) -> Iterator[Outcome]:
     vectors = embedder.embed_tracks([excerpts.waveforms for _, _, excerpts in batch])
     entries = [
         _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector)

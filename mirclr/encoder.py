@@ -120,7 +120,11 @@ class SampleCNN(EncoderModule):
         self.dim = settings.widths[-1]
         self.min_seconds = max(0.5, 3 ** len(settings.widths) / rate)
         first, *rest = settings.widths
-        stages: list[nn.Module] = [nn.Conv1d(1, first, 3, stride=3, bias=False), nn.BatchNorm1d(first), nn.ReLU(inplace=True)]
+        stages: list[nn.Module] = [
+            nn.Conv1d(1, first, 3, stride=3, bias=False),
+            nn.BatchNorm1d(first),
+            nn.ReLU(inplace=True),
+        ]
         channels = first
         for width in rest:
             stages += [
@@ -177,7 +181,7 @@ class Model(nn.Module):
         else:
             self.encoder = SampleCNN(recipe.encoder, recipe.audio.rate)
         self.projector = Projector(recipe.projector, self.encoder.dim)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=torch.channels_last)
 
     def hear(self, waveforms: Tensor) -> Tensor:
         """(B, N) float32 in [-1, 1] -> what the encoder takes: (B, F, T) log-mel or the waveforms themselves."""

@@ -5,7 +5,6 @@ with zero padding: the settings of musicnn (Pons and Serra 2019, arXiv 1909.0665
 """
 
 import math
-from typing import cast
 
 import torch
 import torchaudio
@@ -34,7 +33,13 @@ class LogMel(nn.Module):
         self.rate = rate
         f_max = settings.f_max or rate / 2
         filters = torchaudio.functional.melscale_fbanks(
-            settings.n_fft // 2 + 1, settings.f_min, f_max, settings.bands, rate, norm="slaney", mel_scale="slaney"
+            settings.n_fft // 2 + 1,
+            settings.f_min,
+            f_max,
+            settings.bands,
+            rate,
+            norm="slaney",
+            mel_scale="slaney",
         )
         # made again from the settings, hence not part of the weights
         self.register_buffer("filters", filters, persistent=False)
@@ -56,7 +61,7 @@ class LogMel(nn.Module):
                 pad_mode="constant",
                 return_complex=True,
             )
-            return cast(Tensor, (spectrum.abs().square().transpose(1, 2) @ self.filters).transpose(1, 2))
+            return (spectrum.abs().square().transpose(1, 2) @ self.filters).transpose(1, 2)
 
     def compress(self, power: Tensor) -> Tensor:
         """Mel power to log-mel, log10(1 + gain x)."""
@@ -92,7 +97,9 @@ _KNEE_MEL, _LOG_STEP = _KNEE_HZ / _HZ_A_MEL, 27.0
 
 def hz_to_mel(hz: Tensor) -> Tensor:
     """Frequencies in Hz to Slaney's mels."""
-    above = _KNEE_MEL + torch.log(hz.clamp(min=_KNEE_HZ) / _KNEE_HZ) / torch.log(torch.tensor(6.4)) * _LOG_STEP
+    above = (
+        _KNEE_MEL + torch.log(hz.clamp(min=_KNEE_HZ) / _KNEE_HZ) / torch.log(torch.tensor(6.4)) * _LOG_STEP
+    )
     return torch.where(hz < _KNEE_HZ, hz / _HZ_A_MEL, above)
 
 

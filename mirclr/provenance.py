@@ -101,6 +101,21 @@ def _commit() -> str | None:
         return None
 
 
+def shipped_dir(name: str) -> Path:
+    """A folder that mirclr ships, ``data_manifests`` or ``recipes``: inside an installed package, or beside it.
+
+    Raises
+    ------
+    FileNotFoundError
+        The installation lacks it.
+    """
+    package = Path(mirclr.__file__).resolve().parent
+    for place in (package / f"_{name}", package.parent / name):
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(f"{package}: {name} is missing from this installation; install mirclr again")
+
+
 def data_dir() -> Path:
     """Where what a user keeps lives (libraries, corpora): ``$MIRCLR_HOME`` or the system's own place."""
     home = os.environ.get("MIRCLR_HOME")
@@ -134,7 +149,9 @@ def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             os.fsync(f.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private; these are the user's ordinary files
+        os.chmod(
+            temporary, 0o666 & ~umask
+        )  # mkstemp makes files private; these are the user's ordinary files
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from mirclr.checkpoint import (
 from mirclr.clips import Batch, Cached, ClipCache, ClipSource
 from mirclr.encoder import Model
 from mirclr.errors import NotFinite, TrainingError
+from mirclr.metrics import knn_accuracy
 from mirclr.objectives import Targets, objective_from
 from mirclr.provenance import digest_json, stamp, writing
 
@@ -102,6 +103,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(_decay_groups(self.model, recipe.training.weight_decay))
         self.check = check or []
         self.step = 0
+        self._unlogged: list[float] = []  # losses since the last log line
         self.provenance = stamp(
             seed=recipe.seed,
             recipe=digest_json(recipe.model_dump(mode="json")),
@@ -115,7 +117,9 @@ class Trainer:
     def _prepare_folder(self, resume: bool) -> None:
         state = self.run / STATE
         if state.exists() and not resume:
-            raise TrainingError(f"{self.run}: already holds a run; add --resume to go on, or name another folder")
+            raise TrainingError(
+                f"{self.run}: already holds a run; add --resume to go on, or name another folder"
+            )
         self.run.mkdir(parents=True, exist_ok=True)
         if not state.exists():
             (self.run / METRICS).unlink(missing_ok=True)
@@ -131,6 +135,7 @@ class Trainer:
         self.model.load_state_dict(saved.model.state_dict())
         restore_optimizer(self.model, self.optimizer, saved.optimizer)
         self.step = saved.step or 0
+        self._unlogged = list(saved.provenance.get("losses_since_log", []))
         self._forget_after(self.step)
 
     def _forget_after(self, step: int) -> None:
@@ -150,31 +155,36 @@ class Trainer:
         KeyboardInterrupt
             After SIGINT or SIGTERM, once the state is saved.
         """
-        plan, saved, logged = self.recipe.training, time.monotonic(), time.monotonic()
+        plan, saved = self.recipe.training, time.monotonic()
+        timed_from, timed_at = self.step, time.monotonic()
         board = _tensorboard(self.run)
-        losses: list[float] = []
         with _stop_requested() as stopping, ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self._read, self.step)
             while self.step < plan.steps:
                 batches = ahead.result()
                 ahead = reader.submit(self._read, self.step + 1)
-                losses.append(self._make_step(batches))
+                loss = self._make_step(batches)
+                self._unlogged.append(loss)
                 self.step += 1
                 metrics = None
                 last = self.step == plan.steps
-                if self.step % plan.log_every == 0 or last:
-                    clips = 2 * plan.batch * plan.accumulate * len(losses)
-                    metrics = {"loss": float(np.mean(losses)), "lr": self._lr(self.step - 1)}
-                    metrics["clips_per_s"] = clips / (time.monotonic() - logged)
-                    if self.check and self.recipe.check and (self.step % self.recipe.check.every == 0 or last):
+                check = self.recipe.check if self.check else None
+                checked = check is not None and (self.step % check.every == 0 or last)
+                if self.step % plan.log_every == 0 or checked or last:
+                    clips = 2 * plan.batch * plan.accumulate * (self.step - timed_from)
+                    metrics = {"loss": float(np.mean(self._unlogged)), "lr": self._lr(self.step - 1)}
+                    metrics["clips_per_s"] = clips / (time.monotonic() - timed_at)
+                    if checked:
                         metrics["knn_accuracy"] = self.knn_check()
                     self._log(metrics, board)
-                    losses, logged = [], time.monotonic()
-                if last or stopping.is_set() or time.monotonic() - saved > 60 * plan.checkpoint_minutes:
+                    self._unlogged = []
+                    timed_from, timed_at = self.step, time.monotonic()
+                stop = stopping.is_set()  # asked once: a signal after this line waits for the next step's save
+                if last or stop or time.monotonic() - saved > 60 * plan.checkpoint_minutes:
                     self.save()
                     saved = time.monotonic()
-                yield Report(self.step, plan.steps, losses[-1] if losses else metrics["loss"] if metrics else 0.0, metrics)
-                if stopping.is_set() and not last:
+                yield Report(self.step, plan.steps, loss, metrics)
+                if stop and not last:
                     raise KeyboardInterrupt
         save_checkpoint(self.run / ENCODER, self.model, self.provenance | {"steps": self.step})
 
@@ -187,7 +197,9 @@ class Trainer:
         """Forward, backward and update; returns the mean loss."""
         plan = self.recipe.training
         generator = torch.Generator().manual_seed(_mixed_seed(self.recipe.seed, self.step))
-        torch.manual_seed(_mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
+        torch.manual_seed(
+            _mixed_seed(self.recipe.seed, self.step) + 1
+        )  # dropout draws from the global generator
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
@@ -228,11 +240,14 @@ class Trainer:
 
     def knn_check(self) -> float:
         """Accuracy of a kNN vote among the labelled tracks, each left out in turn."""
-        from mirclr.metrics import knn_accuracy
         assert self.recipe.check is not None
         vectors = np.stack([self._vector(cached) for cached, _ in self.check])
         labels = np.array([label for _, label in self.check])
-        return knn_accuracy(vectors, labels, k=self.recipe.check.k)
+        k, right = self.recipe.check.k, []
+        for i in range(len(labels)):
+            others = np.arange(len(labels)) != i
+            right.append(knn_accuracy(vectors[others], labels[others], vectors[[i]], labels[[i]], k=k))
+        return float(np.mean(right))
 
     def _vector(self, cached: Cached) -> np.ndarray:
         """Mean embedding of evenly spread clips of a cached track, (D,) float32 of unit length."""
@@ -241,7 +256,10 @@ class Trainer:
         starts = ((np.arange(n) + 0.5) / n * max(0, cached.length - length)).astype(int)
         clips = self.cache.stack([self.cache.read(cached, int(s), length) for s in starts]).to(self.device)
         self.model.eval()
-        with torch.no_grad(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with (
+            torch.no_grad(),
+            torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
+        ):
             heard = self.model.hear(clips) if self.cache.domain == "waveform" else clips
             mean = self.model.encoder(heard).float().mean(dim=0)
         vector: np.ndarray = F.normalize(mean, dim=0).cpu().numpy()
@@ -250,7 +268,8 @@ class Trainer:
     def save(self) -> None:
         """Write the state that `resume` goes on from."""
         tensors = optimizer_tensors(self.model, self.optimizer)
-        save_checkpoint(self.run / STATE, self.model, self.provenance, optimizer=tensors, step=self.step)
+        provenance = self.provenance | {"losses_since_log": self._unlogged}
+        save_checkpoint(self.run / STATE, self.model, provenance, optimizer=tensors, step=self.step)
 
     def digest(self) -> str:
         """Digest of the encoder as it is now."""
@@ -258,7 +277,9 @@ class Trainer:
 
     def _log(self, metrics: dict[str, float], board: Callable[[int, dict[str, float]], None]) -> None:
         with (self.run / METRICS).open("a", encoding="utf-8") as f:
-            f.write(json.dumps({"step": self.step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}) + "\n")
+            f.write(
+                json.dumps({"step": self.step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}) + "\n"
+            )
         board(self.step, metrics)
 
 
@@ -278,7 +299,9 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported()
     else:
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+        # an older torch cannot say; then float32 is the safe choice
+        ask = getattr(torch.cpu, "get_capabilities", None) if device.type == "cpu" else None
+        capabilities: dict[str, Any] = ask() if ask else {}
         native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return torch.bfloat16 if native else torch.float32
 

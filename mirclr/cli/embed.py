@@ -1,17 +1,27 @@
 """``mirclr embed``: audio files to vectors in a library."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, progress, remark
 
+if TYPE_CHECKING:
+    from mirclr.embed import Embedder
+    from mirclr.library import Library
+    from mirclr.tags import Tags
+
 
 @click.command(epilog="Example: mirclr embed ~/Music --checkpoint runs/a/encoder.safetensors")
 @click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.library
 @options.path_option("--checkpoint", help="The encoder; by default the one that the library was made with.")
+@options.path_option("--manifest", help="Take artist, album, title and genre from this manifest and not from tags.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
@@ -20,30 +30,22 @@ def command(
     paths: tuple[Path, ...],
     library_path: Path,
     checkpoint: Path | None,
+    manifest: Path | None,
     workers: int,
     retry: bool,
     device: str,
     as_json: bool,
 ) -> int:
     """Turn audio files into vectors in a library."""
-    from mirclr.embed import Embedder, Outcome, count_outcomes, embed_files, find_audio
+    from mirclr.embed import Embedder
     from mirclr.library import Library
 
     if checkpoint is None:
         checkpoint = _checkpoint_of(library_path)
     embedder = Embedder.load(checkpoint, device=device)
+    known = manifest_tags(manifest) if manifest else {}
     with Library.open(library_path, create=True) as library:
-        files, problems = find_audio(paths, library)
-        failures = [(str(p.file), p.reason or "") for p in problems]
-        with progress("Embedding", len(files)) as advance:
-
-            def note(outcome: Outcome) -> None:
-                if outcome.did == "failed":
-                    failures.append((str(outcome.file), outcome.reason or ""))
-                advance(note=f"{len(failures)} failed" if failures else "")
-
-            counts = count_outcomes(embed_files(library, files, embedder, workers=workers, retry=retry), note)
-    counts["failed"] = len(failures)
+        counts, failures = bring_up_to_date(library, paths, embedder, known, workers=workers, retry=retry)
     if as_json:
         named = [{"file": file, "reason": reason} for file, reason in failures]
         print_json({"library": str(library_path), **counts, "failures": named})
@@ -52,6 +54,43 @@ def command(
             remark(f"skipped {reason if reason.startswith(file) else f'{file}: {reason}'}")
         click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
+
+
+def bring_up_to_date(
+    library: Library,
+    paths: Sequence[Path],
+    embedder: Embedder,
+    known_tags: Mapping[Path, Tags],
+    *,
+    workers: int = 0,
+    retry: bool = False,
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Embed with a progress display; returns how many of each outcome, and (file, reason) of the failures."""
+    from mirclr.embed import Outcome, count_outcomes, embed_files, find_audio
+
+    files, problems = find_audio(paths, library)
+    failures = [(str(p.file), p.reason or "") for p in problems]
+    with progress("Embedding", len(files)) as advance:
+
+        def note(outcome: Outcome) -> None:
+            if outcome.did == "failed":
+                failures.append((str(outcome.file), outcome.reason or ""))
+            advance(note=f"{len(failures)} failed" if failures else "")
+
+        outcomes = embed_files(library, files, embedder, workers=workers, retry=retry, known_tags=known_tags)
+        counts = count_outcomes(outcomes, note)
+    return counts | {"failed": len(failures)}, failures
+
+
+def manifest_tags(manifest: Path) -> dict[Path, Tags]:
+    """What a manifest knows of its files; their paths are relative to the manifest's folder."""
+    from mirclr.manifest import inside, read_manifest
+    from mirclr.tags import Tags
+
+    return {
+        inside(manifest.parent, t.path).resolve(): Tags(title=t.title, artist=t.artist, album=t.album, genre=t.genre)
+        for t in read_manifest(manifest)
+    }
 
 
 def _checkpoint_of(library_path: Path) -> Path:

@@ -22,7 +22,9 @@ library: Decorator = click.option(
 )
 
 
-def path_option(*names: str, help: str, exists: bool = False, required: bool = False, folder: bool = False) -> Decorator:
+def path_option(
+    *names: str, help: str, exists: bool = False, required: bool = False, folder: bool = False
+) -> Decorator:
     """Build an option that takes a path, given to the command as a `pathlib.Path`."""
     kind = click.Path(path_type=Path, exists=exists, dir_okay=folder, file_okay=not folder)
     return click.option(*names, type=kind, required=required, help=help)

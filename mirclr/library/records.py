@@ -1,0 +1,135 @@
+"""What a library holds and hands out, and its texts as search compares them and as people see them."""
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mirclr.tags import Tags
+
+
+@dataclass(frozen=True)
+class EncoderStamp:
+    """The encoder whose vectors a library holds.
+
+    Attributes
+    ----------
+    digest : str
+        Of the checkpoint's weights and recipe.
+    name : str
+        For people: the checkpoint's file name, or ``builtin``.
+    dim : int
+        Components of a vector.
+    excerpts : int
+        Excerpts heard per track.
+    recipe : dict
+        Resolved recipe, JSON values only: enough to build the same encoder with random weights.
+    """
+
+    digest: str
+    name: str
+    dim: int
+    excerpts: int
+    recipe: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What is to be stored of one file.
+
+    Attributes
+    ----------
+    root, path : str
+        The absolute folder that was embedded, and the file relative to it, with '/'.
+    size, mtime_ns : int
+        In bytes and nanoseconds, as the system states them.
+    file_digest : str
+        `mirclr.provenance.file_digest`; changes with the tags.
+    audio_digest : str
+        Of the decoded excerpts; the same after re-tagging.
+    duration_s : float
+        Length in seconds.
+    tags : Tags
+    vector : (dim,) float32
+        Of any length above 0; stored at unit length.
+    """
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+    file_digest: str
+    audio_digest: str
+    duration_s: float
+    tags: Tags
+    vector: np.ndarray
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be embedded, and why."""
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class FileState:
+    """The file of a track as it was when last seen."""
+
+    track_id: int
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+    file_digest: str
+    audio_digest: str
+
+
+@dataclass(frozen=True)
+class LibraryTrack:
+    """A track of a library, without its vector."""
+
+    id: int
+    root: str
+    path: str
+    duration_s: float
+    title: str | None
+    artist: str | None
+    album: str | None
+    album_artist: str | None
+    genre: str | None
+    year: int | None
+    audio_digest: str
+
+    @property
+    def file(self) -> Path:
+        """The audio file. It may be gone."""
+        return Path(self.root, *self.path.split("/"))
+
+    @property
+    def label(self) -> str:
+        """For people: "artist – title", the title alone, or else the path; can be printed."""
+        if not self.title:
+            return shown(self.path)
+        return shown(f"{self.artist} – {self.title}" if self.artist else self.title)
+
+
+def fold(text: str) -> str:
+    """A text as search compares it: lower case, no accents, ligatures and letter-like signs taken apart."""
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    # Latin, Greek and Cyrillic accents alone: in other scripts a mark tells one letter from another
+    return "".join(c for c in folded if not "\u0300" <= c <= "\u036f").translate(_PLAIN)
+
+
+def shown(text: str) -> str:
+    """A text with what cannot be printed, such as undecodable bytes or terminal controls, replaced by '�'."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+
+
+_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})

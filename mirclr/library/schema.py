@@ -1,0 +1,115 @@
+"""The SQLite file of a library: opened, recognised, made, migrated; and what SQLite raises, explained."""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mirclr.errors import LibraryError
+
+_APPLICATION_ID = 0x6D69726C  # "mirl": marks the SQLite file as ours
+_BUSY_MS = 30_000
+_PAGE_BYTES = 8192  # of 4096, vectors of 512 components would leave half of each page empty
+
+# Element v brings a library of schema version v to version v + 1. Never edit one that was released: add one.
+_MIGRATIONS = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE track (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            root BLOB NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+            file_digest TEXT NOT NULL, audio_digest TEXT NOT NULL, duration_s REAL NOT NULL,
+            title TEXT, artist TEXT, album TEXT, album_artist TEXT, genre TEXT, year INTEGER,
+            folded TEXT NOT NULL,
+            UNIQUE (root, path))""",
+        "CREATE INDEX track_file_digest ON track (file_digest)",
+        "CREATE INDEX track_audio_digest ON track (audio_digest)",
+        """CREATE TABLE vector (
+            track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE, components BLOB NOT NULL)""",
+        """CREATE TABLE failure (
+            root BLOB NOT NULL, path BLOB NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+            reason TEXT NOT NULL, PRIMARY KEY (root, path)) WITHOUT ROWID""",
+        "CREATE TABLE task (name TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE probability (
+            task TEXT NOT NULL REFERENCES task ON DELETE CASCADE,
+            track_id INTEGER NOT NULL REFERENCES track ON DELETE CASCADE,
+            label TEXT NOT NULL, probability REAL NOT NULL CHECK (probability BETWEEN 0 AND 1),
+            PRIMARY KEY (task, track_id, label)) WITHOUT ROWID""",
+        "CREATE INDEX probability_track ON probability (track_id)",
+    ),
+)
+
+
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a library file for reading and writing, or for reading where it cannot be written."""
+    if os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK)):
+        db = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
+    else:
+        # SQLite cannot make its -shm file here; without a -wal file nobody is writing, and none is needed
+        mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:
+    """Refuse a file that is not ours; make the tables of a new one; migrate an old one."""
+    version = _version(db, path, create)
+    if version == SCHEMA_VERSION:
+        return
+    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file; WAL fixes it
+    db.execute("PRAGMA journal_mode = WAL")  # kept in the file; other systems than local disks may refuse it
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        # another process may have made the tables while this one waited
+        for statements in _MIGRATIONS[_version(db, path, create) :]:
+            for statement in statements:
+                db.execute(statement)
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('uuid', ?)", (secrets.token_hex(16),))
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('generation', '0')")
+        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def _version(db: sqlite3.Connection, path: Path, create: bool) -> int:
+    """The schema version of the file; 0 when it is empty and may become a library."""
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if application != _APPLICATION_ID:
+        empty = not db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        if not (empty and create and version == 0):
+            raise LibraryError(f"{path}: {'empty' if empty else 'a database of something else'}; not a mirclr library")
+    elif version > SCHEMA_VERSION:
+        raise LibraryError(
+            f"{path}: of schema version {version}; this mirclr knows versions up to {SCHEMA_VERSION}; "
+            f"update with: pip install --upgrade mirclr"
+        )
+    return version
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into a line for people."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error)
+        if "locked" in text:
+            text = "another process has been writing to it for long; try again when it is done"
+        elif "not a database" in text:
+            text = "not a mirclr library"
+        elif "readonly" in text:
+            text = "it, or its folder, may not be written; copy it to where you can write"
+        raise LibraryError(f"{path}: {text}") from error

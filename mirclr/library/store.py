@@ -1,0 +1,560 @@
+"""`Library`: what can be asked of a library and written to it."""
+
+import json
+import os
+import shlex
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
+from mirclr.library.records import EncoderStamp, Entry, Failure, FileState, LibraryTrack, fold, shown
+from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
+from mirclr.tags import Tags
+
+_SURROGATES = sys.getfilesystemencodeerrors()
+_TAGS = ("title", "artist", "album", "album_artist", "genre", "year")
+_IDS = "(SELECT value FROM json_each(?))"  # a list of ids as one argument
+
+
+class Library:
+    """An open library; a context manager. Made by `Library.open`, used by the thread that opened it.
+
+    Attributes
+    ----------
+    path : Path
+        The library file.
+    uuid : str
+        Names this library (and its copies) for what is derived from it.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self.uuid: str = self._meta("uuid") or ""
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False) -> "Library":
+        """Open a library file.
+
+        A library in a place that cannot be written is opened for reading.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        create : bool
+            Make an empty library where there is no file.
+
+        Raises
+        ------
+        LibraryNotFound
+            There is no such file.
+        LibraryError
+            The file is something else, or was made by a newer mirclr.
+        """
+        path = Path(path)
+        if not path.exists():
+            if not create:
+                raise LibraryNotFound(
+                    f"{path}: no such library; make one from your music with: "
+                    f"mirclr embed FOLDER --library {shlex.quote(str(path))}"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with explained(path):
+            connection = connect(path)
+            try:
+                bring_up_to_date(connection, path, create)
+                return cls(path, connection)
+            except BaseException:
+                connection.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file. Closing twice does no harm."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # what the library is
+
+    @property
+    def stamp(self) -> EncoderStamp | None:
+        """The encoder whose vectors are held; None before the first `bind`."""
+        text = self._meta("encoder")
+        return EncoderStamp(**json.loads(text)) if text else None
+
+    @property
+    def generation(self) -> int:
+        """Grows with every change of vectors, so that what is derived from them knows that it is stale.
+
+        It follows the clock (ns), so that two copies of a library that grew apart never share one.
+        """
+        return int(self._meta("generation") or 0)
+
+    def bind(self, stamp: EncoderStamp) -> None:
+        """Tie the library to an encoder: the first is kept, later ones must be the same.
+
+        Raises
+        ------
+        EncoderMismatch
+            The library holds vectors of another encoder, or of another number of excerpts per track.
+        """
+        held = self.stamp
+        if held is None:
+            with self._transaction() as db:
+                db.execute("INSERT OR IGNORE INTO meta VALUES ('encoder', ?)", (json.dumps(asdict(stamp)),))
+            held = self.stamp or stamp
+        if (held.digest, held.excerpts) == (stamp.digest, stamp.excerpts):
+            return
+        roots = [shlex.quote(shown(root)) for root in self.roots()] or ["FOLDER"]
+        raise EncoderMismatch(
+            f"{self.path}: holds vectors of the encoder {_encoder(held)}, and was given {_encoder(stamp)}; "
+            f"vectors of two encoders cannot be compared. Use the first, or make a new library: "
+            f"mirclr embed {' '.join(roots)} --library NEW.db --checkpoint {shlex.quote(stamp.name)}"
+        )
+
+    def info(self) -> dict[str, Any]:
+        """Counts and facts for people, as JSON values."""
+        with self.snapshot():
+            counts = self._rows(
+                "SELECT COUNT(*) tracks, COUNT(DISTINCT artist) artists, COUNT(DISTINCT album) albums,"
+                " TOTAL(duration_s) / 3600 hours FROM track"
+            )[0]
+            stamp = self.stamp
+            return {
+                "path": shown(str(self.path)),
+                "bytes": self.path.stat().st_size,
+                "uuid": self.uuid,
+                "generation": self.generation,
+                "schema": SCHEMA_VERSION,
+                **dict(counts),
+                "failures": self._rows("SELECT COUNT(*) FROM failure")[0][0],
+                "roots": self.roots(),
+                "encoder": asdict(stamp) if stamp else None,
+                "tasks": self.tasks(),
+            }
+
+    def verify(self) -> list[str]:
+        """Check the file, the vectors, and that every track's file is there.
+
+        Returns
+        -------
+        list of str
+            One line a problem; empty when there is none.
+        """
+        with self.snapshot():
+            checked = [row[0] for row in self._rows("PRAGMA integrity_check")]
+            problems = [f"the file is damaged: {found}" for found in checked if found != "ok"]
+            problems += [f"a row of {row[0]} belongs to no track" for row in self._rows("PRAGMA foreign_key_check")]
+            tracks = self.tracks()
+            problems += self._bad_vectors({track.id: track.label for track in tracks})
+        for track in tracks:
+            if not _below_root(track.path):
+                problems.append(f"track {track.id} ({track.label}): {shown(track.path)} leads out of its folder")
+            elif _is_gone(track.file):
+                problems.append(f"track {track.id} ({track.label}): {shown(str(track.file))} is gone")
+        return problems
+
+    def _bad_vectors(self, labels: Mapping[int, str]) -> list[str]:
+        stamp, problems, seen = self.stamp, [], set()
+        for track_id, blob in self._cursor("SELECT track_id, components FROM vector"):
+            seen.add(track_id)
+            vector = np.frombuffer(blob, "<f4") if len(blob) % 4 == 0 else np.zeros(0, "<f4")
+            if stamp is None or len(vector) != stamp.dim:
+                found = f"{len(vector)} components, the encoder makes {stamp.dim if stamp else 'none'}"
+            elif not abs(float(np.linalg.norm(vector)) - 1) < 1e-3:  # "not <" so that NaN counts too
+                found = "not of unit length"
+            else:
+                continue
+            problems.append(f"track {track_id} ({labels.get(track_id)}): its vector is broken: {found}")
+        problems += [f"track {i} ({labels[i]}): has no vector" for i in labels if i not in seen]
+        return problems
+
+    # what embed asks and writes
+
+    def states(self, root: str) -> dict[str, FileState]:
+        """The tracks under a root, as their files were when last seen, by path."""
+        return {s.path: s for s in self._states("root = ?", _stored(root))}
+
+    def with_file_digest(self, digest: str) -> list[FileState]:
+        """The tracks whose files were, byte for byte, of this digest."""
+        return self._states("file_digest = ?", digest)
+
+    def with_audio_digest(self, digest: str) -> list[FileState]:
+        """The tracks that sound, sample for sample, of this digest."""
+        return self._states("audio_digest = ?", digest)
+
+    def failed(self, root: str) -> dict[str, Failure]:
+        """The files under a root that could not be embedded, by path."""
+        return {f.path: f for f in self.failures() if f.root == root}
+
+    def failures(self) -> list[Failure]:
+        """All files that could not be embedded."""
+        rows = self._rows("SELECT root, path, size, mtime_ns, reason FROM failure ORDER BY root, path")
+        return [Failure(_path(r["root"]), _path(r["path"]), *r[2:]) for r in rows]
+
+    def write(self, *, entries: Iterable[Entry] = (), failures: Iterable[Failure] = ()) -> None:
+        """Store a batch in one transaction: all of it or nothing.
+
+        An entry replaces what was held for its root and path, keeping the id, and clears its failure. A
+        failure leaves an earlier entry of its file as it is. An entry whose vector is not finite, or zero,
+        becomes a failure.
+
+        Raises
+        ------
+        LibraryError
+            No encoder is bound, a vector is not of its dimension, or a path leads out of its root.
+        """
+        failures, changed = list(failures), False
+        with self._transaction() as db:
+            for entry in entries:
+                blob = self._unit(entry)
+                if blob is None:
+                    reason = "the encoder made no usable vector of it (not finite, or zero)"
+                    failures.append(Failure(entry.root, entry.path, entry.size, entry.mtime_ns, reason))
+                    continue
+                self._upsert(db, entry, blob)
+                changed = True
+            for failure in failures:
+                place = self._place(failure.root, failure.path)
+                values = (*place, failure.size, failure.mtime_ns, _clean(failure.reason))
+                db.execute("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)", values)
+            if changed:
+                _next_generation(db)
+
+    def _unit(self, entry: Entry) -> bytes | None:
+        stamp = self.stamp
+        if stamp is None:
+            raise LibraryError(f"{self.path}: no encoder is bound; call bind before write")
+        vector = np.asarray(entry.vector, np.float64)
+        if vector.shape != (stamp.dim,):
+            raise LibraryError(
+                f"{self.path}: the vector of {shown(entry.path)} has shape {vector.shape}; "
+                f"expected ({stamp.dim},), as the bound encoder makes them"
+            )
+        norm = float(np.linalg.norm(vector))
+        if not np.isfinite(norm) or norm < 1e-12:
+            return None
+        return (vector / norm).astype("<f4").tobytes()
+
+    def _upsert(self, db: sqlite3.Connection, entry: Entry, blob: bytes) -> None:
+        place = self._place(entry.root, entry.path)
+        state = (entry.size, entry.mtime_ns, entry.file_digest, entry.audio_digest, float(entry.duration_s))
+        columns = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", *_TAGS, "folded")
+        values = (*place, *state, *_tag_values(entry.tags), _folded(entry.path, entry.tags))
+        db.execute(
+            f"INSERT INTO track (root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
+            f" ON CONFLICT (root, path) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)}",
+            values,
+        )
+        track_id = db.execute("SELECT id FROM track WHERE root = ? AND path = ?", place).fetchone()[0]
+        db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (track_id, blob))
+        db.execute("DELETE FROM probability WHERE track_id = ?", (track_id,))  # they were of the old vector
+        db.execute("DELETE FROM failure WHERE root = ? AND path = ?", place)
+
+    def touch(self, states: Iterable[FileState]) -> None:
+        """Note new sizes, times and digests of files whose audio is the same; one transaction."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE track SET size = ?, mtime_ns = ?, file_digest = ?, audio_digest = ? WHERE id = ?",
+                [(s.size, s.mtime_ns, s.file_digest, s.audio_digest, s.track_id) for s in states],
+            )
+
+    def move(self, track_id: int, root: str, path: str, size: int, mtime_ns: int, file_digest: str, tags: Tags) -> None:
+        """Follow a file that was moved or re-tagged: new place, state and tags; the vector is kept.
+
+        A track already held at the new place is replaced.
+
+        Raises
+        ------
+        LibraryError
+            There is no track of that id, or the path leads out of its root.
+        """
+        place = self._place(root, path)
+        columns = ("root", "path", "size", "mtime_ns", "file_digest", *_TAGS, "folded")
+        values = (*place, size, mtime_ns, file_digest, *_tag_values(tags), _folded(path, tags))
+        with self._transaction() as db:
+            other = db.execute("DELETE FROM track WHERE root = ? AND path = ? AND id <> ?", (*place, track_id))
+            if other.rowcount:
+                _next_generation(db)
+            update = f"UPDATE track SET {', '.join(f'{c} = ?' for c in columns)} WHERE id = ?"  # noqa: S608
+            if not db.execute(update, (*values, track_id)).rowcount:
+                raise LibraryError(f"{self.path}: holds no track {track_id} to move to {shown(path)}")
+            db.execute("DELETE FROM failure WHERE root = ? AND path = ?", place)
+
+    def remove(self, ids: Sequence[int]) -> int:
+        """Remove tracks with their vectors and probabilities; the audio files stay.
+
+        Returns
+        -------
+        int
+            How many were held and are removed.
+        """
+        with self._transaction() as db:
+            removed = db.execute(f"DELETE FROM track WHERE id IN {_IDS}", (_id_list(ids),)).rowcount  # noqa: S608
+            if removed:
+                _next_generation(db)
+        return removed
+
+    # what recommend, classify, evaluate and people ask
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads inside see one state of the library, whatever others write meanwhile. Not for writing."""
+        if self._connection.in_transaction:
+            yield
+            return
+        with explained(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.rollback()
+
+    def vector(self, track_id: int) -> np.ndarray:
+        """The vector of one track.
+
+        Returns
+        -------
+        np.ndarray
+            (dim,) float32 of unit length.
+
+        Raises
+        ------
+        LibraryError
+            There is no such track.
+        """
+        ids, matrix = self.vectors([track_id])
+        if not len(ids):
+            raise LibraryError(f"{self.path}: holds no vector of a track {track_id}")
+        return np.asarray(matrix[0])
+
+    def vectors(self, ids: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """All vectors, or those of the given ids; in ascending order of id.
+
+        Returns
+        -------
+        ids : (n,) int64
+        matrix : (n, dim) float32, unit rows
+            (0, 0) while no encoder is bound.
+        """
+        which = "" if ids is None else f"WHERE track_id IN {_IDS}"
+        arguments = () if ids is None else (_id_list(ids),)
+        with self.snapshot():
+            stamp = self.stamp
+            dim = stamp.dim if stamp else 0
+            n = self._rows(f"SELECT COUNT(*) FROM vector {which}", *arguments)[0][0]  # noqa: S608
+            held, matrix = np.empty(n, np.int64), np.empty((n, dim), np.float32)
+            query = f"SELECT track_id, components FROM vector {which} ORDER BY track_id"  # noqa: S608
+            for i, (track_id, blob) in enumerate(self._cursor(query, *arguments)):
+                if len(blob) != 4 * dim:
+                    raise LibraryError(
+                        f"{self.path}: the vector of track {track_id} has {len(blob)} bytes; expected "
+                        f"{4 * dim}; see: mirclr library verify --library {shlex.quote(str(self.path))}"
+                    )
+                held[i], matrix[i] = track_id, np.frombuffer(blob, "<f4")
+        return held, matrix
+
+    def tracks(self, ids: Sequence[int] | None = None) -> list[LibraryTrack]:
+        """All tracks by id, or those of the given ids in the given order, unknown ones left out."""
+        if ids is None:
+            return self._tracks("1")
+        held = {track.id: track for track in self._tracks(f"id IN {_IDS}", _id_list(ids))}
+        return [held[int(i)] for i in ids if int(i) in held]
+
+    def find(self, text: str) -> list[LibraryTrack]:
+        """The tracks whose artist, title, album or path hold every word, whatever case and accents."""
+        words = _clean(fold(text)).split()
+        if not words:
+            return []
+        return self._tracks(" AND ".join(["instr(folded, ?)"] * len(words)), *words)
+
+    def roots(self) -> dict[str, int]:
+        """The folders that were embedded, each with its number of tracks."""
+        rows = self._rows("SELECT root, COUNT(*) FROM track GROUP BY root ORDER BY root")
+        return {_path(root): n for root, n in rows}
+
+    def find_file(self, file: Path) -> LibraryTrack | None:
+        """The track of a file, whether or not the file is still there; None when it is not held."""
+        for absolute in dict.fromkeys((os.path.abspath(file), os.path.realpath(file))):
+            for root in self.roots():
+                try:
+                    path = PurePath(absolute).relative_to(root).as_posix()
+                except ValueError:
+                    continue
+                if found := self._tracks("root = ? AND path = ?", _stored(root), _stored(path)):
+                    return found[0]
+        return None
+
+    def gone(self) -> list[LibraryTrack]:
+        """The tracks whose file is no longer there."""
+        return [track for track in self.tracks() if _is_gone(track.file)]
+
+    def export_ids(self) -> dict[int, str]:
+        """A name for each track to others: its path relative to the embedded folder, with '/'.
+
+        With several roots the root's own folder name comes first; names that still collide become absolute.
+        """
+        with self.snapshot():
+            several = len(self.roots()) > 1
+            tracks = self.tracks()
+        names = {t.id: f"{PurePath(t.root).name}/{t.path}" if several else t.path for t in tracks}
+        times = Counter(names.values())
+        return {t.id: names[t.id] if times[names[t.id]] == 1 else t.file.as_posix() for t in tracks}
+
+    # what classify stores
+
+    def tasks(self) -> dict[str, str]:
+        """The tasks that have stored probabilities, each with its source: the digest of the heads."""
+        return dict(tuple(row) for row in self._rows("SELECT name, source FROM task ORDER BY name"))
+
+    def store_probabilities(self, task: str, rows: Mapping[int, Mapping[str, float]], source: str) -> None:
+        """Replace all probabilities of a task, in one transaction.
+
+        Parameters
+        ----------
+        task : str
+            Such as ``genre`` or ``mood``.
+        rows : mapping of track id to (label to probability in [0, 1])
+            Ids that are no longer held are left out.
+        source : str
+            Digest of the heads that gave them.
+
+        Raises
+        ------
+        LibraryError
+            A probability is not in [0, 1].
+        """
+        values = [(task, int(i), label, float(p), int(i)) for i, row in rows.items() for label, p in row.items()]
+        with self._transaction() as db:
+            db.execute("DELETE FROM task WHERE name = ?", (task,))
+            db.execute("INSERT INTO task VALUES (?, ?)", (task, source))
+            db.executemany(
+                "INSERT INTO probability SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM track WHERE id = ?)",
+                values,
+            )
+
+    def probabilities(self, task: str, ids: Sequence[int] | None = None) -> dict[int, dict[str, float]]:
+        """The stored probabilities of a task by track id and label; tracks without any are left out."""
+        query = "SELECT track_id, label, probability FROM probability WHERE task = ?"
+        if ids is None:
+            rows = self._rows(f"{query} ORDER BY track_id, label", task)
+        else:
+            rows = self._rows(f"{query} AND track_id IN {_IDS} ORDER BY track_id, label", task, _id_list(ids))
+        found: dict[int, dict[str, float]] = {}
+        for track_id, label, probability in rows:
+            found.setdefault(track_id, {})[label] = probability
+        return found
+
+    # the door to SQLite
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+
+    def _rows(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
+        return list(self._cursor(query, *arguments))
+
+    def _cursor(self, query: str, *arguments: Any) -> Iterator[sqlite3.Row]:
+        with explained(self.path):
+            yield from self._connection.execute(query, arguments)
+
+    def _meta(self, key: str) -> str | None:
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return rows[0][0] if rows else None
+
+    def _tracks(self, where: str, *arguments: Any) -> list[LibraryTrack]:
+        columns = ", ".join(f.name for f in fields(LibraryTrack))
+        rows = self._rows(f"SELECT {columns} FROM track WHERE {where} ORDER BY id", *arguments)  # noqa: S608
+        return [LibraryTrack(r[0], _path(r[1]), _path(r[2]), *r[3:]) for r in rows]
+
+    def _states(self, where: str, *arguments: Any) -> list[FileState]:
+        columns = "id, root, path, size, mtime_ns, file_digest, audio_digest"
+        rows = self._rows(f"SELECT {columns} FROM track WHERE {where} ORDER BY id", *arguments)  # noqa: S608
+        return [FileState(r[0], _path(r[1]), _path(r[2]), *r[3:]) for r in rows]
+
+    def _place(self, root: str, path: str) -> tuple[bytes, bytes]:
+        """Root and path as stored; refuses a path that leads out of its root."""
+        if not PurePath(root).is_absolute() or not _below_root(path):
+            raise LibraryError(
+                f"{self.path}: cannot hold {shown(path)!r} under {shown(root)!r}; "
+                f"expected an absolute folder and a path below it"
+            )
+        return _stored(root), _stored(path)
+
+
+def _id_list(ids: Sequence[int]) -> str:
+    return json.dumps([int(i) for i in ids])
+
+
+def _next_generation(db: sqlite3.Connection) -> None:
+    db.execute(
+        "UPDATE meta SET value = MAX(CAST(value AS INTEGER) + 1, ?) WHERE key = 'generation'",
+        (time.time_ns(),),
+    )
+
+
+def _encoder(stamp: EncoderStamp) -> str:
+    return f"{stamp.name} ({stamp.digest[:12]}, {stamp.excerpts} excerpts a track)"
+
+
+def _stored(path: str) -> bytes:
+    return path.encode("utf-8", _SURROGATES)
+
+
+def _path(stored: bytes) -> str:
+    return stored.decode("utf-8", _SURROGATES)
+
+
+def _clean(text: str) -> str:
+    """A text that SQLite can store: without lone surrogates and NUL, whatever a tag holds."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _tag_values(tags: Tags) -> list[str | int | None]:
+    values = (getattr(tags, name) for name in _TAGS)
+    return [_clean(value) if isinstance(value, str) else value for value in values]
+
+
+def _folded(path: str, tags: Tags) -> str:
+    # a line each, so that no word is found across two fields
+    return _clean(fold("\n".join((tags.artist or "", tags.title or "", tags.album or "", path))))
+
+
+def _below_root(path: str) -> bool:
+    pure = PurePath(path)
+    return not (pure.is_absolute() or pure.drive or ".." in pure.parts) and bool(pure.parts) and "\0" not in path
+
+
+def _is_gone(file: Path) -> bool:
+    """Whether a file is surely not there: one that may not be looked at counts as there."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        pass
+    return False

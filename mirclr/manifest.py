@@ -1,0 +1,356 @@
+"""Manifests: which tracks there are, what is known of them, and on which side of a split each belongs.
+
+A manifest is a file of JSON Lines, one `Track` a line, UTF-8; fields that are None are left out. Paths are
+relative, with ``/``, to an audio root that is named apart from the manifest; `inside` is how a path becomes
+a file, and it refuses what would leave the root.
+
+Contents: `Track`, `inside`, `read_manifest`, `examine_manifest`, `write_manifest`, `scan_folder`,
+`check_tracks`.
+"""
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mirclr.errors import ManifestError
+from mirclr.provenance import digest_bytes, sha256_of, writing
+from mirclr.tags import AUDIO_SUFFIXES, read_tags
+
+Split = Literal["train", "valid", "test"]
+_Text = Annotated[str, Field(min_length=1)]
+
+
+class Track(BaseModel):
+    """One piece of music: a file, or a part of one.
+
+    Attributes
+    ----------
+    id : str
+        Unique in its manifest, stable between versions of it.
+    path : str
+        File, relative to the audio root, with ``/``.
+    start_s : float
+        Where the track begins in the file, in seconds.
+    duration_s : float or None
+        Length in seconds.
+    title, artist, album, genre : str or None
+    moods, tags : tuple of str
+        Moods; any other labels.
+    split : {"train", "valid", "test"} or None
+    licence : str or None
+    sha256 : str or None
+        Of the file at `path`; 64 hexadecimal digits.
+    recording : str or None
+        Equal for versions of one recording, which must stay in one split.
+    source : dict or None
+        Where a corpus has it from, such as package, version and path.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    id: _Text
+    path: _Text
+    start_s: Annotated[float, Field(ge=0)] = 0.0
+    duration_s: Annotated[float, Field(gt=0)] | None = None
+    title: _Text | None = None
+    artist: _Text | None = None
+    album: _Text | None = None
+    genre: _Text | None = None
+    moods: tuple[_Text, ...] = ()
+    tags: tuple[_Text, ...] = ()
+    split: Split | None = None
+    licence: _Text | None = None
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    recording: _Text | None = None
+    source: dict[str, str] | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        if problem := _escape(path):
+            raise ValueError(problem)
+        return path
+
+
+@dataclass(frozen=True)
+class ScanFailure:
+    """A file or folder that could not be taken into a manifest, and why."""
+
+    path: str
+    reason: str
+
+
+def _escape(relative: str) -> str | None:
+    """Why a path cannot be one below a root, on any system; None if it can."""
+    posix, windows = PurePosixPath(relative), PureWindowsPath(relative)
+    if "\0" in relative:
+        return "it contains a NUL character"
+    # a drive alone is no sign: "V: The Suite/01.mp3" is a good path where ":" may be in names
+    if posix.is_absolute() or windows.root:
+        return "it is absolute; it must be relative to the audio root"
+    if ".." in posix.parts or ".." in windows.parts:
+        return "it contains '..'; it must stay below the audio root"
+    return None
+
+
+def inside(root: Path, relative: str) -> Path:
+    """Give the file that a manifest's path means, sure to be below the root, symbolic links followed.
+
+    Parameters
+    ----------
+    root : Path
+        The audio root.
+    relative : str
+        A path from a manifest. The file need not exist.
+
+    Returns
+    -------
+    Path
+        Absolute.
+
+    Raises
+    ------
+    ManifestError
+        If the path is absolute, contains ``..``, or leads out of the root through a link or a drive letter.
+    """
+    problem = _escape(relative)
+    if problem is None:
+        base = root.resolve()
+        try:
+            file = (base / relative).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a name the system cannot have
+            problem = f"it cannot be followed ({error})"
+        else:
+            if file.is_relative_to(base):
+                return file
+            problem = "it leads out of the audio root through a link"
+    raise ManifestError(f"path {relative!r}: {problem} ({root})")
+
+
+def read_manifest(path: Path) -> list[Track]:
+    """Read a manifest.
+
+    Raises
+    ------
+    ManifestError
+        Naming the file, line and field of the first problem, and how many there are.
+    OSError
+        If the file cannot be read.
+    """
+    tracks, problems = examine_manifest(path)
+    if problems:
+        more = f" (and {len(problems) - 1} more; see: mirclr manifest check)" if len(problems) > 1 else ""
+        raise ManifestError(problems[0] + more)
+    return tracks
+
+
+def examine_manifest(path: Path) -> tuple[list[Track], list[str]]:
+    """Read what is right in a manifest, and describe every line that is not.
+
+    Returns
+    -------
+    tracks : list of Track
+        Of the lines that are right, in order.
+    problems : list of str
+        One for each wrong field: file, line, field, what was found.
+    """
+    tracks, problems = [], []
+    with path.open("rb") as f:
+        for number, line in enumerate(f, start=1):
+            if not line.strip():
+                continue
+            try:
+                # strict: a number in quotes is a mistake in the file, to be told and not mended
+                tracks.append(Track.model_validate_json(line, strict=True))
+            except ValidationError as error:
+                problems += [f"{path}:{number}: {_told(one)}" for one in error.errors(include_url=False)]
+    return tracks, problems
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    """One pydantic error as text: field, what is wrong, what was found."""
+    if error["type"] == "json_invalid":
+        return f"not a line of JSON: {error['ctx']['error']}"
+    field = ".".join(str(part) for part in error["loc"]) or "line"
+    if error["type"] == "missing":
+        return f"field '{field}' is missing"
+    found = repr(error["input"])
+    return f"field '{field}': {error['msg']}; found {found if len(found) <= 80 else found[:77] + '…'}"
+
+
+def write_manifest(path: Path, tracks: Iterable[Track]) -> None:
+    """Write a manifest, atomically; equal tracks give equal bytes."""
+    with writing(path, "w") as f:
+        for track in tracks:
+            f.write(track.model_dump_json(exclude_none=True, exclude_defaults=True) + "\n")
+
+
+def audio_files(folder: Path) -> Iterator[Path | ScanFailure]:
+    """Every audio file below a folder, by its name, in sorted order.
+
+    Hidden files are skipped. A link to something below the folder is skipped too, as its target is met
+    anyway; one that leads out of it is a failure, as is an empty file and one that is not a regular file.
+
+    Yields
+    ------
+    Path or ScanFailure
+        Paths are absolute, links in `folder` itself resolved.
+
+    Raises
+    ------
+    NotADirectoryError
+        If `folder` is not a folder.
+    """
+    root = folder.resolve()
+    if not root.is_dir():
+        raise NotADirectoryError(f"{folder}: not a folder")
+    unreadable: list[OSError] = []
+    for place, folders, files in os.walk(root, onerror=unreadable.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        audio = [
+            f for f in sorted(files) if not f.startswith(".") and Path(f).suffix.lower() in AUDIO_SUFFIXES
+        ]
+        for name in (*links, *audio):
+            found = _looked_at(root, Path(place) / name)
+            if found is not None:
+                yield found
+        while unreadable:
+            yield _unreadable(root, unreadable.pop())
+    while unreadable:
+        yield _unreadable(root, unreadable.pop())
+
+
+def scan_folder(folder: Path) -> Iterator[Track | ScanFailure]:
+    """Take every audio file below a folder (`audio_files`) into a manifest, by its tags, in sorted order.
+
+    Yields
+    ------
+    Track or ScanFailure
+        A track's id is made from its relative path: stable as long as the file stays in its place.
+
+    Raises
+    ------
+    NotADirectoryError
+        If `folder` is not a folder.
+    """
+    root = folder.resolve()
+    for found in audio_files(folder):
+        yield found if isinstance(found, ScanFailure) else _scan(root, found)
+
+
+def _unreadable(root: Path, error: OSError) -> ScanFailure:
+    place = Path(str(error.filename or root))
+    return ScanFailure(place.relative_to(root).as_posix(), f"the folder cannot be read: {error.strerror}")
+
+
+def _looked_at(root: Path, file: Path) -> Path | ScanFailure | None:
+    """Look at one file, or at a link to a folder; None for what is met elsewhere."""
+    path = file.relative_to(root).as_posix()
+    try:
+        if file.is_symlink():
+            if file.resolve().is_relative_to(root) and file.exists():
+                return None
+            there = "leads out of the folder; scan its target by itself" if file.exists() else "leads nowhere"
+            return ScanFailure(path, f"a link that {there}")
+        facts = file.stat()
+    except (OSError, RuntimeError) as error:
+        return ScanFailure(path, getattr(error, "strerror", None) or str(error))
+    if not stat.S_ISREG(facts.st_mode):
+        return ScanFailure(path, "not a regular file")  # reading a pipe would wait for ever
+    return file if facts.st_size else ScanFailure(path, "an empty file")
+
+
+def _scan(root: Path, file: Path) -> Track | ScanFailure:
+    path = file.relative_to(root).as_posix()
+    try:
+        tags = read_tags(file)
+    except OSError as error:
+        return ScanFailure(path, error.strerror or str(error))
+    if tags.duration_s is None:
+        return ScanFailure(path, "not audio, or damaged: its header gives no duration")
+    try:
+        return Track(
+            id=digest_bytes(path.encode())[:16],
+            path=path,
+            duration_s=tags.duration_s,
+            title=tags.title,
+            artist=tags.artist,
+            album=tags.album,
+            genre=tags.genre,
+        )
+    except UnicodeEncodeError:
+        return ScanFailure(path, "its name is not valid UTF-8; rename it")
+    except ValidationError as error:
+        return ScanFailure(path, "; ".join(_told(one) for one in error.errors(include_url=False)))
+
+
+def check_tracks(tracks: Sequence[Track], audio_root: Path | None = None) -> list[str]:
+    """Find what is wrong with a manifest as a whole, and with its files where a root is given.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        One manifest, or several that are used together.
+    audio_root : Path, optional
+        Check too that each file is there, below the root, and has the digest that is stated.
+
+    Returns
+    -------
+    list of str
+        One line each; empty when all is well.
+    """
+    problems = _repeated_ids(tracks)
+    problems += _in_two_splits("artist", ((t.artist, t) for t in tracks))
+    problems += _in_two_splits("recording", ((t.recording, t) for t in tracks))
+    if audio_root is not None:
+        if not audio_root.is_dir():
+            return [*problems, f"audio root {audio_root}: not a folder"]
+        for track in tracks:
+            problems += _wrong_file(track, audio_root)
+    return problems
+
+
+def _repeated_ids(tracks: Sequence[Track]) -> list[str]:
+    paths = defaultdict(list)
+    for track in tracks:
+        paths[track.id].append(track.path)
+    return [f"id {i!r} is given to {len(p)} tracks: {_some(p)}" for i, p in paths.items() if len(p) > 1]
+
+
+def _in_two_splits(what: str, groups: Iterable[tuple[str | None, Track]]) -> list[str]:
+    """What must not be divided between splits, and is."""
+    splits: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for name, track in groups:
+        if name is not None and track.split is not None:
+            splits[name].setdefault(track.split, []).append(track.id)
+    return [
+        f"{what} {name!r} is in {len(sides)} splits: "
+        + "; ".join(f"{split} ({_some(ids)})" for split, ids in sorted(sides.items()))
+        for name, sides in splits.items()
+        if len(sides) > 1
+    ]
+
+
+def _wrong_file(track: Track, root: Path) -> list[str]:
+    try:
+        file = inside(root, track.path)
+        if not file.is_file():
+            return [f"track {track.id!r}: no file {track.path!r} below {root}"]
+        if track.sha256 is not None and (found := sha256_of(file)) != track.sha256:
+            return [
+                f"track {track.id!r}: {track.path!r} has sha256 {found}; the manifest says {track.sha256}"
+            ]
+    except (ManifestError, OSError) as error:
+        return [f"track {track.id!r}: {error}"]
+    return []
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

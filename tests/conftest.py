@@ -1,0 +1,21 @@
+"""What tests share: real music, a home of their own, a small trained encoder."""
+
+from pathlib import Path
+
+import pytest
+
+AUDIO = Path(__file__).parent / "audio"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep every test out of the user's data directory and cache."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("MIRCLR_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def songs() -> list[Path]:
+    """Four real tracks of eight seconds (see tests/audio/README.md)."""
+    return sorted(AUDIO.glob("*.ogg"))

@@ -1,0 +1,520 @@
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirclr.cli import COMMANDS, group
+from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
+from mirclr.library import EncoderStamp, Entry, Failure, Library, fold, shown
+from mirclr.tags import Tags
+
+STAMP = EncoderStamp("0123abcd" * 4, "a.safetensors", 4, 8, {"audio": {"rate": 16000}})
+ROOT = os.path.abspath(os.sep + "music")
+POSIX = pytest.mark.skipif(os.name == "nt", reason="names on this system are Unicode")
+
+
+def entry(path, vector=(1, 0, 0, 0), root=ROOT, digest=None, **tags):
+    digest = digest or path
+    return Entry(root, path, 10, 20, f"f-{digest}", f"a-{digest}", 100.0, Tags(**tags), np.array(vector, "f4"))
+
+
+@pytest.fixture
+def library(tmp_path):
+    with Library.open(tmp_path / "lib.db", create=True) as library:
+        library.bind(STAMP)
+        yield library
+
+
+def ids(tracks):
+    return [t.id for t in tracks]
+
+
+# opening
+
+
+def test_a_missing_file_is_not_made_unless_asked(tmp_path):
+    with pytest.raises(LibraryNotFound, match="mirclr embed"):
+        Library.open(tmp_path / "lib.db")
+    assert not list(tmp_path.iterdir())
+    Library.open(tmp_path / "new" / "lib.db", create=True).close()
+    assert (tmp_path / "new" / "lib.db").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"some text that is long enough to be looked at" * 10])
+def test_another_file_is_refused_and_left_alone(tmp_path, content):
+    path = tmp_path / "lib.db"
+    path.write_bytes(content)
+    with pytest.raises(LibraryError, match="not a mirclr library"):
+        Library.open(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_a_database_of_something_else_is_refused(tmp_path, create):
+    path = tmp_path / "lib.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE photos (id INTEGER)")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(LibraryError, match="not a mirclr library"):
+        Library.open(path, create=create)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    path = tmp_path / "lib.db"
+    Library.open(path, create=True).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 999")
+    db.close()
+    with pytest.raises(LibraryError, match=r"999.*upgrade"):
+        Library.open(path)
+
+
+def test_schema_1_stays_loadable(tmp_path):
+    golden = Path(__file__).parent / "golden" / "library_v1.db"
+    assert golden.stat().st_size < 100_000
+    path = shutil.copy(golden, tmp_path / "lib.db")
+    with Library.open(path) as library:
+        assert library.stamp == EncoderStamp("d" * 32, "golden.safetensors", 3, 8, {"audio": {"rate": 16000}})
+        held, matrix = library.vectors()
+        np.testing.assert_allclose(matrix, [[0.6, 0.8, 0], [0, 0, -1], [3**-0.5] * 3], atol=1e-6)
+        assert held.tolist() == [1, 2, 3]
+        first = library.find("oeuvres BJORK lodz")[0]
+        assert (first.path, first.year, first.duration_s, first.audio_digest) == (
+            "disc 0/0.ogg",
+            1810,
+            60.5,
+            "a0",
+        )
+        assert library.probabilities("genre") == {1: {"classical": 0.75, "rock": 0.25}}
+        assert library.failures() == [Failure("/music", "bad.ogg", 5, 6, "not audio")]
+        assert library.states("/music")["disc 2/2.ogg"].size == 1002
+        library.remove([1])
+        assert library.probabilities("genre") == {}
+
+
+def test_a_library_that_cannot_be_written_is_read(tmp_path, library, monkeypatch):
+    library.write(entries=[entry("a")])
+    library.close()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with Library.open(library.path) as frozen:
+        assert len(frozen.tracks()) == 1
+        frozen.bind(STAMP)
+        with pytest.raises(LibraryError, match="may not be written"):
+            frozen.remove([1])
+    assert [p.name for p in tmp_path.iterdir()] == ["lib.db"]
+
+
+# the encoder
+
+
+def test_another_encoder_is_refused_naming_both_and_the_way_out(library):
+    library.write(entries=[entry("a.ogg")])
+    library.bind(replace(STAMP, name="same weights.safetensors"))
+    for other in (replace(STAMP, digest="f" * 32, name="b.st"), replace(STAMP, excerpts=9, name="b.st")):
+        with pytest.raises(EncoderMismatch) as caught:
+            library.bind(other)
+        text = str(caught.value)
+        assert "a.safetensors" in text
+        assert "b.st" in text
+        assert f"mirclr embed {ROOT}" in text
+    assert library.stamp == STAMP
+
+
+def test_writing_needs_an_encoder_and_its_dimension(tmp_path, library):
+    unbound = Library.open(tmp_path / "other.db", create=True)
+    with pytest.raises(LibraryError, match="bind"):
+        unbound.write(entries=[entry("a")])
+    unbound.close()
+    with pytest.raises(LibraryError, match=r"\(3,\)"):
+        library.write(entries=[entry("good"), entry("bad", (1, 2, 3))])
+    assert library.tracks() == []  # all of a batch or nothing
+
+
+# writing
+
+
+vectors = st.lists(st.floats(-1e6, 1e6, width=32), min_size=4, max_size=4).filter(lambda v: np.linalg.norm(v) > 1e-3)
+paths = st.sampled_from(["a.ogg", "b/c.ogg", "b/ü.ogg", "z z.ogg"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.tuples(paths, vectors), max_size=5), max_size=4))
+def test_a_library_is_the_last_that_was_written_of_each_path(batches):
+    with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "l.db", create=True) as library:
+        library.bind(STAMP)
+        last, first_ids, generations = {}, {}, [library.generation]
+        for batch in batches:
+            library.write(entries=[entry(path, vector) for path, vector in batch])
+            last.update(batch)
+            for path, state in library.states(ROOT).items():
+                assert first_ids.setdefault(path, state.track_id) == state.track_id
+            generations.append(library.generation)
+            assert (generations[-1] > generations[-2]) == bool(batch)
+        held, matrix = library.vectors()
+        by_id = {state.track_id: path for path, state in library.states(ROOT).items()}
+        assert held.tolist() == sorted(by_id)
+        assert matrix.dtype == np.float32
+        for i, row in zip(held.tolist(), matrix, strict=True):
+            wanted = np.array(last[by_id[i]]) / np.linalg.norm(last[by_id[i]])
+            np.testing.assert_allclose(row, wanted, atol=1e-6)
+            np.testing.assert_array_equal(library.vector(i), row)
+        assert set(by_id.values()) == set(last)
+
+
+def test_failures_come_and_go(library):
+    failure = Failure(ROOT, "a", 1, 2, "silent")
+    library.write(entries=[entry("b")], failures=[failure, Failure(ROOT, "b", 1, 2, "truncated")])
+    assert library.failed(ROOT)["a"] == failure
+    assert [t.path for t in library.tracks()] == ["b"]  # an earlier vector stays
+    library.write(entries=[entry("a"), entry("b")])
+    assert library.failures() == []
+    library.write(failures=[failure, replace(failure, reason="later")])
+    assert [f.reason for f in library.failures()] == ["later"]
+    assert library.failed(ROOT + "x") == {}
+
+
+@pytest.mark.parametrize("vector", [(0, 0, 0, 0), (1, np.nan, 0, 0), (1, np.inf, 0, 0)])
+def test_a_vector_that_cannot_be_compared_is_a_failure(library, vector):
+    library.write(entries=[entry("a", vector), entry("b")])
+    assert [t.path for t in library.tracks()] == ["b"]
+    assert "usable" in library.failed(ROOT)["a"].reason
+
+
+@pytest.mark.parametrize("path", ["../a.ogg", "b/../../a.ogg", "/etc/passwd", "", "a\0b"])
+def test_paths_stay_below_their_root(library, path):
+    with pytest.raises(LibraryError, match="below"):
+        library.write(entries=[entry(path)])
+    with pytest.raises(LibraryError, match="below"):
+        library.write(failures=[Failure(ROOT, path, 1, 1, "x")])
+    library.write(entries=[entry("ok")])
+    with pytest.raises(LibraryError, match="below"):
+        library.move(1, ROOT, path, 1, 1, "d", Tags())
+    with pytest.raises(LibraryError, match="absolute"):
+        library.write(entries=[entry("a", root="music")])
+
+
+def test_move_and_touch_keep_vector_and_id(library):
+    library.write(entries=[entry("old", (0, 1, 0, 0), title="Old")])
+    generation = library.generation
+    library.write(failures=[Failure(ROOT, "new", 1, 1, "x")])
+    library.move(1, ROOT, "new", 11, 21, "f-new", Tags(title="New"))
+    state = library.states(ROOT)["new"]
+    assert (state.track_id, state.size, state.mtime_ns, state.file_digest) == (1, 11, 21, "f-new")
+    assert library.find("new")[0].title == "New"
+    assert library.find("old") == []
+    assert library.failures() == []
+    library.touch([replace(state, size=12)])
+    assert library.with_file_digest("f-new")[0].size == 12
+    assert library.with_audio_digest("a-old")[0].track_id == 1
+    assert library.vector(1).tolist() == [0, 1, 0, 0]
+    assert library.generation == generation
+
+
+def test_move_onto_a_held_path_replaces_it(library):
+    library.write(entries=[entry("a", (1, 0, 0, 0)), entry("b", (0, 1, 0, 0))])
+    generation = library.generation
+    library.move(1, ROOT, "b", 1, 1, "d", Tags())
+    assert {p: s.track_id for p, s in library.states(ROOT).items()} == {"b": 1}
+    assert library.vectors()[0].tolist() == [1]
+    assert library.generation > generation
+    with pytest.raises(LibraryError, match="no track 99"):
+        library.move(99, ROOT, "b", 1, 1, "d", Tags())
+    assert ids(library.tracks()) == [1]  # the failed move removed nothing
+
+
+def test_removed_ids_are_never_used_again(library):
+    library.write(entries=[entry("a"), entry("b")])
+    assert library.remove([2, 77]) == 1
+    assert library.remove([2]) == 0
+    library.write(entries=[entry("b")])
+    assert ids(library.tracks()) == [1, 3]
+    with pytest.raises(LibraryError, match="no vector"):
+        library.vector(2)
+
+
+def test_tracks_come_in_the_order_asked_for(library):
+    library.write(entries=[entry(p) for p in "abc"])
+    assert ids(library.tracks([3, 9, 1])) == [3, 1]
+    assert library.vectors([3, 9, 1])[0].tolist() == [1, 3]
+
+
+def test_probabilities_are_replaced_by_task_and_dropped_with_the_vector(library):
+    library.write(entries=[entry("a"), entry("b")])
+    library.store_probabilities("mood", {1: {"calm": 0.5}, 2: {"dark": 1}, 99: {"calm": 0.1}}, "h1")
+    library.store_probabilities("genre", {1: {"rock": 0.9}}, "h2")
+    assert library.tasks() == {"genre": "h2", "mood": "h1"}
+    assert library.probabilities("mood") == {1: {"calm": 0.5}, 2: {"dark": 1.0}}
+    assert library.probabilities("mood", [2, 99]) == {2: {"dark": 1.0}}
+    for bad in (1.5, float("nan")):
+        with pytest.raises(LibraryError):
+            library.store_probabilities("mood", {1: {"calm": bad}}, "h3")
+    assert library.tasks()["mood"] == "h1"
+    library.write(entries=[entry("a", (0, 0, 1, 0))])  # re-embedded: what was said of the old vector is void
+    assert library.probabilities("mood") == {2: {"dark": 1.0}}
+    library.store_probabilities("mood", {1: {"calm": 0.2}}, "h4")
+    assert library.probabilities("mood") == {1: {"calm": 0.2}}
+    assert library.probabilities("none") == {}
+
+
+# finding
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("bjork", [1]),
+        ("BJÖRK jOGA", [1]),
+        ("joga björk", [1]),
+        ("mo ros sigur", [2]),
+        ("disc ogg", [1, 2, 3]),
+        ("oeuvres", [3]),
+        ("strasse", [3]),
+        ("пишии", []),
+        ("100%", [3]),
+        ("_", []),
+        ("björk rós", []),
+        ("", []),
+        ("  ", []),
+    ],
+)
+def test_find(library, text, found):
+    library.write(
+        entries=[
+            entry("disc 1/1.ogg", title="Jóga", artist="Björk"),
+            entry("disc 1/2.ogg", title="Mó", artist="Sigur Rós"),
+            entry("disc 2/3.ogg", title="100% Straße", album="Œuvres", artist="Łukasz"),
+        ]
+    )
+    assert ids(library.find(text)) == found
+
+
+@given(st.text(max_size=20))
+def test_fold_ignores_case_and_is_idempotent(text):
+    assert fold(fold(text)) == fold(text)
+    assert fold(text.lower()) == fold(text) or text.lower().casefold() != text.casefold()
+
+
+def test_fold_keeps_marks_that_tell_letters_apart():
+    assert fold("が") != fold("か")
+    assert fold("Ёлка") == fold("елка")
+
+
+def test_find_file(library, tmp_path, monkeypatch):
+    root = tmp_path / "m"
+    (root / "d").mkdir(parents=True)
+    library.write(entries=[entry("d/a.ogg", root=str(root))])
+    assert library.find_file(root / "d" / "a.ogg").id == 1
+    monkeypatch.chdir(root)
+    assert library.find_file(Path("d") / ".." / "d" / "a.ogg").id == 1
+    assert library.find_file(root / "a.ogg") is None
+    assert library.find_file(root) is None
+    (tmp_path / "link").symlink_to(root, target_is_directory=True)
+    assert library.find_file(tmp_path / "link" / "d" / "a.ogg").id == 1
+
+
+@POSIX
+def test_names_that_are_not_unicode(library, tmp_path):
+    path = os.fsdecode(b"caf\xe9/\xff.ogg")
+    file = tmp_path / path
+    file.parent.mkdir()
+    file.write_bytes(b"x")
+    library.write(entries=[entry(path, root=str(tmp_path), digest="d", title="x\ud800\0y")])
+    track = library.tracks()[0]
+    assert track.path == path
+    assert track.file.read_bytes() == b"x"
+    assert library.find_file(file).id == 1
+    assert library.states(str(tmp_path))[path].track_id == 1
+    assert track.title == "x?y"
+    assert library.verify() == []
+    assert library.roots() == {str(tmp_path): 1}
+    shown(path).encode()
+    for args in (["library", "list"], ["library", "list", "--json"], ["library", "info"], ["recommend", "caf?"]):
+        assert run(*args, "--library", library.path).exit_code == 0
+
+
+def test_gone(library, tmp_path):
+    (tmp_path / "here").write_bytes(b"")
+    library.write(entries=[entry("here", root=str(tmp_path)), entry("gone", root=str(tmp_path))])
+    assert [t.path for t in library.gone()] == ["gone"]
+
+
+def test_export_ids(library):
+    a, b, c = (os.path.abspath(os.sep + p) for p in ("x/rock", "y/rock", "x/jazz"))
+    library.write(entries=[entry("1.ogg", root=a)])
+    assert library.export_ids() == {1: "1.ogg"}
+    library.write(entries=[entry("1.ogg", root=b), entry("2.ogg", root=b), entry("1.ogg", root=c)])
+    assert library.export_ids() == {
+        1: Path(a, "1.ogg").as_posix(),
+        2: Path(b, "1.ogg").as_posix(),
+        3: "rock/2.ogg",
+        4: "jazz/1.ogg",
+    }
+
+
+# soundness
+
+
+def test_verify_finds_what_is_broken(library, tmp_path):
+    for name in "abcde":
+        (tmp_path / name).write_bytes(b"")
+    library.write(entries=[entry(name, root=str(tmp_path)) for name in "abcde"])
+    assert library.verify() == []
+    with sqlite3.connect(library.path) as db:
+        db.execute("UPDATE vector SET components = ? WHERE track_id = 1", (np.ones(3, "<f4").tobytes(),))
+        db.execute("UPDATE vector SET components = ? WHERE track_id = 2", (np.ones(4, "<f4").tobytes(),))
+        db.execute("UPDATE vector SET components = ? WHERE track_id = 3", (np.full(4, np.nan, "<f4").tobytes(),))
+        db.execute("DELETE FROM vector WHERE track_id = 4")
+    db.close()
+    (tmp_path / "e").unlink()
+    problems = library.verify()
+    assert len(problems) == 5
+    for problem, words in zip(
+        problems, ["3 components", "unit length", "unit length", "no vector", "gone"], strict=True
+    ):
+        assert words in problem
+    with pytest.raises(LibraryError, match="verify"):
+        library.vectors()
+
+
+def test_readers_see_one_state_while_another_writes(library):
+    library.write(entries=[entry("a")])
+    with Library.open(library.path) as reader, reader.snapshot():
+        generation = reader.generation
+        library.write(entries=[entry("b"), entry("c")])
+        assert (len(reader.tracks()), len(reader.vectors()[0]), reader.generation) == (1, 1, generation)
+    with Library.open(library.path) as reader:
+        assert len(reader.tracks()) == 3
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_library import STAMP, Library, entry
+root = Path({root!r})
+with Library.open(Path({library!r}), create=True) as library:
+    library.bind(STAMP)
+    for batch in range(10_000):
+        names = [f"{{batch}}-{{i}}" for i in range(7)]
+        for name in names:
+            (root / name).touch()
+        library.write(entries=[entry(name, (1, batch, 2, 3), root=str(root)) for name in names])
+        print(batch, flush=True)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 5, 40])
+def test_a_killed_writer_loses_the_batch_in_flight_at_most(tmp_path, lines):
+    root, path = tmp_path / "music", tmp_path / "lib.db"
+    root.mkdir()
+    code = WRITER.format(tests=str(Path(__file__).parent), root=str(root), library=str(path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as writer:
+        reported = [int(writer.stdout.readline()) for _ in range(lines)]
+        writer.kill()
+        reported += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    with Library.open(path) as library:
+        held = {}
+        for track in library.tracks():
+            held.setdefault(int(track.path.split("-")[0]), []).append(track.path)
+        assert set(reported) <= set(held) <= {*reported, len(reported)}
+        assert all(len(batch) == 7 for batch in held.values())
+        assert library.verify() == []
+        library.write(entries=[entry("after")])
+
+
+# the command
+
+
+def run(*args, **more):
+    return CliRunner().invoke(group, [str(a) for a in args], **more)
+
+
+@pytest.fixture
+def lib(library, tmp_path):
+    root = tmp_path / "music"
+    (root / "deep").mkdir(parents=True)
+    entries = []
+    for i in range(12):
+        path = f"deep/{i}.ogg" if i % 2 else f"{i}.ogg"
+        (root / path).write_bytes(b"")
+        entries.append(entry(path, root=str(root), artist="A", title=f"T{i}"))
+    library.write(entries=entries, failures=[Failure(str(root), "bad.ogg", 1, 1, "not audio")])
+    return library
+
+
+def test_helps():
+    for name in ("library", "export", "recommend"):
+        command = group.get_command(None, name)
+        assert command.get_short_help_str(200) == COMMANDS[name]
+        for c in [command, *getattr(command, "commands", {}).values()]:
+            assert c.epilog.startswith("Example: mirclr ")
+
+
+def test_library_info(lib):
+    facts = json.loads(run("library", "info", "--json", "--failures", "--library", lib.path).stdout)
+    assert facts["tracks"] == 12
+    assert facts["failures"][0]["reason"] == "not audio"
+    assert facts["encoder"]["name"] == "a.safetensors"
+    assert list(facts["roots"].values()) == [12]
+    text = run("library", "info", "--failures", "--library", lib.path).stdout
+    assert "a.safetensors" in text
+    assert "bad.ogg" in text
+
+
+def test_library_list(lib):
+    tracks = json.loads(run("library", "list", "--json", "--library", lib.path).stdout)
+    assert [t["title"] for t in tracks] == [f"T{i}" for i in range(12)]
+    lines = run("library", "list", "--library", lib.path).stdout.splitlines()
+    assert lines[11].split("\t") == ["12", "A – T11", str(lib.tracks([12])[0].file)]
+
+
+def test_library_remove(lib, tmp_path):
+    root = tmp_path / "music"
+    assert run("library", "remove", "--library", lib.path).exit_code == 2
+    result = run("library", "remove", "t0", root / "deep", "--library", lib.path)
+    assert result.exit_code == 0
+    assert result.stdout.count("removed ") == 7
+    assert [t.path for t in lib.tracks()] == ["2.ogg", "4.ogg", "6.ogg", "8.ogg", "10.ogg"]
+    assert (root / "0.ogg").exists()
+
+
+def test_library_remove_asks_before_many(lib):
+    assert "nothing removed" in run("library", "remove", "A", "--library", lib.path, input="n\n").stderr
+    assert len(lib.tracks()) == 12
+    run("library", "remove", "A", "--library", lib.path, input="y\n")
+    assert lib.tracks() == []
+
+
+def test_library_remove_gone_spares_a_disk_that_is_off(lib, tmp_path):
+    root = tmp_path / "music"
+    (root / "2.ogg").unlink()
+    (root / "4.ogg").unlink()
+    away = root.rename(tmp_path / "away")
+    result = run("library", "remove", "--gone", "--yes", "--library", lib.path)
+    assert "kept" in result.stderr
+    assert len(lib.tracks()) == 12
+    away.rename(root)
+    run("library", "remove", "--gone", "--library", lib.path)
+    assert {f"{i}.ogg" for i in (0, 6, 8, 10)} == {t.path for t in lib.tracks() if "/" not in t.path}
+    assert len(lib.tracks()) == 10
+
+
+def test_library_verify(lib, tmp_path):
+    assert run("library", "verify", "--library", lib.path).exit_code == 0
+    (tmp_path / "music" / "2.ogg").unlink()
+    result = run("library", "verify", "--library", lib.path)
+    assert isinstance(result.exception, LibraryError)
+    assert "2.ogg is gone" in result.stdout
