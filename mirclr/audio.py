@@ -99,7 +99,7 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
         Its format needs PyAV.
     """
     with _open(path) as source:
-        n = min(count, max(1, int(np.ceil(2 * (source.seconds - seconds) / seconds)) + 1))
+        n = min(count, max(1, int(2 * (source.seconds - seconds) / seconds)))
         starts = (np.arange(n) + 0.5) / n * max(0.0, source.seconds - seconds)
         if source.seconds <= seconds:
             starts = np.zeros(1)
@@ -293,6 +293,8 @@ def _open_by_av(path: Path, reason: str) -> Iterator[_Source]:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise UnreadableAudio(f"{path}: holds no audio stream")
+            if container.streams.audio[0].codec_context is None:
+                raise UnreadableAudio(f"{path}: its audio has a codec that is not known; convert it to flac")
             yield _AvSource(container)
     except av.FFmpegError as error:
         raise UnreadableAudio(f"{path}: cannot be decoded ({_reason(error)})") from error

@@ -144,10 +144,7 @@ class _Curve(Augmentation):
 
     def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
         return (
-            power
-            * decibels(self.curve(self.mel.centres().cpu(), len(power), generator)).to(power.device)[
-                :, :, None
-            ]
+            power * decibels(self.curve(self.mel.centres().cpu(), len(power), generator)).to(power.device)[:, :, None]
         )
 
 
@@ -169,9 +166,7 @@ class Filter(_Curve):
     def curve(self, hz: Tensor, n: int, generator: Generator) -> Tensor:
         low = log_uniform(self.settings.low_pass_hz, (n, 1), generator)
         high = log_uniform(self.settings.high_pass_hz, (n, 1), generator)
-        octaves_out = torch.where(
-            torch.rand((n, 1), generator=generator) < 0.5, hz / low, high / hz.clamp(min=1.0)
-        )
+        octaves_out = torch.where(torch.rand((n, 1), generator=generator) < 0.5, hz / low, high / hz.clamp(min=1.0))
         return -10 * torch.log10(1 + octaves_out**4)
 
 
@@ -335,9 +330,7 @@ class Views:
         fastest = max((s.settings.rate[1] for s in self._stretches(domain)), default=1.0)
         length = self.samples if domain == "waveform" else self.frames
         self.takes = ClipShape(domain, math.ceil(length * max(1.0, fastest)) + 1)
-        self._mel_margin = max(
-            (s.settings.rate[1] for s in self.on_mel if isinstance(s, TimeStretch)), default=1.0
-        )
+        self._mel_margin = max((s.settings.rate[1] for s in self.on_mel if isinstance(s, TimeStretch)), default=1.0)
 
     def _stretches(self, domain: str) -> list[TimeStretch]:
         steps = [*self.waveform, *self.on_mel] if domain == "waveform" else self.on_mel

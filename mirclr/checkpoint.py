@@ -87,19 +87,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
             header = json.loads((f.metadata() or {}).get("mirclr", "null"))
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a mapping)
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{path}: no such file; train one with: mirclr train RECIPE.yaml -o RUN"
-        ) from None
+        raise CheckpointError(f"{path}: no such file; train one with: mirclr train RECIPE.yaml -o RUN") from None
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: not a checkpoint ({error}); expected a .safetensors file of mirclr"
-        ) from error
+        raise CheckpointError(f"{path}: not a checkpoint ({error}); expected a .safetensors file of mirclr") from error
     if not isinstance(header, dict) or header.get("kind") not in ("model", "state"):
         raise CheckpointError(f"{path}: a safetensors file, but not one of mirclr's checkpoints")
     if header.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path}: format {header.get('format')}; this mirclr reads format {FORMAT}: upgrade it"
-        )
+        raise CheckpointError(f"{path}: format {header.get('format')}; this mirclr reads format {FORMAT}: upgrade it")
     try:
         recipe = config.recipe_from(header["recipe"], where=f"{path}: its recipe")
         model = Model(recipe)
@@ -139,9 +133,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
-def restore_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
-) -> None:
+def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `optimizer_tensors` gave."""
     parameters = dict(model.named_parameters())
     for key, value in tensors.items():

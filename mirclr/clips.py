@@ -73,9 +73,7 @@ def tracks_of(
     root = manifest.parent
     if not manifest.is_file():
         if name.endswith(".jsonl"):
-            raise ManifestError(
-                f"{manifest}: no such manifest; make one with: mirclr manifest scan FOLDER -o FILE"
-            )
+            raise ManifestError(f"{manifest}: no such manifest; make one with: mirclr manifest scan FOLDER -o FILE")
         manifest, root = find_manifest(name)
     if audio_root is not None:
         root = (folder / audio_root).expanduser()
@@ -108,9 +106,7 @@ class ClipCache:
         self.row = recipe.mel.bands if domain == "mel" else 1
         self.dtype = np.dtype("<f2" if domain == "mel" else "<i2")
 
-    def fill(
-        self, tracks: Sequence[Track], root: Path, *, workers: int | None = None
-    ) -> Iterator[Cached | Skipped]:
+    def fill(self, tracks: Sequence[Track], root: Path, *, workers: int | None = None) -> Iterator[Cached | Skipped]:
         """Decode what is not in the cache yet, in parallel, yielding each track when it is ready.
 
         Parameters
@@ -126,10 +122,7 @@ class ClipCache:
         for track in tracks:
             try:
                 source = inside(root, track.path)
-                target = (
-                    self.folder
-                    / f"{digest_bytes(file_digest(source).encode(), repr(_span(track)).encode())}.raw"
-                )
+                target = self.folder / f"{digest_bytes(file_digest(source).encode(), repr(_span(track)).encode())}.raw"
             except (MirclrError, OSError) as error:
                 yield Skipped(track, f"{track.path}: {error}")
                 continue
@@ -169,9 +162,7 @@ class ClipCache:
         """
         count = min(length, cached.length - start)
         bytes_a_row = self.dtype.itemsize * self.row
-        rows = np.fromfile(cached.file, self.dtype, count * self.row, offset=start * bytes_a_row).reshape(
-            -1, self.row
-        )
+        rows = np.fromfile(cached.file, self.dtype, count * self.row, offset=start * bytes_a_row).reshape(-1, self.row)
         if len(rows) < length:
             rows = np.resize(rows, (length, self.row))
         return rows
@@ -306,9 +297,7 @@ class ClipSource:
         Its seed, batch and gap between crops.
     """
 
-    def __init__(
-        self, cache: ClipCache, tracks: Sequence[Cached], shape: ClipShape, recipe: config.Recipe
-    ) -> None:
+    def __init__(self, cache: ClipCache, tracks: Sequence[Cached], shape: ClipShape, recipe: config.Recipe) -> None:
         if len({c.track.recording or c.track.id for c in tracks}) < 2:
             raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
         self.cache, self.tracks, self.length = cache, list(tracks), shape.length
@@ -325,13 +314,9 @@ class ClipSource:
         rng = np.random.Generator(np.random.PCG64([self.seed, step]))
         picks = self._pick(rng)
         crops = [self._two_crops(self.tracks[i], rng) for i in picks]
-        rows = [
-            self.cache.read(self.tracks[i], start, self.length)
-            for i, (start, _) in zip(picks, crops, strict=True)
-        ]
+        rows = [self.cache.read(self.tracks[i], start, self.length) for i, (start, _) in zip(picks, crops, strict=True)]
         rows += [
-            self.cache.read(self.tracks[i], start, self.length)
-            for i, (_, start) in zip(picks, crops, strict=True)
+            self.cache.read(self.tracks[i], start, self.length) for i, (_, start) in zip(picks, crops, strict=True)
         ]
         recording = torch.from_numpy(np.tile(self.recording[picks], 2))
         targets = Targets(instance=torch.arange(self.size).repeat(2), recording=recording)

@@ -1,10 +1,10 @@
-"""Recipes: what a training run is made of, read strictly from YAML, with dotted overrides.
+r"""Recipes: what a training run is made of, read strictly from YAML, with dotted overrides.
 
 A recipe is a tree of pydantic models. Unknown keys, wrong types and values out of range are errors that name the
 place. The loader follows YAML 1.2 where PyYAML does not: ``1e-3`` is a number, ``no`` is text, a key given twice is
 an error.
 
->>> parse_recipe("name: a\\ndata: {train: tracks.jsonl}\\ntraining: {lr: 1e-3}").training.lr
+>>> parse_recipe("name: a\ndata: {train: tracks.jsonl}\ntraining: {lr: 1e-3}").training.lr
 0.001
 """
 

@@ -196,7 +196,7 @@ def find_audio(paths: Sequence[Path], library: Library) -> tuple[list[tuple[str,
     failures : list of Outcome
         What cannot be followed or read.
     """
-    roots = [Path(r) for r in library.info()["roots"]]
+    roots = [Path(r) for r in library.roots()]
     files: dict[Path, str] = {}
     failures: list[Outcome] = []
     for given in paths:

@@ -212,13 +212,15 @@ def retrieval_rows(
     return rows
 
 
-def hubness_rows(features: Sequence[Features]) -> list[dict[str, Any]]:
+def hubness_rows(features: Sequence[Features], *, advance: Advance | None = None) -> list[dict[str, Any]]:
     """How unevenly tracks turn up as neighbours, by `mirclr.metrics.hubness` with k = 10: name, ``plain``, ``z``."""
     rows = []
     for one in features:
         asked = query_sample(len(one.vectors))
         plain, z = (metrics.hubness(v, queries=asked) for v in (one.vectors, z_scored(one.vectors)))
         rows.append({"features": one.name, "plain": plain, "z": z})
+        if advance:
+            advance(1, "hubness")
     return rows
 
 

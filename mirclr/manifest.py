@@ -214,9 +214,7 @@ def audio_files(folder: Path) -> Iterator[Path | ScanFailure]:
     for place, folders, files in os.walk(root, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         links = [name for name in folders if (Path(place) / name).is_symlink()]
-        audio = [
-            f for f in sorted(files) if not f.startswith(".") and Path(f).suffix.lower() in AUDIO_SUFFIXES
-        ]
+        audio = [f for f in sorted(files) if not f.startswith(".") and Path(f).suffix.lower() in AUDIO_SUFFIXES]
         for name in (*links, *audio):
             found = _looked_at(root, Path(place) / name)
             if found is not None:
@@ -344,9 +342,7 @@ def _wrong_file(track: Track, root: Path) -> list[str]:
         if not file.is_file():
             return [f"track {track.id!r}: no file {track.path!r} below {root}"]
         if track.sha256 is not None and (found := sha256_of(file)) != track.sha256:
-            return [
-                f"track {track.id!r}: {track.path!r} has sha256 {found}; the manifest says {track.sha256}"
-            ]
+            return [f"track {track.id!r}: {track.path!r} has sha256 {found}; the manifest says {track.sha256}"]
     except (ManifestError, OSError) as error:
         return [f"track {track.id!r}: {error}"]
     return []

@@ -97,9 +97,7 @@ _KNEE_MEL, _LOG_STEP = _KNEE_HZ / _HZ_A_MEL, 27.0
 
 def hz_to_mel(hz: Tensor) -> Tensor:
     """Frequencies in Hz to Slaney's mels."""
-    above = (
-        _KNEE_MEL + torch.log(hz.clamp(min=_KNEE_HZ) / _KNEE_HZ) / torch.log(torch.tensor(6.4)) * _LOG_STEP
-    )
+    above = _KNEE_MEL + torch.log(hz.clamp(min=_KNEE_HZ) / _KNEE_HZ) / torch.log(torch.tensor(6.4)) * _LOG_STEP
     return torch.where(hz < _KNEE_HZ, hz / _HZ_A_MEL, above)
 
 

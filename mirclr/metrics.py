@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-_BLOCK = 256  # queries at a time: bounds the memory at 256 x n similarities
+_BLOCK = 128  # queries at a time: bounds the memory at 128 x n similarities
 
 
 def average_precision(relevant: np.ndarray) -> float:

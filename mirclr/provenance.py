@@ -149,9 +149,7 @@ def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             os.fsync(f.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(
-            temporary, 0o666 & ~umask
-        )  # mkstemp makes files private; these are the user's ordinary files
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private; these are the user's ordinary files
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -117,9 +117,7 @@ class Trainer:
     def _prepare_folder(self, resume: bool) -> None:
         state = self.run / STATE
         if state.exists() and not resume:
-            raise TrainingError(
-                f"{self.run}: already holds a run; add --resume to go on, or name another folder"
-            )
+            raise TrainingError(f"{self.run}: already holds a run; add --resume to go on, or name another folder")
         self.run.mkdir(parents=True, exist_ok=True)
         if not state.exists():
             (self.run / METRICS).unlink(missing_ok=True)
@@ -197,9 +195,7 @@ class Trainer:
         """Forward, backward and update; returns the mean loss."""
         plan = self.recipe.training
         generator = torch.Generator().manual_seed(_mixed_seed(self.recipe.seed, self.step))
-        torch.manual_seed(
-            _mixed_seed(self.recipe.seed, self.step) + 1
-        )  # dropout draws from the global generator
+        torch.manual_seed(_mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
@@ -277,9 +273,7 @@ class Trainer:
 
     def _log(self, metrics: dict[str, float], board: Callable[[int, dict[str, float]], None]) -> None:
         with (self.run / METRICS).open("a", encoding="utf-8") as f:
-            f.write(
-                json.dumps({"step": self.step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}) + "\n"
-            )
+            f.write(json.dumps({"step": self.step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}) + "\n")
         board(self.step, metrics)
 
 

@@ -129,9 +129,7 @@ def a_track(package: str, name: str, content: str, form: str = "audio") -> Track
     suffix = "xm" if form == "tracker" else "ogg"
     source = {"package": package, "version": "1", "path": f"usr/{name}.{suffix}", "form": form}
     if form == "tracker":
-        return Track(
-            id=f"{package}/{name}", path=f"{package}/{name}.flac", source={**source, "sha256": digest}
-        )
+        return Track(id=f"{package}/{name}", path=f"{package}/{name}.flac", source={**source, "sha256": digest})
     return Track(id=f"{package}/{name}", path=f"{package}/{name}.ogg", sha256=digest, source=source)
 
 
@@ -291,9 +289,7 @@ def test_a_module_that_cannot_be_rendered_is_told(apt: Apt, publish: Callable[..
 
 @pytest.mark.parametrize("name", ["nothing", "debian-games/nothing", "gtzan", "../x"])
 def test_what_cannot_be_fetched_is_an_error_that_says_why(name: str) -> None:
-    with pytest.raises(
-        CorpusError, match="mirclr corpus read gtzan" if name == "gtzan" else "those known are"
-    ):
+    with pytest.raises(CorpusError, match="mirclr corpus read gtzan" if name == "gtzan" else "those known are"):
         fetch_corpus(name)
 
 

@@ -163,11 +163,7 @@ def test_what_breaks_the_split_rules_is_told() -> None:
     assert any("id '4'" in p for p in problems)
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([None, "A", "B"]), st.sampled_from([None, "train", "test"])), max_size=8
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from([None, "A", "B"]), st.sampled_from([None, "train", "test"])), max_size=8))
 def test_artists_in_two_splits_against_a_plain_count(rows: list[tuple[str | None, str | None]]) -> None:
     some = [a_track(id=str(i), artist=artist, split=split) for i, (artist, split) in enumerate(rows)]
     torn = {a for a, s in rows if a and s and any(b == a and t and t != s for b, t in rows)}

@@ -25,19 +25,13 @@ def command() -> None:
     """Show and play what the augmentations of a recipe do to a file."""
 
 
-@command.command(
-    epilog="Example: mirclr augment preview song.ogg -o views --recipe recipes/debian_ntxent/recipe.yaml"
-)
+@command.command(epilog="Example: mirclr augment preview song.ogg -o views --recipe recipes/debian_ntxent/recipe.yaml")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
 )
-@click.option(
-    "--recipe", "recipe_path", type=click.Path(path_type=Path), help="Its views; else each kind once."
-)
-@click.option(
-    "-n", "count", type=click.IntRange(1, 64), default=4, show_default=True, help="Views of a recipe."
-)
+@click.option("--recipe", "recipe_path", type=click.Path(path_type=Path), help="Its views; else each kind once.")
+@click.option("-n", "count", type=click.IntRange(1, 64), default=4, show_default=True, help="Views of a recipe.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @as_json
 def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed: int, as_json: bool) -> None:
@@ -71,9 +65,7 @@ def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed
             view = _view(each, mel, source, generator)
             pictures[name] = (mel(view) if view.ndim == 2 else view)[0].numpy()
             written.append(output / f"{name}.wav")
-            write_wav(
-                written[-1], view[0].numpy() if view.ndim == 2 else _audible(view[0].numpy(), each), rate
-            )
+            write_wav(written[-1], view[0].numpy() if view.ndim == 2 else _audible(view[0].numpy(), each), rate)
             advance()
     written.append(_draw(pictures, output / "views.png", rate / recipe.mel.hop))
     if as_json:
@@ -101,7 +93,6 @@ def _view(recipe: Recipe, mel: object, source: np.ndarray, generator: Generator)
 def _audible(log_mel: np.ndarray, recipe: Recipe) -> np.ndarray:
     """A waveform of a log-mel spectrogram: the phases are guessed (Griffin-Lim), so it sounds a little hollow."""
     import librosa
-    import numpy as np
 
     power = (10.0**log_mel - 1) / recipe.mel.gain
     settings = {"sr": recipe.audio.rate, "n_fft": recipe.mel.n_fft, "hop_length": recipe.mel.hop}

@@ -41,7 +41,7 @@ def command() -> None:
 )
 @options.as_json
 def train(library_path: Path, labels_path: Path, output: Path | None, abstain: float, as_json: bool) -> None:
-    """Fit heads on labelled tracks, and tell by cross-validation what they are worth.
+    """Fit heads on labelled tracks, and cross-validate them.
 
     The labels file is CSV with a header: file (the end of a track's path), and as known artist, album, genre, and
     columns mood_… or tag_… with numbers from 0 to 1. No artist is in two folds.
@@ -79,7 +79,7 @@ def train(library_path: Path, labels_path: Path, output: Path | None, abstain: f
 @options.path_option("--heads", "heads_file", help="File of heads; by default LIBRARY.heads.safetensors.")
 @options.as_json
 def apply(library_path: Path, heads_file: Path | None, as_json: bool) -> None:
-    """Store each track's probabilities of genres and moods in the library."""
+    """Store every track's genre and moods in the library, with probabilities."""
     from mirclr.classify import Heads
     from mirclr.library import Library
 
@@ -126,16 +126,19 @@ def print_figures(rows: Sequence[tuple[str, Sequence["Figures"]]]) -> None:
         )
     columns = ("task", *(["vectors"] if named else []), "tracks", *FIGURES.values())
     print_table(columns, table, title="cross-validated, no artist in two folds")
-    for one in rows[0][1]:
-        if one.task == "genre":
-            sure = one.values.get("accuracy_answered")
-            click.echo(
-                f"genre: {one.values['answered']:.0%} of tracks answered, the others unknown"
-                + (f"; {sure:.1%} of the answers are right" if sure is not None else "")
-            )
+    for name, figures in rows:
+        for one in figures:
+            if one.task == "genre":
+                click.echo(f"genre{f' by {name}' if named else ''}: {_answered(one)}")
     rules = sorted({one.positive.split(",")[0] for one in rows[0][1] if one.task == "mood" and one.positive})
     if rules:
         click.echo(f"a mood is positive, for ROC-AUC and mAP, where its share is {' or '.join(rules)}")
+
+
+def _answered(genre: "Figures") -> str:
+    share, right = genre.values["answered"], genre.values["accuracy_answered"]
+    answers = f"; {right:.1%} of the answers are right" if right is not None else ""
+    return f"{share:.1%} of tracks answered, the others unknown{answers}"
 
 
 def _task(figures: "Figures") -> str:

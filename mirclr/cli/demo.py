@@ -29,7 +29,7 @@ def command(music: Path | None, output: Path | None) -> None:
     not done again.
     """
     from mirclr.cli.embed import bring_up_to_date, manifest_tags
-    from mirclr.embed import Embedder
+    from mirclr.embed import Embedder, find_audio
     from mirclr.library import Library
     from mirclr.provenance import data_dir, digest_bytes
 
@@ -45,8 +45,8 @@ def command(music: Path | None, output: Path | None) -> None:
     remark("3/4  library")
     known = manifest_tags(manifest) if music is None else {}
     with Library.open(home / "library.db", create=True) as library:
-        paths = [root] if music else sorted(f for f in known if f.is_file())
-        counts, failures = bring_up_to_date(library, paths, Embedder.load(encoder), known)
+        files = [(str(root), f) for f in sorted(known) if f.is_file()] or find_audio([root], library)[0]
+        counts, failures = bring_up_to_date(library, files, Embedder.load(encoder), known)
         for _, reason in failures:
             remark(f"skipped {reason}")
         click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n))
@@ -108,15 +108,21 @@ def _train(manifest: Path, root: Path, run_folder: Path) -> Path:
 
 def _recommend(library: Library, playlist: Path) -> None:
     """Print a table for each of two seeds, with genres where known, and write the last list as a playlist."""
+    from mirclr.errors import NoMatch
     from mirclr.index import open_index
     from mirclr.playlist import write_m3u8
     from mirclr.recommend import Query, Seed, recommend_tracks
 
     index, tracks = open_index(library), library.tracks()
+    if len(tracks) < 2:
+        raise NoMatch(f"{library.path}: holds {len(tracks)} track(s); the demo needs two at least")
     for seed in _two_seeds(tracks):
         found = recommend_tracks(library, index, Query((Seed.of_track(library, seed),), 10))
         columns = ["rank", "similarity", "artist", "title", "album", "why"]
-        rows = [[r.rank, r.similarity, r.track.artist, r.track.title, r.track.album, r.why] for r in found]
+        rows = [
+            [r.rank, r.similarity, r.track.artist, r.track.title or r.track.file.stem, r.track.album, r.why]
+            for r in found
+        ]
         if any(r.track.genre for r in found):
             columns.insert(5, "genre")
             for row, r in zip(rows, found, strict=True):
@@ -128,8 +134,10 @@ def _recommend(library: Library, playlist: Path) -> None:
 
 
 def _two_seeds(tracks: list[LibraryTrack]) -> list[LibraryTrack]:
-    """Two tracks of different albums, or artists, or else just two; the same ones each time."""
-    first = tracks[len(tracks) // 3]
-    others = [t for t in tracks if t.id != first.id]
+    """Two tracks of different albums or artists, with titles where there are some; the same ones each time."""
+    named = [t for t in tracks if t.title and t.artist]
+    pool = named if len(named) > 1 else tracks
+    first = pool[len(pool) // 3]
+    others = [t for t in pool if t.id != first.id]
     apart = [t for t in others if (t.album, t.artist) != (first.album, first.artist)]
     return [first, (apart or others)[2 * len(apart or others) // 3]]

@@ -37,7 +37,7 @@ def command(
     as_json: bool,
 ) -> int:
     """Turn audio files into vectors in a library."""
-    from mirclr.embed import Embedder
+    from mirclr.embed import Embedder, find_audio
     from mirclr.library import Library
 
     if checkpoint is None:
@@ -45,7 +45,10 @@ def command(
     embedder = Embedder.load(checkpoint, device=device)
     known = manifest_tags(manifest) if manifest else {}
     with Library.open(library_path, create=True) as library:
-        counts, failures = bring_up_to_date(library, paths, embedder, known, workers=workers, retry=retry)
+        files, problems = find_audio(paths, library)
+        counts, failures = bring_up_to_date(library, files, embedder, known, workers=workers, retry=retry)
+    failures = [(str(p.file), p.reason or "") for p in problems] + failures
+    counts["failed"] = len(failures)
     if as_json:
         named = [{"file": file, "reason": reason} for file, reason in failures]
         print_json({"library": str(library_path), **counts, "failures": named})
@@ -58,7 +61,7 @@ def command(
 
 def bring_up_to_date(
     library: Library,
-    paths: Sequence[Path],
+    files: Sequence[tuple[str, Path]],
     embedder: Embedder,
     known_tags: Mapping[Path, Tags],
     *,
@@ -66,10 +69,9 @@ def bring_up_to_date(
     retry: bool = False,
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Embed with a progress display; returns how many of each outcome, and (file, reason) of the failures."""
-    from mirclr.embed import Outcome, count_outcomes, embed_files, find_audio
+    from mirclr.embed import Outcome, count_outcomes, embed_files
 
-    files, problems = find_audio(paths, library)
-    failures = [(str(p.file), p.reason or "") for p in problems]
+    failures: list[tuple[str, str]] = []
     with progress("Embedding", len(files)) as advance:
 
         def note(outcome: Outcome) -> None:
@@ -79,7 +81,7 @@ def bring_up_to_date(
 
         outcomes = embed_files(library, files, embedder, workers=workers, retry=retry, known_tags=known_tags)
         counts = count_outcomes(outcomes, note)
-    return counts | {"failed": len(failures)}, failures
+    return counts, failures
 
 
 def manifest_tags(manifest: Path) -> dict[Path, Tags]:

@@ -48,23 +48,24 @@ def retrieval(library_path: Path, labels_path: Path | None, no_baselines: bool, 
     found, encoder = _labelled(library_path, labels_path)
     found, features, problems = _features(found, encoder, no_baselines, workers)
     labels = found.labels
-    with progress("Ranking", 4 * len(features)) as advance:
+    with progress("Ranking", 5 * len(features)) as advance:
         rows = retrieval_rows(features, labels.artist, labels.album, labels.genre, advance=advance)
-    hubs = hubness_rows(features)
+        hubs = hubness_rows(features, advance=advance)
     if as_json:
         tables = {"rows": [asdict(row) for row in rows], "hubness": hubs}
         print_json({**_facts(found, labels_path, problems), **tables})
         return
     _say(found, problems)
-    if not rows:
-        remark("no two tracks share an artist, an album or a genre: nothing to measure")
-    columns = ("relevant", "vectors", "mAP", "mAP z", "hit@5", "hit@5 z", "queries")
-    cells = [(r.relevant, r.features, r.map, r.map_z, r.hit, r.hit_z, r.queries) for r in rows]
-    print_table(columns, cells, title=f"{len(found.tracks)} tracks, cosine neighbours; z: z-scored by column")
+    if rows:
+        columns = ("relevant", "vectors", "mAP", "mAP z", "hit@5", "hit@5 z", "queries")
+        cells = [(r.relevant, r.features, r.map, r.map_z, r.hit, r.hit_z, r.queries) for r in rows]
+        print_table(columns, cells, title=f"{len(found.tracks)} tracks, cosine neighbours; z: z-scored by column")
+    else:
+        remark("no two tracks share an artist, an album or a genre: nothing to retrieve")
     print_table(
         ("vectors", "hubness", "hubness z"),
         [(h["features"], h["plain"], h["z"]) for h in hubs],
-        title="skewness of 10-occurrence: 0 is even, above 1 some tracks turn up everywhere",
+        title="skewness of 10-occurrence",
     )
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("-n", "n", type=click.IntRange(min=1), default=20, show_default=True, help="How many tracks.")
 @options.as_json
 @options.path_option("-o", "--output", help="Write a playlist too: .m3u8")
-@options.path_option("--checkpoint", exists=True, help="The library's encoder, to hear a SEED that is not in it.")
+@options.path_option("--checkpoint", exists=True, help="The library's encoder, if it moved: hears other files.")
 def command(
     seeds: tuple[str, ...],
     library_path: Path,
@@ -92,10 +92,12 @@ def _resolve(library: "Library", text: str) -> "list[LibraryTrack] | Path":
 def _hear(library: "Library", files: Sequence[Path], checkpoint: Path | None) -> list["Seed"]:
     """Embed files that the library does not hold with its own encoder."""
     stamp = library.stamp
+    if checkpoint is None and stamp is not None and Path(stamp.name).is_file():
+        checkpoint = Path(stamp.name)
     if checkpoint is None or stamp is None:
         raise click.UsageError(
-            f"{files[0]} is not in the library; to hear it, give the library's encoder: "
-            f"--checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
+            f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "
+            f"name that encoder: --checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
         )
     from mirclr.embed import Embedder, hear
     from mirclr.errors import UnreadableAudio

@@ -13,7 +13,8 @@ import click
 class Advance(Protocol):
     """Tell a progress display that `steps` more are done, with a word on the present state."""
 
-    def __call__(self, steps: int = 1, note: str = "") -> None: ...
+    def __call__(self, steps: int = 1, note: str = "") -> None:
+        """Advance by `steps`."""
 
 
 def remark(text: str) -> None:

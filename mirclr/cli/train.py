@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 TRAINED_ON = ("train", None)  # never valid or test
 
 
-@click.command(
-    epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000"
-)
+@click.command(epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000")
 @click.argument("recipe_path", metavar="RECIPE.yaml", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "-o",
@@ -31,9 +29,7 @@ TRAINED_ON = ("train", None)  # never valid or test
     type=click.Path(path_type=Path, file_okay=False),
     help="The run's folder.",
 )
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.lr=3e-4."
-)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.lr=3e-4.")
 @click.option("--resume", is_flag=True, help="Go on where the run in the folder was stopped.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
@@ -124,8 +120,6 @@ def run(trainer: Trainer) -> dict[str, float]:
         advance(trainer.step)
         for report in trainer.train():
             last = report.metrics or last
-            note = f"loss {report.loss:.3f}" + (
-                f"  kNN {last['knn_accuracy']:.3f}" if "knn_accuracy" in last else ""
-            )
+            note = f"loss {report.loss:.3f}" + (f"  kNN {last['knn_accuracy']:.3f}" if "knn_accuracy" in last else "")
             advance(note=note)
     return last

@@ -29,8 +29,7 @@ __all__ = [
 ]
 
 _READERS: dict[str, tuple[Corpus, Callable[[Path], Reading]]] = {
-    layout.CORPUS.name: (layout.CORPUS, layout.read)
-    for layout in (emotify, fma, gtzan, jamendo, magnatagatune)
+    layout.CORPUS.name: (layout.CORPUS, layout.read) for layout in (emotify, fma, gtzan, jamendo, magnatagatune)
 }
 
 
@@ -58,15 +57,11 @@ def find_manifest(name: str) -> tuple[Path, Path]:
     """
     root, manifest = _place(name)
     if not manifest.is_file():
-        raise CorpusError(
-            f"{name}: not there yet (no {manifest}); obtain it with: mirclr corpus fetch {name}"
-        )
+        raise CorpusError(f"{name}: not there yet (no {manifest}); obtain it with: mirclr corpus fetch {name}")
     return manifest, root
 
 
-def fetch_corpus(
-    name: str, to: Path | None = None, on_progress: Progress = lambda steps, note: None
-) -> Fetched:
+def fetch_corpus(name: str, to: Path | None = None, on_progress: Progress = lambda steps, note: None) -> Fetched:
     """Obtain a corpus, checking every digest. What is there already is left as it is.
 
     Parameters
@@ -106,9 +101,7 @@ def read_corpus(name: str, folder: Path) -> Reading:
     """
     _known(name)
     if name not in _READERS:
-        raise CorpusError(
-            f"{name}: this corpus is fetched, not read from a folder: mirclr corpus fetch {name}"
-        )
+        raise CorpusError(f"{name}: this corpus is fetched, not read from a folder: mirclr corpus fetch {name}")
     if not folder.is_dir():
         raise CorpusError(f"{folder}: not a folder; expected the one that {name} was unpacked to")
     return _READERS[name][1](folder)

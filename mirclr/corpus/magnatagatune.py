@@ -43,9 +43,7 @@ def read(folder: Path) -> Reading:
         path = published.audio(listed)
         if path is None:
             continue
-        facts: dict[str, object] = {
-            name: info.get(clip, {}).get(name) or None for name in ("title", "artist", "album")
-        }
+        facts: dict[str, object] = {name: info.get(clip, {}).get(name) or None for name in ("title", "artist", "album")}
         song = _SEGMENT.sub("", listed.rpartition(".")[0])
         given = tuple(tag for tag, value in row.items() if value == "1")
         facts |= {"id": f"magnatagatune/{clip}", "path": path, "split": _SPLITS.get(listed[:1])}

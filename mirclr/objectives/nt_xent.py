@@ -43,17 +43,13 @@ def nt_xent(z: Tensor, targets: Targets, *, temperature: float = 0.1, decoupled:
     """
     instance = targets.instance
     if z.ndim != 2 or instance.shape != z.shape[:1]:
-        raise ObjectiveError(
-            f"NT-Xent: z is {tuple(z.shape)}, instance {tuple(instance.shape)}; expected (B, P), (B,)"
-        )
+        raise ObjectiveError(f"NT-Xent: z is {tuple(z.shape)}, instance {tuple(instance.shape)}; expected (B, P), (B,)")
     with torch.autocast(z.device.type, enabled=False):
         z = F.normalize(z.float(), dim=1)
         itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
         positive = (instance[:, None] == instance[None, :]) & ~itself
         if not bool(positive.any()):
-            raise ObjectiveError(
-                f"NT-Xent: none of the {len(z)} views has a second view; give two for each instance"
-            )
+            raise ObjectiveError(f"NT-Xent: none of the {len(z)} views has a second view; give two for each instance")
         never = itself
         if targets.recording is not None:
             never = never | ((targets.recording[:, None] == targets.recording[None, :]) & ~positive)

@@ -1,0 +1,146 @@
+"""Slow measurements on real music: ``make bench``, or ``python -m tests.benchmarks [NAME…]``.
+
+Each measurement compares two things in one run, alternating, and reports the median of the ratios, as machines are
+shared and noisy. Results are written to tests/benchmarks/results/NAME.json.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mirclr.augment import Views
+from mirclr.cli.train import TRAINED_ON
+from mirclr.clips import Cached, ClipCache, ClipSource, tracks_of
+from mirclr.config import Recipe, read_recipe
+from mirclr.corpus import fetch_corpus
+from mirclr.embed import Embedder, embed_files, find_audio, hear
+from mirclr.encoder import Model
+from mirclr.library import Library
+from mirclr.provenance import shipped_dir, stamp
+from mirclr.trainer import Trainer
+
+RESULTS = Path(__file__).parent / "results"
+ROUNDS = 5
+
+
+def recipe() -> Recipe:
+    return read_recipe(shipped_dir("recipes") / "debian_ntxent" / "recipe.yaml", overrides=["check=null"])
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def alternate(first: Callable[[], object], second: Callable[[], object], rounds: int) -> dict[str, Any]:
+    """Seconds of two pieces of work, alternating after one untimed round, and the median ratio first / second."""
+    first(), second()
+    pairs = [(seconds(first), seconds(second)) for _ in range(rounds)]
+    return {
+        "seconds": [[round(a, 4), round(b, 4)] for a, b in pairs],
+        "ratio": round(statistics.median(a / b for a, b in pairs), 3),
+    }
+
+
+def embed() -> dict[str, Any]:
+    """Wall time of `embed_files` against decoding the same excerpts alone, both with a process a core."""
+    fetched = fetch_corpus("debian-games/demo")
+    files, _ = find_audio([fetched.audio_root], _Empty())  # type: ignore[arg-type]
+    embedder = Embedder.with_random_weights(recipe().model_dump(mode="json"), excerpts=10)
+    settings = {"count": 10, "seconds": embedder.seconds, "rate": embedder.rate}
+
+    def whole() -> None:
+        with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "l.db", create=True) as library:
+            assert sum(o.did == "embedded" for o in embed_files(library, files, embedder)) > 0.9 * len(files)
+
+    def decode() -> None:
+        assert sum(h.excerpts is not None for h in hear([f for _, f in files], **settings)) > 0.9 * len(files)
+
+    result = alternate(whole, decode, ROUNDS)
+    fastest = min(a for a, _ in result["seconds"])
+    return {"tracks": len(files), "tracks_per_s_best": round(len(files) / fastest, 1), "aim": "ratio <= 1.5", **result}
+
+
+class _Empty:
+    """A library that holds nothing yet."""
+
+    def roots(self) -> dict[str, int]:
+        return {}
+
+
+def train() -> dict[str, Any]:
+    """Clips a second in training from the cache against the encoder's own forward and backward pass."""
+    plan = recipe()
+    fetch_corpus("debian-games/demo")
+    tracks, root = tracks_of("debian-games/demo", Path(), splits=TRAINED_ON)
+    steps = 6
+    with tempfile.TemporaryDirectory() as folder:
+        cache = ClipCache(plan, "mel")
+        cached = [c for c in cache.fill(tracks, root) if isinstance(c, Cached)]
+        trainer = Trainer(plan, cached, cache, Path(folder))
+        model = Model(plan)
+        clips = torch.rand(2 * plan.training.batch, plan.mel.bands, trainer.views.frames)
+
+        def training() -> None:
+            for step in range(steps):
+                trainer._make_step(trainer._read(step))
+
+        def alone() -> None:
+            for _ in range(steps):
+                with torch.autocast("cpu", trainer.dtype, enabled=trainer.dtype != torch.float32):
+                    z = model.projector(model.encoder(clips))
+                z.float().square().mean().backward()
+                model.zero_grad(set_to_none=True)
+
+        result = alternate(alone, training, ROUNDS)
+    count = steps * 2 * plan.training.batch
+    best = min(b for _, b in result["seconds"])
+    return {"clips_per_s_best": round(count / best), "aim": "ratio >= 0.9", **result}
+
+
+def loader() -> dict[str, Any]:
+    """Clips a second that the cache gives, views not yet made."""
+    plan = recipe()
+    fetch_corpus("debian-games/demo")
+    tracks, root = tracks_of("debian-games/demo", Path(), splits=TRAINED_ON)
+    cache = ClipCache(plan, "mel")
+    cached = [c for c in cache.fill(tracks, root) if isinstance(c, Cached)]
+    source = ClipSource(cache, cached, Views(plan, Model(plan).mel).takes, plan)
+    taken = [seconds(lambda step=step: source.batch(step)) for step in range(20)]  # type: ignore[misc]
+    return {"clips_per_s": round(2 * plan.training.batch / statistics.median(taken))}
+
+
+def startup() -> dict[str, Any]:
+    """Seconds of `mirclr --help`, against starting Python alone; aim: under 0.3."""
+    run = [sys.executable, "-m", "mirclr", "--help"]
+    bare = [sys.executable, "-c", "pass"]
+    result = alternate(
+        lambda: subprocess.run(run, check=True, capture_output=True), lambda: subprocess.run(bare, check=True), 9
+    )
+    return {"help_s": statistics.median(a for a, _ in result["seconds"]), "aim": "help_s < 0.3", **result}
+
+
+MEASUREMENTS = {m.__name__: m for m in (embed, train, loader, startup)}
+
+
+def main(names: list[str]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    for name in names or MEASUREMENTS:
+        measure = MEASUREMENTS[name]
+        print(f"{name}: {measure.__doc__}", flush=True)
+        result = {"what": measure.__doc__, **measure(), "provenance": stamp()}
+        (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps({k: v for k, v in result.items() if k not in ("what", "provenance", "seconds")}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,382 @@
+import json
+import os
+import shutil
+from collections import Counter
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirclr import audio, clips
+from mirclr.augment import ClipShape
+from mirclr.cli import group
+from mirclr.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
+from mirclr.config import Mel, parse_recipe
+from mirclr.errors import ManifestError
+from mirclr.manifest import Track, write_manifest
+from mirclr.mel import LogMel
+
+RECIPE = """
+name: tiny
+data: {train: tracks.jsonl}
+audio: {clip_seconds: 1.0}
+training: {batch: 6}
+"""
+RATE = 16000
+
+
+def recipe(*overrides):
+    return parse_recipe(RECIPE, overrides=overrides)
+
+
+class InThisProcess:
+    """Stands for ProcessPoolExecutor where a process of its own would be three seconds of imports."""
+
+    def __init__(self, *_, **__):
+        self.submitted = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+    def shutdown(self, **_):
+        pass
+
+
+@pytest.fixture
+def here(monkeypatch):
+    monkeypatch.setattr(clips, "ProcessPoolExecutor", InThisProcess)
+
+
+@pytest.fixture
+def music(tmp_path, songs):
+    root = tmp_path / "music"
+    root.mkdir()
+    for song in songs:
+        shutil.copy(song, root)
+    return root
+
+
+def tracks_in(root):
+    return [Track(id=f.stem, path=f.name) for f in sorted(root.iterdir())]
+
+
+def whole(file):
+    return np.concatenate(list(audio.decode_blocks(file, rate=RATE)))
+
+
+def log_mel(waveform, mel=None):
+    return LogMel(mel or Mel(), RATE)(torch.from_numpy(waveform)[None])[0].T.numpy()
+
+
+# the cache
+
+
+def test_the_cache_is_the_log_mel_of_the_whole_file_decoded_by_processes(music, tmp_path):
+    """The one test here that starts processes."""
+    (music / "empty.ogg").touch()
+    (music / "text.wav").write_text("not audio")
+    cache = ClipCache(recipe(), "mel", tmp_path / "cache")
+    found = list(cache.fill(tracks_in(music), music, workers=1))
+    skipped = {r.track.id: r.reason for r in found if isinstance(r, Skipped)}
+    assert set(skipped) == {"empty", "text"}
+    assert "empty.ogg" in skipped["empty"]
+    assert "text.wav" in skipped["text"]
+    cached = [r for r in found if isinstance(r, Cached)]
+    assert len(cached) == 4
+    for track in cached:
+        expected = log_mel(whole(music / track.track.path))
+        assert track.length == len(expected)
+        held = cache.read(track, 0, track.length)
+        assert held.dtype == np.float16
+        np.testing.assert_allclose(held, expected, rtol=2**-10, atol=2e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(0, 3000), min_size=1, max_size=8),
+    st.sampled_from([(512, 256), (512, 160), (256, 256), (400, 300), (1024, 128)]),
+    st.integers(1, 9),
+)
+def test_chunks_leave_no_seam(lengths, fft_and_hop, chunk):
+    """Whatever the blocks of the decoder, the FFT, the hop and the chunk: as of the whole waveform at once."""
+    mel = LogMel(Mel(n_fft=fft_and_hop[0], hop=fft_and_hop[1], bands=16), RATE)
+    waveform = np.random.default_rng(0).uniform(-1, 1, sum(lengths)).astype(np.float32)
+    blocks = np.split(waveform, np.cumsum(lengths)[:-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "_CHUNK_FRAMES", chunk)
+        frames = list(clips._mel_blocks(iter(blocks), mel))
+    if not len(waveform):
+        assert frames == []
+        return
+    np.testing.assert_allclose(np.concatenate(frames), mel(torch.from_numpy(waveform)[None])[0].T, atol=1e-5)
+
+
+def test_a_track_longer_than_a_chunk(music, here, tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "_CHUNK_FRAMES", 100)
+    cache = ClipCache(recipe(), "mel", tmp_path / "cache")
+    (track,) = cache.fill(tracks_in(music)[:1], music)
+    expected = log_mel(whole(music / track.track.path))
+    assert track.length == len(expected) > 400
+    np.testing.assert_allclose(cache.read(track, 0, track.length), expected, rtol=2**-10, atol=2e-3)
+
+
+def test_waveforms_are_kept_to_the_last_bit_of_int16(music, here, tmp_path):
+    cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
+    (track,) = cache.fill(tracks_in(music)[:1], music)
+    expected = whole(music / track.track.path)
+    assert track.length == len(expected)
+    stacked = cache.stack([cache.read(track, 0, track.length)])
+    assert (stacked.dtype, stacked.shape) == (torch.float32, (1, len(expected)))
+    np.testing.assert_allclose(stacked[0], expected, atol=0.51 / 32767)
+
+
+def test_a_track_is_decoded_once(music, here, tmp_path, monkeypatch):
+    cache = ClipCache(recipe(), "mel", tmp_path / "cache")
+    first = {r.track.id: r for r in cache.fill(tracks_in(music), music)}
+    monkeypatch.setattr(clips, "_decode", None)  # to decode is now an error
+    assert {r.track.id: r for r in cache.fill(tracks_in(music), music)} == first
+    # it is known by its content: a copy under another name is not decoded either, a changed file is
+    moved = music / "moved.ogg"
+    (music / "torus-1.ogg").rename(moved)
+    (again,) = cache.fill([Track(id="m", path="moved.ogg")], music)
+    assert again.file == first["torus-1"].file
+    moved.write_bytes((music / "torus-2.ogg").read_bytes()[:-1])
+    with pytest.raises(TypeError):
+        list(cache.fill([Track(id="m", path="moved.ogg")], music))
+
+
+def test_other_settings_have_another_folder(tmp_path):
+    def folder(*overrides, domain="mel"):
+        return ClipCache(recipe(*overrides), domain, tmp_path).folder
+
+    mel = folder()
+    assert mel.parent == tmp_path
+    assert folder("training.batch=9", "seed=3", "audio.clip_seconds=2.0") == mel
+    others = {mel, folder("mel.hop=128"), folder("mel.gain=1.0"), folder("audio.rate=8000"), folder(domain="waveform")}
+    assert len(others) == 5
+    assert folder("mel.hop=128", domain="waveform") == folder(domain="waveform")
+    assert folder("audio.rate=8000", domain="waveform") != folder(domain="waveform")
+
+
+def test_a_decoder_that_fails_in_its_own_way_skips_one_track(music, here, tmp_path, monkeypatch):
+    def blocks(path, *, rate):
+        if path.stem == "torus-1":
+            raise RuntimeError("what a decoder may say")
+        return decode_blocks(path, rate=rate)
+
+    decode_blocks = audio.decode_blocks
+    monkeypatch.setattr(audio, "decode_blocks", blocks)
+    found = list(ClipCache(recipe(), "mel", tmp_path / "cache").fill(tracks_in(music), music))
+    assert [type(r) for r in found if r.track.id == "torus-1"] == [Skipped]
+    assert sum(isinstance(r, Cached) for r in found) == 3
+    assert "torus-1.ogg: cannot be decoded (RuntimeError: what a decoder may say)" in str(found)
+    assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_bad_and_missing_files_are_skipped_by_name(music, here, tmp_path):
+    soundfile.write(music / "cut.flac", whole(music / "torus-1.ogg"), RATE)
+    song = (music / "cut.flac").read_bytes()
+    (music / "cut.flac").write_bytes(song[: len(song) // 4])
+    audio.write_wav(music / "silent.wav", np.zeros(2 * RATE, np.float32), RATE)
+    tracks = [*tracks_in(music), Track(id="missing", path="missing.ogg")]
+    cache = ClipCache(recipe(), "mel", tmp_path / "cache")
+    reasons = {r.track.id: r.reason for r in cache.fill(tracks, music) if isinstance(r, Skipped)}
+    assert set(reasons) == {"cut", "silent", "missing"}
+    assert "cut.flac: the audio ends" in reasons["cut"]
+    assert "silent.wav" in reasons["silent"]
+    assert "missing.ogg" in reasons["missing"]
+    # what was read of a truncated file before that was known is not kept
+    assert len(list(cache.folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("path", ["../secret.ogg", "/etc/passwd", "a/../../secret.ogg"])
+def test_a_manifest_cannot_name_a_path_outside(path):
+    with pytest.raises(ValueError, match="path"):
+        Track(id="x", path=path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights")
+def test_a_link_out_of_the_root_is_skipped(music, here, tmp_path, songs):
+    (music / "link.ogg").symlink_to(songs[0])
+    escape = Track.model_construct(id="up", path="../secret.ogg", start_s=0.0, duration_s=None, recording=None)
+    shutil.copy(songs[0], tmp_path / "secret.ogg")
+    cache = ClipCache(recipe(), "mel", tmp_path / "cache")
+    found = list(cache.fill([Track(id="link", path="link.ogg"), escape], music))
+    assert [type(r) for r in found] == [Skipped, Skipped]
+    assert not cache.folder.exists()
+
+
+@pytest.mark.parametrize("domain", ["mel", "waveform"])
+@pytest.mark.parametrize(("start", "duration"), [(2.0, 3.0), (6.5, None), (7.0, 9.0)])
+def test_a_part_of_a_file(music, here, tmp_path, domain, start, duration):
+    cache = ClipCache(recipe(), domain, tmp_path / "cache")
+    part = Track(id="part", path="torus-1.ogg", start_s=start, duration_s=duration)
+    found = {r.track.id: r for r in cache.fill([Track(id="all", path="torus-1.ogg"), part], music)}
+    all_of_it, cached = found["all"], found["part"]
+    end = start + duration if duration else 99
+    expected = whole(music / "torus-1.ogg")[round(start * RATE) : round(end * RATE)]
+    assert cached.file != all_of_it.file
+    read = cache.stack([cache.read(cached, 0, cached.length)])[0]
+    if domain == "waveform":
+        np.testing.assert_allclose(read, expected, atol=0.51 / 32767)
+    else:
+        np.testing.assert_allclose(read, log_mel(expected).T, rtol=2**-10, atol=2e-3)
+
+
+def test_a_part_beyond_the_end_is_skipped(music, here, tmp_path):
+    cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
+    (skipped,) = cache.fill([Track(id="part", path="torus-1.ogg", start_s=20.0)], music)
+    assert isinstance(skipped, Skipped)
+    assert "torus-1.ogg: no audio between" in skipped.reason
+
+
+def test_the_commands_that_show_and_clear(music, here):
+    def told():
+        return json.loads(CliRunner().invoke(group, ["clips", "info", "--json"]).output)
+
+    assert told() == {"folder": str(clips_dir()), "tracks": 0, "bytes": 0}
+    cached = list(ClipCache(recipe(), "mel").fill(tracks_in(music), music))
+    size = sum(c.file.stat().st_size for c in cached)
+    assert (told()["tracks"], told()["bytes"]) == (4, size) == cache_size()
+    assert "4 tracks" in CliRunner().invoke(group, ["clips", "info"]).output
+    cleared = CliRunner().invoke(group, ["clips", "clear", "--json"])
+    assert json.loads(cleared.output) == {"freed_bytes": size}
+    assert cache_size() == (0, 0)
+    assert clear_cache() == 0
+
+
+# which tracks
+
+
+def test_tracks_of_a_manifest(tmp_path):
+    tracks = [Track(id=s or "none", path="a.ogg", split=s) for s in ("train", "valid", "test", None)]
+    write_manifest(tmp_path / "m" / "tracks.jsonl", tracks)
+    found, root = tracks_of("m/tracks.jsonl", tmp_path, splits=("train", None))
+    assert ([t.id for t in found], root) == (["train", "none"], tmp_path / "m")
+    _, root = tracks_of("m/tracks.jsonl", tmp_path, audio_root="music", splits=("valid",))
+    assert root == tmp_path / "music"
+    with pytest.raises(ManifestError, match="mirclr manifest scan"):
+        tracks_of("no.jsonl", tmp_path, splits=(None,))
+    write_manifest(tmp_path / "held_out.jsonl", tracks[1:3])
+    with pytest.raises(ManifestError, match="never trained on"):
+        tracks_of("held_out.jsonl", tmp_path, splits=("train", None))
+
+
+# batches
+
+
+def fake_cache(folder, lengths, recordings=None, bands=3):
+    """Tracks of `lengths` frames; every value of track i's frame t is i + t / 1024."""
+    cache = ClipCache(recipe(f"mel.bands={bands}"), "mel", folder)
+    cache.folder.mkdir(parents=True)
+    cached = []
+    for i, length in enumerate(lengths):
+        rows = np.repeat(i + np.arange(length)[:, None] / 1024, bands, axis=1).astype("<f2")
+        file = cache.folder / f"{i}.raw"
+        file.write_bytes(rows.tobytes())
+        track = Track(id=f"t{i}", path=f"{i}.ogg", recording=recordings[i] if recordings else None)
+        cached.append(Cached(track, file, length))
+    return cache, cached
+
+
+def source_of(folder, lengths, *overrides, crop=8, recordings=None):
+    cache, cached = fake_cache(folder, lengths, recordings)
+    return ClipSource(cache, cached, ClipShape("mel", crop), recipe("mel.bands=3", *overrides))
+
+
+def test_a_batch_is_a_function_of_seed_and_step(tmp_path):
+    one = source_of(tmp_path / "a", [900] * 9)
+    two = source_of(tmp_path / "b", [900] * 9)
+    other = source_of(tmp_path / "c", [900] * 9, "seed=1")
+    for step in (5, 0, 5):
+        a, b = one.batch(step), two.batch(step)
+        assert torch.equal(a.clips, b.clips)
+        assert a.tracks == b.tracks
+    assert not torch.equal(one.batch(5).clips, one.batch(6).clips)
+    assert not torch.equal(one.batch(5).clips, other.batch(5).clips)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 9), st.integers(2, 30), st.integers(0, 99))
+def test_no_track_twice_before_each_once(tmp_path_factory, tracks, batch, step):
+    folder = tmp_path_factory.mktemp("cache")
+    source = source_of(folder, [20] * tracks, f"training.batch={batch}")
+    times = Counter(source.batch(step).tracks)
+    assert sum(times.values()) == batch
+    assert max(times.values()) - (min(times.values()) if len(times) == tracks else 0) <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(8, 60), min_size=2, max_size=5), st.integers(1, 20), st.integers(0, 99))
+def test_crops_lie_inside_and_near(tmp_path_factory, lengths, gap, step):
+    frames_a_second = RATE / Mel().hop
+    folder = tmp_path_factory.mktemp("cache")
+    source = source_of(folder, lengths, f"augment.gap_seconds={gap / frames_a_second}")
+    batch = source.batch(step)
+    assert batch.clips.shape == (12, 3, 8)
+    starts = []
+    for row, name in zip(batch.clips[:, 0], batch.tracks * 2, strict=True):
+        i = int(name[1:])
+        frames = ((row - i) * 1024).round()
+        # float16 is coarse above the first tracks: the place is known to two frames there
+        assert torch.all((frames.diff() - 1).abs() <= 4)
+        start = float(frames.mean() - 3.5)
+        assert -2 <= start <= lengths[i] - 8 + 2
+        starts.append(start)
+    assert all(abs(a - b) <= gap + 4 for a, b in zip(starts[:6], starts[6:], strict=True))
+
+
+def test_the_gap_is_used_to_its_ends(tmp_path):
+    gap = 2 / (RATE / Mel().hop)
+    source = source_of(tmp_path, [100, 100], f"augment.gap_seconds={gap}")
+    rng = np.random.default_rng(0)
+    pairs = np.array([source._two_crops(source.tracks[0], rng) for _ in range(2000)])
+    assert set(np.diff(pairs)[:, 0]) == {-2, -1, 0, 1, 2}
+    assert (pairs.min(), pairs.max()) == (0, 92)
+    far = source_of(tmp_path / "far", [100, 100])
+    pairs = np.array([far._two_crops(far.tracks[0], rng) for _ in range(2000)])
+    assert np.abs(np.diff(pairs)).max() > 80
+
+
+def test_a_track_of_one_crop_has_one_place(tmp_path):
+    source = source_of(tmp_path, [8, 8])
+    clips = source.batch(0).clips
+    assert torch.equal(clips[:6], clips[6:])
+
+
+def test_a_short_track_repeats(tmp_path):
+    source = source_of(tmp_path, [3, 5])
+    batch = source.batch(0)
+    for row, name in zip(batch.clips[:, 0], batch.tracks * 2, strict=True):
+        length = {"t0": 3, "t1": 5}[name]
+        expected = np.resize(int(name[1:]) + np.arange(length) / 1024, 8)
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+
+
+def test_targets_say_what_is_a_positive_and_what_is_no_negative(tmp_path):
+    source = source_of(tmp_path, [20] * 4, "training.batch=4", recordings=["a", None, "a", "b"])
+    batch = source.batch(0)
+    assert batch.targets.instance.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    recording = batch.targets.recording.tolist()
+    assert recording[:4] == recording[4:]
+    of = dict(zip(batch.tracks, recording, strict=False))
+    assert of["t0"] == of["t2"]
+    assert len({of["t0"], of["t1"], of["t3"]}) == 3
+
+
+def test_one_recording_is_too_few(tmp_path):
+    with pytest.raises(ManifestError, match="at least two recordings"):
+        source_of(tmp_path, [20, 20], recordings=["a", "a"])

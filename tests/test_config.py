@@ -1,0 +1,232 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mirclr import config
+from mirclr.config import Recipe, parse_recipe, read_recipe, recipe_from, recipe_yaml
+from mirclr.errors import RecipeError
+from mirclr.provenance import shipped_dir
+
+LEAST = "name: a\ndata: {train: t.jsonl}\n"
+RECIPES = sorted(shipped_dir("recipes").glob("*/recipe.yaml"))
+
+
+def parse(text: str = "", *overrides: str) -> Recipe:
+    return parse_recipe(LEAST + text, overrides=overrides, where="my.yaml")
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "0.001", ".001", "+1.0e-3", "1.e-3"])
+def test_numbers_are_those_of_yaml_1_2(text: str) -> None:
+    assert parse(f"training: {{lr: {text}}}").training.lr == 0.001
+    assert parse("", f"training.lr={text}").training.lr == 0.001
+
+
+@pytest.mark.parametrize(("text", "value"), [("010", 10), ("08", 8), ("-7", -7), ("+7", 7), ("0", 0)])
+def test_whole_numbers_are_decimal(text: str, value: int) -> None:
+    assert parse(f"seed: {text}").seed == value
+
+
+@pytest.mark.parametrize(
+    "text", ["no", "yes", "on", "off", "No", "ON", "y", "2020-01-01", "1:30", "1_000", "0x1F", "nil"]
+)
+def test_what_yaml_1_1_took_for_other_things_stays_text(text: str) -> None:
+    assert parse("", f"name={text}").name == text
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("False", False), ("TRUE", True)])
+def test_booleans_are_true_and_false(text: str, value: bool) -> None:
+    assert parse(f"objective: {{name: nt_xent, decoupled: {text}}}").objective.decoupled is value
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "found"),
+    [
+        ("seed: '5'", "seed", "'5'"),
+        ("seed: true", "seed", "True"),
+        ("seed: 1.5", "seed", "1.5"),
+        ("seed:", "seed", "None"),
+        ("name: 5", "name", "twice"),
+        ("training: {lr: '1e-3'}", "training.lr", "'1e-3'"),
+        ("training: {lr: 0}", "training.lr", "0"),
+        ("training: {lr: .inf}", "training.lr", "inf"),
+        ("training: {lr: .nan}", "training.lr", "nan"),
+        ("training: {lr: 1e999}", "training.lr", "inf"),
+        ("training: {batch: 1}", "training.batch", "1"),
+        ("training: {precision: float16}", "training.precision", "'float16'"),
+        ("training: 3", "training", "3"),
+        ("trainig: {}", "trainig", "{}"),
+        ("training: {epochs: 3}", "training.epochs", "3"),
+        ("objective: {name: nt_xent, decoupled: no}", "objective.decoupled", "'no'"),
+        ("audio: {rate: 7999}", "audio.rate", "7999"),
+        ("audio: {clip_seconds: 0.4}", "audio.clip_seconds", "0.4"),
+        ("mel: {bands: 1}", "mel.bands", "1"),
+        ("augment: {mel: [{name: gian}]}", "augment.mel.0", "gian"),
+        ("augment: {mel: [{p: 1}]}", "augment.mel.0", "{'p': 1}"),
+        ("augment: {mel: [{name: gain, p: 1.01}]}", "augment.mel.0.gain.p", "1.01"),
+        ("augment: {mel: [{name: gain, db: 3}]}", "augment.mel.0.gain.db", "3"),
+        ("augment: {mel: [{name: gain, db: [1, 2, 3]}]}", "augment.mel.0.gain.db", "[1, 2, 3]"),
+        ("augment: {mel: [{name: gain, db: ['1', 2]}]}", "augment.mel.0.gain.db.0", "'1'"),
+        ("augment: {mel: [{name: gain, db: [3, -3]}]}", "augment.mel.0.gain.db", "3 stands before -3"),
+        ("augment: {mel: [{name: time_stretch, rate: [0.1, 1]}]}", "augment.mel.0.time_stretch.rate.0", "0.1"),
+        ("augment: {mel: [{name: time_stretch, rate: [1.2, 0.8]}]}", "rate", "1.2 stands before 0.8"),
+        ("augment: {mel: [{name: filter, low_pass_hz: [9, 3]}]}", "low_pass_hz", "9 stands before 3"),
+        ("augment: {mel: [{name: time_stretch}], waveform: [{name: time_stretch}]}", "augment", "more than once"),
+        ("augment: {mel: [{name: frequency_mask, share: 1}]}", "share", "1"),
+        ("augment: {gap_seconds: -1}", "augment.gap_seconds", "-1"),
+        ("encoder: {name: vit}", "encoder", "vit"),
+        ("encoder: {name: resnet, widths: [8, 16], blocks: [1]}", "encoder", "2 widths but 1 blocks"),
+        ("encoder: {name: resnet, dropout: 0.1}", "encoder.resnet.dropout", "0.1"),
+        ("encoder: {name: sample_cnn}\naugment: {mel: [{name: gain}]}", "augment.mel", "waveform"),
+        ("encoder: {name: sample_cnn}\naudio: {clip_seconds: 1.2}", "audio.clip_seconds is 1.2", "1.23 s"),
+        ("mel: {f_max: 8001}", "mel.f_max", "8001"),
+        ("mel: {f_min: 8000}", "mel.f_min", "8000"),
+        ("mel: {f_min: 500, f_max: 400}", "mel.f_min", "500"),
+        ("seed: !!int x", "not valid YAML", "'x'"),
+        ("seed: [", "not valid YAML", "line 3"),
+        ("seed: *gone", "not valid YAML", "gone"),
+        ("seed: \t1\n\tname: b", "not valid YAML", "line 3"),
+        ("training: {lr: 1, lr: 2}", "line 3", "lr"),
+        ("seed: 1\nseed: 1", "line 1", "seed stands twice"),
+        ("check: &a [*a]", "plain values", "Circular"),
+        ("? [a]\n: b", "not valid YAML", "unhashable"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_placed(text: str, place: str, found: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        parse(text)
+    message = str(raised.value)
+    assert message.startswith("my.yaml: ")
+    assert place in message
+    assert found in message
+    assert "\n" not in message
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(RecipeError, match=r"name: .*data: .*mel\.hop: .*found 0"):
+        parse_recipe("mel: {hop: 0}")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "[]", "- name: a", "5", "text", "null"])
+def test_what_is_no_mapping_is_no_recipe(text: str) -> None:
+    with pytest.raises(RecipeError, match=r"^recipe: "):
+        parse_recipe(text)
+
+
+def test_the_least_recipe_has_every_default() -> None:
+    recipe = parse()
+    assert recipe == Recipe(name="a", data=config.Data(train="t.jsonl"))
+    assert recipe.encoder == config.ResNet()
+    assert recipe.augment.mel == ()
+
+
+def test_steps_keep_their_order_and_kind() -> None:
+    recipe = parse("augment: {mel: [{name: mix}, {name: gain, p: 1, db: [-3, 3]}, {name: mix, p: 0}]}")
+    assert recipe.augment.mel == (config.Mix(), config.Gain(p=1, db=(-3, 3)), config.Mix(p=0))
+
+
+# --set
+
+
+def test_overrides_reach_every_depth_in_order() -> None:
+    recipe = parse(
+        "augment: {mel: [{name: gain}, {name: noise, p: 0.1}]}\n"
+        "encoder: {name: resnet, widths: [8, 16], blocks: [1, 1]}",
+        "seed=3",
+        "training.steps=5",
+        "training.steps=6",
+        "training.clip_norm=null",
+        "augment.mel.1.p=0.25",
+        "augment.mel.0={name: polarity, p: 1}",
+        "encoder.widths=[4, 12]",
+        "encoder.blocks.1=2",
+        "check.manifest=v.jsonl",
+        "name=a=b",
+    )
+    assert (recipe.seed, recipe.training.steps, recipe.training.clip_norm) == (3, 6, None)
+    assert recipe.augment.mel == (config.Polarity(p=1), config.Noise(p=0.25))
+    assert recipe.encoder == config.ResNet(widths=(4, 12), blocks=(1, 2))
+    assert recipe.check == config.Check(manifest="v.jsonl")
+    assert recipe.name == "a=b"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed", "--set seed: expected dotted.key=value"),
+        ("=3", "--set =3: expected dotted.key=value"),
+        ("seed=x", "my.yaml: seed: "),
+        ("sed=3", "my.yaml: sed: "),
+        ("training.lr=[1", "--set training.lr=[1: not valid YAML"),
+        ("training={lr: 1, lr: 2}", "lr stands twice"),
+        ("augment.mel.1.p=0", "--set augment.mel.1.p=0: '1' is not a place in a list of 1"),
+        ("augment.mel.-1.p=0", "'-1' is not a place"),
+        ("augment.mel.²={}", "'²' is not a place"),
+        ("augment.mel.gain.p=0", "'gain' is not a place"),
+        ("encoder.widths.0.x=1", "place 0 holds 8, which has no parts"),
+        ("training..lr=1", "my.yaml: training."),
+    ],
+)
+def test_a_wrong_override_is_shown(override: str, said: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        parse("augment: {mel: [{name: gain}]}\nencoder: {name: resnet, widths: [8], blocks: [1]}", override)
+    assert said in str(raised.value)
+
+
+# files
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.parent.name)
+def test_shipped_recipes_are_valid_and_survive_a_round_trip(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.name == path.parent.name
+    assert parse_recipe(recipe_yaml(recipe)) == recipe
+    assert recipe_from(recipe.model_dump(mode="json")) == recipe  # as a checkpoint keeps it
+    assert recipe_from(recipe.model_dump()) == recipe
+
+
+def test_recipes_are_shipped() -> None:
+    assert RECIPES
+
+
+def test_a_resolved_recipe_spells_out_every_field_and_reads_back() -> None:
+    steps = [
+        config.PitchShift(), config.TimeStretch(), config.Gain(), config.Noise(), config.Equalizer(), config.Filter(),
+        config.Polarity(), config.TimeMask(), config.FrequencyMask(), config.Mix(),
+    ]  # fmt: skip
+    for encoder, augment in [
+        (config.SampleCNN(), config.Augment(waveform=tuple(steps), gap_seconds=2)),
+        (config.ResNet(), config.Augment(mel=tuple(steps))),
+    ]:
+        recipe = Recipe(
+            name="no",  # must come back as text
+            data=config.Data(train="2020-01-01", audio_root="Ångström: é"),
+            augment=augment,
+            encoder=encoder,
+            training=config.Training(lr=1e-7),
+            check=config.Check(manifest="v", split=None),
+        )
+        text = recipe_yaml(recipe)
+        assert parse_recipe(text) == recipe
+        assert set(yaml.safe_load(text)) == set(Recipe.model_fields)
+
+
+def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin.yaml").write_bytes("name: Ångström".encode("latin-1"))
+    for name in ("latin.yaml", "missing.yaml", "."):
+        with pytest.raises(RecipeError, match="cannot be read") as raised:
+            read_recipe(tmp_path / name)
+        assert str(tmp_path / name) in str(raised.value)
+    (tmp_path / "control.yaml").write_bytes(b"name: \x07")
+    with pytest.raises(RecipeError, match=r"control\.yaml: not valid YAML"):
+        read_recipe(tmp_path / "control.yaml")
+
+
+def test_a_file_with_overrides(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(LEAST, encoding="utf-8")
+    assert read_recipe(tmp_path / "a.yaml", overrides=["seed=4"]).seed == 4
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse().seed = 3  # type: ignore[misc]

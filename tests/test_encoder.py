@@ -1,0 +1,194 @@
+"""One contract for every encoder, and what the whole model adds."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from mirclr import config
+from mirclr.encoder import EncoderModule, Model, Projector, ResNet, SampleCNN
+
+RATE, BANDS = 16000, 96
+LEAST = {"name": "test", "data": {"train": "t.jsonl"}}
+
+ENCODERS: dict[str, tuple[type[EncoderModule], config.Encoder]] = {
+    "resnet": (ResNet, config.ResNet()),
+    "resnet-deep": (ResNet, config.ResNet(widths=(8, 8, 12), blocks=(2, 1, 3), dim=10)),
+    "resnet-one-stage": (ResNet, config.ResNet(widths=(6,), blocks=(1,), dim=7)),
+    "sample_cnn": (SampleCNN, config.SampleCNN()),
+    "sample_cnn-small": (SampleCNN, config.SampleCNN(widths=(4, 8, 12, 12), dropout=0.1)),
+}
+every_encoder = pytest.mark.parametrize("name", ENCODERS)
+
+
+def built(name: str, seed: int = 0) -> EncoderModule:
+    """The encoder, its running statistics moved off their start values."""
+    kind, plan = ENCODERS[name]
+    torch.manual_seed(seed)
+    encoder = kind(plan, BANDS if kind is ResNet else RATE)  # type: ignore[call-arg]
+    with torch.no_grad():
+        encoder.train()(sounds(encoder, 6, seed=seed + 1))
+    return encoder.eval()
+
+
+def sounds(encoder: EncoderModule, n: int, seconds: float | None = None, seed: int = 2) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    n_samples = round((seconds or encoder.min_seconds + 0.1) * RATE)
+    if encoder.hears == "waveform":
+        return torch.rand(n, n_samples, generator=generator) * 2 - 1
+    return torch.rand(n, BANDS, n_samples // 256 + 1, generator=generator) * 4
+
+
+@every_encoder
+def test_shape_type_and_protocol(name: str) -> None:
+    encoder = built(name)
+    assert encoder.hears in ("mel", "waveform")
+    assert encoder.min_seconds >= 0.5
+    for n in (1, 3):
+        embedding = encoder(sounds(encoder, n))
+        assert embedding.shape == (n, encoder.dim)
+        assert embedding.dtype == torch.float32
+        assert torch.isfinite(embedding).all()
+
+
+@every_encoder
+def test_float32_under_bfloat16_autocast_and_near_the_exact_result(name: str) -> None:
+    encoder = built(name)
+    x = sounds(encoder, 8)
+    with torch.no_grad():
+        exact = encoder(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = encoder(x)
+    assert rough.dtype == torch.float32
+    assert float(nn.functional.cosine_similarity(exact, rough).min()) > 0.9
+
+
+@every_encoder
+def test_eval_is_deterministic_and_leaves_input_and_state(name: str) -> None:
+    encoder = built(name)
+    x = sounds(encoder, 3)
+    before, state = x.clone(), {k: v.clone() for k, v in encoder.state_dict().items()}
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(x), encoder(x), rtol=0, atol=0)
+    torch.testing.assert_close(x, before, rtol=0, atol=0)
+    torch.testing.assert_close(dict(encoder.state_dict()), state, rtol=0, atol=0)
+
+
+@every_encoder
+def test_a_row_does_not_depend_on_its_batch(name: str) -> None:
+    encoder = built(name)
+    x = sounds(encoder, 5)
+    with torch.no_grad():
+        together = encoder(x)
+        alone = torch.cat([encoder(row[None]) for row in x])
+        turned = encoder(x.flip(0)).flip(0)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(together, turned, rtol=1e-4, atol=1e-4)
+    assert float(torch.pdist(together).min()) > 1e-2  # and rows of different sounds differ
+
+
+@every_encoder
+def test_training_normalises_every_dimension(name: str) -> None:
+    encoder = built(name).train()
+    if isinstance(encoder, SampleCNN):
+        encoder.dropout.p = 0.0
+    embedding = encoder(sounds(encoder, 16))
+    torch.testing.assert_close(embedding.mean(dim=0), torch.zeros(encoder.dim), rtol=0, atol=1e-3)
+    assert float(embedding.var(dim=0, unbiased=False).median()) == pytest.approx(1.0, abs=0.1)
+
+
+@every_encoder
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_reach_every_parameter(name: str, training: bool) -> None:
+    encoder = built(name).train(training)
+    embedding = encoder(sounds(encoder, 6))
+    (embedding * torch.randn(embedding.shape, generator=torch.Generator().manual_seed(3))).sum().backward()
+    for parameter, p in encoder.named_parameters():
+        assert p.grad is not None, parameter
+        assert torch.isfinite(p.grad).all(), parameter
+        # the last normalisation cancels the head's bias in training
+        if not (training and parameter == "head.bias"):
+            assert float(p.grad.abs().max()) > 0, parameter
+
+
+@every_encoder
+def test_state_survives_a_round_trip(name: str) -> None:
+    encoder, other = built(name), built(name, seed=9)
+    x = sounds(encoder, 2)
+    with torch.no_grad():
+        assert not torch.allclose(encoder(x), other(x), atol=1e-2)
+        other.load_state_dict(encoder.state_dict())
+        torch.testing.assert_close(encoder(x), other(x), rtol=0, atol=0)
+
+
+@every_encoder
+def test_lengths_from_the_shortest_on_are_heard(name: str) -> None:
+    encoder = built(name)
+    with torch.no_grad():
+        for seconds in (encoder.min_seconds, encoder.min_seconds + 0.37, 4.0):
+            embedding = encoder(sounds(encoder, 2, seconds))
+            assert embedding.shape == (2, encoder.dim)
+            assert torch.isfinite(embedding).all()
+
+
+def test_sample_cnn_hears_nothing_shorter_than_it_says() -> None:
+    encoder = built("sample_cnn")
+    assert encoder.min_seconds == 3**9 / RATE
+    with pytest.raises(RuntimeError):
+        encoder(torch.zeros(1, 3**9 - 1))
+
+
+@every_encoder
+def test_silence_is_finite(name: str) -> None:
+    encoder = built(name)
+    for training in (True, False):
+        encoder.train(training)
+        assert torch.isfinite(encoder(torch.zeros_like(sounds(encoder, 3)))).all()
+
+
+def test_the_default_resnet_has_about_a_million_parameters() -> None:
+    assert 0.8e6 < sum(p.numel() for p in ResNet(config.ResNet(), BANDS).parameters()) < 1.6e6
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 2)), min_size=1, max_size=4),
+    st.integers(2, 40),
+    st.integers(32, 60),
+    st.integers(1, 12),
+)
+def test_any_resnet_takes_any_shape(stages: list[tuple[int, int]], bands: int, frames: int, dim: int) -> None:
+    widths, blocks = zip(*stages, strict=True)
+    encoder = ResNet(config.ResNet(widths=widths, blocks=blocks, dim=dim), bands).eval()
+    with torch.no_grad():
+        assert encoder(torch.rand(2, bands, frames)).shape == (2, dim)
+
+
+def test_projector_shape_and_gradients() -> None:
+    projector = Projector(config.Projector(hidden=12, dim=5), 8)
+    z = projector(torch.randn(4, 8))
+    assert z.shape == (4, 5)
+    (z * torch.arange(5.0)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in projector.parameters())
+
+
+@pytest.mark.parametrize("encoder", [{"name": "resnet", "widths": [4, 6], "blocks": [1, 1], "dim": 5}, {"name": "sample_cnn", "widths": [4, 6]}])  # fmt: skip
+def test_a_model_is_front_end_and_encoder(encoder: dict[str, object]) -> None:
+    model = Model(config.recipe_from({**LEAST, "encoder": encoder})).eval()
+    x = torch.rand(2, 2 * RATE) * 2 - 1
+    with torch.no_grad():
+        heard = model.hear(x)
+        assert heard.shape == ((2, 96, 126) if model.encoder.hears == "mel" else x.shape)
+        torch.testing.assert_close(model(x), model.encoder(heard), rtol=0, atol=0)
+        assert model.projector(model(x)).shape == (2, 128)
+    assert not any(key.startswith("mel.") for key in model.state_dict())
+
+
+def test_recipes_of_other_seeds_and_the_same_seed() -> None:
+    def weights(seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        return nn.utils.parameters_to_vector(Model(config.recipe_from(LEAST)).parameters()).detach()
+
+    torch.testing.assert_close(weights(1), weights(1), rtol=0, atol=0)
+    assert not torch.equal(weights(1), weights(2))

@@ -1,0 +1,212 @@
+"""NT-Xent against a plain loop in float64 and against pytorch-metric-learning."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_metric_learning import losses
+from torch import Tensor
+
+from mirclr import config
+from mirclr.errors import ObjectiveError
+from mirclr.objectives import Targets, nt_xent, objective_from
+
+seeds = st.integers(0, 2**31 - 1)
+
+
+def rows(n: int, dim: int = 8, seed: int = 0) -> Tensor:
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+
+
+def pairs(n: int) -> Tensor:
+    """Two views of each of n instances: 0 … n-1, 0 … n-1."""
+    return torch.arange(n).repeat(2)
+
+
+def loop(z: Tensor, instance: Tensor, recording: Tensor | None, tau: float, decoupled: bool) -> Tensor:
+    """The definition, one pair at a time, in float64."""
+    unit = [row / row.norm() for row in z.double()]
+    terms = []
+    for i in range(len(unit)):
+        for j in range(len(unit)):
+            if i == j or instance[i] != instance[j]:
+                continue
+            denominator = torch.zeros((), dtype=torch.float64)
+            for k in range(len(unit)):
+                positive = instance[k] == instance[i]
+                if k == i or (decoupled and positive):
+                    continue
+                if not positive and recording is not None and recording[k] == recording[i]:
+                    continue
+                denominator = denominator + torch.exp(unit[i] @ unit[k] / tau)
+            terms.append(-torch.log(torch.exp(unit[i] @ unit[j] / tau) / denominator))
+    return torch.stack(terms).mean()
+
+
+def value_and_gradient(loss: Tensor, z: Tensor) -> tuple[float, Tensor]:
+    return float(loss), torch.autograd.grad(loss, z)[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.booleans(), st.sampled_from([0.05, 0.1, 0.5, 2.0]), st.booleans())
+def test_equals_the_loop_in_value_and_gradient(seed: int, decoupled: bool, tau: float, with_recordings: bool) -> None:
+    """Any number of views of an instance, in any order; some recordings have several instances."""
+    generator = torch.Generator().manual_seed(seed)
+    instance = torch.cat([torch.arange(3).repeat(2), torch.randint(0, 6, (5,), generator=generator)])
+    instance = instance[torch.randperm(11, generator=generator)]
+    recording = torch.tensor([0, 1, 2, 0, 1, 5])[instance] if with_recordings else None
+    z = rows(11, 4, seed).requires_grad_()
+    loss = nt_xent(z, Targets(instance, recording), temperature=tau, decoupled=decoupled)
+    assert loss.dtype == torch.float32
+    assert loss.ndim == 0
+    got, gradient = value_and_gradient(loss, z)
+    expected, exact = value_and_gradient(loop(z, instance, recording, tau, decoupled), z)
+    assert got == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    torch.testing.assert_close(gradient, exact, rtol=1e-3, atol=1e-4 * float(exact.abs().max()) + 1e-6)
+
+
+@pytest.mark.parametrize("tau", [0.05, 0.1, 1.0])
+@pytest.mark.parametrize("n", [2, 7, 32])
+def test_two_views_equal_pytorch_metric_learning(n: int, tau: float) -> None:
+    z = rows(2 * n, 16, seed=n).requires_grad_()
+    got, gradient = value_and_gradient(nt_xent(z, Targets(pairs(n)), temperature=tau), z)
+    expected, oracle = value_and_gradient(losses.NTXentLoss(temperature=tau)(z, pairs(n)), z)
+    assert got == pytest.approx(expected, rel=1e-4)
+    torch.testing.assert_close(gradient, oracle, rtol=1e-3, atol=1e-5)
+
+
+def test_known_values() -> None:
+    """Orthogonal instances with equal views: log(1 + (2n - 2) e^(-1/tau)); decoupled log(2n - 2) - 1/tau."""
+    n, tau = 5, 0.5
+    z = torch.eye(n).repeat(2, 1)
+    plain = nt_xent(z, Targets(pairs(n)), temperature=tau)
+    assert float(plain) == pytest.approx(math.log1p((2 * n - 2) * math.exp(-1 / tau)), rel=1e-5)
+    decoupled = nt_xent(z, Targets(pairs(n)), temperature=tau, decoupled=True)
+    assert float(decoupled) == pytest.approx(math.log(2 * n - 2) - 1 / tau, rel=1e-5)
+
+
+def test_other_crops_of_a_recording_are_never_negatives() -> None:
+    instance, recording = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([7, 7, 7, 7, 8, 8])
+    z = rows(6).requires_grad_()
+    loss = nt_xent(z, Targets(instance, recording))
+    assert float(loss) < float(nt_xent(z, Targets(instance)))
+    # the loss of the first instance alone does not see the second
+    first = nt_xent(z[[0, 1, 4, 5]], Targets(instance[[0, 1, 4, 5]], recording[[0, 1, 4, 5]]))
+    second = nt_xent(z[[2, 3, 4, 5]], Targets(instance[[2, 3, 4, 5]], recording[[2, 3, 4, 5]]))
+    third = loop(z, instance, None, 0.1, False) * 6 - loop(z, torch.tensor([0, 0, 1, 1, 4, 5]), None, 0.1, False) * 4
+    # of each of the two, the terms of its own pair and those of the third instance
+    own = [loop_of_pair(z[rows_], 0) for rows_ in ([0, 1, 4, 5], [2, 3, 4, 5])]
+    assert float(loss) * 6 == pytest.approx(float(own[0] + own[1] + third), rel=1e-4)
+    assert torch.isfinite(first + second)
+
+
+def loop_of_pair(z: Tensor, instance: int) -> Tensor:
+    """The two terms of one instance among the rows 0, 0, 1, 1."""
+    among = torch.tensor([0, 0, 1, 1])
+    alone = torch.tensor([0, 0, 1, 2]) if instance == 0 else torch.tensor([0, 2, 1, 1])
+    del among
+    return loop(z, alone, None, 0.1, False) * 2
+
+
+def test_instances_of_one_recording_each_change_nothing() -> None:
+    z, instance = rows(12), pairs(6)
+    torch.testing.assert_close(nt_xent(z, Targets(instance, instance + 40)), nt_xent(z, Targets(instance)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.booleans())
+def test_order_and_names_do_not_matter(seed: int, decoupled: bool) -> None:
+    z, instance, recording = rows(16, seed=seed), pairs(8), pairs(8) // 2
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(seed))
+    expected = nt_xent(z, Targets(instance, recording), decoupled=decoupled)
+    got = nt_xent(z[order], Targets(900 - 3 * instance[order], recording[order] + 5), decoupled=decoupled)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.floats(1e-3, 1e3))
+def test_the_length_of_a_projection_does_not_matter(seed: int, factor: float) -> None:
+    z, targets = rows(10, seed=seed), Targets(pairs(5))
+    lengths = factor * torch.rand(10, 1, generator=torch.Generator().manual_seed(seed)).add(0.1)
+    torch.testing.assert_close(nt_xent(z * lengths, targets), nt_xent(z, targets), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize(
+    "z",
+    [torch.ones(8, 4), torch.zeros(8, 4), 1e30 * rows(8), 1e-30 * rows(8), torch.eye(4).repeat(2, 1)],
+    ids=["identical", "zero", "huge", "tiny", "orthogonal"],
+)
+def test_it_is_finite_at_the_extremes(z: Tensor, decoupled: bool) -> None:
+    z = z.clone().requires_grad_()
+    loss = nt_xent(z, Targets(pairs(4)), temperature=0.01, decoupled=decoupled)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert z.grad is not None
+    assert torch.isfinite(z.grad).all()
+
+
+def test_identical_rows_give_the_logarithm_of_their_number() -> None:
+    assert float(nt_xent(torch.ones(8, 4), Targets(pairs(4)), temperature=0.01)) == pytest.approx(math.log(7), rel=1e-4)
+
+
+def test_views_without_a_second_are_negatives_only() -> None:
+    z, instance = rows(6), torch.tensor([0, 0, 1, 2, 3, 4])
+    got = nt_xent(z, Targets(instance))
+    torch.testing.assert_close(got, loop(z, instance, None, 0.1, False).float(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_autocast_changes_nothing(decoupled: bool) -> None:
+    z, targets = rows(32, 16), Targets(pairs(16))
+    expected = nt_xent(z, targets, decoupled=decoupled)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = nt_xent(z, targets, decoupled=decoupled)
+        half = nt_xent(z.bfloat16(), targets, decoupled=decoupled)
+    torch.testing.assert_close(got, expected)  # the type too
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, nt_xent(z.bfloat16().float(), targets, decoupled=decoupled))
+
+
+def test_a_step_down_the_gradient_brings_views_together() -> None:
+    z, targets = rows(16).requires_grad_(), Targets(pairs(8))
+    before = nt_xent(z, targets)
+    before.backward()
+    assert z.grad is not None
+    assert float(nt_xent((z - 0.05 * z.grad).detach(), targets)) < float(before)
+
+
+@pytest.mark.parametrize(
+    ("z", "targets", "said"),
+    [
+        (rows(4), Targets(torch.arange(4)), "none of the 4 views has a second view"),
+        (rows(1), Targets(torch.zeros(1, dtype=torch.long)), "second view"),
+        (rows(0), Targets(torch.zeros(0, dtype=torch.long)), "second view"),
+        (rows(4), Targets(torch.tensor([0, 0, 1, 1]), torch.zeros(4, dtype=torch.long)), "no negative"),
+        (rows(4), Targets(pairs(3)), r"\(4, 8\), instance \(6,\)"),
+        (rows(4), Targets(pairs(2)[:, None]), r"instance \(4, 1\)"),
+        (rows(4)[0], Targets(pairs(4)), r"\(8,\)"),
+        (rows(8).reshape(4, 2, 8), Targets(pairs(2)), r"\(4, 2, 8\)"),
+        (rows(4), Targets(pairs(2), pairs(3)), "recording"),
+        (rows(4), Targets(pairs(2), pairs(2)[:, None]), "recording"),
+    ],
+)
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_what_cannot_be_computed_is_said(z: Tensor, targets: Targets, said: str, decoupled: bool) -> None:
+    with pytest.raises(ObjectiveError, match=said):
+        nt_xent(z, targets, decoupled=decoupled)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_one_instance_has_no_negative(decoupled: bool) -> None:
+    with pytest.raises(ObjectiveError, match="no negative"):
+        nt_xent(rows(2), Targets(torch.zeros(2, dtype=torch.long)), decoupled=decoupled)
+
+
+def test_a_recipe_names_the_objective() -> None:
+    z, targets = rows(10), Targets(pairs(5))
+    for settings_ in (config.NTXent(), config.NTXent(temperature=0.5, decoupled=True)):
+        expected = nt_xent(z, targets, temperature=settings_.temperature, decoupled=settings_.decoupled)
+        torch.testing.assert_close(objective_from(settings_)(z, targets), expected, rtol=0, atol=0)
