@@ -68,7 +68,10 @@ class Embedder:
         """The encoder of a resolved recipe, untrained: the baseline that training must beat."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = Model(config.recipe_from(recipe, where="the library's recipe"))
+            # only what an embedding depends on, so that libraries outlive changes to the rest of a recipe
+            heard = {section: recipe[section] for section in ("audio", "mel", "encoder")}
+            unused = {"name": "random weights", "data": {"train": "nothing"}}
+            model = Model(config.recipe_from(unused | heard, where="the library's recipe"))
         return cls(model, _stamp(model, encoder_digest(model), f"random weights, seed {seed}", excerpts))
 
     def embed_track(self, waveforms: np.ndarray) -> np.ndarray:

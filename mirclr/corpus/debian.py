@@ -24,7 +24,7 @@ CORPUS = Corpus(
     licence="free licences, one per track (see the card)",
     obtained="apt",
     citation="The composers and packages that the card names, track by track.",
-    homepage="https://packages.debian.org/",
+    homepage="https://www.debian.org/distrib/packages",
     subsets=("demo",),
 )
 
@@ -36,6 +36,7 @@ _Stamp = dict[str, dict[str, str | int]]  # by path: digest in the package, dige
 _RENDERER = "openmpt123"
 _STAMP = ".fetched.json"
 _WORK = ".fetching"  # one fixed name: what a killed run left is cleared by the next
+_APT = ".apt"  # package lists of our own, where the system has none; removed in the end
 _SECONDS = {"apt-cache": 60, "apt-get": 1800, "dpkg-deb": 300, _RENDERER: 300}
 _PROGRAMS = ("apt-get", "apt-cache", "dpkg-deb")
 
@@ -77,7 +78,7 @@ def fetch_tracks(tracks: Sequence[Track], to: Path, manifest: Path, on_progress:
             missing[_source(track)["package"]].append(track)
     remarks = [_how_to_render(unheard)] if unheard else []
     wanted_packages = [name for name, wanted in missing.items() if wanted]
-    if wanted_packages and (obstacle := _obstacle(wanted_packages)):
+    if wanted_packages and (obstacle := _obstacle(wanted_packages, to)):
         count = write_obtained(tracks, to, manifest)
         if not count:
             raise CorpusError(obstacle)
@@ -89,6 +90,7 @@ def fetch_tracks(tracks: Sequence[Track], to: Path, manifest: Path, on_progress:
             problems += _fetch_package(name, wanted, to, done)
             _write_stamp(to, done)
         on_progress(1, name)
+    shutil.rmtree(to / _APT, ignore_errors=True)
     count = write_obtained(tracks, to, manifest)
     if not count:
         raise CorpusError(f"{to}: nothing could be obtained: {'; '.join(problems[:3] + remarks)}")
@@ -153,7 +155,13 @@ def _how_to_render(count: int) -> str:
     )
 
 
-def _obstacle(packages: Sequence[str]) -> str | None:
+def _own_lists(to: Path) -> list[str]:
+    """Options that make apt use package lists below the corpus' folder, once they are there."""
+    own = to / _APT
+    return ["-o", f"Dir::State::lists={own}/lists", "-o", f"Dir::Cache={own}/cache"] if own.is_dir() else []
+
+
+def _obstacle(packages: Sequence[str], to: Path) -> str | None:
     """Why none of the packages can be had: no apt, or one that knows none of them; None if all is well."""
     for program in _PROGRAMS:
         if shutil.which(program) is None:
@@ -161,12 +169,24 @@ def _obstacle(packages: Sequence[str]) -> str | None:
                 f"{CORPUS.name}: {program} was not found; this corpus comes from Debian's packages, so it "
                 "needs Debian or Ubuntu (Docker will do). Your own music works too: mirclr demo --music DIR"
             )
-    if not any(_run("apt-cache", "show", "--quiet", name)[0] for name in packages):
-        return (
-            f"{CORPUS.name}: apt knows none of {', '.join(packages)}; its lists are empty, or lack Debian's "
-            "main (Ubuntu's universe) section; run: sudo apt-get update"
-        )
-    return None
+    shutil.rmtree(to / _APT, ignore_errors=True)
+    if _known(packages, to):
+        return None
+    # the system's lists are empty and are root's to fill; ours need no root
+    (to / _APT / "lists" / "partial").mkdir(parents=True)
+    (to / _APT / "cache").mkdir()
+    updated, said = _run("apt-get", *_own_lists(to), "--quiet", "update")
+    if updated and _known(packages, to):
+        return None
+    shutil.rmtree(to / _APT, ignore_errors=True)
+    return (
+        f"{CORPUS.name}: apt knows none of {', '.join(packages)}{'' if updated else f' ({said})'}; its lists are "
+        "empty, or lack Debian's main (Ubuntu's universe) section; run: sudo apt-get update"
+    )
+
+
+def _known(packages: Sequence[str], to: Path) -> bool:
+    return any(_run("apt-cache", *_own_lists(to), "show", "--quiet", name)[0] for name in packages)
 
 
 def _run(program: str, *arguments: str, cwd: Path | None = None) -> tuple[bool, str]:
@@ -192,7 +212,7 @@ def _fetch_package(name: str, wanted: Sequence[Track], to: Path, done: _Stamp) -
     shutil.rmtree(work, ignore_errors=True)
     problems = []
     try:
-        unpacked = _unpack(name, _source(wanted[0])["version"], work)
+        unpacked = _unpack(name, _source(wanted[0])["version"], work, _own_lists(to))
         for track in wanted:
             try:
                 done[track.path] = _place(track, unpacked, to)
@@ -205,13 +225,13 @@ def _fetch_package(name: str, wanted: Sequence[Track], to: Path, done: _Stamp) -
     return problems
 
 
-def _unpack(name: str, version: str, work: Path) -> Path:
+def _unpack(name: str, version: str, work: Path, lists: Sequence[str]) -> Path:
     """Download a package, the named version if it is still offered, and give the folder of its contents."""
     downloads, contents = work / "deb", work / "contents"
     downloads.mkdir(parents=True)
     contents.mkdir()
     for asked in (f"{name}={version}", name):
-        ok, said = _run("apt-get", "download", "--quiet", "-o", "Acquire::Retries=3", asked, cwd=downloads)
+        ok, said = _run("apt-get", *lists, "download", "--quiet", "-o", "Acquire::Retries=3", asked, cwd=downloads)
         if ok:
             break
     debs = list(downloads.glob("*.deb"))
