@@ -214,6 +214,12 @@ class FrequencyMask(Augmentation):
 class Mix(Augmentation):
     """Add another clip of the batch, quieter."""
 
+    def apply(self, x: Tensor, generator: Generator) -> Tensor:
+        """Change each row with probability p; the other clip is any of the batch, whether it changes or not."""
+        changes = torch.rand(len(x), generator=generator) < self.settings.p
+        mixed = self.on_waveform(x, generator) if x.ndim == 2 else self.on_mel(x, generator)
+        return torch.where(changes.to(x.device).reshape(-1, *(1 for _ in x.shape[1:])), mixed, x)
+
     def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
         other = x.roll(1, dims=0)
         return x + other * self._factor(x.square(), other.square(), generator).sqrt()
@@ -382,6 +388,7 @@ class Views:
             if bands is None:
                 bands = torch.arange(log_mel.shape[1], dtype=torch.float32).expand(len(log_mel), -1)
             frames = torch.arange(self.frames, dtype=torch.float32) * factors[:, None]
+            frames = frames.clamp(max=log_mel.shape[2] - 1)  # where samples end within the last hop
             log_mel = warp(log_mel, bands.to(log_mel.device), frames.to(log_mel.device))
         else:
             log_mel = log_mel[:, :, : self.frames]

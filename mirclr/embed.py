@@ -187,7 +187,7 @@ class Outcome:
     new: bool = True
 
 
-def find_audio(paths: Sequence[Path], library: Library) -> tuple[list[tuple[str, Path]], list[Outcome]]:
+def find_audio(paths: Sequence[Path], library: Library) -> tuple[list[tuple[str, Path]], list[Failure]]:
     """List the audio files of folders and files with the root that each belongs to.
 
     A path below a folder that the library already holds belongs to that folder, so that embedding a part again
@@ -196,12 +196,12 @@ def find_audio(paths: Sequence[Path], library: Library) -> tuple[list[tuple[str,
     Returns
     -------
     files : list of (root, file)
-    failures : list of Outcome
-        What cannot be followed or read.
+    failures : list of Failure
+        What cannot be followed or read; not written yet.
     """
     roots = [Path(r) for r in library.roots()]
     files: dict[Path, str] = {}
-    failures: list[Outcome] = []
+    failures: list[Failure] = []
     for given in paths:
         path = given.expanduser().resolve()
         if not path.exists():
@@ -209,7 +209,8 @@ def find_audio(paths: Sequence[Path], library: Library) -> tuple[list[tuple[str,
         home = next((r for r in roots if path == r or path.is_relative_to(r)), path if path.is_dir() else path.parent)
         for found in audio_files(path) if path.is_dir() else [path]:
             if isinstance(found, ScanFailure):
-                failures.append(Outcome(path / found.path, "failed", found.reason))
+                place = (path / found.path).relative_to(home).as_posix()
+                failures.append(Failure(str(home), place, 0, 0, found.reason))
             else:
                 files.setdefault(found, str(home))
     return [(root, file) for file, root in files.items()], failures

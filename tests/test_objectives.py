@@ -13,6 +13,8 @@ from mirclr import config
 from mirclr.errors import ObjectiveError
 from mirclr.objectives import Targets, nt_xent, objective_from
 
+torch.set_num_threads(1)  # tensors are small: threads would but wait for each other
+
 seeds = st.integers(0, 2**31 - 1)
 
 
@@ -46,7 +48,7 @@ def loop(z: Tensor, instance: Tensor, recording: Tensor | None, tau: float, deco
 
 
 def value_and_gradient(loss: Tensor, z: Tensor) -> tuple[float, Tensor]:
-    return float(loss), torch.autograd.grad(loss, z)[0]
+    return float(loss.detach()), torch.autograd.grad(loss, z)[0]
 
 
 @settings(max_examples=40, deadline=None)
@@ -88,26 +90,12 @@ def test_known_values() -> None:
 
 
 def test_other_crops_of_a_recording_are_never_negatives() -> None:
-    instance, recording = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([7, 7, 7, 7, 8, 8])
-    z = rows(6).requires_grad_()
-    loss = nt_xent(z, Targets(instance, recording))
-    assert float(loss) < float(nt_xent(z, Targets(instance)))
-    # the loss of the first instance alone does not see the second
-    first = nt_xent(z[[0, 1, 4, 5]], Targets(instance[[0, 1, 4, 5]], recording[[0, 1, 4, 5]]))
-    second = nt_xent(z[[2, 3, 4, 5]], Targets(instance[[2, 3, 4, 5]], recording[[2, 3, 4, 5]]))
-    third = loop(z, instance, None, 0.1, False) * 6 - loop(z, torch.tensor([0, 0, 1, 1, 4, 5]), None, 0.1, False) * 4
-    # of each of the two, the terms of its own pair and those of the third instance
-    own = [loop_of_pair(z[rows_], 0) for rows_ in ([0, 1, 4, 5], [2, 3, 4, 5])]
-    assert float(loss) * 6 == pytest.approx(float(own[0] + own[1] + third), rel=1e-4)
-    assert torch.isfinite(first + second)
-
-
-def loop_of_pair(z: Tensor, instance: int) -> Tensor:
-    """The two terms of one instance among the rows 0, 0, 1, 1."""
-    among = torch.tensor([0, 0, 1, 1])
-    alone = torch.tensor([0, 0, 1, 2]) if instance == 0 else torch.tensor([0, 2, 1, 1])
-    del among
-    return loop(z, alone, None, 0.1, False) * 2
+    z = rows(6)
+    got = nt_xent(z, Targets(torch.tensor([0, 0, 1, 1, 2, 3]), torch.tensor([7, 7, 7, 7, 8, 9])))
+    # two crops of recording 7, two views each: as if each crop stood alone beside the strangers 8 and 9
+    alone = torch.tensor([0, 0, 2, 3])
+    apart = [nt_xent(z[crop], Targets(alone)) for crop in ([0, 1, 4, 5], [2, 3, 4, 5])]
+    torch.testing.assert_close(got, (apart[0] + apart[1]) / 2)
 
 
 def test_instances_of_one_recording_each_change_nothing() -> None:
@@ -175,7 +163,7 @@ def test_a_step_down_the_gradient_brings_views_together() -> None:
     before = nt_xent(z, targets)
     before.backward()
     assert z.grad is not None
-    assert float(nt_xent((z - 0.05 * z.grad).detach(), targets)) < float(before)
+    assert float(nt_xent((z - 0.05 * z.grad).detach(), targets)) < float(before.detach())
 
 
 @pytest.mark.parametrize(
@@ -189,8 +177,6 @@ def test_a_step_down_the_gradient_brings_views_together() -> None:
         (rows(4), Targets(pairs(2)[:, None]), r"instance \(4, 1\)"),
         (rows(4)[0], Targets(pairs(4)), r"\(8,\)"),
         (rows(8).reshape(4, 2, 8), Targets(pairs(2)), r"\(4, 2, 8\)"),
-        (rows(4), Targets(pairs(2), pairs(3)), "recording"),
-        (rows(4), Targets(pairs(2), pairs(2)[:, None]), "recording"),
     ],
 )
 @pytest.mark.parametrize("decoupled", [False, True])
@@ -203,6 +189,12 @@ def test_what_cannot_be_computed_is_said(z: Tensor, targets: Targets, said: str,
 def test_one_instance_has_no_negative(decoupled: bool) -> None:
     with pytest.raises(ObjectiveError, match="no negative"):
         nt_xent(rows(2), Targets(torch.zeros(2, dtype=torch.long)), decoupled=decoupled)
+
+
+@pytest.mark.parametrize("recording", [pairs(3), pairs(2)[:, None], torch.tensor(0)])
+def test_recordings_are_as_many_as_instances(recording: Tensor) -> None:
+    with pytest.raises(ObjectiveError, match=r"instance \(4,\), recording \("):
+        Targets(pairs(2), recording)
 
 
 def test_a_recipe_names_the_objective() -> None:

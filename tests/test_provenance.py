@@ -121,9 +121,14 @@ def test_writing_replaces_at_once(tmp_path):
 def test_a_failed_writing_leaves_the_old_file_and_no_other(tmp_path):
     file = tmp_path / "a"
     file.write_text("old")
-    with pytest.raises(KeyboardInterrupt), writing(file) as f:
-        f.write(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with writing(file) as f:
+            f.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert file.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 

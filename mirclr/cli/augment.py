@@ -32,7 +32,9 @@ def command() -> None:
 )
 @click.option("--recipe", "recipe_path", type=click.Path(path_type=Path), help="Its views; else each kind once.")
 @click.option("-n", "count", type=click.IntRange(1, 64), default=4, show_default=True, help="Views of a recipe.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the random numbers: the same seed, the same views."
+)
 @as_json
 def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed: int, as_json: bool) -> None:
     """Write views of FILE as wav files, and a picture of their log-mel spectrograms."""

@@ -47,7 +47,8 @@ def command(
     with Library.open(library_path, create=True) as library:
         files, problems = find_audio(paths, library)
         counts, failures = bring_up_to_date(library, files, embedder, known, workers=workers, retry=retry)
-    failures = [(str(p.file), p.reason or "") for p in problems] + failures
+        library.write(failures=problems)
+    failures = [(str(Path(p.root, p.path)), p.reason) for p in problems] + failures
     counts["failed"] = len(failures)
     if as_json:
         named = [{"file": file, "reason": reason} for file, reason in failures]

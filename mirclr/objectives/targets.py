@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mirclr.errors import ObjectiveError
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -20,3 +22,8 @@ class Targets:
 
     instance: Tensor
     recording: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.recording is not None and self.recording.shape != self.instance.shape:
+            shapes = f"instance {tuple(self.instance.shape)}, recording {tuple(self.recording.shape)}"
+            raise ObjectiveError(f"targets: {shapes}; expected (B,) both")

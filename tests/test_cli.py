@@ -1,0 +1,262 @@
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import mirclr
+from mirclr import cli
+from mirclr.cli import COMMANDS, group, main, show
+from mirclr.errors import CheckpointError, MirclrError
+
+
+def run(capsys, *arguments):
+    """The command line as a process sees it: exit code, standard output, standard error."""
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    out, err = capsys.readouterr()
+    return stopped.value.code, out, err
+
+
+def commands(command, name="mirclr"):
+    """A command and all below it, by their names."""
+    yield name, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for child in command.list_commands(context):
+            yield from commands(command.get_command(context, child), f"{name} {child}")
+
+
+ALL = dict(commands(group))
+
+
+def raising(error):
+    """A command line whose `clips info` meets an error."""
+
+    @click.command()
+    def command():
+        raise error
+
+    return command
+
+
+# what is there
+
+
+def test_every_file_is_a_command_and_every_command_a_file():
+    files = {f.stem for f in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "options", "show"}
+    assert files == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_list_says_what_the_commands_say(name):
+    command = importlib.import_module(f"mirclr.cli.{name}").command
+    assert command.help.splitlines()[0] == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_command_has_a_help_with_an_example(name):
+    command = ALL[name]
+    assert command.help
+    assert command.help[0].isupper()
+    assert command.help.split("\n\n")[0].rstrip().endswith(".")
+    # an example names the command itself, or for a group one of its subcommands
+    assert command.epilog.startswith(f"Example: {name}"), command.epilog
+    words = name.split()[1:]
+    result = CliRunner().invoke(group, [*words, "--help"])
+    assert result.exit_code == 0
+    assert "Example: mirclr" in result.output
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts}"
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_parameter_reaches_its_function(name):
+    """An option without a parameter of the function, or the other way round, is found before a user finds it."""
+    command = ALL[name]
+    wrapped = command.callback
+    code = getattr(wrapped, "__wrapped__", wrapped).__code__
+    taken = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    given = {p.name for p in command.params if p.expose_value}
+    if not taken & {"ctx", "context"}:
+        assert given == taken
+
+
+def test_the_help_lists_the_commands():
+    output = CliRunner().invoke(group, ["--help"]).output
+    for name, line in COMMANDS.items():
+        assert f"  {name}" in output
+        assert line.split()[0] in output
+
+
+def test_the_version(capsys):
+    assert run(capsys, "--version") == (0, f"mirclr {mirclr.__version__}\n", "")
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\nfrom mirclr.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as stopped:\n    assert not stopped.code\n"
+        "print(*sorted({m.split('.')[0] for m in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "torchaudio", "pydantic", "sklearn", "librosa", "faiss", "numpy", "yaml", "rich", "mutagen"}
+    assert "Commands:" in done.stdout
+    assert not heavy & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_is_cheap_to_import(name):
+    """Its own help, and wrong usage, are told without waiting for torch. One process checks them all."""
+    loaded = imports_of_commands()
+    assert not {"torch", "sklearn", "librosa", "faiss", "pydantic"} & loaded[name]
+
+
+def imports_of_commands(found={}):  # noqa: B006  (the processes' answer is kept)
+    if not found:
+        code = (
+            "import sys, json, importlib\nfrom mirclr.cli import COMMANDS\nfound = {}\n"
+            "for name in COMMANDS:\n    importlib.import_module(f'mirclr.cli.{name}')\n"
+            "    found[name] = sorted({m.split('.')[0] for m in sys.modules})\nprint(json.dumps(found))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        found.update({name: set(modules) for name, modules in json.loads(done.stdout).items()})
+    return found
+
+
+# how it ends
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("clips", "nonsense"), ("train",), ("train", "--nonsense"), ("--nonsense",), ("embed",)],
+)
+def test_wrong_usage(capsys, arguments):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert "Error: " in err
+    assert "Traceback" not in err
+
+
+def test_an_unknown_command_names_the_known_ones(capsys):
+    _, _, err = run(capsys, "nonsense")
+    assert all(name in err for name in COMMANDS)
+
+
+def test_help_without_arguments(capsys):
+    code, out, err = run(capsys)
+    assert code == 2
+    assert "Commands:" in out + err
+
+
+def test_an_error_of_ours_is_one_line(capsys, tmp_path):
+    code, out, err = run(capsys, "library", "info", "--library", str(tmp_path / "no.db"))
+    assert (code, out) == (1, "")
+    assert err.startswith(f"mirclr: {tmp_path / 'no.db'}: no such library")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_debug_raises_wherever_it_stands(tmp_path, place):
+    line = ["library", "info", "--library", str(tmp_path / "no.db")]
+    line.insert(place, "--debug")
+    with pytest.raises(MirclrError):
+        main(line)
+
+
+def test_debug_after_two_dashes_is_an_argument(capsys):
+    code, _, err = run(capsys, "train", "-o", "run", "--", "--debug")
+    assert code == 1
+    assert err.startswith("mirclr: --debug: cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (CheckpointError("a: b"), 1, "mirclr: a: b\n"),
+        (PermissionError(13, "Permission denied", "a"), 1, "mirclr: [Errno 13] Permission denied: 'a'\n"),
+        (KeyboardInterrupt(), 130, "mirclr: interrupted; what was done is kept\n"),
+        (click.Abort(), 130, "mirclr: interrupted; what was done is kept\n"),
+        (click.UsageError("so not"), 2, None),
+    ],
+)
+def test_exit_codes(capsys, monkeypatch, error, code, line):
+    monkeypatch.setattr("mirclr.cli.clips.command", raising(error))
+    stopped_with, out, err = run(capsys, "clips")
+    assert (stopped_with, out) == (code, "")
+    assert err.lstrip("\n") == line if line else "so not" in err  # click ends the line that shows ^C
+
+
+def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch):
+    monkeypatch.setattr("mirclr.cli.clips.command", raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        main(["clips"])
+
+
+def test_a_reader_that_leaves_is_told_nothing():
+    code = "from mirclr.cli import main\nmain(['corpus', 'list'])"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert err == b""
+    assert process.wait() in (0, 1)  # click itself ends such a process, with 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["train", "RECIPE", "-o", "OUT"],
+        ["train", "RECIPE", "-o", "OUT", "--set", "training.lr"],
+        ["embed", "MUSIC", "--checkpoint", "RECIPE", "--library", "LIB"],
+        ["library", "list", "--library", "RECIPE"],
+        ["recommend", "x", "--library", "LIB"],
+        ["export", "--library", "LIB", "--csv", "OUT"],
+        ["corpus", "fetch", "nonsense"],
+    ],
+)
+def test_what_cannot_be_done_is_one_line(capsys, tmp_path, line):
+    (tmp_path / "RECIPE").write_text("name: x\nnonsense: 1\n")
+    (tmp_path / "MUSIC").mkdir()
+    places = ("RECIPE", "MUSIC", "LIB", "OUT")
+    code, _, err = run(capsys, *(str(tmp_path / word) if word in places else word for word in line))
+    assert code == 1
+    assert err.startswith("mirclr: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "OUT").exists()
+
+
+# how it speaks
+
+
+def test_json_keeps_unicode_and_refuses_nan(capsys):
+    show.print_json({"a": "é", "b": [1.5, None]})
+    assert json.loads(capsys.readouterr().out) == {"a": "é", "b": [1.5, None]}
+    show.print_json("é")
+    assert capsys.readouterr().out == '"é"\n'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        show.print_json(float("nan"))
+
+
+def test_a_table_is_plain_where_it_is_piped(capsys):
+    show.print_table(("name", "value"), [("[bold]x[/bold]", 1.23456), ("é", None), ("", 2)], title="what")
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    lines = [line.split() for line in out.splitlines() if line.strip()]
+    assert lines[0] == ["what"]
+    assert lines[1] == ["name", "value"]
+    assert lines[3:] == [["[bold]x[/bold]", "1.235"], ["é", "–"], ["–", "2"]]
+
+
+def test_progress_is_told_on_standard_error(capsys):
+    with show.progress("Doing", 3) as advance:
+        for _ in range(3):
+            advance(note="1 failed")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "Doing: 3/3 1 failed\n"

@@ -1,0 +1,519 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+
+from mirclr import audio, embed
+from mirclr.checkpoint import save_checkpoint
+from mirclr.cli import group, main
+from mirclr.config import parse_recipe
+from mirclr.embed import Embedder, count_outcomes, embed_files, find_audio, hear
+from mirclr.encoder import Model
+from mirclr.errors import EncoderMismatch, LibraryError
+from mirclr.library import Library
+from mirclr.tags import Tags
+
+RECIPE = parse_recipe("""
+name: tiny
+data: {train: tracks.jsonl}
+audio: {clip_seconds: 1.0}
+mel: {bands: 24}
+encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
+projector: {hidden: 8, dim: 4}
+training: {precision: float32}
+embedding: {excerpts: 3}
+""")
+COMMON = {"count": 3, "seconds": 1.0, "rate": 16000}
+
+
+class InThisProcess:
+    """Stands for the pool of processes where it is not what is tested."""
+
+    def __init__(self, workers):
+        pass
+
+    def submit(self, file, count, seconds, rate):
+        future = Future()
+        future.set_result(audio.try_excerpts(file, count, seconds, rate))
+        return future
+
+    def close(self):
+        pass
+
+
+class NoDecoding:
+    def __init__(self, workers):
+        pass
+
+    def submit(self, file, *_):
+        raise AssertionError(f"{file} is decoded")
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def here(monkeypatch):
+    monkeypatch.setattr(embed, "_Pool", InThisProcess)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
+    torch.manual_seed(0)
+    save_checkpoint(path, Model(RECIPE), {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def embedder(checkpoint):
+    return Embedder.load(checkpoint)
+
+
+@pytest.fixture
+def music(tmp_path, songs):
+    root = (tmp_path / "music").resolve()
+    (root / "sub").mkdir(parents=True)
+    for song, place in zip(songs, ("a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"), strict=True):
+        shutil.copy(song, root / place)
+    return root
+
+
+@pytest.fixture
+def library(tmp_path):
+    with Library.open(tmp_path / "lib.db", create=True) as library:
+        yield library
+
+
+def did(library, embedder, *paths, **options):
+    """Embed; what became of each file, by its name."""
+    files, problems = find_audio(list(paths), library)
+    told = {Path(p.path).name: "failed" for p in problems}
+    return told | {o.file.name: o.did for o in embed_files(library, files, embedder, **options)}
+
+
+def all_are(outcome, *names):
+    return dict.fromkeys(names or ("a.ogg", "b.ogg", "c.ogg", "d.ogg"), outcome)
+
+
+def paths_of(library):
+    return sorted(t.path for t in library.tracks())
+
+
+def tone(path, hz, seconds=2.0, rate=16000):
+    times = np.arange(round(seconds * rate)) / rate
+    audio.write_wav(path, 0.5 * np.sin(2 * np.pi * hz * times).astype(np.float32), rate)
+
+
+# vectors
+
+
+def test_vectors_are_those_of_the_slow_way(library, embedder, here, music):
+    """One track at a time, one excerpt at a time."""
+    did(library, embedder, music)
+    for track in library.tracks():
+        excerpts = audio.read_excerpts(track.file, **COMMON)
+        np.testing.assert_allclose(library.vector(track.id), embedder.embed_track(excerpts.waveforms), atol=1e-5)
+        with torch.no_grad():
+            one_by_one = [embedder._model(torch.from_numpy(w[None])) for w in excerpts.waveforms]
+        mean = torch.cat(one_by_one).mean(dim=0).numpy()
+        np.testing.assert_allclose(library.vector(track.id), mean / np.linalg.norm(mean), atol=1e-5)
+        assert track.duration_s == 8.0
+        assert track.audio_digest == excerpts.digest
+
+
+def test_the_order_of_files_is_no_difference(embedder, here, music, tmp_path):
+    for name, turn in (("one.db", 1), ("two.db", -1)):
+        with Library.open(tmp_path / name, create=True) as library:
+            files, _ = find_audio([music], library)
+            list(embed_files(library, files[::turn], embedder))
+    with Library.open(tmp_path / "one.db") as one, Library.open(tmp_path / "two.db") as two:
+        assert paths_of(one) == paths_of(two)
+        for track in one.tracks():
+            other = two.find_file(track.file)
+            np.testing.assert_allclose(one.vector(track.id), two.vector(other.id), atol=1e-6)
+
+
+def test_tracks_of_several_lengths_share_a_batch(embedder):
+    rng = np.random.default_rng(0)
+    tracks = [rng.uniform(-1, 1, (n, 16000)).astype(np.float32) for n in (1, 3, 2)]
+    together = embedder.embed_tracks(tracks)
+    assert (together.shape, together.dtype) == ((3, 8), np.float32)
+    np.testing.assert_allclose(together, [embedder.embed_track(t) for t in tracks], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+def test_random_weights_are_those_of_their_seed():
+    recipe = RECIPE.model_dump(mode="json")
+    before = torch.random.get_rng_state()
+    one, again = (Embedder.with_random_weights(recipe, excerpts=3) for _ in range(2))
+    other = Embedder.with_random_weights(recipe, excerpts=3, seed=1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert one.stamp.digest == again.stamp.digest != other.stamp.digest
+    assert (one.rate, one.seconds, one.dim) == (16000, 1.0, 8)
+
+
+def test_a_loaded_encoder_is_stamped(checkpoint):
+    loaded = Embedder.load(checkpoint)
+    assert (loaded.dim, loaded.excerpts, loaded.rate, loaded.seconds) == (8, 3, 16000, 1.0)
+    assert loaded.stamp.name == str(checkpoint.resolve())
+    assert Embedder.load(checkpoint, excerpts=5).excerpts == 5
+    assert parse_recipe(json.dumps(loaded.stamp.recipe)) == RECIPE
+
+
+# again
+
+
+def test_what_is_unchanged_is_not_opened(library, embedder, here, music, monkeypatch):
+    assert did(library, embedder, music) == all_are("embedded")
+    generation = library.generation
+    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    monkeypatch.setattr(embed, "file_digest", None)
+    assert did(library, embedder, music) == all_are("unchanged")
+    assert library.generation == generation
+
+
+def test_a_touched_file_is_not_decoded(library, embedder, here, music, monkeypatch):
+    did(library, embedder, music)
+    os.utime(music / "a.ogg", ns=(1, 1))
+    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    assert did(library, embedder, music) == all_are("unchanged")
+    assert library.states(str(music))["a.ogg"].mtime_ns == 1
+
+
+def test_a_moved_file_is_followed(library, embedder, here, music, monkeypatch):
+    did(library, embedder, music)
+    track = library.find_file(music / "a.ogg")
+    vector = library.vector(track.id)
+    (music / "a.ogg").rename(music / "sub" / "new name.ogg")
+    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    outcome = did(library, embedder, music)
+    assert outcome == all_are("unchanged", "b.ogg", "c.ogg", "d.ogg") | {"new name.ogg": "moved"}
+    assert library.find_file(music / "sub" / "new name.ogg").id == track.id
+    np.testing.assert_array_equal(library.vector(track.id), vector)
+    assert len(library.tracks()) == 4
+    assert library.verify() == []
+
+
+def test_a_copy_is_not_decoded(library, embedder, here, music, monkeypatch):
+    did(library, embedder, music)
+    shutil.copy(music / "a.ogg", music / "copy.ogg")
+    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    assert did(library, embedder, music)["copy.ogg"] == "copied"
+    one, two = (library.find_file(music / name) for name in ("a.ogg", "copy.ogg"))
+    np.testing.assert_array_equal(library.vector(one.id), library.vector(two.id))
+    assert (one.duration_s, one.audio_digest) == (two.duration_s, two.audio_digest)
+    assert did(library, embedder, music)["copy.ogg"] == "unchanged"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="hard links")
+def test_hard_links_are_copies_and_stay_so(library, embedder, here, music):
+    did(library, embedder, music)
+    os.link(music / "a.ogg", music / "linked.ogg")
+    assert did(library, embedder, music)["linked.ogg"] == "copied"
+    assert paths_of(library) == ["a.ogg", "b.ogg", "linked.ogg", "sub/c.ogg", "sub/d.ogg"]
+    assert set(did(library, embedder, music).values()) == {"unchanged"}
+
+
+def test_a_retagged_file_keeps_its_vector_and_shows_its_new_tags(library, embedder, here, music):
+    did(library, embedder, music)
+    track = library.find_file(music / "a.ogg")
+    vector = library.vector(track.id)
+    tags = mutagen.File(music / "a.ogg", easy=True)
+    tags["title"], tags["artist"] = "New Title", "Someone"
+    tags.save()
+    assert did(library, embedder, music)["a.ogg"] == "retagged"
+    again = library.find_file(music / "a.ogg")
+    assert (again.id, again.title, again.artist) == (track.id, "New Title", "Someone")
+    np.testing.assert_array_equal(library.vector(track.id), vector)
+    assert did(library, embedder, music) == all_are("unchanged")
+
+
+def test_a_file_of_other_sound_is_embedded_again_under_its_id(library, embedder, here, music):
+    did(library, embedder, music)
+    track = library.find_file(music / "a.ogg")
+    vector = library.vector(track.id)
+    shutil.copy(music / "b.ogg", music / "tmp")
+    tone(music / "tone.wav", 440)
+    did(library, embedder, music)
+    (music / "tone.wav").replace(music / "a.ogg")
+    outcome = did(library, embedder, music)
+    # the tone is known: its track moves to where it is now, in place of what was there
+    assert outcome["a.ogg"] == "moved"
+    tone(music / "a.ogg", 880)
+    assert did(library, embedder, music)["a.ogg"] == "embedded"
+    assert not np.allclose(library.vector(library.find_file(music / "a.ogg").id), vector, atol=1e-3)
+    assert len(library.tracks()) == 4
+
+
+def test_tags_of_a_manifest_are_taken_instead(library, embedder, here, music):
+    known = {music / "a.ogg": Tags(title="Known", artist="Composer")}
+    did(library, embedder, music, known_tags=known)
+    assert library.find_file(music / "a.ogg").label == "Composer – Known"
+    assert library.find_file(music / "b.ogg").title is None
+
+
+# roots
+
+
+def test_a_part_embedded_again_makes_no_second_copies(library, embedder, here, music):
+    did(library, embedder, music)
+    assert did(library, embedder, music / "sub", music / "a.ogg") == all_are("unchanged", "a.ogg", "c.ogg", "d.ogg")
+    tone(music / "sub" / "new.wav", 300)
+    assert did(library, embedder, music / "sub" / "new.wav") == {"new.wav": "embedded"}
+    assert library.find_file(music / "sub" / "new.wav").path == "sub/new.wav"
+
+
+def test_a_parent_embedded_after_its_child_takes_it_over(library, embedder, here, music, monkeypatch):
+    did(library, embedder, music / "sub")
+    ids = {t.path: t.id for t in library.tracks()}
+    outcome = did(library, embedder, music)
+    assert outcome == all_are("embedded", "a.ogg", "b.ogg") | all_are("moved", "c.ogg", "d.ogg")
+    assert paths_of(library) == ["a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"]
+    assert {Path(t.path).name: t.id for t in library.tracks() if t.path.startswith("sub")} == ids
+    assert list(library.roots()) == [str(music)]
+    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    assert did(library, embedder, music) == all_are("unchanged")
+
+
+def test_ids_for_export_are_relative_to_the_embedded_folder(library, embedder, here, music):
+    did(library, embedder, music)
+    assert sorted(library.export_ids().values()) == ["a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"]
+
+
+def test_a_file_given_twice_is_embedded_once(library, embedder, here, music):
+    files, _ = find_audio([music, music / "a.ogg", music / "sub"], library)
+    assert sorted(f.name for _, f in files) == ["a.ogg", "b.ogg", "c.ogg", "d.ogg"]
+    assert {root for root, _ in files} == {str(music)}
+
+
+def test_a_path_that_is_not_there(library, tmp_path):
+    with pytest.raises(LibraryError, match="nowhere: no such file or folder"):
+        find_audio([tmp_path / "nowhere"], library)
+
+
+# failures
+
+
+@pytest.fixture
+def bad(music):
+    """Bad files among the good ones; their names."""
+    (music / "empty.ogg").touch()
+    (music / "text.mp3").write_text("not audio at all\n" * 100)
+    audio.write_wav(music / "silent.wav", np.zeros(32000, np.float32), 16000)
+    tone(music / "short.wav", 440, seconds=0.1)
+    soundfile.write(music / "cut.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 64000), 16000)
+    (music / "cut.flac").write_bytes((music / "cut.flac").read_bytes()[:30000])
+    return {"empty.ogg", "text.mp3", "silent.wav", "short.wav", "cut.flac"}
+
+
+def test_bad_files_are_reported_and_the_rest_embedded(music, bad, checkpoint, here, tmp_path, capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([*arguments, "--library", str(tmp_path / "lib.db")])
+        out, err = capsys.readouterr()
+        return stopped.value.code, out, err
+
+    code, out, err = run("embed", str(music), "--checkpoint", str(checkpoint))
+    assert (code, out) == (0, "4 embedded, 5 failed\n")
+    skipped = [line for line in err.splitlines() if line.startswith("skipped ")]
+    assert {Path(line.split(": ")[0]).name for line in skipped} == bad
+    assert "Traceback" not in err
+    code, out, _ = run("library", "info", "--failures", "--json")
+    assert {Path(f["file"]).name for f in json.loads(out)["failures"]} == bad
+    assert code == 0
+    # the library knows its encoder
+    code, out, _ = run("embed", str(music), "--json")
+    told = json.loads(out)
+    assert (code, told["unchanged"], told["failed"], told["embedded"]) == (0, 4, 5, 0)
+    assert {Path(f["file"]).name for f in told["failures"]} == bad
+    assert all(f["reason"] for f in told["failures"])
+    # where nothing at all could be done, that is a failure of the command
+    (music.parent / "bad").mkdir()
+    shutil.copy(music / "text.mp3", music.parent / "bad")
+    assert run("embed", str(music.parent / "bad"))[0] == 1
+    (music.parent / "none").mkdir()
+    assert run("embed", str(music.parent / "none"))[:2] == (0, "no audio files found\n")
+
+
+def test_a_failure_is_tried_again_when_asked_or_changed(library, embedder, here, music, bad, monkeypatch):
+    first = did(library, embedder, music)
+    assert {name for name, what in first.items() if what == "failed"} == bad
+    heard = []
+
+    class Counting(InThisProcess):
+        def submit(self, file, *arguments):
+            heard.append(file.name)
+            return super().submit(file, *arguments)
+
+    monkeypatch.setattr(embed, "_Pool", Counting)
+    files, _ = find_audio([music], library)
+    outcomes = {o.file.name: o for o in embed_files(library, files, embedder)}
+    assert heard == []
+    assert {name for name, o in outcomes.items() if not o.new} == bad - {"empty.ogg"}
+    assert all(o.reason for o in outcomes.values() if o.did == "failed")
+    again = did(library, embedder, music, retry=True)
+    assert again == {name: "failed" if name in bad else "unchanged" for name in first}
+    assert set(heard) == bad - {"empty.ogg"}
+    heard.clear()
+    tone(music / "silent.wav", 500)
+    assert did(library, embedder, music)["silent.wav"] == "embedded"
+    assert heard == ["silent.wav"]
+    assert "silent.wav" not in library.failed(str(music))
+
+
+def test_a_damaged_file_keeps_its_track_and_is_well_again_when_restored(library, embedder, here, music):
+    did(library, embedder, music)
+    facts = (music / "a.ogg").stat()
+    good = (music / "a.ogg").read_bytes()
+    for restored_ns in (facts.st_mtime_ns, facts.st_mtime_ns + 10**9):
+        (music / "a.ogg").write_text("damaged")
+        assert did(library, embedder, music)["a.ogg"] == "failed"
+        assert library.find_file(music / "a.ogg")
+        assert list(library.failed(str(music))) == ["a.ogg"]
+        (music / "a.ogg").write_bytes(good)
+        os.utime(music / "a.ogg", ns=(restored_ns, restored_ns))
+        assert did(library, embedder, music)["a.ogg"] == "unchanged"
+        assert library.failures() == []
+
+
+def test_a_file_that_goes_away_while_embedding(library, embedder, here, music):
+    files, _ = find_audio([music], library)
+    (music / "a.ogg").unlink()
+    outcomes = {o.file.name: o for o in embed_files(library, files, embedder)}
+    assert outcomes["a.ogg"].did == "failed"
+    assert "No such file" in outcomes["a.ogg"].reason
+    assert sum(o.did == "embedded" for o in outcomes.values()) == 3
+
+
+def test_another_encoder_is_refused_naming_both(library, embedder, here, music):
+    did(library, embedder, music)
+    other = Embedder.with_random_weights(RECIPE.model_dump(mode="json"), excerpts=3, seed=1)
+    with pytest.raises(EncoderMismatch) as caught:
+        did(library, other, music)
+    for stamp in (embedder.stamp, other.stamp):
+        assert stamp.name in str(caught.value)
+        assert stamp.digest[:12] in str(caught.value)
+    assert "mirclr embed" in str(caught.value)
+
+
+def test_counts(library, embedder, here, music, bad):
+    files, _ = find_audio([music], library)
+    seen = []
+    counts = count_outcomes(embed_files(library, files, embedder), seen.append)
+    assert counts == {"embedded": 4, "unchanged": 0, "moved": 0, "retagged": 0, "copied": 0, "failed": 4}
+    assert len(seen) == 8
+
+
+def test_no_checkpoint_is_wrong_usage(music, tmp_path):
+    result = CliRunner().invoke(group, ["embed", str(music), "--library", str(tmp_path / "lib.db")])
+    assert result.exit_code == 2
+    assert "--checkpoint" in result.output
+    assert not (tmp_path / "lib.db").exists()
+
+
+# processes
+
+CRASHING = """
+import os
+from mirclr.audio import try_excerpts as real
+
+def try_excerpts(path, count, seconds, rate):
+    if path.name.startswith("crash"):
+        os._exit(1)
+    return real(path, count, seconds, rate)
+"""
+
+
+@pytest.fixture
+def crashing(tmp_path, monkeypatch):
+    """A decoder that ends its process on some files, in a module that a process can import without torch."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "crashing_decoder.py").write_text(CRASHING)
+    monkeypatch.syspath_prepend(folder)
+    import crashing_decoder
+
+    monkeypatch.setattr(embed, "try_excerpts", crashing_decoder.try_excerpts)
+    yield
+    del sys.modules["crashing_decoder"]
+
+
+def test_a_file_that_crashes_its_decoder_is_one_failure(library, embedder, crashing, music):
+    shutil.copy(music / "a.ogg", music / "crash.ogg")
+    tone(music / "e.wav", 700)
+    files = [music / name for name in ("a.ogg", "crash.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg", "e.wav")]
+    heard = list(hear(files, **COMMON, workers=1))
+    assert [h.file for h in heard] == files
+    assert [h.file.name for h in heard if h.error] == ["crash.ogg"]
+    assert "its decoder crashed" in heard[1].error
+    assert heard[0].excerpts.digest == audio.read_excerpts(files[0], **COMMON).digest
+
+
+def test_workers_import_no_torch():
+    pool = embed._Pool(1)
+    try:
+        loaded = pool._pool.submit(eval, "sorted(__import__('sys').modules)").result()
+    finally:
+        pool.close()
+    assert "mirclr.audio" in loaded
+    assert not {"torch", "mirclr.embed", "librosa"} & set(loaded)
+
+
+KILLED = """
+import os, signal, sys
+from mirclr.cli import main
+from mirclr.library import Library
+
+upsert, n = Library._upsert, 0
+
+def killed(*arguments):
+    global n
+    n += 1
+    if n == 40:  # in the middle of the third transaction
+        os.kill(os.getpid(), signal.SIGKILL)
+    upsert(*arguments)
+
+Library._upsert = killed
+if __name__ == "__main__":
+    main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_kill_9_loses_the_batch_in_flight_and_leaves_no_process(checkpoint, tmp_path, here):
+    music, lib = tmp_path / "music", tmp_path / "lib.db"
+    for i in range(50):
+        tone(music / f"{i:02}.wav", 200 + 20 * i, seconds=1.0)
+    (tmp_path / "killed.py").write_text(KILLED)
+    line = ["embed", str(music), "--library", str(lib), "--checkpoint", str(checkpoint), "--workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "killed.py"), *line], stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        # its output ends when the last process that holds it has ended, the decoding ones too
+        process.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == -signal.SIGKILL
+    with Library.open(lib) as library:
+        assert len(library.tracks()) == 32
+        assert library.verify() == []
+    with pytest.raises(SystemExit) as stopped:
+        main(line)
+    assert stopped.value.code == 0
+    with Library.open(lib) as library:
+        assert len(library.tracks()) == 50
+        assert library.verify() == []

@@ -1,0 +1,91 @@
+import re
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+import mirclr
+
+ROOT = Path(mirclr.__file__).parents[1]
+pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="not a checkout")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=True)
+    (file,) = folder.iterdir()
+    with zipfile.ZipFile(file) as opened:
+        yield opened
+
+
+def test_the_wheel_holds_the_package_and_what_it_ships(wheel):
+    names = set(wheel.namelist())
+    modules = {f"mirclr/{f.relative_to(ROOT / 'mirclr').as_posix()}" for f in (ROOT / "mirclr").rglob("*.py")}
+    assert modules <= names
+    shipped = {
+        f"mirclr/_{top}/{file.relative_to(ROOT / top).as_posix()}"
+        for top in ("data_manifests", "recipes")
+        for file in (ROOT / top).rglob("*")
+        if file.suffix in (".jsonl", ".md", ".yaml", ".json") and "runs" not in file.parts
+    }
+    assert len(shipped) > 10
+    assert shipped <= names
+
+
+def test_the_wheel_holds_nothing_else(wheel):
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert tops == {"mirclr", f"mirclr-{mirclr.__version__}.dist-info"}
+    assert not [n for n in wheel.namelist() if n.endswith((".ogg", ".wav", ".pyc", ".safetensors", ".db"))]
+    assert sum(info.file_size for info in wheel.infolist()) < 10e6
+
+
+def test_the_wheel_names_its_command_licence_and_version(wheel):
+    info = f"mirclr-{mirclr.__version__}.dist-info"
+    assert "mirclr = mirclr.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    facts = Parser().parsestr(wheel.read(f"{info}/METADATA").decode())
+    assert (facts["Name"], facts["Version"], facts["License-Expression"]) == ("mirclr", mirclr.__version__, "MIT")
+    assert f"{info}/licenses/LICENSE" in wheel.namelist()
+
+
+def test_the_package_runs_from_the_wheel_alone(wheel, tmp_path):
+    """What it ships is found inside it, where no checkout lies beside it."""
+    wheel.extractall(tmp_path)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import mirclr; from mirclr.provenance import shipped_dir\n"
+        "print(mirclr.__file__)\nprint(shipped_dir('recipes'))\nprint(shipped_dir('data_manifests'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert all(line.startswith(str(tmp_path)) for line in done.stdout.splitlines())
+    assert done.stdout.count("\n") == 3
+
+
+def test_the_changelog_tops_with_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = [name for name in re.findall(r"^## \[([^\]]+)\]", text, re.MULTILINE) if name != "Unreleased"]
+    assert releases[0] == mirclr.__version__
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{mirclr.__version__}"' in pyproject
+
+
+def test_the_architecture_names_the_rooms_on_a_few_pages():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert text.count("\n") < 150
+    rooms = {p.stem for p in (ROOT / "mirclr").glob("*.py") if not p.stem.startswith("__")}
+    rooms |= {p.parent.name for p in (ROOT / "mirclr").glob("*/__init__.py")}
+    assert {room for room in rooms if not re.search(rf"\b{room}\b", text)} == set()
+
+
+def test_every_recipe_has_its_files_and_reads():
+    from mirclr.config import read_recipe
+
+    folders = [p for p in (ROOT / "recipes").iterdir() if p.is_dir()]
+    assert {"smoke", "demo", "debian_ntxent"} <= {p.name for p in folders}
+    for folder in folders:
+        assert read_recipe(folder / "recipe.yaml").name == folder.name
+        assert (folder / "README.md").is_file(), folder
