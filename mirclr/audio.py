@@ -132,19 +132,6 @@ def try_excerpts(path: Path, count: int, seconds: float, rate: int) -> "Excerpts
         return f"{path}: cannot be decoded ({type(error).__name__}: {error})"
 
 
-def begin_worker() -> None:
-    """Ready a process that decodes: Ctrl-C is for its parent, and it ends when its parent does, even by kill -9."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
-
-
 def decode_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
     """Decode a whole file as a stream of mono blocks at `rate`, in bounded memory.
 

@@ -10,9 +10,7 @@ Axes: B batch of clips, N samples, F mel bands, T frames.
 import os
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +24,7 @@ from mirclr.errors import ManifestError, MirclrError
 from mirclr.manifest import Track, inside, read_manifest
 from mirclr.mel import LogMel
 from mirclr.objectives.targets import Targets
+from mirclr.processes import CRASHED, begin_worker, results_in_order
 from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
 
 _CHUNK_FRAMES = 4096
@@ -133,22 +132,13 @@ class ClipCache:
         if not missing:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        workers = max(1, min(workers or os.cpu_count() or 1, len(missing)))
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
-            work = {
-                pool.submit(_decode, source, target, self.domain, self.rate, self.mel, _span(track)): (
-                    track,
-                    target,
-                )
-                for track, source, target in missing
-            }
-            try:
-                for done in as_completed(work):
-                    track, target = work[done]
-                    reason = done.result()
-                    yield Skipped(track, reason) if reason else self._cached(track, target)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        jobs = [(source, target, self.domain, self.rate, self.mel, _span(track)) for track, source, target in missing]
+        workers = min(workers or os.cpu_count() or 1, len(jobs))
+        results = results_in_order(_decode, jobs, workers=workers, begin=_begin_worker)
+        for (track, source, target), (_, reason) in zip(missing, results, strict=True):
+            if reason is CRASHED:
+                reason = f"{source}: its decoder crashed; the file is damaged: obtain it again"
+            yield Skipped(track, reason) if reason else self._cached(track, target)
 
     def _cached(self, track: Track, file: Path) -> Cached:
         return Cached(track, file, file.stat().st_size // (self.dtype.itemsize * self.row))
@@ -209,7 +199,7 @@ def _cut(blocks: Iterator[np.ndarray], begin: int, end: float) -> Iterator[np.nd
 
 
 def _begin_worker() -> None:
-    audio.begin_worker()
+    begin_worker()
     torch.set_num_threads(1)
 
 

@@ -6,12 +6,8 @@ that crashes its decoder, as that dies in a process of its own.
 """
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +16,13 @@ import torch
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.audio import Excerpts, begin_worker, try_excerpts
+from mirclr.audio import Excerpts, try_excerpts
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
 from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library
 from mirclr.manifest import ScanFailure, audio_files
+from mirclr.processes import CRASHED, results_in_order
 from mirclr.provenance import file_digest
 from mirclr.tags import Tags, read_tags
 from mirclr.trainer import pick_device, pick_precision
@@ -116,62 +113,11 @@ def hear(files: Iterable[Path], *, count: int, seconds: float, rate: int, worker
     workers : int
         Processes; 0: one a core.
     """
-    workers = workers or os.cpu_count() or 1
-    waiting = deque(files)
-    pool = _Pool(workers)
-    running: deque[tuple[Path, Future[Excerpts | str]]] = deque()
-    try:
-        while waiting or running:
-            while waiting and len(running) < 4 * workers:
-                file = waiting.popleft()
-                running.append((file, pool.submit(file, count, seconds, rate)))
-            file, future = running.popleft()
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                # one of those in flight killed its process: each is tried in a pool of its own
-                suspects = [file, *(f for f, _ in running)]
-                running.clear()
-                pool.close()
-                for suspect in suspects:
-                    yield _heard(suspect, _alone(suspect, count, seconds, rate))
-                pool = _Pool(workers)
-                continue
-            yield _heard(file, result)
-    finally:
-        pool.close()
-
-
-class _Pool:
-    """Processes that decode; they import no torch."""
-
-    def __init__(self, workers: int) -> None:
-        self._pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
-
-    def submit(self, file: Path, count: int, seconds: float, rate: int) -> "Future[Excerpts | str]":
-        try:
-            return self._pool.submit(try_excerpts, file, count, seconds, rate)
-        except BrokenProcessPool as error:
-            broken: Future[Excerpts | str] = Future()
-            broken.set_exception(error)
-            return broken
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _alone(file: Path, count: int, seconds: float, rate: int) -> Excerpts | str:
-    pool = _Pool(1)
-    try:
-        return pool.submit(file, count, seconds, rate).result()
-    except BrokenProcessPool:
-        return f"{file}: its decoder crashed; the file is damaged: obtain it again"
-    finally:
-        pool.close()
-
-
-def _heard(file: Path, result: Excerpts | str) -> Heard:
-    return Heard(file, None, result) if isinstance(result, str) else Heard(file, result, None)
+    jobs = ((file, count, seconds, rate) for file in files)
+    for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers):
+        if result is CRASHED:
+            result = f"{file}: its decoder crashed; the file is damaged: obtain it again"
+        yield Heard(file, None, result) if isinstance(result, str) else Heard(file, result, None)
 
 
 Did = Literal["embedded", "unchanged", "moved", "retagged", "copied", "failed"]

@@ -3,6 +3,7 @@ import os
 import shutil
 from collections import Counter
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirclr import audio, clips
+from mirclr import audio, clips, processes
 from mirclr.augment import ClipShape
 from mirclr.cli import group
 from mirclr.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
@@ -35,29 +36,26 @@ def recipe(*overrides):
 
 
 class InThisProcess:
-    """Stands for ProcessPoolExecutor where a process of its own would be three seconds of imports."""
+    """Stands for the pool where a process of its own would be three seconds of imports."""
 
-    def __init__(self, *_, **__):
-        self.submitted = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def __init__(self, *_):
         pass
 
-    def submit(self, function, *arguments):
+    def submit(self, function, *job):
         future = Future()
-        future.set_result(function(*arguments))
+        if job[0].name.startswith("crash"):
+            future.set_exception(BrokenProcessPool())
+        else:
+            future.set_result(function(*job))
         return future
 
-    def shutdown(self, **_):
+    def close(self):
         pass
 
 
 @pytest.fixture
 def here(monkeypatch):
-    monkeypatch.setattr(clips, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(processes, "Pool", InThisProcess)
 
 
 @pytest.fixture
@@ -209,6 +207,14 @@ def test_a_manifest_cannot_name_a_path_outside(path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights")
+def test_a_file_that_crashes_its_decoder_is_skipped(music, here, tmp_path):
+    shutil.copy(music / "torus-1.ogg", music / "crash.ogg")
+    tracks = [Track(id=name, path=f"{name}.ogg") for name in ("torus-1", "crash", "torus-2")]
+    found = list(ClipCache(recipe(), "mel", tmp_path / "cache").fill(tracks, music, workers=1))
+    assert [type(r) for r in found] == [Cached, Skipped, Cached]
+    assert "crash.ogg: its decoder crashed" in found[1].reason
+
+
 def test_a_link_out_of_the_root_is_skipped(music, here, tmp_path, songs):
     (music / "link.ogg").symlink_to(songs[0])
     escape = Track.model_construct(id="up", path="../secret.ogg", start_s=0.0, duration_s=None, recording=None)

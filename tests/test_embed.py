@@ -14,7 +14,7 @@ import soundfile
 import torch
 from click.testing import CliRunner
 
-from mirclr import audio, embed
+from mirclr import audio, embed, processes
 from mirclr.checkpoint import save_checkpoint
 from mirclr.cli import group, main
 from mirclr.config import parse_recipe
@@ -40,12 +40,12 @@ COMMON = {"count": 3, "seconds": 1.0, "rate": 16000}
 class InThisProcess:
     """Stands for the pool of processes where it is not what is tested."""
 
-    def __init__(self, workers):
+    def __init__(self, workers, begin):
         pass
 
-    def submit(self, file, count, seconds, rate):
+    def submit(self, function, *job):
         future = Future()
-        future.set_result(audio.try_excerpts(file, count, seconds, rate))
+        future.set_result(function(*job))
         return future
 
     def close(self):
@@ -53,10 +53,10 @@ class InThisProcess:
 
 
 class NoDecoding:
-    def __init__(self, workers):
+    def __init__(self, workers, begin):
         pass
 
-    def submit(self, file, *_):
+    def submit(self, function, file, *_):
         raise AssertionError(f"{file} is decoded")
 
     def close(self):
@@ -65,7 +65,7 @@ class NoDecoding:
 
 @pytest.fixture
 def here(monkeypatch):
-    monkeypatch.setattr(embed, "_Pool", InThisProcess)
+    monkeypatch.setattr(processes, "Pool", InThisProcess)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_a_loaded_encoder_is_stamped(checkpoint):
 def test_what_is_unchanged_is_not_opened(library, embedder, here, music, monkeypatch):
     assert did(library, embedder, music) == all_are("embedded")
     generation = library.generation
-    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
     monkeypatch.setattr(embed, "file_digest", None)
     assert did(library, embedder, music) == all_are("unchanged")
     assert library.generation == generation
@@ -187,7 +187,7 @@ def test_what_is_unchanged_is_not_opened(library, embedder, here, music, monkeyp
 def test_a_touched_file_is_not_decoded(library, embedder, here, music, monkeypatch):
     did(library, embedder, music)
     os.utime(music / "a.ogg", ns=(1, 1))
-    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
     assert did(library, embedder, music) == all_are("unchanged")
     assert library.states(str(music))["a.ogg"].mtime_ns == 1
 
@@ -197,7 +197,7 @@ def test_a_moved_file_is_followed(library, embedder, here, music, monkeypatch):
     track = library.find_file(music / "a.ogg")
     vector = library.vector(track.id)
     (music / "a.ogg").rename(music / "sub" / "new name.ogg")
-    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
     outcome = did(library, embedder, music)
     assert outcome == all_are("unchanged", "b.ogg", "c.ogg", "d.ogg") | {"new name.ogg": "moved"}
     assert library.find_file(music / "sub" / "new name.ogg").id == track.id
@@ -209,7 +209,7 @@ def test_a_moved_file_is_followed(library, embedder, here, music, monkeypatch):
 def test_a_copy_is_not_decoded(library, embedder, here, music, monkeypatch):
     did(library, embedder, music)
     shutil.copy(music / "a.ogg", music / "copy.ogg")
-    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
     assert did(library, embedder, music)["copy.ogg"] == "copied"
     one, two = (library.find_file(music / name) for name in ("a.ogg", "copy.ogg"))
     np.testing.assert_array_equal(library.vector(one.id), library.vector(two.id))
@@ -283,7 +283,7 @@ def test_a_parent_embedded_after_its_child_takes_it_over(library, embedder, here
     assert paths_of(library) == ["a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"]
     assert {Path(t.path).name: t.id for t in library.tracks() if t.path.startswith("sub")} == ids
     assert list(library.roots()) == [str(music)]
-    monkeypatch.setattr(embed, "_Pool", NoDecoding)
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
     assert did(library, embedder, music) == all_are("unchanged")
 
 
@@ -353,11 +353,11 @@ def test_a_failure_is_tried_again_when_asked_or_changed(library, embedder, here,
     heard = []
 
     class Counting(InThisProcess):
-        def submit(self, file, *arguments):
+        def submit(self, function, file, *rest):
             heard.append(file.name)
-            return super().submit(file, *arguments)
+            return super().submit(function, file, *rest)
 
-    monkeypatch.setattr(embed, "_Pool", Counting)
+    monkeypatch.setattr(processes, "Pool", Counting)
     files, _ = find_audio([music], library)
     outcomes = {o.file.name: o for o in embed_files(library, files, embedder)}
     assert heard == []
@@ -462,9 +462,10 @@ def test_a_file_that_crashes_its_decoder_is_one_failure(library, embedder, crash
 
 
 def test_workers_import_no_torch():
-    pool = embed._Pool(1)
+    pool = processes.Pool(1, processes.begin_worker)
     try:
-        loaded = pool._pool.submit(eval, "sorted(__import__('sys').modules)").result()
+        assert "no such file" in pool.submit(audio.try_excerpts, Path("nothing.ogg"), 1, 1.0, 16000).result().lower()
+        loaded = pool.submit(eval, "sorted(__import__('sys').modules)").result()
     finally:
         pool.close()
     assert "mirclr.audio" in loaded
