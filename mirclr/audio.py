@@ -8,10 +8,6 @@ the file is or claims to be.
 Contents: `read_excerpts` (seeks), `decode_blocks` (a whole file, streamed), `resample`, `write_wav`.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 AUDIO = Path(__file__).parent / "audio"
+
+torch.set_num_threads(1)  # the networks here are tiny, and threads that wait for each other are slow on a busy machine
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,6 @@ from mirclr.audio import read_excerpts
 from mirclr.augment import ON, Views, keep_outside, stretch_time, warp
 from mirclr.mel import LogMel
 
-torch.set_num_threads(1)  # tensors are small: threads would but wait for each other
-
 RATE = 16000
 MEL = LogMel(config.Mel(), RATE)
 KINDS = {kind.model_fields["name"].default: kind for kind in ON}

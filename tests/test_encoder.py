@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from mirclr import config
 from mirclr.encoder import EncoderModule, Model, Projector, ResNet, SampleCNN
 
-torch.set_num_threads(1)  # tensors are small: threads would but wait for each other
-
 RATE, BANDS = 16000, 96
 LEAST = {"name": "test", "data": {"train": "t.jsonl"}}
 

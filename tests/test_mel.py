@@ -11,8 +11,6 @@ from mirclr.audio import read_excerpts
 from mirclr.config import Mel
 from mirclr.mel import LogMel, hz_to_mel, mel_to_hz
 
-torch.set_num_threads(1)  # tensors are small: threads would but wait for each other
-
 SETTINGS = [
     (Mel(), 16000),
     (Mel(n_fft=1024, hop=160, bands=64, f_min=30.0, f_max=7000.0), 22050),

@@ -13,8 +13,6 @@ from mirclr import config
 from mirclr.errors import ObjectiveError
 from mirclr.objectives import Targets, nt_xent, objective_from
 
-torch.set_num_threads(1)  # tensors are small: threads would but wait for each other
-
 seeds = st.integers(0, 2**31 - 1)
 
 
