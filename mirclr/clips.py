@@ -9,6 +9,7 @@ Axes: B batch of clips, N samples, F mel bands, T frames.
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,10 +119,13 @@ class ClipCache:
             Processes that decode; by default one a core.
         """
         missing: list[tuple[Track, Path, Path]] = []
+        shared = {path for path, count in Counter(t.path for t in tracks).items() if count > 1}
+        spans = {t.id: _span(t, t.path in shared) for t in tracks}
         for track in tracks:
             try:
                 source = inside(root, track.path)
-                target = self.folder / f"{digest_bytes(file_digest(source).encode(), repr(_span(track)).encode())}.raw"
+                key = digest_bytes(file_digest(source).encode(), repr(spans[track.id]).encode())
+                target = self.folder / f"{key}.raw"
             except (MirclrError, OSError) as error:
                 yield Skipped(track, f"{track.path}: {error}")
                 continue
@@ -132,7 +136,9 @@ class ClipCache:
         if not missing:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        jobs = [(source, target, self.domain, self.rate, self.mel, _span(track)) for track, source, target in missing]
+        jobs = [
+            (source, target, self.domain, self.rate, self.mel, spans[track.id]) for track, source, target in missing
+        ]
         workers = min(workers or os.cpu_count() or 1, len(jobs))
         results = results_in_order(_decode, jobs, workers=workers, begin=_begin_worker)
         for (track, source, target), (_, reason) in zip(missing, results, strict=True):
@@ -183,9 +189,12 @@ def clear_cache() -> int:
     return size
 
 
-def _span(track: Track) -> tuple[float, float] | None:
-    """Begin and end in seconds of a track that is a part of a file; None for one that is the whole."""
-    if not track.start_s:
+def _span(track: Track, shared: bool) -> tuple[float, float] | None:
+    """Begin and end in seconds of a track that is a part of a file; None for one that is the whole.
+
+    A track that begins at 0 is a part if the file holds others too.
+    """
+    if not track.start_s and not shared:
         return None
     return track.start_s, track.start_s + track.duration_s if track.duration_s else float("inf")
 

@@ -242,6 +242,15 @@ def test_a_part_of_a_file(music, here, tmp_path, domain, start, duration):
         np.testing.assert_allclose(read, log_mel(expected).T, rtol=2**-10, atol=2e-3)
 
 
+def test_a_part_that_begins_the_file_is_no_more_than_that(music, here, tmp_path):
+    tracks = [
+        Track(id="first", path="torus-1.ogg", duration_s=3.0),
+        Track(id="second", path="torus-1.ogg", start_s=3.0, duration_s=2.0),
+    ]
+    first, second = ClipCache(recipe(), "waveform", tmp_path / "cache").fill(tracks, music)
+    assert (first.length, second.length) == (3 * RATE, 2 * RATE)
+
+
 def test_a_part_beyond_the_end_is_skipped(music, here, tmp_path):
     cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
     (skipped,) = cache.fill([Track(id="part", path="torus-1.ogg", start_s=20.0)], music)

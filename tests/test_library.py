@@ -206,7 +206,7 @@ def test_paths_stay_below_their_root(library, path):
         library.write(entries=[entry("a", root="music")])
 
 
-def test_move_and_touch_keep_vector_and_id(library):
+def test_a_move_keeps_vector_and_id(library):
     library.write(entries=[entry("old", (0, 1, 0, 0), title="Old")])
     generation = library.generation
     library.write(failures=[Failure(ROOT, "new", 1, 1, "x")])
@@ -216,11 +216,16 @@ def test_move_and_touch_keep_vector_and_id(library):
     assert library.find("new")[0].title == "New"
     assert library.find("old") == []
     assert library.failures() == []
-    library.touch([replace(state, size=12)])
-    assert library.with_file_digest("f-new")[0].size == 12
     assert library.with_audio_digest("a-old")[0].track_id == 1
     assert library.vector(1).tolist() == [0, 1, 0, 0]
     assert library.generation == generation
+
+
+def test_failures_can_be_forgotten(library):
+    failures = [Failure(ROOT, name, 1, 1, "x") for name in "ab"]
+    library.write(failures=failures)
+    library.forget(failures[:1])
+    assert [f.path for f in library.failures()] == ["b"]
 
 
 def test_move_onto_a_held_path_replaces_it(library):

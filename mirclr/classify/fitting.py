@@ -120,7 +120,7 @@ def _fit(x: np.ndarray, target: np.ndarray, strength: float) -> Fit:
     """Multinomial logistic regression on standardised vectors, rows weighted by their share of each class."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     x = x.astype(np.float64)
     row, label = np.nonzero(target)

@@ -7,7 +7,6 @@ commands' own.
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -78,19 +77,11 @@ def main(args: Sequence[str] | None = None) -> None:
     argv = [a for a in argv[:end] if a != "--debug"] + argv[end:]
     try:
         result: Any = group.main(argv, prog_name="mirclr", standalone_mode=False)
-    except click.exceptions.Abort:
-        _stop("interrupted; what was done is kept", 130)
-    except KeyboardInterrupt:
-        if debug:
-            raise
+    except click.exceptions.Abort:  # which click makes of Ctrl-C
         _stop("interrupted; what was done is kept", 130)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # the reader of our output left (mirclr … | head): not an error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except (MirclrError, OSError) as error:
         if debug:
             raise

@@ -65,7 +65,7 @@ def list_(library_path: Path, as_json: bool) -> None:
 @command.command(epilog="Example: mirclr library remove ~/Music/Audiobooks --yes")
 @click.argument("which", nargs=-1, metavar="[TEXT_OR_PATH]…")
 @options.library
-@click.option("--gone", is_flag=True, help="Remove the tracks whose files are no longer there.")
+@click.option("--gone", is_flag=True, help="Remove the tracks, and forget the failures, of files that are gone.")
 @click.option("--yes", is_flag=True, help=f"Do not ask, even for more than {_ASK_ABOVE} tracks.")
 def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) -> None:
     """Remove tracks from a library; no audio file is touched.
@@ -80,6 +80,9 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
         doomed = {track.id: track for text in which for track in _meant(library, text)}
         if gone:
             doomed.update((track.id, track) for track in _gone(library))
+            library.forget(
+                [f for f in library.failures() if os.path.isdir(f.root) and not Path(f.root, f.path).exists()]
+            )
         if len(doomed) > _ASK_ABOVE and not yes:
             for track in list(doomed.values())[:_ASK_ABOVE]:
                 remark(f"{track.label} ({shown(str(track.file))})")

@@ -209,6 +209,12 @@ class Library:
         rows = self._rows("SELECT root, path, size, mtime_ns, reason FROM failure ORDER BY root, path")
         return [Failure(_path(r["root"]), _path(r["path"]), *r[2:]) for r in rows]
 
+    def forget(self, failures: Iterable[Failure]) -> None:
+        """Drop failures, such as those of files that are gone; one transaction."""
+        with self._transaction() as db:
+            for failure in failures:
+                db.execute("DELETE FROM failure WHERE root = ? AND path = ?", self._place(failure.root, failure.path))
+
     def write(self, *, entries: Iterable[Entry] = (), failures: Iterable[Failure] = ()) -> None:
         """Store a batch in one transaction: all of it or nothing.
 
@@ -267,14 +273,6 @@ class Library:
         db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (track_id, blob))
         db.execute("DELETE FROM probability WHERE track_id = ?", (track_id,))  # they were of the old vector
         db.execute("DELETE FROM failure WHERE root = ? AND path = ?", place)
-
-    def touch(self, states: Iterable[FileState]) -> None:
-        """Note new sizes, times and digests of files whose audio is the same; one transaction."""
-        with self._transaction() as db:
-            db.executemany(
-                "UPDATE track SET size = ?, mtime_ns = ?, file_digest = ?, audio_digest = ? WHERE id = ?",
-                [(s.size, s.mtime_ns, s.file_digest, s.audio_digest, s.track_id) for s in states],
-            )
 
     def move(self, track_id: int, root: str, path: str, size: int, mtime_ns: int, file_digest: str, tags: Tags) -> None:
         """Follow a file that was moved or re-tagged: new place, state and tags; the vector is kept.
