@@ -260,3 +260,11 @@ def test_progress_is_told_on_standard_error(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "Doing: 3/3 1 failed\n"
+
+
+def test_the_home_folder_is_understood_where_no_shell_expands_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    result = CliRunner().invoke(group, ["demo", "--music", "~/empty"])
+    assert "found 0 audio file(s)" in str(result.exception)

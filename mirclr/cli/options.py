@@ -1,5 +1,6 @@
 """Options that several commands share, so that they are spelt and explained once."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,16 @@ library: Decorator = click.option(
 )
 
 
+class _HomePath(click.Path):
+    """A path whose ``~`` means the home folder, where no shell has made it so (``make demo MUSIC=~/Music``)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
 def path_option(
     *names: str, help: str, exists: bool = False, required: bool = False, folder: bool = False
 ) -> Decorator:
     """Build an option that takes a path, given to the command as a `pathlib.Path`."""
-    kind = click.Path(path_type=Path, exists=exists, dir_okay=folder, file_okay=not folder)
+    kind = _HomePath(path_type=Path, exists=exists, dir_okay=folder, file_okay=not folder)
     return click.option(*names, type=kind, required=required, help=help)
