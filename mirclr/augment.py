@@ -253,12 +253,9 @@ ON: dict[type, type[Augmentation]] = {
 
 def keep_outside(n: int, length: int, longest: float, count: int, generator: Generator) -> Tensor:
     """(n, length) float32 of 1, with `count` runs of 0 in each row, each up to `longest` long."""
-    steps = torch.arange(length, dtype=torch.float32)
     keep = torch.ones(n, length)
     for _ in range(count):
-        width = uniform((0.0, longest), (n, 1), generator).round()
-        start = (torch.rand((n, 1), generator=generator) * (length - width + 1)).floor()
-        keep[(steps >= start) & (steps < start + width)] = 0.0
+        keep[_run(length, uniform((0.0, longest), (n,), generator) / length, generator)] = 0.0
     return keep
 
 
@@ -301,6 +298,57 @@ def shift_pitch(x: Tensor, semitones: float, rate: int) -> Tensor:
     shifted = audio.resample(longer.cpu().numpy(), round(rate * ratio), rate)
     result = torch.from_numpy(shifted).to(x.device)
     return F.pad(result, (0, max(0, len(x) - len(result))))[: len(x)]
+
+
+def mix_clips(log_mel: Tensor, labels: Tensor, settings: config.Mixing, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Mix each clip with another of the batch, and its label row with the other's.
+
+    Parameters
+    ----------
+    log_mel : (B, F, T) float32
+        Left as it is.
+    labels : (B, C) float
+        Rows of label weight.
+    settings : config.Mixing
+        The kind, its probability, and alpha of Beta(alpha, alpha), from which the share kept is drawn.
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    mixed : (B, F, T) float32
+    rows : (B, C) float
+        lambda y + (1 - lambda) y', with lambda the share that was kept as cut.
+
+    References
+    ----------
+    Zhang et al. 2018 (mixup), arXiv 1710.09412; Yun et al. 2019 (CutMix), arXiv 1905.04899.
+    """
+    n, bands, frames = log_mel.shape
+    partner = torch.randperm(n, generator=generator).to(log_mel.device)
+    gammas = torch._standard_gamma(torch.full((2, n), settings.alpha), generator=generator)
+    keep = gammas[0] / gammas.sum(dim=0).clamp(min=1e-30)
+    keep = torch.where(torch.rand(n, generator=generator) < settings.p, keep, 1.0)
+    if settings.name == "mixup":
+        share = keep[:, None, None].expand(-1, bands, frames)
+    else:
+        box = settings.name == "cutmix_box"
+        side = (1 - keep).sqrt() if box else 1 - keep
+        inside = _run(frames, side, generator)[:, None, :].expand(-1, bands, -1)
+        if box:
+            inside = inside & _run(bands, side, generator)[:, :, None]
+        share = 1.0 - inside.float()
+    kept = share.mean(dim=(1, 2))[:, None].to(labels.device)
+    share = share.to(log_mel.device)
+    return log_mel * share + log_mel[partner] * (1 - share), labels * kept + labels[partner] * (1 - kept)
+
+
+def _run(length: int, share: Tensor, generator: Generator) -> Tensor:
+    """(n, length) bool: a run of a share of the length, at a place drawn uniformly, in each row."""
+    width = (share * length).round()[:, None]
+    start = (torch.rand((len(share), 1), generator=generator) * (length - width + 1)).floor()
+    steps = torch.arange(length, dtype=torch.float32)
+    return (steps >= start) & (steps < start + width)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from mirclr.errors import CheckpointError, RecipeError
 from mirclr.provenance import digest_bytes, digest_json, writing
 
 FORMAT = 1
-_OPTIMIZER = "optimizer."
+_OPTIMIZER, _OBJECTIVE = "optimizer.", "objective."
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Checkpoint:
         Of the encoder's weights and of the settings that bear on an embedding.
     optimizer : dict of str to Tensor
         The optimizer's state by parameter; empty for a finished model.
+    objective : dict of str to Tensor
+        The objective's state, where it has one.
     step : int or None
         How many steps had been made, for a state.
     """
@@ -49,6 +51,7 @@ class Checkpoint:
     provenance: dict[str, Any]
     digest: str
     optimizer: dict[str, Tensor]
+    objective: dict[str, Tensor]
     step: int | None
 
 
@@ -58,11 +61,14 @@ def save_checkpoint(
     provenance: Mapping[str, Any],
     *,
     optimizer: Mapping[str, Tensor] | None = None,
+    objective: Mapping[str, Tensor] | None = None,
     step: int | None = None,
 ) -> None:
-    """Write a model, or with `optimizer` and `step` a state to resume from; an older file is replaced at once."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    tensors |= {_OPTIMIZER + name: t.detach().cpu().contiguous() for name, t in (optimizer or {}).items()}
+    """Write a model, or with the rest a state to resume from; an older file is replaced at once."""
+    tensors = dict(model.state_dict())
+    tensors |= {_OPTIMIZER + name: t for name, t in (optimizer or {}).items()}
+    tensors |= {_OBJECTIVE + name: t for name, t in (objective or {}).items()}
+    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     header = {
         "format": FORMAT,
         "kind": "model" if step is None else "state",
@@ -97,7 +103,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         recipe = config.recipe_from(header["recipe"], where=f"{path}: its recipe")
         model = Model(recipe)
-        weights = {n: t for n, t in tensors.items() if not n.startswith(_OPTIMIZER)}
+        weights = {n: t for n, t in tensors.items() if not n.startswith((_OPTIMIZER, _OBJECTIVE))}
         model.load_state_dict(weights)
     except (RecipeError, RuntimeError, KeyError) as error:
         raise CheckpointError(f"{path}: its weights do not fit its recipe ({error})") from error
@@ -106,9 +112,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
         recipe,
         header.get("provenance", {}),
         encoder_digest(model),
-        {n.removeprefix(_OPTIMIZER): t for n, t in tensors.items() if n.startswith(_OPTIMIZER)},
-        header.get("step"),
+        optimizer=_part(tensors, _OPTIMIZER),
+        objective=_part(tensors, _OBJECTIVE),
+        step=header.get("step"),
     )
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def encoder_digest(model: Model) -> str:

@@ -262,6 +262,29 @@ def _frames(mel: LogMel, waveform: np.ndarray) -> np.ndarray:
     return result
 
 
+def label_rows(tracks: Sequence[Track], field: str | None) -> Tensor | None:
+    """The labels of tracks as (n, C) float32 rows of weight: one-hot, or for moods and tags multi-hot.
+
+    A track without the field has a row of zeros. None where no field is asked for.
+
+    Raises
+    ------
+    ManifestError
+        No track has the field.
+    """
+    if field is None:
+        return None
+    values = [getattr(t, field) or () for t in tracks]
+    held = [(v,) if isinstance(v, str) else tuple(v) for v in values]
+    names = {name: i for i, name in enumerate(sorted({n for each in held for n in each}))}
+    if not names:
+        raise ManifestError(f"none of the {len(tracks)} tracks has the field {field!r}, which data.labels names")
+    rows = torch.zeros(len(tracks), len(names))
+    for row, each in zip(rows, held, strict=True):
+        row[[names[n] for n in each]] = 1.0
+    return rows
+
+
 @dataclass(frozen=True)
 class Batch:
     """Two crops of each of B recordings, as they are in the cache.
@@ -307,6 +330,7 @@ class ClipSource:
         names = [c.track.recording or c.track.id for c in self.tracks]
         numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
         self.recording = np.array([numbers[name] for name in names])
+        self.labels = label_rows([c.track for c in self.tracks], recipe.data.labels)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step: the same for the same seed and step, on any machine."""
@@ -318,7 +342,9 @@ class ClipSource:
             self.cache.read(self.tracks[i], start, self.length) for i, (_, start) in zip(picks, crops, strict=True)
         ]
         recording = torch.from_numpy(np.tile(self.recording[picks], 2))
-        targets = Targets(instance=torch.arange(self.size).repeat(2), recording=recording)
+        index = torch.from_numpy(np.tile(picks, 2))
+        labels = None if self.labels is None else self.labels[index]
+        targets = Targets(torch.arange(self.size).repeat(2), recording, labels, index)
         return Batch(self.cache.stack(rows), targets, tuple(self.tracks[i].track.id for i in picks))
 
     def _pick(self, rng: np.random.Generator) -> np.ndarray:

@@ -42,11 +42,13 @@ class Data(_Section):
     """Which music is learned from.
 
     `train` names a corpus of data_manifests/ that has been fetched, or a manifest file (relative to the recipe's
-    folder). Its tracks of the splits valid and test are never trained on.
+    folder). Its tracks of the splits valid and test are never trained on. `labels` is the field that objectives with
+    labels learn from; tracks without it take part as instances of themselves.
     """
 
     train: str
     audio_root: str | None = None
+    labels: Literal["artist", "album", "genre", "moods", "tags"] | None = None
 
 
 class Audio(_Section):
@@ -150,15 +152,28 @@ Step = Annotated[
 ]
 
 
+class Mixing(_Step):
+    """Mix each view with another of the batch, and their label rows with them, before the encoder.
+
+    ``mixup`` adds log-mels (arXiv 1710.09412); ``cutmix_time`` puts in a stretch of time of the other, ``cutmix_box``
+    a box of time and frequency (arXiv 1905.04899). The share kept is drawn from Beta(alpha, alpha).
+    """
+
+    name: Literal["mixup", "cutmix_time", "cutmix_box"]
+    alpha: Positive = 1.0
+
+
 class Augment(_Section):
     """What makes two views of a recording differ, in order of application.
 
     `waveform` steps are exact and slower: they work on samples, before the mel spectrogram. `mel` steps are the
-    cheap forms. `gap_seconds` bounds the distance between the two crops of a recording; None: anywhere.
+    cheap forms. `mixing` comes last, for objectives that take label distributions. `gap_seconds` bounds the distance
+    between the two crops of a recording; None: anywhere.
     """
 
     waveform: tuple[Step, ...] = ()
     mel: tuple[Step, ...] = ()
+    mixing: Mixing | None = None
     gap_seconds: Positive | None = None
 
     @model_validator(mode="after")
@@ -210,6 +225,51 @@ class NTXent(_Section):
     decoupled: bool = False
 
 
+class Triplet(_Section):
+    """The triplet loss (arXiv 1503.03832) on squared distances."""
+
+    name: Literal["triplet"] = "triplet"
+    margin: Positive = 0.2
+    mining: Literal["all", "hard", "semi_hard", "batch_hard"] = "semi_hard"
+
+
+class NPair(_Section):
+    """The N-pair loss (Sohn 2016); projections are not normalised, `norm_weight` holds their length down."""
+
+    name: Literal["n_pair"] = "n_pair"
+    norm_weight: Annotated[float, Field(ge=0)] = 0.02
+
+
+class SupCon(_Section):
+    """Supervised contrastive learning (arXiv 2004.11362), by `data.labels`."""
+
+    name: Literal["sup_con"] = "sup_con"
+    temperature: Positive = 0.1
+
+
+class GeneralizedSupCon(_Section):
+    """Generalized supervised contrastive learning (arXiv 2206.00384): label distributions, mixed or not."""
+
+    name: Literal["generalized_sup_con"] = "generalized_sup_con"
+    temperature: Positive = 0.1
+    base_temperature: Positive = 0.07
+
+
+class InstanceDiscrimination(_Section):
+    """Instance discrimination with a memory bank (arXiv 1805.01978)."""
+
+    name: Literal["instance_discrimination"] = "instance_discrimination"
+    form: Literal["nce", "softmax"] = "nce"
+    temperature: Positive = 0.07
+    negatives: Count = 4096
+    proximal: Annotated[float, Field(ge=0)] = 0.0
+
+
+Objective = Annotated[
+    NTXent | Triplet | NPair | SupCon | GeneralizedSupCon | InstanceDiscrimination, Field(discriminator="name")
+]
+
+
 class Training(_Section):
     """The loop. `batch` counts recordings, each heard twice; `lr` is the peak after `warmup` steps."""
 
@@ -256,13 +316,19 @@ class Recipe(_Section):
     augment: Augment = Augment()
     encoder: Encoder = ResNet()
     projector: Projector = Projector()
-    objective: NTXent = NTXent()
+    objective: Objective = NTXent()
     training: Training = Training()
     check: Check | None = None
     embedding: Embedding = Embedding()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
+        if self.objective.name == "sup_con" and self.data.labels not in ("artist", "album", "genre"):
+            raise ValueError("objective sup_con needs data.labels: artist, album or genre")
+        if self.augment.mixing and (self.objective.name != "generalized_sup_con" or self.encoder.name == "sample_cnn"):
+            raise ValueError(
+                "augment.mixing needs objective generalized_sup_con, which takes mixed labels, and log-mel"
+            )
         if self.encoder.name == "sample_cnn" and self.augment.mel:
             raise ValueError("augment.mel has steps, but sample_cnn hears the waveform; move them to augment.waveform")
         if isinstance(self.encoder, SampleCNN):

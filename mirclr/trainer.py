@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.augment import Views
+from mirclr.augment import Views, mix_clips
 from mirclr.checkpoint import (
     encoder_digest,
     load_checkpoint,
@@ -37,7 +37,7 @@ from mirclr.clips import Batch, Cached, ClipCache, ClipSource
 from mirclr.encoder import Model
 from mirclr.errors import NotFinite, TrainingError
 from mirclr.metrics import knn_accuracy
-from mirclr.objectives import Targets, objective_from
+from mirclr.objectives import completed_labels, objective_from
 from mirclr.provenance import digest_json, stamp, writing
 
 STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
@@ -99,7 +99,9 @@ class Trainer:
         self.model = Model(recipe).to(self.device)
         self.views = Views(recipe, self.model.mel)
         self.source = ClipSource(cache, tracks, self.views.takes, recipe)
-        self.objective = objective_from(recipe.objective)
+        self.objective = objective_from(recipe.objective, n_tracks=len(tracks), dim=recipe.projector.dim)
+        if isinstance(self.objective, torch.nn.Module):
+            self.objective.to(self.device)
         self.optimizer = torch.optim.AdamW(_decay_groups(self.model, recipe.training.weight_decay))
         self.check = check or []
         self.step = 0
@@ -132,6 +134,8 @@ class Trainer:
             raise TrainingError(f"{state}: was made from other tracks; name another folder")
         self.model.load_state_dict(saved.model.state_dict())
         restore_optimizer(self.model, self.optimizer, saved.optimizer)
+        if isinstance(self.objective, torch.nn.Module):
+            self.objective.load_state_dict(saved.objective)
         self.step = saved.step or 0
         self._unlogged = list(saved.provenance.get("losses_since_log", []))
         self._forget_after(self.step)
@@ -219,9 +223,13 @@ class Trainer:
 
     def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         clips = batch.clips.to(self.device, non_blocking=True)
-        targets = Targets(*(None if t is None else t.to(self.device) for t in vars(batch.targets).values()))  # type: ignore[arg-type]
+        targets = batch.targets.to(self.device)
         with torch.no_grad():
             heard = self.views(clips, generator)
+            if self.recipe.augment.mixing is not None:
+                # tracks without labels must be mixed as themselves, so their rows are completed before
+                heard, rows = mix_clips(heard, completed_labels(targets), self.recipe.augment.mixing, generator)
+                targets = replace(targets, labels=rows)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             z = self.model.projector(self.model.encoder(heard))
         return self.objective(z, targets)
@@ -265,7 +273,8 @@ class Trainer:
         """Write the state that `resume` goes on from."""
         tensors = optimizer_tensors(self.model, self.optimizer)
         provenance = self.provenance | {"losses_since_log": self._unlogged}
-        save_checkpoint(self.run / STATE, self.model, provenance, optimizer=tensors, step=self.step)
+        memory = self.objective.state_dict() if isinstance(self.objective, torch.nn.Module) else None
+        save_checkpoint(self.run / STATE, self.model, provenance, optimizer=tensors, objective=memory, step=self.step)
 
     def digest(self) -> str:
         """Digest of the encoder as it is now."""

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from mirclr import config
 from mirclr.audio import read_excerpts
-from mirclr.augment import ON, Views, keep_outside, stretch_time, warp
+from mirclr.augment import ON, Views, keep_outside, mix_clips, stretch_time, warp
 from mirclr.mel import LogMel
 
 RATE = 16000
@@ -543,3 +543,47 @@ def test_both_forms_of_a_whole_chain_are_near_on_music(music: Tensor) -> None:
         near, far = (np.corrcoef(exact[:80].flatten(), other[:80].flatten())[0, 1] for other in (cheap, unchanged))
         assert near > 0.8
         assert near > far
+
+
+# mixing clips with their labels
+
+
+def mixed(name: str, p: float = 1.0, seed: int = 0, n: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clips whose every cell holds the clip's own number, and one-hot labels of that number, mixed."""
+    x = torch.arange(n, dtype=torch.float32)[:, None, None].expand(n, 20, 30).contiguous()
+    g = torch.Generator().manual_seed(seed)
+    return mix_clips(x, torch.eye(n), config.Mixing(name=name, p=p), g)
+
+
+@pytest.mark.parametrize("name", ["cutmix_time", "cutmix_box"])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_label_is_the_area_that_was_kept(name: str, seed: int) -> None:
+    x, rows = mixed(name, seed=seed)
+    for i, (clip, row) in enumerate(zip(x, rows, strict=True)):
+        for number in clip.unique().long().tolist():
+            assert row[number] == pytest.approx(float((clip == number).float().mean()), abs=1e-6)
+        assert row.sum() == pytest.approx(1.0, abs=1e-6)
+        other = clip != i
+        if name == "cutmix_time":
+            assert (other.all(dim=0) == other.any(dim=0)).all()
+        where = other.nonzero()
+        if len(where):  # one box
+            low, high = where.min(dim=0).values, where.max(dim=0).values
+            assert int(other.sum()) == int((high - low + 1).prod())
+
+
+def test_mixup_adds_clips_as_their_labels_say() -> None:
+    x, rows = mixed("mixup")
+    torch.testing.assert_close(x[:, 0, 0], rows @ torch.arange(24.0))
+    assert (x == x[:, :1, :1]).all()
+    assert 0.2 < float(rows.diagonal().mean()) < 0.8
+
+
+def test_mixing_follows_its_probability_and_generator() -> None:
+    x, rows = mixed("cutmix_box", p=0.0)
+    assert torch.equal(rows, torch.eye(24))
+    assert torch.equal(x[:, 0, 0], torch.arange(24.0))
+    assert torch.equal(mixed("mixup", seed=4)[0], mixed("mixup", seed=4)[0])
+    assert not torch.equal(mixed("mixup", seed=4)[0], mixed("mixup", seed=5)[0])
+    changed = (mixed("mixup", p=0.5, n=400)[1].diagonal() < 1).float().mean()
+    assert 0.4 < changed < 0.6

@@ -57,7 +57,7 @@ def test_booleans_are_true_and_false(text: str, value: bool) -> None:
         ("training: 3", "training", "3"),
         ("trainig: {}", "trainig", "{}"),
         ("training: {epochs: 3}", "training.epochs", "3"),
-        ("objective: {name: nt_xent, decoupled: no}", "objective.decoupled", "'no'"),
+        ("objective: {name: nt_xent, decoupled: no}", "objective.nt_xent.decoupled", "'no'"),
         ("audio: {rate: 7999}", "audio.rate", "7999"),
         ("audio: {clip_seconds: 0.4}", "audio.clip_seconds", "0.4"),
         ("mel: {bands: 1}", "mel.bands", "1"),

@@ -119,10 +119,28 @@ def train(trainer):
     return [report.loss for report in trainer.train()]
 
 
+@pytest.mark.parametrize(
+    "objective",
+    ["nt_xent", "triplet", "n_pair", "sup_con", "generalized_sup_con", "instance_discrimination"],
+)
+def test_a_recipe_changes_its_objective_by_one_word(trainer, objective):
+    losses = train(trainer("data.labels=artist", "training.batch=6", f"objective={{name: {objective}}}"))
+    assert np.isfinite(losses).all()
+    assert losses[-1] != losses[0]
+
+
 # to the bit
 
 
-@pytest.mark.parametrize("overrides", [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",)])
+REMEMBERED = ("objective={name: instance_discrimination, negatives: 8}",)
+MIXED = (
+    "data.labels=artist",
+    "objective={name: generalized_sup_con}",
+    "augment.mixing={name: cutmix_box, p: 0.8}",
+)
+
+
+@pytest.mark.parametrize("overrides", [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",), REMEMBERED, MIXED])
 @pytest.mark.parametrize("stop", [7])
 def test_a_resumed_run_is_an_unbroken_one(trainer, tmp_path, overrides, stop):
     losses = train(trainer(*overrides, run="whole"))

@@ -1,26 +1,63 @@
-"""Contrastive objectives: pure functions of projections and of what is known of each row.
+"""Contrastive objectives: functions of projections and of what is known of each row.
 
-Axes: B counts views (two or more for each clip of the batch), P projection dimensions. Every objective takes
+Axes: B counts views (two or more for each clip of the batch), P projection dimensions, C labels. Every objective takes
 ``(z, targets)`` and its own settings, normalises z inside where its definition asks for it, computes in float32 even
 under autocast, and raises `ObjectiveError` where a batch gives it nothing to learn from, rather than return a silent 0.
 
-Contents: `Targets`, `objective_from` (a recipe's section to a function); one file per objective.
+Contents: `Targets`; `nt_xent`, `triplet`, `n_pair`, `sup_con`, `generalized_sup_con` and, with a memory of all tracks,
+`InstanceDiscrimination`; `objective_from` (a recipe's section to one of them).
 """
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from mirclr import config
+from mirclr.objectives.instance_discrimination import InstanceDiscrimination
+from mirclr.objectives.n_pair import n_pair
 from mirclr.objectives.nt_xent import nt_xent
+from mirclr.objectives.sup_con import completed_labels, generalized_sup_con, sup_con
 from mirclr.objectives.targets import Targets
+from mirclr.objectives.triplet import triplet
 
-__all__ = ["Objective", "Targets", "nt_xent", "objective_from"]
+__all__ = [
+    "InstanceDiscrimination",
+    "Objective",
+    "Targets",
+    "completed_labels",
+    "generalized_sup_con",
+    "n_pair",
+    "nt_xent",
+    "objective_from",
+    "sup_con",
+    "triplet",
+]
 
 Objective = Callable[[Tensor, Targets], Tensor]
 
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+    "nt_xent": nt_xent,
+    "triplet": triplet,
+    "n_pair": n_pair,
+    "sup_con": sup_con,
+    "generalized_sup_con": generalized_sup_con,
+}
 
-def objective_from(settings: config.NTXent) -> Objective:
-    """Build the objective that a recipe names: a function of (z, targets) that gives a scalar."""
-    return partial(nt_xent, temperature=settings.temperature, decoupled=settings.decoupled)
+
+def objective_from(settings: config.Objective, *, n_tracks: int, dim: int) -> Objective:
+    """Build the objective that a recipe names: a function of (z, targets) that gives a scalar.
+
+    Parameters
+    ----------
+    settings : config.Objective
+        The recipe's section.
+    n_tracks, dim : int
+        Of the corpus and of the projections, for an objective that remembers every track; such a one is an
+        `torch.nn.Module`, whose state belongs to the run's.
+    """
+    arguments: dict[str, Any] = settings.model_dump(exclude={"name"})
+    if settings.name == "instance_discrimination":
+        return InstanceDiscrimination(n_tracks, dim, **arguments)
+    return partial(_FUNCTIONS[settings.name], **arguments)

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets
+from mirclr.objectives.targets import Targets, check_rows, same_recording
 
 
 def nt_xent(z: Tensor, targets: Targets, *, temperature: float = 0.1, decoupled: bool = False) -> Tensor:
@@ -15,7 +15,7 @@ def nt_xent(z: Tensor, targets: Targets, *, temperature: float = 0.1, decoupled:
 
     where s is the cosine and (i, j) are two views of one instance; k runs over all B views but i, other crops of
     i's recording left out. The mean is over all ordered positive pairs; with two views an instance that is both
-    directions of each pair, as published.
+    directions of each pair, as published. Labels have no say.
 
     Parameters
     ----------
@@ -41,18 +41,14 @@ def nt_xent(z: Tensor, targets: Targets, *, temperature: float = 0.1, decoupled:
     ----------
     Chen et al. 2020, arXiv 2002.05709, equation 1. Yeh et al. 2022 (DCL), arXiv 2110.06848, equation 6.
     """
-    instance = targets.instance
-    if z.ndim != 2 or instance.shape != z.shape[:1]:
-        raise ObjectiveError(f"NT-Xent: z is {tuple(z.shape)}, instance {tuple(instance.shape)}; expected (B, P), (B,)")
+    check_rows("NT-Xent", z, targets)
     with torch.autocast(z.device.type, enabled=False):
         z = F.normalize(z.float(), dim=1)
         itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-        positive = (instance[:, None] == instance[None, :]) & ~itself
+        positive = (targets.instance[:, None] == targets.instance[None, :]) & ~itself
         if not bool(positive.any()):
             raise ObjectiveError(f"NT-Xent: none of the {len(z)} views has a second view; give two for each instance")
-        never = itself
-        if targets.recording is not None:
-            never = never | ((targets.recording[:, None] == targets.recording[None, :]) & ~positive)
+        never = itself | (same_recording(targets) & ~positive)
         if decoupled:
             never = never | positive
         anchors = positive.any(dim=1)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from mirclr.errors import ObjectiveError
@@ -18,12 +19,47 @@ class Targets:
     recording : (B,) int64 or None
         Equal for views of one recording, which must never be negatives of each other. None: each instance is a
         recording of its own.
+    labels : (B, C) float or None
+        Rows of label weight: one-hot, multi-hot, mixed, or a teacher's probabilities. A row of zeros has no label.
+    index : (B,) int64 or None
+        Which track of the corpus each row is of, for a memory of all tracks.
     """
 
     instance: Tensor
     recording: Tensor | None = None
+    labels: Tensor | None = None
+    index: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.recording is not None and self.recording.shape != self.instance.shape:
-            shapes = f"instance {tuple(self.instance.shape)}, recording {tuple(self.recording.shape)}"
-            raise ObjectiveError(f"targets: {shapes}; expected (B,) both")
+        for name, axes in (("recording", 1), ("labels", 2), ("index", 1)):
+            value = getattr(self, name)
+            if value is not None and (value.ndim != axes or len(value) != len(self.instance)):
+                shapes = f"instance {tuple(self.instance.shape)}, {name} {tuple(value.shape)}"
+                raise ObjectiveError(f"targets: {shapes}; expected (B,) and {'(B,)' if axes == 1 else '(B, C)'}")
+
+    def to(self, device: torch.device) -> "Targets":
+        """The same on a device."""
+        return Targets(*(None if v is None else v.to(device) for v in vars(self).values()))  # type: ignore[arg-type]
+
+
+def check_rows(name: str, z: Tensor, targets: Targets) -> None:
+    """Raise unless z is (B, P) with as many rows as the targets."""
+    if z.ndim != 2 or targets.instance.shape != z.shape[:1]:
+        shapes = f"z is {tuple(z.shape)}, instance {tuple(targets.instance.shape)}"
+        raise ObjectiveError(f"{name}: {shapes}; expected (B, P), (B,)")
+
+
+def same_class(targets: Targets) -> Tensor:
+    """(B, B) bool: the same instance or, where both are labelled, the same heaviest label; True on the diagonal."""
+    same = targets.instance[:, None] == targets.instance[None, :]
+    if targets.labels is None:
+        return same
+    labelled = targets.labels.sum(dim=1) > 0
+    label = targets.labels.argmax(dim=1)
+    return same | ((label[:, None] == label[None, :]) & labelled[:, None] & labelled[None, :])
+
+
+def same_recording(targets: Targets) -> Tensor:
+    """(B, B) bool: rows that are never negatives of each other; the diagonal is True."""
+    group = targets.instance if targets.recording is None else targets.recording
+    return (group[:, None] == group[None, :]) | (targets.instance[:, None] == targets.instance[None, :])

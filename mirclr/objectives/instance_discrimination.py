@@ -1,0 +1,113 @@
+"""Instance discrimination: every track is a class of its own, whose prototype a memory bank keeps."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mirclr.errors import ObjectiveError
+from mirclr.objectives.targets import Targets, check_rows
+
+
+class InstanceDiscrimination(nn.Module):
+    r"""Non-parametric instance discrimination over a memory bank.
+
+    With P(i | v) = exp(v_i . v / tau) / Z, form ``nce`` is noise-contrastive estimation against m uniform negatives:
+
+    .. math:: -\log h(i, v) - \sum_{i'} \log(1 - h(i', v)) + \lambda \lVert v - v_i \rVert^2, \quad
+              h = P / (P + m/n)
+
+    Z is fixed from the first batch as n times the mean of exp(v_j . v / tau). Form ``softmax`` is the exact
+    -log P(i | v), its sum over the whole bank, for small n. After each batch v_i <- norm(.5 v_i + .5 v), with the
+    mean of i's views for v. The bank is part of the state that training resumes from.
+
+    Parameters
+    ----------
+    n : int
+        Number of tracks.
+    dim : int
+        P.
+    form : {"nce", "softmax"}
+        Which loss.
+    temperature : float
+        tau.
+    negatives : int
+        m of `nce`.
+    proximal : float
+        lambda of `nce`.
+
+    References
+    ----------
+    Wu et al. 2018, arXiv 1805.01978, equations 2 to 11.
+    """
+
+    bank: Tensor
+    normaliser: Tensor
+
+    def __init__(
+        self,
+        n: int,
+        dim: int,
+        *,
+        form: Literal["nce", "softmax"] = "nce",
+        temperature: float = 0.07,
+        negatives: int = 4096,
+        proximal: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.form, self.temperature, self.negatives, self.proximal = form, temperature, negatives, proximal
+        self.register_buffer("bank", F.normalize(torch.randn(n, dim), dim=1))
+        self.register_buffer("normaliser", torch.zeros(()))  # 0: not fixed yet
+
+    def forward(self, z: Tensor, targets: Targets) -> Tensor:
+        """Loss of a batch, and an update of the bank while training.
+
+        Parameters
+        ----------
+        z : (B, P) float
+            Projections; normalised inside.
+        targets : Targets
+            `index` says which track each row is of.
+
+        Returns
+        -------
+        () float32
+
+        Raises
+        ------
+        ObjectiveError
+            There is no `index`, or it is not one of the bank's.
+        """
+        check_rows("instance discrimination", z, targets)
+        index = targets.index
+        if index is None or not bool(((index >= 0) & (index < len(self.bank))).all()):
+            raise ObjectiveError(f"instance discrimination: needs the index of each row, in [0, {len(self.bank)})")
+        with torch.autocast(z.device.type, enabled=False):
+            z = F.normalize(z.float(), dim=1)
+            loss = self._softmax(z, index) if self.form == "softmax" else self._nce(z, index)
+        if self.training:
+            self._update(z.detach(), index)
+        return loss
+
+    def _softmax(self, z: Tensor, index: Tensor) -> Tensor:
+        return F.cross_entropy(z @ self.bank.T / self.temperature, index)
+
+    def _nce(self, z: Tensor, index: Tensor) -> Tensor:
+        n, m = len(self.bank), self.negatives
+        drawn = torch.randint(0, n, (m,)).to(z.device)  # by the CPU's generator, the same on any device
+        own = (z * self.bank[index]).sum(dim=1, keepdim=True)
+        scores = torch.cat([own, z @ self.bank[drawn].T], dim=1) / self.temperature
+        if float(self.normaliser) == 0.0:
+            self.normaliser.copy_(n * scores.detach().exp().mean())
+        # log h = -softplus(log(m/n) - log P), log(1 - h) = -softplus(log P - log(m/n))
+        log_ratio = scores - self.normaliser.log() - torch.log(torch.tensor(m / n))
+        loss = F.softplus(-log_ratio[:, 0]) + F.softplus(log_ratio[:, 1:]).sum(dim=1)
+        return (loss + self.proximal * (z - self.bank[index]).square().sum(dim=1)).mean()
+
+    @torch.no_grad()
+    def _update(self, z: Tensor, index: Tensor) -> None:
+        tracks, row = torch.unique(index, return_inverse=True)
+        mean = torch.zeros(len(tracks), z.shape[1], device=z.device).index_add_(0, row, z)
+        mean /= torch.bincount(row).unsqueeze(1)
+        self.bank[tracks] = F.normalize(0.5 * self.bank[tracks] + 0.5 * mean, dim=1)
