@@ -27,6 +27,7 @@ from mirclr.mel import LogMel
 from mirclr.objectives.targets import Targets
 from mirclr.processes import CRASHED, begin_worker, results_in_order
 from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
+from mirclr.sampling import group_numbers, pick_classes, pick_tracks, soft_positive_rows
 
 _CHUNK_FRAMES = 4096
 
@@ -327,15 +328,24 @@ class ClipSource:
         steps_a_second = recipe.audio.rate / (recipe.mel.hop if cache.domain == "mel" else 1)
         gap = recipe.augment.gap_seconds
         self.gap = None if gap is None else round(gap * steps_a_second)
-        names = [c.track.recording or c.track.id for c in self.tracks]
-        numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
-        self.recording = np.array([numbers[name] for name in names])
-        self.labels = label_rows([c.track for c in self.tracks], recipe.data.labels)
+        found = [c.track for c in self.tracks]
+        recordings = [t.recording or t.id for t in found]
+        never = recipe.data.never_negative
+        wider = [None if never == "recording" else getattr(t, never) for t in found]
+        apart = [f"{never} {w}" if w else r for w, r in zip(wider, recordings, strict=True)]
+        self.recording = group_numbers(apart)
+        self.data = recipe.data
+        self.labels = label_rows(found, recipe.data.labels)
+        self.album, self.artist = group_numbers([t.album for t in found]), group_numbers([t.artist for t in found])
+        self.classes = group_numbers([getattr(t, recipe.data.labels or "id", None) or None for t in found])
 
     def batch(self, step: int) -> Batch:
         """The batch of a step: the same for the same seed and step, on any machine."""
         rng = np.random.Generator(np.random.PCG64([self.seed, step]))
-        picks = self._pick(rng)
+        if self.data.tracks_per_class:
+            picks = pick_classes(self.classes, self.size, self.data.tracks_per_class, rng)
+        else:
+            picks = pick_tracks(len(self.tracks), self.size, rng)
         crops = [self._two_crops(self.tracks[i], rng) for i in picks]
         rows = [self.cache.read(self.tracks[i], start, self.length) for i, (start, _) in zip(picks, crops, strict=True)]
         rows += [
@@ -343,14 +353,16 @@ class ClipSource:
         ]
         recording = torch.from_numpy(np.tile(self.recording[picks], 2))
         index = torch.from_numpy(np.tile(picks, 2))
-        labels = None if self.labels is None else self.labels[index]
-        targets = Targets(torch.arange(self.size).repeat(2), recording, labels, index)
+        instance = torch.arange(self.size).repeat(2)
+        targets = Targets(instance, recording, self._label_rows(instance, index), index)
         return Batch(self.cache.stack(rows), targets, tuple(self.tracks[i].track.id for i in picks))
 
-    def _pick(self, rng: np.random.Generator) -> np.ndarray:
-        """Tracks of a batch: no track twice before every track was taken once."""
-        rounds = -(-self.size // len(self.tracks))
-        return np.concatenate([rng.permutation(len(self.tracks)) for _ in range(rounds)])[: self.size]
+    def _label_rows(self, instance: Tensor, index: Tensor) -> Tensor | None:
+        soft, rows = self.data.soft_positives, index.numpy()
+        if soft is None:
+            return None if self.labels is None else self.labels[index]
+        album, artist = self.album[rows], self.artist[rows]
+        return soft_positive_rows(instance.numpy(), album, artist, album_weight=soft.album, artist_weight=soft.artist)
 
     def _two_crops(self, cached: Cached, rng: np.random.Generator) -> tuple[int, int]:
         last = max(0, cached.length - self.length)

@@ -38,17 +38,36 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
+class SoftPositives(_Section):
+    """How alike tracks of one album, and of one artist, are taken to be: 0 <= artist <= album < 1."""
+
+    album: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    artist: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _album_is_nearer(self) -> "SoftPositives":
+        if self.artist > self.album:
+            raise ValueError(f"artist ({self.artist}) is above album ({self.album}); an album is at least as close")
+        return self
+
+
 class Data(_Section):
     """Which music is learned from.
 
     `train` names a corpus of data_manifests/ that has been fetched, or a manifest file (relative to the recipe's
     folder). Its tracks of the splits valid and test are never trained on. `labels` is the field that objectives with
-    labels learn from; tracks without it take part as instances of themselves.
+    labels learn from; tracks without it take part as instances of themselves. `soft_positives` takes albums and
+    artists for labels instead. Tracks of one group of `never_negative` are never negatives of each other, unless labels
+    make them alike. `tracks_per_class` draws batches balanced over the labels, with so many tracks of each; None draws
+    all tracks evenly.
     """
 
     train: str
     audio_root: str | None = None
     labels: Literal["artist", "album", "genre", "moods", "tags"] | None = None
+    soft_positives: SoftPositives | None = None
+    never_negative: Literal["recording", "album", "artist"] = "recording"
+    tracks_per_class: Count | None = None
 
 
 class Audio(_Section):
@@ -325,6 +344,12 @@ class Recipe(_Section):
     def _consistent(self) -> "Recipe":
         if self.objective.name == "sup_con" and self.data.labels not in ("artist", "album", "genre"):
             raise ValueError("objective sup_con needs data.labels: artist, album or genre")
+        if self.data.soft_positives and (self.objective.name != "generalized_sup_con" or self.data.labels):
+            raise ValueError("data.soft_positives needs objective generalized_sup_con, and no data.labels")
+        if self.data.tracks_per_class and self.data.labels not in ("artist", "album", "genre"):
+            raise ValueError("data.tracks_per_class needs data.labels: artist, album or genre")
+        if self.training.batch % (self.data.tracks_per_class or 1):
+            raise ValueError(f"training.batch ({self.training.batch}) is no multiple of data.tracks_per_class")
         if self.augment.mixing and (self.objective.name != "generalized_sup_con" or self.encoder.name == "sample_cnn"):
             raise ValueError(
                 "augment.mixing needs objective generalized_sup_con, which takes mixed labels, and log-mel"

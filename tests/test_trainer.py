@@ -138,9 +138,13 @@ MIXED = (
     "objective={name: generalized_sup_con}",
     "augment.mixing={name: cutmix_box, p: 0.8}",
 )
+BALANCED = ("data={train: t, labels: artist, tracks_per_class: 2, never_negative: artist}", "objective={name: triplet}")
+SOFT = ("data={train: t, soft_positives: {}}", "objective={name: generalized_sup_con}")
 
 
-@pytest.mark.parametrize("overrides", [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",), REMEMBERED, MIXED])
+@pytest.mark.parametrize(
+    "overrides", [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",), REMEMBERED, MIXED, BALANCED, SOFT]
+)
 @pytest.mark.parametrize("stop", [7])
 def test_a_resumed_run_is_an_unbroken_one(trainer, tmp_path, overrides, stop):
     losses = train(trainer(*overrides, run="whole"))

@@ -1,0 +1,96 @@
+"""What is a positive and what is a negative: which tracks a batch holds, and how alike its rows are taken to be.
+
+Conventions: n tracks of a corpus, B clips of a batch. Group arrays are (n,) int64, equal for tracks of one group, -1
+where the group is not known. All draws come from the generator that is passed.
+
+Contents: `group_numbers`, `pick_tracks`, `pick_classes`; `soft_positive_rows`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mirclr.errors import ManifestError
+
+
+def group_numbers(names: Sequence[str | None]) -> np.ndarray:
+    """(n,) int64: a number for each name, equal for equal names; -1 for None."""
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(n for n in names if n is not None))}
+    return np.array([-1 if name is None else numbers[name] for name in names], np.int64)
+
+
+def pick_tracks(n: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    """(size,) int64 of n tracks: none twice before every one was taken once."""
+    rounds = -(-size // n)
+    return np.concatenate([rng.permutation(n) for _ in range(rounds)])[:size]
+
+
+def pick_classes(classes: np.ndarray, size: int, per_class: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw a class-balanced batch: `per_class` tracks of each of size / per_class classes.
+
+    Classes are drawn uniformly, whatever their size, none twice before every one was taken once; within a class
+    likewise for its tracks. With ``per_class = 1`` and enough classes, this is the batch of the N-pair loss.
+
+    Parameters
+    ----------
+    classes : (n,) int64
+        The class of each track; tracks of class -1 are not drawn.
+    size : int
+        A multiple of `per_class`.
+    per_class : int
+        Tracks of each class.
+    rng : numpy.random.Generator
+        Of the batch.
+
+    Returns
+    -------
+    (size,) int64
+        Positions in `classes`.
+
+    Raises
+    ------
+    ManifestError
+        Fewer than two classes are known.
+    """
+    known = np.unique(classes[classes >= 0])
+    if len(known) < 2:
+        raise ManifestError(f"{len(known)} class(es) among {len(classes)} tracks; a class-balanced batch needs two")
+    drawn = known[pick_tracks(len(known), -(-size // per_class), rng)]
+    picks = []
+    for number, times in zip(*np.unique(drawn, return_counts=True), strict=True):
+        members = np.flatnonzero(classes == number)
+        picks.append(members[pick_tracks(len(members), per_class * int(times), rng)])
+    return rng.permutation(np.concatenate(picks))[:size]
+
+
+def soft_positive_rows(
+    instance: np.ndarray, album: np.ndarray, artist: np.ndarray, *, album_weight: float, artist_weight: float
+) -> Tensor:
+    """Label rows whose cosine is 1 within an instance, and a weight within an album or by an artist.
+
+    A row is made of three parts: of its instance, its album and its artist, with weights whose squares are
+    1 - album_weight, album_weight - artist_weight and artist_weight. Tracks of one album that name different artists
+    have the difference. `mirclr.objectives.generalized_sup_con` makes soft positives of such rows.
+
+    Parameters
+    ----------
+    instance, album, artist : (B,) int64
+        Groups of the rows of a batch; -1 where not known, which is like nothing else.
+    album_weight, artist_weight : float
+        0 <= artist_weight <= album_weight < 1.
+
+    Returns
+    -------
+    (B, C) float32
+        Rows of unit length.
+    """
+    own = np.unique(instance, return_inverse=True)[1]
+    parts = [np.eye(own.max() + 1, dtype=np.float32)[own] * np.sqrt(1 - album_weight)]
+    for group, share in ((album, album_weight - artist_weight), (artist, artist_weight)):
+        # what is not known is a group of the instance's own
+        known = np.where(group >= 0, group, -1 - own)
+        column = np.unique(known, return_inverse=True)[1]
+        parts.append(np.eye(column.max() + 1, dtype=np.float32)[column] * np.sqrt(max(0.0, share)))
+    return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))
