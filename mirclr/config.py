@@ -236,7 +236,11 @@ class Projector(_Section):
     dim: Count = 128
 
 
-class NTXent(_Section):
+class _Queued(_Section):
+    queue: Annotated[int, Field(ge=0)] = 0  # past rows that stand beside the batch (arXiv 1912.06798)
+
+
+class NTXent(_Queued):
     """NT-Xent (arXiv 2002.05709); `decoupled` is DCL (arXiv 2110.06848)."""
 
     name: Literal["nt_xent"] = "nt_xent"
@@ -244,7 +248,7 @@ class NTXent(_Section):
     decoupled: bool = False
 
 
-class Triplet(_Section):
+class Triplet(_Queued):
     """The triplet loss (arXiv 1503.03832) on squared distances."""
 
     name: Literal["triplet"] = "triplet"
@@ -259,14 +263,14 @@ class NPair(_Section):
     norm_weight: Annotated[float, Field(ge=0)] = 0.02
 
 
-class SupCon(_Section):
+class SupCon(_Queued):
     """Supervised contrastive learning (arXiv 2004.11362), by `data.labels`."""
 
     name: Literal["sup_con"] = "sup_con"
     temperature: Positive = 0.1
 
 
-class GeneralizedSupCon(_Section):
+class GeneralizedSupCon(_Queued):
     """Generalized supervised contrastive learning (arXiv 2206.00384): label distributions, mixed or not."""
 
     name: Literal["generalized_sup_con"] = "generalized_sup_con"
@@ -346,6 +350,8 @@ class Recipe(_Section):
             raise ValueError("objective sup_con needs data.labels: artist, album or genre")
         if self.data.soft_positives and (self.objective.name != "generalized_sup_con" or self.data.labels):
             raise ValueError("data.soft_positives needs objective generalized_sup_con, and no data.labels")
+        if self.data.soft_positives and bool(getattr(self.objective, "queue", 0)):
+            raise ValueError("objective.queue cannot keep data.soft_positives, which are made within a batch")
         if self.data.tracks_per_class and self.data.labels not in ("artist", "album", "genre"):
             raise ValueError("data.tracks_per_class needs data.labels: artist, album or genre")
         if self.training.batch % (self.data.tracks_per_class or 1):

@@ -99,7 +99,12 @@ class Trainer:
         self.model = Model(recipe).to(self.device)
         self.views = Views(recipe, self.model.mel)
         self.source = ClipSource(cache, tracks, self.views.takes, recipe)
-        self.objective = objective_from(recipe.objective, n_tracks=len(tracks), dim=recipe.projector.dim)
+        self.objective = objective_from(
+            recipe.objective,
+            n_tracks=len(tracks),
+            dim=recipe.projector.dim,
+            n_labels=0 if self.source.labels is None else self.source.labels.shape[1],
+        )
         if isinstance(self.objective, torch.nn.Module):
             self.objective.to(self.device)
         self.optimizer = torch.optim.AdamW(_decay_groups(self.model, recipe.training.weight_decay))

@@ -386,3 +386,36 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * (1 if sys.
 def test_4096_views_take_less_than_a_gibibyte(name: str) -> None:
     run = subprocess.run([sys.executable, "-c", MEMORY, name], capture_output=True, text=True, check=True)
     assert int(run.stdout) < 1 << 30
+
+
+# a memory beside the batch
+
+
+@pytest.mark.parametrize("name", ["nt_xent", "triplet", "sup_con", "generalized_sup_con"])
+def test_a_memory_is_the_batches_before_without_their_anchors(name: str) -> None:
+    objective = objective_from(SETTINGS[name].model_copy(update={"queue": 24}), n_tracks=0, dim=8, n_labels=3)
+    plain = built(name)
+    (first, a), (second, b), (third, c) = batch(1), batch(2), batch(3)
+    torch.testing.assert_close(objective(first, a), plain(first, a))
+    objective(second, b)
+    recording = None
+    instance = torch.cat([c.instance, a.instance + 10, b.instance + 20])
+    labels = torch.cat([c.labels, a.labels, b.labels])
+    anchor = torch.arange(36) < 12
+    third = third.requires_grad_()
+    expected = plain(torch.cat([third, first, second]), Targets(instance, recording, labels, anchor=anchor))
+    torch.testing.assert_close(objective(third, c), expected)
+    fourth, d = batch(4)  # the first batch is forgotten
+    instance = torch.cat([d.instance, b.instance + 10, c.instance + 20])
+    labels = torch.cat([d.labels, b.labels, c.labels])
+    rows = torch.cat([fourth, second, third.detach()])
+    expected = plain(rows, Targets(instance, None, labels, anchor=anchor))
+    torch.testing.assert_close(objective(fourth, d), expected)
+
+
+def test_anchors_alone_have_terms() -> None:
+    z, targets = batch()
+    label = targets.labels.argmax(1).tolist()
+    some = Targets(targets.instance, None, targets.labels, anchor=torch.arange(12) < 5)
+    each = [loop_weighted(z, lambda i, j, a=a: i == a and label[i] == label[j], 0.1) for a in range(5)]
+    torch.testing.assert_close(sup_con(z, some).double(), torch.stack(each).mean(), rtol=1e-5, atol=1e-6)

@@ -139,11 +139,12 @@ MIXED = (
     "augment.mixing={name: cutmix_box, p: 0.8}",
 )
 BALANCED = ("data={train: t, labels: artist, tracks_per_class: 2, never_negative: artist}", "objective={name: triplet}")
+QUEUED = ("data={train: t, labels: artist}", "objective={name: sup_con, queue: 12}")
 SOFT = ("data={train: t, soft_positives: {}}", "objective={name: generalized_sup_con}")
 
 
 @pytest.mark.parametrize(
-    "overrides", [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",), REMEMBERED, MIXED, BALANCED, SOFT]
+    "overrides", [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",), REMEMBERED, MIXED, BALANCED, QUEUED, SOFT]
 )
 @pytest.mark.parametrize("stop", [7])
 def test_a_resumed_run_is_an_unbroken_one(trainer, tmp_path, overrides, stop):

@@ -5,7 +5,7 @@ Axes: B counts views (two or more for each clip of the batch), P projection dime
 under autocast, and raises `ObjectiveError` where a batch gives it nothing to learn from, rather than return a silent 0.
 
 Contents: `Targets`; `nt_xent`, `triplet`, `n_pair`, `sup_con`, `generalized_sup_con` and, with a memory of all tracks,
-`InstanceDiscrimination`; `objective_from` (a recipe's section to one of them).
+`InstanceDiscrimination`; `CrossBatchMemory` around one of them; `objective_from` (a recipe's section to one of them).
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mirclr import config
 from mirclr.objectives.instance_discrimination import InstanceDiscrimination
+from mirclr.objectives.memory import CrossBatchMemory
 from mirclr.objectives.n_pair import n_pair
 from mirclr.objectives.nt_xent import nt_xent
 from mirclr.objectives.sup_con import completed_labels, generalized_sup_con, sup_con
@@ -23,6 +24,7 @@ from mirclr.objectives.targets import Targets
 from mirclr.objectives.triplet import triplet
 
 __all__ = [
+    "CrossBatchMemory",
     "InstanceDiscrimination",
     "Objective",
     "Targets",
@@ -46,18 +48,20 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def objective_from(settings: config.Objective, *, n_tracks: int, dim: int) -> Objective:
+def objective_from(settings: config.Objective, *, n_tracks: int, dim: int, n_labels: int = 0) -> Objective:
     """Build the objective that a recipe names: a function of (z, targets) that gives a scalar.
 
     Parameters
     ----------
     settings : config.Objective
         The recipe's section.
-    n_tracks, dim : int
-        Of the corpus and of the projections, for an objective that remembers every track; such a one is an
+    n_tracks, dim, n_labels : int
+        Of the corpus, of the projections and of the label rows, for an objective that remembers rows; such a one is a
         `torch.nn.Module`, whose state belongs to the run's.
     """
     arguments: dict[str, Any] = settings.model_dump(exclude={"name"})
     if settings.name == "instance_discrimination":
         return InstanceDiscrimination(n_tracks, dim, **arguments)
-    return partial(_FUNCTIONS[settings.name], **arguments)
+    queue = arguments.pop("queue", 0)
+    objective = partial(_FUNCTIONS[settings.name], **arguments)
+    return CrossBatchMemory(objective, queue, dim, n_labels) if queue else objective

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, same_recording
+from mirclr.objectives.targets import Targets, check_rows, counting, same_recording
 
 
 def nt_xent(z: Tensor, targets: Targets, *, temperature: float = 0.1, decoupled: bool = False) -> Tensor:
@@ -46,14 +46,14 @@ def nt_xent(z: Tensor, targets: Targets, *, temperature: float = 0.1, decoupled:
         z = F.normalize(z.float(), dim=1)
         itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
         positive = (targets.instance[:, None] == targets.instance[None, :]) & ~itself
-        if not bool(positive.any()):
-            raise ObjectiveError(f"NT-Xent: none of the {len(z)} views has a second view; give two for each instance")
         never = itself | (same_recording(targets) & ~positive)
         if decoupled:
             never = never | positive
-        anchors = positive.any(dim=1)
+        anchors = counting(targets, positive.any(dim=1))
+        if not bool(anchors.any()):
+            raise ObjectiveError(f"NT-Xent: none of the {len(z)} views has a second view; give two for each instance")
         if bool((never | positive).all(dim=1)[anchors].any()):
             raise ObjectiveError("NT-Xent: a view has no negative; give a batch of at least two recordings")
         logits = z @ z.T / temperature
         log_denominator = torch.logsumexp(logits.masked_fill(never, -torch.inf), dim=1, keepdim=True)
-        return (log_denominator - logits)[positive].mean()
+        return (log_denominator - logits)[positive & anchors[:, None]].mean()

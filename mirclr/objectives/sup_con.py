@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, same_class, same_recording
+from mirclr.objectives.targets import Targets, check_rows, counting, same_class, same_recording
 
 
 def sup_con(z: Tensor, targets: Targets, *, temperature: float = 0.1) -> Tensor:
@@ -107,7 +107,7 @@ def _weighted_contrast(name: str, z: Tensor, targets: Targets, alike: Tensor, te
         itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
         alike = alike.masked_fill(itself, 0.0)
         total = alike.sum(dim=1)
-        anchors = total > 0
+        anchors = counting(targets, total > 0)
         if not bool(anchors.any()):
             raise ObjectiveError(f"{name}: none of the {len(z)} rows has a positive; draw classes, or views, in pairs")
         never = itself | (same_recording(targets) & (alike == 0))

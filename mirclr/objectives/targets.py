@@ -23,15 +23,18 @@ class Targets:
         Rows of label weight: one-hot, multi-hot, mixed, or a teacher's probabilities. A row of zeros has no label.
     index : (B,) int64 or None
         Which track of the corpus each row is of, for a memory of all tracks.
+    anchor : (B,) bool or None
+        Rows whose own terms count; the others are but positives and negatives. None: all rows count.
     """
 
     instance: Tensor
     recording: Tensor | None = None
     labels: Tensor | None = None
     index: Tensor | None = None
+    anchor: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name, axes in (("recording", 1), ("labels", 2), ("index", 1)):
+        for name, axes in (("recording", 1), ("labels", 2), ("index", 1), ("anchor", 1)):
             value = getattr(self, name)
             if value is not None and (value.ndim != axes or len(value) != len(self.instance)):
                 shapes = f"instance {tuple(self.instance.shape)}, {name} {tuple(value.shape)}"
@@ -40,6 +43,11 @@ class Targets:
     def to(self, device: torch.device) -> "Targets":
         """The same on a device."""
         return Targets(*(None if v is None else v.to(device) for v in vars(self).values()))  # type: ignore[arg-type]
+
+
+def counting(targets: Targets, able: Tensor) -> Tensor:
+    """(B,) bool: the rows among `able` that are anchors."""
+    return able if targets.anchor is None else able & targets.anchor
 
 
 def check_rows(name: str, z: Tensor, targets: Targets) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, same_class, same_recording
+from mirclr.objectives.targets import Targets, check_rows, counting, same_class, same_recording
 
 Mining = Literal["all", "hard", "semi_hard", "batch_hard"]
 
@@ -58,7 +58,7 @@ def triplet(z: Tensor, targets: Targets, *, margin: float = 0.2, mining: Mining 
         alike = same_class(targets)
         positive = alike & ~torch.eye(len(z), dtype=torch.bool, device=z.device)
         negative = ~(alike | same_recording(targets))
-        anchors = positive.any(dim=1) & negative.any(dim=1)
+        anchors = counting(targets, positive.any(dim=1) & negative.any(dim=1))
         if not bool(anchors.any()):
             raise ObjectiveError(f"triplet: none of the {len(z)} views has both a positive and a negative")
         distance = 2 - 2 * z[anchors] @ z.T
