@@ -22,8 +22,6 @@ from mirclr.errors import AudioError, MirclrError, MissingExtra, UnreadableAudio
 from mirclr.provenance import digest_bytes
 from mirclr.tags import AUDIO_SUFFIXES
 
-SUFFIXES = AUDIO_SUFFIXES
-
 MIN_SECONDS = 0.5
 MAX_SECONDS = 24 * 3600.0
 MAX_CHANNELS = 8
@@ -264,12 +262,12 @@ class _SndSource:
 @contextmanager
 def _open_by_av(path: Path, reason: str) -> Iterator[_Source]:
     """Open what libsndfile does not know; `reason` is what libsndfile said."""
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in AUDIO_SUFFIXES:
         raise UnreadableAudio(f"{path}: not audio ({reason})")
     try:
         import av
     except ImportError:
-        if path.suffix.lower() in {".m4a", ".mp4", ".aac", ".wma", ".m4b", ".mka", ".webm", ".ape", ".wv"}:
+        if path.suffix.lower() in {".m4a", ".mp4", ".aac", ".wma"}:
             raise MissingExtra.of(f"{path}: a {path.suffix} file", "formats") from None
         raise UnreadableAudio(f"{path}: cannot be decoded ({reason})") from None
     try:

@@ -321,15 +321,15 @@ class ClipSource:
     """
 
     def __init__(self, cache: ClipCache, tracks: Sequence[Cached], shape: ClipShape, recipe: config.Recipe) -> None:
-        if len({c.track.recording or c.track.id for c in tracks}) < 2:
+        found = [c.track for c in tracks]
+        recordings = [t.recording or t.id for t in found]
+        if len(set(recordings)) < 2:
             raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
         self.cache, self.tracks, self.length = cache, list(tracks), shape.length
         self.seed, self.size = recipe.seed, recipe.training.batch
         steps_a_second = recipe.audio.rate / (recipe.mel.hop if cache.domain == "mel" else 1)
         gap = recipe.augment.gap_seconds
         self.gap = None if gap is None else round(gap * steps_a_second)
-        found = [c.track for c in self.tracks]
-        recordings = [t.recording or t.id for t in found]
         never = recipe.data.never_negative
         wider = [None if never == "recording" else getattr(t, never) for t in found]
         apart = [f"{never} {w}" if w else r for w, r in zip(wider, recordings, strict=True)]
@@ -337,7 +337,8 @@ class ClipSource:
         self.data = recipe.data
         self.labels = label_rows(found, recipe.data.labels)
         self.album, self.artist = group_numbers([t.album for t in found]), group_numbers([t.artist for t in found])
-        self.classes = group_numbers([getattr(t, recipe.data.labels or "id", None) or None for t in found])
+        if self.data.tracks_per_class and self.data.labels:
+            self.classes = group_numbers([getattr(t, self.data.labels) for t in found])
 
     def batch(self, step: int) -> Batch:
         """The batch of a step: the same for the same seed and step, on any machine."""
@@ -347,9 +348,10 @@ class ClipSource:
         else:
             picks = pick_tracks(len(self.tracks), self.size, rng)
         crops = [self._two_crops(self.tracks[i], rng) for i in picks]
-        rows = [self.cache.read(self.tracks[i], start, self.length) for i, (start, _) in zip(picks, crops, strict=True)]
-        rows += [
-            self.cache.read(self.tracks[i], start, self.length) for i, (_, start) in zip(picks, crops, strict=True)
+        rows = [
+            self.cache.read(self.tracks[i], crop[view], self.length)
+            for view in (0, 1)
+            for i, crop in zip(picks, crops, strict=True)
         ]
         recording = torch.from_numpy(np.tile(self.recording[picks], 2))
         index = torch.from_numpy(np.tile(picks, 2))

@@ -8,6 +8,7 @@ that crashes its decoder, as that dies in a process of its own.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -231,6 +232,7 @@ class _Seen:
     mtime_ns: int
     known_tags: Tags | None
 
+    @cached_property
     def digest(self) -> str:
         return file_digest(self.file)
 
@@ -255,7 +257,7 @@ def _look(root: str, file: Path, known_tags: Tags | None) -> _Seen | Failure:
 def _known_by_file(library: Library, seen: _Seen, state: FileState | None) -> Did | None:
     """Follow a file whose bytes the library knows, under this path or another."""
     try:
-        digest = seen.digest()
+        digest = seen.digest
     except OSError:
         return None  # decoding will say what is wrong
     twins = library.with_file_digest(digest)
@@ -313,7 +315,7 @@ def _decode_and_store(
             library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, reason)])
             yield Outcome(seen.file, "failed", reason)
             continue
-        digest = seen.digest()
+        digest = seen.digest
         did = _follow(library, seen, digest, library.with_audio_digest(heard.excerpts.digest))
         if did:
             yield Outcome(seen.file, did)

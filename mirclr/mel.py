@@ -31,11 +31,11 @@ class LogMel(nn.Module):
         super().__init__()
         self.settings = settings
         self.rate = rate
-        f_max = settings.f_max or rate / 2
+        self.f_max = settings.f_max or rate / 2
         filters = torchaudio.functional.melscale_fbanks(
             settings.n_fft // 2 + 1,
             settings.f_min,
-            f_max,
+            self.f_max,
             settings.bands,
             rate,
             norm="slaney",
@@ -77,15 +77,13 @@ class LogMel(nn.Module):
 
     def centres(self) -> Tensor:
         """(F,) float32: the centre frequency of each band, in Hz."""
-        f_max = self.settings.f_max or self.rate / 2
-        ends = hz_to_mel(torch.tensor([self.settings.f_min, f_max], dtype=torch.float64))
+        ends = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64))
         points = torch.linspace(float(ends[0]), float(ends[1]), self.settings.bands + 2, dtype=torch.float64)
         return mel_to_hz(points)[1:-1].float()
 
     def band_of(self, hz: Tensor) -> Tensor:
         """Fractional band index of frequencies in Hz: the inverse of `centres`; outside [0, F-1] off the scale."""
-        f_max = self.settings.f_max or self.rate / 2
-        low, high = hz_to_mel(torch.tensor([self.settings.f_min, f_max], dtype=torch.float64)).tolist()
+        low, high = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64)).tolist()
         step = (high - low) / (self.settings.bands + 1)
         return ((hz_to_mel(hz.double()) - low) / step - 1).float()
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from mirclr.config import Recipe
+    from mirclr.mel import LogMel
 
 _KINDS = ("pitch_shift", "time_stretch", "gain", "noise", "equalizer", "filter", "polarity", "time_mask",
           "frequency_mask", "mix")  # fmt: skip
@@ -76,14 +77,12 @@ def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed
         click.echo("\n".join(str(path) for path in written))
 
 
-def _view(recipe: Recipe, mel: object, source: np.ndarray, generator: Generator) -> Tensor:
+def _view(recipe: Recipe, mel: LogMel, source: np.ndarray, generator: Generator) -> Tensor:
     """One view of each row of the source: (2, F, T) log-mel, or (2, N) samples if the chain ends on the waveform."""
     import torch
 
     from mirclr.augment import Views
-    from mirclr.mel import LogMel
 
-    assert isinstance(mel, LogMel)
     views = Views(recipe, mel)
     waveforms = torch.from_numpy(source).repeat(1, 2)
     if views.takes.domain == "mel":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirclr.cli.options import as_json
+from mirclr.cli.options import as_json, path_option
 from mirclr.cli.show import print_json, print_table, progress, remark
 
 
@@ -59,13 +59,7 @@ def fetch(name: str, to: Path | None) -> int:
 @command.command(epilog="Example: mirclr corpus read gtzan ~/data/gtzan -o gtzan.jsonl")
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The manifest to write.",
-)
+@path_option("-o", "--output", required=True, help="The manifest to write.")
 def read(name: str, folder: Path, output: Path) -> None:
     """Read the corpus NAME, as published, from FOLDER into a manifest; its official splits are kept."""
     from mirclr.corpus import read_corpus

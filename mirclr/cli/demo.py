@@ -71,15 +71,11 @@ def _scan(folder: Path, manifest: Path) -> Path:
     """Write a manifest of a folder, for training: a sample of it where it is large."""
     import random
 
+    from mirclr.cli.manifest import scanned
     from mirclr.errors import ManifestError
-    from mirclr.manifest import Track, scan_folder, write_manifest
+    from mirclr.manifest import write_manifest
 
-    with progress("Scanning", None) as advance:
-        tracks = []
-        for found in scan_folder(folder):
-            advance()
-            if isinstance(found, Track):
-                tracks.append(found)
+    tracks, _ = scanned(folder)  # what failed, embedding will tell
     if len(tracks) < 2:
         raise ManifestError(f"{folder}: found {len(tracks)} audio file(s); the demo needs two at least")
     sample = random.Random(1).sample(tracks, min(LEARN_FROM, len(tracks)))  # noqa: S311  (no secret)

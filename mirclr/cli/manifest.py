@@ -1,11 +1,17 @@
 """``mirclr manifest``: make manifests of folders, and check manifests."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from mirclr.cli.options import as_json
+from mirclr.cli.options import as_json, path_option
 from mirclr.cli.show import print_json, progress, remark
+
+if TYPE_CHECKING:
+    from mirclr.manifest import ScanFailure, Track
 
 
 @click.group(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
@@ -15,16 +21,21 @@ def command() -> None:
 
 @command.command(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The manifest to write.",
-)
+@path_option("-o", "--output", required=True, help="The manifest to write.")
 def scan(folder: Path, output: Path) -> None:
     """List the audio files below FOLDER in a manifest: artist, album, title, genre, duration by tags."""
-    from mirclr.manifest import ScanFailure, Track, scan_folder, write_manifest
+    from mirclr.manifest import write_manifest
+
+    tracks, failures = scanned(folder)
+    write_manifest(output, tracks)
+    for failure in failures:
+        remark(f"{_shown(failure.path)}: {failure.reason}")
+    click.echo(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
+
+
+def scanned(folder: Path) -> tuple[list[Track], list[ScanFailure]]:
+    """Scan a folder with a progress display."""
+    from mirclr.manifest import Track, scan_folder
 
     tracks: list[Track] = []
     failures: list[ScanFailure] = []
@@ -35,10 +46,7 @@ def scan(folder: Path, output: Path) -> None:
             else:
                 failures.append(found)
             advance(1, found.path)
-    write_manifest(output, tracks)
-    for failure in failures:
-        remark(f"{_shown(failure.path)}: {failure.reason}")
-    click.echo(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
+    return tracks, failures
 
 
 @command.command(epilog="Example: mirclr manifest check tracks.jsonl --audio-root ~/Music")
@@ -57,7 +65,7 @@ def scan(folder: Path, output: Path) -> None:
 @as_json
 def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> int:
     """Check manifests used together: schema, unique ids, no artist or recording in two splits, files."""
-    from mirclr.manifest import Track, check_tracks, examine_manifest
+    from mirclr.manifest import check_tracks, examine_manifest
 
     tracks: list[Track] = []
     problems: list[str] = []

@@ -35,6 +35,14 @@ def recipe() -> Recipe:
     return read_recipe(shipped_dir("recipes") / "debian_ntxent" / "recipe.yaml", overrides=["check=null"])
 
 
+def demo_clips(plan: Recipe) -> tuple[ClipCache, list[Cached]]:
+    """The demo corpus, decoded into the cache."""
+    fetch_corpus("debian-games/demo")
+    tracks, root = tracks_of("debian-games/demo", Path(), splits=TRAINED_ON)
+    cache = ClipCache(plan, "mel")
+    return cache, [c for c in cache.fill(tracks, root) if isinstance(c, Cached)]
+
+
 def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
@@ -80,12 +88,9 @@ class _Empty:
 def train() -> dict[str, Any]:
     """Clips a second in training from the cache against the encoder's own forward and backward pass."""
     plan = recipe()
-    fetch_corpus("debian-games/demo")
-    tracks, root = tracks_of("debian-games/demo", Path(), splits=TRAINED_ON)
+    cache, cached = demo_clips(plan)
     steps = 6
     with tempfile.TemporaryDirectory() as folder:
-        cache = ClipCache(plan, "mel")
-        cached = [c for c in cache.fill(tracks, root) if isinstance(c, Cached)]
         trainer = Trainer(plan, cached, cache, Path(folder))
         model = Model(plan)
         clips = torch.rand(2 * plan.training.batch, plan.mel.bands, trainer.views.frames)
@@ -110,10 +115,7 @@ def train() -> dict[str, Any]:
 def loader() -> dict[str, Any]:
     """Clips a second that the cache gives, views not yet made."""
     plan = recipe()
-    fetch_corpus("debian-games/demo")
-    tracks, root = tracks_of("debian-games/demo", Path(), splits=TRAINED_ON)
-    cache = ClipCache(plan, "mel")
-    cached = [c for c in cache.fill(tracks, root) if isinstance(c, Cached)]
+    cache, cached = demo_clips(plan)
     source = ClipSource(cache, cached, Views(plan, Model(plan).mel).takes, plan)
     taken = [seconds(lambda step=step: source.batch(step)) for step in range(20)]  # type: ignore[misc]
     return {"clips_per_s": round(2 * plan.training.batch / statistics.median(taken))}
