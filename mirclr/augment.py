@@ -300,13 +300,13 @@ def shift_pitch(x: Tensor, semitones: float, rate: int) -> Tensor:
     return F.pad(result, (0, max(0, len(x) - len(result))))[: len(x)]
 
 
-def mix_clips(log_mel: Tensor, labels: Tensor, settings: config.Mixing, generator: Generator) -> tuple[Tensor, Tensor]:
+def mix_clips(clips: Tensor, labels: Tensor, settings: config.Mixing, generator: Generator) -> tuple[Tensor, Tensor]:
     """Mix each clip with another of the batch, and its label row with the other's.
 
     Parameters
     ----------
-    log_mel : (B, F, T) float32
-        Left as it is.
+    clips : (B, F, T) log-mel or (B, N) samples, float32
+        Left as they are. A box is one of log-mel.
     labels : (B, C) float
         Rows of label weight.
     settings : config.Mixing
@@ -316,7 +316,7 @@ def mix_clips(log_mel: Tensor, labels: Tensor, settings: config.Mixing, generato
 
     Returns
     -------
-    mixed : (B, F, T) float32
+    mixed : float32, as `clips`
     rows : (B, C) float
         lambda y + (1 - lambda) y', with lambda the share that was kept as cut.
 
@@ -324,23 +324,23 @@ def mix_clips(log_mel: Tensor, labels: Tensor, settings: config.Mixing, generato
     ----------
     Zhang et al. 2018 (mixup), arXiv 1710.09412; Yun et al. 2019 (CutMix), arXiv 1905.04899.
     """
-    n, bands, frames = log_mel.shape
-    partner = torch.randperm(n, generator=generator).to(log_mel.device)
+    n, length = len(clips), clips.shape[-1]
+    partner = torch.randperm(n, generator=generator).to(clips.device)
     gammas = torch._standard_gamma(torch.full((2, n), settings.alpha), generator=generator)
     keep = gammas[0] / gammas.sum(dim=0).clamp(min=1e-30)
     keep = torch.where(torch.rand(n, generator=generator) < settings.p, keep, 1.0)
     if settings.name == "mixup":
-        share = keep[:, None, None].expand(-1, bands, frames)
+        share = keep[:, None]
     else:
         box = settings.name == "cutmix_box"
         side = (1 - keep).sqrt() if box else 1 - keep
-        inside = _run(frames, side, generator)[:, None, :].expand(-1, bands, -1)
+        inside = _run(length, side, generator)
         if box:
-            inside = inside & _run(bands, side, generator)[:, :, None]
+            inside = inside[:, None, :] & _run(clips.shape[1], side, generator)[:, :, None]
         share = 1.0 - inside.float()
-    kept = share.mean(dim=(1, 2))[:, None].to(labels.device)
-    share = share.to(log_mel.device)
-    return log_mel * share + log_mel[partner] * (1 - share), labels * kept + labels[partner] * (1 - kept)
+    kept = share.flatten(1).mean(dim=1, keepdim=True).to(labels.device)
+    share = (share if share.ndim == clips.ndim else share[:, None]).to(clips.device)
+    return clips * share + clips[partner] * (1 - share), labels * kept + labels[partner] * (1 - kept)
 
 
 def _run(length: int, share: Tensor, generator: Generator) -> Tensor:

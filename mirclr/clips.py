@@ -28,6 +28,7 @@ from mirclr.objectives.targets import Targets
 from mirclr.processes import CRASHED, begin_worker, results_in_order
 from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
 from mirclr.sampling import group_numbers, pick_classes, pick_tracks, soft_positive_rows
+from mirclr.soft_labels import SoftLabels
 
 _CHUNK_FRAMES = 4096
 
@@ -39,6 +40,11 @@ class Cached:
     track: Track
     file: Path
     length: int
+
+    @property
+    def key(self) -> str:
+        """Digest of the audio: the same in every cache, and in a folder of soft labels."""
+        return self.file.stem
 
 
 @dataclass(frozen=True)
@@ -298,11 +304,14 @@ class Batch:
         Of the 2 B rows.
     tracks : tuple of str
         The ids of the B tracks, for messages.
+    taught : (2 B, C) float32 or None
+        What a teacher said of each crop, where soft labels were given.
     """
 
     clips: Tensor
     targets: Targets
     tracks: tuple[str, ...]
+    taught: Tensor | None = None
 
 
 class ClipSource:
@@ -318,18 +327,28 @@ class ClipSource:
         The length of a crop.
     recipe : config.Recipe
         Its seed, batch and gap between crops.
+    soft_labels : SoftLabels, optional
+        Of the tracks.
     """
 
-    def __init__(self, cache: ClipCache, tracks: Sequence[Cached], shape: ClipShape, recipe: config.Recipe) -> None:
+    def __init__(
+        self,
+        cache: ClipCache,
+        tracks: Sequence[Cached],
+        shape: ClipShape,
+        recipe: config.Recipe,
+        soft_labels: SoftLabels | None = None,
+    ) -> None:
         found = [c.track for c in tracks]
         recordings = [t.recording or t.id for t in found]
         if len(set(recordings)) < 2:
             raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
         self.cache, self.tracks, self.length = cache, list(tracks), shape.length
         self.seed, self.size = recipe.seed, recipe.training.batch
-        steps_a_second = recipe.audio.rate / (recipe.mel.hop if cache.domain == "mel" else 1)
+        self.soft_labels = soft_labels
+        self.steps_a_second = recipe.audio.rate / (recipe.mel.hop if cache.domain == "mel" else 1)
         gap = recipe.augment.gap_seconds
-        self.gap = None if gap is None else round(gap * steps_a_second)
+        self.gap = None if gap is None else round(gap * self.steps_a_second)
         never = recipe.data.never_negative
         wider = [None if never == "recording" else getattr(t, never) for t in found]
         apart = [f"{never} {w}" if w else r for w, r in zip(wider, recordings, strict=True)]
@@ -357,7 +376,18 @@ class ClipSource:
         index = torch.from_numpy(np.tile(picks, 2))
         instance = torch.arange(self.size).repeat(2)
         targets = Targets(instance, recording, self._label_rows(instance, index), index)
-        return Batch(self.cache.stack(rows), targets, tuple(self.tracks[i].track.id for i in picks))
+        names = tuple(self.tracks[i].track.id for i in picks)
+        return Batch(self.cache.stack(rows), targets, names, self._taught(picks, crops))
+
+    def _taught(self, picks: np.ndarray, crops: Sequence[tuple[int, int]]) -> Tensor | None:
+        if self.soft_labels is None:
+            return None
+        told = [
+            self.soft_labels.at(self.tracks[i].key, crop[view] / self.steps_a_second)
+            for view in (0, 1)
+            for i, crop in zip(picks, crops, strict=True)
+        ]
+        return torch.from_numpy(np.stack(told))
 
     def _label_rows(self, instance: Tensor, index: Tensor) -> Tensor | None:
         soft, rows = self.data.soft_positives, index.numpy()

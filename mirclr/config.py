@@ -59,11 +59,12 @@ class Data(_Section):
     labels learn from; tracks without it take part as instances of themselves. `soft_positives` takes albums and
     artists for labels instead. Tracks of one group of `never_negative` are never negatives of each other, unless labels
     make them alike. `tracks_per_class` draws batches balanced over the labels, with so many tracks of each; None draws
-    all tracks evenly.
+    all tracks evenly. `share` learns from a part of the tracks, drawn by their ids: a smaller part is held in a larger.
     """
 
     train: str
     audio_root: str | None = None
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     labels: Literal["artist", "album", "genre", "moods", "tags"] | None = None
     soft_positives: SoftPositives | None = None
     never_negative: Literal["recording", "album", "artist"] = "recording"
@@ -174,8 +175,8 @@ Step = Annotated[
 class Mixing(_Step):
     """Mix each view with another of the batch, and their label rows with them, before the encoder.
 
-    ``mixup`` adds log-mels (arXiv 1710.09412); ``cutmix_time`` puts in a stretch of time of the other, ``cutmix_box``
-    a box of time and frequency (arXiv 1905.04899). The share kept is drawn from Beta(alpha, alpha).
+    ``mixup`` adds log-mels or waveforms (arXiv 1710.09412); ``cutmix_time`` puts in a stretch of time of the other,
+    ``cutmix_box`` a box of time and frequency (arXiv 1905.04899). The share kept is drawn from Beta(alpha, alpha).
     """
 
     name: Literal["mixup", "cutmix_time", "cutmix_box"]
@@ -278,6 +279,12 @@ class GeneralizedSupCon(_Queued):
     base_temperature: Positive = 0.07
 
 
+class CrossEntropy(_Section):
+    """A classifier of `data.labels`, the baseline without contrast: the projector's outputs are its logits."""
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+
+
 class InstanceDiscrimination(_Section):
     """Instance discrimination with a memory bank (arXiv 1805.01978)."""
 
@@ -289,8 +296,38 @@ class InstanceDiscrimination(_Section):
 
 
 Objective = Annotated[
-    NTXent | Triplet | NPair | SupCon | GeneralizedSupCon | InstanceDiscrimination, Field(discriminator="name")
+    NTXent | Triplet | NPair | SupCon | GeneralizedSupCon | InstanceDiscrimination | CrossEntropy,
+    Field(discriminator="name"),
 ]
+
+
+class Distillation(_Section):
+    """Learn from a teacher's label distributions t too: L(z, y) + alpha L(z, t), with generalized_sup_con for L.
+
+    `labels` is a folder that `mirclr teacher label` wrote: t of a crop is read there, and mixed as clips are. `teacher`
+    is musicnn-msd, musicnn-mtt or a checkpoint of mirclr, with `heads` fitted on its vectors; it hears the very clips
+    that the student hears, mixed as they are. `alpha: only` leaves L(z, y) out. A `temperature` below 1 sharpens what
+    the teacher says; `centre` takes the mean row out and keeps what is above it, so that a teacher that says much the
+    same of everything still tells it apart. `by: embedding` compares its embeddings in place of its tags; centre them.
+    """
+
+    labels: str | None = None
+    teacher: str | None = None
+    heads: str | None = None
+    alpha: Positive | Literal["only"] = 1.0
+    temperature: Positive = 1.0
+    centre: bool = False
+    by: Literal["tags", "embedding"] = "tags"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Distillation":
+        if (self.labels is None) == (self.teacher is None):
+            raise ValueError(
+                "give either labels (a folder of mirclr teacher label) or teacher (a name or a checkpoint)"
+            )
+        if self.heads and self.teacher is None:
+            raise ValueError("heads go with a checkpoint of mirclr as teacher")
+        return self
 
 
 class Training(_Section):
@@ -328,6 +365,9 @@ class Embedding(_Section):
     excerpts: Count = 10
 
 
+_ONE_LABEL = ("artist", "album", "genre")  # fields of which a track has one at most
+
+
 class Recipe(_Section):
     """Everything a training run is made of."""
 
@@ -340,26 +380,32 @@ class Recipe(_Section):
     encoder: Encoder = ResNet()
     projector: Projector = Projector()
     objective: Objective = NTXent()
+    distillation: Distillation | None = None
     training: Training = Training()
     check: Check | None = None
     embedding: Embedding = Embedding()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
-        if self.objective.name == "sup_con" and self.data.labels not in ("artist", "album", "genre"):
-            raise ValueError("objective sup_con needs data.labels: artist, album or genre")
+        if self.objective.name in ("sup_con", "cross_entropy") and self.data.labels not in _ONE_LABEL:
+            raise ValueError(f"objective {self.objective.name} needs data.labels: artist, album or genre")
+        if self.distillation and self.objective.name != "generalized_sup_con":
+            raise ValueError("distillation needs objective generalized_sup_con, which takes label distributions")
+        if self.distillation and bool(getattr(self.objective, "queue", 0)):
+            raise ValueError("objective.queue keeps the labels of one kind alone; leave it out with distillation")
         if self.data.soft_positives and (self.objective.name != "generalized_sup_con" or self.data.labels):
             raise ValueError("data.soft_positives needs objective generalized_sup_con, and no data.labels")
         if self.data.soft_positives and bool(getattr(self.objective, "queue", 0)):
             raise ValueError("objective.queue cannot keep data.soft_positives, which are made within a batch")
-        if self.data.tracks_per_class and self.data.labels not in ("artist", "album", "genre"):
+        if self.data.tracks_per_class and self.data.labels not in _ONE_LABEL:
             raise ValueError("data.tracks_per_class needs data.labels: artist, album or genre")
         if self.training.batch % (self.data.tracks_per_class or 1):
             raise ValueError(f"training.batch ({self.training.batch}) is no multiple of data.tracks_per_class")
-        if self.augment.mixing and (self.objective.name != "generalized_sup_con" or self.encoder.name == "sample_cnn"):
-            raise ValueError(
-                "augment.mixing needs objective generalized_sup_con, which takes mixed labels, and log-mel"
-            )
+        mixing = self.augment.mixing
+        if mixing and self.objective.name not in ("generalized_sup_con", "cross_entropy"):
+            raise ValueError("augment.mixing needs objective generalized_sup_con or cross_entropy, for mixed labels")
+        if mixing and mixing.name == "cutmix_box" and self.encoder.name == "sample_cnn":
+            raise ValueError("augment.mixing: a cutmix_box is one of log-mel; sample_cnn takes mixup or cutmix_time")
         if self.encoder.name == "sample_cnn" and self.augment.mel:
             raise ValueError("augment.mel has steps, but sample_cnn hears the waveform; move them to augment.waveform")
         if isinstance(self.encoder, SampleCNN):

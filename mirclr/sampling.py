@@ -3,9 +3,10 @@
 Conventions: n tracks of a corpus, B clips of a batch. Group arrays are (n,) int64, equal for tracks of one group, -1
 where the group is not known. All draws come from the generator that is passed.
 
-Contents: `group_numbers`, `pick_tracks`, `pick_classes`; `soft_positive_rows`.
+Contents: `part_of`, `group_numbers`, `pick_tracks`, `pick_classes`; `soft_positive_rows`.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,15 @@ import torch
 from torch import Tensor
 
 from mirclr.errors import ManifestError
+from mirclr.manifest import Track
+from mirclr.provenance import digest_bytes
+
+
+def part_of(tracks: Sequence[Track], share: float) -> list[Track]:
+    """Draw a share of tracks by the digests of their ids, two at least, in order; a smaller part is in a larger."""
+    count = max(2, math.ceil(share * len(tracks)))
+    drawn = {t.id for t in sorted(tracks, key=lambda t: digest_bytes(t.id.encode()))[:count]}
+    return [t for t in tracks if t.id in drawn]
 
 
 def group_numbers(names: Sequence[str | None]) -> np.ndarray:

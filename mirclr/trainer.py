@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -37,8 +37,9 @@ from mirclr.clips import Batch, Cached, ClipCache, ClipSource
 from mirclr.encoder import Model
 from mirclr.errors import NotFinite, TrainingError
 from mirclr.metrics import knn_accuracy
-from mirclr.objectives import completed_labels, objective_from
+from mirclr.objectives import Targets, completed_labels, objective_from
 from mirclr.provenance import digest_json, stamp, writing
+from mirclr.soft_labels import SoftLabels
 
 STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
 
@@ -51,6 +52,15 @@ class Report:
     steps: int
     loss: float
     metrics: dict[str, float] | None
+
+
+class OnlineTeacher(Protocol):
+    """What distillation asks of a teacher: label weights of the very clips that the student hears."""
+
+    digest: str
+
+    def __call__(self, heard: Tensor) -> Tensor:
+        """(B, F, T) log-mel or (B, N) samples -> (B, C) non-negative rows."""
 
 
 class Trainer:
@@ -68,6 +78,10 @@ class Trainer:
         The run's folder.
     check : sequence of (Cached, label)
         Labelled tracks for the kNN check; may be empty.
+    soft_labels : SoftLabels, optional
+        Of the tracks, where the recipe's distillation names a folder.
+    teacher : OnlineTeacher, optional
+        Hears what the student hears, where the recipe's distillation names one.
     resume : bool
         Go on from the state in the folder, if there is one; else the folder must not hold one.
     device : str
@@ -89,6 +103,8 @@ class Trainer:
         run: Path,
         *,
         check: list[tuple[Cached, str]] | None = None,
+        soft_labels: SoftLabels | None = None,
+        teacher: OnlineTeacher | None = None,
         resume: bool = False,
         device: str = "auto",
     ) -> None:
@@ -98,7 +114,10 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model = Model(recipe).to(self.device)
         self.views = Views(recipe, self.model.mel)
-        self.source = ClipSource(cache, tracks, self.views.takes, recipe)
+        self.source = ClipSource(cache, tracks, self.views.takes, recipe, soft_labels)
+        self.teacher = teacher
+        if recipe.distillation and soft_labels is None and teacher is None:
+            raise TrainingError("the recipe has a distillation, but neither soft labels nor a teacher were given")
         self.objective = objective_from(
             recipe.objective,
             n_tracks=len(tracks),
@@ -118,6 +137,7 @@ class Trainer:
             n_tracks=len(tracks),
             precision=str(self.dtype).removeprefix("torch."),
             device=self.device.type,
+            teacher=None if not recipe.distillation else (teacher or soft_labels).digest,  # type: ignore[union-attr]
         )
         self._prepare_folder(resume)
 
@@ -137,6 +157,8 @@ class Trainer:
             raise TrainingError(f"{state}: was made by another recipe ({differs}); name another folder")
         if saved.provenance.get("tracks") != self.provenance["tracks"]:
             raise TrainingError(f"{state}: was made from other tracks; name another folder")
+        if saved.provenance.get("teacher") != self.provenance["teacher"]:
+            raise TrainingError(f"{state}: was made with another teacher; name another folder")
         self.model.load_state_dict(saved.model.state_dict())
         restore_optimizer(self.model, self.optimizer, saved.optimizer)
         if isinstance(self.objective, torch.nn.Module):
@@ -229,15 +251,35 @@ class Trainer:
     def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         clips = batch.clips.to(self.device, non_blocking=True)
         targets = batch.targets.to(self.device)
+        taught = None if batch.taught is None else batch.taught.to(self.device)
         with torch.no_grad():
             heard = self.views(clips, generator)
             if self.recipe.augment.mixing is not None:
-                # tracks without labels must be mixed as themselves, so their rows are completed before
-                heard, rows = mix_clips(heard, completed_labels(targets), self.recipe.augment.mixing, generator)
-                targets = replace(targets, labels=rows)
+                heard, targets, taught = self._mixed(heard, targets, taught, generator)
+            if self.teacher is not None:
+                taught = self.teacher(heard)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             z = self.model.projector(self.model.encoder(heard))
-        return self.objective(z, targets)
+        plan = self.recipe.distillation
+        if plan is None:
+            return self.objective(z, targets)
+        loss = self.objective(z, replace(targets, labels=taught))
+        return loss if plan.alpha == "only" else self.objective(z, targets) + plan.alpha * loss
+
+    def _mixed(
+        self, heard: Tensor, targets: Targets, taught: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Targets, Tensor | None]:
+        """Mix clips, and with them their labels and what a teacher said of them."""
+        assert self.recipe.augment.mixing is not None
+        if self.recipe.objective.name == "cross_entropy" and targets.labels is not None:
+            rows = targets.labels
+        else:
+            # tracks without labels must be mixed as themselves, so their rows are completed before
+            rows = completed_labels(targets)
+        both = rows if taught is None else torch.cat([rows, taught], dim=1)
+        heard, both = mix_clips(heard, both, self.recipe.augment.mixing, generator)
+        width = rows.shape[1]
+        return heard, replace(targets, labels=both[:, :width]), None if taught is None else both[:, width:]
 
     def _lr(self, step: int) -> float:
         """Linear warm-up, then half a cosine down to zero (arXiv 1608.03983)."""
@@ -258,8 +300,8 @@ class Trainer:
             right.append(knn_accuracy(vectors[others], labels[others], vectors[[i]], labels[[i]], k=k))
         return float(np.mean(right))
 
-    def _vector(self, cached: Cached) -> np.ndarray:
-        """Mean embedding of evenly spread clips of a cached track, (D,) float32 of unit length."""
+    def embeddings(self, cached: Cached) -> Tensor:
+        """(n, D) float32: the embeddings of evenly spread clips of a cached track, as many as `embedding.excerpts`."""
         length = self.views.samples if self.cache.domain == "waveform" else self.views.frames
         n = self.recipe.embedding.excerpts
         starts = ((np.arange(n) + 0.5) / n * max(0, cached.length - length)).astype(int)
@@ -270,8 +312,11 @@ class Trainer:
             torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
         ):
             heard = self.model.hear(clips) if self.cache.domain == "waveform" else clips
-            mean = self.model.encoder(heard).float().mean(dim=0)
-        vector: np.ndarray = F.normalize(mean, dim=0).cpu().numpy()
+            return cast(Tensor, self.model.encoder(heard).float())
+
+    def _vector(self, cached: Cached) -> np.ndarray:
+        """(D,) float32 of unit length: a track's mean embedding."""
+        vector: np.ndarray = F.normalize(self.embeddings(cached).mean(dim=0), dim=0).cpu().numpy()
         return vector
 
     def save(self) -> None:

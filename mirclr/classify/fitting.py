@@ -165,7 +165,9 @@ def tuned(x: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Fit:
     return replace(_fit(x, target, chosen[0]), temperature=chosen[1])
 
 
-def grouped_folds(target: np.ndarray, groups: np.ndarray, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def grouped_folds(
+    target: np.ndarray, groups: np.ndarray, most: int, *, seed: int = 0
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """(train, test) rows of folds that part no group and are alike in classes.
 
     Parameters
@@ -176,6 +178,8 @@ def grouped_folds(target: np.ndarray, groups: np.ndarray, most: int) -> list[tup
         As of `Task`.
     most : int
         How many folds, where there are as many groups. Of a single group there are none.
+    seed : int
+        Of the shuffle.
     """
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
@@ -187,7 +191,7 @@ def grouped_folds(target: np.ndarray, groups: np.ndarray, most: int) -> list[tup
         return list(GroupKFold(n).split(target, groups=group)) if n > 1 else []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer members than folds
-        folds = list(StratifiedGroupKFold(n, shuffle=True, random_state=0).split(target, commonest, group))
+        folds = list(StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(target, commonest, group))
     if all(len(train) and len(test) for train, test in folds):
         return folds
     return list(GroupKFold(n).split(target, groups=group))

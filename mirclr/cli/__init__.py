@@ -28,6 +28,7 @@ COMMANDS = {
     "library": "Look at a library, check it, remove tracks from it.",
     "manifest": "Scan a folder into a manifest; check manifests.",
     "recommend": "Recommend tracks that belong with the given ones.",
+    "teacher": "Obtain teachers, and label music with them.",
     "train": "Train a contrastive encoder from a recipe.",
 }
 

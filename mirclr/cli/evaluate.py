@@ -13,6 +13,7 @@ from mirclr.cli.show import print_json, print_table, progress, remark
 if TYPE_CHECKING:
     from mirclr.classify import Labelled
     from mirclr.evaluate import Features
+    from mirclr.few_labels import Point
     from mirclr.library import EncoderStamp
 
 
@@ -95,6 +96,107 @@ def probe(library_path: Path, labels_path: Path, no_baselines: bool, workers: in
     for what, why in unusable(found.labels).items():
         remark(f"not measured: {what}: {why}")
     print_figures(figures)
+
+
+@command.command("labels-curve", epilog="Example: mirclr evaluate labels-curve --library music.db --labels labels.csv")
+@options.library
+@options.path_option("--labels", "labels_path", exists=True, required=True, help="CSV: file, artist, genre.")
+@options.path_option(
+    "--test", "test_path", exists=True, help="CSV: file; the tracks to be judged; else a fifth, by artist."
+)
+@click.option(
+    "--shares", default="1,5,10,25,100", show_default=True, help="Per cent of the labels; one a genre at least."
+)
+@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True, help="Draws, each with its own seed.")
+@options.path_option(
+    "--from-scratch", "recipe_path", exists=True, help="Train this recipe's encoder on the labels alone."
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change that recipe, as training.steps=200."
+)
+@options.path_option("--plot", "plot_path", help="Picture to write (png, svg, pdf).")
+@_with_baselines
+@options.as_json
+def labels_curve(
+    library_path: Path,
+    labels_path: Path,
+    test_path: Path | None,
+    shares: str,
+    repeats: int,
+    recipe_path: Path | None,
+    overrides: tuple[str, ...],
+    plot_path: Path | None,
+    no_baselines: bool,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Measure how many labels genre takes: accuracy with a share of them.
+
+    A probe on the library's vectors, on MFCC and on random weights; with --from-scratch also an encoder that is trained
+    on the drawn tracks alone. Never point it at music that is for measuring only together with --from-scratch.
+    """
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from mirclr.classify import read_labels
+    from mirclr.config import read_recipe
+    from mirclr.few_labels import labels_curve, trained_from_scratch
+
+    parts = _shares(shares)
+    recipe = read_recipe(recipe_path, overrides=overrides) if recipe_path else None
+    found, encoder = _labelled(library_path, labels_path)
+    found, features, problems = _features(found, encoder, no_baselines, workers)
+    scratch = None
+    if recipe:
+        with progress("Decoding", None):
+            scratch = trained_from_scratch(recipe, found.tracks, len(set(found.labels.genre) - {""}))
+    test = np.isin(found.labels.files, read_labels(test_path).files) if test_path else None
+    total = repeats * len(parts) * (len(features) + bool(scratch))
+    with progress("Learning", total) as advance:
+        points = labels_curve(
+            features, found.labels, shares=parts, repeats=repeats, test=test, from_scratch=scratch, advance=advance
+        )
+    if plot_path:
+        _plot_curve(points, plot_path)
+    if as_json:
+        print_json({**_facts(found, labels_path, problems), "points": [asdict(p) for p in points]})
+        return
+    _say(found, problems)
+    columns = ("learned from", "share", "labels", "accuracy", "±")
+    cells = [(p.features, f"{p.share:.0%}", round(p.labelled), p.accuracy, p.spread) for p in points]
+    print_table(columns, cells, title=f"genre, {repeats} draws; ±: standard deviation over draws")
+
+
+def _shares(text: str) -> list[float]:
+    """Per cent with commas between to shares, ascending."""
+    try:
+        shares = sorted({float(part) / 100 for part in text.split(",")})
+    except ValueError:
+        shares = []
+    if not shares or not all(0 < s <= 1 for s in shares):
+        raise click.UsageError(f"--shares {text}: expected per cent with commas between, above 0 and up to 100")
+    return shares
+
+
+def _plot_curve(points: list["Point"], path: Path) -> None:
+    """Accuracy against the number of labelled tracks, with error bars."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        from mirclr.errors import MissingExtra
+
+        raise MissingExtra.of("the picture of the curve", "plot") from None
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", xlabel="labelled tracks", ylabel="accuracy of genre")
+    for name in dict.fromkeys(p.features for p in points):
+        of = [p for p in points if p.features == name]
+        x, y, spread = ([getattr(p, key) for p in of] for key in ("labelled", "accuracy", "spread"))
+        axes.errorbar(x, y, spread, label=name, marker="o", capsize=3)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
 
 
 def _labelled(library_path: Path, labels_path: Path | None) -> tuple["Labelled", "EncoderStamp"]:

@@ -76,12 +76,15 @@ def prepare(
     from mirclr.augment import Views
     from mirclr.clips import ClipCache, tracks_of
     from mirclr.mel import LogMel
+    from mirclr.sampling import part_of
+    from mirclr.soft_labels import SoftLabelFolder, SoftLabels
     from mirclr.trainer import Trainer
 
     shape = Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes
     cache = ClipCache(recipe, shape.domain)
     data = recipe.data
     tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
+    tracks = part_of(tracks, data.share)
     cached = _fill("Decoding", cache, tracks, root, workers)
     labelled: list[tuple[Cached, str]] = []
     if recipe.check:
@@ -91,7 +94,25 @@ def prepare(
         tracks = [t for t in tracks if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
         found = _fill("Decoding the labelled tracks", cache, tracks, root, workers)
         labelled = [(c, getattr(c.track, check.label)) for c in found]
-    return Trainer(recipe, cached, cache, output, check=labelled, resume=resume, device=device)
+    soft_labels = teacher = None
+    if recipe.distillation and recipe.distillation.labels is not None:
+        held = SoftLabelFolder.read((folder / recipe.distillation.labels).expanduser())
+        soft_labels = SoftLabels(held, [c.key for c in cached], recipe.distillation)
+    elif recipe.distillation:
+        from mirclr.teacher import online_teacher
+
+        teacher = online_teacher(recipe, folder, device=device)
+    return Trainer(
+        recipe,
+        cached,
+        cache,
+        output,
+        check=labelled,
+        soft_labels=soft_labels,
+        teacher=teacher,
+        resume=resume,
+        device=device,
+    )
 
 
 def _fill(label: str, cache: ClipCache, tracks: list[Track], root: Path, workers: int | None) -> list[Cached]:

@@ -5,7 +5,8 @@ Axes: B counts views (two or more for each clip of the batch), P projection dime
 under autocast, and raises `ObjectiveError` where a batch gives it nothing to learn from, rather than return a silent 0.
 
 Contents: `Targets`; `nt_xent`, `triplet`, `n_pair`, `sup_con`, `generalized_sup_con` and, with a memory of all tracks,
-`InstanceDiscrimination`; `CrossBatchMemory` around one of them; `objective_from` (a recipe's section to one of them).
+`InstanceDiscrimination`; `CrossBatchMemory` around one of them; `cross_entropy`, the baseline without contrast;
+`objective_from` (a recipe's section to one of them).
 """
 
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any
 from torch import Tensor
 
 from mirclr import config
+from mirclr.errors import RecipeError
+from mirclr.objectives.cross_entropy import cross_entropy
 from mirclr.objectives.instance_discrimination import InstanceDiscrimination
 from mirclr.objectives.memory import CrossBatchMemory
 from mirclr.objectives.n_pair import n_pair
@@ -29,6 +32,7 @@ __all__ = [
     "Objective",
     "Targets",
     "completed_labels",
+    "cross_entropy",
     "generalized_sup_con",
     "n_pair",
     "nt_xent",
@@ -45,6 +49,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "n_pair": n_pair,
     "sup_con": sup_con,
     "generalized_sup_con": generalized_sup_con,
+    "cross_entropy": cross_entropy,
 }
 
 
@@ -58,10 +63,19 @@ def objective_from(settings: config.Objective, *, n_tracks: int, dim: int, n_lab
     n_tracks, dim, n_labels : int
         Of the corpus, of the projections and of the label rows, for an objective that remembers rows; such a one is a
         `torch.nn.Module`, whose state belongs to the run's.
+
+    Raises
+    ------
+    RecipeError
+        A classifier has fewer outputs than there are labels.
     """
     arguments: dict[str, Any] = settings.model_dump(exclude={"name"})
     if settings.name == "instance_discrimination":
         return InstanceDiscrimination(n_tracks, dim, **arguments)
+    if settings.name == "cross_entropy" and n_labels > dim:
+        raise RecipeError(
+            f"projector.dim is {dim}, but there are {n_labels} labels to classify; raise it to {n_labels}"
+        )
     queue = arguments.pop("queue", 0)
     objective = partial(_FUNCTIONS[settings.name], **arguments)
     return CrossBatchMemory(objective, queue, dim, n_labels) if queue else objective

@@ -91,7 +91,8 @@ class InstanceDiscrimination(nn.Module):
         return loss
 
     def _softmax(self, z: Tensor, index: Tensor) -> Tensor:
-        return F.cross_entropy(z @ self.bank.T / self.temperature, index)
+        bank = self.bank.clone()  # the backward pass needs it as it was before the update
+        return F.cross_entropy(z @ bank.T / self.temperature, index)
 
     def _nce(self, z: Tensor, index: Tensor) -> Tensor:
         n, m = len(self.bank), self.negatives

@@ -1,0 +1,84 @@
+"""``mirclr teacher``: published networks whose opinions a student learns from."""
+
+from pathlib import Path
+
+import click
+
+from mirclr.cli.options import as_json, path_option
+from mirclr.cli.show import print_json, progress, remark
+
+
+@click.group(epilog="Example: mirclr teacher import musicnn")
+def command() -> None:
+    """Obtain teachers, and label music with them."""
+
+
+@command.command("import", epilog="Example: mirclr teacher import musicnn")
+@click.argument("name", type=click.Choice(["musicnn"]))
+@path_option("--wheel", exists=True, help="The published wheel, downloaded by hand; without it pip downloads it.")
+@as_json
+def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
+    """Obtain the published weights of NAME, check their digest, and keep them in the cache folder."""
+    from mirclr.teacher import import_musicnn
+
+    files = {"musicnn": import_musicnn}[name](wheel)
+    if as_json:
+        print_json([{"name": file.stem, "file": str(file), "bytes": file.stat().st_size} for file in files])
+    else:
+        for file in files:
+            click.echo(f"{file.stem}: {file}")
+
+
+@command.command(epilog="Example: mirclr teacher label debian-games -o labels --teacher musicnn-msd")
+@click.argument("manifest")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
+)
+@click.option(
+    "--teacher", "name", default="musicnn-msd", show_default=True, help="musicnn-msd, musicnn-mtt, checkpoint."
+)
+@click.option("--heads", help="Heads of a checkpoint, from mirclr classify train.")
+@click.option("--audio-root", help="Folder of the audio; by default the manifest's or the corpus' own.")
+@click.option("--hop", "hop_s", type=click.FloatRange(0.1), default=3.0, show_default=True, help="Seconds a window.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@as_json
+def label(
+    manifest: str,
+    output: Path,
+    name: str,
+    heads: str | None,
+    audio_root: str | None,
+    hop_s: float,
+    workers: int | None,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Ask a teacher about the tracks of MANIFEST (a file, or a corpus that was fetched), and keep what it says.
+
+    Tracks that are labelled already are not heard again. A recipe learns from the folder by distillation.labels.
+    """
+    from mirclr.cli.train import TRAINED_ON
+    from mirclr.clips import Skipped, tracks_of
+    from mirclr.teacher import label_tracks, load_teacher
+
+    tracks, root = tracks_of(manifest, Path(), audio_root=audio_root, splits=TRAINED_ON)
+    teacher = load_teacher(name, heads=heads)
+    told, new, windows, skipped = 0, 0, 0, []
+    with progress("Labelling", len(tracks)) as advance:
+        for one in label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers):
+            if isinstance(one, Skipped):
+                skipped.append(one.reason)
+            else:
+                told, new, windows = told + 1, new + one.new, windows + one.windows
+            advance(note=f"{len(skipped)} skipped" if skipped else "")
+    for reason in skipped:
+        remark(f"skipped {reason}")
+    if as_json:
+        facts = {"tracks": told, "new": new, "windows": windows, "skipped": skipped}
+        print_json({"labels": str(output), "teacher": teacher.name, "tags": list(teacher.tags), **facts})
+    else:
+        click.echo(
+            f"{output}: {windows} windows of {told} tracks ({new} new), {len(teacher.tags)} tags by {teacher.name}"
+        )
+    return 0 if told else 1

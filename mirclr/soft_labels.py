@@ -1,0 +1,218 @@
+"""Label distributions kept beside a corpus: written once by ``mirclr teacher label``, read crop by crop in training.
+
+A folder holds ``labels.json`` (which teacher, its tags, window and hop) and one raw file a track, named as in the cache
+of clips: (S, C + D) little-endian float32 rows, one for each window, of C logits and D numbers of embedding. Window i
+begins at i * hop seconds.
+
+Axes: S windows, C tags, D embedding dimensions.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mirclr.config import Distillation
+from mirclr.errors import LabelsError
+from mirclr.provenance import digest_json, writing
+
+FORMAT = 1
+_INDEX = "labels.json"
+_ROW = np.dtype("<f4")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a folder of soft labels holds.
+
+    Attributes
+    ----------
+    teacher, digest : str
+        Name and digest of the teacher.
+    tags : tuple of str
+        C names.
+    exclusive : int
+        The first so many tags exclude each other; the others are independent.
+    dim : int
+        D.
+    window_s, hop_s : float
+        Length of a window, and the distance between the starts of two, in seconds.
+    """
+
+    teacher: str
+    digest: str
+    tags: tuple[str, ...]
+    exclusive: int
+    dim: int
+    window_s: float
+    hop_s: float
+
+
+class SoftLabelFolder:
+    """The folder, to write to or to read from.
+
+    Parameters
+    ----------
+    folder : Path
+        Where.
+    description : Description
+        What it holds.
+    """
+
+    def __init__(self, folder: Path, description: Description) -> None:
+        self.folder, self.description = folder, description
+        self.columns = len(description.tags) + description.dim
+
+    @classmethod
+    def create(cls, folder: Path, description: Description) -> "SoftLabelFolder":
+        """Begin a folder, or go on with one of the same description.
+
+        Raises
+        ------
+        LabelsError
+            The folder holds labels of another teacher, or of other windows.
+        """
+        if (folder / _INDEX).exists():
+            held = cls.read(folder)
+            if held.description != description:
+                raise LabelsError(
+                    f"{folder}: holds labels of {held.description.teacher} every {held.description.hop_s:g} s; "
+                    f"expected {description.teacher} every {description.hop_s:g} s, by the same weights: name another "
+                    "folder"
+                )
+            return held
+        with writing(folder / _INDEX, "w") as f:
+            json.dump({"format": FORMAT, **asdict(description)}, f, indent=1, ensure_ascii=False)
+        return cls(folder, description)
+
+    @classmethod
+    def read(cls, folder: Path) -> "SoftLabelFolder":
+        """Open a folder that was written.
+
+        Raises
+        ------
+        LabelsError
+            It is none, is damaged, or is of a newer format.
+        """
+        index = folder / _INDEX
+        try:
+            found = json.loads(index.read_text(encoding="utf-8"))
+        except OSError:
+            raise LabelsError(
+                f"{folder}: holds no soft labels; make them: mirclr teacher label MANIFEST -o DIR"
+            ) from None
+        except ValueError as error:
+            raise LabelsError(f"{index}: not JSON ({error}); label again into another folder") from error
+        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+            raise LabelsError(f"{index}: not soft labels of format {FORMAT}; upgrade mirclr, or label again")
+        try:
+            description = Description(**{**found, "tags": tuple(found["tags"])})
+            right = description.tags and description.dim >= 0 and description.hop_s > 0
+        except (KeyError, TypeError):
+            right = False
+        if not right:
+            raise LabelsError(f"{index}: is damaged; label again into another folder")
+        return cls(folder, description)
+
+    def has(self, key: str) -> bool:
+        """Whether a track was labelled."""
+        return self._file(key).exists()
+
+    def write(self, key: str, logits: np.ndarray, embedding: np.ndarray) -> None:
+        """Keep (S, C) logits and (S, D) embeddings of a track's windows; an older file is replaced at once."""
+        rows = np.concatenate([logits, embedding], axis=1).astype(_ROW)
+        if rows.shape[1] != self.columns or not np.isfinite(rows).all():
+            raise LabelsError(f"{self.folder}: rows of {rows.shape[1]} for {self.columns} columns, or not finite")
+        with writing(self._file(key)) as f:
+            f.write(rows.tobytes())
+
+    def rows(self, key: str) -> np.ndarray:
+        """(S, C + D) float32 of a track.
+
+        Raises
+        ------
+        LabelsError
+            It was not labelled, or its file is damaged.
+        """
+        file = self._file(key)
+        try:
+            flat = np.fromfile(file, _ROW)
+        except OSError:
+            raise LabelsError(
+                f"{self.folder}: holds no labels of a track ({key}); run mirclr teacher label again"
+            ) from None
+        if not len(flat) or len(flat) % self.columns or not np.isfinite(flat).all():
+            raise LabelsError(f"{file}: is damaged; remove it, and run mirclr teacher label again")
+        return flat.reshape(-1, self.columns)
+
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{key}.raw"
+
+
+class SoftLabels:
+    """The label distributions of some tracks, as a recipe's distillation wants them.
+
+    Parameters
+    ----------
+    folder : SoftLabelFolder
+        Where they are.
+    keys : iterable of str
+        The tracks'.
+    settings : Distillation
+        Temperature, centring, tags or embedding.
+
+    Raises
+    ------
+    LabelsError
+        A track was not labelled.
+    """
+
+    def __init__(self, folder: SoftLabelFolder, keys: Iterable[str], settings: Distillation) -> None:
+        self.hop_s, self._settings, self._description = folder.description.hop_s, settings, folder.description
+        self._rows = {key: self._told(folder.rows(key)) for key in keys}
+        self.digest = digest_json([*asdict(folder.description).values(), settings.model_dump(mode="json")])
+        if settings.centre:
+            self._rows = {key: rows - self._mean for key, rows in self._rows.items()}
+
+    @cached_property
+    def _mean(self) -> np.ndarray:
+        total = np.sum([rows.sum(axis=0, dtype=np.float64) for rows in self._rows.values()], axis=0)
+        mean: np.ndarray = total / sum(len(rows) for rows in self._rows.values())
+        return mean.astype(np.float32)
+
+    def _told(self, rows: np.ndarray) -> np.ndarray:
+        n = len(self._description.tags)
+        if self._settings.by == "embedding":
+            return rows[:, n:]
+        return probabilities(rows[:, :n], self._description.exclusive, self._settings.temperature)
+
+    def at(self, key: str, start_s: float) -> np.ndarray:
+        """(C',) float32: the weights of a crop that begins at `start_s`, between those of the two nearest windows."""
+        rows = self._rows[key]
+        place = min(max(start_s / self.hop_s, 0.0), len(rows) - 1.0)
+        left = int(place)
+        right = min(left + 1, len(rows) - 1)
+        told = rows[left] + (place - left) * (rows[right] - rows[left])
+        return as_weights(told, self._settings)
+
+
+def as_weights(told: np.ndarray, settings: Distillation) -> np.ndarray:
+    """What a teacher says, centred or not, as (…, C') non-negative weights.
+
+    Tags: what is above the mean. Embeddings: positive and negative parts as columns of their own, so that the cosine of
+    two rows counts what they share and not what they oppose.
+    """
+    parts = (told, -told) if settings.by == "embedding" else (told,)
+    return np.concatenate([part.clip(0) for part in parts], axis=-1)
+
+
+def probabilities(logits: np.ndarray, exclusive: int, temperature: float) -> np.ndarray:
+    """(S, C) logits to (S, C) float32 in [0, 1]: a softmax of the first `exclusive` columns, sigmoids of the others."""
+    scaled = logits.astype(np.float64) / temperature
+    one = np.exp(scaled[:, :exclusive] - scaled[:, :exclusive].max(axis=1, keepdims=True, initial=-np.inf))
+    one /= one.sum(axis=1, keepdims=True)
+    many = 0.5 * (1 + np.tanh(scaled[:, exclusive:] / 2))
+    return np.concatenate([one, many], axis=1).astype(np.float32)
