@@ -579,6 +579,18 @@ def test_mixup_adds_clips_as_their_labels_say() -> None:
     assert 0.2 < float(rows.diagonal().mean()) < 0.8
 
 
+@pytest.mark.parametrize("name", ["mixup", "cutmix_time"])
+def test_waveforms_are_mixed_as_log_mels_are(name: str) -> None:
+    x = torch.arange(24.0)[:, None].expand(24, 300).contiguous()
+    mixed, rows = mix_clips(x, torch.eye(24), config.Mixing(name=name, p=1.0), torch.Generator().manual_seed(3))
+    torch.testing.assert_close(mixed.mean(dim=1), rows @ torch.arange(24.0))
+    torch.testing.assert_close(rows.sum(dim=1), torch.ones(24))
+    if name == "cutmix_time":
+        for clip, row in zip(mixed, rows, strict=True):
+            assert set(clip.unique().tolist()) == set(row.nonzero().flatten().float().tolist())
+            assert int((clip.diff() != 0).sum()) <= 2
+
+
 def test_mixing_follows_its_probability_and_generator() -> None:
     x, rows = mixed("cutmix_box", p=0.0)
     assert torch.equal(rows, torch.eye(24))

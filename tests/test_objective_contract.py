@@ -13,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.errors import ObjectiveError
+from mirclr.errors import ObjectiveError, RecipeError
 from mirclr.objectives import (
     InstanceDiscrimination,
     Targets,
     completed_labels,
+    cross_entropy,
     generalized_sup_con,
     n_pair,
     nt_xent,
@@ -38,8 +39,9 @@ SETTINGS = {
     "generalized_sup_con": config.GeneralizedSupCon(),
     "instance_nce": config.InstanceDiscrimination(negatives=16),
     "instance_softmax": config.InstanceDiscrimination(form="softmax"),
+    "cross_entropy": config.CrossEntropy(),
 }
-SCALE_FREE = [name for name in SETTINGS if name != "n_pair"]
+SCALE_FREE = [name for name in SETTINGS if name not in ("n_pair", "cross_entropy")]
 
 
 def built(name: str, n_tracks: int = 12, dim: int = 8) -> Callable[[Tensor, Targets], Tensor]:
@@ -235,6 +237,45 @@ def test_pytorch_metric_learning_agrees(seed: int) -> None:
 
 
 # what belongs together
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cross_entropy_is_torch_s_on_distributions(seed: int) -> None:
+    z, targets = batch(seed)
+    rows = mixed(seed, len(z))
+    rows[3] = 0.0  # no label: left out
+    z, z64 = twice(z)
+    counted = torch.arange(len(z)) != 3
+    slow = F.cross_entropy(z64[counted, :4], (rows / rows.sum(dim=1, keepdim=True))[counted].double())
+    agree(cross_entropy(z, Targets(targets.instance, None, rows)), slow, z, z64)
+
+
+def test_a_classifier_has_an_output_for_each_label() -> None:
+    z, targets = batch()
+    for none in (None, torch.zeros(len(z), 3)):
+        with pytest.raises(ObjectiveError, match="none of the 12 rows has a label"):
+            cross_entropy(z, Targets(targets.instance, None, none))
+    with pytest.raises(ObjectiveError, match="8 columns of z for 9 labels"):
+        cross_entropy(z, Targets(targets.instance, None, torch.ones(len(z), 9)))
+    with pytest.raises(RecipeError, match=r"projector\.dim is 8, but there are 9 labels"):
+        objective_from(config.CrossEntropy(), n_tracks=4, dim=8, n_labels=9)
+
+
+@pytest.mark.parametrize("form", ["nce", "softmax"])
+def test_the_bank_may_move_before_the_gradient_is_taken(form: str) -> None:
+    z, targets = batch()
+    objective = InstanceDiscrimination(12, z.shape[1], form=form, negatives=16)  # type: ignore[arg-type]
+    before = objective.bank.clone()
+    z1, z2 = z.clone().requires_grad_(), z.clone().requires_grad_()
+    torch.manual_seed(1)
+    objective.train()(z1, targets).backward()
+    assert not torch.equal(objective.bank, before)
+    still = InstanceDiscrimination(12, z.shape[1], form=form, negatives=16).eval()  # type: ignore[arg-type]
+    still.bank.copy_(before)
+    torch.manual_seed(1)
+    still(z2, targets).backward()
+    assert z1.grad is not None
+    torch.testing.assert_close(z1.grad, z2.grad)
 
 
 @pytest.mark.parametrize("seed", range(5))

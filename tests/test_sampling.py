@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from mirclr.config import parse_recipe
 from mirclr.errors import ManifestError, RecipeError
+from mirclr.manifest import Track
 from mirclr.objectives import Targets, generalized_sup_con
-from mirclr.sampling import group_numbers, pick_classes, pick_tracks, soft_positive_rows
+from mirclr.sampling import group_numbers, part_of, pick_classes, pick_tracks, soft_positive_rows
 
 seeds = st.integers(0, 2**32)
 
@@ -19,6 +20,16 @@ seeds = st.integers(0, 2**32)
 def test_group_numbers() -> None:
     assert group_numbers(["b", None, "a", "b"]).tolist() == [0, -1, 1, 0]
     assert group_numbers([]).tolist() == []
+
+
+@given(n=st.integers(2, 60), small=st.floats(0.01, 1), large=st.floats(0.01, 1))
+def test_a_smaller_part_is_in_a_larger(n: int, small: float, large: float) -> None:
+    tracks = [Track(id=f"t{i}", path=f"{i}.ogg") for i in range(n)]
+    a, b = (part_of(tracks, share) for share in sorted((small, large)))
+    assert {t.id for t in a} <= {t.id for t in b}
+    assert len(a) == max(2, -(-n * min(small, large) // 1))
+    assert part_of(tracks, 1.0) == tracks
+    assert part_of(tracks[::-1], small) == part_of(tracks, small)[::-1]
 
 
 @given(n=st.integers(1, 40), size=st.integers(1, 120), seed=seeds)

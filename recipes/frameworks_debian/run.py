@@ -38,10 +38,12 @@ class Measure:
 def mirclr(*arguments: object) -> str:
     """Run a command of mirclr on one thread; gives what it printed."""
     run = [sys.executable, "-m", "mirclr", *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    # glibc would give the memory of each large tensor back, and fault it in again at the next step
+    keep_memory = {f"MALLOC_{what}_THRESHOLD_": str(1 << 32) for what in ("MMAP", "TRIM")}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | keep_memory
     done = subprocess.run(run, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise SystemExit(f"{' '.join(run)}: ended with {done.returncode}")
+        raise RuntimeError(f"{' '.join(run)}: ended with {done.returncode}")
     return done.stdout
 
 
@@ -190,18 +192,25 @@ def main() -> None:
     if any("LABELS" in s for _, _, d, _ in jobs for s in d["set"]):
         mirclr("teacher", "import", "musicnn")
         mirclr("teacher", "label", "debian-games", "-o", asked.runs / "labels", "--teacher", TEACHER)
-    lock = Lock()
+    lock, failed = Lock(), []
 
     def do(job: tuple[str, str, dict[str, Any], int]) -> None:
         group, name, details, seed = job
-        encoder = train(name, details["set"], seed, asked.runs)
-        figures = measure(encoder, on)
+        try:
+            encoder = train(name, details["set"], seed, asked.runs)
+            figures = measure(encoder, on)
+        except (RuntimeError, subprocess.CalledProcessError) as error:
+            failed.append(f"{name}, seed {seed}: {error}")
+            print(failed[-1], file=sys.stderr, flush=True)
+            return
         with lock:
             write(group, name, details, seed, encoder.parent, in_short(figures))
             print(f"{name}, seed {seed}: {in_short(figures)}", flush=True)
 
     with ThreadPoolExecutor(asked.side_by_side) as pool:
         list(pool.map(do, jobs))
+    if failed:
+        raise SystemExit("\n".join(failed))
     results = held()
     some = asked.runs / f"nt_xent-{plan['seeds'][0]}" / "encoder.safetensors"
     if some.exists():

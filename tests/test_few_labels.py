@@ -1,0 +1,151 @@
+"""Accuracy against the number of labels."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mirclr.classify.labels import Labels
+from mirclr.cli import group
+from mirclr.config import parse_recipe
+from mirclr.errors import LabelsError
+from mirclr.evaluate import Features
+from mirclr.few_labels import _draws, _parted, labels_curve, trained_from_scratch
+from mirclr.library import LibraryTrack
+
+SHARES = (0.02, 0.1, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """Decode here: to start a process takes longer than all else."""
+    for room in ("clips", "embed"):
+        monkeypatch.setattr(f"mirclr.{room}.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+
+
+def labels_of(genre, artist):
+    n = len(genre)
+    files = np.array([f"{i}.ogg" for i in range(n)], object)
+    empty = np.array([""] * n, object)
+    return Labels(
+        "test", files, np.arange(n), np.array(artist, object), empty, np.array(genre, object), (), np.zeros((n, 0))
+    )
+
+
+@pytest.fixture
+def music():
+    """120 tracks of 24 artists in three genres, which the vectors tell with noise, and one without a genre."""
+    rng = np.random.default_rng(0)
+    genre = np.repeat([0, 1, 2], 40)
+    vectors = rng.normal(size=(121, 12))
+    vectors[np.arange(120), genre] += 2.2
+    names = [*np.array(["dub", "folk", "jazz"])[genre], ""]
+    return vectors, labels_of(names, [f"artist {i // 5}" for i in range(121)])
+
+
+def test_more_labels_tell_more(music):
+    vectors, labels = music
+    noise = np.random.default_rng(1).normal(size=vectors.shape)
+    told = []
+    points = labels_curve(
+        [Features("good", vectors), Features("noise", noise)],
+        labels,
+        shares=SHARES,
+        repeats=4,
+        advance=lambda n, note: told.append(note),
+    )
+    assert len(told) == 4 * 3 * 2
+    good = [p for p in points if p.features == "good"]
+    assert [p.share for p in good] == list(SHARES)
+    assert good[0].labelled == 3  # one a genre
+    assert good[0].accuracy < good[-1].accuracy > 0.75
+    assert all(p.accuracy == pytest.approx(np.mean(p.values)) and len(p.values) == 4 for p in points)
+    assert abs(next(p for p in points if p.features == "noise" and p.share == 1.0).accuracy - 1 / 3) < 0.2
+
+
+def test_no_artist_is_on_both_sides_and_draws_are_nested(music):
+    _, labels = music
+    from mirclr.classify import usable_tasks
+
+    (genre,) = usable_tasks(labels)
+    seen = set()
+    for seed in range(5):
+        known, judged = _parted(genre, None, seed, "test")
+        assert not set(labels.artist[known]) & set(labels.artist[judged])
+        assert 120 not in {*known, *judged}  # has no genre
+        actual = np.append(genre.target.argmax(axis=1), -1)
+        draws = list(_draws(actual, known, SHARES, seed))
+        assert set(draws[0]) <= set(draws[1]) <= set(draws[2]) == set(known)
+        assert set(actual[draws[0]]) == {0, 1, 2}
+        seen.add(tuple(judged))
+    assert len(seen) > 1
+
+
+def test_a_test_set_is_kept_apart(music):
+    vectors, labels = music
+    test = np.arange(121) % 5 == 0
+    asked = []
+
+    def judge(known, actual, judged, seed):
+        asked.append((set(known), set(judged)))
+        return np.zeros(len(judged), int)
+
+    labels_curve([Features("x", vectors)], labels, shares=(0.5,), repeats=2, test=test, from_scratch=judge)
+    for known, judged in asked:
+        assert judged == set(np.flatnonzero(test[:120]))
+        assert not known & judged
+    with pytest.raises(LabelsError, match="120 tracks to learn from and 0 to judge"):
+        labels_curve([], labels, shares=(1.0,), repeats=1, test=np.zeros(121, bool))
+
+
+def test_one_genre_is_nothing_to_learn(music):
+    vectors, labels = music
+    with pytest.raises(LabelsError, match="nothing to learn"):
+        labels_curve([Features("x", vectors)], labels_of(["dub"] * 121, labels.artist), shares=(1.0,), repeats=1)
+
+
+def test_an_encoder_learns_from_the_drawn_labels_alone(songs):
+    text = """
+name: s
+data: {train: x}
+audio: {clip_seconds: 0.5}
+mel: {bands: 24}
+encoder: {name: resnet, widths: [8], blocks: [1], dim: 8}
+projector: {hidden: 8, dim: 8}
+training: {steps: 30, batch: 8, lr: 1e-2, warmup: 3, precision: float32}
+embedding: {excerpts: 4}
+"""
+    tracks = [LibraryTrack(i, str(s.parent), s.name, 8.0, *[None] * 6, "d") for i, s in enumerate(songs)]
+    judge = trained_from_scratch(parse_recipe(text), tracks, 2, device="cpu")
+    # learned by heart: tracks 0 and 3, which are then told apart
+    assert judge(np.array([0, 3]), np.array([1, 0]), np.array([0, 3]), 0).tolist() == [1, 0]
+    with pytest.raises(LabelsError, match=r"projector\.dim is 8"):
+        trained_from_scratch(parse_recipe(text), tracks, 9)
+
+
+def test_from_the_command_line(tmp_path, songs):
+    import torch
+
+    from mirclr.checkpoint import save_checkpoint
+    from mirclr.encoder import Model
+
+    recipe = parse_recipe("name: t\ndata: {train: x}\nencoder: {name: resnet, widths: [4], blocks: [1], dim: 4}")
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "encoder.safetensors", Model(recipe), {})
+    library = str(tmp_path / "l.db")
+    run = CliRunner()
+    embed = ["embed", str(songs[0].parent), "--library", library, "--checkpoint", str(tmp_path / "encoder.safetensors")]
+    assert run.invoke(group, [*embed, "--workers", "1"]).exit_code == 0
+    rows = [f"{s.name},{'ab'[i % 2]},artist {i}" for i, s in enumerate(songs)]
+    (tmp_path / "labels.csv").write_text("file,genre,artist\n" + "\n".join(rows) + "\n")
+    (tmp_path / "test.csv").write_text(f"file\n{songs[0].name}\n{songs[1].name}\n")
+    arguments = ["evaluate", "labels-curve", "--library", library, "--labels", str(tmp_path / "labels.csv")]
+    arguments += ["--test", str(tmp_path / "test.csv"), "--repeats", "2", "--shares", "50,100", "--no-baselines"]
+    done = run.invoke(group, [*arguments, "--json", "--plot", str(tmp_path / "curve.png")])
+    assert done.exit_code == 0, done.output
+    points = json.loads(done.stdout)["points"]
+    assert [(p["share"], p["labelled"]) for p in points] == [(0.5, 2), (1.0, 2)]
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "learned from" in run.invoke(group, arguments).output
+    assert run.invoke(group, [*arguments, "--shares", "0,10"]).exit_code == 2

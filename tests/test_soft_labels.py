@@ -1,0 +1,107 @@
+"""Label distributions kept beside a corpus."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mirclr.config import Distillation
+from mirclr.errors import LabelsError
+from mirclr.soft_labels import Description, SoftLabelFolder, SoftLabels, as_weights, probabilities
+
+DESCRIPTION = Description("t", "d" * 32, ("jazz", "folk", "calm"), 2, 4, 3.0, 1.5)
+
+
+def plan(**settings):
+    return Distillation(labels="x", **settings)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = SoftLabelFolder.create(tmp_path / "labels", DESCRIPTION)
+    rng = np.random.default_rng(0)
+    for key, windows in (("a", 5), ("b", 1)):
+        made.write(key, rng.normal(size=(windows, 3)), rng.normal(size=(windows, 4)))
+    return made
+
+
+def test_what_is_written_is_read(folder):
+    again = SoftLabelFolder.read(folder.folder)
+    assert again.description == DESCRIPTION
+    assert again.has("a")
+    assert not again.has("c")
+    assert again.rows("a").shape == (5, 7)
+    assert SoftLabelFolder.create(folder.folder, DESCRIPTION).rows("b").shape == (1, 7)
+
+
+def test_another_teacher_s_labels_never_meet(folder):
+    other = Description(**{**vars(DESCRIPTION), "digest": "e" * 32})
+    with pytest.raises(LabelsError, match="name another folder"):
+        SoftLabelFolder.create(folder.folder, other)
+
+
+def test_a_crop_lies_between_its_two_nearest_windows(folder):
+    labels = SoftLabels(folder, ["a", "b"], plan())
+    rows = probabilities(folder.rows("a")[:, :3], 2, 1.0)
+    np.testing.assert_allclose(labels.at("a", 0.0), rows[0], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("a", 3.0), rows[2], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("a", 2.0), rows[1] * 2 / 3 + rows[2] / 3, rtol=1e-5)
+    np.testing.assert_allclose(labels.at("a", 1e6), rows[4], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("b", 9.0), probabilities(folder.rows("b")[:, :3], 2, 1.0)[0], rtol=1e-6)
+
+
+def test_probabilities_are_a_softmax_and_sigmoids():
+    logits = np.random.default_rng(1).normal(size=(6, 5)) * 50
+    told = probabilities(logits, 3, 0.5)
+    scaled = torch.from_numpy(logits) / 0.5
+    want = torch.cat([scaled[:, :3].softmax(dim=1), scaled[:, 3:].sigmoid()], dim=1)
+    np.testing.assert_allclose(told, want.numpy(), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(probabilities(logits, 0, 1.0), torch.from_numpy(logits).sigmoid().numpy(), atol=1e-7)
+
+
+def test_centred_rows_are_what_is_above_the_mean(folder):
+    plain = SoftLabels(folder, ["a", "b"], plan())
+    mean = np.concatenate([probabilities(folder.rows(k)[:, :3], 2, 1.0) for k in "ab"]).mean(axis=0)
+    centred = SoftLabels(folder, ["a", "b"], plan(centre=True))
+    np.testing.assert_allclose(centred.at("a", 1.5), np.maximum(plain.at("a", 1.5) - mean, 0), atol=1e-6)
+
+
+def test_weights_of_embeddings_keep_their_length_and_oppose_nothing():
+    x = np.random.default_rng(2).normal(size=(8, 5))
+    rows = as_weights(x, plan(by="embedding"))
+    assert (rows >= 0).all()
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), np.linalg.norm(x, axis=1))
+    alike, opposed = (
+        as_weights(np.array([[1.0, 0], [1, 0]]), plan(by="embedding")),
+        as_weights(np.array([[1.0, 0], [-1, 0]]), plan(by="embedding")),
+    )
+    assert alike[0] @ alike[1] == 1
+    assert opposed[0] @ opposed[1] == 0
+
+
+def test_what_is_wrong_is_named(folder, tmp_path):
+    with pytest.raises(LabelsError, match="holds no labels of a track"):
+        SoftLabels(folder, ["c"], plan())
+    with pytest.raises(LabelsError, match="mirclr teacher label"):
+        SoftLabelFolder.read(tmp_path)
+    with pytest.raises(LabelsError, match="not finite"):
+        folder.write("n", np.full((1, 3), np.nan), np.zeros((1, 4)))
+    (folder.folder / "a.raw").write_bytes(b"\0" * 9)
+    with pytest.raises(LabelsError, match=r"a\.raw: is damaged"):
+        folder.rows("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "not JSON"), ("[]", "not soft labels"), ('{"format": 9}', "format 1"), ('{"format": 1}', "damaged")],
+)
+def test_a_damaged_index_is_named(folder, text, said):
+    (folder.folder / "labels.json").write_text(text)
+    with pytest.raises(LabelsError, match=said):
+        SoftLabelFolder.read(folder.folder)
+
+
+def test_the_index_is_plain_json(folder):
+    found = json.loads((folder.folder / "labels.json").read_text())
+    assert found["tags"] == ["jazz", "folk", "calm"]
