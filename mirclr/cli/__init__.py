@@ -26,7 +26,7 @@ COMMANDS = {
     "evaluate": "Measure a library's vectors against labels, beside baselines.",
     "export": "Write a library's vectors and tracks to a file.",
     "library": "Look at a library, check it, remove tracks from it.",
-    "manifest": "Scan a folder into a manifest; check manifests.",
+    "manifest": "Scan a folder into a manifest; check manifests, mark copies.",
     "recommend": "Recommend tracks that belong with the given ones.",
     "teacher": "Obtain teachers, and label music with them.",
     "train": "Train a contrastive encoder from a recipe.",

@@ -1,4 +1,4 @@
-"""``mirclr manifest``: make manifests of folders, and check manifests."""
+"""``mirclr manifest``: make manifests of folders, check them, and mark versions of one recording."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
 def command() -> None:
-    """Scan a folder into a manifest; check manifests."""
+    """Scan a folder into a manifest; check manifests, mark copies."""
 
 
 @command.command(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
@@ -81,6 +81,48 @@ def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> in
             click.echo(problem)
         click.echo(f"{len(tracks)} tracks; {len(problems)} problems")
     return 1 if problems else 0
+
+
+@command.command(epilog="Example: mirclr manifest twins tracks.jsonl -o marked.jsonl --audio-root ~/Music")
+@click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@path_option("-o", "--output", required=True, help="The manifest to write.")
+@click.option("--audio-root", help="Folder of the audio; by default the manifest's own.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
+@as_json
+def twins(manifest: Path, output: Path, audio_root: str | None, workers: int | None, as_json: bool) -> None:
+    """Find tracks of MANIFEST that are one recording (copies in other formats, louder, cut), and mark them so.
+
+    Tracks of one recording are never negatives of each other in training, and must stand in one split.
+    """
+    from mirclr.clips import Cached, ClipCache
+    from mirclr.config import Data, Recipe
+    from mirclr.manifest import read_manifest, write_manifest
+    from mirclr.twins import find_twins, mark_recordings
+
+    tracks = read_manifest(manifest)
+    root = Path(audio_root).expanduser() if audio_root else manifest.parent
+    cache = ClipCache(Recipe(name="twins", data=Data(train=str(manifest))), "mel")
+    cached: list[Cached] = []
+    skipped: list[str] = []
+    with progress("Decoding", len(tracks)) as advance:
+        for found in cache.fill(tracks, root, workers=workers):
+            if isinstance(found, Cached):
+                cached.append(found)
+            else:
+                skipped.append(found.reason)
+            advance(note=f"{len(skipped)} skipped" if skipped else "")
+    with progress("Comparing", len(cached)) as advance:
+        pairs = find_twins(cache, cached, advance=lambda steps: advance(steps))
+    write_manifest(output, mark_recordings(tracks, pairs))
+    for reason in skipped:
+        remark(f"skipped {reason}")
+    if as_json:
+        named = [{"tracks": [p.first.id, p.second.id], "similarity": p.similarity, "shift_s": p.shift_s} for p in pairs]
+        print_json({"tracks": len(tracks), "twins": named, "skipped": skipped, "manifest": str(output)})
+        return
+    for p in pairs:
+        click.echo(f"{p.similarity:.3f}  {_shown(p.first.path)}  =  {_shown(p.second.path)} ({p.shift_s:+.1f} s)")
+    click.echo(f"{len(tracks)} tracks; {len(pairs)} pairs of twins; manifest: {output}")
 
 
 def _shown(path: str) -> str:
