@@ -2,8 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MUSIC ?=
+LABELS ?=
+SCORE ?=
+RUNS ?= runs/frameworks_debian
 
-.PHONY: install demo test check format bench clean
+.PHONY: install demo test check format bench bench-frameworks clean
 
 install: .venv/installed
 
@@ -32,6 +35,11 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.benchmarks
+
+# MUSIC and LABELS: labelled music that is never trained on; hours on two cores, resumed where it was stopped
+bench-frameworks: install
+	PYTHON=$(BIN)/python recipes/frameworks_debian/run.sh "$(RUNS)" --music "$(MUSIC)" --labels "$(LABELS)" \
+		$(if $(SCORE),--score "$(SCORE)")
 
 clean:
 	rm -rf .venv dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,6 +1,10 @@
 """What a teacher is asked: about a corpus once (`label_tracks`), or about the clips of a batch (`online_teacher`)."""
 
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,15 +122,39 @@ def label_tracks(
     )
     folder = SoftLabelFolder.create(to, described)
     teacher.to(where)
-    for found in cache.fill(tracks, root, workers=workers):
-        if isinstance(found, Skipped):
-            yield found
-            continue
+
+    def tell(found: Cached) -> Told:
         starts = range(0, max(0, found.length - length) + 1, hop)
         new = not folder.has(found.key)
         if new:
             folder.write(found.key, *_told(teacher, cache, found, starts, length, where, dtype))
-        yield Told(found.track, len(starts), new)
+        return Told(found.track, len(starts), new)
+
+    with _listeners(where) as (pool, many):
+        waiting: deque[Future[Told]] = deque()
+        for found in cache.fill(tracks, root, workers=workers):
+            if isinstance(found, Skipped):
+                yield found
+                continue
+            waiting.append(pool.submit(tell, found))
+            if len(waiting) > many:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def _listeners(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads that each hear a track: on a CPU one a core, with one thread of torch's each, which never wait for one
+    another as the threads of one small product do where other work is being done.
+    """
+    many, before = (os.cpu_count() or 1) if device.type == "cpu" else 1, torch.get_num_threads()
+    pool = ThreadPoolExecutor(many, initializer=lambda: torch.set_num_threads(1) if device.type == "cpu" else None)
+    try:
+        yield pool, many
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 def _recipe_of(teacher: Teacher) -> config.Recipe:
