@@ -8,7 +8,7 @@ Axes: S windows, C tags, D embedding dimensions.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -164,6 +164,11 @@ class SoftLabels:
     settings : Distillation
         Temperature, centring, tags or embedding.
 
+    Attributes
+    ----------
+    tracks : dict of str to (S, C) or (S, D) float32
+        What the teacher said of each window, by key; centred where that was asked for.
+
     Raises
     ------
     LabelsError
@@ -172,15 +177,15 @@ class SoftLabels:
 
     def __init__(self, folder: SoftLabelFolder, keys: Iterable[str], settings: Distillation) -> None:
         self.hop_s, self._settings, self._description = folder.description.hop_s, settings, folder.description
-        self._rows = {key: self._told(folder.rows(key)) for key in keys}
+        self.tracks = {key: self._told(folder.rows(key)) for key in keys}
         self.digest = digest_json([*asdict(folder.description).values(), settings.model_dump(mode="json")])
         if settings.centre:
-            self._rows = {key: rows - self._mean for key, rows in self._rows.items()}
+            self.tracks = {key: rows - self._mean for key, rows in self.tracks.items()}
 
     @cached_property
     def _mean(self) -> np.ndarray:
-        total = np.sum([rows.sum(axis=0, dtype=np.float64) for rows in self._rows.values()], axis=0)
-        mean: np.ndarray = total / sum(len(rows) for rows in self._rows.values())
+        total = np.sum([rows.sum(axis=0, dtype=np.float64) for rows in self.tracks.values()], axis=0)
+        mean: np.ndarray = total / sum(len(rows) for rows in self.tracks.values())
         return mean.astype(np.float32)
 
     def _told(self, rows: np.ndarray) -> np.ndarray:
@@ -191,12 +196,42 @@ class SoftLabels:
 
     def at(self, key: str, start_s: float) -> np.ndarray:
         """(C',) float32: the weights of a crop that begins at `start_s`, between those of the two nearest windows."""
-        rows = self._rows[key]
+        rows = self.tracks[key]
         place = min(max(start_s / self.hop_s, 0.0), len(rows) - 1.0)
         left = int(place)
         right = min(left + 1, len(rows) - 1)
         told = rows[left] + (place - left) * (rows[right] - rows[left])
         return as_weights(told, self._settings)
+
+
+def how_alike(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillation) -> dict[str, float]:
+    """Mean cosine of weights within a track and between tracks, on 1500 windows: a flat teacher has them both near 1.
+
+    Parameters
+    ----------
+    folder : SoftLabelFolder
+        Where the labels are.
+    keys : sequence of str
+        Which tracks.
+    settings : Distillation
+        As a recipe would read them.
+
+    Returns
+    -------
+    dict
+        ``within`` and ``between``; NaN where there is no such pair.
+    """
+    labels = SoftLabels(folder, keys, settings)
+    rng = np.random.default_rng(0)
+    track = np.repeat(np.arange(len(keys)), [len(labels.tracks[key]) for key in keys])
+    rows = as_weights(np.concatenate([labels.tracks[key] for key in keys]), settings)
+    drawn = rng.choice(len(rows), min(1500, len(rows)), replace=False)
+    rows, track = rows[drawn], track[drawn]
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    cosine, same = rows @ rows.T, track[:, None] == track[None, :]
+    itself = np.eye(len(rows), dtype=bool)
+    means = {"within": cosine[same & ~itself], "between": cosine[~same]}
+    return {name: float(of.mean()) if len(of) else float("nan") for name, of in means.items()}
 
 
 def as_weights(told: np.ndarray, settings: Distillation) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from mirclr.config import Distillation
 from mirclr.errors import LabelsError
-from mirclr.soft_labels import Description, SoftLabelFolder, SoftLabels, as_weights, probabilities
+from mirclr.soft_labels import Description, SoftLabelFolder, SoftLabels, as_weights, how_alike, probabilities
 
 DESCRIPTION = Description("t", "d" * 32, ("jazz", "folk", "calm"), 2, 4, 3.0, 1.5)
 
@@ -78,6 +78,18 @@ def test_weights_of_embeddings_keep_their_length_and_oppose_nothing():
     )
     assert alike[0] @ alike[1] == 1
     assert opposed[0] @ opposed[1] == 0
+
+
+def test_how_alike_a_teacher_finds_tracks(tmp_path):
+    made = SoftLabelFolder.create(tmp_path / "l", Description("t", "d", ("a", "b", "c"), 0, 0, 3.0, 3.0))
+    for key, tag in (("x", 0), ("y", 1)):
+        logits = np.full((4, 3), -30.0)
+        logits[:, [tag, 2]] = 30.0  # one tag each, and one that both have
+        made.write(key, logits, np.zeros((4, 0)))
+    flat = how_alike(made, ["x", "y"], plan())
+    assert flat == pytest.approx({"within": 1.0, "between": 0.5})
+    assert how_alike(made, ["x", "y"], plan(centre=True)) == pytest.approx({"within": 1.0, "between": 0.0})
+    assert np.isnan(how_alike(made, ["x"], plan())["between"])
 
 
 def test_what_is_wrong_is_named(folder, tmp_path):

@@ -60,25 +60,35 @@ def label(
     """
     from mirclr.cli.train import TRAINED_ON
     from mirclr.clips import Skipped, tracks_of
-    from mirclr.teacher import label_tracks, load_teacher
+    from mirclr.config import Distillation
+    from mirclr.soft_labels import SoftLabelFolder, how_alike
+    from mirclr.teacher import Told, label_tracks, load_teacher
 
     tracks, root = tracks_of(manifest, Path(), audio_root=audio_root, splits=TRAINED_ON)
     teacher = load_teacher(name, heads=heads)
-    told, new, windows, skipped = 0, 0, 0, []
+    told: list[Told] = []
+    skipped: list[str] = []
     with progress("Labelling", len(tracks)) as advance:
         for one in label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers):
             if isinstance(one, Skipped):
                 skipped.append(one.reason)
             else:
-                told, new, windows = told + 1, new + one.new, windows + one.windows
+                told.append(one)
             advance(note=f"{len(skipped)} skipped" if skipped else "")
     for reason in skipped:
         remark(f"skipped {reason}")
+    new, windows = sum(one.new for one in told), sum(one.windows for one in told)
+    alike = {}
+    if len(told) > 1 and teacher.tags:
+        folder, keys = SoftLabelFolder.read(output), [one.key for one in told]
+        for how, centre in (("plain", False), ("centred", True)):
+            alike[how] = how_alike(folder, keys, Distillation(labels=str(output), centre=centre))
     if as_json:
-        facts = {"tracks": told, "new": new, "windows": windows, "skipped": skipped}
+        facts = {"tracks": len(told), "new": new, "windows": windows, "alike": alike, "skipped": skipped}
         print_json({"labels": str(output), "teacher": teacher.name, "tags": list(teacher.tags), **facts})
-    else:
-        click.echo(
-            f"{output}: {windows} windows of {told} tracks ({new} new), {len(teacher.tags)} tags by {teacher.name}"
-        )
+        return 0 if told else 1
+    by = f"{len(teacher.tags)} tags by {teacher.name}"
+    click.echo(f"{output}: {windows} windows of {len(told)} tracks ({new} new), {by}")
+    for how, cosine in alike.items():
+        click.echo(f"cosine of {how} labels: {cosine['between']:.2f} between tracks, {cosine['within']:.2f} within one")
     return 0 if told else 1

@@ -54,9 +54,10 @@ def load_teacher(name: str, folder: Path = Path(), heads: str | None = None) -> 
 
 @dataclass(frozen=True)
 class Told:
-    """A track that was labelled: how many windows it has, and whether they were told just now."""
+    """A track that was labelled: its key, how many windows it has, and whether they were told just now."""
 
     track: Track
+    key: str
     windows: int
     new: bool
 
@@ -128,7 +129,7 @@ def label_tracks(
         new = not folder.has(found.key)
         if new:
             folder.write(found.key, *_told(teacher, cache, found, starts, length, where, dtype))
-        return Told(found.track, len(starts), new)
+        return Told(found.track, found.key, len(starts), new)
 
     with _listeners(where) as (pool, many):
         waiting: deque[Future[Told]] = deque()

@@ -24,6 +24,7 @@ import yaml
 
 HERE = Path(__file__).parent
 TEACHER = "musicnn-msd"
+GROUPS = ("frameworks", "hours", "attempts")
 
 
 @dataclass(frozen=True)
@@ -178,20 +179,21 @@ def main() -> None:
     parser.add_argument("--side-by-side", type=int, default=os.cpu_count() or 1)
     asked = parser.parse_args()
     plan, on = planned(), Measure(asked.music, asked.labels, asked.score)
-    groups = {"frameworks": plan["frameworks"], "hours": plan["hours"]}
     wanted = set(asked.only.split(",")) if asked.only else None
     jobs = [
         (group, name, details, seed)
-        for seed in plan["seeds"]
-        for group, members in groups.items()
-        for name, details in members.items()
+        for group in GROUPS
+        for seed in plan[group]["seeds"]
+        for name, details in plan[group]["runs"].items()
         if wanted is None or name in wanted
     ]
     asked.runs.mkdir(parents=True, exist_ok=True)
     mirclr("corpus", "fetch", "debian-games")
     if any("LABELS" in s for _, _, d, _ in jobs for s in d["set"]):
         mirclr("teacher", "import", "musicnn")
-        mirclr("teacher", "label", "debian-games", "-o", asked.runs / "labels", "--teacher", TEACHER)
+        said = mirclr("teacher", "label", "debian-games", "-o", asked.runs / "labels", "--teacher", TEACHER, "--json")
+        told = json.loads(said)
+        keep(held() | {"teacher": {key: told[key] for key in ("teacher", "tracks", "windows", "alike")}})
     lock, failed = Lock(), []
 
     def do(job: tuple[str, str, dict[str, Any], int]) -> None:
@@ -212,16 +214,17 @@ def main() -> None:
     if failed:
         raise SystemExit("\n".join(failed))
     results = held()
-    some = asked.runs / f"nt_xent-{plan['seeds'][0]}" / "encoder.safetensors"
+    seeds = plan["frameworks"]["seeds"]
+    some = asked.runs / f"nt_xent-{seeds[0]}" / "encoder.safetensors"
     if some.exists():
-        results["baselines"] = baselines(some, on, asked.runs, plan["seeds"])
+        results["baselines"] = baselines(some, on, asked.runs, seeds)
         keep(results)
 
 
 def held() -> dict[str, Any]:
     """results.json as it is."""
     file = HERE / "results.json"
-    empty: dict[str, Any] = {"frameworks": {}, "hours": {}, "baselines": {}}
+    empty: dict[str, Any] = {**{group: {} for group in GROUPS}, "baselines": {}}
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else empty
 
 
