@@ -3,12 +3,12 @@
 They must never be negatives of each other, nor stand on two sides of a split; `mark_recordings` writes that into a
 manifest's field ``recording``, where a person can see and change it.
 
-A fingerprint is the log-mel spectrogram averaged over quarter seconds, each band standardised over time: level, and
+A fingerprint is the log-mel spectrogram averaged over eighths of a second, each band standardised over time: level, and
 most of an equalisation, fall out. Two tracks are twins where, at the best shift of up to `SHIFT_S`, their fingerprints
 correlate by `ALIKE` or more over what they share, and they share most of the shorter one. The first two minutes are
 compared, of tracks of similar length; the work grows with the square of their number.
 
-Axes: S quarter seconds, F mel bands.
+Axes: S eighths of a second, F mel bands.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +20,15 @@ from mirclr.clips import Cached, ClipCache
 from mirclr.manifest import Track
 from mirclr.provenance import digest_bytes
 
-STEP_S = 0.25
+STEP_S = 0.125
 SHIFT_S = 10.0
 ALIKE = 0.7
-_SHORTEST = 12  # quarter seconds that must be shared
+_SHORTEST = 24  # steps that must be shared
 _LENGTHS = 0.8  # the shorter of two twins lasts at least this share of the longer
 _SHARED = 0.8  # of the shorter one
 _HEARD_S = 120.0
+_COARSE = 4  # steps that are looked at as one at first
+_WORTH_A_LOOK = 0.35
 _TOO_FLAT = 0.02  # spread of log-mel below which a band says nothing
 
 
@@ -50,7 +52,7 @@ class Twins:
 
 
 def fingerprint(cache: ClipCache, track: Cached) -> np.ndarray:
-    """(S, F) float32: log-mel averaged over quarter seconds, each band with mean 0 and deviation 1 over time."""
+    """(S, F) float32: log-mel averaged over eighths of a second, each band with mean 0 and deviation 1 over time."""
     frames = round(STEP_S * cache.rate / cache.mel.hop)
     steps = min(max(1, track.length // frames), round(_HEARD_S / STEP_S))
     rows = cache.read(track, 0, min(track.length, steps * frames)).astype(np.float32)
@@ -61,13 +63,29 @@ def fingerprint(cache: ClipCache, track: Cached) -> np.ndarray:
 
 
 def best_shift(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
-    """Correlation of two fingerprints at the shift where it is highest, and that shift, in quarter seconds."""
+    """Correlation of two fingerprints at the shift where it is highest, and that shift, in eighths of a second.
+
+    Looked for in steps of half a second first; what is not alike even so is not looked at more closely.
+    """
     most = round(SHIFT_S / STEP_S)
+    similarity, shift = _best(_coarser(a), _coarser(b), range(-(most // _COARSE), most // _COARSE + 1), _COARSE)
+    if similarity < _WORTH_A_LOOK:
+        return similarity, shift * _COARSE
+    return _best(a, b, range((shift - 1) * _COARSE, (shift + 1) * _COARSE + 1), 1)
+
+
+def _coarser(a: np.ndarray) -> np.ndarray:
+    steps = len(a) // _COARSE
+    means: np.ndarray = a[: steps * _COARSE].reshape(steps, _COARSE, -1).mean(axis=1)
+    return means
+
+
+def _best(a: np.ndarray, b: np.ndarray, shifts: range, steps: int) -> tuple[float, int]:
     best = (-1.0, 0)
-    for shift in range(-most, most + 1):
+    for shift in shifts:
         x, y = a[max(0, shift) :], b[max(0, -shift) :]
         n = min(len(x), len(y))
-        if n < max(_SHORTEST, _SHARED * min(len(a), len(b))):
+        if n * steps < max(_SHORTEST, _SHARED * steps * min(len(a), len(b))):
             continue
         x, y = x[:n].ravel(), y[:n].ravel()
         norm = float(np.sqrt((x @ x) * (y @ y)))

@@ -328,6 +328,27 @@ def test_the_length_of_a_projection_does_not_matter(name: str, factor: float) ->
     torch.testing.assert_close(value(name, z * factor, targets), value(name, z, targets), rtol=1e-4, atol=1e-5)
 
 
+SMOOTH = [name for name in SETTINGS if not name.startswith("triplet")]
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.filterwarnings("ignore:Input #0 requires gradient and is not a double")
+def test_the_gradient_is_the_slope(name: str) -> None:
+    """By torch's gradcheck; the objectives compute in float32, hence the wide step and tolerance."""
+    z, targets = batch(7, n=4, dim=4)
+
+    objective = built(name, dim=4)
+    objective(z, targets)  # which fixes the normaliser of NCE
+
+    def loss(z: Tensor) -> Tensor:
+        torch.manual_seed(1)  # the negatives of NCE
+        return objective(z, targets)
+
+    assert torch.autograd.gradcheck(
+        loss, (z.requires_grad_(),), eps=1e-2, atol=2e-2, rtol=2e-2, check_undefined_grad=False
+    )
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize(
     "z", [torch.ones(12, 8), torch.zeros(12, 8), torch.eye(8).repeat(2, 1)[:12]], ids=["same", "zero", "axes"]

@@ -80,6 +80,14 @@ def prepare(
     from mirclr.soft_labels import SoftLabelFolder, SoftLabels
     from mirclr.trainer import Trainer
 
+    # what a teacher lacks is said before hours of decoding
+    told = teacher = None
+    if recipe.distillation and recipe.distillation.labels is not None:
+        told = SoftLabelFolder.read((folder / recipe.distillation.labels).expanduser())
+    elif recipe.distillation:
+        from mirclr.teacher import online_teacher
+
+        teacher = online_teacher(recipe, folder, device=device)
     shape = Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes
     cache = ClipCache(recipe, shape.domain)
     data = recipe.data
@@ -94,14 +102,9 @@ def prepare(
         tracks = [t for t in tracks if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
         found = _fill("Decoding the labelled tracks", cache, tracks, root, workers)
         labelled = [(c, getattr(c.track, check.label)) for c in found]
-    soft_labels = teacher = None
-    if recipe.distillation and recipe.distillation.labels is not None:
-        held = SoftLabelFolder.read((folder / recipe.distillation.labels).expanduser())
-        soft_labels = SoftLabels(held, [c.key for c in cached], recipe.distillation)
-    elif recipe.distillation:
-        from mirclr.teacher import online_teacher
-
-        teacher = online_teacher(recipe, folder, device=device)
+    soft_labels = None
+    if recipe.distillation and told is not None:
+        soft_labels = SoftLabels(told, [c.key for c in cached], recipe.distillation)
     return Trainer(
         recipe,
         cached,
