@@ -123,7 +123,7 @@ def data_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where what can be made again lives (decoded clips)."""
+    """Where what can be made or obtained again lives (decoded clips, teachers)."""
     home = os.environ.get("MIRCLR_HOME")
     return Path(home) / "cache" if home else Path(platformdirs.user_cache_dir("mirclr", appauthor=False))
 

@@ -17,7 +17,8 @@ from mirclr.teacher.protocol import Teacher
 class EncoderTeacher(Teacher):
     """An encoder with heads; without heads it has no tags, only an embedding.
 
-    ``forward`` takes what the encoder hears: (B, F, T) log-mel or (B, N) samples.
+    ``forward`` takes what the encoder hears: (B, F, T) log-mel or (B, N) samples. Heads are fitted on vectors of whole
+    tracks, means over excerpts; of a single clip they are less sure, and less calibrated.
 
     Parameters
     ----------
