@@ -387,7 +387,7 @@ class ClipSource:
             for view in (0, 1)
             for i, crop in zip(picks, crops, strict=True)
         ]
-        return torch.from_numpy(np.stack(told))
+        return torch.stack(told)
 
     def _label_rows(self, instance: Tensor, index: Tensor) -> Tensor | None:
         soft, rows = self.data.soft_positives, index.numpy()

@@ -205,12 +205,16 @@ class Augment(_Section):
 
 
 class ResNet(_Section):
-    """A residual network on log-mel; `widths` are the channels of its stages."""
+    """A residual network on log-mel; `widths` are the channels of its stages.
+
+    The embedding is a linear layer of `dim` outputs on the pooled maps; with `dim: null` it is the pooled maps
+    themselves, twice the last width, which are farther from the objective and tell more of what it does not ask for.
+    """
 
     name: Literal["resnet"] = "resnet"
     widths: tuple[Count, ...] = (16, 48, 128, 256)
     blocks: tuple[Count, ...] = (1, 1, 1, 1)
-    dim: Count = 256
+    dim: Count | None = 256
 
     @model_validator(mode="after")
     def _as_many(self) -> "ResNet":
@@ -231,10 +235,11 @@ Encoder = Annotated[ResNet | SampleCNN, Field(discriminator="name")]
 
 
 class Projector(_Section):
-    """The network between embedding and objective, left out after training."""
+    """The network between embedding and objective, left out after training: `layers` linear layers."""
 
     hidden: Count = 512
     dim: Count = 128
+    layers: Annotated[int, Field(ge=2, le=4)] = 2
 
 
 class _Queued(_Section):
@@ -308,7 +313,8 @@ class Distillation(_Section):
     is musicnn-msd, musicnn-mtt or a checkpoint of mirclr, with `heads` fitted on its vectors; it hears the very clips
     that the student hears, mixed as they are. `alpha: only` leaves L(z, y) out. A `temperature` below 1 sharpens what
     the teacher says; `centre` takes the mean row out and keeps what is above it, so that a teacher that says much the
-    same of everything still tells it apart. `by: embedding` compares its embeddings in place of its tags; centre them.
+    same of everything still tells it apart. `softmax` makes one distribution of all tags, of their centred logits: at a
+    low temperature sharper still. `by: embedding` compares its embeddings in place of its tags; centre them.
     """
 
     labels: str | None = None
@@ -317,6 +323,7 @@ class Distillation(_Section):
     alpha: Positive | Literal["only"] = 1.0
     temperature: Positive = 1.0
     centre: bool = False
+    softmax: bool = False
     by: Literal["tags", "embedding"] = "tags"
 
     @model_validator(mode="after")

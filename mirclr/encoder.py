@@ -50,7 +50,7 @@ class ResNet(EncoderModule):
 
     def __init__(self, settings: config.ResNet, bands: int) -> None:
         super().__init__()
-        self.dim = settings.dim
+        self.dim = settings.dim or 2 * settings.widths[-1]
         self.input_norm = nn.BatchNorm1d(bands)
         self.stem = nn.Sequential(
             nn.Conv2d(1, settings.widths[0], 5, stride=2, padding=2, bias=False),
@@ -64,8 +64,8 @@ class ResNet(EncoderModule):
                 stages.append(_ResidualBlock(channels, width, stride=2 if j == 0 and i > 0 else 1))
                 channels = width
         self.stages = nn.Sequential(*stages)
-        self.head = nn.Linear(2 * channels, settings.dim)
-        self.output_norm = nn.BatchNorm1d(settings.dim, affine=False)
+        self.head = nn.Identity() if settings.dim is None else nn.Linear(2 * channels, settings.dim)
+        self.output_norm = nn.BatchNorm1d(self.dim, affine=False)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """(B, F, T) float32 -> (B, D) float32."""
@@ -145,16 +145,19 @@ class SampleCNN(EncoderModule):
 
 
 class Projector(nn.Module):
-    """Two layers between embedding and objective (Chen et al. 2020, arXiv 2002.05709, section 4.2)."""
+    """Two linear layers between embedding and objective (Chen et al. 2020, arXiv 2002.05709, section 4.2), or more.
+
+    With three the embedding is farther from the objective (Chen et al. 2020, arXiv 2006.10029, section 2).
+    """
 
     def __init__(self, settings: config.Projector, dim: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(dim, settings.hidden, bias=False),
-            nn.BatchNorm1d(settings.hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(settings.hidden, settings.dim),
-        )
+        layers: list[nn.Module] = []
+        for _ in range(settings.layers - 1):
+            layers += [nn.Linear(dim, settings.hidden, bias=False), nn.BatchNorm1d(settings.hidden)]
+            layers.append(nn.ReLU(inplace=True))
+            dim = settings.hidden
+        self.layers = nn.Sequential(*layers, nn.Linear(dim, settings.dim))
 
     def forward(self, embedding: Tensor) -> Tensor:
         """(B, D) -> (B, P), not normalised."""

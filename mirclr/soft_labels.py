@@ -10,10 +10,12 @@ Axes: S windows, C tags, D embedding dimensions.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from mirclr.config import Distillation
 from mirclr.errors import LabelsError
@@ -22,6 +24,7 @@ from mirclr.provenance import digest_json, writing
 FORMAT = 1
 _INDEX = "labels.json"
 _ROW = np.dtype("<f4")
+_SAMPLE = 1500  # windows that `how_alike` compares
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ class SoftLabels:
     Attributes
     ----------
     tracks : dict of str to (S, C) or (S, D) float32
-        What the teacher said of each window, by key; centred where that was asked for.
+        What the teacher said of each window, by key, before it is centred and made into weights.
 
     Raises
     ------
@@ -176,36 +179,27 @@ class SoftLabels:
     """
 
     def __init__(self, folder: SoftLabelFolder, keys: Iterable[str], settings: Distillation) -> None:
-        self.hop_s, self._settings, self._description = folder.description.hop_s, settings, folder.description
-        self.tracks = {key: self._told(folder.rows(key)) for key in keys}
-        self.digest = digest_json([*asdict(folder.description).values(), settings.model_dump(mode="json")])
-        if settings.centre:
-            self.tracks = {key: rows - self._mean for key, rows in self.tracks.items()}
+        about = folder.description
+        self.hop_s, self.settings = about.hop_s, settings
+        self.digest = digest_json([*asdict(about).values(), settings.model_dump(mode="json")])
+        self.tracks: dict[str, Tensor] = {}
+        for key in keys:
+            rows = torch.from_numpy(folder.rows(key))
+            logits, embedding = rows[:, : len(about.tags)], rows[:, len(about.tags) :]
+            self.tracks[key] = said(logits, embedding, about.exclusive, settings)
+        self.mean = torch.cat(list(self.tracks.values())).double().mean(dim=0).float()
 
-    @cached_property
-    def _mean(self) -> np.ndarray:
-        total = np.sum([rows.sum(axis=0, dtype=np.float64) for rows in self.tracks.values()], axis=0)
-        mean: np.ndarray = total / sum(len(rows) for rows in self.tracks.values())
-        return mean.astype(np.float32)
-
-    def _told(self, rows: np.ndarray) -> np.ndarray:
-        n = len(self._description.tags)
-        if self._settings.by == "embedding":
-            return rows[:, n:]
-        return probabilities(rows[:, :n], self._description.exclusive, self._settings.temperature)
-
-    def at(self, key: str, start_s: float) -> np.ndarray:
+    def at(self, key: str, start_s: float) -> Tensor:
         """(C',) float32: the weights of a crop that begins at `start_s`, between those of the two nearest windows."""
         rows = self.tracks[key]
         place = min(max(start_s / self.hop_s, 0.0), len(rows) - 1.0)
         left = int(place)
         right = min(left + 1, len(rows) - 1)
-        told = rows[left] + (place - left) * (rows[right] - rows[left])
-        return as_weights(told, self._settings)
+        return as_weights(rows[left] + (place - left) * (rows[right] - rows[left]), self.mean, self.settings)
 
 
 def how_alike(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillation) -> dict[str, float]:
-    """Mean cosine of weights within a track and between tracks, on 1500 windows: a flat teacher has them both near 1.
+    """Mean cosine of weights within a track and between tracks, on some windows: of a flat teacher both are near 1.
 
     Parameters
     ----------
@@ -222,32 +216,42 @@ def how_alike(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillati
         ``within`` and ``between``; NaN where there is no such pair.
     """
     labels = SoftLabels(folder, keys, settings)
-    rng = np.random.default_rng(0)
-    track = np.repeat(np.arange(len(keys)), [len(labels.tracks[key]) for key in keys])
-    rows = as_weights(np.concatenate([labels.tracks[key] for key in keys]), settings)
-    drawn = rng.choice(len(rows), min(1500, len(rows)), replace=False)
-    rows, track = rows[drawn], track[drawn]
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    track = torch.arange(len(keys)).repeat_interleave(torch.tensor([len(labels.tracks[key]) for key in keys]))
+    drawn = torch.randperm(len(track), generator=torch.Generator().manual_seed(0))[:_SAMPLE]
+    rows = as_weights(torch.cat([labels.tracks[key] for key in keys])[drawn], labels.mean, settings)
+    rows, track = F.normalize(rows, dim=1), track[drawn]
     cosine, same = rows @ rows.T, track[:, None] == track[None, :]
-    itself = np.eye(len(rows), dtype=bool)
+    itself = torch.eye(len(rows), dtype=torch.bool)
     means = {"within": cosine[same & ~itself], "between": cosine[~same]}
     return {name: float(of.mean()) if len(of) else float("nan") for name, of in means.items()}
 
 
-def as_weights(told: np.ndarray, settings: Distillation) -> np.ndarray:
-    """What a teacher says, centred or not, as (…, C') non-negative weights.
+def probabilities(logits: Tensor, exclusive: int, temperature: float = 1.0) -> Tensor:
+    """(B, C) logits to (B, C) float32 in [0, 1]: a softmax of the first `exclusive` columns, sigmoids of the others.
 
-    Tags: what is above the mean. Embeddings: positive and negative parts as columns of their own, so that the cosine of
-    two rows counts what they share and not what they oppose.
+    A temperature below 1 sharpens.
     """
-    parts = (told, -told) if settings.by == "embedding" else (told,)
-    return np.concatenate([part.clip(0) for part in parts], axis=-1)
+    scaled = logits.float() / temperature
+    one, many = scaled[:, :exclusive], scaled[:, exclusive:]
+    return torch.cat([one.softmax(dim=1), many.sigmoid()], dim=1)
 
 
-def probabilities(logits: np.ndarray, exclusive: int, temperature: float) -> np.ndarray:
-    """(S, C) logits to (S, C) float32 in [0, 1]: a softmax of the first `exclusive` columns, sigmoids of the others."""
-    scaled = logits.astype(np.float64) / temperature
-    one = np.exp(scaled[:, :exclusive] - scaled[:, :exclusive].max(axis=1, keepdims=True, initial=-np.inf))
-    one /= one.sum(axis=1, keepdims=True)
-    many = 0.5 * (1 + np.tanh(scaled[:, exclusive:] / 2))
-    return np.concatenate([one, many], axis=1).astype(np.float32)
+def said(logits: Tensor, embedding: Tensor, exclusive: int, settings: Distillation) -> Tensor:
+    """What distillation takes of a teacher's (B, C) logits and (B, D) embeddings, before centring: (B, C) or (B, D)."""
+    if settings.by == "embedding":
+        return embedding.float()
+    return logits.float() if settings.softmax else probabilities(logits, exclusive, settings.temperature)
+
+
+def as_weights(told: Tensor, mean: Tensor, settings: Distillation) -> Tensor:
+    """Turn what `said` gave into (…, C') float32 non-negative weights.
+
+    Centred by `mean` where that is asked for. Tags: what is above the mean; of a softmax over all tags, that of the
+    centred logits. Embeddings: positive and negative parts as columns of their own, so that the cosine of two rows
+    counts what they share and not what they oppose.
+    """
+    if settings.centre:
+        told = told - mean
+    if settings.by == "embedding":
+        return torch.cat([told, -told], dim=-1).clamp(min=0)
+    return (told / settings.temperature).softmax(dim=-1) if settings.softmax else told.clamp(min=0)

@@ -17,6 +17,10 @@ def plan(**settings):
     return Distillation(labels="x", **settings)
 
 
+def told(folder, key):
+    return probabilities(torch.from_numpy(folder.rows(key)[:, :3]), 2).numpy()
+
+
 @pytest.fixture
 def folder(tmp_path):
     made = SoftLabelFolder.create(tmp_path / "labels", DESCRIPTION)
@@ -43,41 +47,44 @@ def test_another_teacher_s_labels_never_meet(folder):
 
 def test_a_crop_lies_between_its_two_nearest_windows(folder):
     labels = SoftLabels(folder, ["a", "b"], plan())
-    rows = probabilities(folder.rows("a")[:, :3], 2, 1.0)
+    rows = told(folder, "a")
     np.testing.assert_allclose(labels.at("a", 0.0), rows[0], rtol=1e-6)
     np.testing.assert_allclose(labels.at("a", 3.0), rows[2], rtol=1e-6)
     np.testing.assert_allclose(labels.at("a", 2.0), rows[1] * 2 / 3 + rows[2] / 3, rtol=1e-5)
     np.testing.assert_allclose(labels.at("a", 1e6), rows[4], rtol=1e-6)
-    np.testing.assert_allclose(labels.at("b", 9.0), probabilities(folder.rows("b")[:, :3], 2, 1.0)[0], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("b", 9.0), told(folder, "b")[0], rtol=1e-6)
 
 
 def test_probabilities_are_a_softmax_and_sigmoids():
-    logits = np.random.default_rng(1).normal(size=(6, 5)) * 50
-    told = probabilities(logits, 3, 0.5)
-    scaled = torch.from_numpy(logits) / 0.5
-    want = torch.cat([scaled[:, :3].softmax(dim=1), scaled[:, 3:].sigmoid()], dim=1)
-    np.testing.assert_allclose(told, want.numpy(), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(probabilities(logits, 0, 1.0), torch.from_numpy(logits).sigmoid().numpy(), atol=1e-7)
+    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(1)) * 50
+    found = probabilities(logits, 3, 0.5).double()
+    one, many = np.exp(logits[:, :3].double() / 0.5), 1 / (1 + np.exp(-logits[:, 3:].double() / 0.5))
+    want = torch.cat([one / one.sum(dim=1, keepdim=True), many], dim=1)
+    torch.testing.assert_close(found, want, rtol=1e-4, atol=1e-7)
+
+
+def test_a_softmax_is_of_the_centred_logits(folder):
+    labels = SoftLabels(folder, ["a", "b"], plan(centre=True, softmax=True, temperature=0.5))
+    logits = np.concatenate([folder.rows(k)[:, :3] for k in "ab"])
+    want = np.exp((logits - logits.mean(axis=0)) / 0.5)
+    np.testing.assert_allclose(labels.at("a", 3.0), (want / want.sum(axis=1, keepdims=True))[2], rtol=1e-5)
 
 
 def test_centred_rows_are_what_is_above_the_mean(folder):
     plain = SoftLabels(folder, ["a", "b"], plan())
-    mean = np.concatenate([probabilities(folder.rows(k)[:, :3], 2, 1.0) for k in "ab"]).mean(axis=0)
+    mean = np.concatenate([told(folder, k) for k in "ab"]).mean(axis=0)
     centred = SoftLabels(folder, ["a", "b"], plan(centre=True))
     np.testing.assert_allclose(centred.at("a", 1.5), np.maximum(plain.at("a", 1.5) - mean, 0), atol=1e-6)
 
 
 def test_weights_of_embeddings_keep_their_length_and_oppose_nothing():
-    x = np.random.default_rng(2).normal(size=(8, 5))
-    rows = as_weights(x, plan(by="embedding"))
+    x, nothing = torch.randn(8, 5, generator=torch.Generator().manual_seed(2)), torch.zeros(5)
+    rows = as_weights(x, nothing, plan(by="embedding"))
     assert (rows >= 0).all()
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), np.linalg.norm(x, axis=1))
-    alike, opposed = (
-        as_weights(np.array([[1.0, 0], [1, 0]]), plan(by="embedding")),
-        as_weights(np.array([[1.0, 0], [-1, 0]]), plan(by="embedding")),
-    )
-    assert alike[0] @ alike[1] == 1
-    assert opposed[0] @ opposed[1] == 0
+    torch.testing.assert_close(rows.norm(dim=1), x.norm(dim=1))
+    for second, cosine in (([1.0, 0], 1), ([-1.0, 0], 0)):
+        two = as_weights(torch.tensor([[1.0, 0], second]), torch.zeros(2), plan(by="embedding"))
+        assert two[0] @ two[1] == cosine
 
 
 def test_how_alike_a_teacher_finds_tracks(tmp_path):

@@ -18,7 +18,7 @@ from mirclr.errors import RecipeError
 from mirclr.manifest import Track
 from mirclr.mel import LogMel
 from mirclr.provenance import digest_json
-from mirclr.soft_labels import Description, SoftLabelFolder
+from mirclr.soft_labels import Description, SoftLabelFolder, as_weights, said
 from mirclr.teacher.encoder import load_encoder_teacher
 from mirclr.teacher.musicnn import Musicnn, load_musicnn
 from mirclr.teacher.protocol import Teacher
@@ -209,12 +209,8 @@ class OnlineTeacher:
         x = heard if self.mel is None else self.mel(heard)
         with torch.autocast(x.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits, embedding = self.teacher(x)
-        by_tags = self.settings.by == "tags"
-        told = self.teacher.probabilities(logits, self.settings.temperature) if by_tags else embedding.float()
-        if self.settings.centre:
-            told = told - told.mean(dim=0)
-        parts = (told,) if by_tags else (told, -told)  # as `mirclr.soft_labels.as_weights`
-        return torch.cat([part.clamp(min=0) for part in parts], dim=1)
+        told = said(logits, embedding, self.teacher.exclusive, self.settings)
+        return as_weights(told, told.mean(dim=0), self.settings)
 
 
 def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto") -> OnlineTeacher:

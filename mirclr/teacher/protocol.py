@@ -1,9 +1,9 @@
 """What every teacher is: a network that tells tags, and an embedding, of the very log-mel that a student hears."""
 
-import torch
 from torch import Tensor, nn
 
 from mirclr.config import Mel
+from mirclr.soft_labels import probabilities
 
 
 class Teacher(nn.Module):
@@ -41,6 +41,4 @@ class Teacher(nn.Module):
 
     def probabilities(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
         """(B, C) logits -> (B, C) float32 in [0, 1]; a temperature below 1 sharpens."""
-        scaled = logits.float() / temperature
-        one, many = scaled[:, : self.exclusive], scaled[:, self.exclusive :]
-        return torch.cat([one.softmax(dim=1), many.sigmoid()], dim=1)
+        return probabilities(logits, self.exclusive, temperature)
