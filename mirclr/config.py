@@ -207,14 +207,14 @@ class Augment(_Section):
 class ResNet(_Section):
     """A residual network on log-mel; `widths` are the channels of its stages.
 
-    The embedding is a linear layer of `dim` outputs on the pooled maps; with `dim: null` it is the pooled maps
-    themselves, twice the last width, which are farther from the objective and tell more of what it does not ask for.
+    The embedding is the pooled maps themselves, twice the last width; with a number for `dim` it is a linear layer on
+    them, which is nearer to the objective and tells less of what that does not ask for.
     """
 
     name: Literal["resnet"] = "resnet"
     widths: tuple[Count, ...] = (16, 48, 128, 256)
     blocks: tuple[Count, ...] = (1, 1, 1, 1)
-    dim: Count | None = 256
+    dim: Count | None = None
 
     @model_validator(mode="after")
     def _as_many(self) -> "ResNet":

@@ -41,7 +41,7 @@ class ResNet(EncoderModule):
     Parameters
     ----------
     settings : config.ResNet
-        Widths and numbers of blocks of the stages, and D.
+        Widths and numbers of blocks of the stages; D by its `dim`, or twice the last width.
     bands : int
         F.
     """

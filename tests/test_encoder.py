@@ -18,6 +18,7 @@ LEAST = {"name": "test", "data": {"train": "t.jsonl"}}
 ENCODERS: dict[str, tuple[type[EncoderModule], config.Encoder]] = {
     "resnet": (ResNet, config.ResNet()),
     "resnet-deep": (ResNet, config.ResNet(widths=(8, 8, 12), blocks=(2, 1, 3), dim=10)),
+    "resnet-pooled": (ResNet, config.ResNet(widths=(6, 8), blocks=(1, 1))),
     "resnet-one-stage": (ResNet, config.ResNet(widths=(6,), blocks=(1,), dim=7)),
     "sample_cnn": (SampleCNN, config.SampleCNN(widths=(8, 8, 8, 12, 12, 12, 12, 16, 16))),
     "sample_cnn-small": (SampleCNN, config.SampleCNN(widths=(4, 8, 12, 12), dropout=0.1)),
@@ -103,6 +104,20 @@ def test_a_row_does_not_depend_on_its_batch(name: str) -> None:
     assert float(torch.pdist(together).min()) > 0.05  # and rows of different sounds differ
 
 
+def test_without_a_dim_the_embedding_is_the_pooled_maps() -> None:
+    encoder = built("resnet-pooled")
+    assert encoder.dim == 16
+    assert not any("head" in name for name in encoder.state_dict())
+    maps = []
+    encoder.stages.register_forward_hook(lambda module, args, out: maps.append(out))  # type: ignore[union-attr]
+    x = torch.rand(3, BANDS, 40)
+    with torch.no_grad():
+        embedding = encoder(x)
+        over_bands = maps[0].mean(dim=2)
+        pooled = torch.cat([over_bands.mean(dim=2), over_bands.amax(dim=2)], dim=1)
+        torch.testing.assert_close(embedding, encoder.output_norm(pooled))
+
+
 @every_encoder
 def test_training_normalises_every_dimension(name: str) -> None:
     encoder = built(name).train()
@@ -181,8 +196,10 @@ def test_any_resnet_takes_any_shape(stages: list[tuple[int, int]], bands: int, f
         assert encoder(torch.rand(2, bands, frames)).shape == (2, dim)
 
 
-def test_projector_shape_and_gradients() -> None:
-    projector = Projector(config.Projector(hidden=12, dim=5), 8)
+@pytest.mark.parametrize("layers", [2, 3])
+def test_projector_shape_and_gradients(layers: int) -> None:
+    projector = Projector(config.Projector(hidden=12, dim=5, layers=layers), 8)
+    assert sum(p.ndim == 2 for p in projector.parameters()) == layers
     z = projector(torch.randn(4, 8))
     assert z.shape == (4, 5)
     (z * torch.arange(5.0)).square().sum().backward()
