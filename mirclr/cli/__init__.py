@@ -18,6 +18,7 @@ from mirclr.errors import MirclrError
 
 COMMANDS = {
     "augment": "Show and play what the augmentations of a recipe do to a file.",
+    "checkpoint": "Show what a checkpoint holds; export its encoder.",
     "classify": "Fit genre and mood classifiers on a library, and apply them.",
     "clips": "Show or clear the cache of decoded clips.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",

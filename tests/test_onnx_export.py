@@ -1,0 +1,72 @@
+"""Encoders as ONNX."""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+
+from mirclr.audio import read_excerpts
+from mirclr.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.cli import group
+from mirclr.config import parse_recipe
+from mirclr.encoder import Model
+from mirclr.errors import MissingExtra
+from mirclr.mel import LogMel
+from mirclr.onnx_export import ConvolvedLogMel, export_onnx
+
+ENCODERS = {
+    "resnet": "encoder: {name: resnet, widths: [4, 6], blocks: [1, 1]}",
+    "other mel": "mel: {n_fft: 1024, hop: 400, bands: 40, f_min: 50}\n"
+    "encoder: {name: resnet, widths: [4], blocks: [1], dim: 3}",
+    "waveform": "encoder: {name: sample_cnn, widths: [4, 4, 8, 8]}",
+}
+
+
+@pytest.fixture(params=ENCODERS)
+def checkpoint(request, tmp_path):
+    torch.manual_seed(0)
+    recipe = parse_recipe("name: t\ndata: {train: t}\naudio: {clip_seconds: 1.0}\n" + ENCODERS[request.param])
+    model = Model(recipe).train()
+    with torch.no_grad():
+        for _ in range(3):  # statistics that are not those of a new network
+            model.encoder(model.hear(torch.randn(8, 16000) * 0.1))
+    save_checkpoint(tmp_path / "encoder.safetensors", model, {"seed": 0})
+    return load_checkpoint(tmp_path / "encoder.safetensors")
+
+
+def test_onnxruntime_gives_torch_s_embeddings_of_real_audio(checkpoint, tmp_path, songs):
+    export_onnx(checkpoint, tmp_path / "e.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "e.onnx", providers=["CPUExecutionProvider"])
+    waveforms = np.concatenate([read_excerpts(s, count=3, seconds=1.0, rate=16000).waveforms for s in songs])
+    with torch.no_grad():
+        want = checkpoint.model(torch.from_numpy(waveforms)).numpy()
+    for batch in (1, 5, len(waveforms)):
+        (found,) = session.run(None, {"waveform": waveforms[:batch]})
+        np.testing.assert_allclose(found, want[:batch], atol=1e-4)
+    facts = json.loads(session.get_modelmeta().custom_metadata_map["mirclr"])
+    assert facts == {"encoder": checkpoint.digest, "rate": 16000, "samples": 16000, "dim": checkpoint.model.encoder.dim}
+
+
+def test_the_convolution_is_the_log_mel(songs):
+    recipe = parse_recipe("name: t\ndata: {train: t}")
+    mel = LogMel(recipe.mel, 16000)
+    x = torch.from_numpy(read_excerpts(songs[0], count=2, seconds=1.37, rate=16000).waveforms)
+    torch.testing.assert_close(ConvolvedLogMel(mel)(x), mel(x), atol=2e-5, rtol=1e-4)
+
+
+def test_from_the_command_line(checkpoint, tmp_path, monkeypatch):
+    file = str(tmp_path / "encoder.safetensors")
+    run = CliRunner()
+    said = json.loads(run.invoke(group, ["checkpoint", "info", file, "--json"]).stdout)
+    assert said["dim"] == checkpoint.model.encoder.dim
+    assert said["encoder"] == checkpoint.digest
+    assert said["resolved"]["name"] == "t"
+    assert "parameters" in run.invoke(group, ["checkpoint", "info", file]).output
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtra, match=r"mirclr\[onnx\]"):
+        run.invoke(group, ["checkpoint", "export", file, "--onnx", str(tmp_path / "x.onnx")], catch_exceptions=False)
+    assert not (tmp_path / "x.onnx").exists()
