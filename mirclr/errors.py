@@ -19,7 +19,8 @@
     │   ├── LibraryNotFound            (FileNotFoundError)
     │   └── EncoderMismatch            vectors of another encoder
     ├── NoMatch                        (LookupError)  a seed, label or name matches nothing
-    └── LabelsError                    (ValueError)   a labels file cannot be used
+    ├── LabelsError                    (ValueError)   a labels file cannot be used
+    └── TagsError                      (ValueError)   the tags of a file cannot be read or written
 
 The text of each says where: what was found; what was expected; what to do.
 """
@@ -100,3 +101,7 @@ class NoMatch(MirclrError, LookupError):
 
 class LabelsError(MirclrError, ValueError):
     """A labels file cannot be used."""
+
+
+class TagsError(MirclrError, ValueError):
+    """The tags of a file cannot be read or written."""

@@ -1,17 +1,26 @@
 """Tags in audio files; the only door to mutagen.
 
 `read_tags` gives the few fields that mirclr uses, whatever the container calls them. Text is cleaned: control
-characters (which could drive a terminal) become spaces, runs of spaces one, an empty text None.
+characters (which could drive a terminal) become spaces, runs of spaces one, an empty text None. `read_values` and
+`write_values` are for the fields that mirclr can write, as they stand in the file.
 """
 
 import math
+import os
 import re
+import shutil
+import tempfile
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mutagen
+from mutagen.easymp4 import EasyMP4Tags
+from mutagen.id3 import ID3, Frames
+
+from mirclr.errors import TagsError
 
 AUDIO_SUFFIXES = frozenset(
     (
@@ -41,6 +50,12 @@ _KEYS = {
     "genre": ("genre", "WM/Genre", "TCON"),
     "year": ("date", "year", "originaldate", "WM/Year", "TDRC", "TYER", "TDOR"),
 }
+WRITABLE = ("genre", "mood")
+"""Fields that `write_values` takes."""
+# by the kind of tags: mutagen's easy keys and Vorbis comments, ASF's names, bare ID3 frames
+_ASF, _ID3 = {"genre": "WM/Genre", "mood": "WM/Mood"}, {"genre": "TCON", "mood": "TMOO"}
+EasyMP4Tags.RegisterFreeformKey("mood", "MOOD")
+
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}")
 
 
@@ -121,3 +136,97 @@ def _clean(text: str | None) -> str | None:
         return None
     plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
     return " ".join(plain.split()) or None
+
+
+def read_values(path: Path, field: str) -> tuple[str, ...]:
+    """What a file says in a field of `WRITABLE`, all of it, as it stands; empty where it says nothing.
+
+    Raises
+    ------
+    TagsError
+        The file's tags cannot be read.
+    """
+    return _values(_opened(path, path), field)
+
+
+def write_values(path: Path, fields: Mapping[str, Sequence[str]]) -> None:
+    """Set fields of a file's tags; an empty sequence takes a field out.
+
+    The tags are written into a copy that then replaces the file, so that no interruption leaves half a file. The audio
+    is left as it is, and so are the file's times and permissions.
+
+    Parameters
+    ----------
+    path : Path
+        The file; a link is followed.
+    fields : mapping of str to sequence of str
+        By names of `WRITABLE`.
+
+    Raises
+    ------
+    TagsError
+        The file's tags cannot be read or written.
+    """
+    target = path.resolve()
+    before = target.stat()
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
+    os.close(handle)
+    copy = Path(name)
+    try:
+        shutil.copyfile(target, copy)
+        file = _opened(copy, path)
+        try:
+            if file.tags is None:
+                file.add_tags()
+            for field, values in fields.items():
+                _set(file, field, list(values))
+            file.save()
+        except Exception as error:  # mutagen's formats each raise their own
+            raise TagsError(f"{path}: its tags cannot be written ({error})") from error
+        with copy.open("rb+") as f:
+            os.fsync(f.fileno())
+        shutil.copystat(target, copy)
+        os.replace(copy, target)
+        os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _opened(file: Path, named: Path) -> Any:
+    """Mutagen's view of a file, which errors call by another name."""
+    try:
+        found = mutagen.File(file, easy=True)
+    except Exception as error:  # parsers of damaged files fail in every way there is
+        raise TagsError(f"{named}: its tags cannot be read ({error})") from error
+    if found is None:
+        raise TagsError(f"{named}: not a kind of file whose tags can be read")
+    return found
+
+
+def _key(file: Any, field: str) -> str:
+    if isinstance(file, mutagen.asf.ASF):
+        return _ASF[field]
+    return _ID3[field] if isinstance(file.tags, ID3) else field
+
+
+def _values(file: Any, field: str) -> tuple[str, ...]:
+    if file.tags is None:
+        return ()
+    try:
+        found = file.tags[_key(file, field)]
+    except KeyError:
+        return ()
+    found = getattr(found, "text", found)  # a bare ID3 frame
+    return tuple(text for text in map(str, found if isinstance(found, list) else [found]) if text.strip())
+
+
+def _set(file: Any, field: str, values: list[str]) -> None:
+    key = _key(file, field)
+    if isinstance(file.tags, ID3):
+        file.tags.delall(key)
+        if values:
+            file.tags.add(Frames[key](encoding=3, text=values))
+    elif values:
+        file.tags[key] = values
+    elif key in file.tags:
+        del file.tags[key]

@@ -29,6 +29,7 @@ COMMANDS = {
     "library": "Look at a library, check it, remove tracks from it.",
     "manifest": "Scan a folder into a manifest; check manifests, mark copies.",
     "recommend": "Recommend tracks that belong with the given ones.",
+    "tag": "Write genre and mood into files' tags, and take them out again.",
     "teacher": "Obtain teachers, and label music with them.",
     "train": "Train a contrastive encoder from a recipe.",
 }

@@ -1,0 +1,177 @@
+"""``mirclr tag``: what was told of tracks, into the files' own tags, and out again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.show import print_json, progress, remark
+
+if TYPE_CHECKING:
+    from mirclr.library import Library, LibraryTrack
+
+_FIELDS = ("genre", "mood")
+
+
+@click.group(epilog="Example: mirclr tag write --library music.db --dry-run")
+def command() -> None:
+    """Write genre and mood into files' tags, and take them out again."""
+
+
+@command.command(epilog="Example: mirclr tag write --library music.db --fields genre --dry-run")
+@options.library
+@click.option("--fields", default="genre,mood", show_default=True, help="Which, with commas between.")
+@click.option(
+    "--likely",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Write what is at least so probable; of genres the likeliest.",
+)
+@click.option("--overwrite", is_flag=True, help="Also where a file says something in the field already.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be written, and write nothing.")
+@options.as_json
+def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_run: bool, as_json: bool) -> int:
+    """Write the genre and moods that `mirclr classify apply` stored into the files' tags.
+
+    What stands in a field already is left alone unless --overwrite. Audio and times of the files stay as they are; each
+    change is kept beside the library, so that `mirclr tag undo` can take it back.
+    """
+    from mirclr.errors import MirclrError, NoMatch
+    from mirclr.library import Library
+    from mirclr.tags import read_values, write_values
+
+    asked = _asked(fields)
+    done: list[dict[str, Any]] = []
+    problems: list[str] = []
+    kept = 0
+    with Library.open(library_path) as library:
+        told = {field: library.probabilities(field) for field in asked}
+        if not any(told.values()):
+            raise NoMatch(f"{library_path}: nothing was told of its tracks; first: mirclr classify apply")
+        tracks = library.tracks()
+        with progress("Tagging", len(tracks)) as advance:
+            for track in tracks:
+                try:
+                    wanted = {f: _labels(f, told[f].get(track.id, {}), likely) for f in asked}
+                    before = {f: read_values(track.file, f) for f, labels in wanted.items() if labels}
+                    new = {f: wanted[f] for f, old in before.items() if (overwrite or not old) and wanted[f] != old}
+                    kept += len(before) - len(new)
+                    if new:
+                        change: dict[str, Any] = {
+                            "file": str(track.file),
+                            "before": {f: before[f] for f in new},
+                            "after": new,
+                        }
+                        if not dry_run:
+                            with _journal(library_path).open("a", encoding="utf-8") as f:
+                                f.write(json.dumps(change, ensure_ascii=False) + "\n")
+                            write_values(track.file, new)
+                            _follow(library, track)
+                        done.append(change)
+                except (MirclrError, OSError) as error:
+                    problems.append(str(error))
+                advance(note=f"{len(problems)} skipped" if problems else "")
+    verb = "would write" if dry_run else "wrote"
+    if as_json:
+        print_json({"dry_run": dry_run, "changes": done, "kept": kept, "problems": problems})
+    else:
+        if dry_run:
+            for change in done:
+                after = "; ".join(f"{f}: {', '.join(v)}" for f, v in change["after"].items())
+                click.echo(f"{_shown(change['file'])}: {after}")
+        for problem in problems:
+            remark(f"skipped {problem}")
+        click.echo(f"{verb} tags of {len(done)} files; {kept} fields were left as they stood")
+    return 0 if done or not problems else 1
+
+
+@command.command(epilog="Example: mirclr tag undo --library music.db")
+@options.library
+@options.as_json
+def undo(library_path: Path, as_json: bool) -> int:
+    """Take back what `mirclr tag write` wrote, the last first; what was changed since is left alone."""
+    from mirclr.errors import MirclrError
+    from mirclr.library import Library
+    from mirclr.provenance import writing
+    from mirclr.tags import read_values, write_values
+
+    journal = _journal(library_path)
+    undone, left, problems = 0, [], []
+    with Library.open(library_path) as library:
+        changes = list(_read(journal))
+        with progress("Undoing", len(changes)) as advance:
+            for change in reversed(changes):
+                file = Path(change["file"])
+                try:
+                    ours = {f: tuple(v) for f, v in change["after"].items()}
+                    same = {f for f, after in ours.items() if read_values(file, f) == after}
+                    if same:
+                        write_values(file, {f: change["before"][f] for f in same})
+                        if track := library.find_file(file):
+                            _follow(library, track)
+                        undone += 1
+                except (MirclrError, OSError) as error:
+                    problems.append(str(error))
+                    left.append(change)
+                advance()
+    if changes:
+        with writing(journal, "w") as f:
+            f.writelines(json.dumps(change, ensure_ascii=False) + "\n" for change in reversed(left))
+    if as_json:
+        print_json({"undone": undone, "problems": problems})
+    else:
+        for problem in problems:
+            remark(f"skipped {problem}")
+        click.echo(f"took back the tags of {undone} files")
+    return 1 if problems and not undone else 0
+
+
+def _asked(fields: str) -> list[str]:
+    asked = [f.strip() for f in fields.split(",") if f.strip()]
+    if not asked or not set(asked) <= set(_FIELDS):
+        raise click.UsageError(f"--fields {fields}: expected some of {', '.join(_FIELDS)}, with commas between")
+    return asked
+
+
+def _labels(field: str, probabilities: dict[str, float], likely: float) -> tuple[str, ...]:
+    """What is probable enough, the likeliest first; one genre at most."""
+    ranked = sorted(probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
+    labels = tuple(label for label, p in ranked if p >= likely)
+    return labels[:1] if field == "genre" else labels
+
+
+def _follow(library: Library, track: LibraryTrack) -> None:
+    """Tell the library of a file that was re-tagged here, so that embedding need not look at it."""
+    from mirclr.provenance import file_digest
+    from mirclr.tags import read_tags
+
+    facts = track.file.stat()
+    digest, tags = file_digest(track.file), read_tags(track.file)
+    library.move(track.id, track.root, track.path, facts.st_size, facts.st_mtime_ns, digest, tags)
+
+
+def _journal(library_path: Path) -> Path:
+    return library_path.with_name(f"{library_path.name}.tags.jsonl")
+
+
+def _read(journal: Path) -> Iterator[dict[str, Any]]:
+    """The changes that are kept; a line that a killed run left half written is none."""
+    if not journal.exists():
+        return
+    for line in journal.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _shown(file: str) -> str:
+    from mirclr.library import shown
+
+    return shown(file)
