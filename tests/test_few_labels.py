@@ -14,14 +14,9 @@ from mirclr.evaluate import Features
 from mirclr.few_labels import _draws, _parted, labels_curve, trained_from_scratch
 from mirclr.library import LibraryTrack
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 SHARES = (0.02, 0.1, 1.0)
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Decode here: to start a process takes longer than all else."""
-    for room in ("clips", "embed"):
-        monkeypatch.setattr(f"mirclr.{room}.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
 
 
 def labels_of(genre, artist):

@@ -24,6 +24,8 @@ from mirclr.soft_labels import SoftLabelFolder, SoftLabels
 from mirclr.teacher import label_tracks, load_teacher, online_teacher
 from mirclr.trainer import Trainer
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 TINY = """
 name: tiny
 seed: 3
@@ -36,12 +38,6 @@ projector: {hidden: 8, dim: 8}
 objective: {name: generalized_sup_con}
 training: {steps: 6, batch: 4, lr: 1e-2, warmup: 3, log_every: 2, precision: float32}
 """
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """Decode here: processes that are started for each test would take longer than all else."""
-    monkeypatch.setattr("mirclr.clips.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
 
 
 def recipe(*overrides):

@@ -13,10 +13,7 @@ from mirclr.config import Data, Recipe
 from mirclr.manifest import Track, read_manifest, write_manifest
 from mirclr.twins import Twins, best_shift, find_twins, mark_recordings
 
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    monkeypatch.setattr("mirclr.clips.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture
