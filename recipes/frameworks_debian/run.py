@@ -24,6 +24,7 @@ import yaml
 
 HERE = Path(__file__).parent
 TEACHER = "musicnn-msd"
+RATE = 16_000  # of the recipe
 GROUPS = ("frameworks", "hours", "attempts")
 
 
@@ -46,6 +47,21 @@ def mirclr(*arguments: object) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(run)}: ended with {done.returncode}")
     return done.stdout
+
+
+def decoded(on: Measure, runs: Path) -> Measure:
+    """Decode the labelled music once for all encoders, to wav in files of the same names (contents tell the format)."""
+    from mirclr.audio import decode_blocks, write_wav
+    from mirclr.classify import read_labels
+
+    copies = runs / "music"
+    for name in read_labels(on.labels).files:
+        copy = copies / name
+        if not copy.exists():
+            waveform = np.concatenate(list(decode_blocks(on.music / name, rate=RATE)))
+            write_wav(copy.with_name(f"{copy.name}.part"), waveform, RATE)
+            copy.with_name(f"{copy.name}.part").replace(copy)
+    return Measure(copies, on.labels, on.score)
 
 
 def planned() -> dict[str, Any]:
@@ -194,6 +210,7 @@ def main() -> None:
         said = mirclr("teacher", "label", "debian-games", "-o", asked.runs / "labels", "--teacher", TEACHER, "--json")
         told = json.loads(said)
         keep(held() | {"teacher": {key: told[key] for key in ("teacher", "tracks", "windows", "alike")}})
+    on = decoded(on, asked.runs)
     lock, failed = Lock(), []
 
     def do(job: tuple[str, str, dict[str, Any], int]) -> None:

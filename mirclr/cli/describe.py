@@ -1,0 +1,57 @@
+"""``mirclr describe``: tempo, key and loudness of a library's tracks."""
+
+from pathlib import Path
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.show import print_json, print_table, progress, remark
+
+_BATCH = 16
+
+
+@click.command(epilog="Example: mirclr describe --library music.db")
+@options.library
+@click.option("--again", is_flag=True, help="Also tracks that were described before.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes; 0: one a core.")
+@options.as_json
+def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int:
+    """Find tempo, key and loudness of a library's tracks.
+
+    By the middle minute of each track; what was described before is not heard again. Tempo is often told at half or
+    twice what one taps. `library list --json` and `export --csv` show the results.
+    """
+    from mirclr.describe import try_describe
+    from mirclr.library import Description, Library, shown
+    from mirclr.processes import CRASHED, results_in_order
+
+    problems: list[str] = []
+    done: dict[int, Description] = {}
+    waiting: dict[int, Description] = {}
+    with Library.open(library_path) as library:
+        known = {} if again else library.descriptions()
+        tracks = {t.file: t for t in library.tracks() if t.id not in known}
+        with progress("Describing", len(tracks)) as advance:
+            for (file,), found in results_in_order(try_describe, ((f,) for f in tracks), workers=workers):
+                if isinstance(found, Description):
+                    waiting[tracks[file].id] = found
+                else:
+                    problems.append(f"{file}: its decoder crashed" if found is CRASHED else str(found))
+                if len(waiting) == _BATCH:
+                    library.store_descriptions(waiting)
+                    done, waiting = done | waiting, {}
+                advance(note=f"{len(problems)} skipped" if problems else "")
+            library.store_descriptions(waiting)
+            done |= waiting
+        by_id = {t.id: t for t in tracks.values()}
+    if as_json:
+        rows = [{"file": shown(str(by_id[i].file)), **vars(found)} for i, found in done.items()]
+        print_json({"described": rows, "known": len(known), "problems": problems})
+    else:
+        for problem in problems:
+            remark(f"skipped {problem}")
+        some = [(by_id[i].label, d.tempo_bpm, d.key or "", d.loudness_lufs) for i, d in list(done.items())[:20]]
+        if some:
+            print_table(("track", "bpm", "key", "LUFS"), some)
+        click.echo(f"{len(done)} tracks described, {len(known)} were before")
+    return 1 if problems and not done else 0
