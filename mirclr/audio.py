@@ -5,7 +5,7 @@ libsndfile knows (wav, flac, ogg, opus, mp3, aiff) are read by soundfile; others
 extra ``formats`` is installed. Nothing here holds more than one block or the asked excerpts in memory, however long
 the file is or claims to be.
 
-Contents: `read_excerpts` (seeks), `decode_blocks` (a whole file, streamed), `resample`, `write_wav`.
+Contents: `read_excerpts` and `read_middle` (seek), `decode_blocks` (a whole file, streamed), `resample`, `write_wav`.
 """
 
 from collections.abc import Iterator
@@ -114,6 +114,38 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
             raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in {n} excerpts); nothing to learn from")
         pcm = np.round(waveforms * 32767).astype("<i2")
         return Excerpts(waveforms[heard], source.seconds, digest_bytes(pcm.tobytes()))
+
+
+@dataclass(frozen=True)
+class Section:
+    """A stretch of a file as it is: `samples` (n, channels) float32 in [-1, 1], at `rate` Hz."""
+
+    samples: np.ndarray
+    rate: int
+    path: Path
+
+    @property
+    def mono(self) -> np.ndarray:
+        """(n,) float32."""
+        return _to_mono(self.samples, self.path)
+
+
+def read_middle(path: Path, *, seconds: float) -> Section:
+    """Read the middle of a file, all of it where it is shorter, at its own rate and with all its channels.
+
+    Raises
+    ------
+    AudioError, MissingExtra
+        As `read_excerpts`.
+    """
+    with _open(path) as source:
+        wanted = min(seconds, source.seconds)
+        section = Section(source.read_at(max(0.0, (source.seconds - wanted) / 2), wanted), source.rate, path)
+    if len(section.samples) < MIN_SECONDS * section.rate:
+        raise UnreadableAudio(f"{path}: no audio near its middle; the file is truncated: obtain it again")
+    if np.abs(section.mono).max() < SILENCE:
+        raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in its middle); nothing to describe")
+    return section
 
 
 def try_excerpts(path: Path, count: int, seconds: float, rate: int) -> "Excerpts | str":

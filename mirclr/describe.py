@@ -1,7 +1,7 @@
 """Tempo, key and loudness of a track, by its middle minute.
 
-Tempo and key are librosa's work, loudness is pyloudnorm's. They say what a person would use to sort music for dancing or
-mixing; none of them has been measured on labelled music here, and tempo is often told at half or twice what one taps.
+Tempo and key are librosa's work, loudness is pyloudnorm's. They say what a person would use to sort music for dancing
+or mixing; none of them was measured on labelled music here, and tempo is often told at half or twice what one taps.
 """
 
 import math
@@ -52,7 +52,7 @@ def find_tempo(waveform: np.ndarray, rate: int) -> float | None:
 
     Ellis 2007, "Beat tracking by dynamic programming", with librosa's prior around 120.
     """
-    import librosa
+    import librosa.onset
 
     onsets = librosa.onset.onset_strength(y=waveform, sr=rate)
     if not np.isfinite(onsets).all() or onsets.max(initial=0.0) <= 0:

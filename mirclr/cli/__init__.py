@@ -23,6 +23,7 @@ COMMANDS = {
     "clips": "Show or clear the cache of decoded clips.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",
     "demo": "Do the main job end to end on real music.",
+    "describe": "Find tempo, key and loudness of a library's tracks.",
     "embed": "Turn audio files into vectors in a library.",
     "evaluate": "Measure a library's vectors against labels, beside baselines.",
     "export": "Write a library's vectors and tracks to a file.",

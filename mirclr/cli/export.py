@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mirclr.library import Library
 
 _LIKELY = 0.5
+_NUMBERS = ("duration_s", "tempo_bpm", "loudness_lufs")
 
 
 @click.command(epilog="Example: mirclr export --library lib.db --vectors vectors.npz --csv tracks.csv")
@@ -53,6 +54,7 @@ def _rows(library: "Library", names: Mapping[int, str]) -> list[dict[str, Any]]:
     from mirclr.library import shown
 
     tasks = {task: library.probabilities(task) for task in library.tasks()}
+    described = library.descriptions()
     rows = []
     for t in library.tracks():
         row = {
@@ -69,6 +71,9 @@ def _rows(library: "Library", names: Mapping[int, str]) -> list[dict[str, Any]]:
             likely = _likely(probabilities.get(t.id, {}))
             row[f"predicted_{task}"] = "; ".join(likely)
             row[f"predicted_{task}_probability"] = "; ".join(f"{p:.3f}" for p in likely.values())
+        if described:
+            found = described.get(t.id)
+            row |= {name: getattr(found, name, None) for name in ("tempo_bpm", "key", "loudness_lufs")}
         rows.append(row)
     return rows
 
@@ -106,7 +111,7 @@ def _write_parquet(path: Path, rows: list[dict[str, Any]], matrix: np.ndarray) -
     except ImportError:
         raise MissingExtra.of("Parquet", "parquet") from None
     schema = [
-        (name, {"year": pyarrow.int64(), "duration_s": pyarrow.float64()}.get(name, pyarrow.string()))
+        (name, pyarrow.int64() if name == "year" else pyarrow.float64() if name in _NUMBERS else pyarrow.string())
         for name in rows[0]
     ]
     table = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(schema))

@@ -54,9 +54,14 @@ def list_(library_path: Path, as_json: bool) -> None:
     from mirclr.library import Library, shown
 
     with Library.open(library_path) as library:
-        tracks = library.tracks()
+        tracks, described = library.tracks(), library.descriptions()
     if as_json:
-        print_json([_as_json(track) for track in tracks])
+        print_json(
+            [
+                _as_json(track) | vars(described[track.id]) if track.id in described else _as_json(track)
+                for track in tracks
+            ]
+        )
         return
     for track in tracks:  # lines and not a table, which takes a minute for 100,000 tracks
         click.echo(f"{track.id}\t{track.label}\t{shown(str(track.file))}")

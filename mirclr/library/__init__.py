@@ -12,10 +12,11 @@ can be embedded and found; `shown` makes a text of them that can be printed.
 Contents: `Library` (store.py), what it holds and hands out (records.py), the file (schema.py).
 """
 
-from mirclr.library.records import EncoderStamp, Entry, Failure, FileState, LibraryTrack, fold, shown
+from mirclr.library.records import Description, EncoderStamp, Entry, Failure, FileState, LibraryTrack, fold, shown
 from mirclr.library.store import Library
 
 __all__ = [
+    "Description",
     "EncoderStamp",
     "Entry",
     "Failure",

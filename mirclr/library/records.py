@@ -92,6 +92,28 @@ class FileState:
 
 
 @dataclass(frozen=True)
+class Description:
+    """Tempo, key and loudness of a track; None where there is none to find.
+
+    Attributes
+    ----------
+    tempo_bpm : float or None
+        Beats a minute.
+    key : str or None
+        Such as ``Eb`` or ``F#m``.
+    key_strength : float
+        How well the pitches fit the key: a correlation.
+    loudness_lufs : float or None
+        Integrated loudness.
+    """
+
+    tempo_bpm: float | None
+    key: str | None
+    key_strength: float
+    loudness_lufs: float | None
+
+
+@dataclass(frozen=True)
 class LibraryTrack:
     """A track of a library, without its vector."""
 

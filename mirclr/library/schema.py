@@ -39,6 +39,11 @@ _MIGRATIONS = (
             PRIMARY KEY (task, track_id, label)) WITHOUT ROWID""",
         "CREATE INDEX probability_track ON probability (track_id)",
     ),
+    (
+        """CREATE TABLE description (
+            track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE,
+            tempo_bpm REAL, key TEXT, key_strength REAL NOT NULL, loudness_lufs REAL)""",
+    ),
 )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
-from mirclr.library.records import EncoderStamp, Entry, Failure, FileState, LibraryTrack, fold, shown
+from mirclr.library.records import Description, EncoderStamp, Entry, Failure, FileState, LibraryTrack, fold, shown
 from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
 from mirclr.tags import Tags
 
@@ -272,6 +272,7 @@ class Library:
         track_id = db.execute("SELECT id FROM track WHERE root = ? AND path = ?", place).fetchone()[0]
         db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (track_id, blob))
         db.execute("DELETE FROM probability WHERE track_id = ?", (track_id,))  # they were of the old vector
+        db.execute("DELETE FROM description WHERE track_id = ?", (track_id,))  # and this of the old audio
         db.execute("DELETE FROM failure WHERE root = ? AND path = ?", place)
 
     def move(self, track_id: int, root: str, path: str, size: int, mtime_ns: int, file_digest: str, tags: Tags) -> None:
@@ -459,6 +460,25 @@ class Library:
         for track_id, label, probability in rows:
             found.setdefault(track_id, {})[label] = probability
         return found
+
+    # what describe stores
+
+    def store_descriptions(self, descriptions: Mapping[int, Description]) -> None:
+        """Keep descriptions by track id, in one transaction; ids that are no longer held are left out."""
+        values = [
+            (int(i), d.tempo_bpm, d.key, d.key_strength, d.loudness_lufs, int(i)) for i, d in descriptions.items()
+        ]
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO description SELECT ?, ?, ?, ?, ?"
+                " WHERE EXISTS (SELECT 1 FROM track WHERE id = ?)",
+                values,
+            )
+
+    def descriptions(self) -> dict[int, Description]:
+        """The descriptions that are kept, by track id."""
+        query = "SELECT track_id, tempo_bpm, key, key_strength, loudness_lufs FROM description ORDER BY track_id"
+        return {row[0]: Description(*row[1:]) for row in self._rows(query)}
 
     # the door to SQLite
 

@@ -1,0 +1,124 @@
+"""Tempo, key and loudness: on sounds that have them beyond doubt, and on real files."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from mirclr.audio import Section, read_middle
+from mirclr.cli import group
+from mirclr.describe import KEYS, describe_file, find_key, find_loudness, find_tempo, try_describe
+from mirclr.errors import UnusableAudio
+from mirclr.library import Description, EncoderStamp, Entry, Library
+from mirclr.tags import Tags
+
+RATE = 22050
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+
+def clicks(bpm, seconds=20):
+    x = np.zeros(seconds * RATE, np.float32)
+    burst = np.exp(-np.arange(800) / 100) * np.random.default_rng(0).normal(size=800) * 0.3
+    for start in np.arange(0, len(x) - 800, 60 / bpm * RATE).astype(int):
+        x[start : start + 800] += burst.astype(np.float32)
+    return x
+
+
+def chords(tonic, minor, seconds=8):
+    """Tonic, subdominant, dominant and tonic again, each note with a few overtones."""
+    third = 3 if minor else 4
+    t = np.arange(seconds * RATE // 4) / RATE
+    parts = []
+    for root in (0, 5, 7, 0):
+        high = 4 if root == 7 else third  # the dominant is major in minor keys too
+        notes = [tonic + root + step for step in (0, high, 7, 12)]
+        tones = [np.sin(2 * np.pi * 261.63 * 2 ** (n / 12) * k * t) / k**2 for n in notes for k in (1, 2, 3)]
+        parts.append(np.sum(tones, axis=0))
+    x = np.concatenate(parts)
+    return (0.2 * x / np.abs(x).max()).astype(np.float32)
+
+
+@pytest.mark.parametrize("bpm", [92, 120, 150])
+def test_clicks_have_their_tempo(bpm):
+    assert find_tempo(clicks(bpm), RATE) == pytest.approx(bpm, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("tonic", "minor", "key"), [(0, False, "C"), (9, True, "Am"), (6, False, "F#"), (3, True, "Ebm")]
+)
+def test_a_cadence_is_in_its_key(tonic, minor, key):
+    found, strength = find_key(chords(tonic, minor), RATE)
+    assert found == key
+    assert 0.6 < strength <= 1
+    assert len(set(KEYS)) == 24
+
+
+def test_loudness_is_the_standard_s(tmp_path):
+    """A 997 Hz sine at 0 dBFS in one channel of two is at -3.01 LUFS (BS.1770-4, note to table 1)."""
+    sine = np.sin(2 * np.pi * 997 * np.arange(10 * 48000) / 48000).astype(np.float32)
+    stereo = np.stack([sine, 0 * sine], axis=1)
+    assert find_loudness(Section(stereo, 48000, tmp_path)) == pytest.approx(-3.0, abs=0.11)
+    assert find_loudness(Section(stereo * 0.1, 48000, tmp_path)) == pytest.approx(-23.0, abs=0.1)
+    assert find_loudness(Section(stereo * 0, 48000, tmp_path)) is None
+    assert find_loudness(Section(stereo[:100], 48000, tmp_path)) is None
+
+
+def test_nothing_to_find_is_none():
+    noise_floor = np.zeros(5 * RATE, np.float32)
+    assert find_tempo(noise_floor, RATE) is None
+    assert find_key(noise_floor, RATE)[0] is None
+
+
+def test_the_middle_is_read_with_all_channels(tmp_path):
+    x = np.repeat(np.linspace(0, 1, 4 * 8000)[:, None], 2, axis=1) * [1, -0.5]
+    soundfile.write(tmp_path / "a.wav", x, 8000)
+    section = read_middle(tmp_path / "a.wav", seconds=2.0)
+    assert section.samples.shape == (16000, 2)
+    np.testing.assert_allclose(section.samples, x[8000:24000], atol=1e-3)
+    soundfile.write(tmp_path / "quiet.wav", x * 0, 8000)
+    with pytest.raises(UnusableAudio, match=r"quiet\.wav: silent"):
+        read_middle(tmp_path / "quiet.wav", seconds=2.0)
+
+
+def test_a_real_song_is_described_and_a_bad_file_named(songs, tmp_path):
+    found = describe_file(songs[0])
+    assert 40 < found.tempo_bpm < 250
+    assert found.key in KEYS
+    assert -40 < found.loudness_lufs < 0
+    (tmp_path / "bad.ogg").write_bytes(b"no")
+    assert "bad.ogg" in try_describe(tmp_path / "bad.ogg")
+
+
+def test_from_the_command_line(songs, tmp_path, monkeypatch):
+    monkeypatch.setattr("mirclr.processes.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+    shutil.copy(songs[0], tmp_path / "a.ogg")
+    (tmp_path / "bad.ogg").write_bytes(b"no")
+    with Library.open(tmp_path / "l.db", create=True) as library:
+        library.bind(EncoderStamp("d" * 32, "e", 2, 1, {}))
+        for name in ("a.ogg", "bad.ogg"):
+            library.write(entries=[Entry(str(tmp_path), name, 1, 1, name, name, 8.0, Tags(), np.ones(2))])
+    arguments = ["describe", "--library", str(tmp_path / "l.db"), "--json"]
+    first = json.loads(CliRunner().invoke(group, arguments).stdout)
+    assert [d["file"] for d in first["described"]] == [str(tmp_path / "a.ogg")]
+    assert "bad.ogg" in first["problems"][0]
+    again = json.loads(CliRunner().invoke(group, [*arguments[:-1], "--json"]).stdout)
+    assert (again["described"], again["known"]) == ([], 1)
+    rows = json.loads(CliRunner().invoke(group, ["library", "list", "--library", arguments[2], "--json"]).stdout)
+    assert rows[0]["key"] == first["described"][0]["key"]
+    export = ["export", "--library", arguments[2], "--csv", str(tmp_path / "t.csv")]
+    assert CliRunner().invoke(group, export).exit_code == 0
+    assert "tempo_bpm" in (tmp_path / "t.csv").read_text().splitlines()[0]
+
+
+def test_new_audio_forgets_its_description(tmp_path):
+    with Library.open(tmp_path / "l.db", create=True) as library:
+        library.bind(EncoderStamp("d" * 32, "e", 2, 1, {}))
+        entry = Entry("/music", "a.ogg", 1, 1, "f", "a", 8.0, Tags(), np.ones(2))
+        library.write(entries=[entry])
+        library.store_descriptions({1: Description(120.0, "Am", 0.8, -9.0), 7: Description(None, None, 0.0, None)})
+        assert library.descriptions() == {1: Description(120.0, "Am", 0.8, -9.0)}
+        library.write(entries=[entry])
+        assert library.descriptions() == {}
