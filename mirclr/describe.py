@@ -52,12 +52,13 @@ def find_tempo(waveform: np.ndarray, rate: int) -> float | None:
 
     Ellis 2007, "Beat tracking by dynamic programming", with librosa's prior around 120.
     """
-    import librosa.onset
+    from librosa.feature import tempo as tempo_of
+    from librosa.onset import onset_strength
 
-    onsets = librosa.onset.onset_strength(y=waveform, sr=rate)
+    onsets = onset_strength(y=waveform, sr=rate)
     if not np.isfinite(onsets).all() or onsets.max(initial=0.0) <= 0:
         return None
-    tempo = float(librosa.feature.tempo(onset_envelope=onsets, sr=rate)[0])
+    tempo = float(tempo_of(onset_envelope=onsets, sr=rate)[0])
     return round(tempo, 1) if math.isfinite(tempo) and tempo > 0 else None
 
 
