@@ -1,7 +1,9 @@
-"""The figures in README.md are those of the files that it names."""
+"""The figures in README.md and in the recipes' cards are those of the files that they name."""
 
+import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,3 +43,38 @@ def test_the_rates_are_the_benchmarks():
     assert f"{embed['ratio']:.2f} times" in README
     assert f"{embed['tracks_per_s_best']:.0f} tracks a second" in README
     assert f"{train['ratio']:.2f} of" in README
+
+
+def script(path: Path) -> Any:
+    """A recipe's script as a module."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_of_frameworks_are_the_recipe_s():
+    folder = ROOT / "recipes" / "frameworks_debian"
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    report, card = script(folder / "report.py"), (folder / "README.md").read_text(encoding="utf-8")
+    assert report.table(results) in README
+    assert report.table(results) in card
+    assert report.table(results, "score_") in card
+    assert report.table(results, group="attempts") in card
+    assert all(len(entry["runs"]) >= 2 for entry in results["frameworks"].values())
+    alike = results["teacher"]["alike"]
+    architecture = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert f"mean cosine {alike['plain']['between']:.2f}" in architecture
+    assert (
+        f"({alike['centred']['between']:.2f}, against {alike['centred']['within']:.2f} within a track)" in architecture
+    )
+
+
+def test_the_tables_of_few_labels_are_the_recipe_s():
+    folder = ROOT / "recipes" / "few_labels_debian"
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    collect, card = script(folder / "collect.py"), (folder / "README.md").read_text(encoding="utf-8")
+    for curve in ("curve", "curve-emotify"):
+        assert collect.table(results[curve]["points"]) in card

@@ -21,7 +21,7 @@ mirclr embed "$root" --library "$run/debian.db" --checkpoint "$run/encoder.safet
 mirclr evaluate labels-curve --library "$run/debian.db" --labels "$run/labels.csv" --test "$run/test.csv" \
   --shares 10,25,50,100 --repeats 3 --from-scratch "$here/recipe.yaml" --set training.steps=200 --plot "$here/curve.png" --json > "$run/curve.json"
 if [ -n "$library" ]; then
-  mirclr evaluate labels-curve --library "$library" --labels "$labels" --repeats 10 --plot "$here/curve-emotify.png" \
+  mirclr evaluate labels-curve --library "$library" --labels "$labels" --repeats 5 --plot "$here/curve-emotify.png" \
     --json > "$run/curve-emotify.json"
 fi
 "$python" "$here/collect.py" "$run" "$here/results.json"

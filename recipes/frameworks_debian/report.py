@@ -22,14 +22,16 @@ def spread(values: list[float]) -> float:
     return float(np.ptp(values) / 2 if len(values) == 2 else np.std(values, ddof=1))
 
 
-def rows(results: dict[str, Any], prefix: str = "") -> list[tuple[str, str, dict[str, list[float]]]]:
-    """(name, what it learns from, figure to values of all seeds) of the frameworks and baselines, best genre first."""
+def rows(
+    results: dict[str, Any], prefix: str = "", group: str = "frameworks"
+) -> list[tuple[str, str, dict[str, list[float]]]]:
+    """(name, what it learns from, figure to values of all seeds) of a group of runs, best genre first; baselines."""
     found = []
-    for name, entry in results["frameworks"].items():
+    for name, entry in results[group].items():
         figures = [run["figures"] for _, run in sorted(entry["runs"].items())]
-        found.append((f"`{name}`", entry["from"], values_of(figures, prefix)))
+        found.append((f"`{name}`", entry["from"] or "", values_of(figures, prefix)))
     found.sort(key=lambda row: -float(np.mean(row[2]["genre_accuracy"])))
-    for name, shown in BASELINES.items():
+    for name, shown in BASELINES.items() if group == "frameworks" else ():
         figures = results["baselines"].get(name, [])
         if figures and f"{prefix}genre_accuracy" in figures[0]:
             found.append((shown, "", values_of(figures, prefix)))
@@ -41,10 +43,10 @@ def values_of(figures: list[dict[str, float]], prefix: str) -> dict[str, list[fl
     return {key: [f[prefix + key] for f in figures] for key in FIGURES}
 
 
-def table(results: dict[str, Any], prefix: str = "") -> str:
+def table(results: dict[str, Any], prefix: str = "", group: str = "frameworks") -> str:
     """Markdown."""
     lines = [f"| run | learns from | {' | '.join(FIGURES.values())} |", f"|---|---|{'---|' * len(FIGURES)}"]
-    for name, learns_from, values in rows(results, prefix):
+    for name, learns_from, values in rows(results, prefix, group):
         cells = [
             f"{np.mean(values[key]):.3f}" + (f" ± {spread(values[key]):.3f}" if len(values[key]) > 1 else "")
             for key in FIGURES
@@ -105,6 +107,8 @@ def main() -> None:
     text = "By `mirclr evaluate`:\n\n" + table(results)
     if all("score_genre_accuracy" in r["figures"] for e in results["frameworks"].values() for r in e["runs"].values()):
         text += "\nThe same vectors by the other scorer:\n\n" + table(results, "score_")
+    if results["attempts"]:
+        text += "\nWhat else was tried, by `mirclr evaluate`:\n\n" + table(results, group="attempts")
     (HERE / "table.md").write_text(text, encoding="utf-8")
     print(text)
     plot_frameworks(results, HERE / "accuracy.png")

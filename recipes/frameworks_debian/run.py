@@ -230,12 +230,11 @@ def main() -> None:
         list(pool.map(do, jobs))
     if failed:
         raise SystemExit("\n".join(failed))
-    results = held()
     seeds = plan["frameworks"]["seeds"]
     some = asked.runs / f"nt_xent-{seeds[0]}" / "encoder.safetensors"
     if some.exists():
-        results["baselines"] = baselines(some, on, asked.runs, seeds)
-        keep(results)
+        measured = baselines(some, on, asked.runs, seeds)
+        keep(held() | {"baselines": measured})
 
 
 def held() -> dict[str, Any]:
