@@ -130,7 +130,9 @@ def _fit(x: np.ndarray, target: np.ndarray, strength: float) -> Fit:
     if len(present) > 1:
         scaler = StandardScaler().fit(x)
         model = LogisticRegression(C=strength, tol=1e-3, max_iter=2000)
-        with threadpool_limits(1):  # at this size threads cost several times what they save
+        # at this size threads cost more than they save; and few labels are meant, whatever scikit-learn thinks of it
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model.fit(scaler.transform(x)[row], label, sample_weight=target[row, label])
         which = present[1:] if len(present) == 2 else present  # of two classes the first's logit is 0
         weight[which] = model.coef_ / scaler.scale_
