@@ -78,3 +78,6 @@ def test_the_tables_of_few_labels_are_the_recipe_s():
     collect, card = script(folder / "collect.py"), (folder / "README.md").read_text(encoding="utf-8")
     for curve in ("curve", "curve-emotify"):
         assert collect.table(results[curve]["points"]) in card
+    points = {p["features"]: p["accuracy"] for p in results["curve"]["points"] if p["share"] == 0.1}
+    assert f"{points['encoder.safetensors']:.2f} of the others" in README
+    assert f"{points['from scratch']:.2f}; with all labels" in README.replace("\n", " ")
