@@ -104,8 +104,10 @@ def scored(vectors: Path, on: Measure) -> dict[str, Any] | None:
         return None
     run = [sys.executable, str(on.score), str(on.labels), str(vectors), "--json"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    said = subprocess.run(run, capture_output=True, text=True, check=True, env=environment).stdout
-    found: dict[str, Any] = json.loads(said)
+    done = subprocess.run(run, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{on.score}: {done.stderr.strip().splitlines()[-1:]}")
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -218,7 +220,7 @@ def main() -> None:
         try:
             encoder = train(name, details["set"], seed, asked.runs)
             figures = measure(encoder, on)
-        except (RuntimeError, subprocess.CalledProcessError) as error:
+        except RuntimeError as error:
             failed.append(f"{name}, seed {seed}: {error}")
             print(failed[-1], file=sys.stderr, flush=True)
             return
