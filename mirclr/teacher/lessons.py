@@ -104,7 +104,7 @@ def label_tracks(
     LabelsError
         The folder holds labels of another teacher.
     """
-    domain = getattr(teacher, "hears", "mel")
+    domain = teacher.hears
     cache = ClipCache(_recipe_of(teacher), domain)
     samples = round(teacher.seconds * teacher.rate)
     length = LogMel(teacher.mel, teacher.rate).frames(samples) if domain == "mel" else samples
@@ -178,8 +178,8 @@ def _told(
     for begin in range(0, len(starts), AT_ONCE):
         rows = [cache.read(track, start, length) for start in starts[begin : begin + AT_ONCE]]
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            said, embedding = teacher(cache.stack(rows).to(device))
-        logits.append(said.float().cpu().numpy())
+            told, embedding = teacher(cache.stack(rows).to(device))
+        logits.append(told.float().cpu().numpy())
         embeddings.append(embedding.float().cpu().numpy())
     return np.concatenate(logits), np.concatenate(embeddings)
 
@@ -228,7 +228,7 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     assert plan is not None
     assert plan.teacher is not None
     teacher = load_teacher(plan.teacher, folder, plan.heads)
-    hears, student = getattr(teacher, "hears", "mel"), "waveform" if recipe.encoder.name == "sample_cnn" else "mel"
+    hears, student = teacher.hears, "waveform" if recipe.encoder.name == "sample_cnn" else "mel"
     if teacher.rate != recipe.audio.rate:
         raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.rate to it")
     if student == "mel" and (hears != "mel" or teacher.mel != recipe.mel):

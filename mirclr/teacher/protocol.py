@@ -1,5 +1,7 @@
 """What every teacher is: a network that tells tags, and an embedding, of the very log-mel that a student hears."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from mirclr.config import Mel
@@ -28,7 +30,11 @@ class Teacher(nn.Module):
         Length of what it hears at once.
     dim : int
         D.
+    hears : {"mel", "waveform"}
+        What ``forward`` takes; log-mel unless a teacher says otherwise.
     """
+
+    hears: Literal["mel", "waveform"] = "mel"
 
     name: str
     digest: str
