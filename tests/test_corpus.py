@@ -1,8 +1,10 @@
 import hashlib
+import io
 import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,59 @@ def test_the_manifests_of_debian_games_are_in_order() -> None:
     held_out = [t for t in tracks if t.split == "valid"]
     assert 0.12 < len(held_out) / len(tracks) < 0.18
     assert any(t.split == "valid" for t in demo)
+
+
+def test_the_manifest_of_debian_more_is_in_order_and_shares_no_track_with_debian_games() -> None:
+    folder = shipped_dir("data_manifests")
+    tracks = read_manifest(folder / "debian-more" / "tracks.jsonl")
+    assert check_tracks(tracks) == []
+    assert len({t.path.lower() for t in tracks}) == len(tracks)
+    hours, digests = {"music": 0.0, "voice": 0.0}, {}
+    for track in tracks:
+        assert track.licence
+        assert not any(word in track.licence for word in ("NC", "ND", "Sampling"))
+        assert track.source is not None
+        assert track.path.startswith(track.source["package"] + "/")
+        digests[track.id] = track.source["sha256"] if track.source["form"] == "tracker" else track.sha256
+        assert len(digests[track.id] or "") == 64
+        assert track.duration_s is not None
+        assert track.duration_s >= {"music": 12, "voice": 1.5}[track.source["kind"]]
+        hours[track.source["kind"]] += track.duration_s / 3600
+    assert len(set(digests.values())) == len(tracks)
+    games = read_manifest(folder / "debian-games" / "tracks.jsonl")
+    assert not set(digests.values()) & {t.sha256 or (t.source or {})["sha256"] for t in games}
+    assert hours["music"] > 20
+    assert 0.12 < sum(t.split == "valid" for t in tracks) / len(tracks) < 0.18
+    for package in {t.album for t in tracks if t.artist is None}:
+        assert len({t.split for t in tracks if t.album == package}) == 1, package
+    sides: dict[str, set[str | None]] = {}
+    for track in (*tracks, *games):
+        if track.artist:
+            sides.setdefault(track.artist, set()).add(track.split)
+    assert all(len(splits) == 1 for splits in sides.values())
+
+
+def test_the_card_of_debian_more_names_every_piece_of_music_and_counts_the_voices() -> None:
+    folder = shipped_dir("data_manifests") / "debian-more"
+    card = (folder / "README.md").read_text("utf-8")
+    tracks = read_manifest(folder / "tracks.jsonl")
+
+    def rows(heading: str) -> list[str]:
+        section = card.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+        return [line for line in section.splitlines() if line.startswith("|")][2:]
+
+    assert rows("Tracks") == [
+        f"| {t.id} | {t.title or '–'} | {t.artist or 'not stated'} | {t.licence} "
+        f"| {(t.source or {})['licence_basis']} | {t.split} |"
+        for t in tracks
+        if (t.source or {})["kind"] == "music"
+    ]
+    counted: dict[tuple[str, str], int] = {}
+    for track in tracks:
+        key = ((track.source or {})["package"], (track.source or {})["kind"])
+        counted[key] = counted.get(key, 0) + 1
+    listed = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows("Packages")]
+    assert {(row[0], row[1]): int(row[2]) for row in listed} == counted
 
 
 def test_a_package_with_tracks_of_unknown_artists_is_in_one_split() -> None:
@@ -284,6 +339,49 @@ def test_modules_are_rendered_once_there_is_a_renderer(apt: Apt, publish: Callab
     assert read_manifest(fetched.manifest)[1].sha256 == sha256_of(tune)
     (apt.bin / "openmpt123").unlink()
     assert fetch_corpus("debian-games").tracks == 2  # what is there stays
+
+
+def a_zip(member: str, content: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(member, content)
+    return packed.getvalue()
+
+
+@pytest.fixture
+def packed(tmp_path: Path, apt: Apt) -> None:
+    """Two tracks of debian-more, one of them in an archive of its package."""
+    sources = {"package": "p", "version": "1", "path": "usr/music.pk3", "member": "music/b.ogg", "form": "audio"}
+    digest = hashlib.sha256(b"B").hexdigest()
+    inner = Track(id="p/b", path="p/b.ogg", sha256=digest, source=sources)
+    write_manifest(tmp_path / "cards" / "debian-more" / "tracks.jsonl", [a_track("p", "a", "A"), inner])
+    apt.publish("p", {"usr/a.ogg": "A"})
+
+
+@posix
+def test_a_track_in_an_archive_is_taken_out_of_it(apt: Apt, packed: None) -> None:
+    put(apt.mirror / "p=1" / "usr" / "music.pk3", a_zip("music/b.ogg", "B"))
+    fetched = fetch_corpus("debian-more")
+    assert (fetched.tracks, fetched.problems) == (2, [])
+    assert (fetched.audio_root / "p" / "b.ogg").read_text() == "B"
+    assert fetched.audio_root.name == "debian-more"
+    assert apt.downloads() == ["p=1"]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (a_zip("music/b.ogg", "tampered"), "music/b.ogg in usr/music.pk3"),
+        (a_zip("music/c.ogg", "B"), "cannot be taken out"),
+        (b"no archive", "cannot be taken out"),
+    ],
+)
+def test_an_archive_without_the_track_is_told(apt: Apt, packed: None, content: bytes, problem: str) -> None:
+    put(apt.mirror / "p=1" / "usr" / "music.pk3", content)
+    fetched = fetch_corpus("debian-more")
+    assert fetched.tracks == 1
+    assert problem in fetched.problems[0]
 
 
 @posix

