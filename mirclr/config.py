@@ -207,13 +207,16 @@ class Augment(_Section):
 class ResNet(_Section):
     """A residual network on log-mel; `widths` are the channels of its stages.
 
-    The embedding is the pooled maps themselves, twice the last width; with a number for `dim` it is a linear layer on
-    them, which is nearer to the objective and tells less of what that does not ask for.
+    `collapse` adds a layer of so many channels, as high as the last maps: it knows where in frequency something is, of
+    which the mean over frequency that is pooled otherwise tells little. The embedding is the pooled maps themselves,
+    twice their channels; with a number for `dim` it is a linear layer on them, which is nearer to the objective and
+    tells less of what that does not ask for.
     """
 
     name: Literal["resnet"] = "resnet"
     widths: tuple[Count, ...] = (16, 48, 128, 256)
     blocks: tuple[Count, ...] = (1, 1, 1, 1)
+    collapse: Count | None = None
     dim: Count | None = None
 
     @model_validator(mode="after")

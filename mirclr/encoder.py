@@ -41,7 +41,7 @@ class ResNet(EncoderModule):
     Parameters
     ----------
     settings : config.ResNet
-        Widths and numbers of blocks of the stages; D by its `dim`, or twice the last width.
+        Widths and numbers of blocks of the stages; D by its `dim`, or twice the channels that are pooled.
     bands : int
         F.
     """
@@ -50,7 +50,6 @@ class ResNet(EncoderModule):
 
     def __init__(self, settings: config.ResNet, bands: int) -> None:
         super().__init__()
-        self.dim = settings.dim or 2 * settings.widths[-1]
         self.input_norm = nn.BatchNorm1d(bands)
         self.stem = nn.Sequential(
             nn.Conv2d(1, settings.widths[0], 5, stride=2, padding=2, bias=False),
@@ -64,13 +63,25 @@ class ResNet(EncoderModule):
                 stages.append(_ResidualBlock(channels, width, stride=2 if j == 0 and i > 0 else 1))
                 channels = width
         self.stages = nn.Sequential(*stages)
+        self.collapse: nn.Module = nn.Identity()
+        if settings.collapse is not None:
+            height = bands
+            for _ in settings.widths:  # the stem and all stages but the first halve it
+                height = -(-height // 2)
+            self.collapse = nn.Sequential(
+                nn.Conv2d(channels, settings.collapse, (height, 1), bias=False),
+                nn.BatchNorm2d(settings.collapse),
+                nn.ReLU(inplace=True),
+            )
+            channels = settings.collapse
+        self.dim = settings.dim or 2 * channels
         self.head = nn.Identity() if settings.dim is None else nn.Linear(2 * channels, settings.dim)
         self.output_norm = nn.BatchNorm1d(self.dim, affine=False)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """(B, F, T) float32 -> (B, D) float32."""
         x = self.input_norm(log_mel).unsqueeze(1).contiguous(memory_format=torch.channels_last)
-        x = self.stages(self.stem(x)).float().mean(dim=2)  # over frequency: (B, C, T')
+        x = self.collapse(self.stages(self.stem(x))).float().mean(dim=2)  # over frequency: (B, C, T')
         pooled = torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)
         return cast(Tensor, self.output_norm(self.head(pooled).float()))
 
