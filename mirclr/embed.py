@@ -23,6 +23,7 @@ from mirclr.encoder import Model
 from mirclr.errors import LibraryError
 from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library
 from mirclr.manifest import ScanFailure, audio_files
+from mirclr.pretrained import NAME, builtin_checkpoint
 from mirclr.processes import CRASHED, results_in_order
 from mirclr.provenance import file_digest
 from mirclr.tags import Tags, read_tags
@@ -58,7 +59,9 @@ class Embedder:
     def load(cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto") -> "Embedder":
         """Read a checkpoint; `excerpts` a track are the recipe's unless given."""
         read = load_checkpoint(checkpoint)
-        stamp = _stamp(read.model, read.digest, str(checkpoint.resolve()), excerpts or read.recipe.embedding.excerpts)
+        # the built-in one by name: libraries outlive the place where mirclr is installed
+        name = NAME if checkpoint == builtin_checkpoint() else str(checkpoint.resolve())
+        stamp = _stamp(read.model, read.digest, name, excerpts or read.recipe.embedding.excerpts)
         return cls(read.model, stamp, device)
 
     @classmethod

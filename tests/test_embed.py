@@ -416,13 +416,6 @@ def test_counts(library, embedder, here, music, bad):
     assert len(seen) == 8
 
 
-def test_no_checkpoint_is_wrong_usage(music, tmp_path):
-    result = CliRunner().invoke(group, ["embed", str(music), "--library", str(tmp_path / "lib.db")])
-    assert result.exit_code == 2
-    assert "--checkpoint" in result.output
-    assert not (tmp_path / "lib.db").exists()
-
-
 # processes
 
 CRASHING = """

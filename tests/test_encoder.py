@@ -19,6 +19,7 @@ ENCODERS: dict[str, tuple[type[EncoderModule], config.Encoder]] = {
     "resnet": (ResNet, config.ResNet()),
     "resnet-deep": (ResNet, config.ResNet(widths=(8, 8, 12), blocks=(2, 1, 3), dim=10)),
     "resnet-pooled": (ResNet, config.ResNet(widths=(6, 8), blocks=(1, 1))),
+    "resnet-collapsed": (ResNet, config.ResNet(widths=(4, 6, 8), blocks=(1, 1, 1), collapse=5)),
     "resnet-one-stage": (ResNet, config.ResNet(widths=(6,), blocks=(1,), dim=7)),
     "sample_cnn": (SampleCNN, config.SampleCNN(widths=(8, 8, 8, 12, 12, 12, 12, 16, 16))),
     "sample_cnn-small": (SampleCNN, config.SampleCNN(widths=(4, 8, 12, 12), dropout=0.1)),
@@ -102,6 +103,15 @@ def test_a_row_does_not_depend_on_its_batch(name: str) -> None:
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(together, turned, rtol=1e-3, atol=1e-3)
     assert float(torch.pdist(together).min()) > 0.05  # and rows of different sounds differ
+
+
+def test_a_collapsed_encoder_knows_where_in_frequency_something_is() -> None:
+    encoder = built("resnet-collapsed")
+    assert encoder.dim == 2 * 5
+    low, high = torch.zeros(2, 1, BANDS, 60)
+    low[:, 20:24], high[:, 60:64] = 3.0, 3.0
+    assert (encoder(low) - encoder(high)).abs().max() > 1e-3
+    assert encoder.collapse[0].kernel_size == (12, 1)  # 96 bands, halved three times
 
 
 def test_without_a_dim_the_embedding_is_the_pooled_maps() -> None:

@@ -85,7 +85,7 @@ def test_every_recipe_has_its_files_and_reads():
     from mirclr.config import read_recipe
 
     folders = [p for p in (ROOT / "recipes").iterdir() if p.is_dir()]
-    assert {"smoke", "demo", "debian_ntxent"} <= {p.name for p in folders}
+    assert {"smoke", "builtin", "debian_ntxent"} <= {p.name for p in folders}
     for folder in folders:
         assert read_recipe(folder / "recipe.yaml").name == folder.name
         assert (folder / "README.md").is_file(), folder

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from mirclr.cli.options import as_json, path_option
+from mirclr.cli.options import CHECKPOINT, as_json, path_option
 from mirclr.cli.show import print_json
 
 
@@ -14,11 +14,11 @@ def command() -> None:
     """Show what a checkpoint holds; export its encoder."""
 
 
-@command.command(epilog="Example: mirclr checkpoint info runs/a/encoder.safetensors --json")
-@click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
+@command.command(epilog="Example: mirclr checkpoint info builtin --json")
+@click.argument("checkpoint", type=CHECKPOINT)
 @as_json
 def info(checkpoint: Path, as_json: bool) -> None:
-    """Show the encoder, recipe and provenance of CHECKPOINT."""
+    """Show the encoder, recipe and provenance of CHECKPOINT (a file, or builtin)."""
     from mirclr.checkpoint import load_checkpoint
 
     read = load_checkpoint(checkpoint)
@@ -48,7 +48,7 @@ def info(checkpoint: Path, as_json: bool) -> None:
 
 
 @command.command(epilog="Example: mirclr checkpoint export runs/a/encoder.safetensors --onnx encoder.onnx")
-@click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("checkpoint", type=CHECKPOINT)
 @path_option("--onnx", "onnx_path", required=True, help="The file to write.")
 @as_json
 def export(checkpoint: Path, onnx_path: Path, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +10,13 @@ import click
 
 from mirclr.cli.options import path_option
 from mirclr.cli.show import print_table, progress, remark
+from mirclr.pretrained import builtin_checkpoint
 
 if TYPE_CHECKING:
     from mirclr.library import Library, LibraryTrack
+    from mirclr.tags import Tags
 
 CORPUS = "debian-games/demo"
-LEARN_FROM = 500  # tracks of one's own folder that the demo learns from; all of them are embedded
 
 
 @click.command(epilog="Example: mirclr demo --music ~/Music")
@@ -25,34 +25,34 @@ LEARN_FROM = 500  # tracks of one's own folder that the demo learns from; all of
 def command(music: Path | None, output: Path | None) -> None:
     """Do the main job end to end on real music.
 
-    Obtains music, trains a small encoder on it, embeds it and recommends from it. What is done already is
-    not done again.
+    Obtains music, embeds it with the built-in encoder and recommends from it. What is done already is not done again.
     """
     from mirclr.cli.embed import bring_up_to_date, manifest_tags
     from mirclr.embed import Embedder, find_audio
     from mirclr.library import Library
     from mirclr.provenance import data_dir, digest_bytes
 
-    remark("1/4  music")
+    remark("1/3  music")
+    known: dict[Path, Tags] = {}
     if music is None:
         home, (manifest, root) = data_dir() / "demo", _obtain()
+        known = manifest_tags(manifest)
     else:
         root = music.resolve()
         home = data_dir() / f"demo-{digest_bytes(str(root).encode())[:8]}"
-        manifest = _scan(root, home / "tracks.jsonl")
-    remark("2/4  encoder")
-    encoder = _train(manifest, root, home / "run")
-    remark("3/4  library")
-    known = manifest_tags(manifest) if music is None else {}
-    with Library.open(home / "library.db", create=True) as library:
+        click.echo(f"your own: {root}")
+    remark("2/3  library")
+    embedder = Embedder.load(builtin_checkpoint())
+    database = home / f"{embedder.stamp.digest[:8]}.db"  # one for each version of the encoder
+    with Library.open(database, create=True) as library:
         files = [(str(root), f) for f in sorted(known) if f.is_file()] or find_audio([root], library)[0]
-        counts, failures = bring_up_to_date(library, files, Embedder.load(encoder), known)
+        counts, failures = bring_up_to_date(library, files, embedder, known)
         for _, reason in failures:
             remark(f"skipped {reason}")
         click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n))
-        remark("4/4  recommendations")
+        remark("3/3  recommendations")
         _recommend(library, output or Path("demo-playlist.m3u8"))
-    again = shlex.join(["mirclr", "recommend", "SEED", "--library", str(home / "library.db")])
+    again = shlex.join(["mirclr", "recommend", "SEED", "--library", str(database)])
     click.echo(f"ask for more with: {again}   (SEED: a file, or words of an artist or a title)")
 
 
@@ -65,41 +65,6 @@ def _obtain() -> tuple[Path, Path]:
     for line in (*fetched.problems, *fetched.remarks):
         remark(line)
     return fetched.manifest, fetched.audio_root
-
-
-def _scan(folder: Path, manifest: Path) -> Path:
-    """Write a manifest of a folder, for training: a sample of it where it is large."""
-    import random
-
-    from mirclr.cli.manifest import scanned
-    from mirclr.errors import ManifestError
-    from mirclr.manifest import write_manifest
-
-    tracks, _ = scanned(folder)  # what failed, embedding will tell
-    if len(tracks) < 2:
-        raise ManifestError(f"{folder}: found {len(tracks)} audio file(s); the demo needs two at least")
-    sample = random.Random(1).sample(tracks, min(LEARN_FROM, len(tracks)))  # noqa: S311  (no secret)
-    write_manifest(manifest, sorted(sample, key=lambda t: t.path))
-    return manifest
-
-
-def _train(manifest: Path, root: Path, run_folder: Path) -> Path:
-    """Train the recipe of the demo, or go on with it; returns the encoder."""
-    from mirclr.cli.train import prepare, run
-    from mirclr.config import read_recipe
-    from mirclr.provenance import shipped_dir
-
-    encoder = run_folder / "encoder.safetensors"
-    if encoder.is_file():
-        click.echo(f"trained already: {encoder}")
-        return encoder
-    recipe = read_recipe(
-        shipped_dir("recipes") / "demo" / "recipe.yaml",
-        overrides=[f"data.train={json.dumps(str(manifest))}", f"data.audio_root={json.dumps(str(root))}"],
-    )
-    run(prepare(recipe, manifest.parent, run_folder, resume=True))
-    click.echo(f"trained: {encoder}")
-    return encoder
 
 
 def _recommend(library: Library, playlist: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, progress, remark
+from mirclr.pretrained import builtin_checkpoint, checkpoint_named
 
 if TYPE_CHECKING:
     from mirclr.embed import Embedder
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from mirclr.tags import Tags
 
 
-@click.command(epilog="Example: mirclr embed ~/Music --checkpoint runs/a/encoder.safetensors")
+@click.command(epilog="Example: mirclr embed ~/Music")
 @click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.library
-@options.path_option("--checkpoint", help="The encoder; by default the one that the library was made with.")
+@click.option(
+    "--checkpoint",
+    type=options.CHECKPOINT,
+    help="The encoder; by default the one that the library was made with, or for a new library the built-in one.",
+)
 @options.path_option("--manifest", help="Take artist, album, title and genre from this manifest and not from tags.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
@@ -97,11 +102,18 @@ def manifest_tags(manifest: Path) -> dict[Path, Tags]:
 
 
 def _checkpoint_of(library_path: Path) -> Path:
-    """The checkpoint that a library was made with, where it still is."""
+    """The checkpoint that a library was made with, where it still is; the built-in one for a new library."""
     from mirclr.library import Library
 
-    if library_path.exists():
-        with Library.open(library_path) as library:
-            if library.stamp and Path(library.stamp.name).is_file():
-                return Path(library.stamp.name)
-    raise click.UsageError("which encoder? name one with --checkpoint (mirclr train makes one)")
+    if not library_path.exists():
+        return builtin_checkpoint()
+    with Library.open(library_path) as library:
+        if library.stamp is None:
+            return builtin_checkpoint()
+        made_with = checkpoint_named(library.stamp.name)
+    if not made_with.is_file():
+        raise click.UsageError(
+            f"{library_path} was made with {made_with}, which is gone; name that encoder with --checkpoint, or a new "
+            "library with --library"
+        )
+    return made_with

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from mirclr.pretrained import checkpoint_named
 from mirclr.provenance import data_dir
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -28,6 +29,18 @@ class _HomePath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return super().convert(os.path.expanduser(value), param, ctx)
+
+
+class _Checkpoint(click.ParamType):
+    """``builtin``, or the path of a checkpoint; the command gets a `pathlib.Path`."""
+
+    name = "checkpoint"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return checkpoint_named(value)
+
+
+CHECKPOINT = _Checkpoint()
 
 
 def path_option(

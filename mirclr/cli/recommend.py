@@ -9,6 +9,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_table, remark
+from mirclr.pretrained import checkpoint_named
 
 if TYPE_CHECKING:
     from mirclr.library import Library, LibraryTrack
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("-n", "n", type=click.IntRange(min=1), default=20, show_default=True, help="How many tracks.")
 @options.as_json
 @options.path_option("-o", "--output", help="Write a playlist too: .m3u8")
-@options.path_option("--checkpoint", exists=True, help="The library's encoder, if it moved: hears other files.")
+@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved: hears other files.")
 def command(
     seeds: tuple[str, ...],
     library_path: Path,
@@ -92,8 +93,8 @@ def _resolve(library: "Library", text: str) -> "list[LibraryTrack] | Path":
 def _hear(library: "Library", files: Sequence[Path], checkpoint: Path | None) -> list["Seed"]:
     """Embed files that the library does not hold with its own encoder."""
     stamp = library.stamp
-    if checkpoint is None and stamp is not None and Path(stamp.name).is_file():
-        checkpoint = Path(stamp.name)
+    if checkpoint is None and stamp is not None and checkpoint_named(stamp.name).is_file():
+        checkpoint = checkpoint_named(stamp.name)
     if checkpoint is None or stamp is None:
         raise click.UsageError(
             f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "

@@ -124,10 +124,12 @@ def roll_and_mask(mel: Tensor, generator: torch.Generator) -> Tensor:
 class Student(nn.Module):
     """The model of the recipe, and what it tells of the teachers."""
 
-    def __init__(self, recipe: config.Recipe) -> None:
+    def __init__(self, recipe: config.Recipe, tag_mean: Tensor) -> None:
         super().__init__()
         self.model = Model(recipe)
         self.tags = nn.Linear(self.model.encoder.dim, TAGS)
+        with torch.no_grad():
+            self.tags.bias.copy_(tag_mean)  # most tags are rare: the way there would be long
         self.embedding = nn.Linear(self.model.encoder.dim, EMBEDDING + COMPONENTS)
         self.to(memory_format=torch.channels_last)
 
@@ -171,12 +173,12 @@ def main() -> None:
     recipe = config.read_recipe(HERE / "recipe.yaml", overrides=arguments.set)
     plan = recipe.training
     torch.manual_seed(recipe.seed)
-    student, step = Student(recipe), 0
+    lessons = Lessons(arguments.run / "lessons", recipe.mel.hop // 256, arguments.shards)
+    student, step = Student(recipe, lessons.tag_mean), 0
     decayed = [p for p in student.parameters() if p.ndim > 1]
     others = [p for p in student.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
-    lessons = Lessons(arguments.run / "lessons", recipe.mel.hop // 256, arguments.shards)
     average = {k: v.detach().clone() for k, v in student.state_dict().items()}
     state = arguments.run / "state.safetensors"
     if state.exists():

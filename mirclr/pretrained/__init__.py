@@ -1,0 +1,24 @@
+"""The encoder and heads that mirclr comes with, made by ``recipes/builtin``; README.md beside them is their card.
+
+Wherever a checkpoint is named, ``builtin`` means this encoder.
+"""
+
+from pathlib import Path
+
+NAME = "builtin"
+_HERE = Path(__file__).resolve().parent
+
+
+def builtin_checkpoint() -> Path:
+    """The checkpoint of the built-in encoder."""
+    return _HERE / "builtin.safetensors"
+
+
+def builtin_heads() -> Path:
+    """Genre, mood and affect heads on the built-in encoder's vectors."""
+    return _HERE / "builtin.heads.safetensors"
+
+
+def checkpoint_named(name: str | Path) -> Path:
+    """``builtin``, or the path of a checkpoint, to a path; a file that is called builtin is ``./builtin``."""
+    return builtin_checkpoint() if str(name) == NAME else Path(name).expanduser()

@@ -1,0 +1,264 @@
+"""Fit the built-in heads: ``heads.py RUN --corpus MANIFEST ROOT …``; writes RUN/heads.safetensors and RUN/heads.json.
+
+What is learned are not the teachers' tags but words made of them (`GENRES`, `MOODS`, `AFFECT`). A tag says as much as
+it is above what it usually is in the lessons, so that rare ones are heard. Genres exclude each other: a softmax of the
+strongest tag of each. Moods do not: each is the mean of its tags, standardised, on a scale where it holds of a quarter
+of the lessons. Fitted on vectors of lessons and of means of several lessons of one track, as tracks are; calibrated on
+tracks of the split valid, which neither encoder nor heads learn from: against what the teachers say of them.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lessons import MEL, RATE, SECONDS, STEP, TEACHERS, Panel
+from safetensors import safe_open
+
+from mirclr.audio import read_excerpts
+from mirclr.checkpoint import load_checkpoint
+from mirclr.classify import Head, Heads
+from mirclr.errors import MirclrError
+from mirclr.manifest import read_manifest
+from mirclr.provenance import digest_bytes, stamp
+from mirclr.teacher import load_teacher
+
+# tags of musicnn-msd as they are, of musicnn-mtt after a colon
+GENRES = {
+    "rock": "rock, classic rock, hard rock, Progressive rock, :rock",
+    "indie & alternative": "alternative, indie, alternative rock, indie rock, indie pop",
+    "pop": "pop, :pop",
+    "metal": "metal, heavy metal, :metal",
+    "punk": "punk",
+    "electronic": "electronic, electronica, electro, :electronic",
+    "dance & house": "dance, House, :dance",
+    "techno": ":techno",
+    "ambient": "ambient, chillout, :ambient",
+    "new age": ":new age",
+    "jazz": "jazz",
+    "blues": "blues",
+    "soul & R&B": "soul, rnb",
+    "funk": "funk",
+    "hip-hop": "Hip-Hop",
+    "folk": "folk",
+    "country": "country, :country",
+    "classical": ":classical, :violin, :cello, :harpsichord",
+    "opera & choral": ":opera, :choral, :choir",
+    "Indian": ":indian, :sitar",
+    "experimental": "experimental, :weird",
+}
+MOODS = {
+    "happy": "happy",
+    "sad": "sad",
+    "mellow": "Mellow",
+    "chill": "chill, chillout",
+    "party": "party",
+    "sexy": "sexy",
+    "beautiful": "beautiful",
+    "catchy": "catchy",
+    "energetic": ":fast, :loud, dance",
+    "aggressive": "metal, heavy metal, hard rock, punk, :loud",
+    "calm": ":quiet, :soft, :slow",
+    "dreamy": "ambient, chillout, :new age, :ambient",
+}
+AFFECT = {
+    "valence": ("happy, party, catchy, dance, funk, :fast", "sad, ambient, experimental, :slow, :weird"),
+    "arousal": (":fast, :loud, party, dance, punk, hard rock", ":slow, :quiet, :soft, Mellow, ambient, beautiful"),
+}
+LIFT = 0.5  # how much of a tag's usual level is taken off for a genre
+HEAT = 1.0  # temperature of the genres' softmax
+QUARTER = -1.1  # logit of 1/4
+SLOPE = 1.2  # of moods and affect in standard deviations
+GROUP = 8  # lessons of a track whose mean stands for it
+ABSTAIN = 0.25
+PENALTY = 1e-4
+
+
+class Words:
+    """Targets of genre, mood and affect from the 100 tag logits of both teachers."""
+
+    def __init__(self, logits: Tensor) -> None:
+        tags = [f"{':' if i else ''}{tag}" for i, name in enumerate(TEACHERS) for tag in load_teacher(name).tags]
+        self.at = {tag: i for i, tag in enumerate(tags)}
+        self.mean, self.deviation = logits.mean(dim=0), logits.std(dim=0)
+
+    def _columns(self, words: str) -> list[int]:
+        return [self.at[word.strip()] for word in words.split(",")]
+
+    def genre(self, logits: Tensor) -> Tensor:
+        """(n, 100) -> (n, C) rows that add up to 1."""
+        lifted = logits - LIFT * self.mean
+        strongest = [lifted[:, self._columns(words)].amax(dim=1) for words in GENRES.values()]
+        return torch.softmax(torch.stack(strongest, dim=1) / HEAT, dim=1)
+
+    def mood(self, logits: Tensor) -> Tensor:
+        """(n, 100) -> (n, 12) in [0, 1]."""
+        standard = (logits - self.mean) / self.deviation
+        means = torch.stack([standard[:, self._columns(words)].mean(dim=1) for words in MOODS.values()], dim=1)
+        return torch.sigmoid(SLOPE * means + QUARTER)
+
+    def affect(self, logits: Tensor) -> Tensor:
+        """(n, 100) -> (n, 2) in [0, 1]."""
+        standard = (logits - self.mean) / self.deviation
+        sides = [
+            standard[:, self._columns(high)].mean(dim=1) - standard[:, self._columns(low)].mean(dim=1)
+            for high, low in AFFECT.values()
+        ]
+        return torch.sigmoid(SLOPE * torch.stack(sides, dim=1))
+
+    def all(self, logits: Tensor) -> dict[str, Tensor]:
+        """By task."""
+        return {"genre": self.genre(logits), "mood": self.mood(logits), "affect": self.affect(logits)}
+
+
+TASKS = {"genre": ("one", tuple(GENRES)), "mood": ("many", tuple(MOODS)), "affect": ("many", tuple(AFFECT))}
+
+
+@torch.inference_mode()
+def embedded(encoder: torch.nn.Module, mel: Tensor) -> Tensor:
+    """(n, F, T) float32 -> (n, D)."""
+    with torch.autocast("cpu", torch.bfloat16):
+        return torch.cat([encoder(part).float() for part in mel.split(128)])
+
+
+def read_lessons(folder: Path, encoder: torch.nn.Module, every: int, shards: int) -> dict[str, Tensor]:
+    """Vectors, tag logits and the main track of each lesson, -1 for a mixed one."""
+    parts: dict[str, list[Tensor]] = {"vectors": [], "tags": [], "track": []}
+    for file in sorted(folder.glob("*.safetensors"))[:shards]:
+        with safe_open(file, "pt") as f:
+            weight, source = f.get_tensor("weight").float(), f.get_tensor("source")
+            parts["tags"].append(f.get_tensor("tags").float())
+            parts["vectors"].append(embedded(encoder, f.get_tensor("mel")[:, :, ::every].float() * STEP))
+        parts["track"].append(torch.where(weight[:, 0] > 0.99, source[:, 0], -1))
+    return {key: torch.cat(found) for key, found in parts.items()}
+
+
+def grouped(lessons: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean vectors and mean targets of `GROUP` unmixed lessons of a track."""
+    order = lessons["track"].argsort(stable=True)
+    order = order[lessons["track"][order] >= 0]
+    tracks = lessons["track"][order]
+    firsts = torch.searchsorted(tracks, tracks)
+    rank = torch.arange(len(tracks)) - firsts
+    keys = torch.unique(tracks * 10_000 + rank // GROUP, return_inverse=True)[1]
+
+    def means(x: Tensor) -> Tensor:
+        count = torch.bincount(keys).clamp(min=1)[:, None]
+        return torch.zeros(int(keys.max()) + 1, x.shape[1]).index_add_(0, keys, x[order]) / count
+
+    return means(lessons["vectors"]), {task: means(t) for task, t in targets.items()}
+
+
+def valid_tracks(corpora: list[list[Path]], panel: Panel, model: torch.nn.Module, words: Words) -> tuple[Tensor, dict]:
+    """Unit vectors, as `mirclr embed` makes them, and the teachers' mean targets, of music of the split valid."""
+    vectors, targets = [], []
+    for manifest, root in corpora:
+        for track in read_manifest(manifest):
+            if track.split != "valid" or (track.source or {}).get("kind") == "voice":
+                continue
+            try:
+                heard = read_excerpts(root / track.path, count=10, seconds=SECONDS, rate=RATE).waveforms
+            except MirclrError as error:
+                print(f"left out: {error}", flush=True)
+                continue
+            waveforms = torch.from_numpy(heard)
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+                vectors.append(F.normalize(model(waveforms).float().mean(dim=0), dim=0))
+            said = words.all(torch.from_numpy(panel(waveforms)["tags"].astype(np.float32)))
+            targets.append({task: t.mean(dim=0) for task, t in said.items()})
+    return torch.stack(vectors), {task: torch.stack([t[task] for t in targets]) for task in targets[0]}
+
+
+def fit(kind: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (C, D) and biases (C,) of a softmax or of sigmoids on unit vectors, by L-BFGS."""
+    weight = torch.zeros(target.shape[1], x.shape[1], requires_grad=True)
+    bias = torch.zeros(target.shape[1], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=150, history_size=10, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        logits = F.linear(x, weight, bias)
+        if kind == "one":
+            found = -(target * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
+        else:
+            found = F.binary_cross_entropy_with_logits(logits, target)
+        found = found + PENALTY * weight.square().sum() / len(weight)
+        found.backward()
+        return found
+
+    optimizer.step(loss)
+    return weight.detach(), bias.detach()
+
+
+def reliability(kind: str, p: Tensor, target: Tensor, bins: int = 10) -> dict[str, object]:
+    """Expected calibration error of all probabilities against the shares that the teachers give, and its bins."""
+    p, target = p.flatten(), target.flatten()
+    where = (p * bins).long().clamp(max=bins - 1)
+    rows = [
+        (float(p[where == b].mean()), float(target[where == b].mean()), int((where == b).sum()))
+        for b in range(bins)
+        if bool((where == b).any())
+    ]
+    ece = sum(n * abs(a - b) for a, b, n in rows) / len(p)
+    return {"ece": ece, "bins": rows}
+
+
+def main() -> None:
+    """Fit, calibrate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--encoder", type=Path, required=True)
+    parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
+    parser.add_argument("--shards", type=int, default=10_000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    read = load_checkpoint(arguments.encoder)
+    encoder, every = read.model.encoder, read.recipe.mel.hop // MEL.hop
+    lessons = read_lessons(arguments.run / "lessons", encoder, every, arguments.shards)
+    words = Words(lessons["tags"])
+    single = words.all(lessons["tags"])
+    means, of_means = grouped(lessons, single)
+    x = F.normalize(torch.cat([lessons["vectors"], means, means]), dim=1)
+    valid, truth = valid_tracks(arguments.corpus, Panel(), read.model, words)
+    heads, figures = Heads(abstain=ABSTAIN), {}
+    for task, (kind, labels) in TASKS.items():
+        target = torch.cat([single[task], of_means[task], of_means[task]])
+        weight, bias = fit(kind, x, target)
+        logits = F.linear(valid, weight, bias)
+        heats = torch.logspace(-0.7, 0.7, 57)
+        likelihood = [_cross_entropy(kind, logits / h, truth[task]) for h in heats]
+        heat = float(heats[int(np.argmin(likelihood))])
+        p = torch.softmax(logits / heat, dim=1) if kind == "one" else torch.sigmoid(logits / heat)
+        correlation = [float(np.corrcoef(p[:, i], truth[task][:, i])[0, 1]) for i in range(len(labels))]
+        figures[task] = {
+            "tracks": len(valid),
+            "temperature": heat,
+            "r": dict(zip(labels, correlation, strict=True)),
+            "top_agreement": float((p.argmax(1) == truth[task].argmax(1)).float().mean()),
+            **reliability(kind, p, truth[task]),
+        }
+        spread = np.full(len(labels), heat, np.float32)
+        heads.tasks[task] = Head(kind, labels, weight.numpy(), bias.numpy(), spread)
+    heads.encoder = {"digest": read.digest, "name": "builtin", "dim": read.model.encoder.dim}
+    heads.training = digest_bytes(x.numpy().tobytes())
+    heads.provenance = stamp(encoder=read.digest, training=heads.training)
+    heads.save(arguments.run / "heads.safetensors")
+    (arguments.run / "heads.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    for task, f in figures.items():
+        print(task, {k: (round(v, 3) if isinstance(v, float) else v) for k, v in f.items() if k not in ("bins", "r")})
+
+
+def _cross_entropy(kind: str, logits: Tensor, target: Tensor) -> float:
+    if kind == "one":
+        return float(-(target * F.log_softmax(logits, dim=1)).sum(dim=1).mean())
+    return float(F.binary_cross_entropy_with_logits(logits, target))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Measure an encoder beside its teachers: ``measure.py RUN --encoder E --music DIR --labels CSV [--score SCORE.py] …``.
+
+The same ten excerpts a track go to the encoder, to both musicnn networks and to MFCC statistics. MUSIC and LABELS.csv
+are labelled music that is never trained on; SCORE.py is another scorer, called as SCORE.py LABELS.csv VECTORS.npz
+--json. Composers of tracks of the split valid are told apart within their own package, where codec and mastering are
+the same. Writes results.json beside this file.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lessons import RATE, SECONDS, Panel
+
+from mirclr.audio import read_excerpts
+from mirclr.classify import read_labels
+from mirclr.embed import Embedder
+from mirclr.evaluate import mfcc_statistics, z_scored
+from mirclr.manifest import read_manifest
+from mirclr.metrics import retrieval
+from mirclr.pretrained import checkpoint_named
+
+HERE = Path(__file__).parent
+COUNT = 10
+
+
+def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> dict[str, np.ndarray]:
+    """Vectors of tracks, by what made them; teachers and MFCC are asked once and kept."""
+    known = dict(np.load(kept)) if kept.exists() else {}
+    rows: dict[str, list[np.ndarray]] = {"builtin": [], "musicnn_msd": [], "musicnn_both": [], "mfcc": []}
+    for file in files:
+        waveforms = read_excerpts(file, count=COUNT, seconds=SECONDS, rate=RATE).waveforms
+        rows["builtin"].append(embedder.embed_track(waveforms))
+        if not known:
+            said = panel(torch.from_numpy(waveforms))["embedding"].astype(np.float32).mean(axis=0)
+            rows["musicnn_both"].append(said)
+            rows["musicnn_msd"].append(said[:200])
+            rows["mfcc"].append(mfcc_statistics(waveforms, RATE))
+    found = {name: np.stack(part) for name, part in rows.items() if part}
+    if not known:
+        np.savez(kept, **{name: x for name, x in found.items() if name != "builtin"})
+    return known | found
+
+
+def scored(vectors: np.ndarray, names: list[str], labels: Path, score: Path, run: Path) -> dict[str, float]:
+    """The other scorer's figures."""
+    file = run / "scored.npz"
+    np.savez(file, ids=np.array(names), vectors=vectors)
+    done = subprocess.run(
+        [sys.executable, str(score), str(labels), str(file), "--json"], capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return {key: round(found[key], 4) for key in ("genre_accuracy", "mood_r", "artist_map", "artist_map_raw")}
+
+
+def composers(vectors: np.ndarray, artists: list[str], packages: list[str]) -> dict[str, float]:
+    """Same-artist mean average precision, of all tracks together and within each package, averaged over queries."""
+    every = retrieval(z_scored(vectors), artists, k=5)
+    within, queries = 0.0, 0
+    for package in set(packages):
+        rows = [i for i, p in enumerate(packages) if p == package]
+        names = [artists[i] for i in rows]
+        if len({n for n in names if n}) > 1:
+            found = retrieval(z_scored(vectors[rows]), names, k=5)
+            within, queries = within + found.map * found.queries, queries + found.queries
+    return {"artist_map": round(every.map, 4), "within_package_map": round(within / queries, 4), "queries": queries}
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--encoder", type=Path, required=True)
+    parser.add_argument("--music", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--score", type=Path)
+    parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    embedder, panel = Embedder.load(checkpoint_named(asked.encoder), excerpts=COUNT), Panel()
+    results: dict[str, Any] = {"encoder": embedder.stamp.digest}
+    if asked.score:
+        names = list(read_labels(asked.labels).files)
+        files = [asked.music / name for name in names]
+        found = heard(files, embedder, panel, asked.run / "labelled.npz")
+        results["labelled"] = {n: scored(x, names, asked.labels, asked.score, asked.run) for n, x in found.items()}
+    tracks = [
+        (root / t.path, t.artist or "", str(t.album))
+        for manifest, root in asked.corpus
+        for t in read_manifest(manifest)
+        if t.split == "valid" and (t.source or {}).get("kind") != "voice"
+    ]
+    there = [t for t in tracks if t[0].exists()]
+    found = heard([t[0] for t in there], embedder, panel, asked.run / "valid.npz")
+    artists, packages = [t[1] for t in there], [t[2] for t in there]
+    results["composers"] = {name: composers(x, artists, packages) for name, x in found.items()}
+    text = json.dumps(results, indent=1, sort_keys=True) + "\n"
+    (HERE / "results.json").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

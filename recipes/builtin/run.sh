@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The built-in encoder and heads, from nothing: run.sh RUN [--music DIR --labels CSV --score SCORE.py]. What is there
+# already is not made again. The last three name labelled music that is never trained on, to measure with.
+set -euo pipefail
+HERE=$(cd "$(dirname "$0")" && pwd)
+RUN=$1
+shift
+PYTHON=${PYTHON:-python3}
+CORES=${CORES:-2}
+SHARDS=${SHARDS:-64}
+# glibc would give the memory of each large tensor back, and fault it in again at the next step
+export OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296
+CORPUS=()
+for name in debian-games debian-more; do
+  "$PYTHON" -m mirclr corpus fetch "$name"
+  root=$("$PYTHON" -c "from mirclr.provenance import data_dir; print(data_dir() / 'corpora' / '$name')")
+  CORPUS+=(--corpus "$HERE/../../data_manifests/$name/tracks.jsonl" "$root")
+done
+"$PYTHON" -m mirclr teacher import musicnn
+"$PYTHON" "$HERE/lessons.py" "$RUN" --shards 0 "${CORPUS[@]}" # decodes
+for ((i = 0; i < CORES; i++)); do
+  "$PYTHON" "$HERE/lessons.py" "$RUN" --shards "$SHARDS" --worker "$i/$CORES" "${CORPUS[@]}" &
+done
+wait
+"$PYTHON" -m torch.distributed.run --standalone --nproc-per-node "$CORES" "$HERE/train.py" "$RUN" --shards "$SHARDS"
+"$PYTHON" "$HERE/heads.py" "$RUN" --encoder "$RUN/encoder.safetensors" "${CORPUS[@]}"
+"$PYTHON" "$HERE/ship.py" "$RUN"
+if [ $# -gt 0 ]; then
+  "$PYTHON" "$HERE/measure.py" "$RUN" --encoder builtin "$@" "${CORPUS[@]}"
+fi

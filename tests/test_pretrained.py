@@ -1,0 +1,88 @@
+"""What mirclr comes with: that it is whole, small, of one piece, and says something of real music."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mirclr.audio import read_excerpts
+from mirclr.checkpoint import load_checkpoint
+from mirclr.classify import Heads
+from mirclr.cli import group
+from mirclr.embed import Embedder
+from mirclr.library import Library
+from mirclr.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named
+
+CARD = builtin_checkpoint().with_name("README.md")
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return Embedder.load(builtin_checkpoint())
+
+
+def test_the_encoder_is_small_and_its_card_names_it(embedder):
+    assert builtin_checkpoint().stat().st_size <= 10_000_000
+    assert embedder.stamp.digest[:12] in CARD.read_text(encoding="utf-8")
+
+
+def test_the_heads_are_of_this_encoder_and_calibrated(embedder):
+    heads = Heads.load(builtin_heads())
+    assert heads.encoder["digest"] == embedder.stamp.digest
+    assert {name: head.kind for name, head in heads.tasks.items()} == {"genre": "one", "mood": "many", "affect": "many"}
+    assert len(heads.tasks["genre"].labels) >= 20
+    assert len(heads.tasks["mood"].labels) == 12
+    assert heads.tasks["affect"].labels == ("valence", "arousal")
+
+
+def test_only_what_is_embedded_with_is_shipped():
+    read = load_checkpoint(builtin_checkpoint())
+    assert read.step is None
+    assert read.optimizer == read.objective == {}
+    assert "/" not in json.dumps(read.provenance)
+
+
+def test_two_parts_of_a_song_are_nearer_than_two_songs(embedder, songs):
+    halves = []
+    for song in songs:
+        clips = read_excerpts(song, count=4, seconds=embedder.seconds, rate=embedder.rate).waveforms
+        halves.append([embedder.embed_track(clips[:1]), embedder.embed_track(clips[-1:])])
+    first, second = (np.stack(side) for side in zip(*halves, strict=True))
+    np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, atol=1e-5)
+    assert ((first @ second.T).argmax(axis=1) == np.arange(len(songs))).all()
+
+
+def test_level_hardly_matters(embedder, songs):
+    clips = read_excerpts(songs[0], count=4, seconds=embedder.seconds, rate=embedder.rate).waveforms
+    assert embedder.embed_track(clips) @ embedder.embed_track(0.5 * clips) > 0.9
+
+
+def test_builtin_is_a_name_and_not_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("builtin").write_bytes(b"")
+    assert checkpoint_named("builtin") == builtin_checkpoint()
+    assert checkpoint_named("./builtin") == Path("builtin")
+
+
+def test_a_new_library_is_made_with_it_and_outlives_where_mirclr_is_installed(tmp_path, songs, in_this_process):
+    library = tmp_path / "a.db"
+    for _ in range(2):  # the second time the library knows
+        result = CliRunner().invoke(group, ["embed", str(songs[0].parent), "--library", str(library)])
+        assert result.exit_code == 0, result.output
+    with Library.open(library) as opened:
+        assert opened.stamp is not None
+        assert opened.stamp.name == "builtin"
+    assert "unchanged" in result.output
+
+
+def test_a_library_whose_encoder_is_gone_says_so(tmp_path, songs, in_this_process):
+    mine, library = tmp_path / "mine.safetensors", tmp_path / "a.db"
+    mine.write_bytes(builtin_checkpoint().read_bytes())
+    arguments = ["embed", str(songs[0]), "--library", str(library)]
+    assert CliRunner().invoke(group, [*arguments, "--checkpoint", str(mine)]).exit_code == 0
+    mine.unlink()
+    result = CliRunner().invoke(group, arguments)
+    assert result.exit_code == 2
+    assert f"was made with {mine}, which is gone" in result.output
