@@ -31,8 +31,8 @@ RATE, SECONDS = 16_000, 3.0
 LENGTH = round(RATE * SECONDS)
 MEL = Mel(n_fft=1024, hop=256, bands=96)
 """The student's; a hop of 512 is every second frame of it."""
-STEP = 0.02
-"""Of the stored log-mel: 255 steps reach 5.1, above any."""
+STEP = 0.03
+"""Of the stored log-mel: 255 steps reach 7.65, above what music at full level has."""
 SHARD = 1024
 TEACHERS = ("musicnn-msd", "musicnn-mtt")
 
@@ -217,7 +217,8 @@ def main() -> None:
         said = [panel(torch.from_numpy(np.stack([x for x, _, _ in drawn[i : i + 64]]))) for i in range(0, SHARD, 64)]
         tensors = {key: np.concatenate([part[key] for part in said]) for key in said[0]}
         tensors |= {"source": np.stack([s for _, s, _ in drawn]), "weight": np.stack([w for _, _, w in drawn])}
-        save_file(tensors, shard.with_suffix(".part"))
+        # safetensors writes memory as it lies, whatever the strides say
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, shard.with_suffix(".part"))
         os.replace(shard.with_suffix(".part"), shard)
         print(f"{shard.name}", flush=True)
 

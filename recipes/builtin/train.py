@@ -29,7 +29,7 @@ from mirclr.provenance import digest_json, stamp
 from mirclr.trainer import pick_precision
 
 HERE = Path(__file__).parent
-STEP, TAGS, EMBEDDING = 0.02, 100, 400  # as lessons.py keeps them
+STEP, TAGS, EMBEDDING = 0.03, 100, 400  # as lessons.py keeps them
 COMPONENTS = 256
 WEIGHTS = {"tags": 40.0, "embedding": 1.0, "recording": 0.3, "teachers": 0.15}
 SHARPNESS = 0.25  # temperature of the teachers' centred logits
