@@ -55,7 +55,7 @@ WRITABLE = ("genre", "mood", "bpm", "key")
 """Fields that `write_values` takes. A tempo is written as a whole number, as ID3 and MP4 want it."""
 # by the kind of tags: mutagen's easy keys and Vorbis comments, ASF's names, bare ID3 frames
 _EASY = {"genre": ("genre",), "mood": ("mood",), "bpm": ("bpm", "tempo"), "key": ("initialkey", "key")}
-"""Where a field may stand, first where it is put: Mixxx, Traktor, Mp3tag and beets read INITIALKEY, Picard writes KEY."""
+"""Where a field may stand, first where it is put: most programs read INITIALKEY (Mixxx, beets), Picard writes KEY."""
 _ASF = {"genre": "WM/Genre", "mood": "WM/Mood", "bpm": "WM/BeatsPerMinute", "key": "WM/InitialKey"}
 _ID3 = {"genre": "TCON", "mood": "TMOO", "bpm": "TBPM", "key": "TKEY"}
 EasyID3.RegisterTextKey("initialkey", "TKEY")

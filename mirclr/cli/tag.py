@@ -40,8 +40,9 @@ def command() -> None:
 def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_run: bool, as_json: bool) -> int:
     """Write the genre and moods of `mirclr classify`, the tempo and key of `mirclr describe`, into the files' tags.
 
-    Of the fields, all are written that the library knows of a track, the tempo as a whole number (BPM). What stands in a field already is left alone unless --overwrite. Audio and times of the files stay as they are; each
-    change is kept beside the library, so that `mirclr tag undo` can take it back.
+    Of the fields, all are written that the library knows of a track; the tempo as a whole number. What stands in a
+    field already is left alone unless --overwrite. Audio and times of the files stay as they are; each change is kept
+    beside the library, so that `mirclr tag undo` can take it back.
     """
     from mirclr.errors import MirclrError, NoMatch
     from mirclr.library import Library
