@@ -291,6 +291,7 @@ def test_segments_and_pictures_are_written(here, songs, tmp_path):
     assert sorted(p.name for p in pictures.iterdir()) == [f"{songs[0].name} (2).png", f"{songs[0].name}.png"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures.iterdir())
     assert f"wrote {table}" in done.stderr
+    assert done.stdout.count(songs[0].name) == 2  # two files of one name are two rows
     one = run(songs[0], "--picture", tmp_path / "one.png")
     assert one.exit_code == 0
     assert (tmp_path / "one.png").is_file()

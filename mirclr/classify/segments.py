@@ -14,7 +14,7 @@ import numpy as np
 from mirclr.audio import SILENCE, decode_blocks
 from mirclr.classify.crossval import Advance
 from mirclr.classify.heads import Heads
-from mirclr.errors import MirclrError, UnreadableAudio
+from mirclr.errors import MirclrError, UnreadableAudio, UnusableAudio
 from mirclr.processes import CRASHED, streamed
 
 if TYPE_CHECKING:
@@ -61,7 +61,9 @@ def hear_segments(
     Raises
     ------
     UnreadableAudio
-        The file cannot be heard to its end, or is silent.
+        The file cannot be heard to its end.
+    UnusableAudio
+        It is silent.
     """
     rate = embedder.rate
     size, step = round(embedder.seconds * rate), round((hop or embedder.seconds) * rate)
@@ -77,6 +79,8 @@ def hear_segments(
         if advance:
             advance(len(batch), "")
     probabilities = {task: np.concatenate([t[task] for t in tables]) for task in tables[0]}
+    if all(np.isnan(table).all() for table in probabilities.values()):
+        raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in its windows); nothing to tell of")
     return Segments(np.array(starts), np.array(ends), probabilities)
 
 

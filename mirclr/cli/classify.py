@@ -59,6 +59,7 @@ class _CommandWithSubcommands(click.Group):
 
 @click.command(
     cls=_CommandWithSubcommands,
+    no_args_is_help=False,
     epilog="Example: mirclr classify ~/Music/album song.ogg --segments over-time.csv --picture pictures",
 )
 @click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(path_type=Path))
@@ -123,12 +124,13 @@ def command(
     if as_json:
         tracks = [{"file": _shown(file), **facts} for file, facts in told.items()]
         named = [{"file": _shown(file), "reason": reason} for file, reason in failures]
-        print_json({"heads": str(heads_file), "encoder": embedder.stamp.name, "tracks": tracks, "failures": named})
+        by = {"heads": _shown(heads_file), "encoder": _shown(embedder.stamp.name)}
+        print_json({**by, "tracks": tracks, "failures": named})
     else:
         for file, reason in failures:
             remark(f"skipped {reason if reason.startswith(str(file)) else f'{file}: {reason}'}")
         if told:
-            _print_told({files[file]: facts for file, facts in told.items()})
+            _print_told([(files[file], facts) for file, facts in told.items()])
         elif not failures:
             click.echo("no audio files found")
     return 0 if told or not failures else 1
@@ -251,7 +253,7 @@ def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_
     if as_json:
         told = zip(tracks, _tops(heads, probabilities, top), strict=True)
         listed = [{"id": track.id, "file": shown(str(track.file)), **facts} for track, facts in told]
-        print_json({"heads": str(heads_file), "counts": counts, "mean": means, "tracks": listed})
+        print_json({"heads": _shown(heads_file), "counts": counts, "mean": means, "tracks": listed})
         return
     rows_shown = [(task, label, n) for task, tops in counts.items() for label, n in tops.items()]
     print_table(("task", "top label", "tracks"), rows_shown)
@@ -352,12 +354,12 @@ def _top_labels(heads: "Heads", probabilities: "Mapping[str, np.ndarray]") -> di
     return {task: dict(Counter(labels).most_common()) for task, labels in tops.items()}
 
 
-def _print_told(told: Mapping[str, Mapping[str, Any]]) -> None:
+def _print_told(told: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Print a row a file, in the columns that the heads tell of."""
-    some = next(iter(told.values()))
+    some = told[0][1]
     numbers = [name for name in some if name not in ("genre", "genres", "moods")]
     rows = []
-    for name, facts in told.items():
+    for name, facts in told:
         cells = [_likely(facts[many]) for many in ("genres", "moods") if many in facts]
         if "genre" in facts and facts["genre"] not in facts["genres"]:
             cells[0] = f"{facts['genre']} ({cells[0]})"
@@ -451,17 +453,18 @@ def _draw(found: "Segments", heads: "Heads", top: int, title: str, path: Path) -
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     middles = (found.starts + found.ends) / 2
     edges = np.concatenate([found.starts[:1], (middles[:-1] + middles[1:]) / 2, found.ends[-1:]])
+    bars = None
     for axes, (task, (labels, numbers)) in zip(all_axes, panels.items(), strict=True):
         if task == "affect":
             for name, line in zip(labels, numbers, strict=True):
                 axes.stairs(line, edges, baseline=None, label=name)
             axes.set_ylim(0, 1)
-            axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+            axes.legend(loc="upper right", ncols=2, fontsize=7)
         else:
             image = axes.pcolormesh(edges, np.arange(len(labels) + 1), numbers, vmin=0, vmax=1, cmap="magma")
+            bars = bars or figure.colorbar(image, ax=list(all_axes), pad=0.01, aspect=40)  # one scale for all
             axes.set_yticks(np.arange(len(labels)) + 0.5, [_shown(label) for label in labels])
             axes.invert_yaxis()
-            figure.colorbar(image, ax=axes, pad=0.01, aspect=12)
         axes.set_ylabel(task)
         axes.tick_params(labelsize=8)
     step = next((s for s in _TIME_STEPS if edges[-1] / s <= 12), _TIME_STEPS[-1])
