@@ -117,3 +117,41 @@ def _alone(function: Callable[..., Any], job: tuple[Any, ...], begin: Callable[[
         return CRASHED
     finally:
         pool.close()
+
+
+def streamed(function: Callable[..., Iterable[Any]], *job: Any) -> Iterator[Any]:
+    """Run a generator in a process of its own, which is a little ahead of the consumer and no more.
+
+    Parameters
+    ----------
+    function : callable
+        At the top of a module; called as ``function(*job)``. It must not raise.
+    *job
+        Its arguments.
+
+    Yields
+    ------
+    item
+        What the generator yields; `CRASHED` last, where it killed its process.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_all, args=(sender, function, job), daemon=True)
+    process.start()
+    sender.close()  # the other process has its own; when that ends, so does the stream
+    try:
+        while (message := receiver.recv()) is not None:
+            yield message[0]
+    except EOFError:
+        yield CRASHED
+    finally:
+        process.kill()
+        process.join()
+        receiver.close()
+
+
+def _send_all(sender: Any, function: Callable[..., Iterable[Any]], job: tuple[Any, ...]) -> None:
+    begin_worker()
+    for item in function(*job):
+        sender.send((item,))
+    sender.send(None)

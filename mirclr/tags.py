@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import mutagen
+from mutagen.easyid3 import EasyID3
 from mutagen.easymp4 import EasyMP4Tags
 from mutagen.id3 import ID3, Frames
 
@@ -50,11 +51,16 @@ _KEYS = {
     "genre": ("genre", "WM/Genre", "TCON"),
     "year": ("date", "year", "originaldate", "WM/Year", "TDRC", "TYER", "TDOR"),
 }
-WRITABLE = ("genre", "mood")
-"""Fields that `write_values` takes."""
+WRITABLE = ("genre", "mood", "bpm", "key")
+"""Fields that `write_values` takes. A tempo is written as a whole number, as ID3 and MP4 want it."""
 # by the kind of tags: mutagen's easy keys and Vorbis comments, ASF's names, bare ID3 frames
-_ASF, _ID3 = {"genre": "WM/Genre", "mood": "WM/Mood"}, {"genre": "TCON", "mood": "TMOO"}
+_EASY = {"genre": ("genre",), "mood": ("mood",), "bpm": ("bpm", "tempo"), "key": ("initialkey", "key")}
+"""Where a field may stand, first where it is put: most programs read INITIALKEY (Mixxx, beets), Picard writes KEY."""
+_ASF = {"genre": "WM/Genre", "mood": "WM/Mood", "bpm": "WM/BeatsPerMinute", "key": "WM/InitialKey"}
+_ID3 = {"genre": "TCON", "mood": "TMOO", "bpm": "TBPM", "key": "TKEY"}
+EasyID3.RegisterTextKey("initialkey", "TKEY")
 EasyMP4Tags.RegisterFreeformKey("mood", "MOOD")
+EasyMP4Tags.RegisterFreeformKey("initialkey", "initialkey")
 
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}")
 
@@ -206,7 +212,9 @@ def _opened(file: Path, named: Path) -> Any:
 def _key(file: Any, field: str) -> str:
     if isinstance(file, mutagen.asf.ASF):
         return _ASF[field]
-    return _ID3[field] if isinstance(file.tags, ID3) else field
+    if isinstance(file.tags, ID3):
+        return _ID3[field]
+    return next((key for key in _EASY[field] if key in file.tags), _EASY[field][0])
 
 
 def _values(file: Any, field: str) -> tuple[str, ...]:
@@ -217,7 +225,9 @@ def _values(file: Any, field: str) -> tuple[str, ...]:
     except KeyError:
         return ()
     found = getattr(found, "text", found)  # a bare ID3 frame
-    return tuple(text for text in map(str, found if isinstance(found, list) else [found]) if text.strip())
+    texts = map(str, found if isinstance(found, list) else [found])
+    nothing = ("", "0") if field == "bpm" else ("",)  # iTunes writes 0 where it knows no tempo
+    return tuple(text for text in texts if text.strip() not in nothing)
 
 
 def _set(file: Any, field: str, values: list[str]) -> None:

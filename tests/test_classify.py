@@ -378,7 +378,7 @@ def run(*args):
     return CliRunner().invoke(group, [str(a) for a in args])
 
 
-def test_train_then_apply(on_disk):
+def test_train_then_classify(on_disk):
     library, labels = on_disk / "l.db", on_disk / "labels.csv"
     result = run("classify", "train", "--library", library, "--labels", labels)
     assert result.exit_code == 0, result.output
@@ -387,15 +387,15 @@ def test_train_then_apply(on_disk):
         assert word in result.stdout
     assert (on_disk / "l.db.heads.safetensors").is_file()
 
-    result = run("classify", "apply", "--library", library, "--json")
-    top = json.loads(result.stdout)["top"]
+    result = run("classify", "--library", library, "--json")
+    top = json.loads(result.stdout)["counts"]
     assert sum(top["genre"].values()) == sum(top["mood"].values()) == 60
     with Library.open(library) as opened:
         assert set(opened.tasks()) == {"genre", "mood"}
         for row in opened.probabilities("genre").values():
             assert sum(row.values()) == pytest.approx(1)
         assert set(opened.probabilities("mood")[1]) == {"calm", "vocal"}
-    assert "60 tracks classified" in run("classify", "apply", "--library", library).stdout
+    assert "60 tracks classified" in run("classify", "--library", library).stdout
 
 
 def test_train_prints_json_and_writes_where_told(on_disk):
@@ -415,7 +415,7 @@ def test_applying_imports_neither_scikit_learn_nor_torch(on_disk, music):
     heads.save(on_disk / "l.db.heads.safetensors")
     code = (
         "import sys; from mirclr.cli import group; "
-        f"group.main(['classify', 'apply', '--library', {str(on_disk / 'l.db')!r}], standalone_mode=False); "
+        f"group.main(['classify', '--library', {str(on_disk / 'l.db')!r}], standalone_mode=False); "
         "assert not {'sklearn', 'torch', 'scipy', 'librosa'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,7 +1,8 @@
-"""Genre and mood into files' own tags, and out again."""
+"""Genre, mood, tempo and key into files' own tags, and out again."""
 
 import json
 import os
+import re
 
 import mutagen
 import numpy as np
@@ -11,10 +12,11 @@ from click.testing import CliRunner
 
 from mirclr.audio import decode_blocks
 from mirclr.cli import group
-from mirclr.errors import TagsError
-from mirclr.library import EncoderStamp, Entry, Library
+from mirclr.describe import KEYS
+from mirclr.errors import NoMatch, TagsError
+from mirclr.library import Description, EncoderStamp, Entry, Library
 from mirclr.provenance import file_digest
-from mirclr.tags import Tags, read_tags, read_values, write_values
+from mirclr.tags import WRITABLE, Tags, read_tags, read_values, write_values
 
 SUFFIXES = [".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff", ".m4a"]
 _FORMATS = {".opus": {"format": "OGG", "subtype": "OPUS"}, ".mp3": {"format": "MP3"}}
@@ -44,16 +46,17 @@ def test_what_is_written_is_read_and_nothing_else_changes(tmp_path, suffix):
     os.chmod(path, 0o640)
     os.utime(path, ns=(1_600_000_000_000_000_000, 1_600_000_000_123_456_000))
     sound, before = heard(path), path.stat()
-    assert read_values(path, "genre") == read_values(path, "mood") == ()
-    write_values(path, {"genre": ["Drum & Bass"], "mood": ["calm", "träumerisch"]})
+    assert [read_values(path, field) for field in WRITABLE] == [()] * 4
+    write_values(path, {"genre": ["Drum & Bass"], "mood": ["calm", "träumerisch"], "bpm": ["128"], "key": ["F#m"]})
+    assert (read_values(path, "bpm"), read_values(path, "key")) == (("128",), ("F#m",))
     assert read_values(path, "genre") == ("Drum & Bass",)
     assert read_values(path, "mood") == ("calm", "träumerisch")
     assert read_tags(path).genre == "Drum & Bass"
     np.testing.assert_array_equal(heard(path), sound)
     after = path.stat()
     assert (after.st_mtime_ns, after.st_mode) == (before.st_mtime_ns, before.st_mode)
-    write_values(path, {"genre": [], "mood": ["calm"]})
-    assert (read_values(path, "genre"), read_values(path, "mood")) == ((), ("calm",))
+    write_values(path, {"genre": [], "mood": ["calm"], "bpm": [], "key": ["Bb"]})
+    assert [read_values(path, field) for field in WRITABLE] == [(), ("calm",), (), ("Bb",)]
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -70,10 +73,48 @@ def test_other_tags_stay(tmp_path, suffix):
         file.tags["\xa9nam" if suffix == ".m4a" else "title"] = ["Song"]
     file.save()
     kept = {k: str(v) for k, v in mutagen.File(path).tags.items()}
-    write_values(path, {"mood": ["calm"]})
-    write_values(path, {"mood": []})
+    write_values(path, {"mood": ["calm"], "bpm": ["90"], "key": ["C"]})
+    write_values(path, {"mood": [], "bpm": [], "key": []})
     assert {k: str(v) for k, v in mutagen.File(path).tags.items()} == kept
     assert read_tags(path).title == "Song"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "names"),
+    [
+        (".mp3", ("TBPM", "TKEY")),
+        (".wav", ("TBPM", "TKEY")),
+        (".flac", ("bpm", "initialkey")),
+        (".opus", ("bpm", "initialkey")),
+        (".m4a", ("tmpo", "----:com.apple.iTunes:initialkey")),
+    ],
+)
+def test_tempo_and_key_are_where_other_programs_look(tmp_path, suffix, names):
+    path = a_file(tmp_path / f"a{suffix}")
+    write_values(path, {"bpm": ["128"], "key": ["Am"]})
+    found = [mutagen.File(path).tags[name] for name in names]
+    found = [f[0] if isinstance(f, list) else str(f) for f in found]
+    assert found == ([128, b"Am"] if suffix == ".m4a" else ["128", "Am"])
+
+
+def test_what_stands_under_another_name_is_found_and_put_back_there(tmp_path):
+    path = a_file(tmp_path / "a.flac")
+    file = mutagen.File(path)
+    file["KEY"] = ["Dm"]
+    file.save()
+    assert read_values(path, "key") == ("Dm",)
+    write_values(path, {"key": ["Am"]})
+    assert dict(mutagen.File(path).tags) == {"key": ["Am"]}
+
+
+def test_no_tempo_is_no_tempo(tmp_path):
+    path = a_file(tmp_path / "a.m4a")
+    write_values(path, {"bpm": ["0"]})
+    assert read_values(path, "bpm") == ()
+
+
+def test_keys_are_spelt_as_id3_says():
+    assert all(re.fullmatch("[A-G][b#]?m?", key) for key in KEYS)
 
 
 def test_what_is_no_audio_is_named_and_left(tmp_path):
@@ -171,9 +212,41 @@ def test_the_library_follows_so_that_nothing_is_embedded_again(library):
         assert (states[name].size, states[name].mtime_ns) == (facts.st_size, facts.st_mtime_ns)
 
 
+def test_tempo_and_key_come_from_the_description(library):
+    music = library.parent / "music"
+    write_values(music / "1.ogg", {"key": ["Dm"]})
+    with Library.open(library) as opened:
+        ids = {t.path: t.id for t in opened.tracks()}
+        opened.store_descriptions(
+            {ids["0.flac"]: Description(127.6, "F#m", 0.9, -9.0), ids["2.mp3"]: Description(None, "Bb", 0.8, None)}
+            | {ids["1.ogg"]: Description(90.4, "Am", 0.7, -12.0)}
+        )
+    said = run("write", "--library", library)
+    assert said["unknown"] == {"bpm": 2, "key": 2}
+    found = {n: (read_values(music / n, "bpm"), read_values(music / n, "key")) for n in WRITTEN}
+    none = ((), ())
+    written = {"0.flac": (("128",), ("F#m",)), "1.ogg": (("90",), ("Dm",)), "2.mp3": ((), ("Bb",)), "3.flac": none}
+    assert found == written
+    assert tags(library) == WRITTEN
+    run("undo", "--library", library)
+    assert [read_values(music / n, "bpm") for n in WRITTEN] == [()] * 4
+    assert [read_values(music / n, "key") for n in WRITTEN] == [(), ("Dm",), (), ()]
+
+
+def test_fields_that_are_not_known_are_skipped_with_a_remark(library):
+    done = CliRunner().invoke(group, ["tag", "write", "--library", str(library)])
+    assert done.exit_code == 0
+    assert "bpm, key: not known of 5 tracks; mirclr describe finds what there is" in done.stderr
+    assert tags(library) == WRITTEN
+    done = CliRunner().invoke(group, ["tag", "write", "--library", str(library), "--fields", "key,bpm"])
+    assert isinstance(done.exception, NoMatch)
+    assert "mirclr describe" in str(done.exception)
+    assert "mirclr classify" not in str(done.exception)
+
+
 def test_without_probabilities_there_is_nothing_to_write(tmp_path):
     Library.open(tmp_path / "l.db", create=True).close()
     done = CliRunner().invoke(group, ["tag", "write", "--library", str(tmp_path / "l.db")])
-    assert "mirclr classify apply" in str(done.exception)
-    wrong = CliRunner().invoke(group, ["tag", "write", "--library", str(tmp_path / "l.db"), "--fields", "bpm"])
+    assert "mirclr classify" in str(done.exception)
+    wrong = CliRunner().invoke(group, ["tag", "write", "--library", str(tmp_path / "l.db"), "--fields", "tempo"])
     assert wrong.exit_code == 2

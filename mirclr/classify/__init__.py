@@ -8,7 +8,7 @@ track counts as 0.37 of a positive and 0.63 of a negative. Applying heads needs 
 Conventions: n tracks, d dimensions, C labels.
 
 Contents: `read_labels`, `labelled_by_file`, `labelled_by_tags` (labels.py); `usable_tasks`, `unusable`
-(fitting.py); `cross_validate` (crossval.py); `Heads` (heads.py).
+(fitting.py); `cross_validate` (crossval.py); `Heads` (heads.py); `hear_segments` (segments.py).
 """
 
 from mirclr.classify.crossval import ABSTAIN, Figures, cross_validate

@@ -59,7 +59,8 @@ class Heads:
     Attributes
     ----------
     tasks : dict of str to Head
-        By ``genre`` and ``mood``; whichever could be learnt.
+        By ``genre`` and ``mood``, whichever could be learnt; of the built-in heads also ``affect``, whose
+        labels ``valence`` and ``arousal`` are numbers from 0 to 1.
     encoder : dict
         ``digest``, ``name`` and ``dim`` of the encoder whose vectors they take.
     training : str
@@ -162,10 +163,17 @@ class Heads:
         """The genre of each vector, or `UNKNOWN` where the best is less probable than `abstain`."""
         if "genre" not in self.tasks:
             return [UNKNOWN] * len(vectors)
-        probabilities = self.predict_proba(vectors)["genre"]
+        return self.genres(self.predict_proba(vectors)["genre"])
+
+    def genres(self, probabilities: np.ndarray) -> list[str]:
+        """What `predict` says, of the (n, C) probabilities of genres."""
         best, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
         names = self.tasks["genre"].labels
         return [names[b] if p >= self.abstain else UNKNOWN for b, p in zip(best, top, strict=True)]
+
+    def are_of(self, encoder: EncoderStamp) -> bool:
+        """Whether they were fitted on the vectors of this encoder."""
+        return (encoder.digest, encoder.dim) == (self.encoder["digest"], self.encoder["dim"])
 
     def check_encoder(self, library: Library) -> None:
         """Make sure that a library's vectors are of the encoder that the heads were fitted on.
@@ -182,7 +190,7 @@ class Heads:
             raise LibraryError(
                 f"{library.path}: holds no vectors; embed music first: mirclr embed FOLDER --library {library.path}"
             )
-        if (held.digest, held.dim) != (self.encoder["digest"], self.encoder["dim"]):
+        if not self.are_of(held):
             raise EncoderMismatch(
                 f"{library.path}: holds vectors of the encoder {held.name} ({held.digest[:8]}); the heads were "
                 f"fitted on {self.encoder['name']} ({self.encoder['digest'][:8]}); fit heads on this library: "

@@ -19,7 +19,7 @@ from mirclr.errors import MirclrError
 COMMANDS = {
     "augment": "Show and play what the augmentations of a recipe do to a file.",
     "checkpoint": "Show what a checkpoint holds; export its encoder.",
-    "classify": "Fit genre and mood classifiers on a library, and apply them.",
+    "classify": "Tell genre, moods, valence and arousal of files, or of a library.",
     "clips": "Show or clear the cache of decoded clips.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",
     "demo": "Do the main job end to end on real music.",
@@ -30,7 +30,7 @@ COMMANDS = {
     "library": "Look at a library, check it, remove tracks from it.",
     "manifest": "Scan a folder into a manifest; check manifests, mark copies.",
     "recommend": "Recommend tracks that belong with the given ones.",
-    "tag": "Write genre and mood into files' tags, and take them out again.",
+    "tag": "Write genre, mood, tempo and key into files' tags, and take them out again.",
     "teacher": "Obtain teachers, and label music with them.",
     "train": "Train a contrastive encoder from a recipe.",
 }

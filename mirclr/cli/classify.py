@@ -1,7 +1,8 @@
-"""``mirclr classify``: genre and mood heads on a library's vectors."""
+"""``mirclr classify``: genre, moods, valence and arousal of files or a library; heads of one's own."""
 
+import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,11 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_table, progress, remark
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mirclr.classify import Figures, Heads, Labelled
+    from mirclr.classify.segments import Segments
+    from mirclr.embed import Embedder
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -21,11 +26,114 @@ FIGURES = {
     "pearson_r": "Pearson r",
     "ece": "calib. error",
 }
+TASKS = ("genre", "mood", "affect")
+_BATCH = 16
+_TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # seconds between marks on a time axis
 
 
-@click.group(epilog="Example: mirclr classify train --labels labels.csv")
-def command() -> None:
-    """Fit genre and mood classifiers on a library, and apply them."""
+class _CommandWithSubcommands(click.Group):
+    """A command, unless its first argument is the name of a subcommand."""
+
+    allow_interspersed_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in self.commands:
+            ctx.args = args
+            return args
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not ctx.args:
+            return click.Command.invoke(self, ctx)
+        name, command, args = self.resolve_command(ctx, ctx.args)
+        assert command is not None
+        # below this command's parent, so that the subcommand's usage does not name this command's arguments
+        with command.make_context(f"{ctx.info_name} {name}", args, parent=ctx.parent) as inner:
+            return command.invoke(inner)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, " ".join(click.Command.collect_usage_pieces(self, ctx)))
+        for name in self.commands:
+            formatter.write_usage(f"{ctx.command_path} {name}", "[OPTIONS]", prefix="       ")
+
+
+@click.command(
+    cls=_CommandWithSubcommands,
+    no_args_is_help=False,
+    epilog="Example: mirclr classify ~/Music/album song.ogg --segments over-time.csv --picture pictures",
+)
+@click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(path_type=Path))
+@options.path_option(
+    "--library", help="Classify this library; without PATH and this, library.db in your data directory."
+)
+@options.path_option("--heads", "heads_file", help="By default LIBRARY.heads.safetensors where it is, or the built-in.")
+@options.path_option("--checkpoint", help="The encoder to hear files with; by default that of the heads.")
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many genres and moods.")
+@options.path_option("--segments", "segments_file", help="Write what is told of each few seconds of the files: .csv")
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw that: .png for one file, else a folder.")
+@click.option("--hop", type=click.FloatRange(min=0.1), help="Seconds between segments; by default the length of one.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@options.as_json
+def command(
+    paths: tuple[Path, ...],
+    library: Path | None,
+    heads_file: Path | None,
+    checkpoint: Path | None,
+    top: int,
+    segments_file: Path | None,
+    picture: Path | None,
+    hop: float | None,
+    workers: int,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Tell genre, moods, valence and arousal of files, or of a library.
+
+    Of files and folders it prints them. Of a library it stores every track's probabilities, for `tag write`, `export`
+    and `library list --json`. A genre less probable than the heads' threshold is unknown. A file named like a
+    subcommand is given as ./train. Of a few seconds the heads are less sure than of a whole track.
+    """
+    if paths and library:
+        raise click.UsageError("name files or a --library, not both")
+    if not paths:
+        if checkpoint or segments_file or picture or hop:
+            raise click.UsageError("--checkpoint, --segments, --picture and --hop are for files; name some")
+        _classify_library(library or options.default_library(), heads_file, top, as_json)
+        return 0
+    if hop and not (segments_file or picture):
+        raise click.UsageError("--hop is for --segments or --picture")
+    from mirclr.classify import Heads
+    from mirclr.pretrained import builtin_heads
+
+    files, failures = _listed(paths)
+    pictures = _pictures(list(files), picture.expanduser()) if picture else {}
+    heads_file = heads_file or builtin_heads()
+    heads = Heads.load(heads_file)
+    embedder = _embedder(heads, heads_file, checkpoint, device)
+    told = {}
+    with progress("Hearing", len(files)) as advance:
+        for file, facts in _classify(files, embedder, heads, top, workers):
+            if isinstance(facts, str):
+                failures.append((file, facts))
+            else:
+                told[file] = facts
+            advance(note=f"{len(failures)} failed" if failures else "")
+    if segments_file or picture:
+        failures += _write_segments(list(told), embedder, heads, hop, segments_file, pictures, top)
+    if as_json:
+        tracks = [{"file": _shown(file), **facts} for file, facts in told.items()]
+        named = [{"file": _shown(file), "reason": reason} for file, reason in failures]
+        by = {"heads": _shown(heads_file), "encoder": _shown(embedder.stamp.name)}
+        print_json({**by, "tracks": tracks, "failures": named})
+    else:
+        for file, reason in failures:
+            remark(f"skipped {reason if reason.startswith(str(file)) else f'{file}: {reason}'}")
+        if told:
+            _print_told([(files[file], facts) for file, facts in told.items()])
+        elif not failures:
+            click.echo("no audio files found")
+    return 0 if told or not failures else 1
 
 
 @command.command(epilog="Example: mirclr classify train --labels labels.csv --library music.db")
@@ -72,33 +180,6 @@ def train(library_path: Path, labels_path: Path, output: Path | None, abstain: f
         remark(f"not learnt: {what}: {why}")
     print_figures([("", figures)])
     click.echo(f"{len(found.tracks)} tracks; heads: {output}")
-
-
-@command.command(epilog="Example: mirclr classify apply --library music.db")
-@options.library
-@options.path_option("--heads", "heads_file", help="File of heads; by default LIBRARY.heads.safetensors.")
-@options.as_json
-def apply(library_path: Path, heads_file: Path | None, as_json: bool) -> None:
-    """Store every track's genre and moods in the library, with probabilities."""
-    from mirclr.classify import Heads
-    from mirclr.library import Library
-
-    with Library.open(library_path) as library:
-        heads = Heads.load(heads_file or heads_path(library_path))
-        heads.check_encoder(library)
-        ids, vectors = library.vectors()
-        probabilities = heads.predict_proba(vectors)
-        for task, table in probabilities.items():
-            names = heads.tasks[task].labels
-            rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
-            library.store_probabilities(task, rows, heads.digest)
-    counts = _top_labels(heads, vectors, probabilities)
-    if as_json:
-        print_json({"tracks": len(ids), "top": counts})
-        return
-    rows_shown = [(task, label, n) for task, tops in counts.items() for label, n in tops.items()]
-    print_table(("task", "top label", "tracks"), rows_shown)
-    click.echo(f"{len(ids)} tracks classified")
 
 
 def heads_path(library_path: Path) -> Path:
@@ -149,13 +230,264 @@ def _cells(values: dict[str, float | None]) -> list[float | None]:
     return [values.get(name) for name in FIGURES]
 
 
-def _top_labels(heads: "Heads", vectors: Any, probabilities: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """How many tracks have each label on top, commonest first."""
-    counts = {}
-    for task, table in probabilities.items():
-        if task == "genre":
-            tops = heads.predict(vectors)
+def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_json: bool) -> None:
+    """Store what is told of a library's tracks, and print how many have each label on top."""
+    from mirclr.classify import Heads
+    from mirclr.library import Library, shown
+    from mirclr.pretrained import builtin_heads
+
+    own = heads_path(library_path)
+    heads_file = heads_file or (own if own.exists() else builtin_heads())
+    with Library.open(library_path) as library:
+        heads = Heads.load(heads_file)
+        heads.check_encoder(library)
+        ids, vectors = library.vectors()
+        probabilities = heads.predict_proba(vectors)
+        for task, table in probabilities.items():
+            names = heads.tasks[task].labels
+            rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
+            library.store_probabilities(task, rows, heads.digest)
+        tracks = library.tracks(ids.tolist()) if as_json else []
+    counts = _top_labels(heads, probabilities)
+    means = _affect(heads, probabilities["affect"].mean(axis=0)) if "affect" in probabilities and len(ids) else {}
+    if as_json:
+        told = zip(tracks, _tops(heads, probabilities, top), strict=True)
+        listed = [{"id": track.id, "file": shown(str(track.file)), **facts} for track, facts in told]
+        print_json({"heads": _shown(heads_file), "counts": counts, "mean": means, "tracks": listed})
+        return
+    rows_shown = [(task, label, n) for task, tops in counts.items() for label, n in tops.items()]
+    print_table(("task", "top label", "tracks"), rows_shown)
+    if means:
+        click.echo(f"on average: {', '.join(f'{name} {value:.2f}' for name, value in means.items())}")
+    click.echo(f"{len(ids)} tracks classified by {heads_file}")
+
+
+def _listed(paths: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[Path, str]]]:
+    """The audio files of files and folders, each with a short name, and what cannot be followed, with the reason."""
+    from mirclr.errors import UnreadableAudio
+    from mirclr.manifest import ScanFailure, audio_files
+
+    files: dict[Path, str] = {}
+    failures = []
+    for given in paths:
+        path = given.expanduser().resolve()
+        if not path.exists():
+            raise UnreadableAudio(f"{given}: no such file or folder; expected audio files or folders of them")
+        for found in audio_files(path) if path.is_dir() else [path]:
+            if isinstance(found, ScanFailure):
+                failures.append((path / found.path, found.reason))
+            else:
+                files.setdefault(found, _shown(found.relative_to(path) if path.is_dir() else found.name))
+    return files, failures
+
+
+def _embedder(heads: "Heads", heads_file: Path, checkpoint: Path | None, device: str) -> "Embedder":
+    """The encoder that is asked for, or else that of the heads; other encoders than theirs are refused."""
+    from mirclr.embed import Embedder
+    from mirclr.errors import EncoderMismatch
+    from mirclr.pretrained import builtin_checkpoint
+
+    if checkpoint is None:
+        theirs = Path(heads.encoder["name"])
+        checkpoint = theirs if theirs.is_file() else builtin_checkpoint()
+    embedder = Embedder.load(checkpoint, device=device)
+    if not heads.are_of(embedder.stamp):
+        raise EncoderMismatch(
+            f"{checkpoint}: the encoder {embedder.stamp.digest[:8]}; the heads {heads_file} were fitted on "
+            f"{heads.encoder['name']} ({heads.encoder['digest'][:8]}); name that with --checkpoint, or others with "
+            "--heads (mirclr classify train fits some)"
+        )
+    return embedder
+
+
+def _classify(
+    files: Mapping[Path, str], embedder: "Embedder", heads: "Heads", top: int, workers: int
+) -> Iterator[tuple[Path, dict[str, Any] | str]]:
+    """What is told of each file, or why it cannot be heard."""
+    from mirclr.embed import hear
+
+    batch: list[Any] = []
+
+    def told() -> Iterator[tuple[Path, dict[str, Any] | str]]:
+        if batch:
+            vectors = embedder.embed_tracks([heard.excerpts.waveforms for heard in batch])
+            yield from zip((h.file for h in batch), _tops(heads, heads.predict_proba(vectors), top), strict=True)
+            batch.clear()
+
+    for heard in hear(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate, workers=workers):
+        if heard.excerpts is None:
+            yield heard.file, heard.error or "cannot be decoded"
+            continue
+        batch.append(heard)
+        if len(batch) == _BATCH:
+            yield from told()
+    yield from told()
+
+
+def _tops(heads: "Heads", probabilities: "Mapping[str, np.ndarray]", top: int) -> Iterator[dict[str, Any]]:
+    """For each row the genre, the likeliest genres and moods, valence and arousal; what the heads tell of these."""
+    genres = heads.genres(probabilities["genre"]) if "genre" in probabilities else None
+    for row in range(len(next(iter(probabilities.values())))):
+        facts: dict[str, Any] = {"genre": genres[row]} if genres else {}
+        for task, name in (("genre", "genres"), ("mood", "moods")):
+            if task in probabilities:
+                likely = (-probabilities[task][row]).argsort(kind="stable")[:top].tolist()
+                labels = heads.tasks[task].labels
+                facts[name] = {labels[i]: round(float(probabilities[task][row, i]), 4) for i in likely}
+        if "affect" in probabilities:
+            facts |= _affect(heads, probabilities["affect"][row])
+        yield facts
+
+
+def _affect(heads: "Heads", numbers: "np.ndarray") -> dict[str, float]:
+    """(2,) numbers by their names, valence and arousal."""
+    return {name: round(float(number), 4) for name, number in zip(heads.tasks["affect"].labels, numbers, strict=True)}
+
+
+def _top_labels(heads: "Heads", probabilities: "Mapping[str, np.ndarray]") -> dict[str, dict[str, int]]:
+    """How many tracks have each genre and mood on top, commonest first."""
+    tops = {}
+    if "genre" in probabilities:
+        tops["genre"] = heads.genres(probabilities["genre"])
+    if "mood" in probabilities:
+        tops["mood"] = [heads.tasks["mood"].labels[i] for i in probabilities["mood"].argmax(axis=1)]
+    return {task: dict(Counter(labels).most_common()) for task, labels in tops.items()}
+
+
+def _print_told(told: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Print a row a file, in the columns that the heads tell of."""
+    some = told[0][1]
+    numbers = [name for name in some if name not in ("genre", "genres", "moods")]
+    rows = []
+    for name, facts in told:
+        cells = [_likely(facts[many]) for many in ("genres", "moods") if many in facts]
+        if "genre" in facts and facts["genre"] not in facts["genres"]:
+            cells[0] = f"{facts['genre']} ({cells[0]})"
+        rows.append((name, *cells, *(facts[number] for number in numbers)))
+    print_table(("file", *(many for many in ("genres", "moods") if many in some), *numbers), rows)
+
+
+def _likely(probabilities: Mapping[str, float]) -> str:
+    return ", ".join(f"{label} {p:.2f}" for label, p in probabilities.items())
+
+
+def _pictures(files: Sequence[Path], picture: Path) -> dict[Path, Path]:
+    """Where to draw each file."""
+    _figure((1, 1))  # what is missing is told before the work
+    if picture.suffix.lower() == ".png":
+        if len(files) > 1:
+            raise click.UsageError(f"--picture {picture}: a picture shows one file, not {len(files)}; name a folder")
+        return dict.fromkeys(files, picture)
+    names: Counter[str] = Counter()
+    pictures = {}
+    for file in files:
+        names[file.name] += 1
+        again = f" ({names[file.name]})" if names[file.name] > 1 else ""
+        pictures[file] = picture / f"{file.name}{again}.png"
+    return pictures
+
+
+def _write_segments(
+    files: Sequence[Path],
+    embedder: "Embedder",
+    heads: "Heads",
+    hop: float | None,
+    segments_file: Path | None,
+    pictures: Mapping[Path, Path],
+    top: int,
+) -> list[tuple[Path, str]]:
+    """Hear whole files, a few seconds at a time, into a table and pictures; returns what failed, with the reason."""
+    from contextlib import ExitStack
+
+    from mirclr.classify.segments import hear_segments
+    from mirclr.errors import AudioError
+    from mirclr.provenance import writing
+
+    failures = []
+    columns = {task: heads.tasks[task].labels for task in TASKS if task in heads.tasks}
+    with ExitStack() as stack:
+        advance = stack.enter_context(progress("Hearing segments", None))
+        table = csv.writer(stack.enter_context(writing(segments_file, "w"))) if segments_file else None
+        if table:
+            names = [n if task == "affect" else f"{task}:{n}" for task, labels in columns.items() for n in labels]
+            table.writerow(["file", "start_s", "end_s", *names])
+        for file in files:
+            try:
+                found = hear_segments(file, embedder, heads, hop=hop, advance=advance)
+            except AudioError as error:
+                failures.append((file, str(error)))
+                continue
+            if table:
+                table.writerows(_segment_rows(file, found, list(columns)))
+            if file in pictures:
+                _draw(found, heads, top, _shown(file.name), pictures[file])
+    for path in filter(None, (segments_file, *(p for file, p in pictures.items() if file in files))):
+        if path.exists():
+            remark(f"wrote {path}")
+    return failures
+
+
+def _segment_rows(file: Path, found: "Segments", tasks: Sequence[str]) -> Iterator[list[str]]:
+    """A row a window; of a silent one the cells are empty."""
+    for i, (start, end) in enumerate(zip(found.starts, found.ends, strict=True)):
+        numbers = [p for task in tasks for p in found.probabilities[task][i].tolist()]
+        yield [_shown(file), f"{start:.3f}", f"{end:.3f}", *("" if p != p else f"{p:.4f}" for p in numbers)]
+
+
+def _draw(found: "Segments", heads: "Heads", top: int, title: str, path: Path) -> None:
+    """Draw over time the genres and moods that are ever among the likeliest, and valence and arousal."""
+    import numpy as np
+
+    panels: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}  # name to labels and their (C, n) numbers
+    for task in TASKS:
+        if task in found.probabilities:
+            labels, numbers = heads.tasks[task].labels, found.probabilities[task].T
+            if task != "affect":
+                heard = numbers[:, ~np.isnan(numbers[0])]
+                ever = np.unique((-heard).argsort(axis=0)[:top])
+                ever = ever[(-heard[ever].mean(axis=1)).argsort()]
+                labels, numbers = tuple(labels[i] for i in ever), numbers[ever]
+            panels[task] = labels, numbers
+    heights = [max(3, len(labels)) for labels, _ in panels.values()]
+    figure = _figure((11, 1.2 + 0.27 * sum(heights)))
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    middles = (found.starts + found.ends) / 2
+    edges = np.concatenate([found.starts[:1], (middles[:-1] + middles[1:]) / 2, found.ends[-1:]])
+    bars = None
+    for axes, (task, (labels, numbers)) in zip(all_axes, panels.items(), strict=True):
+        if task == "affect":
+            for name, line in zip(labels, numbers, strict=True):
+                axes.stairs(line, edges, baseline=None, label=name)
+            axes.set_ylim(0, 1)
+            axes.legend(loc="upper right", ncols=2, fontsize=7)
         else:
-            tops = [heads.tasks[task].labels[i] for i in table.argmax(axis=1)]
-        counts[task] = dict(Counter(tops).most_common())
-    return counts
+            image = axes.pcolormesh(edges, np.arange(len(labels) + 1), numbers, vmin=0, vmax=1, cmap="magma")
+            bars = bars or figure.colorbar(image, ax=list(all_axes), pad=0.01, aspect=40)  # one scale for all
+            axes.set_yticks(np.arange(len(labels)) + 0.5, [_shown(label) for label in labels])
+            axes.invert_yaxis()
+        axes.set_ylabel(task)
+        axes.tick_params(labelsize=8)
+    step = next((s for s in _TIME_STEPS if edges[-1] / s <= 12), _TIME_STEPS[-1])
+    marks = np.arange(0, edges[-1] + 1e-6, step)
+    all_axes[-1].set_xticks(marks, [f"{int(s) // 60}:{int(s) % 60:02}" for s in marks])
+    all_axes[-1].set_xlim(edges[0], edges[-1])
+    all_axes[-1].set_xlabel("min:s")
+    all_axes[0].set_title(title, fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+
+
+def _figure(inches: tuple[float, float]) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        from mirclr.errors import MissingExtra
+
+        raise MissingExtra.of("the picture of tags over time", "plot") from None
+    return Figure(figsize=inches, layout="constrained")
+
+
+def _shown(path: Path | str) -> str:
+    from mirclr.library import shown
+
+    return shown(str(path))

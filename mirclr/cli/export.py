@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from mirclr.library import Library
 
 _LIKELY = 0.5
-_NUMBERS = ("duration_s", "tempo_bpm", "loudness_lufs")
+_AFFECT = ("valence", "arousal")
+_NUMBERS = ("duration_s", "tempo_bpm", "loudness_lufs", *(f"predicted_{name}" for name in _AFFECT))
 
 
 @click.command(epilog="Example: mirclr export --library lib.db --vectors vectors.npz --csv tracks.csv")
@@ -50,7 +51,10 @@ def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet:
 
 
 def _rows(library: "Library", names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """A row a track, in order of id, as the vectors are. For each task its likely labels, likeliest first."""
+    """A row a track, in order of id, as the vectors are. For each task its likely labels, likeliest first.
+
+    Valence and arousal are numbers of their own.
+    """
     from mirclr.library import shown
 
     tasks = {task: library.probabilities(task) for task in library.tasks()}
@@ -68,6 +72,10 @@ def _rows(library: "Library", names: Mapping[int, str]) -> list[dict[str, Any]]:
             "duration_s": round(t.duration_s, 3),
         }
         for task, probabilities in tasks.items():
+            if task == "affect":
+                numbers = probabilities.get(t.id, {})
+                row |= {f"predicted_{name}": numbers.get(name) for name in _AFFECT}
+                continue
             likely = _likely(probabilities.get(t.id, {}))
             row[f"predicted_{task}"] = "; ".join(likely)
             row[f"predicted_{task}_probability"] = "; ".join(f"{p:.3f}" for p in likely.values())

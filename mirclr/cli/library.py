@@ -50,18 +50,25 @@ def info(library_path: Path, failures: bool, as_json: bool) -> None:
 @options.library
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
-    """List the tracks of a library, one a line: id, artist and title, file."""
+    """List the tracks of a library, one a line: id, artist and title, file.
+
+    As JSON with what `mirclr describe` found and the probabilities that `mirclr classify` stored, by task and label.
+    """
     from mirclr.library import Library, shown
 
-    with Library.open(library_path) as library:
-        tracks, described = library.tracks(), library.descriptions()
+    with Library.open(library_path) as library, library.snapshot():
+        tracks = library.tracks()
+        if as_json:
+            described = library.descriptions()
+            told = {task: library.probabilities(task) for task in library.tasks()}
     if as_json:
-        print_json(
-            [
-                _as_json(track) | vars(described[track.id]) if track.id in described else _as_json(track)
-                for track in tracks
-            ]
-        )
+        rows = []
+        for track in tracks:
+            row = _as_json(track) | (vars(described[track.id]) if track.id in described else {})
+            if known := {task: rows_of[track.id] for task, rows_of in told.items() if track.id in rows_of}:
+                row["probabilities"] = known
+            rows.append(row)
+        print_json(rows)
         return
     for track in tracks:  # lines and not a table, which takes a minute for 100,000 tracks
         click.echo(f"{track.id}\t{track.label}\t{shown(str(track.file))}")

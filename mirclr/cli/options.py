@@ -14,11 +14,17 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
+
+def default_library() -> Path:
+    """The library that is meant where none is named."""
+    return data_dir() / "library.db"
+
+
 library: Decorator = click.option(
     "--library",
     "library_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=lambda: data_dir() / "library.db",
+    default=default_library,
     show_default="library.db in your data directory",
     help="The library file.",
 )

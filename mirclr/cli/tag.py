@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +15,18 @@ from mirclr.cli.show import print_json, progress, remark
 if TYPE_CHECKING:
     from mirclr.library import Library, LibraryTrack
 
-_FIELDS = ("genre", "mood")
+_MADE_BY = {"genre": "classify", "mood": "classify", "bpm": "describe", "key": "describe"}
+"""The fields, with the command that finds what to write there."""
 
 
 @click.group(epilog="Example: mirclr tag write --library music.db --dry-run")
 def command() -> None:
-    """Write genre and mood into files' tags, and take them out again."""
+    """Write genre, mood, tempo and key into files' tags, and take them out again."""
 
 
 @command.command(epilog="Example: mirclr tag write --library music.db --fields genre --dry-run")
 @options.library
-@click.option("--fields", default="genre,mood", show_default=True, help="Which, with commas between.")
+@click.option("--fields", default=",".join(_MADE_BY), show_default=True, help="Which, with commas between.")
 @click.option(
     "--likely",
     type=click.FloatRange(0, 1),
@@ -37,10 +38,11 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Tell what would be written, and write nothing.")
 @options.as_json
 def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_run: bool, as_json: bool) -> int:
-    """Write the genre and moods that `mirclr classify apply` stored into the files' tags.
+    """Write the genre and moods of `mirclr classify`, the tempo and key of `mirclr describe`, into the files' tags.
 
-    What stands in a field already is left alone unless --overwrite. Audio and times of the files stay as they are; each
-    change is kept beside the library, so that `mirclr tag undo` can take it back.
+    Of the fields, all are written that the library knows of a track; the tempo as a whole number. What stands in a
+    field already is left alone unless --overwrite. Audio and times of the files stay as they are; each change is kept
+    beside the library, so that `mirclr tag undo` can take it back.
     """
     from mirclr.errors import MirclrError, NoMatch
     from mirclr.library import Library
@@ -51,14 +53,15 @@ def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_r
     problems: list[str] = []
     kept = 0
     with Library.open(library_path) as library:
-        told = {field: library.probabilities(field) for field in asked}
+        told = _told(library, asked, likely)
         if not any(told.values()):
-            raise NoMatch(f"{library_path}: nothing was told of its tracks; first: mirclr classify apply")
+            first = " or ".join(f"mirclr {command} --library {library_path}" for command in _makers(asked))
+            raise NoMatch(f"{library_path}: {', '.join(asked)}: not known of its tracks; first: {first}")
         tracks = library.tracks()
         with progress("Tagging", len(tracks)) as advance:
             for track in tracks:
                 try:
-                    wanted = {f: _labels(f, told[f].get(track.id, {}), likely) for f in asked}
+                    wanted = {f: told[f].get(track.id, ()) for f in asked}
                     before = {f: read_values(track.file, f) for f, labels in wanted.items() if labels}
                     new = {f: wanted[f] for f, old in before.items() if (overwrite or not old) and wanted[f] != old}
                     kept += len(before) - len(new)
@@ -77,9 +80,10 @@ def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_r
                 except (MirclrError, OSError) as error:
                     problems.append(str(error))
                 advance(note=f"{len(problems)} skipped" if problems else "")
+    unknown = {f: n for f in asked if (n := sum(track.id not in told[f] for track in tracks))}
     verb = "would write" if dry_run else "wrote"
     if as_json:
-        print_json({"dry_run": dry_run, "changes": done, "kept": kept, "problems": problems})
+        print_json({"dry_run": dry_run, "changes": done, "kept": kept, "unknown": unknown, "problems": problems})
     else:
         if dry_run:
             for change in done:
@@ -87,6 +91,9 @@ def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_r
                 click.echo(f"{_shown(change['file'])}: {after}")
         for problem in problems:
             remark(f"skipped {problem}")
+        for command, fields_of in _makers(unknown).items():
+            some = f"{', '.join(fields_of)}: not known of {max(unknown[f] for f in fields_of)} tracks"
+            remark(f"{some}; mirclr {command} finds what there is")
         click.echo(f"{verb} tags of {len(done)} files; {kept} fields were left as they stood")
     return 0 if done or not problems else 1
 
@@ -134,9 +141,31 @@ def undo(library_path: Path, as_json: bool) -> int:
 
 def _asked(fields: str) -> list[str]:
     asked = [f.strip() for f in fields.split(",") if f.strip()]
-    if not asked or not set(asked) <= set(_FIELDS):
-        raise click.UsageError(f"--fields {fields}: expected some of {', '.join(_FIELDS)}, with commas between")
+    if not asked or not set(asked) <= _MADE_BY.keys():
+        raise click.UsageError(f"--fields {fields}: expected some of {', '.join(_MADE_BY)}, with commas between")
     return asked
+
+
+def _makers(fields: Iterable[str]) -> dict[str, list[str]]:
+    """Fields by the command that finds what to write there."""
+    makers: dict[str, list[str]] = {}
+    for field in fields:
+        makers.setdefault(_MADE_BY[field], []).append(field)
+    return makers
+
+
+def _told(library: Library, fields: Sequence[str], likely: float) -> dict[str, dict[int, tuple[str, ...]]]:
+    """For each field what to write there, by track id; nothing where a track was heard and there is nothing to say."""
+    described = library.descriptions()
+    told: dict[str, dict[int, tuple[str, ...]]] = {}
+    for field in fields:
+        if field == "bpm":
+            told[field] = {i: (str(round(d.tempo_bpm)),) if d.tempo_bpm else () for i, d in described.items()}
+        elif field == "key":
+            told[field] = {i: (d.key,) if d.key else () for i, d in described.items()}
+        else:
+            told[field] = {i: _labels(field, row, likely) for i, row in library.probabilities(field).items()}
+    return told
 
 
 def _labels(field: str, probabilities: dict[str, float], likely: float) -> tuple[str, ...]:

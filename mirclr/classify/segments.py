@@ -1,0 +1,124 @@
+"""Genre and moods over time: a whole file window by window, however long it is.
+
+Heads are fitted on whole tracks, means over several windows; of a single window they are less sure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mirclr.audio import SILENCE, decode_blocks
+from mirclr.classify.crossval import Advance
+from mirclr.classify.heads import Heads
+from mirclr.errors import MirclrError, UnreadableAudio, UnusableAudio
+from mirclr.processes import CRASHED, streamed
+
+if TYPE_CHECKING:
+    from mirclr.embed import Embedder
+
+_BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """What was told of each window of a file.
+
+    Attributes
+    ----------
+    starts, ends : (n,) float
+        In seconds.
+    probabilities : dict of str to (n, C) float
+        As of `Heads.predict_proba`; NaN for a window that is silent.
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+    probabilities: dict[str, np.ndarray]
+
+
+def hear_segments(
+    path: Path, embedder: "Embedder", heads: Heads, *, hop: float | None = None, advance: Advance | None = None
+) -> Segments:
+    """Tell genre and moods of each window of a file, decoded in a process of its own and never held whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    embedder : Embedder
+        Gives the vectors; a window is as long as its clips.
+    heads : Heads
+        Fitted on its vectors.
+    hop : float, optional
+        Seconds from the start of a window to that of the next; the length of a window unless given.
+    advance : callable, optional
+        Told of each few windows that are done.
+
+    Raises
+    ------
+    UnreadableAudio
+        The file cannot be heard to its end.
+    UnusableAudio
+        It is silent.
+    """
+    rate = embedder.rate
+    size, step = round(embedder.seconds * rate), round((hop or embedder.seconds) * rate)
+    starts, ends, tables = [], [], []
+    found = windows(_blocks(path, rate), size=size, step=step)
+    while batch := list(islice(found, _BATCH)):
+        waveforms = [_fit(waveform, size) for _, waveform in batch]
+        told = heads.predict_proba(embedder.embed_tracks([w[None] for w in waveforms]))
+        silent = np.array([np.abs(w).max() < SILENCE for w in waveforms])
+        tables.append({task: np.where(silent[:, None], np.nan, table) for task, table in told.items()})
+        starts += [start / rate for start, _ in batch]
+        ends += [(start + len(waveform)) / rate for start, waveform in batch]
+        if advance:
+            advance(len(batch), "")
+    probabilities = {task: np.concatenate([t[task] for t in tables]) for task in tables[0]}
+    if all(np.isnan(table).all() for table in probabilities.values()):
+        raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in its windows); nothing to tell of")
+    return Segments(np.array(starts), np.array(ends), probabilities)
+
+
+def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut a stream into windows; each comes with the sample that it starts at.
+
+    The last one is shorter than `size` where at least half of what it adds is there, or where it is the only one.
+    """
+    held, start = np.zeros(0, np.float32), 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) >= max(size, step):
+            yield start, held[:size]
+            held, start = held[step:], start + step
+    unheard = len(held) - max(0, size - step)
+    if unheard >= min(size, step) / 2 or (start == 0 and len(held)):
+        yield start, held[:size]
+
+
+def try_blocks(path: Path, rate: int) -> Iterator[np.ndarray | str]:
+    """`decode_blocks` for a worker process: what is wrong with a file comes as text, last."""
+    try:
+        yield from decode_blocks(path, rate=rate)
+    except MirclrError as error:
+        yield str(error)
+    except Exception as error:  # a decoder may fail in any way; it must not end the run
+        yield f"{path}: cannot be decoded ({type(error).__name__}: {error})"
+
+
+def _blocks(path: Path, rate: int) -> Iterator[np.ndarray]:
+    for block in streamed(try_blocks, path, rate):
+        if block is CRASHED:
+            raise UnreadableAudio(f"{path}: its decoder crashed; the file is damaged: obtain it again")
+        if isinstance(block, str):
+            raise UnreadableAudio(block)
+        yield block
+
+
+def _fit(waveform: np.ndarray, size: int) -> np.ndarray:
+    """A shorter window is repeated until it is full, as `mirclr.audio.read_excerpts` does with a short file."""
+    return np.resize(waveform, size)
