@@ -67,7 +67,7 @@ class _CommandWithSubcommands(click.Group):
     "--library", help="Classify this library; without PATH and this, library.db in your data directory."
 )
 @options.path_option("--heads", "heads_file", help="By default LIBRARY.heads.safetensors where it is, or the built-in.")
-@options.path_option("--checkpoint", help="The encoder to hear files with; by default that of the heads.")
+@click.option("--checkpoint", type=options.CHECKPOINT, help="Hears the files; by default the encoder of the heads.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many genres and moods.")
 @options.path_option("--segments", "segments_file", help="Write what is told of each few seconds of the files: .csv")
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw that: .png for one file, else a folder.")
@@ -285,10 +285,10 @@ def _embedder(heads: "Heads", heads_file: Path, checkpoint: Path | None, device:
     """The encoder that is asked for, or else that of the heads; other encoders than theirs are refused."""
     from mirclr.embed import Embedder
     from mirclr.errors import EncoderMismatch
-    from mirclr.pretrained import builtin_checkpoint
+    from mirclr.pretrained import builtin_checkpoint, checkpoint_named
 
     if checkpoint is None:
-        theirs = Path(heads.encoder["name"])
+        theirs = checkpoint_named(heads.encoder["name"])
         checkpoint = theirs if theirs.is_file() else builtin_checkpoint()
     embedder = Embedder.load(checkpoint, device=device)
     if not heads.are_of(embedder.stamp):
