@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from click.testing import CliRunner
 
 from mirclr import audio, embed, processes
 from mirclr.checkpoint import save_checkpoint
-from mirclr.cli import group, main
+from mirclr.cli import main
 from mirclr.config import parse_recipe
 from mirclr.embed import Embedder, count_outcomes, embed_files, find_audio, hear
 from mirclr.encoder import Model
