@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 from lessons import RATE, SECONDS, Panel
 
 from mirclr.audio import read_excerpts

@@ -23,8 +23,8 @@ for ((i = 0; i < CORES; i++)); do
 done
 wait
 "$PYTHON" -m torch.distributed.run --standalone --nproc-per-node "$CORES" "$HERE/train.py" "$RUN" --shards "$SHARDS"
-"$PYTHON" "$HERE/heads.py" "$RUN" --encoder "$RUN/encoder.safetensors" "${CORPUS[@]}"
 "$PYTHON" "$HERE/ship.py" "$RUN"
+"$PYTHON" "$HERE/heads.py" "$RUN" "${CORPUS[@]}"
 if [ $# -gt 0 ]; then
   "$PYTHON" "$HERE/measure.py" "$RUN" --encoder builtin "$@" "${CORPUS[@]}"
 fi
