@@ -206,13 +206,14 @@ def write_wav(path: Path, waveform: np.ndarray, rate: int) -> None:
 
 def _to_mono(samples: np.ndarray, path: Path) -> np.ndarray:
     """(frames, channels) -> (frames,); channels that cancel each other give the loudest one instead."""
-    if not np.isfinite(samples).all():
+    channels = np.ascontiguousarray(samples.T)  # a mean over two neighbours at a time is slow
+    if not np.isfinite(channels).all():
         raise UnusableAudio(f"{path}: holds samples that are NaN or infinite; export it again")
-    mono = samples.mean(axis=1)
-    power = np.square(samples).mean(axis=0) if len(samples) else np.zeros(samples.shape[1])
+    mono: np.ndarray = channels.mean(axis=0)
+    power = np.square(channels).mean(axis=1) if len(samples) else np.zeros(len(channels))
     if power.max() > 0 and np.square(mono).mean() < 1e-3 * power.max():
-        mono = samples[:, int(power.argmax())]
-    return np.ascontiguousarray(mono, dtype=np.float32)
+        mono = channels[power.argmax()]
+    return mono
 
 
 def _fit(waveform: np.ndarray, n_samples: int) -> np.ndarray:
