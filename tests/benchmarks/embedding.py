@@ -1,6 +1,8 @@
 """`embed`: tracks a second on whole songs, against decoding alone and against other extractors."""
 
 import json
+import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
@@ -39,62 +41,76 @@ def embed(checkpoint: Path) -> dict[str, Any]:
     def full() -> None:
         assert all(n > 0 for _, n in results_in_order(decode_whole, ((f,) for f in files), workers=PROCESSES))
 
-    work: dict[str, Callable[[], float]] = {
-        name: lambda do=do: seconds(do) / len(files)  # type: ignore[misc]
+    work: dict[str, Callable[[], Cost]] = {
+        name: lambda do=do: cost(do, len(files))  # type: ignore[misc]
         for name, do in (("embed", whole), ("decode excerpts", excerpts), ("decode whole songs", full))
     }
-    pythons = {name: rival_python(name) for name in rivals.REQUIRES}
+    pythons = {name: python for name in rivals.REQUIRES if (python := rival_python(name))}
     heard = {"bliss": files[::2], "musly": files[::2], "musicnn": files[: 2 * MUSICNN_SONGS : 2]}
     for name, python in pythons.items():
-        work[name] = lambda name=name, python=python: hear_by(python, name, heard[name])  # type: ignore[misc]
+        work[name] = lambda name=name, python=python: cost_of_rival(python, name, heard[name])  # type: ignore[misc]
     whole(), excerpts()
     before, rounds = load(), []
     for i in range(ROUNDS):
-        rounds.append({name: round(do(), 4) for name, do in work.items()})
-        print(f"round {i + 1} of {ROUNDS}, seconds a track: {rounds[-1]}", flush=True)
+        rounds.append({name: do() for name, do in work.items()})
+        print(f"round {i + 1} of {ROUNDS}, seconds and CPU-seconds a track: {rounds[-1]}", flush=True)
 
-    def median_of(ratio: Callable[[dict[str, float]], float], digits: int = 2) -> float:
-        return round(statistics.median(map(ratio, rounds)), digits)
+    def times(name: str, by: int) -> float:
+        """The median over the rounds of what another costs, in costs of embed."""
+        return round(statistics.median(r[name][by] / r["embed"][by] for r in rounds), 2)
 
+    others = [name for name in work if name != "embed"]
     return {
         "tracks": len(files),
         "excerpts": embedder.excerpts,
         "load_before": before,
-        "tracks_per_s": {name: median_of(lambda r, name=name: 1 / r[name]) for name in work},  # type: ignore[misc]
-        "tracks_per_s_best": round(1 / min(r["embed"] for r in rounds), 1),
-        "ratio": median_of(lambda r: r["embed"] / r["decode excerpts"], 3),
-        "times_as_fast_as": {
-            name: median_of(lambda r, name=name: r[name] / r["embed"], 1)  # type: ignore[misc]
-            for name in work
-            if name != "embed"
-        },
+        "tracks_per_s": {name: round(1 / statistics.median(r[name][0] for r in rounds), 2) for name in work},
+        "tracks_per_s_best": round(1 / min(r["embed"][0] for r in rounds), 1),
+        "cpu_s_a_track": {name: round(statistics.median(r[name][1] for r in rounds), 3) for name in work},
+        "ratio": round(statistics.median(r["embed"][0] / r["decode excerpts"][0] for r in rounds), 3),
+        "times_as_fast_as": {name: times(name, 0) for name in others},
+        "times_less_cpu_than": {name: times(name, 1) for name in others},
         "aim": "ratio <= 1.5; 80 times musicnn, 6 times bliss; 25 tracks/s on two quiet cores",
-        "seconds_a_track": rounds,
-        "rivals": {name: [*rivals.REQUIRES[name], *rivals.ALONE.get(name, ())] for name in rivals.REQUIRES},
+        "seconds_and_cpu_s_a_track": [{n: [round(x, 4) for x in c] for n, c in r.items()} for r in rounds],
+        "rivals": {name: [*rivals.REQUIRES[name], *rivals.ALONE.get(name, ())] for name in pythons},
+        "cannot_be_installed_here": sorted(set(rivals.REQUIRES) - set(pythons)),
     }
 
 
-def rival_python(name: str) -> Path:
-    """The Python of a rival's own environment, which is made the first time."""
+Cost = tuple[float, float]
+"""Seconds and CPU-seconds a track: on a machine that others use too, the second tells more."""
+
+
+def cost(work: Callable[[], object], tracks: int) -> Cost:
+    """The cost of work in this process and in those that it starts, their start included."""
+    before = os.times()
+    wall = seconds(work)
+    for child in multiprocessing.active_children():
+        child.join()  # only then their time is counted
+    return wall / tracks, (sum(os.times()[:4]) - sum(before[:4])) / tracks
+
+
+def rival_python(name: str) -> Path | None:
+    """The Python of a rival's own environment, made the first time; None where the rival cannot be installed."""
     folder = cache_dir() / "benchmarks" / name
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     done = folder / "installed"
-    if not done.exists():
-        print(f"installing {name} into an environment of its own", flush=True)
-        venv.create(folder, with_pip=True, clear=True)
-        _pip(python, rivals.REQUIRES[name])
-        if name in rivals.ALONE:
-            _pip(python, ("--no-deps", *rivals.ALONE[name]))
-        done.touch()
+    if done.exists():
+        return python
+    print(f"installing {name} into an environment of its own", flush=True)
+    venv.create(folder, with_pip=True, clear=True)
+    for what in (rivals.REQUIRES[name], *([("--no-deps", *rivals.ALONE[name])] if name in rivals.ALONE else [])):
+        installed = subprocess.run([python, "-m", "pip", "install", "--quiet", *what], capture_output=True, text=True)
+        if installed.returncode:
+            print(f"{name} is left out: {installed.stderr.strip()}", flush=True)
+            return None
+    done.touch()
     return python
 
 
-def _pip(python: Path, what: Sequence[str]) -> None:
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *what], check=True, stderr=subprocess.DEVNULL)
-
-
-def hear_by(python: Path, name: str, files: Sequence[Path]) -> float:
-    """Seconds a file that a rival takes, its processes being up."""
+def cost_of_rival(python: Path, name: str, files: Sequence[Path]) -> Cost:
+    """The cost of a rival, its processes being up and warm."""
     command = [str(python), rivals.__file__, name, str(PROCESSES), *map(str, files)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["wall_s"]) / len(files)
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["wall_s"] / len(files), told["cpu_s"]
