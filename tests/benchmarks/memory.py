@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
+from mirclr.audio import decode_blocks
 from mirclr.library import Library
 from tests.benchmarks.measuring import songs
 
 TRACKS = (100, 1_000, 10_000)
 WORKERS = 2
-BYTES = 400_000  # of an mp3: 10 s of 320 kbit/s, and more of less
+RATE, SECONDS = 16_000, 18  # long enough for ten excerpts of 3 s
 
 
 def memory(checkpoint: Path) -> dict[str, Any]:
@@ -30,15 +32,15 @@ def memory(checkpoint: Path) -> dict[str, Any]:
 
 
 def _cut(folder: Path, count: int) -> None:
-    """Distinct files of some ten seconds and more: stretches of mp3 songs, whose frames stand by themselves."""
-    sources = [file.read_bytes() for file in songs() if file.suffix == ".mp3"]
+    """Distinct short files: stretches of songs, each from another place."""
+    sources = songs()[::3]
     each = -(-count // len(sources))
-    for i in range(count):
-        source, turn = sources[i % len(sources)], i // len(sources)
-        start = round(turn / each * max(1, len(source) - BYTES))
-        file = folder / f"{i // 1000}" / f"{i:05}.mp3"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(source[start : start + BYTES])
+    for i, source in enumerate(sources):
+        waveform = np.concatenate(list(decode_blocks(source, rate=RATE)))
+        part = folder / f"{i}"
+        part.mkdir(parents=True)
+        for j, start in enumerate(np.linspace(0, len(waveform) - SECONDS * RATE, each, dtype=int)):
+            soundfile.write(part / f"{j:04}.flac", waveform[start : start + SECONDS * RATE], RATE)
 
 
 def _peaks(folder: Path, checkpoint: Path) -> dict[int, float]:
