@@ -5,7 +5,8 @@ libsndfile knows (wav, flac, ogg, opus, mp3, aiff) are read by soundfile; others
 extra ``formats`` is installed. Nothing here holds more than one block or the asked excerpts in memory, however long
 the file is or claims to be.
 
-Contents: `read_excerpts` and `read_middle` (seek), `decode_blocks` (a whole file, streamed), `resample`, `write_wav`.
+Contents: `excerpt_starts`, `read_excerpts` and `read_middle` (seek), `decode_blocks` (a whole file, streamed),
+`resample`, `write_wav`.
 """
 
 from collections.abc import Iterator
@@ -61,6 +62,14 @@ class _Source(Protocol):
     def blocks(self, seconds: float) -> Iterator[np.ndarray]: ...
 
 
+def excerpt_starts(duration_s: float, *, count: int, seconds: float) -> np.ndarray:
+    """Where the excerpts of a track start, in seconds: (n,), as `read_excerpts` spreads them; n is 1 to `count`."""
+    room = max(0.0, duration_s - seconds)
+    n = min(count, max(1, int(2 * room / seconds)))
+    starts: np.ndarray = (np.arange(n) + 0.5) / n * room
+    return starts
+
+
 def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excerpts:
     """Read `count` excerpts spread evenly over a file, by seeking.
 
@@ -93,13 +102,9 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
         Its format needs PyAV.
     """
     with _open(path) as source:
-        n = min(count, max(1, int(2 * (source.seconds - seconds) / seconds)))
-        starts = (np.arange(n) + 0.5) / n * max(0.0, source.seconds - seconds)
-        if source.seconds <= seconds:
-            starts = np.zeros(1)
         wanted = min(seconds, source.seconds)
         excerpts = []
-        for start in starts:
+        for start in excerpt_starts(source.seconds, count=count, seconds=seconds):
             samples = source.read_at(float(start), wanted)
             if len(samples) < 0.5 * wanted * source.rate:
                 raise UnreadableAudio(
@@ -111,7 +116,9 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
         waveforms = np.stack(excerpts)
         heard = np.abs(waveforms).max(axis=1) >= SILENCE
         if not heard.any():
-            raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in {n} excerpts); nothing to learn from")
+            raise UnusableAudio(
+                f"{path}: silent (no sample above -80 dBFS in {len(heard)} excerpts); nothing to learn from"
+            )
         pcm = np.round(waveforms * 32767).astype("<i2")
         return Excerpts(waveforms[heard], source.seconds, digest_bytes(pcm.tobytes()))
 
@@ -206,13 +213,14 @@ def write_wav(path: Path, waveform: np.ndarray, rate: int) -> None:
 
 def _to_mono(samples: np.ndarray, path: Path) -> np.ndarray:
     """(frames, channels) -> (frames,); channels that cancel each other give the loudest one instead."""
-    if not np.isfinite(samples).all():
+    channels = np.ascontiguousarray(samples.T)  # a mean over two neighbours at a time is slow
+    if not np.isfinite(channels).all():
         raise UnusableAudio(f"{path}: holds samples that are NaN or infinite; export it again")
-    mono = samples.mean(axis=1)
-    power = np.square(samples).mean(axis=0) if len(samples) else np.zeros(samples.shape[1])
+    mono: np.ndarray = channels.mean(axis=0)
+    power = np.square(channels).mean(axis=1) if len(samples) else np.zeros(len(channels))
     if power.max() > 0 and np.square(mono).mean() < 1e-3 * power.max():
-        mono = samples[:, int(power.argmax())]
-    return np.ascontiguousarray(mono, dtype=np.float32)
+        mono = channels[power.argmax()]
+    return mono
 
 
 def _fit(waveform: np.ndarray, n_samples: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Files to vectors: decoding in parallel processes, the encoder in this one, the library a transaction a batch.
 
+Decoding is most of the work, so the encoder takes what cores it leaves, track by track as they come.
+
 A file is embedded once. What is the same by size and time is not opened; what is the same by digest, moved, copied or
 re-tagged, keeps its vector. A file that cannot be heard is a failure in the library, and never ends a run; not even one
 that crashes its decoder, as that dies in a process of its own.
@@ -7,6 +9,7 @@ that crashes its decoder, as that dies in a process of its own.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +33,7 @@ from mirclr.tags import Tags, read_tags
 from mirclr.trainer import pick_device, pick_precision
 
 BATCH_TRACKS = 16
+_CLIPS = 32  # heard at once: the spectrograms of more do not fit a CPU's caches
 
 
 class Embedder:
@@ -82,13 +86,25 @@ class Embedder:
 
     def embed_tracks(self, tracks: Sequence[np.ndarray]) -> np.ndarray:
         """(n_i, N) float32 excerpts of several tracks -> (len(tracks), D) float32 unit rows."""
-        clips = torch.from_numpy(np.concatenate(tracks)).to(self._device)
+        clips = torch.from_numpy(np.concatenate(tracks))
         half = self._dtype != torch.float32
-        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
-            embedded = self._model(clips).float()
+        with _few_threads(), torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
+            parts = [self._model(some.to(self._device)).float() for some in clips.split(_CLIPS)]
+        embedded = torch.cat(parts)
         means = [part.mean(dim=0) for part in embedded.split([len(t) for t in tracks])]
         result: np.ndarray = F.normalize(torch.stack(means)).cpu().numpy()
         return result
+
+
+@contextmanager
+def _few_threads() -> Iterator[None]:
+    """A thread for every four cores: the processes that decode use the others, and threads that wait for one spin."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, (os.cpu_count() or 1) // 4)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _stamp(model: Model, digest: str, name: str, excerpts: int) -> EncoderStamp:
@@ -205,6 +221,7 @@ def embed_files(
     library.bind(embedder.stamp)
     to_decode: dict[Path, _Seen] = {}
     states = {root: library.states(root) for root in {r for r, _ in files}}
+    sizes = library.sizes()
     failed = {root: library.failed(root) for root in states}
     for root, file in files:
         seen = _look(root, file, (known_tags or {}).get(file))
@@ -217,7 +234,7 @@ def embed_files(
             yield Outcome(file, "unchanged")
         elif failure and not retry and (failure.size, failure.mtime_ns) == (seen.size, seen.mtime_ns):
             yield Outcome(file, "failed", failure.reason, new=False)
-        elif did := _known_by_file(library, seen, state):
+        elif seen.size in sizes and (did := _known_by_file(library, seen, state)):
             yield Outcome(file, did)
         else:
             to_decode[file] = seen
@@ -308,37 +325,33 @@ def _entry(seen: _Seen, digest: str, audio_digest: str, duration_s: float, vecto
 def _decode_and_store(
     library: Library, to_decode: dict[Path, _Seen], embedder: Embedder, workers: int
 ) -> Iterator[Outcome]:
-    batch: list[tuple[_Seen, str, Excerpts]] = []
+    batch: list[tuple[_Seen, Entry]] = []
     for heard in hear(
         to_decode, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate, workers=workers
     ):
-        seen = to_decode[heard.file]
-        if heard.excerpts is None:
+        seen, excerpts = to_decode[heard.file], heard.excerpts
+        if excerpts is None:
             reason = heard.error or "cannot be decoded"
             library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, reason)])
             yield Outcome(seen.file, "failed", reason)
             continue
         digest = seen.digest
-        did = _follow(library, seen, digest, library.with_audio_digest(heard.excerpts.digest))
+        did = _follow(library, seen, digest, library.with_audio_digest(excerpts.digest))
         if did:
             yield Outcome(seen.file, did)
             continue
-        batch.append((seen, digest, heard.excerpts))
+        vector = embedder.embed_track(excerpts.waveforms)
+        batch.append((seen, _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector)))
         if len(batch) == BATCH_TRACKS:
-            yield from _store(library, batch, embedder)
+            yield from _store(library, batch)
             batch = []
     if batch:
-        yield from _store(library, batch, embedder)
+        yield from _store(library, batch)
 
 
-def _store(library: Library, batch: Sequence[tuple[_Seen, str, Excerpts]], embedder: Embedder) -> Iterator[Outcome]:
-    vectors = embedder.embed_tracks([excerpts.waveforms for _, _, excerpts in batch])
-    entries = [
-        _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector)
-        for (seen, digest, excerpts), vector in zip(batch, vectors, strict=True)
-    ]
-    library.write(entries=entries)
-    for seen, _, _ in batch:
+def _store(library: Library, batch: Sequence[tuple[_Seen, Entry]]) -> Iterator[Outcome]:
+    library.write(entries=[entry for _, entry in batch])
+    for seen, _ in batch:
         yield Outcome(seen.file, "embedded")
 
 

@@ -61,7 +61,8 @@ class LogMel(nn.Module):
                 pad_mode="constant",
                 return_complex=True,
             )
-            return (spectrum.abs().square().transpose(1, 2) @ self.filters).transpose(1, 2)
+            power = spectrum.real.square() + spectrum.imag.square()  # abs() would take roots
+            return (power.transpose(1, 2) @ self.filters).transpose(1, 2)
 
     def compress(self, power: Tensor) -> Tensor:
         """Mel power to log-mel, log10(1 + gain x)."""

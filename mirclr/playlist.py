@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 from mirclr.library import LibraryTrack, shown
 from mirclr.provenance import writing
@@ -92,4 +91,8 @@ def read_m3u8(path: Path) -> list[Path]:
 
 def _of_uri(uri: str) -> str:
     location = urlsplit(uri).path
-    return url2pathname(location) if os.name == "nt" else os.fsdecode(unquote_to_bytes(location))
+    if os.name != "nt":
+        return os.fsdecode(unquote_to_bytes(location))
+    from urllib.request import url2pathname
+
+    return url2pathname(location)

@@ -8,11 +8,8 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,6 +72,8 @@ def stamp(**made_from: Any) -> dict[str, Any]:
     dict
         JSON-ready; carries no user name, host name or path.
     """
+    from importlib.metadata import PackageNotFoundError, version
+
     versions = {"mirclr": mirclr.__version__, "python": platform.python_version()}
     for name in ("torch", "torchaudio", "librosa", "soundfile", "soxr", "numpy"):
         try:
@@ -91,6 +90,8 @@ def stamp(**made_from: Any) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The commit of the checkout that runs, with ``+`` when it has uncommitted changes; None when installed."""
+    import subprocess
+
     root = Path(mirclr.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
@@ -129,7 +130,7 @@ def cache_dir() -> Path:
 
 
 @contextmanager
-def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+def writing(path: Path, mode: str = "wb", *, sync: bool = True) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that replaces it on success, so that no reader sees half a file.
 
     Parameters
@@ -138,15 +139,21 @@ def writing(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         The file to write; its folder is created.
     mode : {"wb", "w"}
         Text is UTF-8 with line feeds.
+    sync : bool
+        Wait until the disk has it, so that a power cut leaves the old file or the new one. Without, it may leave a
+        damaged one: for files that are checked when read and can be made again.
     """
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, mode, **text) as f:  # type: ignore[call-overload]
             yield f
-            f.flush()
-            os.fsync(f.fileno())
+            if sync:
+                f.flush()
+                os.fsync(f.fileno())
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private; these are the user's ordinary files

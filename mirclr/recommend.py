@@ -9,7 +9,6 @@ Contents: `Seed` and `Query` (what is asked), `recommend_tracks`, `Recommendatio
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 
 import numpy as np
@@ -294,6 +293,8 @@ def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
 
 
 def _suggestions(library: Library, text: str) -> str:
+    from difflib import get_close_matches
+
     names: dict[str, str] = {}
     for track in library.tracks():
         for name in (track.artist, track.title, track.label):

@@ -2,7 +2,8 @@
 
 `read_tags` gives the few fields that mirclr uses, whatever the container calls them. Text is cleaned: control
 characters (which could drive a terminal) become spaces, runs of spaces one, an empty text None. `read_values` and
-`write_values` are for the fields that mirclr can write, as they stand in the file.
+`write_values` are for the fields that mirclr can write, as they stand in the file. mutagen is imported by the functions
+that need it: most of those who import this module want `AUDIO_SUFFIXES` and `Tags` alone.
 """
 
 import math
@@ -15,11 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import mutagen
-from mutagen.easyid3 import EasyID3
-from mutagen.easymp4 import EasyMP4Tags
-from mutagen.id3 import ID3, Frames
 
 from mirclr.errors import TagsError
 
@@ -58,9 +54,6 @@ _EASY = {"genre": ("genre",), "mood": ("mood",), "bpm": ("bpm", "tempo"), "key":
 """Where a field may stand, first where it is put: most programs read INITIALKEY (Mixxx, beets), Picard writes KEY."""
 _ASF = {"genre": "WM/Genre", "mood": "WM/Mood", "bpm": "WM/BeatsPerMinute", "key": "WM/InitialKey"}
 _ID3 = {"genre": "TCON", "mood": "TMOO", "bpm": "TBPM", "key": "TKEY"}
-EasyID3.RegisterTextKey("initialkey", "TKEY")
-EasyMP4Tags.RegisterFreeformKey("mood", "MOOD")
-EasyMP4Tags.RegisterFreeformKey("initialkey", "initialkey")
 
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}")
 
@@ -99,7 +92,7 @@ def read_tags(path: Path) -> Tags:
     with path.open("rb"):
         pass  # mutagen hides these errors in its own
     try:
-        file = mutagen.File(path, easy=True)
+        file = _parsed(path)
         if file is None:
             return Tags()
         fields = {name: _first(file.tags, keys) for name, keys in _KEYS.items()}
@@ -114,6 +107,18 @@ def read_tags(path: Path) -> Tags:
         year=int(year[0]) if year else None,
         duration_s=duration,
     )
+
+
+def _parsed(path: Path) -> Any:
+    """Mutagen's view of a file; None where it is of no kind that it knows."""
+    import mutagen
+    from mutagen.easyid3 import EasyID3
+    from mutagen.easymp4 import EasyMP4Tags
+
+    EasyID3.RegisterTextKey("initialkey", "TKEY")
+    EasyMP4Tags.RegisterFreeformKey("mood", "MOOD")
+    EasyMP4Tags.RegisterFreeformKey("initialkey", "initialkey")
+    return mutagen.File(path, easy=True)
 
 
 def _first(tags: Any, keys: tuple[str, ...]) -> str | None:
@@ -201,7 +206,7 @@ def write_values(path: Path, fields: Mapping[str, Sequence[str]]) -> None:
 def _opened(file: Path, named: Path) -> Any:
     """Mutagen's view of a file, which errors call by another name."""
     try:
-        found = mutagen.File(file, easy=True)
+        found = _parsed(file)
     except Exception as error:  # parsers of damaged files fail in every way there is
         raise TagsError(f"{named}: its tags cannot be read ({error})") from error
     if found is None:
@@ -210,7 +215,10 @@ def _opened(file: Path, named: Path) -> Any:
 
 
 def _key(file: Any, field: str) -> str:
-    if isinstance(file, mutagen.asf.ASF):
+    from mutagen.asf import ASF
+    from mutagen.id3 import ID3
+
+    if isinstance(file, ASF):
         return _ASF[field]
     if isinstance(file.tags, ID3):
         return _ID3[field]
@@ -231,6 +239,8 @@ def _values(file: Any, field: str) -> tuple[str, ...]:
 
 
 def _set(file: Any, field: str, values: list[str]) -> None:
+    from mutagen.id3 import ID3, Frames
+
     key = _key(file, field)
     if isinstance(file.tags, ID3):
         file.tags.delall(key)

@@ -209,6 +209,20 @@ def test_channels_that_cancel_each_other_are_heard(tmp_path: Path, song: tuple[n
     np.testing.assert_allclose(np.abs(whole(file)), np.abs(whole(alone)), atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 8])
+def test_the_mix_of_channels_is_their_plain_mean(channels: int) -> None:
+    samples = np.random.default_rng(channels).uniform(-1, 1, (5000, channels)).astype(np.float32)
+    mono = audio.Section(samples, RATE, Path("a")).mono
+    assert (mono.dtype, mono.flags.c_contiguous) == (np.float32, True)
+    # to the bit, where numpy adds in the same order: the digest of what is known already must stay
+    np.testing.assert_allclose(mono, samples.mean(axis=1), atol=0 if channels < 8 else 1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("duration", "count", "starts"), [(2.0, 5, [0.0]), (3.0, 5, [0.0]), (6.0, 5, [0.75, 2.25])])
+def test_excerpts_of_short_tracks_overlap_by_half_at_most(duration: float, count: int, starts: list[float]) -> None:
+    assert audio.excerpt_starts(duration, count=count, seconds=3.0).tolist() == starts
+
+
 def test_silent_excerpts_are_left_out(tmp_path: Path, song: tuple[np.ndarray, int]) -> None:
     samples, rate = song
     samples = samples.copy()

@@ -146,11 +146,22 @@ def test_the_order_of_files_is_no_difference(embedder, here, music, tmp_path):
 
 def test_tracks_of_several_lengths_share_a_batch(embedder):
     rng = np.random.default_rng(0)
-    tracks = [rng.uniform(-1, 1, (n, 16000)).astype(np.float32) for n in (1, 3, 2)]
+    # more clips than are heard at once
+    tracks = [rng.uniform(-1, 1, (n, 16000)).astype(np.float32) for n in (1, 3, 40, 2)]
     together = embedder.embed_tracks(tracks)
-    assert (together.shape, together.dtype) == ((3, 8), np.float32)
+    assert (together.shape, together.dtype) == ((4, 8), np.float32)
     np.testing.assert_allclose(together, [embedder.embed_track(t) for t in tracks], atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+
+
+def test_the_threads_of_torch_are_given_back(embedder):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)
+        embedder.embed_track(np.ones((1, 16000), np.float32))
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_random_weights_are_those_of_their_seed():
@@ -181,6 +192,11 @@ def test_what_is_unchanged_is_not_opened(library, embedder, here, music, monkeyp
     monkeypatch.setattr(embed, "file_digest", None)
     assert did(library, embedder, music) == all_are("unchanged")
     assert library.generation == generation
+
+
+def test_a_file_of_a_new_size_is_not_looked_up(library, embedder, here, music, monkeypatch):
+    monkeypatch.setattr(embed, "_known_by_file", None)
+    assert did(library, embedder, music) == all_are("embedded")
 
 
 def test_a_touched_file_is_not_decoded(library, embedder, here, music, monkeypatch):
@@ -329,6 +345,7 @@ def test_bad_files_are_reported_and_the_rest_embedded(music, bad, checkpoint, he
     skipped = [line for line in err.splitlines() if line.startswith("skipped ")]
     assert {Path(line.split(": ")[0]).name for line in skipped} == bad
     assert "Traceback" not in err
+    assert (tmp_path / "lib.db.index").exists()  # the first question does not wait for it
     code, out, _ = run("library", "info", "--failures", "--json")
     assert {Path(f["file"]).name for f in json.loads(out)["failures"]} == bad
     assert code == 0

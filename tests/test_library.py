@@ -174,6 +174,12 @@ def test_a_library_is_the_last_that_was_written_of_each_path(batches):
         assert set(by_id.values()) == set(last)
 
 
+def test_sizes_are_those_of_all_roots(library):
+    assert library.sizes() == set()
+    library.write(entries=[entry("a"), entry("b"), replace(entry("c", root=ROOT + "2"), size=30)])
+    assert library.sizes() == {10, 30}
+
+
 def test_failures_come_and_go(library):
     failure = Failure(ROOT, "a", 1, 2, "silent")
     library.write(entries=[entry("b")], failures=[failure, Failure(ROOT, "b", 1, 2, "truncated")])

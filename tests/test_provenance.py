@@ -106,13 +106,14 @@ def test_home_moves_data_and_cache(home, monkeypatch):
     assert data_dir().name == cache_dir().name == "mirclr"
 
 
-def test_writing_replaces_at_once(tmp_path):
+@pytest.mark.parametrize("sync", [True, False])
+def test_writing_replaces_at_once(tmp_path, sync):
     file = tmp_path / "new" / "a.txt"
     with writing(file, "w") as f:
         f.write("é\n")
         assert not file.exists()
     assert file.read_bytes() == "é\n".encode()
-    with writing(file) as f:
+    with writing(file, sync=sync) as f:
         f.write(b"two")
         assert file.read_bytes() == "é\n".encode()
     assert file.read_bytes() == b"two"

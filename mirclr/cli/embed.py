@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ def command(
 ) -> int:
     """Turn audio files into vectors in a library."""
     from mirclr.embed import Embedder, find_audio
+    from mirclr.errors import NoMatch
+    from mirclr.index import open_index
     from mirclr.library import Library
 
     if checkpoint is None:
@@ -53,6 +56,8 @@ def command(
         files, problems = find_audio(paths, library)
         counts, failures = bring_up_to_date(library, files, embedder, known, workers=workers, retry=retry)
         library.write(failures=problems)
+        with suppress(NoMatch):  # of a library without tracks
+            open_index(library)  # made now, the first question need not wait for it
     failures = [(str(Path(p.root, p.path)), p.reason) for p in problems] + failures
     counts["failed"] = len(failures)
     if as_json:

@@ -38,7 +38,6 @@ def command(
     """
     from mirclr.index import open_index
     from mirclr.library import Library
-    from mirclr.playlist import write_m3u8
     from mirclr.recommend import Query, recommend_tracks
 
     if output and output.suffix.lower() not in (".m3u8", ".m3u"):
@@ -56,6 +55,8 @@ def command(
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         _print(found, f"near {', '.join(names[:3])}{more}")
     if output:
+        from mirclr.playlist import write_m3u8
+
         write_m3u8(output, [r.track for r in found], title=f"near {names[0]}")
         remark(f"wrote {output} ({len(found)} tracks)")
 

@@ -1,7 +1,6 @@
 """The SQLite file of a library: opened, recognised, made, migrated; and what SQLite raises, explained."""
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +69,8 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:
     version = _version(db, path, create)
     if version == SCHEMA_VERSION:
         return
+    import secrets
+
     db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file; WAL fixes it
     db.execute("PRAGMA journal_mode = WAL")  # kept in the file; other systems than local disks may refuse it
     db.execute("BEGIN IMMEDIATE")

@@ -192,6 +192,10 @@ class Library:
         """The tracks under a root, as their files were when last seen, by path."""
         return {s.path: s for s in self._states("root = ?", _stored(root))}
 
+    def sizes(self) -> set[int]:
+        """The sizes of all files held, in bytes: a file of another size is none of them."""
+        return {row[0] for row in self._rows("SELECT DISTINCT size FROM track")}
+
     def with_file_digest(self, digest: str) -> list[FileState]:
         """The tracks whose files were, byte for byte, of this digest."""
         return self._states("file_digest = ?", digest)

@@ -1,16 +1,16 @@
-"""Slow measurements on real music: ``make bench``, or ``python -m tests.benchmarks [NAME…]``.
+"""Slow measurements on real music: ``make bench``, or ``python -m tests.benchmarks [NAME…] [--checkpoint FILE]``.
 
-Each measurement compares two things in one run, alternating, and reports the median of the ratios, as machines are
-shared and noisy. Results are written to tests/benchmarks/results/NAME.json.
+Each measurement compares things in one run, alternating, and reports the median of the ratios, as machines are shared
+and noisy. Results are written to tests/benchmarks/results/NAME.json. What embeds takes the encoder that `mirclr embed`
+takes by default, or the one of ``--checkpoint``.
 """
 
+import argparse
+import inspect
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,19 @@ from mirclr.cli.train import TRAINED_ON
 from mirclr.clips import Cached, ClipCache, ClipSource, tracks_of
 from mirclr.config import Recipe, parse_recipe, read_recipe
 from mirclr.corpus import fetch_corpus
-from mirclr.embed import Embedder, embed_files, find_audio, hear
 from mirclr.encoder import Model
-from mirclr.library import Library
 from mirclr.manifest import Track
 from mirclr.provenance import shipped_dir, stamp
 from mirclr.teacher import Told, import_musicnn, label_tracks, load_musicnn
 from mirclr.trainer import Trainer
 from mirclr.twins import find_twins
+from tests.benchmarks.agreement import agreement
+from tests.benchmarks.embedding import embed
+from tests.benchmarks.measuring import ROUNDS, alternate, default_checkpoint, seconds
+from tests.benchmarks.memory import memory
+from tests.benchmarks.startup import startup
 
 RESULTS = Path(__file__).parent / "results"
-ROUNDS = 5
 
 
 def recipe() -> Recipe:
@@ -47,48 +49,6 @@ def demo_clips(plan: Recipe) -> tuple[ClipCache, list[Cached]]:
     tracks, root = tracks_of("debian-games/demo", Path(), splits=TRAINED_ON)
     cache = ClipCache(plan, "mel")
     return cache, [c for c in cache.fill(tracks, root) if isinstance(c, Cached)]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def alternate(first: Callable[[], object], second: Callable[[], object], rounds: int) -> dict[str, Any]:
-    """Seconds of two pieces of work, alternating after one untimed round, and the median ratio first / second."""
-    first(), second()
-    pairs = [(seconds(first), seconds(second)) for _ in range(rounds)]
-    return {
-        "seconds": [[round(a, 4), round(b, 4)] for a, b in pairs],
-        "ratio": round(statistics.median(a / b for a, b in pairs), 3),
-    }
-
-
-def embed() -> dict[str, Any]:
-    """Wall time of `embed_files` against decoding the same excerpts alone, both with a process a core."""
-    fetched = fetch_corpus("debian-games/demo")
-    files, _ = find_audio([fetched.audio_root], _Empty())  # type: ignore[arg-type]
-    embedder = Embedder.with_random_weights(recipe().model_dump(mode="json"), excerpts=10)
-    settings = {"count": 10, "seconds": embedder.seconds, "rate": embedder.rate}
-
-    def whole() -> None:
-        with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "l.db", create=True) as library:
-            assert sum(o.did == "embedded" for o in embed_files(library, files, embedder)) > 0.9 * len(files)
-
-    def decode() -> None:
-        assert sum(h.excerpts is not None for h in hear([f for _, f in files], **settings)) > 0.9 * len(files)
-
-    result = alternate(whole, decode, ROUNDS)
-    fastest = min(a for a, _ in result["seconds"])
-    return {"tracks": len(files), "tracks_per_s_best": round(len(files) / fastest, 1), "aim": "ratio <= 1.5", **result}
-
-
-class _Empty:
-    """A library that holds nothing yet."""
-
-    def roots(self) -> dict[str, int]:
-        return {}
 
 
 def train() -> dict[str, Any]:
@@ -125,16 +85,6 @@ def loader() -> dict[str, Any]:
     source = ClipSource(cache, cached, Views(plan, Model(plan).mel).takes, plan)
     taken = [seconds(lambda step=step: source.batch(step)) for step in range(20)]  # type: ignore[misc]
     return {"clips_per_s": round(2 * plan.training.batch / statistics.median(taken))}
-
-
-def startup() -> dict[str, Any]:
-    """Seconds of `mirclr --help`, against starting Python alone; aim: under 0.3."""
-    run = [sys.executable, "-m", "mirclr", "--help"]
-    bare = [sys.executable, "-c", "pass"]
-    result = alternate(
-        lambda: subprocess.run(run, check=True, capture_output=True), lambda: subprocess.run(bare, check=True), 9
-    )
-    return {"help_s": statistics.median(a for a, _ in result["seconds"]), "aim": "help_s < 0.3", **result}
 
 
 def teacher() -> dict[str, Any]:
@@ -176,18 +126,27 @@ def twins() -> dict[str, Any]:
     return {"copies": len(heard), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
-MEASUREMENTS = {m.__name__: m for m in (embed, train, loader, startup, teacher, twins)}
+MEASUREMENTS = {m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, twins)}
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(MEASUREMENTS)}")
+    parser.add_argument("--checkpoint", type=Path, help="the encoder to embed with")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - set(MEASUREMENTS):
+        parser.error(f"no measurement {', '.join(sorted(unknown))}; there are: {', '.join(MEASUREMENTS)}")
     RESULTS.mkdir(exist_ok=True)
-    for name in names or MEASUREMENTS:
+    for name in asked.names or MEASUREMENTS:
         measure = MEASUREMENTS[name]
         print(f"{name}: {measure.__doc__}", flush=True)
-        result = {"what": measure.__doc__, **measure(), "provenance": stamp()}
+        takes = (
+            {"checkpoint": asked.checkpoint or default_checkpoint()} if inspect.signature(measure).parameters else {}
+        )
+        result = {"what": measure.__doc__, **measure(**takes), "provenance": stamp()}
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         print(json.dumps({k: v for k, v in result.items() if k not in ("what", "provenance", "seconds")}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

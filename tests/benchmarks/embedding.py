@@ -1,0 +1,116 @@
+"""`embed`: tracks a second on whole songs, against decoding alone and against other extractors."""
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mirclr.embed import Embedder, embed_files, hear
+from mirclr.library import Library
+from mirclr.processes import results_in_order
+from mirclr.provenance import cache_dir
+from tests.benchmarks import rivals
+from tests.benchmarks.decoding import decode_whole
+from tests.benchmarks.measuring import ROUNDS, load, seconds, songs
+
+PROCESSES = 2
+MUSICNN_SONGS = 6  # two of each format: it takes some seconds for each
+
+
+def embed(checkpoint: Path) -> dict[str, Any]:
+    """Tracks a second on whole songs, 2 processes each: embedding against decoding alone and other extractors."""
+    files = songs()
+    embedder = Embedder.load(checkpoint)
+    settings = {"count": embedder.excerpts, "seconds": embedder.seconds, "rate": embedder.rate}
+
+    def whole() -> None:
+        with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "l.db", create=True) as library:
+            outcomes = embed_files(library, [(str(f.parent), f) for f in files], embedder, workers=PROCESSES)
+            assert all(o.did == "embedded" for o in outcomes)
+
+    def excerpts() -> None:
+        assert all(h.error is None for h in hear(files, workers=PROCESSES, **settings))
+
+    def full() -> None:
+        assert all(n > 0 for _, n in results_in_order(decode_whole, ((f,) for f in files), workers=PROCESSES))
+
+    work: dict[str, Callable[[], Cost]] = {
+        name: lambda do=do: cost(do, len(files))  # type: ignore[misc]
+        for name, do in (("embed", whole), ("decode excerpts", excerpts), ("decode whole songs", full))
+    }
+    pythons = {name: python for name in rivals.REQUIRES if (python := rival_python(name))}
+    heard = {"bliss": files[::2], "musly": files[::2], "musicnn": files[: 2 * MUSICNN_SONGS : 2]}
+    for name, python in pythons.items():
+        work[name] = lambda name=name, python=python: cost_of_rival(python, name, heard[name])  # type: ignore[misc]
+    whole(), excerpts()
+    before, rounds = load(), []
+    for i in range(ROUNDS):
+        rounds.append({name: do() for name, do in work.items()})
+        print(f"round {i + 1} of {ROUNDS}, seconds and CPU-seconds a track: {rounds[-1]}", flush=True)
+
+    def times(name: str, by: int) -> float:
+        """The median over the rounds of what another costs, in costs of embed."""
+        return round(statistics.median(r[name][by] / r["embed"][by] for r in rounds), 2)
+
+    others = [name for name in work if name != "embed"]
+    return {
+        "tracks": len(files),
+        "excerpts": embedder.excerpts,
+        "load_before": before,
+        "tracks_per_s": {name: round(1 / statistics.median(r[name][0] for r in rounds), 2) for name in work},
+        "tracks_per_s_best": round(1 / min(r["embed"][0] for r in rounds), 1),
+        "cpu_s_a_track": {name: round(statistics.median(r[name][1] for r in rounds), 3) for name in work},
+        "ratio": round(statistics.median(r["embed"][0] / r["decode excerpts"][0] for r in rounds), 3),
+        "times_as_fast_as": {name: times(name, 0) for name in others},
+        "times_less_cpu_than": {name: times(name, 1) for name in others},
+        "aim": "ratio <= 1.5; 80 times musicnn, 6 times bliss; 25 tracks/s on two quiet cores",
+        "seconds_and_cpu_s_a_track": [{n: [round(x, 4) for x in c] for n, c in r.items()} for r in rounds],
+        "rivals": {name: [*rivals.REQUIRES[name], *rivals.ALONE.get(name, ())] for name in pythons},
+        "cannot_be_installed_here": sorted(set(rivals.REQUIRES) - set(pythons)),
+    }
+
+
+Cost = tuple[float, float]
+"""Seconds and CPU-seconds a track: on a machine that others use too, the second tells more."""
+
+
+def cost(work: Callable[[], object], tracks: int) -> Cost:
+    """The cost of work in this process and in those that it starts, their start included."""
+    before = os.times()
+    wall = seconds(work)
+    for child in multiprocessing.active_children():
+        child.join()  # only then their time is counted
+    return wall / tracks, (sum(os.times()[:4]) - sum(before[:4])) / tracks
+
+
+def rival_python(name: str) -> Path | None:
+    """The Python of a rival's own environment, made the first time; None where the rival cannot be installed."""
+    folder = cache_dir() / "benchmarks" / name
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    done = folder / "installed"
+    if done.exists():
+        return python
+    print(f"installing {name} into an environment of its own", flush=True)
+    venv.create(folder, with_pip=True, clear=True)
+    for what in (rivals.REQUIRES[name], *([("--no-deps", *rivals.ALONE[name])] if name in rivals.ALONE else [])):
+        installed = subprocess.run([python, "-m", "pip", "install", "--quiet", *what], capture_output=True, text=True)
+        if installed.returncode:
+            print(f"{name} is left out: {installed.stderr.strip()}", flush=True)
+            return None
+    done.touch()
+    return python
+
+
+def cost_of_rival(python: Path, name: str, files: Sequence[Path]) -> Cost:
+    """The cost of a rival, its processes being up and warm."""
+    command = [str(python), rivals.__file__, name, str(PROCESSES), *map(str, files)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["wall_s"] / len(files), told["cpu_s"]

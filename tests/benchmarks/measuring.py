@@ -1,0 +1,88 @@
+"""What the measurements share: timing side by side, the songs, the encoder."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+
+from mirclr.checkpoint import save_checkpoint
+from mirclr.config import parse_recipe
+from mirclr.corpus import fetch_corpus
+from mirclr.encoder import Model
+from mirclr.manifest import audio_files
+from mirclr.provenance import cache_dir
+
+ROUNDS = 5
+FORMATS = ("mp3", "ogg", "flac")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def alternate(first: Callable[[], object], second: Callable[[], object], rounds: int) -> dict[str, Any]:
+    """Seconds of two pieces of work, alternating after one untimed round, and the median ratio first / second."""
+    first(), second()
+    pairs = [(seconds(first), seconds(second)) for _ in range(rounds)]
+    return {
+        "seconds": [[round(a, 4), round(b, 4)] for a, b in pairs],
+        "ratio": round(statistics.median(a / b for a, b in pairs), 3),
+    }
+
+
+def load() -> float | None:
+    """How many processes wanted a core in the last minute, where the system tells: 0 on a quiet machine."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+# the size of the encoder that will be built in
+_RECIPE = """
+name: benchmarks
+data: {train: debian-games}
+mel: {n_fft: 1024, hop: 512, bands: 64}
+encoder: {name: resnet, widths: [32, 64, 128, 256], blocks: [1, 1, 1, 1]}
+"""
+
+
+def default_checkpoint() -> Path:
+    """The encoder that `mirclr embed` takes by default; as none is built in, one of random weights."""
+    path = cache_dir() / "benchmarks" / "random.safetensors"
+    torch.manual_seed(0)
+    save_checkpoint(path, Model(parse_recipe(_RECIPE)), {})
+    return path
+
+
+def corpus() -> list[Path]:
+    """The audio files of debian-games."""
+    root = fetch_corpus("debian-games/demo").audio_root
+    return [file for file in audio_files(root) if isinstance(file, Path)]
+
+
+def songs(sources: int = 20) -> list[Path]:
+    """Whole songs of three to five minutes from debian-games, each as mp3, ogg and flac; made once, then kept."""
+    folder = cache_dir() / "benchmarks" / "songs"
+    chosen = [file for file in corpus() if 180 <= soundfile.info(file).duration <= 300][:sources]
+    made = [folder / f"{i:02}.{kind}" for i in range(len(chosen)) for kind in FORMATS]
+    for i, source in enumerate(chosen):
+        missing = [file for file in made[3 * i : 3 * i + 3] if not file.exists()]
+        if missing:
+            _transcode(source, missing)
+    return made
+
+
+def _transcode(source: Path, targets: Sequence[Path]) -> None:
+    samples, rate = soundfile.read(source, dtype="int16", always_2d=True)
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"part-{target.name}")
+        with soundfile.SoundFile(part, "w", rate, samples.shape[1]) as out:
+            for start in range(0, len(samples), rate):  # libsndfile crashes on a whole song at once
+                out.write(samples[start : start + rate])
+        part.replace(target)
