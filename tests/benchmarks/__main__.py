@@ -26,13 +26,14 @@ from mirclr.config import Recipe, parse_recipe, read_recipe
 from mirclr.corpus import fetch_corpus
 from mirclr.encoder import Model
 from mirclr.manifest import Track
+from mirclr.pretrained import builtin_checkpoint
 from mirclr.provenance import shipped_dir, stamp
 from mirclr.teacher import Told, import_musicnn, label_tracks, load_musicnn
 from mirclr.trainer import Trainer
 from mirclr.twins import find_twins
 from tests.benchmarks.agreement import agreement
 from tests.benchmarks.embedding import embed
-from tests.benchmarks.measuring import ROUNDS, alternate, default_checkpoint, seconds
+from tests.benchmarks.measuring import ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
 from tests.benchmarks.startup import startup
 
@@ -141,7 +142,7 @@ def main() -> None:
         measure = MEASUREMENTS[name]
         print(f"{name}: {measure.__doc__}", flush=True)
         takes = (
-            {"checkpoint": asked.checkpoint or default_checkpoint()} if inspect.signature(measure).parameters else {}
+            {"checkpoint": asked.checkpoint or builtin_checkpoint()} if inspect.signature(measure).parameters else {}
         )
         result = {"what": measure.__doc__, **measure(**takes), "provenance": stamp()}
         (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-import torch
 
-from mirclr.checkpoint import save_checkpoint
-from mirclr.config import parse_recipe
 from mirclr.corpus import fetch_corpus
-from mirclr.encoder import Model
 from mirclr.manifest import audio_files
 from mirclr.provenance import cache_dir
 
@@ -40,23 +36,6 @@ def alternate(first: Callable[[], object], second: Callable[[], object], rounds:
 def load() -> float | None:
     """How many processes wanted a core in the last minute, where the system tells: 0 on a quiet machine."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
-# the size of the encoder that will be built in
-_RECIPE = """
-name: benchmarks
-data: {train: debian-games}
-mel: {n_fft: 1024, hop: 512, bands: 64}
-encoder: {name: resnet, widths: [32, 64, 128, 256], blocks: [1, 1, 1, 1]}
-"""
-
-
-def default_checkpoint() -> Path:
-    """The encoder that `mirclr embed` takes by default; as none is built in, one of random weights."""
-    path = cache_dir() / "benchmarks" / "random.safetensors"
-    torch.manual_seed(0)
-    save_checkpoint(path, Model(parse_recipe(_RECIPE)), {})
-    return path
 
 
 def corpus() -> list[Path]:
