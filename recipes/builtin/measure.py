@@ -26,7 +26,7 @@ from mirclr.metrics import retrieval
 from mirclr.pretrained import checkpoint_named
 
 HERE = Path(__file__).parent
-COUNT = 10
+COUNT = 10  # as the published figures of the teachers
 
 
 def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> dict[str, np.ndarray]:
@@ -67,7 +67,8 @@ def composers(vectors: np.ndarray, artists: list[str], packages: list[str]) -> d
         names = [artists[i] for i in rows]
         if len({n for n in names if n}) > 1:
             found = retrieval(z_scored(vectors[rows]), names, k=5)
-            within, queries = within + found.map * found.queries, queries + found.queries
+            if found.queries:
+                within, queries = within + found.map * found.queries, queries + found.queries
     return {"artist_map": round(every.map, 4), "within_package_map": round(within / queries, 4), "queries": queries}
 
 

@@ -18,6 +18,7 @@ from mirclr.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.encoder import Model, ResNet
 from mirclr.pretrained import builtin_checkpoint
 
+HERE = Path(__file__).parent
 LARGEST = 10_000_000  # bytes
 SHARDS = 8  # whose embeddings give the last normalisation
 
@@ -28,6 +29,7 @@ def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
     assert isinstance(encoder, ResNet)
     plain = model.recipe.model_dump(mode="json")
     plain["encoder"]["dim"] = len(weight)
+    plain["embedding"] = config.read_recipe(HERE / "recipe.yaml").embedding.model_dump(mode="json")
     plain["projector"] = {"hidden": 1, "dim": 1}  # it is not used after training
     headed = Model(config.recipe_from(plain))
     kept = {k: v for k, v in encoder.state_dict().items() if not k.startswith(("head", "output_norm"))}
