@@ -1,17 +1,21 @@
 """What mirclr comes with: that it is whole, small, of one piece, and says something of real music."""
 
+import importlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from mirclr.audio import read_excerpts
 from mirclr.checkpoint import load_checkpoint
 from mirclr.classify import Heads
 from mirclr.cli import group
+from mirclr.config import recipe_from
 from mirclr.embed import Embedder
+from mirclr.encoder import Model
 from mirclr.library import Library
 from mirclr.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named
 
@@ -86,3 +90,56 @@ def test_a_library_whose_encoder_is_gone_says_so(tmp_path, songs, in_this_proces
     result = CliRunner().invoke(group, arguments)
     assert result.exit_code == 2
     assert f"was made with {mine}, which is gone" in result.output
+
+
+# what makes it
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    """Imports a script of recipes/builtin by name."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "recipes" / "builtin"))
+    return importlib.import_module
+
+
+def test_a_layer_that_becomes_the_head_gives_what_it_gave(recipe):
+    torch.manual_seed(0)
+    plain = {"name": "t", "data": {"train": "t"}, "mel": {"bands": 32}}
+    model = Model(
+        recipe_from(plain | {"encoder": {"name": "resnet", "widths": (4, 6), "blocks": (1, 1), "collapse": 5}})
+    )
+    mel = torch.rand(16, 32, 40)
+    model.train().encoder(mel)  # statistics other than 0 and 1
+    layer = torch.nn.Linear(10, 3)
+    headed = recipe("ship").with_head(model.eval(), layer.weight.detach(), layer.bias.detach())
+    with torch.no_grad():
+        torch.testing.assert_close(
+            headed.encoder(mel) * (1 + 1e-5) ** 0.5, layer(model.encoder(mel)), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_lessons_are_drawn_by_their_number_and_say_what_they_are_of(recipe):
+    lessons = recipe("lessons")
+    rng = np.random.default_rng(0)
+    tracks = [
+        lessons.Source(f"{i}", "ab"[i % 2], i == 3, (rng.standard_normal(n) * 3000).astype(np.int16))
+        for i, n in enumerate((200_000, 90_000, 60_000, 20_000))  # one is shorter than a lesson
+    ]
+    first, again = (lessons.Mixer(tracks, seed=5) for _ in range(2))
+    for _ in range(40):
+        x, source, weight = first.segment()
+        same, _, _ = again.segment()
+        np.testing.assert_array_equal(x, same)
+        assert x.shape == (lessons.LENGTH,)
+        assert np.abs(x).max() <= 1
+        assert float(weight.sum()) == pytest.approx(1, abs=2e-3)
+        assert ((source >= 0) == (weight > 0))[0]
+        assert (weight[source < 0] == 0).all()
+
+
+def test_reliability_of_what_is_true_is_without_error(recipe):
+    p = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
+    found = recipe("heads").reliability("many", p, p)
+    assert found["ece"] == pytest.approx(0, abs=1e-6)
+    assert sum(n for _, _, n in found["bins"]) == 1500
+    assert recipe("heads").reliability("many", p, p * 0)["ece"] == pytest.approx(float(p.mean()), abs=1e-4)
