@@ -39,9 +39,16 @@ def test_the_table_of_results_is_the_recipe_s():
 
 def test_the_rates_are_the_benchmarks():
     results = ROOT / "tests" / "benchmarks" / "results"
-    embed, train = (json.loads((results / f"{name}.json").read_text()) for name in ("embed", "train"))
-    assert f"{embed['ratio']:.2f} times" in README
-    assert f"{embed['tracks_per_s_best']:.0f} tracks a second" in README
+    embed, train, agreement = (
+        json.loads((results / f"{name}.json").read_text()) for name in ("embed", "train", "agreement")
+    )
+    assert f"{embed['ratio']:.2f} times as long as decoding" in README
+    assert f"at best {embed['tracks_per_s_best']:.0f} tracks a second" in README
+    rows = {"musicnn": "musicnn's own extractor", "musly": "pymusly", "bliss": "bliss-audio"}
+    rows |= {"decode whole songs": "decoding the whole songs, nothing else"}
+    for name, shown in rows.items():
+        assert f"| {shown} | {embed['times_as_fast_as'][name]:.1f} |" in README
+    assert f"{agreement['excerpts']} excerpts that are heard of a track find {agreement['overlap']:.2f}" in README
     assert f"{train['ratio']:.2f} of" in README
 
 
