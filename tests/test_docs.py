@@ -39,8 +39,9 @@ def test_the_table_of_results_is_the_recipe_s():
 
 def test_the_rates_are_the_benchmarks():
     results = ROOT / "tests" / "benchmarks" / "results"
-    embed, train, agreement = (
-        json.loads((results / f"{name}.json").read_text()) for name in ("embed", "train", "agreement")
+    embed, train, agreement, memory, startup = (
+        json.loads((results / f"{name}.json").read_text())
+        for name in ("embed", "train", "agreement", "memory", "startup")
     )
     assert f"{embed['ratio']:.2f} times as long as decoding" in README
     assert f"at best {embed['tracks_per_s_best']:.0f} tracks a second" in README
@@ -49,6 +50,8 @@ def test_the_rates_are_the_benchmarks():
     for name, shown in rows.items():
         assert f"| {shown} | {embed['times_as_fast_as'][name]:.1f} |" in README
     assert f"{agreement['excerpts']} excerpts that are heard of a track find {agreement['overlap']:.2f}" in README
+    assert f"{memory['peak_mib']['10000']} MiB at most" in README
+    assert f"{startup['tracks']:,} tracks takes {startup['recommend_s']:.2f} s" in README
     assert f"{train['ratio']:.2f} of" in README
 
 
