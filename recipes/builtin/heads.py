@@ -23,6 +23,7 @@ from mirclr.checkpoint import load_checkpoint
 from mirclr.classify import Head, Heads
 from mirclr.errors import MirclrError
 from mirclr.manifest import read_manifest
+from mirclr.metrics import expected_calibration_error
 from mirclr.pretrained import NAME, builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_bytes, stamp
 from mirclr.teacher import load_teacher
@@ -198,13 +199,13 @@ def fit(kind: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def reliability(kind: str, p: Tensor, target: Tensor, bins: int = 10) -> dict[str, object]:
     """Expected calibration error of all probabilities against the shares that the teachers give, and its bins."""
     p, target = p.flatten(), target.flatten()
+    ece = expected_calibration_error(p.numpy(), target.numpy(), bins=bins)
     where = (p * bins).long().clamp(max=bins - 1)
     rows = [
         (float(p[where == b].mean()), float(target[where == b].mean()), int((where == b).sum()))
         for b in range(bins)
         if bool((where == b).any())
     ]
-    ece = sum(n * abs(a - b) for a, b, n in rows) / len(p)
     return {"ece": ece, "bins": rows}
 
 

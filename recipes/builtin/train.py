@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from lessons import MEL, STEP
 from safetensors import safe_open
 from torch import Tensor, distributed, nn
 
@@ -29,7 +30,7 @@ from mirclr.provenance import digest_json, stamp
 from mirclr.trainer import pick_precision
 
 HERE = Path(__file__).parent
-STEP, TAGS, EMBEDDING = 0.03, 100, 400  # as lessons.py keeps them
+TAGS, EMBEDDING = 100, 400  # as lessons.py keeps them
 COMPONENTS = 256
 WEIGHTS = {"tags": 40.0, "embedding": 1.0, "recording": 0.3, "teachers": 0.15}
 SHARPNESS = 0.25  # temperature of the teachers' centred logits
@@ -173,7 +174,7 @@ def main() -> None:
     recipe = config.read_recipe(HERE / "recipe.yaml", overrides=arguments.set)
     plan = recipe.training
     torch.manual_seed(recipe.seed)
-    lessons = Lessons(arguments.run / "lessons", recipe.mel.hop // 256, arguments.shards)
+    lessons = Lessons(arguments.run / "lessons", recipe.mel.hop // MEL.hop, arguments.shards)
     student, step = Student(recipe, lessons.tag_mean), 0
     decayed = [p for p in student.parameters() if p.ndim > 1]
     others = [p for p in student.parameters() if p.ndim <= 1]
