@@ -159,10 +159,29 @@ def try_excerpts(path: Path, count: int, seconds: float, rate: int) -> "Excerpts
     """`read_excerpts` for a worker process: what is wrong with a file comes back as text."""
     try:
         return read_excerpts(path, count=count, seconds=seconds, rate=rate)
-    except MirclrError as error:
-        return str(error)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
-        return f"{path}: cannot be decoded ({type(error).__name__}: {error})"
+        return _what_is_wrong(path, error)
+
+
+def try_blocks(path: Path, rate: int) -> "Iterator[np.ndarray | str]":
+    """`decode_blocks` for a worker process: what is wrong with a file comes as text, last."""
+    try:
+        yield from decode_blocks(path, rate=rate)
+    except Exception as error:
+        yield _what_is_wrong(path, error)
+
+
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    return (
+        str(error)
+        if isinstance(error, MirclrError)
+        else (f"{path}: cannot be decoded ({type(error).__name__}: {error})")
+    )
+
+
+def why_crashed(path: Path | str) -> str:
+    """What is said of a file whose decoder took its process down."""
+    return f"{path}: its decoder crashed; the file is damaged: obtain it again"
 
 
 def decode_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:

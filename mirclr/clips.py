@@ -150,7 +150,7 @@ class ClipCache:
         results = results_in_order(_decode, jobs, workers=workers, begin=_begin_worker)
         for (track, source, target), (_, reason) in zip(missing, results, strict=True):
             if reason is CRASHED:
-                reason = f"{source}: its decoder crashed; the file is damaged: obtain it again"
+                reason = audio.why_crashed(source)
             yield Skipped(track, reason) if reason else self._cached(track, target)
 
     def _cached(self, track: Track, file: Path) -> Cached:

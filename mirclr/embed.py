@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.audio import Excerpts, try_excerpts
+from mirclr.audio import Excerpts, try_excerpts, why_crashed
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
@@ -136,7 +136,7 @@ def hear(files: Iterable[Path], *, count: int, seconds: float, rate: int, worker
     jobs = ((file, count, seconds, rate) for file in files)
     for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers):
         if result is CRASHED:
-            result = f"{file}: its decoder crashed; the file is damaged: obtain it again"
+            result = why_crashed(file)
         yield Heard(file, None, result) if isinstance(result, str) else Heard(file, result, None)
 
 

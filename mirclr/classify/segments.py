@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirclr.audio import SILENCE, decode_blocks
+from mirclr.audio import SILENCE, try_blocks, why_crashed
 from mirclr.classify.crossval import Advance
 from mirclr.classify.heads import Heads
-from mirclr.errors import MirclrError, UnreadableAudio, UnusableAudio
+from mirclr.errors import UnreadableAudio, UnusableAudio
 from mirclr.processes import CRASHED, streamed
 
 if TYPE_CHECKING:
@@ -100,20 +100,10 @@ def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[t
         yield start, held[:size]
 
 
-def try_blocks(path: Path, rate: int) -> Iterator[np.ndarray | str]:
-    """`decode_blocks` for a worker process: what is wrong with a file comes as text, last."""
-    try:
-        yield from decode_blocks(path, rate=rate)
-    except MirclrError as error:
-        yield str(error)
-    except Exception as error:  # a decoder may fail in any way; it must not end the run
-        yield f"{path}: cannot be decoded ({type(error).__name__}: {error})"
-
-
 def _blocks(path: Path, rate: int) -> Iterator[np.ndarray]:
     for block in streamed(try_blocks, path, rate):
         if block is CRASHED:
-            raise UnreadableAudio(f"{path}: its decoder crashed; the file is damaged: obtain it again")
+            raise UnreadableAudio(why_crashed(path))
         if isinstance(block, str):
             raise UnreadableAudio(block)
         yield block
