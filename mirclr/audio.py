@@ -43,11 +43,14 @@ class Excerpts:
         Length of the whole file.
     digest : str
         Of the decoded samples: equal for files that differ in their tags or place alone.
+    starts : (n,) float64
+        Where they begin, in seconds.
     """
 
     waveforms: np.ndarray
     duration_s: float
     digest: str
+    starts: np.ndarray
 
 
 class _Source(Protocol):
@@ -103,8 +106,9 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
     """
     with _open(path) as source:
         wanted = min(seconds, source.seconds)
+        starts = excerpt_starts(source.seconds, count=count, seconds=seconds)
         excerpts = []
-        for start in excerpt_starts(source.seconds, count=count, seconds=seconds):
+        for start in starts:
             samples = source.read_at(float(start), wanted)
             if len(samples) < 0.5 * wanted * source.rate:
                 raise UnreadableAudio(
@@ -120,7 +124,7 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
                 f"{path}: silent (no sample above -80 dBFS in {len(heard)} excerpts); nothing to learn from"
             )
         pcm = np.round(waveforms * 32767).astype("<i2")
-        return Excerpts(waveforms[heard], source.seconds, digest_bytes(pcm.tobytes()))
+        return Excerpts(waveforms[heard], source.seconds, digest_bytes(pcm.tobytes()), starts[heard])
 
 
 @dataclass(frozen=True)

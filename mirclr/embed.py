@@ -17,14 +17,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from mirclr import config
 from mirclr.audio import Excerpts, try_excerpts, why_crashed
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
-from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library
+from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments
 from mirclr.manifest import ScanFailure, audio_files
 from mirclr.pretrained import NAME, builtin_checkpoint
 from mirclr.processes import CRASHED, results_in_order
@@ -86,14 +85,24 @@ class Embedder:
 
     def embed_tracks(self, tracks: Sequence[np.ndarray]) -> np.ndarray:
         """(n_i, N) float32 excerpts of several tracks -> (len(tracks), D) float32 unit rows."""
-        clips = torch.from_numpy(np.concatenate(tracks))
+        embedded = self.embed_excerpts(np.concatenate(tracks))
+        ends = np.cumsum([len(t) for t in tracks])[:-1]
+        return np.stack([mean_embedding(part) for part in np.split(embedded, ends)])
+
+    def embed_excerpts(self, waveforms: np.ndarray) -> np.ndarray:
+        """(n, N) float32 excerpts -> (n, D) float32, of the lengths that the encoder gives."""
         half = self._dtype != torch.float32
         with _few_threads(), torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
-            parts = [self._model(some.to(self._device)).float() for some in clips.split(_CLIPS)]
-        embedded = torch.cat(parts)
-        means = [part.mean(dim=0) for part in embedded.split([len(t) for t in tracks])]
-        result: np.ndarray = F.normalize(torch.stack(means)).cpu().numpy()
+            parts = torch.from_numpy(waveforms).split(_CLIPS)
+            result: np.ndarray = torch.cat([self._model(p.to(self._device)).float() for p in parts]).cpu().numpy()
         return result
+
+
+def mean_embedding(embedded: np.ndarray) -> np.ndarray:
+    """(n, D) float32 embeddings of excerpts -> (D,) float32 of unit length, that of the track."""
+    mean = embedded.mean(axis=0)
+    unit: np.ndarray = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return unit
 
 
 @contextmanager
@@ -296,9 +305,10 @@ def _follow(library: Library, seen: _Seen, digest: str, twins: Sequence[FileStat
             library.move(twin.track_id, seen.root, seen.path, seen.size, seen.mtime_ns, digest, seen.tags())
             return "retagged" if (twin.root, twin.path) == (seen.root, seen.path) else "moved"
     if twins:
-        track = library.tracks([twins[0].track_id])[0]
-        vector = library.vector(twins[0].track_id)
-        library.write(entries=[_entry(seen, digest, twins[0].audio_digest, track.duration_s, vector)])
+        known = twins[0].track_id
+        duration_s, vector = library.tracks([known])[0].duration_s, library.vector(known)
+        moments = library.moments([known]).get(known)
+        library.write(entries=[_entry(seen, digest, twins[0].audio_digest, duration_s, vector, moments)])
         return "copied"
     return None
 
@@ -308,7 +318,9 @@ def _same_file(old: Path, new: Path) -> bool:
     return old == new or (os.path.samefile(old, new) and new.stat().st_nlink == 1)
 
 
-def _entry(seen: _Seen, digest: str, audio_digest: str, duration_s: float, vector: np.ndarray) -> Entry:
+def _entry(
+    seen: _Seen, digest: str, audio_digest: str, duration_s: float, vector: np.ndarray, moments: Moments | None
+) -> Entry:
     return Entry(
         root=seen.root,
         path=seen.path,
@@ -319,6 +331,7 @@ def _entry(seen: _Seen, digest: str, audio_digest: str, duration_s: float, vecto
         duration_s=duration_s,
         tags=seen.tags(),
         vector=vector,
+        moments=moments,
     )
 
 
@@ -340,8 +353,9 @@ def _decode_and_store(
         if did:
             yield Outcome(seen.file, did)
             continue
-        vector = embedder.embed_track(excerpts.waveforms)
-        batch.append((seen, _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector)))
+        embedded = embedder.embed_excerpts(excerpts.waveforms)
+        vector, moments = mean_embedding(embedded), Moments.of(excerpts.starts, embedded)
+        batch.append((seen, _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector, moments)))
         if len(batch) == BATCH_TRACKS:
             yield from _store(library, batch)
             batch = []

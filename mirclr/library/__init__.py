@@ -9,10 +9,21 @@ loses the call in flight and no more; readers work on while another process writ
 Paths are stored as bytes, with the system's own handling of names that are not Unicode, so that such files
 can be embedded and found; `shown` makes a text of them that can be printed.
 
-Contents: `Library` (store.py), what it holds and hands out (records.py), the file (schema.py).
+Contents: `Library` (store.py), what it holds and hands out (records.py, moments.py), the file (schema.py).
 """
 
-from mirclr.library.records import Description, EncoderStamp, Entry, Failure, FileState, LibraryTrack, fold, shown
+from mirclr.library.moments import Moments
+from mirclr.library.records import (
+    Description,
+    EncoderStamp,
+    Entry,
+    Failure,
+    FileState,
+    LibraryTrack,
+    Listen,
+    fold,
+    shown,
+)
 from mirclr.library.store import Library
 
 __all__ = [
@@ -23,6 +34,8 @@ __all__ = [
     "FileState",
     "Library",
     "LibraryTrack",
+    "Listen",
+    "Moments",
     "fold",
     "shown",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mirclr.library.moments import Moments
 from mirclr.tags import Tags
 
 
@@ -54,6 +55,8 @@ class Entry:
     tags : Tags
     vector : (dim,) float32
         Of any length above 0; stored at unit length.
+    moments : Moments, optional
+        What its excerpts sound like, one by one.
     """
 
     root: str
@@ -65,6 +68,7 @@ class Entry:
     duration_s: float
     tags: Tags
     vector: np.ndarray
+    moments: Moments | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,33 @@ class Description:
     key: str | None
     key_strength: float
     loudness_lufs: float | None
+
+
+@dataclass(frozen=True)
+class Listen:
+    """What a listener did with one piece of music, which the library may hold or not.
+
+    Attributes
+    ----------
+    artist, title, album : str
+        As the listener's history names them; empty where it does not.
+    file : str
+        Path of the file, where the history names one; else empty.
+    plays : int
+        How often it was played.
+    last_s : float or None
+        When last, in seconds since 1970 (UTC).
+    taste : {-1, 0, 1}
+        Disliked, nothing said, liked.
+    """
+
+    artist: str
+    title: str
+    album: str = ""
+    file: str = ""
+    plays: int = 0
+    last_s: float | None = None
+    taste: int = 0
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,29 @@ _MIGRATIONS = (
             track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE,
             tempo_bpm REAL, key TEXT, key_strength REAL NOT NULL, loudness_lufs REAL)""",
     ),
+    (
+        # every generation there was: what is derived from another copy's is noticed, whatever their numbers
+        "CREATE TABLE change (generation INTEGER PRIMARY KEY)",
+        "INSERT INTO change SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation'",
+        "ALTER TABLE vector ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX vector_generation ON vector (generation)",
+        """CREATE TABLE moment (
+            track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE, rows BLOB NOT NULL)""",
+        """CREATE TABLE duplicate (
+            first INTEGER NOT NULL REFERENCES track ON DELETE CASCADE,
+            second INTEGER NOT NULL REFERENCES track ON DELETE CASCADE,
+            likelihood REAL NOT NULL CHECK (likelihood BETWEEN 0 AND 1),
+            PRIMARY KEY (first, second), CHECK (first < second)) WITHOUT ROWID""",
+        "CREATE INDEX duplicate_second ON duplicate (second)",
+        "CREATE TABLE block (rule TEXT PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE playlist (name TEXT PRIMARY KEY, query TEXT NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE profile (name TEXT PRIMARY KEY) WITHOUT ROWID",
+        """CREATE TABLE listen (
+            profile TEXT NOT NULL REFERENCES profile ON DELETE CASCADE,
+            artist TEXT NOT NULL, title TEXT NOT NULL, album TEXT NOT NULL, file BLOB NOT NULL,
+            plays INTEGER NOT NULL, last_s REAL, taste INTEGER NOT NULL CHECK (taste IN (-1, 0, 1)),
+            PRIMARY KEY (profile, artist, title, file)) WITHOUT ROWID""",
+    ),
 )
 
 

@@ -17,12 +17,32 @@ from typing import Any, Self
 import numpy as np
 
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
-from mirclr.library.records import Description, EncoderStamp, Entry, Failure, FileState, LibraryTrack, fold, shown
+from mirclr.library.moments import Moments
+from mirclr.library.records import (
+    Description,
+    EncoderStamp,
+    Entry,
+    Failure,
+    FileState,
+    LibraryTrack,
+    Listen,
+    fold,
+    shown,
+)
 from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
 from mirclr.tags import Tags
 
 _SURROGATES = sys.getfilesystemencodeerrors()
 _TAGS = ("title", "artist", "album", "album_artist", "genre", "year")
+_COLUMNS = (*_TAGS, "duration_s", "audio_digest")
+_DESCRIBED = ("tempo_bpm", "key", "loudness_lufs")
+_OF_AUDIO = (  # what was found out about the audio of a track, by the column that names it
+    ("probability", "track_id"),
+    ("description", "track_id"),
+    ("moment", "track_id"),
+    ("duplicate", "first"),
+    ("duplicate", "second"),
+)
 _IDS = "(SELECT value FROM json_each(?))"  # a list of ids as one argument
 
 
@@ -106,6 +126,10 @@ class Library:
         It follows the clock (ns), so that two copies of a library that grew apart never share one.
         """
         return int(self._meta("generation") or 0)
+
+    def knows_generation(self, generation: int) -> bool:
+        """Whether the library was once of this generation: what was derived from it then can be brought up to date."""
+        return bool(self._rows("SELECT 1 FROM change WHERE generation = ?", generation))
 
     def bind(self, stamp: EncoderStamp) -> None:
         """Tie the library to an encoder: the first is kept, later ones must be the same.
@@ -231,7 +255,7 @@ class Library:
         LibraryError
             No encoder is bound, a vector is not of its dimension, or a path leads out of its root.
         """
-        failures, changed = list(failures), False
+        failures, generation = list(failures), None
         with self._transaction() as db:
             for entry in entries:
                 blob = self._unit(entry)
@@ -239,14 +263,12 @@ class Library:
                     reason = "the encoder made no usable vector of it (not finite, or zero)"
                     failures.append(Failure(entry.root, entry.path, entry.size, entry.mtime_ns, reason))
                     continue
-                self._upsert(db, entry, blob)
-                changed = True
+                generation = generation or _next_generation(db)
+                self._upsert(db, entry, blob, generation)
             for failure in failures:
                 place = self._place(failure.root, failure.path)
                 values = (*place, failure.size, failure.mtime_ns, _clean(failure.reason))
                 db.execute("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)", values)
-            if changed:
-                _next_generation(db)
 
     def _unit(self, entry: Entry) -> bytes | None:
         stamp = self.stamp
@@ -263,7 +285,7 @@ class Library:
             return None
         return (vector / norm).astype("<f4").tobytes()
 
-    def _upsert(self, db: sqlite3.Connection, entry: Entry, blob: bytes) -> None:
+    def _upsert(self, db: sqlite3.Connection, entry: Entry, blob: bytes, generation: int) -> None:
         place = self._place(entry.root, entry.path)
         state = (entry.size, entry.mtime_ns, entry.file_digest, entry.audio_digest, float(entry.duration_s))
         columns = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", *_TAGS, "folded")
@@ -274,9 +296,11 @@ class Library:
             values,
         )
         track_id = db.execute("SELECT id FROM track WHERE root = ? AND path = ?", place).fetchone()[0]
-        db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?)", (track_id, blob))
-        db.execute("DELETE FROM probability WHERE track_id = ?", (track_id,))  # they were of the old vector
-        db.execute("DELETE FROM description WHERE track_id = ?", (track_id,))  # and this of the old audio
+        db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", (track_id, blob, generation))
+        for table, key in _OF_AUDIO:
+            db.execute(f"DELETE FROM {table} WHERE {key} = ?", (track_id,))  # noqa: S608
+        if entry.moments is not None:
+            db.execute("INSERT INTO moment VALUES (?, ?)", (track_id, entry.moments.to_bytes()))
         db.execute("DELETE FROM failure WHERE root = ? AND path = ?", place)
 
     def move(self, track_id: int, root: str, path: str, size: int, mtime_ns: int, file_digest: str, tags: Tags) -> None:
@@ -373,6 +397,36 @@ class Library:
                     )
                 held[i], matrix[i] = track_id, np.frombuffer(blob, "<f4")
         return held, matrix
+
+    def ids(self, *, changed_since: int | None = None) -> np.ndarray:
+        """The tracks that have a vector, or those whose vector is younger than a generation: (n,) int64, ascending."""
+        if changed_since is None:
+            rows = self._cursor("SELECT track_id FROM vector ORDER BY track_id")
+        else:
+            rows = self._cursor("SELECT track_id FROM vector WHERE generation > ? ORDER BY track_id", changed_since)
+        return np.fromiter((row[0] for row in rows), np.int64)
+
+    def column(self, name: str) -> tuple[np.ndarray, list[Any]]:
+        """One fact of every track that has it: ids, (n,) int64 ascending, and as many values.
+
+        Parameters
+        ----------
+        name : str
+            A field of `LibraryTrack` or of `Description`. Paths are texts, with the root before them as ``file``.
+        """
+        if name == "file":
+            rows = self._rows("SELECT id, root, path FROM track ORDER BY id")
+            return np.array([r[0] for r in rows], np.int64), [f"{_path(r[1])}/{_path(r[2])}" for r in rows]
+        table, key = ("description", "track_id") if name in _DESCRIBED else ("track", "id")
+        if table == "track" and name not in _COLUMNS:
+            raise ValueError(f"column: found {name!r}, expected one of {', '.join((*_COLUMNS, *_DESCRIBED))}")
+        rows = self._rows(f"SELECT {key}, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY {key}")  # noqa: S608
+        return np.array([r[0] for r in rows], np.int64), [r[1] for r in rows]
+
+    def moments(self, ids: Sequence[int]) -> dict[int, Moments]:
+        """What the excerpts of tracks sound like, by id; tracks that were embedded without are left out."""
+        rows = self._rows(f"SELECT track_id, rows FROM moment WHERE track_id IN {_IDS}", _id_list(ids))  # noqa: S608
+        return {row[0]: Moments.from_bytes(row[1]) for row in rows}
 
     def tracks(self, ids: Sequence[int] | None = None) -> list[LibraryTrack]:
         """All tracks by id, or those of the given ids in the given order, unknown ones left out."""
@@ -484,6 +538,109 @@ class Library:
         query = "SELECT track_id, tempo_bpm, key, key_strength, loudness_lufs FROM description ORDER BY track_id"
         return {row[0]: Description(*row[1:]) for row in self._rows(query)}
 
+    # what duplicates stores
+
+    def store_duplicates(self, pairs: Mapping[tuple[int, int], float]) -> None:
+        """Replace all pairs of tracks that are one recording, each with its likelihood in [0, 1]; one transaction."""
+        values = [(*sorted((int(a), int(b))), float(p)) for (a, b), p in pairs.items()]
+        with self._transaction() as db:
+            db.execute("DELETE FROM duplicate")
+            db.executemany(
+                "INSERT OR REPLACE INTO duplicate SELECT ?1, ?2, ?3"
+                " WHERE (SELECT COUNT(*) FROM track WHERE id IN (?1, ?2)) = 2",
+                values,
+            )
+
+    def duplicates(self, ids: Sequence[int] | None = None) -> dict[tuple[int, int], float]:
+        """Likelihood by pair of ids, the lower one first; all pairs, or those that one of the given ids is in."""
+        if ids is None:
+            rows = self._rows("SELECT first, second, likelihood FROM duplicate ORDER BY first, second")
+        else:
+            listed = _id_list(ids)
+            query = (
+                f"SELECT first, second, likelihood FROM duplicate WHERE first IN {_IDS}"  # noqa: S608
+                f" UNION SELECT first, second, likelihood FROM duplicate WHERE second IN {_IDS} ORDER BY 1, 2"
+            )
+            rows = self._rows(query, listed, listed)
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    # what a person keeps: blocks, saved queries, profiles
+
+    def blocks(self) -> list[str]:
+        """The rules that are always obeyed, such as ``artist:X``."""
+        return [row[0] for row in self._rows("SELECT rule FROM block ORDER BY rule")]
+
+    def add_blocks(self, rules: Iterable[str]) -> None:
+        """Add rules; what is there already stays."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO block VALUES (?)", [(_clean(rule),) for rule in rules])
+
+    def remove_blocks(self, rules: Iterable[str]) -> int:
+        """Remove rules; returns how many there were."""
+        with self._transaction() as db:
+            return sum(db.execute("DELETE FROM block WHERE rule = ?", (_clean(r),)).rowcount for r in rules)
+
+    def playlists(self) -> dict[str, dict[str, Any]]:
+        """The saved queries, JSON values, by name."""
+        return {row[0]: json.loads(row[1]) for row in self._rows("SELECT name, query FROM playlist ORDER BY name")}
+
+    def save_playlist(self, name: str, query: Mapping[str, Any]) -> None:
+        """Save a query of JSON values under a name; one of that name is replaced."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO playlist VALUES (?, ?)", (_clean(name), json.dumps(dict(query))))
+
+    def delete_playlist(self, name: str) -> bool:
+        """Delete a saved query; False when there is none of that name."""
+        with self._transaction() as db:
+            return bool(db.execute("DELETE FROM playlist WHERE name = ?", (_clean(name),)).rowcount)
+
+    def profiles(self) -> dict[str, int]:
+        """The profiles of listeners, each with its number of pieces of music."""
+        query = "SELECT name, COUNT(profile) FROM profile LEFT JOIN listen ON profile = name"
+        return {row[0]: row[1] for row in self._rows(f"{query} GROUP BY name ORDER BY name")}
+
+    def store_listens(self, profile: str, listens: Iterable[Listen], *, replace: bool) -> None:
+        """Keep what a listener heard; one transaction.
+
+        Parameters
+        ----------
+        profile : str
+            Name of the profile; made where there is none.
+        listens : iterable of Listen
+            One for each piece of music; what the profile holds of it already is replaced.
+        replace : bool
+            Forget everything else that the profile holds.
+        """
+        values = [
+            (
+                _clean(profile),
+                _clean(x.artist),
+                _clean(x.title),
+                _clean(x.album),
+                _stored(x.file),
+                x.plays,
+                x.last_s,
+                x.taste,
+            )
+            for x in listens
+        ]
+        with self._transaction() as db:
+            db.execute("INSERT OR IGNORE INTO profile VALUES (?)", (_clean(profile),))
+            if replace:
+                db.execute("DELETE FROM listen WHERE profile = ?", (_clean(profile),))
+            db.executemany("INSERT OR REPLACE INTO listen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def listens(self, profile: str) -> list[Listen]:
+        """What a profile holds; empty when there is no such profile."""
+        query = "SELECT artist, title, album, file, plays, last_s, taste FROM listen WHERE profile = ?"
+        rows = self._rows(f"{query} ORDER BY artist, title, file", _clean(profile))
+        return [Listen(r[0], r[1], r[2], _path(r[3]), *r[4:]) for r in rows]
+
+    def delete_profile(self, name: str) -> bool:
+        """Delete a profile; False when there is none of that name."""
+        with self._transaction() as db:
+            return bool(db.execute("DELETE FROM profile WHERE name = ?", (_clean(name),)).rowcount)
+
     # the door to SQLite
 
     @contextmanager
@@ -532,10 +689,15 @@ def _id_list(ids: Sequence[int]) -> str:
     return json.dumps([int(i) for i in ids])
 
 
-def _next_generation(db: sqlite3.Connection) -> None:
+def _next_generation(db: sqlite3.Connection) -> int:
     db.execute(
         "UPDATE meta SET value = MAX(CAST(value AS INTEGER) + 1, ?) WHERE key = 'generation'",
         (time.time_ns(),),
+    )
+    return int(
+        db.execute(
+            "INSERT INTO change SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'generation' RETURNING generation"
+        ).fetchone()[0]
     )
 
 

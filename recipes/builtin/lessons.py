@@ -1,4 +1,4 @@
-"""What the teachers say of mixed music: ``lessons.py RUN --shards N [--worker I/M]``.
+"""What the teachers say of mixed music: ``lessons.py RUN --shards N [--first M] [--worker I/M]``.
 
 Segments of three seconds are cut from the corpora, played faster or slower, mixed, equalised, compressed and dulled;
 both musicnn networks hear the result as it is, and what they say is kept beside the log-mel that the student hears.
@@ -197,18 +197,19 @@ def main() -> None:
     """Make the shards that are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--shards", type=int, required=True)
+    parser.add_argument("--shards", type=int, required=True, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--worker", default="0/1", help="I/M: makes every M-th shard from the I-th on")
     parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    first, of = map(int, arguments.worker.split("/"))
+    mine, of = map(int, arguments.worker.split("/"))
     folder = arguments.run / "lessons"
     folder.mkdir(parents=True, exist_ok=True)
     heard = sources(arguments.corpus, arguments.run / "decoded")
     (arguments.run / "sources.json").write_text(json.dumps([s.id for s in heard]), encoding="utf-8")
     panel = Panel()
-    for number in range(first, arguments.shards, of):
+    for number in range(arguments.first + mine, arguments.first + arguments.shards, of):
         shard = folder / f"{number:05d}.safetensors"
         if shard.exists():
             continue

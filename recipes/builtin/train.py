@@ -1,10 +1,12 @@
-"""Teach the built-in encoder from lessons: ``torchrun --standalone --nproc-per-node N train.py RUN``.
+"""Teach the built-in encoder from lessons: ``torchrun --standalone --nproc-per-node N train.py RUN [--start CKPT]``.
 
 The student hears what the teachers heard, and learns three things: the 100 tags of both (binary cross-entropy on
 soft labels), their embeddings and the first `COMPONENTS` principal components of their pooled features (squared error
 of standardised values), and, by generalized SupCon, which segments share a recording (label rows: how much of the
 segment is of which track) and which the teachers hear alike (label rows: a softmax of their centred logits).
-What is kept is the moving average of the weights. A run that was stopped goes on: the same command.
+Half of what it hears is louder or quieter than what they heard. What is kept is the moving average of the weights. A
+run that was stopped goes on: the same command. With ``--start``, the network begins as that of a checkpoint, and what
+it tells of the teachers as the best linear layer on it.
 """
 
 import argparse
@@ -32,10 +34,11 @@ from mirclr.trainer import pick_precision
 HERE = Path(__file__).parent
 TAGS, EMBEDDING = 100, 400  # as lessons.py keeps them
 COMPONENTS = 256
-WEIGHTS = {"tags": 40.0, "embedding": 1.0, "recording": 0.3, "teachers": 0.15}
+WEIGHTS = {"tags": 40.0, "embedding": 1.0, "recording": 0.3, "teachers": 0.05}
 SHARPNESS = 0.25  # temperature of the teachers' centred logits
 AVERAGE = 0.998
 LARGEST = 6.0  # of a standardised target
+LEVELS_DB = (-9.0, 6.0)  # what the student hears, by what the teachers heard
 
 
 class Lessons:
@@ -105,10 +108,22 @@ class Lessons:
             at = self.begin[first] + (torch.rand(len(first), generator=generator) * span).long()
             chosen = torch.cat([first, self.order[at]])
             batch = {key: tensor[chosen] for key, tensor in self.held.items()}
-            embedding = (batch["embedding"].float() - self.mean) / self.deviation
-            batch["embedding"] = torch.cat([embedding.clamp(-LARGEST, LARGEST), batch["pooled"].float()], dim=1)
-            batch["mel"] = roll_and_mask(batch["mel"].float() * STEP, generator)
+            batch["embedding"] = self.told(batch)
+            batch["mel"] = roll_and_mask(at_other_levels(batch["mel"].float() * STEP, generator), generator)
             yield batch
+
+    def told(self, batch: dict[str, Tensor]) -> Tensor:
+        """What the student is to tell of the teachers' embeddings and pooled features, (B, D) standardised."""
+        embedding = (batch["embedding"].float() - self.mean) / self.deviation
+        return torch.cat([embedding.clamp(-LARGEST, LARGEST), batch["pooled"].float()], dim=1)
+
+
+def at_other_levels(mel: Tensor, generator: torch.Generator) -> Tensor:
+    """Half of (B, F, T) log-mels as of louder or quieter sound."""
+    chosen = torch.rand(len(mel), generator=generator) < 0.5
+    gain = 10 ** (torch.empty(int(chosen.sum()), 1, 1).uniform_(*LEVELS_DB, generator=generator) / 10)
+    mel[chosen] = torch.log1p(torch.expm1(mel[chosen] * math.log(10)) * gain) / math.log(10)
+    return mel
 
 
 def roll_and_mask(mel: Tensor, generator: torch.Generator) -> Tensor:
@@ -133,6 +148,31 @@ class Student(nn.Module):
             self.tags.bias.copy_(tag_mean)  # most tags are rare: the way there would be long
         self.embedding = nn.Linear(self.model.encoder.dim, EMBEDDING + COMPONENTS)
         self.to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def start(self, checkpoint: Path, lessons: Lessons) -> None:
+        """Take a network over up to the pooled maps, and fit the linear layers to a part of the lessons."""
+        read = load_checkpoint(checkpoint).model.encoder.state_dict()
+        kept = {k: v.float() for k, v in read.items() if not k.startswith(("head", "output_norm"))}
+        self.model.encoder.load_state_dict(kept, strict=False)
+        self.eval()
+        some = torch.arange(0, len(lessons), max(1, len(lessons) // 8192))
+        with torch.autocast("cpu", torch.bfloat16):
+            parts = [self.model.encoder(lessons.held["mel"][rows].float() * STEP) for rows in some.split(128)]
+        heard = torch.cat(parts).float()
+        norm = self.model.encoder.output_norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(heard.mean(dim=0))  # which were 0 and 1 while it was heard
+        norm.running_var.copy_(heard.var(dim=0))
+        x = (heard - heard.mean(dim=0)) / heard.std(dim=0).clamp(min=1e-3)
+        batch = {key: tensor[some] for key, tensor in lessons.held.items() if key != "mel"}
+        for layer, wanted in ((self.tags, batch["tags"].float()), (self.embedding, lessons.told(batch))):
+            mean = wanted.mean(dim=0)
+            ridge = x.T @ x + 0.03 * len(x) * torch.eye(x.shape[1])
+            layer.weight.copy_(torch.linalg.solve(ridge, x.T @ (wanted - mean)).T)
+            layer.bias.copy_(mean)
+        self.train()
 
     def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, F, T) -> tag logits, embeddings and projection, float32."""
@@ -165,6 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--shards", type=int, default=10_000)
+    parser.add_argument("--start", type=Path, metavar="CKPT", help="a trained encoder of this recipe's network")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of mirclr train")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -188,6 +229,9 @@ def main() -> None:
         student.load_state_dict({k: kept[f"now.{k}"] for k in average})
         average = {k: kept[f"average.{k}"] for k in average}
         restore_optimizer(student, optimizer, saved.optimizer)
+    elif arguments.start:
+        student.start(arguments.start, lessons)
+        average = {k: v.detach().clone() for k, v in student.state_dict().items()}
     generator = torch.Generator().manual_seed(recipe.seed + 1000 * rank + 100_000 * step)
     made_from = stamp(seed=recipe.seed, recipe=digest_json(recipe.model_dump(mode="json")), lessons=len(lessons))
 
