@@ -20,7 +20,10 @@
     │   └── EncoderMismatch            vectors of another encoder
     ├── NoMatch                        (LookupError)  a seed, label or name matches nothing
     ├── LabelsError                    (ValueError)   a labels file cannot be used
-    └── TagsError                      (ValueError)   the tags of a file cannot be read or written
+    ├── QueryError                     (ValueError)   a query asks for what cannot be
+    ├── PlaylistError                  (ValueError)   a playlist cannot be read, or its kind is not known
+    ├── TagsError                      (ValueError)   the tags of a file cannot be read or written
+    └── HistoryError                   (ValueError)   a listening history cannot be read
 
 The text of each says where: what was found; what was expected; what to do.
 """
@@ -103,5 +106,17 @@ class LabelsError(MirclrError, ValueError):
     """A labels file cannot be used."""
 
 
+class QueryError(MirclrError, ValueError):
+    """A query asks for what cannot be, or in a form that is none."""
+
+
+class PlaylistError(MirclrError, ValueError):
+    """A playlist cannot be read, or its suffix names no kind that is known."""
+
+
 class TagsError(MirclrError, ValueError):
     """The tags of a file cannot be read or written."""
+
+
+class HistoryError(MirclrError, ValueError):
+    """A listening history cannot be read."""

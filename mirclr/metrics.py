@@ -4,7 +4,8 @@ Conventions: n items, d dimensions, q queries. Similarity is the cosine. A group
 compares equal within the group; an empty text or None is "unknown": such an item is never relevant and never
 a query, but it stays in the rankings of others. Ties in a ranking are broken by the order of the rows.
 
-Contents: of rankings `average_precision`, `retrieval`, `chance_average_precision`, `chance_hit`, `hubness`;
+Contents: of rankings `average_precision`, `retrieval`, `chance_average_precision`, `chance_hit`; of neighbours
+`hubness`, `k_occurrence`, `skewness`;
 of classifiers `knn_accuracy`, `accuracy`, `macro_f1`, `average_precision_of_scores`, `roc_auc`,
 `expected_calibration_error`, `pearson`.
 """
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 _BLOCK = 128  # queries at a time: bounds the memory at 128 x n similarities
+_ROWS = 16_384  # items at a time that are made unit rows, in float64
 
 
 def average_precision(relevant: np.ndarray) -> float:
@@ -192,8 +194,32 @@ def hubness(vectors: np.ndarray, *, k: int = 10, queries: np.ndarray | None = No
     for i, similarity in _similarities(vectors, np.arange(n) if queries is None else np.asarray(queries)):
         similarity[i] = -np.inf
         counts[np.argsort(-similarity, kind="stable")[:k]] += 1
-    deviation = counts - counts.mean() if n else counts
-    variance = float(np.square(deviation).mean()) if n else 0.0
+    return skewness(counts)
+
+
+def k_occurrence(neighbours: np.ndarray, n: int) -> np.ndarray:
+    """How often each item is among the neighbours of others: N_k of Radovanović et al. (2010), section 2.
+
+    Parameters
+    ----------
+    neighbours : (q, k) int
+        Rows of the k nearest items of each query, the query itself not among them.
+    n : int
+        How many items there are.
+
+    Returns
+    -------
+    (n,) int
+        Its mean is q k / n. An item with 0 is an antihub, one with far more than the mean a hub.
+    """
+    return np.bincount(np.asarray(neighbours, np.int64).ravel(), minlength=n)
+
+
+def skewness(values: np.ndarray) -> float:
+    """Standardised third moment, E[(x - mean)^3] / std^3; 0 for values that are all alike, and for none."""
+    values = np.asarray(values, float)
+    deviation = values - values.mean() if len(values) else values
+    variance = float(np.square(deviation).mean()) if len(values) else 0.0
     return float((deviation**3).mean() / variance**1.5) if variance > 0 else 0.0
 
 
@@ -346,7 +372,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 def _similarities(vectors: np.ndarray, queries: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Each query's row number with its (n,) cosines to all rows; the array may be written to."""
-    unit = _unit(vectors)
     for start in range(0, len(queries), _BLOCK):
         block = queries[start : start + _BLOCK]
-        yield from zip(block.tolist(), unit[block] @ unit.T, strict=True)
+        asked = _unit(vectors[block])
+        products = [asked @ _unit(vectors[i : i + _ROWS]).T for i in range(0, len(vectors), _ROWS)]
+        yield from zip(block.tolist(), np.concatenate(products, axis=1), strict=True)

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import platformdirs
 
-import mirclr
+from mirclr.version import __version__
 
 _BLOCK = 1 << 20
 
@@ -74,7 +74,7 @@ def stamp(**made_from: Any) -> dict[str, Any]:
     """
     from importlib.metadata import PackageNotFoundError, version
 
-    versions = {"mirclr": mirclr.__version__, "python": platform.python_version()}
+    versions = {"mirclr": __version__, "python": platform.python_version()}
     for name in ("torch", "torchaudio", "librosa", "soundfile", "soxr", "numpy"):
         try:
             versions[name] = version(name)
@@ -92,7 +92,7 @@ def _commit() -> str | None:
     """The commit of the checkout that runs, with ``+`` when it has uncommitted changes; None when installed."""
     import subprocess
 
-    root = Path(mirclr.__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
     try:
@@ -110,7 +110,7 @@ def shipped_dir(name: str) -> Path:
     FileNotFoundError
         The installation lacks it.
     """
-    package = Path(mirclr.__file__).resolve().parent
+    package = Path(__file__).resolve().parent
     for place in (package / f"_{name}", package.parent / name):
         if place.is_dir():
             return place

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mirclr.index.base
 from mirclr.errors import LibraryError, NoMatch
-from mirclr.index import ExactIndex, open_index
+from mirclr.index import Index, build, open_index
 from mirclr.library import EncoderStamp, Entry, Library
 from mirclr.tags import Tags
 
@@ -49,24 +50,93 @@ def is_true_to(index, library):
     return len(index) == len(ids) and found[:, 0].tolist() == ids.tolist()
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 60), st.integers(1, 30), st.integers(1, 70), st.integers(0, 2**32 - 1))
-def test_exact_is_what_sorting_all_gives(n, q, k, seed):
+def index_of(ids, matrix, hidden=(), more=None):
+    base = build(ids, matrix)
+    new_ids, rows = more or (np.zeros(0, np.int64), np.zeros((0, matrix.shape[1]), "f4"))
+    return Index(base, np.isin(base.ids, hidden), new_ids, rows)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 30), st.integers(1, 70), st.booleans(), st.integers(0, 2**32 - 1))
+def test_search_is_what_sorting_all_gives(n, q, k, filtered, seed):
+    """Also of tracks that changed since the base was made, and among those that a filter lets pass."""
     rng = np.random.default_rng(seed)
     # rows of a few signs make many exact ties, in powers of two so that every product is exact
     matrix = rng.choice([-0.5, 0.5], (n, 4)).astype("f4")
     queries = rng.choice([-0.5, 0.5], (q, 4)).astype("f4")
     ids = np.sort(rng.choice(1000, n, replace=False)).astype(np.int64)
-    similarities, found = ExactIndex(ids, matrix).search(queries, k)
+    changed = ids[rng.random(n) < rng.choice([0, 0.3])]
+    rows = rng.choice([-0.5, 0.5], (len(changed), 4)).astype("f4")
+    index = index_of(ids, matrix, changed, (changed, rows))
+    matrix[np.isin(ids, changed)] = rows
+    allowed = rng.random(rng.integers(0, 1200)) < rng.random() if filtered else None
+    similarities, found = index.search(queries, k, allowed=allowed)
+    if filtered:
+        passes = np.array([i < len(allowed) and allowed[i] for i in ids], bool)
+        ids, matrix = ids[passes], matrix[passes]
     products = queries @ matrix.T
-    assert similarities.shape == found.shape == (q, min(k, n))
+    assert similarities.shape == found.shape == (q, min(k, len(ids)))
     np.testing.assert_array_equal(similarities, -np.sort(-products, axis=1)[:, :k])
     for row in range(q):
         by_id = dict(zip(ids.tolist(), products[row], strict=True))
         assert [by_id[i] for i in found[row].tolist()] == similarities[row].tolist()
-        assert len(set(found[row].tolist())) == min(k, n)
-        keys = list(zip(-similarities[row], found[row], strict=True))
-        assert keys == sorted(keys)
+        assert len(set(found[row].tolist())) == min(k, len(ids))
+    keys = [list(zip(-s, f, strict=True)) for s, f in zip(similarities, found, strict=True)]
+    if not len(changed):  # of ties at the very end, which rows come is not said
+        assert all(row == sorted(row) for row in keys)
+
+
+@pytest.fixture
+def clustered(monkeypatch):
+    monkeypatch.setattr(mirclr.index.base, "EXACT", 500)
+    rng = np.random.default_rng(0)
+    centres = unit_rows(rng, 40, 16)
+    matrix = centres[rng.integers(0, 40, 2000)] + 0.5 * unit_rows(rng, 2000, 16)
+    matrix = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype("f4")
+    return np.arange(0, 4000, 2, dtype=np.int64), matrix, rng
+
+
+def recall(index, ids, matrix, queries, k=20, allowed=None):
+    _, found = index.search(queries, k, allowed=allowed)
+    products = queries @ matrix.T
+    if allowed is not None:
+        products[:, ~allowed[ids]] = -np.inf
+    wanted = ids[np.argsort(-products, axis=1)[:, :k]]
+    return np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(found, wanted, strict=True)])
+
+
+def test_clusters_find_nearly_what_comparing_with_all_finds(clustered):
+    ids, matrix, rng = clustered
+    index = index_of(ids, matrix)
+    assert not index.is_exact
+    assert index._base.probes < len(index._base.centroids)
+    queries = matrix[rng.integers(0, 2000, 50)] + 0.2 * unit_rows(rng, 50, 16)
+    queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype("f4")
+    assert recall(index, ids, matrix, queries) >= 0.95
+    np.testing.assert_array_equal(index.vectors(ids[5:9]), matrix[5:9])
+    np.testing.assert_array_equal(index.ids, ids)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.01])
+def test_a_filter_loses_nothing(clustered, share, monkeypatch):
+    ids, matrix, rng = clustered
+    monkeypatch.setattr(mirclr.index.base, "_FEW", 0.05)
+    index = index_of(ids, matrix)
+    allowed = rng.random(4000) < share
+    _, found = index.search(matrix[:20], 25, allowed=allowed)
+    there = int(allowed[ids].sum())
+    assert found.shape == (20, min(25, there))
+    assert allowed[found].all()
+    assert recall(index, ids, matrix, matrix[:20], 10, allowed) >= 0.95
+
+
+def test_spread_is_of_similarities_to_the_library(library):
+    index = open_index(library)
+    ids, matrix = library.vectors()
+    products = matrix @ matrix.T
+    wanted = np.stack([products.mean(axis=1), products.std(axis=1)], axis=1)
+    np.testing.assert_allclose(index.spread(ids), wanted, atol=1e-5)
+    np.testing.assert_allclose(index.spread_of(matrix[:3]), wanted[:3], atol=1e-5)
 
 
 def test_it_is_saved_once_and_read_back(library, saved):
@@ -77,18 +147,40 @@ def test_it_is_saved_once_and_read_back(library, saved):
     assert sorted(p.name for p in saved.parent.iterdir() if "index" in p.name) == ["lib.db.index"]
 
 
-@pytest.mark.parametrize("change", ["more", "fewer", "other vectors"])
-def test_a_stale_file_is_made_again(library, saved, change):
+def change(library, how):
+    if how == "more":
+        fill(library, ["new"], np.random.default_rng(2))
+    elif how == "fewer":
+        library.remove([3])
+    elif how == "other vectors":
+        fill(library, ["7"], np.random.default_rng(3))
+
+
+@pytest.mark.parametrize("how", ["more", "fewer", "other vectors"])
+def test_a_few_changes_are_read_from_the_library(library, saved, how):
     open_index(library)
     before = saved.read_bytes()
-    if change == "more":
-        fill(library, ["new"], np.random.default_rng(2))
-    elif change == "fewer":
-        library.remove([3])
-    else:
-        fill(library, ["7"], np.random.default_rng(3))
+    change(library, how)
+    assert is_true_to(open_index(library), library)
+    assert saved.read_bytes() == before
+
+
+@pytest.mark.parametrize("how", ["more", "fewer", "other vectors"])
+def test_after_many_changes_the_base_is_made_again(library, saved, how, monkeypatch):
+    monkeypatch.setattr("mirclr.index.index._MANY", 0)
+    monkeypatch.setattr("mirclr.index.index._STALE", 0.0)
+    open_index(library)
+    before = saved.read_bytes()
+    change(library, how)
     assert is_true_to(open_index(library), library)
     assert saved.read_bytes() != before
+
+
+def test_when_all_are_replaced_the_base_is_made_again(library, saved):
+    open_index(library)
+    library.remove(list(range(1, 51)))
+    fill(library, ["x", "y"], np.random.default_rng(8))
+    assert is_true_to(open_index(library), library)
 
 
 def test_the_file_of_another_library_is_not_used(library, saved, tmp_path):

@@ -18,21 +18,27 @@ from mirclr.errors import MirclrError
 
 COMMANDS = {
     "augment": "Show and play what the augmentations of a recipe do to a file.",
+    "block": "Keep artists, albums, folders or tracks out of all recommendations.",
     "checkpoint": "Show what a checkpoint holds; export its encoder.",
     "classify": "Tell genre, moods, valence and arousal of files, or of a library.",
     "clips": "Show or clear the cache of decoded clips.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",
     "demo": "Do the main job end to end on real music.",
     "describe": "Find tempo, key and loudness of a library's tracks.",
+    "duplicates": "Find the same recording under several names.",
     "embed": "Turn audio files into vectors in a library.",
     "evaluate": "Measure a library's vectors against labels, beside baselines.",
     "export": "Write a library's vectors and tracks to a file.",
     "library": "Look at a library, check it, remove tracks from it.",
     "manifest": "Scan a folder into a manifest; check manifests, mark copies.",
+    "playlist": "Run saved queries again; list and delete them.",
+    "profile": "Keep what a listener heard and likes, for recommend --for.",
     "recommend": "Recommend tracks that belong with the given ones.",
+    "sync": "Bring a library up to date with its folders.",
     "tag": "Write genre, mood, tempo and key into files' tags, and take them out again.",
     "teacher": "Obtain teachers, and label music with them.",
     "train": "Train a contrastive encoder from a recipe.",
+    "watch": "Keep a library up to date while its folders change.",
 }
 
 

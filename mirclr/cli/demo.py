@@ -13,7 +13,8 @@ from mirclr.cli.show import print_table, progress, remark
 from mirclr.pretrained import builtin_checkpoint
 
 if TYPE_CHECKING:
-    from mirclr.library import Library, LibraryTrack
+    from mirclr.api import Library
+    from mirclr.library import LibraryTrack
     from mirclr.tags import Tags
 
 CORPUS = "debian-games/demo"
@@ -27,9 +28,9 @@ def command(music: Path | None, output: Path | None) -> None:
 
     Obtains music, embeds it with the built-in encoder and recommends from it. What is done already is not done again.
     """
+    from mirclr.api import Library
     from mirclr.cli.embed import bring_up_to_date, manifest_tags
     from mirclr.embed import Embedder, find_audio
-    from mirclr.library import Library
     from mirclr.provenance import data_dir, digest_bytes
 
     remark("1/3  music")
@@ -70,18 +71,20 @@ def _obtain() -> tuple[Path, Path]:
 def _recommend(library: Library, playlist: Path) -> None:
     """Print a table for each of two seeds, with genres where known, and write the last list as a playlist."""
     from mirclr.errors import NoMatch
-    from mirclr.index import open_index
-    from mirclr.playlist import write_m3u8
-    from mirclr.recommend import Query, Seed, recommend_tracks
+    from mirclr.playlist import write_playlist
+    from mirclr.recommend import Query
 
-    index, tracks = open_index(library), library.tracks()
+    tracks = library.tracks()
     if len(tracks) < 2:
         raise NoMatch(f"{library.path}: holds {len(tracks)} track(s); the demo needs two at least")
     for seed in _two_seeds(tracks):
-        found = recommend_tracks(library, index, Query((Seed.of_track(library, seed),), 10))
-        columns = ["rank", "similarity", "artist", "title", "album", "why"]
+        answer = library.answer(Query(seeds=(str(seed.file),), n=10))
+        for line in answer.remarks:
+            remark(line)
+        found = answer.recommendations
+        columns = ["rank", "similarity", "artist", "title", "album", "reason"]
         rows = [
-            [r.rank, r.similarity, r.track.artist, r.track.title or r.track.file.stem, r.track.album, r.why]
+            [r.rank, r.similarity, r.track.artist, r.track.title or r.track.file.stem, r.track.album, r.reason]
             for r in found
         ]
         if any(r.track.genre for r in found):
@@ -90,7 +93,7 @@ def _recommend(library: Library, playlist: Path) -> None:
                 row.insert(5, r.track.genre)
         print_table(columns, rows, title=f"near {seed.label}")
     listed = [seed, *(r.track for r in found)]
-    write_m3u8(playlist, listed, title=f"near {seed.label}")
+    write_playlist(playlist, listed, title=f"near {seed.label}")
     click.echo(f"wrote {playlist} ({len(listed)} tracks)")
 
 

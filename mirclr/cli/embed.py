@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from mirclr.cli.show import print_json, progress, remark
 from mirclr.pretrained import builtin_checkpoint, checkpoint_named
 
 if TYPE_CHECKING:
-    from mirclr.embed import Embedder
+    from mirclr.embed import Embedder, Outcome
     from mirclr.library import Library
     from mirclr.tags import Tags
 
@@ -49,7 +49,7 @@ def command(
     from mirclr.library import Library
 
     if checkpoint is None:
-        checkpoint = _checkpoint_of(library_path)
+        checkpoint = checkpoint_of(library_path)
     embedder = Embedder.load(checkpoint, device=device)
     known = manifest_tags(manifest) if manifest else {}
     with Library.open(library_path, create=True) as library:
@@ -80,19 +80,36 @@ def bring_up_to_date(
     retry: bool = False,
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Embed with a progress display; returns how many of each outcome, and (file, reason) of the failures."""
-    from mirclr.embed import Outcome, count_outcomes, embed_files
+    from mirclr.embed import count_outcomes
 
     failures: list[tuple[str, str]] = []
-    with progress("Embedding", len(files)) as advance:
 
-        def note(outcome: Outcome) -> None:
-            if outcome.did == "failed":
-                failures.append((str(outcome.file), outcome.reason or ""))
-            advance(note=f"{len(failures)} failed" if failures else "")
+    def note(outcome: Outcome) -> None:
+        if outcome.did == "failed":
+            failures.append((str(outcome.file), outcome.reason or ""))
 
-        outcomes = embed_files(library, files, embedder, workers=workers, retry=retry, known_tags=known_tags)
-        counts = count_outcomes(outcomes, note)
+    counts = count_outcomes(embed_showing(library, files, embedder, known_tags, workers=workers, retry=retry), note)
     return counts, failures
+
+
+def embed_showing(
+    library: Library,
+    files: Sequence[tuple[str, Path]],
+    embedder: Embedder,
+    known_tags: Mapping[Path, Tags] | None = None,
+    *,
+    workers: int = 0,
+    retry: bool = False,
+) -> Iterator[Outcome]:
+    """`mirclr.embed.embed_files` with a progress display; print nothing between its outcomes."""
+    from mirclr.embed import embed_files
+
+    failed = 0
+    with progress("Embedding", len(files)) as advance:
+        for outcome in embed_files(library, files, embedder, workers=workers, retry=retry, known_tags=known_tags):
+            failed += outcome.did == "failed"
+            advance(note=f"{failed} failed" if failed else "")
+            yield outcome
 
 
 def manifest_tags(manifest: Path) -> dict[Path, Tags]:
@@ -106,7 +123,7 @@ def manifest_tags(manifest: Path) -> dict[Path, Tags]:
     }
 
 
-def _checkpoint_of(library_path: Path) -> Path:
+def checkpoint_of(library_path: Path) -> Path:
     """The checkpoint that a library was made with, where it still is; the built-in one for a new library."""
     from mirclr.library import Library
 

@@ -168,6 +168,45 @@ def labels_curve(
     print_table(columns, cells, title=f"genre, {repeats} draws; ±: standard deviation over draws")
 
 
+@command.command(epilog="Example: mirclr evaluate library --library music.db -o report.html")
+@options.library
+@options.path_option("-o", "--output", "page", help="Page to write: .html, which needs nothing else.")
+@click.option(
+    "--robustness",
+    type=click.IntRange(0),
+    default=24,
+    show_default=True,
+    help="Tracks to hear again, changed; 0: none.",
+)
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@options.as_json
+def library(library_path: Path, page: Path | None, robustness: int, workers: int, as_json: bool) -> None:
+    """Report on a library: neighbours, duplicates, hubs, outliers, broken files.
+
+    By the tags of its own files. A sample of tracks is heard again as mp3, more quietly and with noise, to see whether
+    their neighbours stay.
+    """
+    from mirclr.library import Library
+    from mirclr.library_report import report_on, tables, to_html
+    from mirclr.provenance import writing
+
+    if page and page.resolve() == library_path.resolve():
+        raise click.UsageError(f"-o {page}: is the library itself; name another file")
+    with Library.open(library_path) as opened:
+        report = report_on(opened, robustness=robustness, workers=workers, progress=progress)
+    if page:
+        with writing(page, "w") as f:
+            f.write(to_html(report))
+        remark(f"wrote {page}")
+    if as_json:
+        print_json(report.to_json())
+        return
+    for part in tables(report):
+        print_table(part.columns, part.rows, title=part.title)
+        if part.note:
+            click.echo(f"{part.note}\n")
+
+
 def _shares(text: str) -> list[float]:
     """Per cent with commas between to shares, ascending."""
     try:

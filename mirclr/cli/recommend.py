@@ -1,7 +1,7 @@
 """``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to hear a file."""
 
-import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,129 +9,146 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_table, remark
-from mirclr.pretrained import checkpoint_named
 
 if TYPE_CHECKING:
-    from mirclr.library import Library, LibraryTrack
-    from mirclr.recommend import Recommendation, Seed
+    from mirclr.recommend import Answer, Recommendation
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
-@click.command(epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/a.ogg -n 10 -o list.m3u8')
-@click.argument("seeds", nargs=-1, required=True, metavar="SEED…")
+class _Range(click.ParamType):
+    """``A..B``, ``A..``, ``..B`` or one number; the command gets (A, B)."""
+
+    def __init__(self, name: str, number: Callable[[str], float]) -> None:
+        self.name, self._number = name, number
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        low, dots, high = str(value).partition("..")
+        try:
+            least = self._number(low) if low or not dots else float("-inf")
+            most = (self._number(high) if high else float("inf")) if dots else least
+        except ValueError:
+            self.fail(f"found {value!r}; expected a number or two, as in 90..110, 90.. or ..110", param, ctx)
+        return least, most
+
+
+def _duration(text: str) -> float:
+    """Seconds of ``90``, ``2m``, ``2m30s``, ``1h`` or ``2:30``."""
+    if ":" in text:
+        total = 0.0
+        for part in text.split(":"):
+            total = 60 * total + float(part)
+        return total
+    parts = re.findall(r"([\d.]+)\s*([a-z]*)", text.lower())
+    if not parts or "".join(f"{n}{unit}" for n, unit in parts) != re.sub(r"\s", "", text.lower()):
+        raise ValueError(text)
+    try:
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    except KeyError as error:
+        raise ValueError(text) from error
+
+
+@click.command(epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/a.ogg --exclude path:Christmas -o list.m3u8')
+@click.argument("seeds", nargs=-1, metavar="[SEED]…")
 @options.library
+@click.option("--not", "avoid", multiple=True, metavar="TRACK", help="Stay away from this one. May be given again.")
+@click.option("--to", metavar="TRACK", help="A path from the one seed to this track, both among the -n.")
 @click.option("-n", "n", type=click.IntRange(min=1), default=20, show_default=True, help="How many tracks.")
+@click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Unlike each other.")
+@click.option("--artist-cap", type=click.IntRange(min=0), default=2, show_default=True, help="Of one artist; 0: any.")
+@click.option("--artist-gap", type=click.IntRange(min=0), default=3, show_default=True, help="Others between two.")
+@click.option("--same-album", type=click.Choice(["yes", "no"]), default="no", show_default=True, help="Of a seed's.")
+@click.option("--exclude", multiple=True, metavar="RULE", help="artist:…, album:…, genre:…, path:… or track:…")
+@click.option("--genre", multiple=True, help="Only of this genre, or of one of several.")
+@click.option("--mood", multiple=True, help="Only of this mood, or of one of several.")
+@click.option("--bpm", type=_Range("range", float), metavar="A..B", help="Tempo, as mirclr describe found it.")
+@click.option("--key", metavar="KEY[,compatible]", help="Such as Am; with ,compatible also keys that mix well.")
+@click.option("--year", type=_Range("range", float), metavar="A..B", help="Year of the tags.")
+@click.option("--duration", "duration_s", type=_Range("range", _duration), metavar="A..B", help="Such as 2m..8m.")
+@click.option("--for", "profile", metavar="PROFILE", help="For this listener: near what is liked, and not heard yet.")
+@click.option("--seed", type=int, help="Shuffle what is about as good; the same number gives the same list.")
+@click.option("--explain", is_flag=True, help="Say more of each: labels, tempo, key, the most alike moments.")
 @options.as_json
-@options.path_option("-o", "--output", help="Write a playlist too: .m3u8")
+@options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf")
+@click.option("--save", metavar="NAME", help="Keep the query, to be run again: mirclr playlist refresh NAME")
 @click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved: hears other files.")
 def command(
-    seeds: tuple[str, ...],
     library_path: Path,
-    n: int,
+    same_album: str,
+    explain: bool,
     as_json: bool,
     output: Path | None,
+    save: str | None,
     checkpoint: Path | None,
+    **asked: Any,
 ) -> None:
     """Recommend tracks that belong with the given ones.
 
-    A SEED is an audio file, in the library or not, or words of an artist, a title or an album. Words that
-    are a whole title mean that track; the name of an artist or an album means all its tracks.
+    A SEED is an audio file, in the library or not, a playlist, or words of an artist, a title or an album. Words that
+    are a whole title mean that track; the name of an artist or an album means all its tracks. Never listed are copies
+    and versions of a seed or of each other, and what `mirclr block` keeps out.
     """
-    from mirclr.index import open_index
-    from mirclr.library import Library
-    from mirclr.recommend import Query, recommend_tracks
+    from mirclr.api import Library
+    from mirclr.recommend import Query
 
-    if output and output.suffix.lower() not in (".m3u8", ".m3u"):
-        raise click.BadParameter(f"{output}: a playlist ends in .m3u8", param_hint="-o")
-    with Library.open(library_path) as library:
-        index = open_index(library)
-        query = Query(_seeds(library, seeds, checkpoint), n)
-        found = recommend_tracks(library, index, query)
-    names = [seed.label for seed in query.seeds]
-    if not found:
-        remark(f"{library_path} holds no other recording than the seeds")
-    if as_json:
-        print_json({"seeds": names, "recommendations": [_as_json(r) for r in found]})
-    else:
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        _print(found, f"near {', '.join(names[:3])}{more}")
+    if not asked["seeds"] and not asked["profile"]:
+        raise click.UsageError("nothing to start from; name a SEED, or a listener with --for")
     if output:
-        from mirclr.playlist import write_m3u8
-
-        write_m3u8(output, [r.track for r in found], title=f"near {names[0]}")
-        remark(f"wrote {output} ({len(found)} tracks)")
-
-
-def _seeds(library: "Library", texts: Sequence[str], checkpoint: Path | None) -> tuple["Seed", ...]:
-    """The seeds that the arguments mean, in their order, each once."""
-    from mirclr.recommend import Seed
-
-    found = [_resolve(library, text) for text in texts]
-    outside = [item for item in found if isinstance(item, Path)]
-    heard = dict(zip(outside, _hear(library, outside, checkpoint), strict=True)) if outside else {}
-    seeds: dict[Any, Seed] = {}
-    for item in found:
-        if isinstance(item, Path):
-            seeds[item] = heard[item]
-        else:
-            seeds.update((track.id, Seed.of_track(library, track)) for track in item)
-    return tuple(seeds.values())
-
-
-def _resolve(library: "Library", text: str) -> "list[LibraryTrack] | Path":
-    """The tracks of the library that an argument means, or the file outside it."""
-    from mirclr.provenance import file_digest
-    from mirclr.recommend import match_tracks
-
-    file = Path(text)
-    if track := library.find_file(file):
-        return [track]
-    if os.path.isfile(file):
-        copies = library.with_file_digest(file_digest(file))
-        return library.tracks([copies[0].track_id]) if copies else file
-    return match_tracks(library, text)
-
-
-def _hear(library: "Library", files: Sequence[Path], checkpoint: Path | None) -> list["Seed"]:
-    """Embed files that the library does not hold with its own encoder."""
-    stamp = library.stamp
-    if checkpoint is None and stamp is not None and checkpoint_named(stamp.name).is_file():
-        checkpoint = checkpoint_named(stamp.name)
-    if checkpoint is None or stamp is None:
-        raise click.UsageError(
-            f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "
-            f"name that encoder: --checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
-        )
-    from mirclr.embed import Embedder, hear
-    from mirclr.errors import UnreadableAudio
-    from mirclr.recommend import Seed
-    from mirclr.tags import read_tags
-
-    embedder = Embedder.load(checkpoint, excerpts=stamp.excerpts)
-    library.bind(embedder.stamp)  # refuses another encoder than the library's
-    seeds = []
-    for heard in hear(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
-        if heard.excerpts is None:
-            raise UnreadableAudio(heard.error or f"{heard.file}: cannot be heard")
-        tags, excerpts = read_tags(heard.file), heard.excerpts
-        label = " – ".join(part for part in (tags.artist, tags.title) if part) if tags.title else heard.file.name
-        vector = embedder.embed_track(excerpts.waveforms)
-        seeds.append(
-            Seed(
-                label,
-                vector,
-                audio_digest=excerpts.digest,
-                duration_s=excerpts.duration_s,
-                artist=tags.artist,
-                album=tags.album,
-                genre=tags.genre,
+        check_output(output)
+    query = Query(same_album=same_album == "yes", **asked)
+    with Library.open(library_path) as library:
+        answer = library.answer(query, checkpoint=checkpoint, moments=explain)
+        if save:
+            library.save_playlist(
+                save, {"query": query.to_json(), "output": str(output.absolute()) if output else None}
             )
-        )
-    return seeds
+    show_answer(answer, as_json=as_json, explain=explain)
+    if output:
+        write_answer(answer, output, save or title_of(answer))
+    if save:
+        remark(f"saved as {save!r}; run it again with: mirclr playlist refresh {save}")
 
 
-def _print(found: Sequence["Recommendation"], title: str) -> None:
+def check_output(output: Path) -> None:
+    """Refuse a playlist of an unknown kind before anything is done."""
+    from mirclr.playlist import SUFFIXES
+
+    if output.suffix.lower() not in SUFFIXES:
+        raise click.BadParameter(f"{output}: a playlist ends in {', '.join(SUFFIXES)}", param_hint="-o")
+
+
+def show_answer(answer: "Answer", *, as_json: bool, explain: bool) -> None:
+    """Print recommendations as a table or as JSON, and remarks."""
+    for line in answer.remarks:
+        remark(line)
+    if as_json:
+        found = [recommendation_json(r, explain) for r in answer.recommendations]
+        print_json({"seeds": [seed.label for seed in answer.seeds], "recommendations": found})
+    else:
+        _print(answer, explain)
+
+
+def title_of(answer: "Answer") -> str:
+    """What a list is called."""
+    names = [seed.label for seed in answer.seeds]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"near {', '.join(names[:3])}{more}"
+
+
+def write_answer(answer: "Answer", output: Path, title: str) -> None:
+    """Write recommendations as a playlist."""
+    from mirclr.playlist import write_playlist
+
+    write_playlist(output, [r.track for r in answer.recommendations], title=title)
+    remark(f"wrote {output} ({len(answer.recommendations)} tracks)")
+
+
+def _print(answer: "Answer", explain: bool) -> None:
     from mirclr.library import shown
 
+    columns = ("rank", "similarity", "artist", "title", "album", "reason")
     rows = [
         (
             r.rank,
@@ -139,18 +156,42 @@ def _print(found: Sequence["Recommendation"], title: str) -> None:
             shown(r.track.artist or ""),
             shown(r.track.title or r.track.path),
             shown(r.track.album or ""),
-            r.why,
+            _explained(r) if explain else r.reason,
         )
-        for r in found
+        for r in answer.recommendations
     ]
-    print_table(("rank", "similarity", "artist", "title", "album", "why"), rows, title=shown(title))
+    print_table(columns, rows, title=shown(title_of(answer)))
 
 
-def _as_json(r: "Recommendation") -> dict[str, Any]:
+def _explained(r: "Recommendation") -> str:
+    """A reason with numbers."""
     from mirclr.library import shown
 
-    track = r.track
-    return {
+    why = r.explanation
+    parts = [f"near {why.seed}", *(f"same {name}" for name in why.same)]
+    for task, labels in why.labels.items():
+        if labels:
+            parts.append(f"{task}: " + ", ".join(f"{label} {a:.2f}/{b:.2f}" for label, (a, b) in labels.items()))
+    if why.tempo:
+        parts.append("{:.0f}/{:.0f} bpm".format(*why.tempo))
+    if why.key:
+        parts.append("{}/{}".format(*why.key))
+    parts += why.relations
+    if why.moments:
+        parts.append("most alike at {}/{}".format(*map(_clock, why.moments)))
+    return shown("; ".join(parts))
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
+    """One recommendation as JSON values."""
+    from mirclr.library import shown
+
+    track, why = r.track, r.explanation
+    plain = {
         "rank": r.rank,
         "similarity": r.similarity,
         "id": track.id,
@@ -161,6 +202,16 @@ def _as_json(r: "Recommendation") -> dict[str, Any]:
         "genre": track.genre,
         "year": track.year,
         "duration_s": track.duration_s,
-        "seed": r.seed,
-        "why": r.why,
+        "seed": why.seed,
+        "reason": r.reason,
     }
+    if explain:
+        plain["explanation"] = {
+            "same": list(why.same),
+            "labels": {t: {k: list(v) for k, v in labels.items()} for t, labels in why.labels.items()},
+            "tempo": list(why.tempo) if why.tempo else None,
+            "key": list(why.key) if why.key else None,
+            "relations": list(why.relations),
+            "moments_s": list(why.moments) if why.moments else None,
+        }
+    return plain

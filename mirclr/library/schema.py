@@ -57,6 +57,7 @@ _MIGRATIONS = (
             likelihood REAL NOT NULL CHECK (likelihood BETWEEN 0 AND 1),
             PRIMARY KEY (first, second), CHECK (first < second)) WITHOUT ROWID""",
         "CREATE INDEX duplicate_second ON duplicate (second)",
+        "CREATE INDEX probability_label ON probability (task, label, probability)",
         "CREATE TABLE block (rule TEXT PRIMARY KEY) WITHOUT ROWID",
         "CREATE TABLE playlist (name TEXT PRIMARY KEY, query TEXT NOT NULL) WITHOUT ROWID",
         "CREATE TABLE profile (name TEXT PRIMARY KEY) WITHOUT ROWID",

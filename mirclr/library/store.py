@@ -63,7 +63,7 @@ class Library:
         self.uuid: str = self._meta("uuid") or ""
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False) -> "Library":
+    def open(cls, path: Path | str, *, create: bool = False) -> Self:
         """Open a library file.
 
         A library in a place that cannot be written is opened for reading.
@@ -126,6 +126,11 @@ class Library:
         It follows the clock (ns), so that two copies of a library that grew apart never share one.
         """
         return int(self._meta("generation") or 0)
+
+    @property
+    def state(self) -> tuple[int, int]:
+        """Another value whenever anything was written, here or by others, since this library was opened."""
+        return self._connection.total_changes, int(self._rows("PRAGMA data_version")[0][0])
 
     def knows_generation(self, generation: int) -> bool:
         """Whether the library was once of this generation: what was derived from it then can be brought up to date."""
@@ -519,6 +524,16 @@ class Library:
             found.setdefault(track_id, {})[label] = probability
         return found
 
+    def labels(self, task: str) -> list[str]:
+        """The labels of a task that has stored probabilities, sorted."""
+        return [row[0] for row in self._rows("SELECT DISTINCT label FROM probability WHERE task = ? ORDER BY 1", task)]
+
+    def likely(self, task: str, label: str, at_least: float) -> np.ndarray:
+        """The tracks of which a label is at least so probable: (n,) int64, ascending."""
+        query = "SELECT track_id FROM probability WHERE task = ? AND label = ? AND probability >= ?"
+        rows = self._cursor(query, task, label, at_least)
+        return np.sort(np.fromiter((row[0] for row in rows), np.int64))
+
     # what describe stores
 
     def store_descriptions(self, descriptions: Mapping[int, Description]) -> None:
@@ -533,10 +548,11 @@ class Library:
                 values,
             )
 
-    def descriptions(self) -> dict[int, Description]:
-        """The descriptions that are kept, by track id."""
-        query = "SELECT track_id, tempo_bpm, key, key_strength, loudness_lufs FROM description ORDER BY track_id"
-        return {row[0]: Description(*row[1:]) for row in self._rows(query)}
+    def descriptions(self, ids: Sequence[int] | None = None) -> dict[int, Description]:
+        """The descriptions that are kept, of all tracks or those of the given ids, by track id."""
+        query = "SELECT track_id, tempo_bpm, key, key_strength, loudness_lufs FROM description"
+        which, arguments = ("", ()) if ids is None else (f" WHERE track_id IN {_IDS}", (_id_list(ids),))
+        return {row[0]: Description(*row[1:]) for row in self._rows(f"{query}{which} ORDER BY track_id", *arguments)}
 
     # what duplicates stores
 

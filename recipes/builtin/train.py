@@ -1,11 +1,11 @@
-"""Teach the built-in encoder from lessons: ``torchrun --standalone --nproc-per-node N train.py RUN [--start CKPT]``.
+"""Teach the built-in encoder from lessons: ``torchrun --standalone --nproc-per-node N train.py RUN``.
 
 The student hears what the teachers heard, and learns three things: the 100 tags of both (binary cross-entropy on
 soft labels), their embeddings and the first `COMPONENTS` principal components of their pooled features (squared error
 of standardised values), and, by generalized SupCon, which segments share a recording (label rows: how much of the
 segment is of which track) and which the teachers hear alike (label rows: a softmax of their centred logits).
 Half of what it hears is louder or quieter than what they heard. What is kept is the moving average of the weights. A
-run that was stopped goes on: the same command. With ``--start``, the network begins as that of a checkpoint, and what
+run that was stopped goes on: the same command. With ``--from-checkpoint``, the network begins as that of a checkpoint, and what
 it tells of the teachers as the best linear layer on it.
 """
 
@@ -205,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--shards", type=int, default=10_000)
-    parser.add_argument("--start", type=Path, metavar="CKPT", help="a trained encoder of this recipe's network")
+    parser.add_argument("--from-checkpoint", type=Path, metavar="CKPT", help="a trained encoder of this recipe's network")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of mirclr train")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -229,8 +229,8 @@ def main() -> None:
         student.load_state_dict({k: kept[f"now.{k}"] for k in average})
         average = {k: kept[f"average.{k}"] for k in average}
         restore_optimizer(student, optimizer, saved.optimizer)
-    elif arguments.start:
-        student.start(arguments.start, lessons)
+    elif arguments.from_checkpoint:
+        student.start(arguments.from_checkpoint, lessons)
         average = {k: v.detach().clone() for k, v in student.state_dict().items()}
     generator = torch.Generator().manual_seed(recipe.seed + 1000 * rank + 100_000 * step)
     made_from = stamp(seed=recipe.seed, recipe=digest_json(recipe.model_dump(mode="json")), lessons=len(lessons))

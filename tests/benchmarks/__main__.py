@@ -32,6 +32,7 @@ from mirclr.teacher import Told, import_musicnn, label_tracks, load_musicnn
 from mirclr.trainer import Trainer
 from mirclr.twins import find_twins
 from tests.benchmarks.agreement import agreement
+from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
 from tests.benchmarks.measuring import ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
@@ -127,7 +128,7 @@ def twins() -> dict[str, Any]:
     return {"copies": len(heard), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
-MEASUREMENTS = {m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, twins)}
+MEASUREMENTS = {m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, twins, duplicates)}
 
 
 def main() -> None:

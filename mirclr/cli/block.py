@@ -1,0 +1,66 @@
+"""``mirclr block``: what is never to be recommended, kept in the library."""
+
+from pathlib import Path
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.show import print_json, remark
+
+
+@click.group(epilog='Example: mirclr block add "artist:Some One" path:Christmas')
+def command() -> None:
+    """Keep artists, albums, folders or tracks out of all recommendations."""
+
+
+@command.command(epilog='Example: mirclr block add "artist:Some One" path:Christmas')
+@click.argument("rules", nargs=-1, required=True, metavar="RULE…")
+@options.library
+def add(rules: tuple[str, ...], library_path: Path) -> None:
+    """Add rules, each artist:…, album:…, genre:…, path:… or track:… and a name.
+
+    A path is a folder or file, or a name of one anywhere in the library, with * and ? as wildcards.
+    """
+    from mirclr.library import Library
+    from mirclr.recommend import parse_rule
+
+    kept = [str(parse_rule(rule)) for rule in rules]
+    with Library.open(library_path) as library:
+        library.add_blocks(kept)
+        remark(f"{len(library.blocks())} rules are kept in {library_path}")
+
+
+@command.command(epilog='Example: mirclr block remove "artist:Some One"')
+@click.argument("rules", nargs=-1, required=True, metavar="RULE…")
+@options.library
+def remove(rules: tuple[str, ...], library_path: Path) -> None:
+    """Remove rules, named as `mirclr block list` shows them."""
+    from mirclr.errors import NoMatch
+    from mirclr.library import Library
+    from mirclr.recommend import parse_rule
+
+    with Library.open(library_path) as library:
+        kept = set(library.blocks())
+        named = [str(parse_rule(rule)) for rule in rules]
+        if unknown := [rule for rule in named if rule not in kept]:
+            raise NoMatch(
+                f"{library_path}: holds no rule {unknown[0]!r}; it holds: {', '.join(sorted(kept)) or 'none'}"
+            )
+        library.remove_blocks(named)
+        remark(f"{len(library.blocks())} rules are left in {library_path}")
+
+
+@command.command("list", epilog="Example: mirclr block list --json")
+@options.library
+@options.as_json
+def list_(library_path: Path, as_json: bool) -> None:
+    """List the rules."""
+    from mirclr.library import Library
+
+    with Library.open(library_path) as library:
+        rules = library.blocks()
+    if as_json:
+        print_json(rules)
+    else:
+        for rule in rules:
+            click.echo(rule)

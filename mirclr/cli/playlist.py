@@ -1,0 +1,102 @@
+"""``mirclr playlist``: saved queries, run again on the library as it is now."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.show import print_json, print_table, remark
+
+if TYPE_CHECKING:
+    from mirclr.library import Library
+
+
+@click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
+def command() -> None:
+    """Run saved queries again; list and delete them."""
+
+
+@command.command(epilog="Example: mirclr playlist refresh evening")
+@click.argument("name")
+@options.library
+@click.option("--explain", is_flag=True, help="Say more of each track.")
+@options.as_json
+@options.path_option("-o", "--output", help="The file to write; by default that of the last time, if there was one.")
+@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved: hears other files.")
+def refresh(
+    name: str, library_path: Path, explain: bool, as_json: bool, output: Path | None, checkpoint: Path | None
+) -> None:
+    """Run a saved query on the library as it is now, and write its playlist again."""
+    from mirclr.api import Library
+    from mirclr.cli.recommend import check_output, show_answer, write_answer
+    from mirclr.recommend import Query
+
+    with Library.open(library_path) as library:
+        saved = _saved(library, name)
+        output = output or (Path(saved["output"]) if saved.get("output") else None)
+        if output:
+            check_output(output)
+        answer = library.answer(Query.from_json(saved["query"]), checkpoint=checkpoint, moments=explain)
+    show_answer(answer, as_json=as_json, explain=explain)
+    if output:
+        write_answer(answer, output, name)
+
+
+@command.command("list", epilog="Example: mirclr playlist list --json")
+@options.library
+@options.as_json
+def list_(library_path: Path, as_json: bool) -> None:
+    """List the saved queries."""
+    from mirclr.library import Library
+
+    with Library.open(library_path) as library:
+        saved = library.playlists()
+    if as_json:
+        print_json(saved)
+    else:
+        rows = [(name, _in_words(kept["query"]), kept.get("output")) for name, kept in saved.items()]
+        print_table(("name", "query", "file"), rows)
+
+
+@command.command(epilog="Example: mirclr playlist show evening")
+@click.argument("name")
+@options.library
+@options.as_json
+def show(name: str, library_path: Path, as_json: bool) -> None:
+    """Show what a saved query asks."""
+    from mirclr.library import Library
+
+    with Library.open(library_path) as library:
+        saved = _saved(library, name)
+    if as_json:
+        print_json(saved)
+    else:
+        print_table(("", "value"), [*((k, str(v)) for k, v in saved["query"].items()), ("file", saved.get("output"))])
+
+
+@command.command(epilog="Example: mirclr playlist delete evening")
+@click.argument("name")
+@options.library
+def delete(name: str, library_path: Path) -> None:
+    """Delete a saved query; the playlist file stays."""
+    from mirclr.library import Library
+
+    with Library.open(library_path) as library:
+        _saved(library, name)
+        library.delete_playlist(name)
+    remark(f"deleted {name!r}")
+
+
+def _saved(library: "Library", name: str) -> dict[str, Any]:
+    from mirclr.errors import NoMatch
+
+    saved = library.playlists()
+    if name not in saved:
+        known = f"; known are: {', '.join(saved)}" if saved else "; save one with: mirclr recommend SEED --save NAME"
+        raise NoMatch(f"{library.path}: holds no saved query {name!r}{known}")
+    return saved[name]
+
+
+def _in_words(query: dict[str, Any]) -> str:
+    return "; ".join(f"{k}: {', '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in query.items())

@@ -1,0 +1,221 @@
+"""``mirclr profile``: what listeners heard and like, kept in a library by name."""
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.show import print_json, print_table, progress, remark
+
+if TYPE_CHECKING:
+    from mirclr.history import History
+    from mirclr.library import Library, Listen
+    from mirclr.taste import Taste
+
+_NEAREST = 3
+_SOME = 5
+_FILES = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
+
+
+@click.group(epilog="Example: mirclr profile import anna listenbrainz_anna.zip likes.txt")
+def command() -> None:
+    """Keep what a listener heard and likes, for recommend --for."""
+
+
+@command.command("import", epilog="Example: mirclr profile import anna listenbrainz_anna.zip likes.txt")
+@click.argument("name")
+@_FILES
+@options.library
+@options.as_json
+def import_(name: str, files: tuple[Path, ...], library_path: Path, as_json: bool) -> None:
+    """Make a profile of a listener from listening histories; one of that name is replaced.
+
+    A FILE is an export of ListenBrainz (.zip, .jsonl, .json), a table of Last.fm listens (.csv), a playlist, whose
+    tracks are liked, or a text of lines '+ Artist - Title' (liked) and '- Artist - Title' (disliked), or with paths of
+    files. The plays in several files are added.
+    """
+    _keep(name, files, library_path, as_json, update=False)
+
+
+@command.command(epilog="Example: mirclr profile update anna listenbrainz_anna.zip")
+@click.argument("name")
+@_FILES
+@options.library
+@options.as_json
+def update(name: str, files: tuple[Path, ...], library_path: Path, as_json: bool) -> None:
+    """Bring a profile up to date with newer exports or with more likes.
+
+    Exports hold the earlier plays too, so no play is counted twice: of a piece that the profile has already, the larger
+    number of plays and the later time are kept. The FILEs are those of `mirclr profile import`.
+    """
+    _keep(name, files, library_path, as_json, update=True)
+
+
+@command.command(epilog="Example: mirclr profile show anna")
+@click.argument("name")
+@options.library
+@options.as_json
+def show(name: str, library_path: Path, as_json: bool) -> None:
+    """Show what a profile holds, and the taste that follows from it.
+
+    Taste is a few centres among the tracks that were heard; of each, the tracks nearest to it are named.
+    """
+    from mirclr.library import Library, shown
+    from mirclr.taste import match, taste_of
+
+    with Library.open(library_path) as library, library.snapshot():
+        listens = _listens(library, name)
+        matched = match(library, listens)
+        taste = taste_of(library, listens, now_s=time.time())
+        disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
+        nearest = _nearest(library, taste, taste.heard - disliked)
+        facts: dict[str, Any] = {
+            "name": shown(name),
+            "pieces": len(listens),
+            "plays": sum(listen.plays for listen in listens),
+            "matched": len(matched.ids),
+            "centres": [
+                {"weight": round(float(weight), 4), "nearest": labels}
+                for weight, labels in zip(taste.weights, nearest, strict=True)
+            ],
+            "disliked": [track.label for track in library.tracks(sorted(disliked))],
+            "recent": [track.label for track in library.tracks(sorted(taste.recent))],
+        }
+    if as_json:
+        print_json(facts)
+        return
+    rows = [(what, facts[what]) for what in ("name", "pieces", "plays", "matched")]
+    rows += [(what, _some(facts[what])) for what in ("disliked", "recent") if facts[what]]
+    print_table(("", "value"), rows)
+    centres = [(centre["weight"], "; ".join(centre["nearest"])) for centre in facts["centres"]]
+    print_table(("weight", "nearest of the tracks that were heard"), centres, title="centres of taste")
+
+
+@command.command("list", epilog="Example: mirclr profile list --json")
+@options.library
+@options.as_json
+def list_(library_path: Path, as_json: bool) -> None:
+    """List the profiles of a library, each with its number of pieces of music."""
+    from mirclr.library import Library, shown
+
+    with Library.open(library_path) as library:
+        held = {shown(name): n for name, n in library.profiles().items()}
+    if as_json:
+        print_json(held)
+        return
+    for name, n in held.items():
+        click.echo(f"{name}\t{n}")
+    if not held:
+        remark(f"{library_path} holds no profile; make one with: mirclr profile import NAME FILE")
+
+
+@command.command(epilog="Example: mirclr profile delete anna")
+@click.argument("name")
+@options.library
+@options.as_json
+def delete(name: str, library_path: Path, as_json: bool) -> None:
+    """Delete a profile; tracks and files stay."""
+    from mirclr.library import Library, shown
+
+    with Library.open(library_path) as library:
+        n = len(_listens(library, name))
+        library.delete_profile(name)
+    if as_json:
+        print_json({"name": shown(name), "pieces": n})
+    else:
+        click.echo(f"deleted {shown(name)} ({n} pieces)")
+
+
+def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
+    """Read histories and keep them in a profile, instead of what it holds or with it; tell what came of it."""
+    from mirclr.history import aggregate, merge
+    from mirclr.library import Library, shown
+    from mirclr.taste import match
+
+    if not name.strip() or shown(name) != name:
+        raise click.UsageError(f"NAME {shown(name)!r}: expected a name that can be printed")
+    with Library.open(library_path) as library:
+        held = _listens(library, name) if update else []
+        histories, problems = _read(files)
+        listens = aggregate(listen for history in histories.values() for listen in history.listens)
+        listens = merge(held, listens)
+        library.store_listens(name, listens, replace=True)
+        matched = match(library, listens)
+    tracks = len(set(matched.ids.tolist()))
+    for problem in problems:
+        remark(f"left out: {problem}")
+    if as_json:
+        print_json(
+            {
+                "name": name,
+                "pieces": len(listens),
+                "matched": len(matched.ids),
+                "tracks": tracks,
+                "files": [
+                    {"file": shown(str(file)), "kind": history.kind, "pieces": len(history.listens)}
+                    for file, history in histories.items()
+                ],
+                "problems": problems,
+            }
+        )
+        return
+    for file, history in histories.items():
+        click.echo(f"{shown(str(file))}: {history.kind}, {len(history.listens)} pieces of music")
+    click.echo(
+        f"{name}: {len(listens)} pieces of music; {len(matched.ids)} of them are in {library_path} ({tracks} tracks)"
+    )
+
+
+def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
+    """The histories of files, and what could not be read; at least one can be."""
+    from mirclr.errors import HistoryError, MirclrError
+    from mirclr.history import read_history
+    from mirclr.library import shown
+
+    histories, problems, failed = {}, [], 0
+    files = list(dict.fromkeys(files))
+    with progress("Reading", len(files)) as advance:
+        for file in files:
+            try:
+                histories[file] = read_history(file)
+                problems += [f"{shown(str(file))}: {problem}" for problem in histories[file].problems]
+            except (MirclrError, OSError) as error:
+                if len(files) == 1:
+                    raise
+                failed += 1
+                problems.append(shown(str(error)))
+            advance(note=f"{failed} skipped" if failed else "")
+    if not histories:
+        raise HistoryError(f"none of {len(files)} files can be read; the first: {problems[0]}")
+    return histories, problems
+
+
+def _listens(library: "Library", name: str) -> "list[Listen]":
+    """What a profile holds."""
+    from mirclr.errors import NoMatch
+    from mirclr.library import shown
+
+    profiles = library.profiles()
+    if name not in profiles:
+        known = f"those of {library.path} are: {', '.join(map(shown, profiles))}" if profiles else "there are none yet"
+        raise NoMatch(f"no profile {shown(name)!r}; {known}; make one with: mirclr profile import NAME FILE")
+    return library.listens(name)
+
+
+def _nearest(library: "Library", taste: "Taste", among: Iterable[int]) -> list[list[str]]:
+    """For each centre the labels of the tracks that are nearest to it."""
+    import numpy as np
+
+    ids, vectors = library.vectors(sorted(among))
+    order = np.argsort(-(vectors @ taste.centres.T), axis=0, kind="stable")[:_NEAREST]
+    return [[track.label for track in library.tracks(ids[column].tolist())] for column in order.T]
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = f"; and {len(labels) - _SOME} more" if len(labels) > _SOME else ""
+    return "; ".join(labels[:_SOME]) + more

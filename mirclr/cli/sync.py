@@ -1,0 +1,118 @@
+"""``mirclr sync``: a library made true to its folders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.embed import checkpoint_of, embed_showing
+from mirclr.cli.show import print_json, remark
+
+if TYPE_CHECKING:
+    from mirclr.watch import Change
+
+_COUNTED = ("embedded", "changed", "unchanged", "moved", "retagged", "copied", "removed", "forgotten", "failed")
+_LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
+
+
+@click.command(epilog="Example: mirclr sync --dry-run")
+@click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@options.library
+@click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--yes", is_flag=True, help="Remove tracks even where they are most of a folder's.")
+@click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
+@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@options.as_json
+def command(
+    folders: tuple[Path, ...],
+    library_path: Path,
+    dry_run: bool,
+    yes: bool,
+    retry: bool,
+    checkpoint: Path | None,
+    workers: int,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Bring a library up to date with its folders.
+
+    What is new or changed is embedded with the library's own encoder, what moved is followed, and tracks whose files
+    are gone are removed. Without a FOLDER, all are meant that the library has tracks of.
+
+    The tracks of a folder that is missing or empty are kept, as its disk may be off; so are more than ten that are
+    more than half of their folder's, unless --yes is given. The exit code is then 1.
+    """
+    from mirclr.embed import Embedder
+    from mirclr.errors import NoMatch
+    from mirclr.index import open_index
+    from mirclr.library import Library
+    from mirclr.watch import apply_changes, foresee_changes, scope_of
+
+    with Library.open(library_path) as library:
+        scope = scope_of(library, folders)
+        if dry_run:
+            changes = list(foresee_changes(library, scope, list(scope), retry=retry, yes=yes))
+        else:
+            stamp = library.stamp
+            encoder = checkpoint or checkpoint_of(library_path)
+            embedder = Embedder.load(encoder, excerpts=stamp.excerpts if stamp else None, device=device)
+            does = apply_changes(
+                library, scope, list(scope), embedder, workers=workers, retry=retry, yes=yes, embed=embed_showing
+            )
+            changes = list(does)
+            with suppress(NoMatch):  # of a library without tracks
+                open_index(library)  # made now, the first question need not wait for it
+    by = Counter(change.did for change in changes)
+    counts = {did: by[did] for did in _COUNTED if dry_run or did != "changed"}
+    if as_json:
+        print_json({"library": str(library_path), "dry_run": dry_run, **counts, **_lists(changes)})
+    else:
+        _print(changes, counts, dry_run)
+    nothing_but_failures = counts["failed"] and counts["failed"] == sum(counts.values())
+    return 1 if not dry_run and (by["kept"] or nothing_but_failures) else 0
+
+
+def row(change: Change) -> dict[str, Any]:
+    """A change as a JSON value; paths as they can be printed."""
+    from mirclr.library import shown
+
+    told: dict[str, Any] = {"did": change.did, "file": shown(str(change.file))}
+    return told | ({"reason": shown(change.reason)} if change.reason else {})
+
+
+def line(change: Change) -> str:
+    """A change as a line for people."""
+    from mirclr.library import shown
+
+    file, reason = shown(str(change.file)), shown(change.reason or "")
+    if change.did in ("failed", "kept", "waiting"):
+        return f"{change.did} {reason if reason.startswith(file) else f'{file}: {reason}'}"
+    return f"{change.did} {file}"
+
+
+def _lists(changes: Sequence[Change]) -> dict[str, list[dict[str, Any]]]:
+    """What was done to which file, the folders whose tracks are kept, and the files that failed."""
+    rows = [row(change) for change in changes]
+    return {
+        "changes": [r for r in rows if r["did"] not in ("unchanged", "failed", "kept")],
+        "kept": [{"folder": r["file"], "reason": r["reason"]} for r in rows if r["did"] == "kept"],
+        "failures": [{"file": r["file"], "reason": r["reason"]} for r in rows if r["did"] == "failed"],
+    }
+
+
+def _print(changes: Sequence[Change], counts: dict[str, int], dry_run: bool) -> None:
+    for change in changes:
+        if change.did in ("failed", "kept"):
+            remark(line(change))
+        elif (dry_run and change.did in _LISTED) or change.did == "removed":
+            click.echo(f"{'would be ' if dry_run else ''}{line(change)}")
+    told = ", ".join(f"{n} {did}" for did, n in counts.items() if n)
+    click.echo(f"{'would be: ' if dry_run and told else ''}{told or 'no audio files found'}")

@@ -1,0 +1,89 @@
+"""``mirclr watch``: a library kept true to its folders while they change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.embed import checkpoint_of, embed_showing
+from mirclr.cli.show import remark
+from mirclr.cli.sync import line, row
+
+if TYPE_CHECKING:
+    from mirclr.embed import Embedder, Outcome
+    from mirclr.library import Library
+
+_MANY = 50
+
+
+@click.command(epilog="Example: mirclr watch ~/Music --settle 10")
+@click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@options.library
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    help="Seconds that a file must have been quiet.",
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(min=0.1),
+    help="Look every so many seconds, and wait for no events: network drives send none.",
+)
+@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each change.")
+def command(
+    folders: tuple[Path, ...],
+    library_path: Path,
+    settle: float,
+    poll: float | None,
+    checkpoint: Path | None,
+    workers: int,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Keep a library up to date while its folders change.
+
+    First does what `mirclr sync` does, and then the same for each file that comes, changes, moves or goes, with one
+    line for each. Ctrl-C ends it. Without a FOLDER, all are meant that the library has tracks of.
+    """
+    from mirclr.embed import Embedder
+    from mirclr.library import Library, shown
+    from mirclr.watch import FolderEvents, follow, scope_of
+
+    try:
+        with Library.open(library_path) as library:
+            scope = scope_of(library, folders)
+            with FolderEvents(scope, poll=poll, remark=remark) as events:
+                stamp = library.stamp
+                encoder = checkpoint or checkpoint_of(library_path)
+                embedder = Embedder.load(encoder, excerpts=stamp.excerpts if stamp else None, device=device)
+                remark(f"watching {', '.join(shown(str(folder)) for folder in scope)}; Ctrl-C ends it")
+                for change in follow(library, scope, embedder, events, settle=settle, workers=workers, embed=_embed):
+                    if as_json:
+                        click.echo(json.dumps(row(change), ensure_ascii=False))
+                    else:
+                        click.echo(line(change), err=change.did == "waiting")
+    except KeyboardInterrupt:
+        remark("ended; what was done is kept")
+    return 0
+
+
+def _embed(
+    library: Library, files: Sequence[tuple[str, Path]], embedder: Embedder, *, workers: int = 0, retry: bool = False
+) -> Iterator[Outcome]:
+    """`mirclr.embed.embed_files`, with a progress display where it takes long."""
+    from mirclr.embed import embed_files
+
+    if len(files) < _MANY:
+        yield from embed_files(library, files, embedder, workers=workers, retry=retry)
+    else:  # nothing may be printed beside the display
+        yield from list(embed_showing(library, files, embedder, workers=workers, retry=retry))

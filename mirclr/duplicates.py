@@ -1,0 +1,313 @@
+"""The same recording held several times: under another name, in another format, at another bitrate, on another album.
+
+Three steps. Candidates: each track's `NEIGHBOURS` nearest by the library's vectors, where they are near enough and of
+about the same length; a library is not compared pair by pair. Listening: the first two minutes of each candidate are
+decoded, once, into a `Fingerprint`. Comparing: how well two fingerprints correlate at the best shift tells how likely
+they are one. Tracks whose excerpts are equal sample for sample are taken as one recording without listening.
+
+A fingerprint holds log-mel, as `mirclr.twins` has it, and chroma, the strength of the twelve pitch classes (Fujishima
+1999, "Realtime chord recognition of musical sound"), both averaged over eighths of a second, each row of them
+standardised over time, so that level and most of an equalisation fall out.
+
+What was found stays in the library, and is not heard again until a track changes; pairs that were heard and are no
+copies are heard again on the next run.
+
+Axes: S eighths of a second, F bands of log-mel, 12 pitch classes.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mirclr.audio import SILENCE, decode_blocks, why_crashed
+from mirclr.errors import MirclrError, UnusableAudio
+from mirclr.index import open_index
+from mirclr.library import Library, LibraryTrack
+from mirclr.processes import CRASHED, results_in_order
+
+NEIGHBOURS = 10
+"""How many of the nearest tracks of each are candidates."""
+NEAR = 0.6
+"""Cosine from which a neighbour is a candidate: altered copies were at 0.75 or more by the built-in encoder."""
+SURE = 0.5
+"""Likelihood from which a pair counts as one recording."""
+HEARD_S = 120.0
+_LENGTHS_S, _LENGTHS = 20.0, 0.1  # two lengths may differ by this, or by this share of the longer, whichever is more
+_CHUNK = 1024  # tracks whose neighbours are looked for at once
+_BATCH = 64  # tracks that are heard between two writes
+
+_RATE = 8_000
+_WINDOW, _HOP = 2048, 500
+_HOPS_A_STEP = 2  # an eighth of a second
+_BANDS, _LOWEST_HZ, _HIGHEST_HZ = 32, 60.0, 3_900.0
+_GAIN = 100.0  # of power over its mean, before the logarithm
+_SHORTEST = 24  # steps; what is shorter, `best_shift` cannot compare
+_TOO_FLAT = 0.02  # spread over time below which a row says nothing
+# constant, log-mel, chroma: logistic regression (L2, C = 10) on 216 pairs of altered copies of 36 tracks and 1256 pairs
+# of neighbours that are other music, debian-games, split train; made by python -m tests.benchmarks.duplicates. Copies
+# correlated by 0.81 or more in both, others by 0.55 at most in log-mel and 0.35 in chroma.
+_WEIGHTS = (-9.03, 6.51, 8.4)
+
+Pair = tuple[int, int]
+"""Two track ids, the lower one first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What the first two minutes of a file sound like.
+
+    Attributes
+    ----------
+    mel : (S, F) float32
+        Log-mel, each band with mean 0 and deviation 1 over time.
+    chroma : (S, 12) float32
+        Pitch classes, likewise; unit rows before that.
+    """
+
+    mel: np.ndarray
+    chroma: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `find_duplicates` found.
+
+    Attributes
+    ----------
+    pairs : dict
+        Likelihood by pair of track ids, of pairs with at least `SURE`.
+    failures : list of str
+        One line a file that could not be heard, naming it.
+    """
+
+    pairs: dict[Pair, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def find_candidates(library: Library) -> list[Pair]:
+    """Pairs of tracks that are worth listening to: near by their vectors, of similar length, not known as one already.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no tracks.
+    """
+    index = open_index(library)
+    known = library.duplicates()
+    tracks = {t.id: t for t in library.tracks()}
+    ids, vectors = library.vectors()
+    pairs: set[Pair] = set()
+    for start in range(0, len(ids), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        similarities, near = index.search(vectors[chunk], NEIGHBOURS + 1)  # itself is one of them
+        rows, columns = np.nonzero(similarities >= NEAR)
+        for first, second in zip(ids[chunk][rows].tolist(), near[rows, columns].tolist(), strict=True):
+            if first in tracks and second in tracks and _may_be_one(tracks[first], tracks[second]):
+                pairs.add((min(first, second), max(first, second)))
+    return sorted(pairs - known.keys())
+
+
+def _may_be_one(a: LibraryTrack, b: LibraryTrack) -> bool:
+    longer = max(a.duration_s, b.duration_s)
+    similar = abs(a.duration_s - b.duration_s) <= max(_LENGTHS_S, _LENGTHS * longer)
+    return a.id != b.id and a.audio_digest != b.audio_digest and similar
+
+
+def find_duplicates(
+    library: Library,
+    *,
+    candidates: Iterable[Pair] | None = None,
+    workers: int = 0,
+    advance: Callable[[], object] | None = None,
+) -> Found:
+    """Find the tracks that are one recording, and store them in the library.
+
+    What was stored before is kept. What is found is stored as it goes, and when the run is interrupted.
+
+    Parameters
+    ----------
+    library : Library
+        Its duplicates are replaced by what was known and what is found.
+    candidates : iterable of Pair, optional
+        Pairs to listen to; by default those of `find_candidates`.
+    workers : int
+        Processes that decode; 0: one a core.
+    advance : callable, optional
+        Called after each track that was heard, or could not be.
+
+    Returns
+    -------
+    Found
+        A file that cannot be heard is among its failures, and its pairs are left out.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no tracks.
+    """
+    chosen = dict.fromkeys(find_candidates(library) if candidates is None else candidates, 1.0)
+    found = Found(library.duplicates() | _of_equal_audio(library.tracks()))
+    partners: dict[int, set[int]] = {}
+    for first, second in chosen:
+        partners.setdefault(first, set()).add(second)
+        partners.setdefault(second, set()).add(first)
+    # near ones one after the other, so that a fingerprint is soon compared with all that it waits for, and dropped
+    tracks = library.tracks([i for group in groups(chosen) for i in group])
+    prints: dict[int, Fingerprint] = {}
+    try:
+        results = results_in_order(try_fingerprint, ((t.file,) for t in tracks), workers=workers)
+        for heard, (track, (_, result)) in enumerate(zip(tracks, results, strict=True), 1):
+            this = track.id
+            if isinstance(result, Fingerprint):
+                if partners[this]:  # else all of its partners failed
+                    prints[this] = result
+                for other in sorted(partners[this] & prints.keys()):
+                    likelihood = compare(prints[other], result)
+                    if likelihood >= SURE:
+                        found.pairs[min(this, other), max(this, other)] = likelihood
+                    _drop(partners, prints, this, other)
+            else:
+                found.failures.append(why_crashed(track.file) if result is CRASHED else str(result))
+                for other in list(partners[this]):
+                    _drop(partners, prints, this, other)
+            if heard % _BATCH == 0:
+                library.store_duplicates(found.pairs)
+            if advance:
+                advance()
+    finally:
+        library.store_duplicates(found.pairs)
+    return found
+
+
+def _drop(partners: dict[int, set[int]], prints: dict[int, Fingerprint], first: int, second: int) -> None:
+    """Tick off a pair; a fingerprint that waits for no other is not needed any more."""
+    for this, other in ((first, second), (second, first)):
+        partners[this].discard(other)
+        if not partners[this]:
+            prints.pop(this, None)
+
+
+def _of_equal_audio(tracks: Iterable[LibraryTrack]) -> dict[Pair, float]:
+    """Each track whose excerpts are those of an earlier one, with the first of these."""
+    first: dict[str, int] = {}
+    return {
+        (first[t.audio_digest], t.id): 1.0
+        for t in sorted(tracks, key=lambda t: t.id)
+        if first.setdefault(t.audio_digest, t.id) != t.id
+    }
+
+
+def groups(pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[int]]:
+    """The tracks that are one recording, and those that are one with these: connected components.
+
+    Parameters
+    ----------
+    pairs : mapping of Pair to float
+        Likelihoods.
+    at_least : float
+        Pairs below this likelihood join nothing.
+
+    Returns
+    -------
+    list of lists of track ids
+        Each ascending; the largest first, among equals the one with the lowest id.
+    """
+    root: dict[int, int] = {}
+
+    def top(i: int) -> int:
+        while root.setdefault(i, i) != i:
+            root[i] = i = root[root[i]]
+        return i
+
+    for (first, second), likelihood in pairs.items():
+        if likelihood >= at_least:
+            low, high = sorted((top(first), top(second)))
+            root[high] = low
+    found: dict[int, list[int]] = {}
+    for i in sorted(root):
+        found.setdefault(top(i), []).append(i)
+    return sorted((g for g in found.values() if len(g) > 1), key=lambda g: (-len(g), g[0]))
+
+
+def compare(a: Fingerprint, b: Fingerprint) -> float:
+    """How likely two fingerprints are of one recording, in [0, 1]: a logistic rule on `similarities`."""
+    of_mel, of_chroma = similarities(a, b)
+    return 1 / (1 + math.exp(-(_WEIGHTS[0] + _WEIGHTS[1] * of_mel + _WEIGHTS[2] * of_chroma)))
+
+
+def similarities(a: Fingerprint, b: Fingerprint) -> tuple[float, float]:
+    """Correlation of two fingerprints' log-mel, and of their chroma, each at its best shift of up to ten seconds.
+
+    Both are -1 where less than three seconds can be compared.
+    """
+    from mirclr.twins import best_shift  # with torch, which worker processes need not load
+
+    if min(len(a.mel), len(b.mel)) < _SHORTEST:
+        return -1.0, -1.0
+    return best_shift(a.mel, b.mel)[0], best_shift(a.chroma, b.chroma)[0]
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Hear the first two minutes of a file.
+
+    Raises
+    ------
+    AudioError
+        As `mirclr.audio.decode_blocks`; or these two minutes are silent.
+    """
+    blocks, held = [], 0
+    for block in decode_blocks(path, rate=_RATE):
+        blocks.append(block)
+        held += len(block)
+        if held >= HEARD_S * _RATE:
+            break
+    waveform = np.concatenate(blocks)[: round(HEARD_S * _RATE)]
+    if np.abs(waveform).max(initial=0.0) < SILENCE:
+        raise UnusableAudio(f"{path}: its first two minutes are silent; nothing to compare")
+    return fingerprint_of(waveform)
+
+
+def try_fingerprint(path: Path) -> "Fingerprint | str":
+    """`fingerprint` for a worker process: what is wrong with a file comes back as text."""
+    try:
+        return fingerprint(path)
+    except MirclrError as error:
+        return str(error)
+    except Exception as error:  # a decoder may fail in any way; it must not end the run
+        return f"{path}: cannot be heard ({type(error).__name__}: {error})"
+
+
+def fingerprint_of(waveform: np.ndarray) -> Fingerprint:
+    """Fingerprint of (n_samples,) float32 at 8 kHz, not silent."""
+    padded = np.pad(waveform, (0, max(0, _WINDOW + _HOP - len(waveform))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP]
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(_WINDOW).astype(np.float32), axis=1)))
+    mel, chroma = _filters()
+    power_mel, pitches = power @ mel, np.sqrt(power) @ chroma
+    pitches /= np.maximum(np.linalg.norm(pitches, axis=1, keepdims=True), 1e-9)
+    mean = max(float(power_mel.mean()), 1e-12)
+    return Fingerprint(_standard(np.log10(1 + _GAIN / mean * power_mel)), _standard(pitches))
+
+
+def _filters() -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the bins of a spectrum, (bins, F) in triangles of equal width in octaves, and (bins, 12)."""
+    hz = np.fft.rfftfreq(_WINDOW, 1 / _RATE)[:, None]
+    edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BANDS + 2)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    mel = np.clip(np.minimum((hz - low) / (centre - low), (high - hz) / (high - centre)), 0, None)
+    mel /= np.maximum(mel.sum(axis=0), 1e-9)
+    from_pitch = (12 * np.log2(np.maximum(hz, 1.0) / 440) - np.arange(12) + 6) % 12 - 6  # in semitones
+    chroma = np.clip(1 - np.abs(from_pitch), 0, None) * ((hz >= _LOWEST_HZ) & (hz <= _HIGHEST_HZ))
+    return mel.astype(np.float32), chroma.astype(np.float32)
+
+
+def _standard(rows: np.ndarray) -> np.ndarray:
+    """(frames, n) -> (S, n) float32: mean of the frames of a step; each column with mean 0 and deviation 1."""
+    steps = len(rows) // _HOPS_A_STEP
+    means = rows[: steps * _HOPS_A_STEP].reshape(steps, _HOPS_A_STEP, -1).mean(axis=1)
+    spread = means.std(axis=0)
+    standard: np.ndarray = (means - means.mean(axis=0)) / np.where(spread > _TOO_FLAT, spread, np.inf)
+    return standard.astype(np.float32)

@@ -1,0 +1,19 @@
+"""Nearest neighbours among a library's vectors; the only door to faiss.
+
+Conventions: n tracks, q queries, k neighbours, d dimensions. Vectors are unit rows, so the inner product is the cosine
+similarity. An index is derived from its library and never the only copy of anything: its base is kept in one file
+beside it, ``<library>.index``, and made again when that file is damaged or much has changed since. What changed since
+the base was made (a few tracks added, re-heard, removed) is read from the library each time it is opened, so adding a
+song costs one song.
+
+Up to `EXACT` tracks every query is compared with every track. Above, tracks are kept in clusters, and a query looks
+into as many of the nearest as find `RECALL` of what comparing with all would find, measured on the library's own tracks
+when the base is made.
+
+Contents: `open_index`, `Index` (index.py), `Base` with its search (base.py), its file (file.py).
+"""
+
+from mirclr.index.base import EXACT, RECALL, Base, build
+from mirclr.index.index import Index, open_index
+
+__all__ = ["EXACT", "RECALL", "Base", "Index", "build", "open_index"]

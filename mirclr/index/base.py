@@ -1,0 +1,209 @@
+"""`Base`: the vectors of a library as they were at one generation, made for searching.
+
+Tracks lie in rows. In an exact base rows ascend by id; in a clustered one (inverted file: Jégou et al. 2011, "Product
+quantization for nearest neighbor search", section 4, without the quantisation) the rows of a cluster lie together, so
+that a query reads a few stretches of memory.
+
+`spread` holds for each row the mean and deviation of its similarities to `REFERENCES` tracks spread over the library,
+from which `mirclr.recommend` corrects hubs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+EXACT = 200_000
+"""As many tracks are searched exactly."""
+RECALL = 0.97
+"""Of the 20 nearest, what clusters must find of the library's own tracks; 0.95 is promised of others."""
+REFERENCES = 1024
+_TRAINING = 40  # rows a cluster that k-means looks at
+_CHUNK = 16_384
+_MEASURED = 256
+_FEW = 1 / 8  # share of rows that may pass a filter for it to be cheaper to copy them
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """Vectors made for searching; arrays may be memory-mapped.
+
+    Attributes
+    ----------
+    ids : (n,) int64
+        Track of each row.
+    matrix : (n, d) float32, unit rows
+    spread : (n, 2) float32
+        Mean and deviation of each row's similarities to the reference rows.
+    centroids : (c, d) float32
+        Of the clusters; c is 0 in an exact base.
+    starts : (c + 1,) int64
+        Where the rows of each cluster begin; the last is n.
+    probes : int
+        How many clusters a query looks into.
+    """
+
+    ids: np.ndarray
+    matrix: np.ndarray
+    spread: np.ndarray
+    centroids: np.ndarray
+    starts: np.ndarray
+    probes: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def references(self) -> np.ndarray:
+        """(r, d) float32: the rows to which similarities are taken for `spread`."""
+        return np.asarray(self.matrix[_reference_rows(self.ids)])
+
+    def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k nearest rows of each query.
+
+        Parameters
+        ----------
+        queries : np.ndarray
+            (q, d) float32.
+        k : int
+            At least 1.
+        allowed : np.ndarray, optional
+            (n,) bool: the rows that may be found; all unless given.
+
+        Returns
+        -------
+        similarities : (q, k) float32
+            Descending; -inf where there are fewer.
+        rows : (q, k) int64
+            -1 where there are fewer.
+        """
+        if allowed is not None and (few := np.flatnonzero(allowed)).size <= max(4096, _FEW * len(self)):
+            return self._exactly(queries, k, few)
+        if not len(self.centroids):
+            return self._exactly(queries, k, None, allowed)
+        found = [self._in_clusters(query, k, allowed) for query in queries]
+        return np.stack([s for s, _ in found]), np.stack([r for _, r in found])
+
+    def _exactly(
+        self, queries: np.ndarray, k: int, few: np.ndarray | None, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compare with some rows, all rows, or all that are allowed."""
+        if few is None and allowed is None and len(self):
+            import faiss
+
+            similarities, rows = faiss.knn(queries, self.matrix, min(k, len(self)), metric=faiss.METRIC_INNER_PRODUCT)
+            return _filled(similarities, -np.inf, k), _filled(rows, -1, k)
+        matrix = self.matrix if few is None else self.matrix[few]
+        products = queries @ matrix.T
+        if allowed is not None:
+            products[:, ~allowed] = -np.inf
+        found = [_best(row, few, k) for row in products]
+        return np.stack([s for s, _ in found]), np.stack([r for _, r in found])
+
+    def _in_clusters(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Look into the nearest clusters, and into twice as many while they hold too few rows that are allowed."""
+        order = np.argsort(-(self.centroids @ query), kind="stable")
+        products: list[np.ndarray] = []
+        rows: list[np.ndarray] = []
+        done, many = 0, min(self.probes, len(order))
+        while done < len(order):
+            for cluster in order[done:many]:
+                start, end = int(self.starts[cluster]), int(self.starts[cluster + 1])
+                if allowed is None:
+                    rows.append(np.arange(start, end))
+                    products.append(self.matrix[start:end] @ query)
+                elif (some := start + np.flatnonzero(allowed[start:end])).size:
+                    rows.append(some)
+                    products.append((self.matrix[start:end] @ query)[some - start])
+            done, many = many, min(2 * many, len(order))
+            if sum(map(len, rows)) >= k:
+                break
+        if not rows:
+            return np.full(k, -np.inf, np.float32), np.full(k, -1, np.int64)
+        return _best(np.concatenate(products), np.concatenate(rows), k)
+
+
+def _best(products: np.ndarray, rows: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k largest, filled up."""
+    some = np.argpartition(-products, k)[:k] if len(products) > k else np.arange(len(products))
+    some = some[products[some] > -np.inf]
+    some = some[np.argsort(-products[some], kind="stable")]
+    found = some if rows is None else rows[some]
+    return _filled(products[some][None], -np.inf, k)[0], _filled(found[None], -1, k)[0]
+
+
+def _filled(values: np.ndarray, with_: float, k: int) -> np.ndarray:
+    return np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=with_) if values.shape[1] < k else values
+
+
+def build(ids: np.ndarray, matrix: np.ndarray) -> Base:
+    """Make a base of vectors.
+
+    Parameters
+    ----------
+    ids : np.ndarray
+        (n,) int64, ascending.
+    matrix : np.ndarray
+        (n, d) float32, unit rows.
+    """
+    if len(ids) <= EXACT:
+        spread = spread_of(matrix, np.asarray(matrix[_reference_rows(ids)]))
+        return Base(ids, matrix, spread, np.zeros((0, matrix.shape[1]), np.float32), np.zeros(1, np.int64), 0)
+    centroids = _centroids(matrix)
+    nearest = _nearest(matrix, centroids)
+    order = np.argsort(nearest, kind="stable")
+    starts = np.searchsorted(nearest[order], np.arange(len(centroids) + 1)).astype(np.int64)
+    rows, of = matrix[order], ids[order]
+    spread = spread_of(rows, rows[_reference_rows(of)])
+    return _with_enough_probes(Base(of, rows, spread, centroids, starts, 1))
+
+
+def spread_of(matrix: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """(n, 2) float32: mean and deviation of the similarities of (n, d) rows to (r, d) references."""
+    spread = np.empty((len(matrix), 2), np.float32)
+    for start in range(0, len(matrix), _CHUNK):
+        products = matrix[start : start + _CHUNK] @ references.T
+        spread[start : start + _CHUNK, 0] = products.mean(axis=1)
+        spread[start : start + _CHUNK, 1] = products.std(axis=1)
+    return spread
+
+
+def _reference_rows(ids: np.ndarray) -> np.ndarray:
+    """Rows spread evenly over the tracks by id."""
+    order = np.argsort(ids, kind="stable")
+    rows: np.ndarray = order[np.linspace(0, len(ids) - 1, min(REFERENCES, len(ids))).astype(np.int64)]
+    return rows
+
+
+def _centroids(matrix: np.ndarray) -> np.ndarray:
+    """(4 sqrt(n), d) float32 by spherical k-means on a part of the rows; the same each time."""
+    import faiss
+
+    count = int(4 * np.sqrt(len(matrix)))
+    rows = np.linspace(0, len(matrix) - 1, min(len(matrix), _TRAINING * count)).astype(np.int64)
+    kmeans = faiss.Kmeans(matrix.shape[1], count, niter=8, spherical=True, seed=1, max_points_per_centroid=_TRAINING)
+    kmeans.train(np.ascontiguousarray(matrix[rows]))
+    return np.asarray(kmeans.centroids)
+
+
+def _nearest(matrix: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """(n,) int64: the nearest centroid of each row."""
+    nearest = np.empty(len(matrix), np.int64)
+    for start in range(0, len(matrix), _CHUNK):
+        nearest[start : start + _CHUNK] = (matrix[start : start + _CHUNK] @ centroids.T).argmax(axis=1)
+    return nearest
+
+
+def _with_enough_probes(base: Base) -> Base:
+    """As many probes as find `RECALL` of the 20 nearest of tracks spread over the base, or all clusters."""
+    rows = np.linspace(0, len(base) - 1, _MEASURED).astype(np.int64)
+    queries = base.matrix[rows]
+    _, wanted = base._exactly(queries, 20, None)
+    probes = 4
+    while probes < len(base.centroids):
+        tried = Base(base.ids, base.matrix, base.spread, base.centroids, base.starts, probes)
+        _, found = tried.search(queries, 20, None)
+        recall = np.mean([len(np.intersect1d(a, b)) / 20 for a, b in zip(found, wanted, strict=True)])
+        if recall >= RECALL:
+            return tried
+        probes = int(np.ceil(probes * 1.5))
+    return Base(base.ids, base.matrix, base.spread, base.centroids, base.starts, len(base.centroids))

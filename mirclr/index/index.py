@@ -1,0 +1,174 @@
+"""`Index`: a base and what has changed since it was made; `open_index` gives that of a library."""
+
+from contextlib import suppress
+
+import numpy as np
+
+from mirclr.errors import LibraryError, NoMatch
+from mirclr.index.base import Base, build, spread_of
+from mirclr.index.file import FORMAT, load, save
+from mirclr.library import Library
+
+_STALE = 0.1  # share of changed tracks at which the base is made again
+_MANY = 1000  # so many changed tracks cost nothing, however small the library
+
+
+class Index:
+    """Finds the tracks of a library whose vectors are nearest to given ones.
+
+    Parameters
+    ----------
+    base : Base
+        Of some generation of the library.
+    hidden : (len(base),) bool
+        Rows of the base whose tracks are gone or have another vector now.
+    ids : (m,) int64, ascending
+        The tracks that the base does not hold as they are.
+    matrix : (m, d) float32, unit rows
+        Their vectors.
+    """
+
+    def __init__(self, base: Base, hidden: np.ndarray, ids: np.ndarray, matrix: np.ndarray) -> None:
+        self._base, self._shown = base, ~hidden if hidden.any() else None
+        self._ids, self._matrix = ids, matrix
+        self._spread = spread_of(matrix, base.references) if len(ids) else np.zeros((0, 2), np.float32)
+        self._order = np.argsort(base.ids, kind="stable")
+        self._sorted = base.ids[self._order]
+
+    def __len__(self) -> int:
+        shown = len(self._base) if self._shown is None else int(self._shown.sum())
+        return shown + len(self._ids)
+
+    @property
+    def dim(self) -> int:
+        """Components of a vector."""
+        return int(self._base.matrix.shape[1])
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every query is compared with every track."""
+        return not len(self._base.centroids)
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(n,) int64, ascending: the tracks that it holds."""
+        held = self._base.ids if self._shown is None else self._base.ids[self._shown]
+        return np.sort(np.concatenate([held, self._ids]))
+
+    def search(
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the k nearest tracks of each query.
+
+        Parameters
+        ----------
+        queries : np.ndarray
+            (q, d) float32, unit rows.
+        k : int
+            At least 1. Fewer come back when fewer are held or allowed.
+        allowed : np.ndarray, optional
+            (m,) bool by track id: which may be found; ids of m and above may not. All may unless given.
+
+        Returns
+        -------
+        similarities : (q, k') float32
+            Cosine, in descending order.
+        ids : (q, k') int64
+            Track ids; the lowest first among equals.
+
+        Raises
+        ------
+        LibraryError
+            The queries have another number of components.
+        """
+        queries = np.ascontiguousarray(queries, np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.dim:
+            raise LibraryError(
+                f"the query has shape {queries.shape}; the library's vectors have {self.dim} components; "
+                "query with vectors of its own encoder"
+            )
+        rows_allowed, k = self._shown, min(k, len(self))
+        if allowed is not None:
+            chosen = _allowed(allowed, self._base.ids)
+            rows_allowed = chosen if rows_allowed is None else chosen & rows_allowed
+        similarities, rows = self._base.search(queries, k, rows_allowed)
+        ids = np.where(rows >= 0, self._base.ids[rows], -1)
+        if len(self._ids):
+            products = queries @ self._matrix.T
+            if allowed is not None:
+                products[:, ~_allowed(allowed, self._ids)] = -np.inf
+            similarities = np.concatenate([similarities, products], axis=1)
+            ids = np.concatenate([ids, np.broadcast_to(self._ids, products.shape)], axis=1)
+        order = np.lexsort((ids, -similarities), axis=1)[:, :k]
+        similarities, ids = np.take_along_axis(similarities, order, 1), np.take_along_axis(ids, order, 1)
+        there = int((similarities > -np.inf).sum(axis=1).max(initial=0))
+        return similarities[:, :there], ids[:, :there]
+
+    def vectors(self, ids: np.ndarray) -> np.ndarray:
+        """(m,) ids that it holds -> (m, d) float32 unit rows."""
+        return self._of(ids, self._base.matrix, self._matrix)
+
+    def spread(self, ids: np.ndarray) -> np.ndarray:
+        """(m,) ids that it holds -> (m, 2) float32: mean and deviation of their similarities to the library."""
+        return self._of(ids, self._base.spread, self._spread)
+
+    def spread_of(self, vectors: np.ndarray) -> np.ndarray:
+        """(m, d) unit rows, of tracks that it holds or not -> (m, 2) float32, as `spread`."""
+        return spread_of(np.asarray(vectors, np.float32), self._base.references)
+
+    def _of(self, ids: np.ndarray, in_base: np.ndarray, in_rest: np.ndarray) -> np.ndarray:
+        ids = np.asarray(ids, np.int64)
+        at = np.searchsorted(self._ids, ids)
+        new = np.isin(ids, self._ids)
+        found = np.empty((len(ids), in_base.shape[1]), np.float32)
+        found[new] = in_rest[at[new]]
+        found[~new] = in_base[self._order[np.searchsorted(self._sorted, ids[~new])]]
+        return found
+
+
+def _allowed(allowed: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    known = ids < len(allowed)
+    return known & allowed[np.where(known, ids, 0)] if len(allowed) else np.zeros(len(ids), bool)
+
+
+def open_index(library: Library) -> Index:
+    """Give the index of a library: the base saved beside it and what changed since, or a new base, which is saved.
+
+    Where it cannot be saved, as in a folder that may not be written, it is made again each time.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no tracks.
+    """
+    path = library.path.with_name(library.path.name + ".index")
+    saved = load(path)
+    with library.snapshot():
+        if not (held := library.ids()).size:
+            raise NoMatch(f"{library.path}: holds no tracks yet; embed some with: mirclr embed FOLDER")
+        if saved and (found := _brought_up_to_date(library, held, *saved)):
+            return found
+        facts = {"format": FORMAT, "library": library.uuid, "generation": library.generation}
+        ids, matrix = library.vectors()
+    base = build(ids, matrix)
+    with suppress(OSError):
+        save(path, base, facts)
+    return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), np.zeros((0, matrix.shape[1]), np.float32))
+
+
+def _brought_up_to_date(library: Library, held: np.ndarray, base: Base, facts: dict[str, object]) -> Index | None:
+    """A saved base with what changed since; None when it is of another library, or much has changed."""
+    generation, stamp = facts.get("generation"), library.stamp
+    if facts.get("library") != library.uuid or not isinstance(generation, int) or stamp is None:
+        return None
+    if base.matrix.shape[1] != stamp.dim or not library.knows_generation(generation):
+        return None
+    if generation == library.generation:
+        new, hidden = np.zeros(0, np.int64), np.zeros(len(base), bool)
+    else:
+        new = np.union1d(library.ids(changed_since=generation), np.setdiff1d(held, base.ids))
+        hidden = np.isin(base.ids, held, invert=True) | np.isin(base.ids, new)
+    if hidden.all() or len(new) + hidden.sum() > max(_MANY, _STALE * len(base)):
+        return None
+    ids, matrix = library.vectors(new.tolist()) if len(new) else (new, np.zeros((0, stamp.dim), np.float32))
+    return Index(base, hidden, ids, matrix)

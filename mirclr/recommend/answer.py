@@ -1,0 +1,348 @@
+"""`recommend`: a query, a library and its index to a list of recommendations."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from mirclr.errors import NoMatch, QueryError
+from mirclr.index import Index
+from mirclr.library import Library, LibraryTrack
+from mirclr.library.names import album_key, words
+from mirclr.recommend.facts import Facts, likely_labels
+from mirclr.recommend.path import CANDIDATES, best_chain, points_between
+from mirclr.recommend.query import Query
+from mirclr.recommend.ranking import (
+    DECIMALS,
+    NEGATIVE,
+    Candidate,
+    Limits,
+    Recordings,
+    arrange,
+    choose,
+    clusters_of,
+    jitter,
+    products,
+    without_hubs,
+)
+from mirclr.recommend.reasons import Explainer, Explanation
+from mirclr.recommend.rules import Rules, parse_rule
+from mirclr.recommend.seeds import Hear, Seed, find_seeds
+
+_POOL = 256
+_ASKED = 32  # seeds of which each asks the index for its own neighbours
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One track of an answer.
+
+    Attributes
+    ----------
+    rank : int
+        From 1.
+    track : LibraryTrack
+    similarity : float in [-1, 1]
+        Cosine with the nearest seed; on a path, with the track before it.
+    reason : str
+        For people: what it shares with that seed.
+    explanation : Explanation
+        The same, as values.
+    """
+
+    rank: int
+    track: LibraryTrack
+    similarity: float
+    reason: str
+    explanation: Explanation
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What `recommend` answers.
+
+    Attributes
+    ----------
+    query : Query
+    seeds : tuple of Seed
+        What it started from.
+    recommendations : list of Recommendation
+        In the order of playing.
+    remarks : list of str
+        For people: why there are fewer than were asked for.
+    """
+
+    query: Query
+    seeds: tuple[Seed, ...]
+    recommendations: list[Recommendation]
+    remarks: list[str]
+
+
+def recommend(
+    library: Library,
+    index: Index,
+    query: Query,
+    *,
+    facts: Facts | None = None,
+    hear: Hear | None = None,
+    moments: bool = False,
+    now_s: float | None = None,
+) -> Answer:
+    """Recommend tracks of a library.
+
+    Candidates are the tracks nearest to the seeds; they are ranked by `without_hubs` to the nearest seed, less half of
+    that to the nearest track to stay away from, and taken in turns from groups of seeds that sound alike. Never
+    recommended: a seed or another version of one or of a track taken before, what a rule keeps out, what is nearer to
+    a track to stay away from than to any seed, more of an artist than the query allows, or nearer together. There are
+    as many as asked for while the library has them; candidates are looked for farther and farther.
+
+    Parameters
+    ----------
+    library : Library
+        Where the tracks are. Its own blocks are always obeyed.
+    index : Index
+        Its index, of now or before.
+    query : Query
+        What is asked.
+    facts : Facts, optional
+        Those of the library, kept between queries.
+    hear : callable, optional
+        Makes seeds of files that the library does not hold.
+    moments : bool
+        Find the most alike moments for each explanation.
+    now_s : float, optional
+        The time for which to recommend to a listener, in seconds since 1970; now, unless given.
+
+    Returns
+    -------
+    Answer
+
+    Raises
+    ------
+    NoMatch
+        A seed or profile matches nothing.
+    QueryError
+        A filter asks for what the library knows nothing about.
+    """
+    asked = _Asked(library, index, query, facts or Facts(library), hear, time.time() if now_s is None else now_s)
+    seeds = asked.seeds
+    if query.to is not None:
+        picked, similarities = asked.path()
+    else:
+        picked = asked.ranked()
+        similarities = [c.similarity for c in picked]
+    pairs = [(seeds[c.seed], c.track) for c in picked]
+    explainer = Explainer(library, pairs, moments=moments)
+    found = []
+    for rank, ((seed, track), similarity) in enumerate(zip(pairs, similarities, strict=True), 1):
+        explanation = explainer.explain(seed, track)
+        reason = explanation.text(name_seed=len(seeds) > 1)
+        found.append(Recommendation(rank, track, similarity, reason, explanation))
+    return Answer(query, seeds, found, asked.remarks(len(found)))
+
+
+class _Asked:
+    """A query made ready: its texts as vectors, its rules as tests."""
+
+    def __init__(
+        self, library: Library, index: Index, query: Query, facts: Facts, hear: Hear | None, now_s: float
+    ) -> None:
+        self.library, self.index, self.query = library, index, query
+        self.seeds = find_seeds(library, query.seeds, hear)
+        self.ends = find_seeds(library, (query.to,), hear) if query.to is not None else ()
+        avoided = find_seeds(library, query.avoid, hear)
+        away = [seed.vector for seed in avoided]
+        self.hidden = {s.track_id for s in (*self.seeds, *avoided) if s.track_id is not None}
+        if query.profile is not None:
+            centres, disliked, hidden = _tastes(library, query, now_s)
+            self.seeds = self.seeds or centres
+            away += disliked
+            self.hidden |= hidden
+        self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
+        self.vectors = np.stack([seed.vector for seed in self.seeds])
+        self.clusters = clusters_of(self.vectors)
+        self.allowed = facts.passing(query)
+        self.rules = Rules(map(parse_rule, (*query.exclude, *library.blocks())))
+        albums = (album_key(s.track) for s in self.seeds if s.track is not None and not query.same_album)
+        self.albums = {key for key in albums if key}
+        self._kept_out: Counter[str] = Counter()
+        self.hidden |= {s.track_id for s in self.ends if s.track_id is not None}
+
+    def ranked(self) -> list[Candidate]:
+        """The best candidates that the limits allow, looked for among more and more neighbours."""
+        query, k = self.query, max(_POOL, 8 * self.query.n)
+        spread = self.index.spread_of(self.vectors)
+        while True:
+            self._kept_out.clear()
+            queues, ran_out = self._queues(k, spread)
+            recordings = self._recordings([c.track.id for queue in queues for c in queue])
+            limits = Limits(query.n, query.artist_cap, query.artist_gap)
+            weights = [
+                sum(self.seeds[i].weight for i in np.flatnonzero(self.clusters == c)) for c in range(len(queues))
+            ]
+            chosen = choose(queues, weights, limits, recordings, query.diversity)
+            listed = arrange(chosen, query.artist_gap)
+            if len(listed) >= query.n or ran_out:
+                return listed
+            k *= 4
+
+    def path(self) -> tuple[list[Candidate], list[float]]:
+        """From the seed to the other end, with the cosine to the track before each."""
+        start, end = self.seeds[0], self.ends[0]
+        if len(self.ends) != 1 or start.track is None or end.track is None:
+            raise QueryError(f"a path leads to one track; {self.query.to!r} means {len(self.ends)}")
+        if start.track_id is not None and start.track_id == end.track_id:
+            raise QueryError(f"a path leads from one track to another; found {start.label} at both ends")
+        wanted = self.query.n - 2
+        candidates = self._between(start, end, wanted)
+        left_out: set[int] = set()
+        while True:
+            some = [c for c in candidates if c.track.id not in left_out]
+            vectors = np.stack([c.vector for c in some]) if some else np.zeros((0, self.index.dim), np.float32)
+            chain = [some[i] for i in best_chain(start.vector, end.vector, vectors, wanted)]
+            at_ends = [_as_candidate(seed) for seed in (start, end)]
+            whole = [at_ends[0], *chain, at_ends[1]]
+            if not (wrong := self._against_limits(whole)):
+                break
+            left_out |= wrong
+        steps = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(whole)]
+        return whole, [1.0, *steps]
+
+    def _between(self, start: Seed, end: Seed, wanted: int) -> list[Candidate]:
+        points = points_between(start.vector, end.vector, max(wanted, 1))
+        k = max(16, CANDIDATES // len(points))
+        while True:
+            _, ids = self.index.search(points, k, allowed=self.allowed)
+            found = self._passing(np.unique(ids), recordings=self._recordings([], more=(end,)))
+            if len(found) >= 2 * wanted or k >= len(self.index) or ids.shape[1] < k:
+                break
+            k *= 2
+        near = products(points, np.stack([c.vector for c in found])).max(axis=0) if found else np.zeros(0)
+        best = sorted(np.lexsort((np.arange(len(found)), -near))[: max(CANDIDATES, 2 * wanted)].tolist())
+        return [found[i] for i in best]
+
+    def _against_limits(self, path: Sequence[Candidate]) -> set[int]:
+        """The tracks between the ends of a path that break a limit, or are there already."""
+        recordings = self._recordings([c.track.id for c in path], more=self.ends)
+        artists, last, wrong = [path[0].artist], path[-1].artist, set()
+        for i, candidate in enumerate(path[1:-1], 1):
+            artist, gap = candidate.artist, self.query.artist_gap
+            near = artist in artists[max(0, i - gap) :] or (artist == last and len(path) - 1 - i <= gap)
+            many = self.query.artist_cap and artists.count(artist) + (artist == last) >= self.query.artist_cap
+            if near or many or recordings.holds(candidate.track, candidate.vector):
+                wrong.add(candidate.track.id)
+                artists.append("")  # nobody: it goes
+            else:
+                recordings.take(candidate.track, candidate.vector)
+                artists.append(artist)
+        return wrong
+
+    def _queues(self, k: int, spread: np.ndarray) -> tuple[list[list[Candidate]], bool]:
+        """Candidates of each cluster, best first, and whether there are no more."""
+        vectors = self.vectors
+        if len(vectors) > _ASKED:  # the middle of each cluster, and seeds evenly from all
+            middles = [vectors[self.clusters == c].mean(axis=0) for c in range(int(self.clusters.max()) + 1)]
+            some = vectors[np.linspace(0, len(vectors) - 1, _ASKED).astype(int)]
+            vectors = np.concatenate([np.stack([m / max(np.linalg.norm(m), 1e-12) for m in middles]), some])
+        _, ids = self.index.search(vectors, k, allowed=self.allowed)
+        ran_out = ids.shape[1] < k or k >= len(self.index)
+        found = self._passing(np.unique(ids[ids >= 0]))
+        queues: list[list[Candidate]] = [[] for _ in range(int(self.clusters.max()) + 1)]
+        if not found:
+            return queues, ran_out
+        ids = np.array([c.track.id for c in found], np.int64)
+        matrix = np.stack([c.vector for c in found])
+        similarities = products(self.vectors, matrix)
+        scores = without_hubs(similarities, spread, self.index.spread(ids))
+        nearest, at = scores.argmax(axis=0), np.arange(len(ids))
+        score, keep = scores[nearest, at], np.ones(len(ids), bool)
+        if len(self.away):
+            away = products(self.away, matrix)
+            keep = away.max(axis=0) < similarities.max(axis=0)
+            away = without_hubs(away, self.index.spread_of(self.away), self.index.spread(ids))
+            score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
+        if self.query.seed is not None:
+            score = score + jitter(ids, self.query.seed)
+        score = np.round(score, DECIMALS)
+        for i in np.lexsort((ids, -score)).tolist():
+            if keep[i]:
+                seed = int(nearest[i])
+                queues[int(self.clusters[seed])].append(
+                    replace(
+                        found[i],
+                        seed=seed,
+                        cluster=int(self.clusters[seed]),
+                        similarity=float(similarities[seed, i]),
+                        score=float(score[i]),
+                    )
+                )
+        return queues, ran_out
+
+    def _passing(self, ids: np.ndarray, recordings: Recordings | None = None) -> list[Candidate]:
+        """The tracks that are still there and that no rule keeps out."""
+        ids = ids[~np.isin(ids, list(self.hidden))]
+        tracks = self.library.tracks(ids.tolist())
+        genres = likely_labels(self.library, "genre", ids.tolist()) if self.rules.genres else {}
+        there = []
+        for track in tracks:
+            if self.albums and album_key(track) in self.albums:
+                self._kept_out["of a seed's own album"] += 1
+            elif self.rules and self.rules.keep_out(track, {words(g) for g in genres.get(track.id, ())}):
+                self._kept_out["kept out by rules"] += 1
+            else:
+                there.append(track)
+        vectors = self.index.vectors(np.array([t.id for t in there], np.int64))
+        found = [Candidate(t, v, 0, 0, 0.0, 0.0) for t, v in zip(there, vectors, strict=True)]
+        return [c for c in found if recordings is None or not recordings.holds(c.track, c.vector)]
+
+    def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> Recordings:
+        """What is taken by the seeds, with the duplicates that the library knows."""
+        seeds = (*self.seeds, *more)
+        pairs = self.library.duplicates([*ids, *(s.track_id for s in seeds if s.track_id is not None)])
+        others: dict[int, set[int]] = {}
+        for a, b in pairs:
+            others.setdefault(a, set()).add(b)
+            others.setdefault(b, set()).add(a)
+        recordings = Recordings(lambda i: frozenset(others.get(i, ())))
+        for seed in seeds:
+            if seed.track is not None:
+                recordings.take(seed.track, seed.vector)
+        return recordings
+
+    def remarks(self, found: int) -> list[str]:
+        """Why there are fewer tracks than were asked for."""
+        if found >= self.query.n:
+            return []
+        reasons = [f"{n} are {why}" for why, n in self._kept_out.items()]
+        if self.albums and self._kept_out["of a seed's own album"]:
+            reasons.append("--same-album yes lets them come")
+        if self.query.artist_cap:
+            reasons.append(f"of an artist {self.query.artist_cap} may come")
+        return [f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
+
+
+def _as_candidate(seed: Seed) -> Candidate:
+    assert seed.track is not None
+    return Candidate(seed.track, seed.vector, 0, 0, 1.0, 1.0)
+
+
+def _tastes(library: Library, query: Query, now_s: float) -> tuple[tuple[Seed, ...], list[np.ndarray], set[int]]:
+    """A listener's tastes as seeds, what is disliked, and which tracks to hold back.
+
+    With seeds of the query's own, what was heard lately is held back; else all that was heard is.
+    """
+    from mirclr.taste import taste_of
+
+    assert query.profile is not None
+    if query.profile not in (held := library.profiles()):
+        known = f"; known are: {', '.join(held)}" if held else "; make one with: mirclr profile import"
+        raise NoMatch(f"{library.path}: holds no profile {query.profile!r}{known}")
+    taste = taste_of(library, library.listens(query.profile), now_s=now_s)
+    seeds = tuple(
+        Seed(f"taste {i} of {query.profile}", centre, weight=float(weight))
+        for i, (centre, weight) in enumerate(zip(taste.centres, taste.weights, strict=True), 1)
+    )
+    return seeds, list(taste.disliked), set(taste.recent if query.seeds else taste.heard)

@@ -1,0 +1,122 @@
+"""Which tracks a query's filters let pass: genre, mood, tempo, key, year, length.
+
+A genre or mood is a track's where `mirclr classify` finds it likely (`LIKELY`), a genre also where the file's own tag
+names it. A track of which a fact is not known does not pass a filter that asks for it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mirclr.errors import QueryError
+from mirclr.library import Library
+from mirclr.library.names import words
+from mirclr.recommend.keys import keys_of, parse_key
+from mirclr.recommend.query import Query, Range
+from mirclr.recommend.rules import genres_of
+
+LIKELY = 0.35
+
+
+class Facts:
+    """The columns of a library as arrays, each read when it is first asked for and again when the library changed.
+
+    Parameters
+    ----------
+    library : Library
+        Whose facts.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._state: object = None
+        self._masks: dict[object, np.ndarray] = {}
+        self._columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._coded: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = {}
+
+    def passing(self, query: Query) -> np.ndarray | None:
+        """(m,) bool by track id: what passes all filters; None when there are none.
+
+        Raises
+        ------
+        QueryError
+            A filter asks for what no track of the library has a fact about.
+        """
+        if self._state != (state := self._library.state):
+            self._state, self._masks, self._columns, self._coded = state, {}, {}, {}
+        masks = [self._of_task("genre", name) for name in query.genre], [self._of_task("mood", n) for n in query.mood]
+        asked = [np.logical_or.reduce(any_of) for any_of in masks if any_of]
+        for column, span in (("tempo_bpm", query.bpm), ("year", query.year), ("duration_s", query.duration_s)):
+            if span is not None:
+                asked.append(self._between(column, span))
+        if query.key is not None:
+            asked.append(self._in_key(query.key))
+        return np.logical_and.reduce(asked) if asked else None
+
+    def _mask(self, ids: np.ndarray) -> np.ndarray:
+        mask = np.zeros(self._size, bool)
+        mask[ids[ids < self._size]] = True
+        return mask
+
+    @property
+    def _size(self) -> int:
+        return int(self._column("duration_s")[0].max(initial=0)) + 1
+
+    def _of_task(self, task: str, name: str) -> np.ndarray:
+        if (task, name) in self._masks:
+            return self._masks[task, name]
+        wanted = words(name)
+        label = next((known for known in self._library.labels(task) if words(known) == wanted), None)
+        mask = self._mask(self._library.likely(task, label, LIKELY) if label else np.zeros(0, np.int64))
+        if task == "genre":
+            mask |= self._texts("genre", lambda tag: wanted in genres_of(tag))
+        if label is None and not mask.any():
+            raise QueryError(self._nothing_known(task, name))
+        self._masks[task, name] = mask
+        return mask
+
+    def _nothing_known(self, task: str, name: str) -> str:
+        if labels := self._library.labels(task):
+            return f"{task}: no track is of {name!r}; known are: {', '.join(labels)}"
+        return f"{task}: found nothing about it in {self._library.path}; ask for it after: mirclr classify"
+
+    def _between(self, column: str, span: Range) -> np.ndarray:
+        ids, values = self._column(column)
+        if not len(ids):
+            hint = "; find it out with: mirclr describe" if column == "tempo_bpm" else ""
+            raise QueryError(f"{column}: of no track of {self._library.path} is it known{hint}")
+        return self._mask(ids[(values >= span[0]) & (values <= span[1])])
+
+    def _in_key(self, key: str) -> np.ndarray:
+        wanted = keys_of(key)
+        if not len(self._codes("key")[0]):
+            raise QueryError(f"key: of no track of {self._library.path} is it known; find it out with: mirclr describe")
+        return self._texts("key", lambda name: parse_key(name) in wanted)
+
+    def _texts(self, column: str, test: Callable[[str], bool]) -> np.ndarray:
+        """Where a text passes a test, which is asked of each different text once."""
+        ids, codes, texts = self._codes(column)
+        passes = np.array([test(text) for text in texts], bool)
+        return self._mask(ids[passes[codes]] if len(ids) else ids)
+
+    def _column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        if name not in self._columns:
+            ids, values = self._library.column(name)
+            self._columns[name] = ids, np.array(values, np.float64)
+        return self._columns[name]
+
+    def _codes(self, name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        if name not in self._coded:
+            ids, values = self._library.column(name)
+            texts: dict[str, int] = {}
+            codes = np.array([texts.setdefault(v, len(texts)) for v in values], np.int64)
+            self._coded[name] = ids, codes, list(texts)
+        return self._coded[name]
+
+
+def likely_labels(library: Library, task: str, ids: Sequence[int]) -> dict[int, dict[str, float]]:
+    """The labels that tracks likely have, with their probabilities, the likeliest first; by track id."""
+    return {
+        i: {label: p for label, p in sorted(row.items(), key=lambda item: (-item[1], item[0])) if p >= LIKELY}
+        for i, row in library.probabilities(task, ids).items()
+    }

@@ -1,0 +1,306 @@
+"""From candidates to a list: scores without hubs, negatives, diversity, caps and gaps.
+
+Axes: s seeds, c clusters of seeds, m candidates, d dimensions.
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import numpy as np
+
+from mirclr.library import LibraryTrack
+from mirclr.library.names import first_artist, song_key
+
+DECIMALS = 6
+"""Of scores: the last bits differ between machines."""
+NEGATIVE = 0.5
+"""How much of the likeness to a track to stay away from is taken off."""
+JITTER = 0.03
+"""Deviation of what a seed for shuffling adds, as a cosine."""
+_TWIN_SIMILARITY = 0.9999
+_TWIN_SECONDS = 0.1
+_APART = 0.5
+_MOST_CLUSTERS = 8
+_MOST_LINKED = 2000
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A track that may be recommended.
+
+    Attributes
+    ----------
+    track : LibraryTrack
+    vector : (d,) float32
+    seed : int
+        Position of the nearest seed.
+    cluster : int
+        That it belongs to.
+    similarity : float
+        Cosine with the nearest seed.
+    score : float
+        What it is ranked by.
+    """
+
+    track: LibraryTrack
+    vector: np.ndarray
+    seed: int
+    cluster: int
+    similarity: float
+    score: float
+
+    @property
+    def artist(self) -> str | int:
+        """Whose it is; tracks without an artist are each of one of their own."""
+        name = self.track.artist or self.track.album_artist
+        return first_artist(name) if name else self.track.id
+
+
+def products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(s, d) and (m, d) unit rows -> (s, m) float64 cosines, the same on every machine to `DECIMALS`."""
+    return np.round(np.asarray(a, np.float64) @ np.asarray(b, np.float64).T, DECIMALS)
+
+
+def without_hubs(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
+    """Correct cosines by how near everything is to either side: mutual proximity of independent normals.
+
+    Schnitzer et al. 2012, "Local and global scaling reduce hubs in space", JMLR 13, equation 9: how likely it is that
+    both the seed and the track are less alike to a random track. Given here as the cosine that would be as unlikely
+    between two tracks of average spread, so that it can be compared with other cosines.
+
+    Parameters
+    ----------
+    similarities : np.ndarray
+        (s, m) cosines.
+    of_seeds, of_tracks : np.ndarray
+        (s, 2) and (m, 2): mean and deviation of their similarities to the library, as `mirclr.index.Index.spread`.
+
+    Returns
+    -------
+    np.ndarray
+        (s, m) float64.
+    """
+    both = np.concatenate([of_seeds, of_tracks]).astype(np.float64)
+    mean, deviation = both.mean(axis=0)
+    if not deviation > 1e-6:  # everything is alike: there is nothing to correct
+        return similarities
+    by_seed = _upper_tail((similarities - of_seeds[:, :1]) / np.maximum(of_seeds[:, 1:], 1e-6))
+    by_track = _upper_tail((similarities - of_tracks[:, 0]) / np.maximum(of_tracks[:, 1], 1e-6))
+    unlikely = np.clip(by_seed + by_track - by_seed * by_track, 1e-300, 1 - 1e-12)
+    z = np.array([-_NORMAL.inv_cdf(p) for p in unlikely.ravel().tolist()]).reshape(unlikely.shape)
+    return np.round(mean + deviation * z, DECIMALS)
+
+
+def _upper_tail(z: np.ndarray) -> np.ndarray:
+    return np.array([math.erfc(x / math.sqrt(2)) / 2 for x in z.ravel().tolist()]).reshape(z.shape)
+
+
+def clusters_of(vectors: np.ndarray) -> np.ndarray:
+    """(s, d) unit rows of seeds -> (s,) int64: which of them sound alike, from 0; eight groups at most.
+
+    Average linkage down to a cosine of 0.5: seeds that are farther apart are different tastes.
+    """
+    if len(vectors) == 1:
+        return np.zeros(1, np.int64)
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    rows = np.linspace(0, len(vectors) - 1, min(len(vectors), _MOST_LINKED)).astype(int)
+    tree = linkage(vectors[rows].astype(np.float64), "average", metric="cosine")
+    groups = fcluster(tree, 1 - _APART, "distance")
+    if groups.max() > _MOST_CLUSTERS:
+        groups = fcluster(tree, _MOST_CLUSTERS, "maxclust")
+    centres = np.stack([vectors[rows[groups == g]].mean(axis=0) for g in range(1, groups.max() + 1)])
+    joined = (vectors @ (centres / np.linalg.norm(centres, axis=1, keepdims=True).clip(1e-12)).T).argmax(axis=1)
+    joined[rows] = groups - 1
+    _, first = np.unique(joined, return_index=True)
+    order = {int(joined[at]): place for place, at in enumerate(sorted(first))}  # by the first seed of each
+    return np.array([order[int(g)] for g in joined], np.int64)
+
+
+def jitter(ids: np.ndarray, seed: int) -> np.ndarray:
+    """(m,) float64, of deviation `JITTER`: a function of seed and id alone."""
+    drawn = (hashlib.blake2b(f"{seed} {i}".encode(), digest_size=8).digest() for i in ids.tolist())
+    return JITTER * np.array([_NORMAL.inv_cdf((int.from_bytes(d, "big") + 0.5) / 2**64) for d in drawn])
+
+
+class Recordings:
+    """The recordings and songs that are taken: those of the seeds, then of each chosen track.
+
+    Parameters
+    ----------
+    duplicates : callable
+        Gives the other tracks that `mirclr duplicates` found to be the recording of a track, by id.
+    """
+
+    def __init__(self, duplicates: Callable[[int], frozenset[int]] = lambda _: frozenset()) -> None:
+        self._duplicates = duplicates
+        self._ids: set[int] = set()
+        self._digests: set[str] = set()
+        self._songs: set[tuple[str, str]] = set()
+        self._vectors: list[np.ndarray] = []
+        self._durations: list[float] = []
+
+    def holds(self, track: LibraryTrack, vector: np.ndarray) -> bool:
+        """Whether a track is taken: itself, its audio, its song, a duplicate, or one that sounds and lasts the same."""
+        if track.audio_digest and track.audio_digest in self._digests:
+            return True
+        if track.id in self._ids or song_key(track) in self._songs or self._duplicates(track.id) & self._ids:
+            return True
+        near = np.flatnonzero(np.abs(np.array(self._durations) - track.duration_s) <= _TWIN_SECONDS)
+        return any(float(vector @ self._vectors[i]) > _TWIN_SIMILARITY for i in near)
+
+    def take(self, track: LibraryTrack, vector: np.ndarray) -> None:
+        """Take a track."""
+        self._ids.add(track.id)
+        if track.audio_digest:
+            self._digests.add(track.audio_digest)
+        if song := song_key(track):
+            self._songs.add(song)
+        self._vectors.append(vector)
+        self._durations.append(track.duration_s)
+
+
+@dataclass
+class Limits:
+    """How many tracks of one artist may come, and how far apart.
+
+    Attributes
+    ----------
+    n : int
+        Length of the list.
+    cap : int
+        Tracks of one artist at most; 0 for any number.
+    gap : int
+        Others between two of one artist, at least.
+    """
+
+    n: int
+    cap: int
+    gap: int
+    counts: Counter[str | int] = field(default_factory=Counter)
+
+    def allow(self, artist: str | int) -> bool:
+        """Whether one more of an artist can be put into a list of n."""
+        count = self.counts[artist] + 1
+        if self.cap and count > self.cap:
+            return False
+        return fits({**self.counts, artist: count}, self.n, self.gap)
+
+
+def fits(counts: "dict[str | int, int] | Counter[str | int]", n: int, gap: int) -> bool:
+    """Whether tracks, so many of each artist, can be put into n places with `gap` others between two of one artist.
+
+    The most frequent artists, f tracks each, take a place in every one of f - 1 rounds of gap + 1, and one after them.
+    """
+    most = max(counts.values(), default=0)
+    return most <= 1 or (most - 1) * (gap + 1) + sum(c == most for c in counts.values()) <= n
+
+
+def choose(
+    queues: Sequence[Sequence[Candidate]],
+    shares: Sequence[float],
+    limits: Limits,
+    recordings: Recordings,
+    diversity: float,
+) -> list[Candidate]:
+    """Take candidates in turns from the clusters, the best of each that the limits allow.
+
+    Parameters
+    ----------
+    queues : sequence of sequences of Candidate
+        Of each cluster, best first.
+    shares : sequence of float
+        How many of the list each cluster should give, of all.
+    limits : Limits
+        Counts what is chosen.
+    recordings : Recordings
+        What is taken already; what is chosen is taken.
+    diversity : float in [0, 1]
+        Weight of unlikeness to what is chosen, against the score: maximal marginal relevance (Carbonell and
+        Goldstein 1998).
+
+    Returns
+    -------
+    list of Candidate
+        At most ``limits.n``.
+    """
+    left = [list(queue) for queue in queues]
+    nearest = [np.full(len(queue), -1.0) for queue in queues]  # cosine with the most alike of the chosen
+    matrices = [np.stack([c.vector for c in queue]) if queue else np.zeros((0, 1)) for queue in queues]
+    alive = [np.ones(len(queue), bool) for queue in queues]
+    given = np.zeros(len(queues))
+    chosen: list[Candidate] = []
+    total = sum(shares) or 1.0
+    while len(chosen) < limits.n and any(a.any() for a in alive):
+        owed = [share / total * (len(chosen) + 1) - g for share, g in zip(shares, given, strict=True)]
+        turn = max((i for i in range(len(queues)) if alive[i].any()), key=lambda i: (round(owed[i], 9), -i))
+        candidate = None
+        while alive[turn].any():
+            at = _next(left[turn], alive[turn], nearest[turn], diversity)
+            alive[turn][at] = False
+            tried = left[turn][at]
+            if limits.allow(tried.artist) and not recordings.holds(tried.track, tried.vector):
+                candidate = tried
+                break
+        if candidate is None:
+            continue
+        limits.counts[candidate.artist] += 1
+        recordings.take(candidate.track, candidate.vector)
+        chosen.append(candidate)
+        given[turn] += 1
+        if diversity:
+            for i, matrix in enumerate(matrices):
+                if len(matrix):
+                    nearest[i] = np.maximum(nearest[i], products(matrix, candidate.vector[None])[:, 0])
+    return chosen
+
+
+def _next(queue: Sequence[Candidate], alive: np.ndarray, nearest: np.ndarray, diversity: float) -> int:
+    if not diversity or not (nearest > -1).any():
+        return int(alive.argmax())
+    scores = (1 - diversity) * np.array([c.score for c in queue]) - diversity * nearest
+    return int(np.where(alive, np.round(scores, DECIMALS), -np.inf).argmax())
+
+
+def arrange(chosen: Sequence[Candidate], gap: int) -> list[Candidate]:
+    """Put candidates in an order as near as can be to theirs with `gap` others between two of one artist.
+
+    Where there are too few others, the last ones of the most frequent artist are left out.
+    """
+    left = list(chosen)
+    while left and not fits(Counter(c.artist for c in left), len(left), gap):
+        counts = Counter(c.artist for c in left)
+        worst = max(counts.values())
+        left.pop(max(i for i, c in enumerate(left) if counts[c.artist] == worst))
+    listed: list[Candidate] = []
+    while left:
+        recent = {c.artist for c in listed[-gap:]} if gap else set()
+        free = [i for i, c in enumerate(left) if c.artist not in recent]
+        if not free:
+            break
+        at = next((i for i in free if _can_follow(listed, left, i, gap)), None)
+        if at is None:  # the most frequent of those that are left must come now
+            counts = Counter(c.artist for c in left)
+            at = max(free, key=lambda i: (counts[left[i].artist], -i))
+        listed.append(left.pop(at))
+    return listed
+
+
+def _can_follow(listed: Sequence[Candidate], left: Sequence[Candidate], at: int, gap: int) -> bool:
+    """Whether the rest can still be put in order when one candidate comes next: no artist needs more places."""
+    rest = Counter(c.artist for i, c in enumerate(left) if i != at)
+    places = len(left) - 1
+    order = [*(c.artist for c in listed), left[at].artist]
+    tight = 0
+    for artist, count in rest.items():
+        since = next((d for d, other in enumerate(reversed(order[-gap:] if gap else [])) if other == artist), gap)
+        needed = gap - since + (count - 1) * (gap + 1) + 1
+        if needed > places:
+            return False
+        tight += count > 1 and needed == places
+    return fits(rest, places, gap) and tight <= 1 + gap

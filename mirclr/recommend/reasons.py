@@ -1,0 +1,126 @@
+"""Why a track is recommended: the seed it is near, what they share, and which moments of both are most alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mirclr.library import Library, LibraryTrack, Moments, shown
+from mirclr.library.names import first_artist, words
+from mirclr.recommend.facts import likely_labels
+from mirclr.recommend.keys import parse_key, relation
+from mirclr.recommend.seeds import Seed
+
+_SAME_TEMPO = 0.04
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a track and its nearest seed have in common.
+
+    Attributes
+    ----------
+    seed : str
+        Label of the seed.
+    same : tuple of str
+        Of artist, album and genre, those that their tags share.
+    labels : dict
+        By task, such as ``genre``, the labels that both likely have: probability for the seed and for the track.
+    tempo : (float, float) or None
+        Of seed and track, beats a minute.
+    key : (str, str) or None
+        Of seed and track.
+    relations : tuple of str
+        How tempos and keys are related, for people.
+    moments : (float, float) or None
+        Where in seed and track the most alike moments begin, in seconds.
+    """
+
+    seed: str
+    same: tuple[str, ...] = ()
+    labels: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    tempo: tuple[float, float] | None = None
+    key: tuple[str, str] | None = None
+    relations: tuple[str, ...] = ()
+    moments: tuple[float, float] | None = None
+
+    def text(self, *, name_seed: bool) -> str:
+        """In a line, for people; the seed is named where there are several."""
+        parts = [f"near {self.seed}"] if name_seed else []
+        parts += [f"same {name}" for name in self.same]
+        parts += [f"{task}: {', '.join(both)}" for task, both in self.labels.items() if both]
+        parts += self.relations
+        return shown("; ".join(parts) or "sounds alike")
+
+
+class Explainer:
+    """Explains tracks by seeds; asks the library once for all.
+
+    Parameters
+    ----------
+    library : Library
+        What it knows of them.
+    pairs : sequence of (Seed, LibraryTrack)
+        What is to be explained.
+    moments : bool
+        Look for the most alike moments too.
+    """
+
+    def __init__(self, library: Library, pairs: Sequence[tuple[Seed, LibraryTrack]], *, moments: bool) -> None:
+        ids = [i for seed, track in pairs for i in (seed.track_id, track.id) if i is not None]
+        ids = list(dict.fromkeys(ids))
+        self._labels = {task: likely_labels(library, task, ids) for task in library.tasks()}
+        self._described = library.descriptions(ids)
+        self._moments = library.moments(ids) if moments else {}
+
+    def explain(self, seed: Seed, track: LibraryTrack) -> Explanation:
+        """What one track has in common with a seed."""
+        mine, its = self._described.get(seed.track_id or 0), self._described.get(track.id)
+        tempo = (mine.tempo_bpm, its.tempo_bpm) if mine and its and mine.tempo_bpm and its.tempo_bpm else None
+        key = (mine.key, its.key) if mine and its and mine.key and its.key else None
+        a, b = seed.moments or self._moments.get(seed.track_id or 0), self._moments.get(track.id)
+        return Explanation(
+            seed.label,
+            _same(seed.track, track),
+            {
+                task: {
+                    label: (rows[seed.track_id][label], p)
+                    for label, p in rows.get(track.id, {}).items()
+                    if seed.track_id in rows and label in rows[seed.track_id]
+                }
+                for task, rows in self._labels.items()
+            },
+            tempo,
+            key,
+            tuple(_relations(tempo, key)),
+            most_alike(a, b) if a is not None and b is not None else None,
+        )
+
+
+def most_alike(a: Moments, b: Moments) -> tuple[float, float] | None:
+    """Where the two most alike moments of two tracks begin, in seconds; None where either has none."""
+    if not len(a.starts) or not len(b.starts):
+        return None
+    i, j = divmod(int((a.units() @ b.units().T).argmax()), len(b.starts))
+    return round(float(a.starts[i]), 1), round(float(b.starts[j]), 1)
+
+
+def _same(seed: LibraryTrack | None, track: LibraryTrack) -> tuple[str, ...]:
+    if seed is None:
+        return ()
+    return tuple(
+        name
+        for name, plain in (("artist", first_artist), ("album", words), ("genre", words))
+        if (mine := getattr(track, name)) and (its := getattr(seed, name)) and plain(mine) == plain(its)
+    )
+
+
+def _relations(tempo: tuple[float, float] | None, key: tuple[str, str] | None) -> list[str]:
+    found = []
+    if tempo:
+        for factor, text in ((1.0, "same tempo"), (2.0, "twice the tempo"), (0.5, "half the tempo")):
+            if abs(tempo[1] / tempo[0] / factor - 1) <= _SAME_TEMPO:
+                found.append(text)
+    if key:
+        a, b = parse_key(key[0]), parse_key(key[1])
+        if a and b and (related := relation(a, b)):
+            found.append(related)
+    return found

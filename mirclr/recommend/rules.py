@@ -1,0 +1,112 @@
+"""Rules that keep tracks out: ``artist:``, ``album:``, ``genre:``, ``path:``, ``track:`` and a text.
+
+An artist is any that a track's artist or album artist names, also as a guest. A path is a folder or file: absolute, or
+a name anywhere below the embedded folder, with * and ? as wildcards. A track is its file, its title, or artist and
+title. Case and accents count in none.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from mirclr.errors import QueryError
+from mirclr.library import LibraryTrack, fold
+from mirclr.library.names import artists, words
+
+KINDS = ("artist", "album", "genre", "path", "track")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: its kind, of `KINDS`, and its text as written."""
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.text}"
+
+
+def parse_rule(text: str) -> Rule:
+    """Read a rule.
+
+    Raises
+    ------
+    QueryError
+        It has another form.
+    """
+    kind, colon, rest = text.partition(":")
+    kind, rest = kind.strip().lower(), rest.strip()
+    if not colon or kind not in KINDS or not rest:
+        raise QueryError(f"found {text!r}; expected {', '.join(f'{k}:…' for k in KINDS)}")
+    if kind == "path" and rest.startswith("~"):
+        rest = os.path.expanduser(rest)
+    return Rule(kind, rest)
+
+
+class Rules:
+    """Several rules as one question about a track.
+
+    Parameters
+    ----------
+    rules : iterable of Rule
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        by_kind: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        for rule in rules:
+            by_kind[rule.kind].add(rule.text)
+        self._artists = {words(t) for t in by_kind["artist"]}
+        self._albums = {words(t) for t in by_kind["album"]}
+        self._tracks = {_bare(t) for t in by_kind["track"]}
+        self._files = {os.path.abspath(os.path.expanduser(t)) for t in by_kind["track"]}
+        self._paths = [_path_test(t) for t in by_kind["path"]]
+        self.genres = frozenset(words(t) for t in by_kind["genre"])
+        """Folded; what a track's likely genres are is asked of the caller."""
+
+    def __bool__(self) -> bool:
+        return bool(self._artists or self._albums or self._tracks or self._paths or self.genres)
+
+    def keep_out(self, track: LibraryTrack, likely_genres: Collection[str] = ()) -> bool:
+        """Whether a track, with the folded genres that it likely has, is kept out."""
+        if self._artists and any(
+            name in self._artists for text in (track.artist, track.album_artist) if text for name in artists(text)
+        ):
+            return True
+        if self._albums and track.album and words(track.album) in self._albums:
+            return True
+        if self._tracks and (_names(track) & self._tracks or str(track.file) in self._files):
+            return True
+        if self.genres and (self.genres.intersection(likely_genres) or self.genres & genres_of(track.genre or "")):
+            return True
+        return any(test(track) for test in self._paths)
+
+
+def genres_of(text: str) -> frozenset[str]:
+    """The genres that a tag names, folded: all of it, and each where several stand in it."""
+    parts = text.replace("/", ";").replace(",", ";").replace("\0", ";").split(";")
+    return frozenset(found for found in map(words, (text, *parts)) if found)
+
+
+def _bare(text: str) -> str:
+    return " ".join(w for w in fold(text).split() if w not in ("-", "–", "—"))
+
+
+def _names(track: LibraryTrack) -> set[str]:
+    title = track.title or ""
+    return {_bare(name) for name in (title, f"{track.artist or ''} {title}", track.path) if name.strip()}
+
+
+def _path_test(text: str) -> Callable[[LibraryTrack], bool]:
+    wanted = fold(text.replace(os.sep, "/")).rstrip("/") or "/"
+    if any(c in wanted for c in "*?["):
+        inside = wanted if wanted.startswith("/") else f"*/{wanted}"
+        return lambda track: any(fnmatchcase(_place(track), pattern) for pattern in (inside, f"{inside}/*"))
+    if os.path.isabs(text):
+        return lambda track: f"{_place(track)}/".startswith(f"{wanted.rstrip('/')}/")
+    return lambda track: f"/{wanted}/" in f"/{fold(track.path)}/"
+
+
+def _place(track: LibraryTrack) -> str:
+    return fold(f"{track.root.replace(os.sep, '/').rstrip('/')}/{track.path}")

@@ -1,0 +1,161 @@
+"""From what a person names to seeds: tracks of the library, files outside it, playlists of both."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from mirclr.errors import NoMatch
+from mirclr.library import Library, LibraryTrack, Moments, fold, shown
+from mirclr.playlist import SUFFIXES, read_playlist
+from mirclr.provenance import file_digest
+
+Hear = Callable[[Sequence[Path]], Sequence["Seed"]]
+"""Makes seeds of audio files that a library does not hold, one each; see `mirclr.api`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """A track to start from, of the library or not.
+
+    Attributes
+    ----------
+    label : str
+        For people.
+    vector : (dim,) float32, unit length
+        Of the library's encoder.
+    track : LibraryTrack, optional
+        The library's, or as much of it as is known of a file outside; none for a listener's taste.
+    track_id : int, optional
+        Its id when the library holds it.
+    weight : float
+        How much it counts beside other seeds.
+    moments : Moments, optional
+        Of a file outside the library.
+    """
+
+    label: str
+    vector: np.ndarray
+    track: LibraryTrack | None = None
+    track_id: int | None = None
+    weight: float = 1.0
+    moments: Moments | None = None
+
+    @classmethod
+    def of_track(cls, library: Library, track: LibraryTrack) -> "Seed":
+        """Make a seed of a track that the library holds."""
+        return cls(track.label, library.vector(track.id), track, track.id)
+
+
+def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None) -> tuple[Seed, ...]:
+    """Find the seeds that texts mean, in their order, each once.
+
+    Parameters
+    ----------
+    library : Library
+        Where to look.
+    texts : sequence of str
+        Each a path of an audio file or of a playlist, or words as `match_tracks` takes them.
+    hear : callable, optional
+        For files that the library does not hold.
+
+    Raises
+    ------
+    NoMatch
+        A text matches nothing, or a file is not in the library and `hear` is not given.
+    """
+    found: list[int | Path] = []
+    for text in texts:
+        found += _meant(library, text)
+    found = list(dict.fromkeys(found))
+    outside = [item for item in found if isinstance(item, Path)]
+    if outside and hear is None:
+        raise NoMatch(f"{outside[0]}: not in the library {library.path}; embed it first: mirclr embed {outside[0]}")
+    heard = dict(zip(outside, hear(outside), strict=True)) if outside and hear else {}
+    held = {t.id: t for t in library.tracks([item for item in found if isinstance(item, int)])}
+    ids, matrix = library.vectors(list(held))
+    vectors = dict(zip(ids.tolist(), matrix, strict=True))
+    return tuple(
+        heard[item] if isinstance(item, Path) else Seed(held[item].label, vectors[item], held[item], item)
+        for item in found
+        if isinstance(item, Path) or item in vectors
+    )
+
+
+def _meant(library: Library, text: str) -> list[int | Path]:
+    file = Path(os.path.expanduser(text))
+    if file.suffix.lower() in SUFFIXES and file.is_file():
+        listed = read_playlist(file)
+        found = [track.id for entry in listed if (track := library.find_file(entry))]
+        if not found:
+            raise NoMatch(f"{file}: of its {len(listed)} files none is in the library {library.path}")
+        return list(found)
+    if track := library.find_file(file):
+        return [track.id]
+    if file.is_file():
+        copies = library.with_file_digest(file_digest(file))
+        return [copies[0].track_id] if copies else [file]
+    return [track.id for track in match_tracks(library, text)]
+
+
+def match_tracks(library: Library, text: str) -> list[LibraryTrack]:
+    """Find the tracks that a text means.
+
+    Among the tracks that `Library.find` finds: the one whose title, or artist and title, the text is; else
+    all of the artist or album that it names; else all of them, if they are of one artist.
+
+    Parameters
+    ----------
+    library : Library
+        Where to look.
+    text : str
+        Words of artist, title, album or path, in any case, accents or not.
+
+    Returns
+    -------
+    list of LibraryTrack
+        At least one.
+
+    Raises
+    ------
+    NoMatch
+        Nothing matches, or tracks of several artists do; the text lists what may have been meant.
+    """
+    words = _words(text)
+    found = library.find(words)
+    if not found:
+        raise NoMatch(f"{text!r} matches no track of {library.path}{_suggestions(library, text)}")
+    titled = [t for t in found if t.title and words in (_words(t.title), _words(f"{t.artist} {t.title}"))]
+    if titled and len(_artists(titled)) == 1:
+        return titled[:1]  # the same song on several albums is one seed
+    if not titled:
+        for name in ("artist", "album"):
+            if named := [t for t in found if _words(getattr(t, name) or "") == words]:
+                return named
+    found = titled or found
+    if len(found) == 1 or (len(_artists(found)) == 1 and found[0].artist):
+        return found
+    listed = "".join(f"\n  {t.label} ({shown(t.path)})" for t in found[:8])
+    raise NoMatch(f"{text!r} matches {len(found)} tracks of several artists; say more, or give a path:{listed}")
+
+
+def _words(text: str) -> str:
+    """The words of a text as search compares them, without dashes between them."""
+    return " ".join(word for word in fold(text).split() if word not in ("-", "–", "—"))
+
+
+def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
+    return {_words(track.artist or "") for track in tracks}
+
+
+def _suggestions(library: Library, text: str) -> str:
+    names: dict[str, str] = {}
+    for track in library.tracks():
+        for name in (track.artist, track.title, track.label):
+            if name:
+                names.setdefault(fold(name), shown(name))
+    close = get_close_matches(fold(text), names, n=5, cutoff=0.6)
+    return "; close are: " + ", ".join(names[name] for name in close) if close else ""

@@ -1,0 +1,314 @@
+"""What a listener likes, as a few directions among a library's vectors; no audio, no torch.
+
+Conventions: n tracks, k centres, m disliked tracks, vectors of dim components and of unit length. A listen is matched
+with a track by its file, or by artist and title in any case and accents.
+
+Contents: `match` (listens to tracks), `taste_of` (a library and listens to a `Taste`), `score` (how well tracks meet a
+taste), `find_centres` (spherical k-means).
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirclr.errors import NoMatch
+from mirclr.library import Library, Listen, fold
+from mirclr.library.names import bare_title, first_artist, words
+
+RECENT_DAYS = 14
+HALF_LIFE_DAYS = 180
+BONUS = 0.1
+DISLIKE = 0.5
+
+_LEAST_RECENCY = 0.1
+_LIKE = 2.0
+_PLAYS_OF_A_LIKE = 4
+_MAX_CENTRES = 8
+_DAY_S = 86_400
+_ROUNDS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Which listens are which tracks.
+
+    Attributes
+    ----------
+    rows : (m,) int64
+        Positions of the listens whose piece the library holds, ascending.
+    ids : (m,) int64
+        The track of each.
+    copies : frozenset of int
+        Other tracks of the same artist and title as one of these, such as those of a compilation.
+    missing : int
+        How many listens are of pieces that the library does not hold.
+    """
+
+    rows: np.ndarray
+    ids: np.ndarray
+    copies: frozenset[int]
+    missing: int
+
+
+@dataclass(frozen=True, eq=False)
+class Taste:
+    """What a listener likes and knows.
+
+    Attributes
+    ----------
+    centres : (k, dim) float32, unit rows
+        Mean directions of groups of tracks that the listener likes, the weightiest first.
+    weights : (k,) float32
+        How much of the listening each stands for; they add up to 1.
+    disliked : (m, dim) float32, unit rows
+        Vectors of disliked tracks.
+    heard : frozenset of int
+        Ids of all tracks that the history names, and of their copies.
+    recent : frozenset of int
+        Ids of those that were played in the last `RECENT_DAYS` days.
+    """
+
+    centres: np.ndarray
+    weights: np.ndarray
+    disliked: np.ndarray
+    heard: frozenset[int]
+    recent: frozenset[int]
+
+
+def match(library: Library, listens: Sequence[Listen]) -> Matched:
+    """Find the tracks of a library that listens are of.
+
+    By file, or else by the first of these that finds one: artist and title; these without what is said of a version
+    after the title ("feat. …", "Remastered 2011", "Live"); the same with the first of several artists ("A feat. B",
+    "A & B"). Of several tracks it is the one of the album that the listen names, or else the first.
+
+    Parameters
+    ----------
+    library : Library
+        Where the tracks are.
+    listens : sequence of Listen
+        As `mirclr.history.read_history` gives them.
+
+    Returns
+    -------
+    Matched
+        Empty where nothing matches.
+    """
+    by_file, named, albums = _files(library), _Named(library), dict(_column(library, "album"))
+    rows, ids, copies = [], [], set()
+    for row, listen in enumerate(listens):
+        names = _file_names(listen.file) if listen.file else ()
+        file = next((by_file[name] for name in names if name in by_file), None)
+        found = named.find(listen.artist, listen.title) if file is None else [file]
+        if not found:
+            continue
+        album = fold(listen.album)
+        chosen = next((i for i in found if album and fold(albums.get(i, "")) == album), found[0])
+        rows.append(row)
+        ids.append(chosen)
+        copies.update(found)
+    missing = len(listens) - len(rows)
+    return Matched(np.array(rows, np.int64), np.array(ids, np.int64), frozenset(copies - set(ids)), missing)
+
+
+def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Taste:
+    """Find what a listener likes from what was heard.
+
+    A track weighs log2(1 + plays), twice that where it is liked, times 0.5 for each `HALF_LIFE_DAYS` days since it was
+    last played, but 0.1 at least. A like without plays counts as 4 plays, an unknown time as one half-life. A track
+    that is disliked anywhere is in no centre. There are round(sqrt(n / 3)) centres, from 1 to 8.
+
+    Parameters
+    ----------
+    library : Library
+        Where the tracks are.
+    listens : sequence of Listen
+        In any order.
+    now_s : float
+        The present, in seconds since 1970.
+
+    Returns
+    -------
+    Taste
+
+    Raises
+    ------
+    NoMatch
+        The library holds no track that the listens are of, or only disliked ones.
+    """
+    matched = match(library, listens)
+    if not len(matched.ids):
+        raise NoMatch(
+            f"{library.path}: holds none of the {len(listens)} pieces of music in the history; "
+            f"expected artists and titles as its tags have them, or its files"
+        )
+    ids, at = np.unique(matched.ids, return_inverse=True)
+    of = [listens[row] for row in matched.rows]
+    plays, last_s = np.zeros(len(ids)), np.full(len(ids), -np.inf)
+    np.add.at(plays, at, [float(listen.plays) for listen in of])
+    np.maximum.at(last_s, at, [-np.inf if listen.last_s is None else listen.last_s for listen in of])
+    tastes = np.array([listen.taste for listen in of])
+    liked, disliked = (np.isin(np.arange(len(ids)), at[tastes == taste]) for taste in (1, -1))
+    age_days = np.maximum(0, (now_s - last_s) / _DAY_S)  # infinite where no time is known
+
+    weights = _weights(plays, age_days, liked)
+    wanted = ~disliked & (weights > 0)
+    if not wanted.any():
+        raise NoMatch(
+            f"{library.path}: of the pieces of music in the history it holds only ones that are disliked or were not "
+            f"played; expected some that were played or are liked"
+        )
+    _, vectors = library.vectors(ids.tolist())
+    n = int(wanted.sum())
+    centres, shares = find_centres(vectors[wanted], weights[wanted], centre_count(n))
+    return Taste(
+        centres,
+        shares,
+        vectors[disliked],
+        frozenset(ids.tolist()) | matched.copies,
+        frozenset(ids[age_days <= RECENT_DAYS].tolist()),
+    )
+
+
+def centre_count(n: int) -> int:
+    """How many centres n tracks are put into: round(sqrt(n / 3)), from 1 to 8."""
+    return min(_MAX_CENTRES, max(1, round((n / 3) ** 0.5)))
+
+
+def score(taste: Taste, vectors: np.ndarray, *, bonus: float = BONUS, dislike: float = DISLIKE) -> np.ndarray:
+    """How well tracks meet a taste: near one centre is enough, however far the others are.
+
+    The highest, over the centres, of cosine + bonus * weight; less dislike * the cosine with the nearest disliked
+    track, where that is above 0.
+
+    Parameters
+    ----------
+    taste : Taste
+        As `taste_of` finds it.
+    vectors : (n, dim) float32, unit rows
+        Those of the tracks, by the encoder of the taste.
+    bonus : float
+        What a centre of weight 1 gains over one of weight 0, as a cosine.
+    dislike : float
+        How much the likeness to a disliked track counts against that to a centre.
+
+    Returns
+    -------
+    (n,) float32
+        Higher is better.
+    """
+    scores = (vectors @ taste.centres.T + bonus * taste.weights).max(axis=1)
+    if len(taste.disliked):
+        scores = scores - dislike * np.maximum(0, (vectors @ taste.disliked.T).max(axis=1))
+    return scores.astype(np.float32)
+
+
+def find_centres(vectors: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Group unit vectors around mean directions; spherical k-means that draws no random numbers.
+
+    The first centre is the vector nearest to the mean direction, each further one the vector farthest from those
+    before (Gonzalez 1985: Clustering to minimize the maximum intercluster distance). Then, in turns, each vector joins
+    its nearest centre, and each centre becomes the weighted mean direction of its vectors (Dhillon and Modha 2001:
+    Concept decompositions for large sparse text data using clustering), until none changes.
+
+    Parameters
+    ----------
+    vectors : (n, dim) float32, unit rows
+        At least one. The result does not hang on their order, save for ties.
+    weights : (n,) float64
+        Above 0.
+    k : int
+        How many centres are wanted; there are fewer where fewer vectors differ, or a group ends up empty.
+
+    Returns
+    -------
+    centres : (k, dim) float32, unit rows
+        The weightiest first.
+    weights : (k,) float32
+        Their shares of the weight; they add up to 1.
+    """
+    x = vectors.astype(np.float64)
+    first = int((x @ (weights @ x)).argmax())
+    centres, nearest = x[first : first + 1], x @ x[first]
+    while len(centres) < k and nearest.min() < 1 - 1e-6:
+        farthest = x[nearest.argmin()]
+        centres, nearest = np.vstack([centres, farthest]), np.maximum(nearest, x @ farthest)
+    group = np.full(len(x), -1)
+    for _ in range(_ROUNDS):
+        joined = (x @ centres.T).argmax(axis=1)
+        joined = np.unique(joined, return_inverse=True)[1]  # without the centres that none joined
+        if len(centres) == joined.max() + 1 and (joined == group).all():
+            break
+        group = joined
+        member = group[None, :] == np.arange(group.max() + 1)[:, None]
+        centres = np.stack([_direction(x[m], weights[m]) for m in member])
+    shares = np.bincount(group, weights) / weights.sum()
+    order = np.argsort(-shares, kind="stable")
+    return centres[order].astype(np.float32), shares[order].astype(np.float32)
+
+
+def _direction(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weighted mean direction; that of the weightiest vector where they cancel out."""
+    mean = weights @ vectors
+    norm = np.linalg.norm(mean)
+    return np.asarray(mean / norm if norm > 1e-9 * weights.sum() else vectors[weights.argmax()])
+
+
+def _weights(plays: np.ndarray, age_days: np.ndarray, liked: np.ndarray) -> np.ndarray:
+    counted = np.where(liked & (plays == 0), _PLAYS_OF_A_LIKE, plays)
+    age_days = np.where(np.isfinite(age_days), age_days, HALF_LIFE_DAYS)
+    recency = np.maximum(_LEAST_RECENCY, 0.5 ** (age_days / HALF_LIFE_DAYS))
+    return np.asarray(np.log2(1 + counted) * np.where(liked, _LIKE, 1.0) * recency)
+
+
+# listens to tracks
+
+
+def _column(library: Library, name: str) -> Iterable[tuple[int, str]]:
+    ids, values = library.column(name)
+    return zip(ids.tolist(), values, strict=True)
+
+
+def _files(library: Library) -> dict[str, int]:
+    """Track ids by absolute path, as `_file_names` gives it."""
+    # of the root '/' a path begins with '//'
+    return {
+        os.path.normcase(os.path.normpath(file.removeprefix("/") if file.startswith("//") else file)): i
+        for i, file in _column(library, "file")
+    }
+
+
+def _file_names(file: str) -> Iterator[str]:
+    """A file as `Library.find_file` looks for it: its absolute path, then that without links."""
+    yield os.path.normcase(os.path.abspath(file))
+    yield os.path.normcase(os.path.realpath(file))
+
+
+class _Named:
+    """Track ids by artist and title, as they are and in two plainer forms."""
+
+    def __init__(self, library: Library) -> None:
+        artists = dict(_column(library, "artist"))
+        self._held: list[dict[tuple[str, str], list[int]]] = [{}, {}, {}]
+        for i, title in _column(library, "title"):
+            if i in artists:
+                for held, form in zip(self._held, _FORMS, strict=True):
+                    held.setdefault(form(artists[i], title), []).append(i)
+
+    def find(self, artist: str, title: str) -> list[int]:
+        """The tracks of a piece, ascending; empty when there are none."""
+        if not (artist and title):
+            return []
+        return next(
+            (found for held, form in zip(self._held, _FORMS, strict=True) if (found := held.get(form(artist, title)))),
+            [],
+        )
+
+
+_FORMS = (
+    lambda artist, title: (words(artist), words(title)),
+    lambda artist, title: (words(artist), bare_title(title)),
+    lambda artist, title: (first_artist(artist), bare_title(title)),
+)
