@@ -348,7 +348,13 @@ def _decode_and_store(
             library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, reason)])
             yield Outcome(seen.file, "failed", reason)
             continue
-        digest = seen.digest
+        try:
+            digest = seen.digest
+        except OSError as error:  # it went while it was being heard
+            reason = f"{seen.file}: cannot be read ({error.strerror})"
+            library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, reason)])
+            yield Outcome(seen.file, "failed", reason)
+            continue
         did = _follow(library, seen, digest, library.with_audio_digest(excerpts.digest))
         if did:
             yield Outcome(seen.file, did)

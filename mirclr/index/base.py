@@ -9,6 +9,7 @@ from which `mirclr.recommend` corrects hubs.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -52,7 +53,7 @@ class Base:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
+    @cached_property
     def references(self) -> np.ndarray:
         """(r, d) float32: the rows to which similarities are taken for `spread`."""
         return np.asarray(self.matrix[_reference_rows(self.ids)])
@@ -175,10 +176,10 @@ def _reference_rows(ids: np.ndarray) -> np.ndarray:
 
 
 def _centroids(matrix: np.ndarray) -> np.ndarray:
-    """(4 sqrt(n), d) float32 by spherical k-means on a part of the rows; the same each time."""
+    """(2 sqrt(n), d) float32 by spherical k-means on a part of the rows; the same each time."""
     import faiss
 
-    count = int(4 * np.sqrt(len(matrix)))
+    count = int(2 * np.sqrt(len(matrix)))
     rows = np.linspace(0, len(matrix) - 1, min(len(matrix), _TRAINING * count)).astype(np.int64)
     kmeans = faiss.Kmeans(matrix.shape[1], count, niter=8, spherical=True, seed=1, max_points_per_centroid=_TRAINING)
     kmeans.train(np.ascontiguousarray(matrix[rows]))

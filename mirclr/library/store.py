@@ -455,12 +455,10 @@ class Library:
     def find_file(self, file: Path) -> LibraryTrack | None:
         """The track of a file, whether or not the file is still there; None when it is not held."""
         for absolute in dict.fromkeys((os.path.abspath(file), os.path.realpath(file))):
-            for root in self.roots():
-                try:
-                    path = PurePath(absolute).relative_to(root).as_posix()
-                except ValueError:
-                    continue
-                if found := self._tracks("root = ? AND path = ?", _stored(root), _stored(path)):
+            pure = PurePath(absolute)
+            for root in pure.parents:
+                path = pure.relative_to(root).as_posix()
+                if found := self._tracks("root = ? AND path = ?", _stored(str(root)), _stored(path)):
                     return found[0]
         return None
 
@@ -671,7 +669,8 @@ class Library:
                 raise
 
     def _rows(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
-        return list(self._cursor(query, *arguments))
+        with explained(self.path):
+            return self._connection.execute(query, arguments).fetchall()
 
     def _cursor(self, query: str, *arguments: Any) -> Iterator[sqlite3.Row]:
         with explained(self.path):

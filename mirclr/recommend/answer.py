@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -32,7 +32,7 @@ from mirclr.recommend.reasons import Explainer, Explanation
 from mirclr.recommend.rules import Rules, parse_rule
 from mirclr.recommend.seeds import Hear, Seed, find_seeds
 
-_POOL = 256
+_POOL = 128
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
 
 
@@ -173,7 +173,7 @@ class _Asked:
 
     def ranked(self) -> list[Candidate]:
         """The best candidates that the limits allow, looked for among more and more neighbours."""
-        query, k = self.query, max(_POOL, 8 * self.query.n)
+        query, k = self.query, max(_POOL, 6 * self.query.n)
         spread = self.index.spread_of(self.vectors)
         while True:
             self._kept_out.clear()
@@ -212,17 +212,20 @@ class _Asked:
         return whole, [1.0, *steps]
 
     def _between(self, start: Seed, end: Seed, wanted: int) -> list[Candidate]:
+        """The tracks nearest to the arc between two, at least twice as many as are wanted where there are."""
         points = points_between(start.vector, end.vector, max(wanted, 1))
         k = max(16, CANDIDATES // len(points))
         while True:
             _, ids = self.index.search(points, k, allowed=self.allowed)
-            found = self._passing(np.unique(ids), recordings=self._recordings([], more=(end,)))
-            if len(found) >= 2 * wanted or k >= len(self.index) or ids.shape[1] < k:
+            tracks, _, matrix = self._passing(np.unique(ids))
+            recordings = self._recordings([t.id for t in tracks], more=(end,))
+            rows = [i for i, t in enumerate(tracks) if not recordings.holds(t, matrix[i])]
+            if len(rows) >= 2 * wanted or k >= len(self.index) or ids.shape[1] < k:
                 break
             k *= 2
-        near = products(points, np.stack([c.vector for c in found])).max(axis=0) if found else np.zeros(0)
-        best = sorted(np.lexsort((np.arange(len(found)), -near))[: max(CANDIDATES, 2 * wanted)].tolist())
-        return [found[i] for i in best]
+        near = products(points, matrix[rows]).max(axis=0)
+        best = np.lexsort((rows, -near))[: max(CANDIDATES, 2 * wanted)]
+        return [Candidate(tracks[i], matrix[i], 0, 0.0, 0.0) for i in sorted(rows[b] for b in best)]
 
     def _against_limits(self, path: Sequence[Candidate]) -> set[int]:
         """The tracks between the ends of a path that break a limit, or are there already."""
@@ -249,12 +252,10 @@ class _Asked:
             vectors = np.concatenate([np.stack([m / max(np.linalg.norm(m), 1e-12) for m in middles]), some])
         _, ids = self.index.search(vectors, k, allowed=self.allowed)
         ran_out = ids.shape[1] < k or k >= len(self.index)
-        found = self._passing(np.unique(ids[ids >= 0]))
+        tracks, ids, matrix = self._passing(np.unique(ids))
         queues: list[list[Candidate]] = [[] for _ in range(int(self.clusters.max()) + 1)]
-        if not found:
+        if not tracks:
             return queues, ran_out
-        ids = np.array([c.track.id for c in found], np.int64)
-        matrix = np.stack([c.vector for c in found])
         similarities = products(self.vectors, matrix)
         scores = without_hubs(similarities, spread, self.index.spread(ids))
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
@@ -266,37 +267,27 @@ class _Asked:
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)
-        score = np.round(score, DECIMALS)
-        for i in np.lexsort((ids, -score)).tolist():
+        score, similarity = np.round(score, DECIMALS).tolist(), similarities[nearest, at].tolist()
+        for i in np.lexsort((ids, -np.array(score))).tolist():
             if keep[i]:
                 seed = int(nearest[i])
-                queues[int(self.clusters[seed])].append(
-                    replace(
-                        found[i],
-                        seed=seed,
-                        cluster=int(self.clusters[seed]),
-                        similarity=float(similarities[seed, i]),
-                        score=float(score[i]),
-                    )
-                )
+                queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i]))
         return queues, ran_out
 
-    def _passing(self, ids: np.ndarray, recordings: Recordings | None = None) -> list[Candidate]:
-        """The tracks that are still there and that no rule keeps out."""
-        ids = ids[~np.isin(ids, list(self.hidden))]
-        tracks = self.library.tracks(ids.tolist())
+    def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:
+        """The tracks that are still there and that no rule keeps out, with their ids and vectors."""
+        ids = ids[~np.isin(ids, [-1, *self.hidden])]
         genres = likely_labels(self.library, "genre", ids.tolist()) if self.rules.genres else {}
-        there = []
-        for track in tracks:
+        tracks = []
+        for track in self.library.tracks(ids.tolist()):
             if self.albums and album_key(track) in self.albums:
                 self._kept_out["of a seed's own album"] += 1
             elif self.rules and self.rules.keep_out(track, {words(g) for g in genres.get(track.id, ())}):
                 self._kept_out["kept out by rules"] += 1
             else:
-                there.append(track)
-        vectors = self.index.vectors(np.array([t.id for t in there], np.int64))
-        found = [Candidate(t, v, 0, 0, 0.0, 0.0) for t, v in zip(there, vectors, strict=True)]
-        return [c for c in found if recordings is None or not recordings.holds(c.track, c.vector)]
+                tracks.append(track)
+        ids = np.array([t.id for t in tracks], np.int64)
+        return tracks, ids, self.index.vectors(ids)
 
     def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> Recordings:
         """What is taken by the seeds, with the duplicates that the library knows."""
@@ -326,7 +317,7 @@ class _Asked:
 
 def _as_candidate(seed: Seed) -> Candidate:
     assert seed.track is not None
-    return Candidate(seed.track, seed.vector, 0, 0, 1.0, 1.0)
+    return Candidate(seed.track, seed.vector, 0, 1.0, 1.0)
 
 
 def _tastes(library: Library, query: Query, now_s: float) -> tuple[tuple[Seed, ...], list[np.ndarray], set[int]]:

@@ -39,8 +39,6 @@ class Candidate:
     vector : (d,) float32
     seed : int
         Position of the nearest seed.
-    cluster : int
-        That it belongs to.
     similarity : float
         Cosine with the nearest seed.
     score : float
@@ -50,7 +48,6 @@ class Candidate:
     track: LibraryTrack
     vector: np.ndarray
     seed: int
-    cluster: int
     similarity: float
     score: float
 
@@ -273,6 +270,8 @@ def arrange(chosen: Sequence[Candidate], gap: int) -> list[Candidate]:
     Where there are too few others, the last ones of the most frequent artist are left out.
     """
     left = list(chosen)
+    if len({c.artist for c in left}) == len(left):
+        return left
     while left and not fits(Counter(c.artist for c in left), len(left), gap):
         counts = Counter(c.artist for c in left)
         worst = max(counts.values())
