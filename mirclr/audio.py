@@ -9,6 +9,7 @@ Contents: `excerpt_starts`, `read_excerpts` and `read_middle` (seek), `decode_bl
 `resample`, `write_wav`.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ MAX_CHANNELS = 8
 RATES = (8_000, 192_000)
 SILENCE = 1e-4  # peak amplitude, -80 dBFS
 _BLOCK_SECONDS = 10.0
+_MP3_LEVEL = 0.8889  # of libsndfile's 0 to 1 for 320 to 32 kbps
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,38 @@ def resample(waveform: np.ndarray, rate: int, to: int) -> np.ndarray:
     if rate != to:
         waveform = soxr.resample(waveform, rate, to, quality="HQ")
     return np.clip(waveform, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def through_mp3(waveforms: np.ndarray, rate: int, to: int) -> tuple[np.ndarray | None, float | None]:
+    """What mp3 at about 64 kbps, mono, makes of waveforms.
+
+    Parameters
+    ----------
+    waveforms : np.ndarray
+        (n, n_samples) float32 in [-1, 1], coded one after the other.
+    rate : int
+        Theirs, in Hz; 44,100 gives 64 kbps.
+    to : int
+        Rate of the result, in Hz.
+
+    Returns
+    -------
+    waveforms : (n, n_samples) float32 at `to`, or None
+        None where libsndfile writes no mp3.
+    kbps : float or None
+        What it came to.
+    """
+    if "MP3" not in soundfile.available_formats():
+        return None, None
+    x = waveforms.reshape(-1)
+    with io.BytesIO() as file:
+        how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
+        soundfile.write(file, x, rate, compression_level=_MP3_LEVEL, **how)
+        kbps = file.tell() * 8 / (len(x) / rate) / 1000
+        file.seek(0)
+        decoded = soundfile.read(file, dtype="float32")[0][: len(x)]
+    decoded = np.pad(decoded, (0, len(x) - len(decoded))).reshape(waveforms.shape)
+    return np.stack([resample(row, rate, to) for row in decoded]), kbps
 
 
 def write_wav(path: Path, waveform: np.ndarray, rate: int) -> None:

@@ -315,7 +315,10 @@ def _follow(library: Library, seen: _Seen, digest: str, twins: Sequence[FileStat
 
 def _same_file(old: Path, new: Path) -> bool:
     """Whether two paths lead to one file; two hard links are two copies, and not one file that moved to and fro."""
-    return old == new or (os.path.samefile(old, new) and new.stat().st_nlink == 1)
+    try:
+        return old == new or (os.path.samefile(old, new) and new.stat().st_nlink == 1)
+    except OSError:  # one of them is gone
+        return False
 
 
 def _entry(

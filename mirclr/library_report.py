@@ -9,7 +9,6 @@ cannot be measured is None, with the reason in `LibraryReport.not_measured`.
 Contents: `report_on` (measures), `LibraryReport` (plain values), `tables` (for people), `to_html` (one page).
 """
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
@@ -42,7 +41,7 @@ _OUTLIERS = 10
 _LISTED = 100  # files that are listed of those that failed or are gone
 _CHUNK = 1024  # queries at a time
 _BINS = 25
-_MP3_RATE, _MP3_LEVEL = 44_100, 0.8889  # of libsndfile's 0 to 1 for 320 to 32 kbps
+_MP3_RATE = 44_100
 _GAIN_DB, _SNR_DB = -6.0, 20.0
 _PLAIN, _MP3, _QUIET, _NOISY = "as it is", "mp3", f"{_GAIN_DB:.0f} dB", "noise"
 
@@ -532,7 +531,7 @@ def _hear_some(
 
 def _versions(file: Path, count: int, seconds: float, rate: int) -> tuple[dict[str, np.ndarray], float | None] | str:
     """For a worker process: a file's excerpts, (n, N) float32, by change, and the rate of the mp3 in kbps."""
-    from mirclr.audio import try_excerpts
+    from mirclr.audio import through_mp3, try_excerpts
 
     plain = try_excerpts(file, count, seconds, rate)
     if isinstance(plain, str):
@@ -544,25 +543,8 @@ def _versions(file: Path, count: int, seconds: float, rate: int) -> tuple[dict[s
     wide = try_excerpts(file, count, seconds, _MP3_RATE)
     if isinstance(wide, str):
         return wide
-    coded, kbps = _through_mp3(wide.waveforms, rate)
+    coded, kbps = through_mp3(wide.waveforms, _MP3_RATE, rate)
     return (versions if coded is None else versions | {_MP3: coded}), kbps
-
-
-def _through_mp3(waveforms: np.ndarray, rate: int) -> tuple[np.ndarray | None, float | None]:
-    """(n, N) float32 at `_MP3_RATE`, one after the other as one mp3 -> the same decoded at `rate`, and kbps."""
-    from mirclr import audio
-
-    soundfile, x = audio.soundfile, waveforms.reshape(-1)
-    if "MP3" not in soundfile.available_formats():
-        return None, None
-    with io.BytesIO() as file:
-        how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
-        soundfile.write(file, x, _MP3_RATE, compression_level=_MP3_LEVEL, **how)
-        kbps = file.tell() * 8 / (len(x) / _MP3_RATE) / 1000
-        file.seek(0)
-        decoded = soundfile.read(file, dtype="float32")[0][: len(x)]
-    decoded = np.pad(decoded, (0, len(x) - len(decoded))).reshape(waveforms.shape)
-    return np.stack([audio.resample(row, _MP3_RATE, rate) for row in decoded]), kbps
 
 
 # for people

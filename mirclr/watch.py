@@ -171,7 +171,7 @@ def apply_changes(
     library.write(failures=failures)
     for failure in failures:
         yield Change(Path(failure.root, failure.path), "failed", failure.reason, failure not in known)
-    for outcome in _each_alone(embed, library, files, embedder, workers, retry):
+    for outcome in embed(library, files, embedder, workers=workers, retry=retry):
         yield Change(outcome.file, outcome.did, outcome.reason, outcome.new)
     tracks, forgotten, kept = _gone(library, scope, paths, held, yes)
     yield from kept
@@ -512,32 +512,6 @@ def _listed(path: Path) -> list[Path | ScanFailure]:
         return list(audio_files(path))
     except OSError:
         return []  # it is gone
-
-
-def _each_alone(
-    embed: Embed,
-    library: Library,
-    files: list[tuple[str, Path]],
-    embedder: Embedder,
-    workers: int,
-    retry: bool,
-) -> Iterator[Outcome]:
-    """Embed; a file that goes away in the middle of it stops no other."""
-    done: set[Path] = set()
-    while True:
-        try:
-            for outcome in embed(library, files, embedder, workers=workers, retry=retry):
-                if outcome.file not in done:
-                    done.add(outcome.file)
-                    yield outcome
-            return
-        except OSError as error:
-            lost = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
-            rest = [(root, file) for root, file in files if file != lost]
-            if isinstance(error, LibraryError) or lost is None or len(rest) == len(files):
-                raise
-            files = rest
-            yield Outcome(lost, "failed", f"{lost}: cannot be read ({error.strerror})")
 
 
 def _below(root: str, paths: Iterable[Path]) -> Callable[[str], bool] | None:
