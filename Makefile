@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MUSIC ?=
+EMOTIFY ?=
 LABELS ?=
 SCORE ?=
 RUNS ?= runs/frameworks_debian
 
-.PHONY: install demo test check format bench bench-frameworks clean
+.PHONY: install demo test check format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
@@ -35,6 +36,10 @@ format: install
 
 bench: install
 	$(BIN)/python -m tests.benchmarks
+
+# what needs labelled music takes it from the folder EMOTIFY; a million synthetic tracks take some 10 GB of disk and memory
+bench-recommend: install
+	MIRCLR_EMOTIFY="$(EMOTIFY)" $(BIN)/python -m tests.benchmarks latency hubs duplicates $(if $(EMOTIFY),personal)
 
 # MUSIC and LABELS: labelled music that is never trained on; hours on two cores, resumed where it was stopped
 bench-frameworks: install

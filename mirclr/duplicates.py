@@ -196,7 +196,7 @@ def _of_equal_audio(tracks: Iterable[LibraryTrack]) -> dict[Pair, float]:
     return {
         (first[t.audio_digest], t.id): 1.0
         for t in sorted(tracks, key=lambda t: t.id)
-        if first.setdefault(t.audio_digest, t.id) != t.id
+        if t.audio_digest and first.setdefault(t.audio_digest, t.id) != t.id
     }
 
 

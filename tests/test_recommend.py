@@ -195,9 +195,10 @@ def test_versions_and_known_duplicates_of_a_seed_never_come(library):
             entry("b", (1, 0.5, 0, 0), artist="A feat. B", title="Song (Remastered 2011)", duration_s=50),
             entry("c", (1, 0.4, 0, 0), artist="C", title="Other", duration_s=60),
             entry("d", (1, 0.3, 0, 0), artist="D", title="Found out", duration_s=70),
+            entry("e", (1, 0.2, 0, 0), artist="E", title="Found out by that", duration_s=80),
         ]
     )
-    library.store_duplicates({(1, 4): 0.9})
+    library.store_duplicates({(1, 4): 0.9, (4, 5): 0.8})
     assert paths(ask(library, 1)) == ["c"]
 
 

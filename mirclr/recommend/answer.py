@@ -290,14 +290,19 @@ class _Asked:
         return tracks, ids, self.index.vectors(ids)
 
     def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> Recordings:
-        """What is taken by the seeds, with the duplicates that the library knows."""
+        """What is taken by the seeds, with the duplicates that the library knows, and theirs."""
         seeds = (*self.seeds, *more)
-        pairs = self.library.duplicates([*ids, *(s.track_id for s in seeds if s.track_id is not None)])
-        others: dict[int, set[int]] = {}
+        asked = {*ids, *(s.track_id for s in seeds if s.track_id is not None)}
+        while True:
+            pairs = self.library.duplicates(sorted(asked))
+            if asked.issuperset(i for pair in pairs for i in pair):
+                break
+            asked.update(i for pair in pairs for i in pair)
+        group = {i: {i} for pair in pairs for i in pair}
         for a, b in pairs:
-            others.setdefault(a, set()).add(b)
-            others.setdefault(b, set()).add(a)
-        recordings = Recordings(lambda i: frozenset(others.get(i, ())))
+            joined = group[a] | group[b]
+            group.update(dict.fromkeys(joined, joined))
+        recordings = Recordings(lambda i: group.get(i, frozenset()))
         for seed in seeds:
             if seed.track is not None:
                 recordings.take(seed.track, seed.vector)

@@ -6,7 +6,7 @@ Axes: s seeds, c clusters of seeds, m candidates, d dimensions.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -131,10 +131,10 @@ class Recordings:
     Parameters
     ----------
     duplicates : callable
-        Gives the other tracks that `mirclr duplicates` found to be the recording of a track, by id.
+        Gives the tracks that `mirclr duplicates` found to be the recording of a track, by id.
     """
 
-    def __init__(self, duplicates: Callable[[int], frozenset[int]] = lambda _: frozenset()) -> None:
+    def __init__(self, duplicates: Callable[[int], Set[int]] = lambda _: frozenset()) -> None:
         self._duplicates = duplicates
         self._ids: set[int] = set()
         self._digests: set[str] = set()

@@ -7,7 +7,7 @@ RUN=$1
 shift
 PYTHON=${PYTHON:-python3}
 CORES=${CORES:-2}
-SHARDS=${SHARDS:-64}
+SHARDS=${SHARDS:-55}
 # glibc would give the memory of each large tensor back, and fault it in again at the next step
 export OMP_NUM_THREADS=1 MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=4294967296
 CORPUS=()
@@ -17,12 +17,27 @@ for name in debian-games debian-more; do
   CORPUS+=(--corpus "$HERE/../../data_manifests/$name/tracks.jsonl" "$root")
 done
 "$PYTHON" -m mirclr teacher import musicnn
+# lessons DIR FIRST SHARDS, by as many processes as there are cores
+lessons() {
+  for ((i = 0; i < CORES; i++)); do
+    "$PYTHON" "$HERE/lessons.py" "$1" --first "$2" --shards "$3" --worker "$i/$CORES" "${CORPUS[@]}" &
+  done
+  wait
+}
+train() {
+  "$PYTHON" -m torch.distributed.run --standalone --nproc-per-node "$CORES" "$HERE/train.py" "$@"
+}
 "$PYTHON" "$HERE/lessons.py" "$RUN" --shards 0 "${CORPUS[@]}" # decodes
-for ((i = 0; i < CORES; i++)); do
-  "$PYTHON" "$HERE/lessons.py" "$RUN" --shards "$SHARDS" --worker "$i/$CORES" "${CORPUS[@]}" &
-done
-wait
-"$PYTHON" -m torch.distributed.run --standalone --nproc-per-node "$CORES" "$HERE/train.py" "$RUN" --shards "$SHARDS"
+lessons "$RUN" 0 "$SHARDS"
+train "$RUN"
+# and once more, from there, on as many new lessons
+AGAIN=$RUN/again
+mkdir -p "$AGAIN"
+ln -sfn ../decoded "$AGAIN/decoded"
+lessons "$AGAIN" "$SHARDS" "$((SHARDS + 7))"
+train "$AGAIN" --from-checkpoint "$RUN/encoder.safetensors" --set training.steps=4200 --set training.lr=1e-3 \
+  --set training.warmup=200
+RUN=$AGAIN
 "$PYTHON" "$HERE/ship.py" "$RUN"
 "$PYTHON" "$HERE/heads.py" "$RUN" "${CORPUS[@]}"
 if [ $# -gt 0 ]; then

@@ -5,8 +5,8 @@ soft labels), their embeddings and the first `COMPONENTS` principal components o
 of standardised values), and, by generalized SupCon, which segments share a recording (label rows: how much of the
 segment is of which track) and which the teachers hear alike (label rows: a softmax of their centred logits).
 Half of what it hears is louder or quieter than what they heard. What is kept is the moving average of the weights. A
-run that was stopped goes on: the same command. With ``--from-checkpoint``, the network begins as that of a checkpoint, and what
-it tells of the teachers as the best linear layer on it.
+run that was stopped goes on: the same command. With ``--from-checkpoint``, the network begins as that of a checkpoint,
+and what it tells of the teachers as the best linear layer on it.
 """
 
 import argparse
@@ -205,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--shards", type=int, default=10_000)
-    parser.add_argument("--from-checkpoint", type=Path, metavar="CKPT", help="a trained encoder of this recipe's network")
+    parser.add_argument("--from-checkpoint", type=Path, metavar="CKPT", help="of this recipe's network")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of mirclr train")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Slow measurements on real music: ``make bench``, or ``python -m tests.benchmarks [NAME…] [--checkpoint FILE]``.
+"""Slow measurements: ``make bench``, or ``python -m tests.benchmarks [NAME…] [--checkpoint FILE]``.
 
 Each measurement compares things in one run, alternating, and reports the median of the ratios, as machines are shared
 and noisy. Results are written to tests/benchmarks/results/NAME.json. What embeds takes the encoder that `mirclr embed`
@@ -36,6 +36,8 @@ from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
 from tests.benchmarks.measuring import ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
+from tests.benchmarks.personal import personal
+from tests.benchmarks.recommending import hubs, latency
 from tests.benchmarks.startup import startup
 
 RESULTS = Path(__file__).parent / "results"
@@ -128,7 +130,10 @@ def twins() -> dict[str, Any]:
     return {"copies": len(heard), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
-MEASUREMENTS = {m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, twins, duplicates)}
+RECOMMENDING = (latency, hubs, duplicates, personal)
+MEASUREMENTS = {
+    m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, twins, *RECOMMENDING)
+}
 
 
 def main() -> None:
