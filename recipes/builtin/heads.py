@@ -21,6 +21,7 @@ from torch import Tensor
 from mirclr.audio import read_excerpts
 from mirclr.checkpoint import load_checkpoint
 from mirclr.classify import Head, Heads
+from mirclr.embed import Embedder
 from mirclr.errors import MirclrError
 from mirclr.manifest import read_manifest
 from mirclr.metrics import expected_calibration_error
@@ -155,7 +156,7 @@ def grouped(lessons: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple[Ten
     return means(lessons["vectors"]), {task: means(t) for task, t in targets.items()}
 
 
-def valid_tracks(corpora: list[list[Path]], panel: Panel, model: torch.nn.Module, words: Words) -> tuple[Tensor, dict]:
+def valid_tracks(corpora: list[list[Path]], panel: Panel, embedder: Embedder, words: Words) -> tuple[Tensor, dict]:
     """Unit vectors, as `mirclr embed` makes them, and the teachers' mean targets, of music of the split valid."""
     vectors, targets = [], []
     for manifest, root in corpora:
@@ -163,14 +164,15 @@ def valid_tracks(corpora: list[list[Path]], panel: Panel, model: torch.nn.Module
             if track.split != "valid" or (track.source or {}).get("kind") == "voice":
                 continue
             try:
+                own = read_excerpts(
+                    root / track.path, count=embedder.excerpts, seconds=embedder.seconds, rate=RATE
+                ).waveforms
                 heard = read_excerpts(root / track.path, count=10, seconds=SECONDS, rate=RATE).waveforms
             except MirclrError as error:
                 print(f"left out: {error}", flush=True)
                 continue
-            waveforms = torch.from_numpy(heard)
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-                vectors.append(F.normalize(model(waveforms).float().mean(dim=0), dim=0))
-            said = words.all(torch.from_numpy(panel(waveforms)["tags"].astype(np.float32)))
+            vectors.append(torch.from_numpy(embedder.embed_track(own)))
+            said = words.all(torch.from_numpy(panel(torch.from_numpy(heard))["tags"].astype(np.float32)))
             targets.append({task: t.mean(dim=0) for task, t in said.items()})
     return torch.stack(vectors), {task: torch.stack([t[task] for t in targets]) for task in targets[0]}
 
@@ -224,7 +226,7 @@ def main() -> None:
     single = words.all(lessons["tags"])
     means, of_means = grouped(lessons, single)
     x = F.normalize(torch.cat([lessons["vectors"], means, means]), dim=1)
-    valid, truth = valid_tracks(arguments.corpus, Panel(), read.model, words)
+    valid, truth = valid_tracks(arguments.corpus, Panel(), Embedder.load(builtin_checkpoint()), words)
     heads, figures = Heads(abstain=ABSTAIN), {}
     for task, (kind, labels) in TASKS.items():
         target = torch.cat([single[task], of_means[task], of_means[task]])

@@ -1,9 +1,10 @@
 """Measure an encoder beside its teachers: ``measure.py RUN --encoder E --music DIR --labels CSV [--score SCORE.py] …``.
 
-The same ten excerpts a track go to the encoder, to both musicnn networks and to MFCC statistics. MUSIC and LABELS.csv
-are labelled music that is never trained on; SCORE.py is another scorer, called as SCORE.py LABELS.csv VECTORS.npz
---json. Composers of tracks of the split valid are told apart within their own package, where codec and mastering are
-the same. Writes results.json beside this file.
+The encoder hears a track as it always does; both musicnn networks and MFCC statistics hear ten excerpts of 3 s. MUSIC
+and LABELS.csv are labelled music that is never trained on; SCORE.py is another scorer, called as SCORE.py LABELS.csv
+VECTORS.npz --json. Composers of tracks of the split valid are told apart within their own package, where codec and
+mastering are the same. Of the encoder also: how alike its tracks stay at other levels, and how often its heads answer
+with a genre that the labels' own, taken broadly, allows. Writes results.json beside this file.
 """
 
 import argparse
@@ -18,15 +19,23 @@ import torch
 from lessons import RATE, SECONDS, Panel
 
 from mirclr.audio import read_excerpts
-from mirclr.classify import read_labels
+from mirclr.classify import Heads, read_labels
+from mirclr.classify.heads import UNKNOWN
 from mirclr.embed import Embedder
 from mirclr.evaluate import mfcc_statistics, z_scored
 from mirclr.manifest import read_manifest
 from mirclr.metrics import retrieval
-from mirclr.pretrained import checkpoint_named
+from mirclr.pretrained import builtin_heads, checkpoint_named
 
 HERE = Path(__file__).parent
 COUNT = 10  # as the published figures of the teachers
+LEVELS_DB = (-6, -12)
+BROADLY = {
+    "rock": "rock, indie & alternative, metal, punk, blues",
+    "pop": "pop, indie & alternative, rock, dance & house, soul & R&B, folk, country",
+    "electronic": "electronic, dance & house, techno, ambient, new age, experimental",
+    "classical": "classical, opera & choral",
+}
 
 
 def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> dict[str, np.ndarray]:
@@ -34,17 +43,37 @@ def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> di
     known = dict(np.load(kept)) if kept.exists() else {}
     rows: dict[str, list[np.ndarray]] = {"builtin": [], "musicnn_msd": [], "musicnn_both": [], "mfcc": []}
     for file in files:
-        waveforms = read_excerpts(file, count=COUNT, seconds=SECONDS, rate=RATE).waveforms
-        rows["builtin"].append(embedder.embed_track(waveforms))
+        own = read_excerpts(file, count=embedder.excerpts, seconds=embedder.seconds, rate=RATE).waveforms
+        rows["builtin"].append(embedder.embed_track(own))
+        for db in LEVELS_DB:
+            rows.setdefault(f"{db} dB", []).append(embedder.embed_track(own * 10 ** (db / 20)))
         if not known:
+            waveforms = read_excerpts(file, count=COUNT, seconds=SECONDS, rate=RATE).waveforms
             said = panel(torch.from_numpy(waveforms))["embedding"].astype(np.float32).mean(axis=0)
             rows["musicnn_both"].append(said)
             rows["musicnn_msd"].append(said[:200])
             rows["mfcc"].append(mfcc_statistics(waveforms, RATE))
     found = {name: np.stack(part) for name, part in rows.items() if part}
     if not known:
-        np.savez(kept, **{name: x for name, x in found.items() if name != "builtin"})
+        np.savez(kept, **{name: x for name, x in found.items() if name != "builtin" and "dB" not in name})
     return known | found
+
+
+def levels(found: dict[str, np.ndarray]) -> dict[str, float]:
+    """Takes the vectors at other levels out; mean cosine of each with the track as it is."""
+    cosines = {f"{db} dB": (found["builtin"] * found.pop(f"{db} dB")).sum(axis=1).mean() for db in LEVELS_DB}
+    return {name: round(float(c), 4) for name, c in cosines.items()}
+
+
+def broad_genres(vectors: np.ndarray, labelled: list[str]) -> dict[str, float]:
+    """Share of tracks to which the heads give a genre, and of those the share with one that `BROADLY` allows."""
+    told = np.array(Heads.load(builtin_heads()).predict(vectors))
+    answered = told != UNKNOWN
+    right = [name in BROADLY[label].split(", ") for name, label in zip(told, labelled, strict=True)]
+    return {
+        "answered": round(float(answered.mean()), 4),
+        "rightly": round(float(np.array(right)[answered].mean()), 4),
+    }
 
 
 def scored(vectors: np.ndarray, names: list[str], labels: Path, score: Path, run: Path) -> dict[str, float]:
@@ -83,12 +112,16 @@ def main() -> None:
     parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    embedder, panel = Embedder.load(checkpoint_named(asked.encoder), excerpts=COUNT), Panel()
-    results: dict[str, Any] = {"encoder": embedder.stamp.digest}
+    embedder, panel = Embedder.load(checkpoint_named(asked.encoder)), Panel()
+    hears = {"excerpts": embedder.excerpts, "seconds": embedder.seconds}
+    results: dict[str, Any] = {"encoder": embedder.stamp.digest, "hears": hears}
     if asked.score:
-        names = list(read_labels(asked.labels).files)
+        labels = read_labels(asked.labels)
+        names = list(labels.files)
         files = [asked.music / name for name in names]
         found = heard(files, embedder, panel, asked.run / "labelled.npz")
+        results["levels"] = levels(found)
+        results["genres"] = broad_genres(found["builtin"], labels.genre.tolist())
         results["labelled"] = {n: scored(x, names, asked.labels, asked.score, asked.run) for n, x in found.items()}
     tracks = [
         (root / t.path, t.artist or "", str(t.album))
@@ -98,6 +131,7 @@ def main() -> None:
     ]
     there = [t for t in tracks if t[0].exists()]
     found = heard([t[0] for t in there], embedder, panel, asked.run / "valid.npz")
+    levels(found)
     artists, packages = [t[1] for t in there], [t[2] for t in there]
     results["composers"] = {name: composers(x, artists, packages) for name, x in found.items()}
     text = json.dumps(results, indent=1, sort_keys=True) + "\n"

@@ -20,6 +20,7 @@ from mirclr.pretrained import builtin_checkpoint
 
 HERE = Path(__file__).parent
 LARGEST = 10_000_000  # bytes
+SECONDS = 3.0  # of an excerpt, as tracks are heard: tests/benchmarks/results/agreement.json
 SHARDS = 8  # whose embeddings give the last normalisation
 
 
@@ -29,6 +30,7 @@ def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
     assert isinstance(encoder, ResNet)
     plain = model.recipe.model_dump(mode="json")
     plain["encoder"]["dim"] = len(weight)
+    plain["audio"]["clip_seconds"] = SECONDS
     plain["embedding"] = config.read_recipe(HERE / "recipe.yaml").embedding.model_dump(mode="json")
     plain["projector"] = {"hidden": 1, "dim": 1}  # it is not used after training
     headed = Model(config.recipe_from(plain))
