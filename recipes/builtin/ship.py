@@ -20,7 +20,7 @@ from mirclr.pretrained import builtin_checkpoint
 
 HERE = Path(__file__).parent
 LARGEST = 10_000_000  # bytes
-SECONDS = 3.0  # of an excerpt, as tracks are heard: tests/benchmarks/results/agreement.json
+SECONDS = 2.0  # of an excerpt when a track is embedded: tests/benchmarks/results/agreement.json
 SHARDS = 8  # whose embeddings give the last normalisation
 
 
