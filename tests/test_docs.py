@@ -91,6 +91,31 @@ def test_the_tables_of_the_built_in_encoder_are_the_recipe_s():
     assert report.table(results) in card
     assert report.calibration(figures) in card
     assert results["encoder"][:12] in card
+    levels, genres = results["levels"], results["genres"]
+    assert f"at half its level has a cosine of {levels['-6 dB']:.2f} to itself, at a quarter {levels['-12 dB']:.2f}" in card
+    assert f"{genres['answered']:.2f} are given a genre, and of those {genres['rightly']:.2f} one" in card
+
+
+def test_the_figures_of_recommending_are_the_benchmarks():
+    results = ROOT / "tests" / "benchmarks" / "results"
+    latency, hubs, duplicates, personal = (
+        json.loads((results / f"{name}.json").read_text()) for name in ("latency", "hubs", "duplicates", "personal")
+    )
+    for size in latency["sizes"]:
+        cells = [f"{size['tracks']:,}"]
+        for kind in ("plain", "one year of sixty", "tempo, key and length", "three seeds"):
+            cells.append(f"{size['ms'][kind]['p50']:.1f} / {size['ms'][kind]['p99']:.1f}")
+        assert f"| {' | '.join(cells)} |" in README
+    for name, found in hubs["of"].items():
+        plain, corrected = found["cosine"], found["corrected"]
+        cells = (
+            f"{plain['skewness']:.2f} → {corrected['skewness']:.2f}",
+            f"{plain['artist_map']:.3f} → {corrected['artist_map']:.3f}",
+        )
+        assert f"| {name} | {' | '.join(cells)} |" in README
+    assert f"{duplicates['copies']} altered copies" in README
+    taste = personal["measured"]["taste, as shipped"]["recall_at_20"]
+    assert f"{taste:.3f}" in README
 
 
 def test_the_tables_of_few_labels_are_the_recipe_s():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mirclr.classify import Figures, Heads, Labelled
     from mirclr.classify.segments import Segments
     from mirclr.embed import Embedder
+    from mirclr.library import Library
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -240,13 +241,7 @@ def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_
     heads_file = heads_file or (own if own.exists() else builtin_heads())
     with Library.open(library_path) as library:
         heads = Heads.load(heads_file)
-        heads.check_encoder(library)
-        ids, vectors = library.vectors()
-        probabilities = heads.predict_proba(vectors)
-        for task, table in probabilities.items():
-            names = heads.tasks[task].labels
-            rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
-            library.store_probabilities(task, rows, heads.digest)
+        ids, probabilities = classify_tracks(library, heads)
         tracks = library.tracks(ids.tolist()) if as_json else []
     counts = _top_labels(heads, probabilities)
     means = _affect(heads, probabilities["affect"].mean(axis=0)) if "affect" in probabilities and len(ids) else {}
@@ -260,6 +255,18 @@ def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_
     if means:
         click.echo(f"on average: {', '.join(f'{name} {value:.2f}' for name, value in means.items())}")
     click.echo(f"{len(ids)} tracks classified by {heads_file}")
+
+
+def classify_tracks(library: "Library", heads: "Heads") -> "tuple[np.ndarray, dict[str, np.ndarray]]":
+    """Store what heads tell of all tracks of a library: ids (n,), and by task (n, C) probabilities."""
+    heads.check_encoder(library)
+    ids, vectors = library.vectors()
+    probabilities = heads.predict_proba(vectors)
+    for task, table in probabilities.items():
+        names = heads.tasks[task].labels
+        rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
+        library.store_probabilities(task, rows, heads.digest)
+    return ids, probabilities
 
 
 def _listed(paths: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[Path, str]]]:

@@ -10,7 +10,7 @@ import click
 
 from mirclr.cli.options import path_option
 from mirclr.cli.show import print_table, progress, remark
-from mirclr.pretrained import builtin_checkpoint
+from mirclr.pretrained import builtin_checkpoint, builtin_heads
 
 if TYPE_CHECKING:
     from mirclr.api import Library
@@ -29,6 +29,8 @@ def command(music: Path | None, output: Path | None) -> None:
     Obtains music, embeds it with the built-in encoder and recommends from it. What is done already is not done again.
     """
     from mirclr.api import Library
+    from mirclr.classify import Heads
+    from mirclr.cli.classify import classify_tracks
     from mirclr.cli.embed import bring_up_to_date, manifest_tags
     from mirclr.embed import Embedder, find_audio
     from mirclr.provenance import data_dir, digest_bytes
@@ -51,6 +53,7 @@ def command(music: Path | None, output: Path | None) -> None:
         for _, reason in failures:
             remark(f"skipped {reason}")
         click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n))
+        classify_tracks(library, Heads.load(builtin_heads()))
         remark("3/3  recommendations")
         _recommend(library, output or Path("demo-playlist.m3u8"))
     again = shlex.join(["mirclr", "recommend", "SEED", "--library", str(database)])

@@ -21,6 +21,7 @@ REFERENCES = 1024
 _TRAINING = 40  # rows a cluster that k-means looks at
 _CHUNK = 16_384
 _MEASURED = 256
+_SOME = 16  # queries up to which numpy's threads do: those of faiss would wait on, and be in the way of what follows
 _FEW = 1 / 8  # share of rows that may pass a filter for it to be cheaper to copy them
 
 
@@ -88,7 +89,7 @@ class Base:
         self, queries: np.ndarray, k: int, few: np.ndarray | None, allowed: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Compare with some rows, all rows, or all that are allowed."""
-        if few is None and allowed is None and len(self):
+        if few is None and allowed is None and len(queries) > _SOME:
             import faiss
 
             similarities, rows = faiss.knn(queries, self.matrix, min(k, len(self)), metric=faiss.METRIC_INNER_PRODUCT)

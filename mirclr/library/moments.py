@@ -33,7 +33,8 @@ class Moments:
     @classmethod
     def of(cls, starts: np.ndarray, embeddings: np.ndarray) -> "Moments":
         """Compact (n,) seconds and (n, D) float32 embeddings of any length above 0."""
-        rows = np.asarray(embeddings, np.float32) @ _projection(embeddings.shape[1])
+        # not a matrix product of BLAS: its threads would wait for those that decode
+        rows = np.einsum("nd,dc->nc", np.asarray(embeddings, np.float32), _projection(embeddings.shape[1]))
         largest = np.abs(rows).max(axis=1, keepdims=True, initial=1e-12)
         return cls(np.asarray(starts, np.float32), np.round(rows / largest * 127).astype(np.int8))
 

@@ -67,7 +67,8 @@ class Explainer:
     def __init__(self, library: Library, pairs: Sequence[tuple[Seed, LibraryTrack]], *, moments: bool) -> None:
         ids = [i for seed, track in pairs for i in (seed.track_id, track.id) if i is not None]
         ids = list(dict.fromkeys(ids))
-        self._labels = {task: likely_labels(library, task, ids) for task in library.tasks()}
+        tasks = (task for task in library.tasks() if task != "affect")  # valence and arousal are no labels
+        self._labels = {task: likely_labels(library, task, ids) for task in tasks}
         self._described = library.descriptions(ids)
         self._moments = library.moments(ids) if moments else {}
 
