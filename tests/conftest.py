@@ -1,10 +1,30 @@
 """What tests share: real music, a home of their own, a small trained encoder."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from mirclr.audio import write_wav
+from mirclr.checkpoint import save_checkpoint
+from mirclr.config import parse_recipe
+from mirclr.embed import Embedder
+from mirclr.encoder import Model
+from mirclr.library import Library
+
+TINY = parse_recipe("""
+name: tiny
+data: {train: tracks.jsonl}
+audio: {clip_seconds: 1.0}
+mel: {bands: 24}
+encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
+projector: {hidden: 8, dim: 4}
+training: {precision: float32}
+embedding: {excerpts: 3}
+""")
 AUDIO = Path(__file__).parent / "audio"
 
 torch.set_num_threads(1)  # the networks here are tiny, and threads that wait for each other are slow on a busy machine
@@ -29,3 +49,41 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def songs() -> list[Path]:
     """Four real tracks of eight seconds (see tests/audio/README.md)."""
     return sorted(AUDIO.glob("*.ogg"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny encoder of random weights."""
+    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
+    torch.manual_seed(0)
+    save_checkpoint(path, Model(TINY), {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def embedder(checkpoint: Path) -> Embedder:
+    """The same, loaded."""
+    return Embedder.load(checkpoint)
+
+
+@pytest.fixture
+def music(tmp_path: Path, songs: list[Path]) -> Path:
+    """A folder of the four tracks."""
+    root = (tmp_path / "music").resolve()
+    (root / "sub").mkdir(parents=True)
+    for song, place in zip(songs, ("a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"), strict=True):
+        shutil.copy(song, root / place)
+    return root
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    """An empty library."""
+    with Library.open(tmp_path / "lib.db", create=True) as library:
+        yield library
+
+
+def tone(path: Path, hertz: float, seconds: float = 1.0) -> None:
+    """Write a sine."""
+    t = np.arange(int(16000 * seconds)) / 16000
+    write_wav(path, (0.3 * np.sin(2 * np.pi * hertz * t)).astype(np.float32), 16000)

@@ -92,7 +92,10 @@ def test_the_tables_of_the_built_in_encoder_are_the_recipe_s():
     assert report.calibration(figures) in card
     assert results["encoder"][:12] in card
     levels, genres = results["levels"], results["genres"]
-    assert f"at half its level has a cosine of {levels['-6 dB']:.2f} to itself, at a quarter {levels['-12 dB']:.2f}" in card
+    assert (
+        f"at half its level has a cosine of {levels['-6 dB']:.2f} to itself, at a quarter {levels['-12 dB']:.2f}"
+        in card
+    )
     assert f"{genres['answered']:.2f} are given a genre, and of those {genres['rightly']:.2f} one" in card
 
 

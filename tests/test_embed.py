@@ -14,25 +14,14 @@ import soundfile
 import torch
 
 from mirclr import audio, embed, processes
-from mirclr.checkpoint import save_checkpoint
 from mirclr.cli import main
 from mirclr.config import parse_recipe
 from mirclr.embed import Embedder, count_outcomes, embed_files, find_audio, hear
-from mirclr.encoder import Model
 from mirclr.errors import EncoderMismatch, LibraryError
 from mirclr.library import Library
 from mirclr.tags import Tags
+from tests.conftest import TINY
 
-RECIPE = parse_recipe("""
-name: tiny
-data: {train: tracks.jsonl}
-audio: {clip_seconds: 1.0}
-mel: {bands: 24}
-encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
-projector: {hidden: 8, dim: 4}
-training: {precision: float32}
-embedding: {excerpts: 3}
-""")
 COMMON = {"count": 3, "seconds": 1.0, "rate": 16000}
 
 
@@ -65,34 +54,6 @@ class NoDecoding:
 @pytest.fixture
 def here(monkeypatch):
     monkeypatch.setattr(processes, "Pool", InThisProcess)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
-    torch.manual_seed(0)
-    save_checkpoint(path, Model(RECIPE), {})
-    return path
-
-
-@pytest.fixture(scope="module")
-def embedder(checkpoint):
-    return Embedder.load(checkpoint)
-
-
-@pytest.fixture
-def music(tmp_path, songs):
-    root = (tmp_path / "music").resolve()
-    (root / "sub").mkdir(parents=True)
-    for song, place in zip(songs, ("a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"), strict=True):
-        shutil.copy(song, root / place)
-    return root
-
-
-@pytest.fixture
-def library(tmp_path):
-    with Library.open(tmp_path / "lib.db", create=True) as library:
-        yield library
 
 
 def did(library, embedder, *paths, **options):
@@ -165,7 +126,7 @@ def test_the_threads_of_torch_are_given_back(embedder):
 
 
 def test_random_weights_are_those_of_their_seed():
-    recipe = RECIPE.model_dump(mode="json")
+    recipe = TINY.model_dump(mode="json")
     before = torch.random.get_rng_state()
     one, again = (Embedder.with_random_weights(recipe, excerpts=3) for _ in range(2))
     other = Embedder.with_random_weights(recipe, excerpts=3, seed=1)
@@ -179,7 +140,7 @@ def test_a_loaded_encoder_is_stamped(checkpoint):
     assert (loaded.dim, loaded.excerpts, loaded.rate, loaded.seconds) == (8, 3, 16000, 1.0)
     assert loaded.stamp.name == str(checkpoint.resolve())
     assert Embedder.load(checkpoint, excerpts=5).excerpts == 5
-    assert parse_recipe(json.dumps(loaded.stamp.recipe)) == RECIPE
+    assert parse_recipe(json.dumps(loaded.stamp.recipe)) == TINY
 
 
 # again
@@ -415,7 +376,7 @@ def test_a_file_that_goes_away_while_embedding(library, embedder, here, music):
 
 def test_another_encoder_is_refused_naming_both(library, embedder, here, music):
     did(library, embedder, music)
-    other = Embedder.with_random_weights(RECIPE.model_dump(mode="json"), excerpts=3, seed=1)
+    other = Embedder.with_random_weights(TINY.model_dump(mode="json"), excerpts=3, seed=1)
     with pytest.raises(EncoderMismatch) as caught:
         did(library, other, music)
     for stamp in (embedder.stamp, other.stamp):

@@ -8,64 +8,14 @@ from pathlib import Path
 import mutagen
 import numpy as np
 import pytest
-import torch
 
-from mirclr import audio
-from mirclr.checkpoint import save_checkpoint
 from mirclr.cli import main
-from mirclr.config import parse_recipe
-from mirclr.embed import Embedder
-from mirclr.encoder import Model
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Library
 from mirclr.watch import apply_changes, foresee_changes, scope_of
-
-RECIPE = parse_recipe("""
-name: tiny
-data: {train: tracks.jsonl}
-audio: {clip_seconds: 1.0}
-mel: {bands: 24}
-encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
-projector: {hidden: 8, dim: 4}
-training: {precision: float32}
-embedding: {excerpts: 3}
-""")
+from tests.conftest import tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
-    torch.manual_seed(0)
-    save_checkpoint(path, Model(RECIPE), {})
-    return path
-
-
-@pytest.fixture(scope="module")
-def embedder(checkpoint):
-    return Embedder.load(checkpoint)
-
-
-@pytest.fixture
-def music(tmp_path, songs):
-    root = (tmp_path / "music").resolve()
-    (root / "sub").mkdir(parents=True)
-    for song, place in zip(songs, ("a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"), strict=True):
-        shutil.copy(song, root / place)
-    return root
-
-
-@pytest.fixture
-def library(tmp_path):
-    with Library.open(tmp_path / "lib.db", create=True) as library:
-        yield library
-
-
-def tone(path, hertz, seconds=1.0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    t = np.arange(int(16000 * seconds)) / 16000
-    audio.write_wav(path, (0.3 * np.sin(2 * np.pi * hertz * t)).astype(np.float32), 16000)
 
 
 def synced(library, embedder, *folders, **options):

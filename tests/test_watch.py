@@ -7,67 +7,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mutagen
-import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirclr import audio, watch
-from mirclr.checkpoint import save_checkpoint
+from mirclr import watch
 from mirclr.cli import main
-from mirclr.config import parse_recipe
 from mirclr.embed import Embedder
-from mirclr.encoder import Model
 from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra
 from mirclr.library import Library
 from mirclr.watch import FolderEvents, Pending, apply_changes, event_paths, follow, scope_of
-
-RECIPE = parse_recipe("""
-name: tiny
-data: {train: tracks.jsonl}
-audio: {clip_seconds: 1.0}
-mel: {bands: 24}
-encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
-projector: {hidden: 8, dim: 4}
-training: {precision: float32}
-embedding: {excerpts: 3}
-""")
+from tests.conftest import TINY, tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
-    torch.manual_seed(0)
-    save_checkpoint(path, Model(RECIPE), {})
-    return path
-
-
-@pytest.fixture(scope="module")
-def embedder(checkpoint):
-    return Embedder.load(checkpoint)
-
-
-@pytest.fixture
-def music(tmp_path, songs):
-    root = (tmp_path / "music").resolve()
-    (root / "sub").mkdir(parents=True)
-    for song, place in zip(songs, ("a.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg"), strict=True):
-        shutil.copy(song, root / place)
-    return root
-
-
-@pytest.fixture
-def library(tmp_path):
-    with Library.open(tmp_path / "lib.db", create=True) as library:
-        yield library
-
-
-def tone(path, hertz, seconds=1.0):
-    t = np.arange(int(16000 * seconds)) / 16000
-    audio.write_wav(path, (0.3 * np.sin(2 * np.pi * hertz * t)).astype(np.float32), 16000)
 
 
 def paths_of(library):
@@ -418,7 +370,7 @@ def test_a_library_that_another_process_writes_to_is_waited_for(library, embedde
 
 
 def test_another_encoder_ends_it(library, embedder, music):
-    library.bind(Embedder.with_random_weights(RECIPE.model_dump(mode="json"), excerpts=3, seed=1).stamp)
+    library.bind(Embedder.with_random_weights(TINY.model_dump(mode="json"), excerpts=3, seed=1).stamp)
     with pytest.raises(EncoderMismatch):
         followed(library, music, embedder)
 
