@@ -120,7 +120,8 @@ def test_clusters_find_nearly_what_comparing_with_all_finds(clustered):
 @pytest.mark.parametrize("share", [0.3, 0.01])
 def test_a_filter_loses_nothing(clustered, share, monkeypatch):
     ids, matrix, rng = clustered
-    monkeypatch.setattr(mirclr.index.base, "_FEW", 0.05)
+    monkeypatch.setattr(mirclr.index.base, "_FEW", 0.0)
+    monkeypatch.setattr(mirclr.index.base, "_FEWEST", 10)  # else clusters would not be looked into
     index = index_of(ids, matrix)
     allowed = rng.random(4000) < share
     _, found = index.search(matrix[:20], 25, allowed=allowed)

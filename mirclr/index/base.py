@@ -15,14 +15,14 @@ import numpy as np
 
 EXACT = 200_000
 """As many tracks are searched exactly."""
-RECALL = 0.97
+RECALL = 0.96
 """Of the 20 nearest, what clusters must find of the library's own tracks; 0.95 is promised of others."""
 REFERENCES = 1024
 _TRAINING = 40  # rows a cluster that k-means looks at
 _CHUNK = 16_384
 _MEASURED = 256
 _SOME = 16  # queries up to which numpy's threads do: those of faiss would wait on, and be in the way of what follows
-_FEW = 1 / 8  # share of rows that may pass a filter for it to be cheaper to copy them
+_FEW, _FEWEST = 1 / 40, 4096  # share and number of rows that may pass a filter for it to be cheaper to copy them
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Base:
         rows : (q, k) int64
             -1 where there are fewer.
         """
-        if allowed is not None and (few := np.flatnonzero(allowed)).size <= max(4096, _FEW * len(self)):
+        if allowed is not None and (few := np.flatnonzero(allowed)).size <= max(_FEWEST, _FEW * len(self)):
             return self._exactly(queries, k, few)
         if not len(self.centroids):
             return self._exactly(queries, k, None, allowed)
@@ -207,5 +207,5 @@ def _with_enough_probes(base: Base) -> Base:
         recall = np.mean([len(np.intersect1d(a, b)) / 20 for a, b in zip(found, wanted, strict=True)])
         if recall >= RECALL:
             return tried
-        probes = int(np.ceil(probes * 1.5))
+        probes = int(np.ceil(probes * 1.2))
     return Base(base.ids, base.matrix, base.spread, base.centroids, base.starts, len(base.centroids))
