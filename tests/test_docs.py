@@ -109,6 +109,7 @@ def test_the_figures_of_recommending_are_the_benchmarks():
         for kind in ("plain", "one year of sixty", "tempo, key and length", "three seeds"):
             cells.append(f"{size['ms'][kind]['p50']:.1f} / {size['ms'][kind]['p99']:.1f}")
         assert f"| {' | '.join(cells)} |" in README
+    assert f"{latency['sizes'][-1]['recall@20']:.2f} of what comparing with all would give" in README
     for name, found in hubs["of"].items():
         plain, corrected = found["cosine"], found["corrected"]
         cells = (
