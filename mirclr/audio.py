@@ -166,7 +166,7 @@ def try_excerpts(path: Path, count: int, seconds: float, rate: int) -> "Excerpts
     try:
         return read_excerpts(path, count=count, seconds=seconds, rate=rate)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
-        return _what_is_wrong(path, error)
+        return what_is_wrong(path, error)
 
 
 def try_blocks(path: Path, rate: int) -> "Iterator[np.ndarray | str]":
@@ -174,14 +174,15 @@ def try_blocks(path: Path, rate: int) -> "Iterator[np.ndarray | str]":
     try:
         yield from decode_blocks(path, rate=rate)
     except Exception as error:
-        yield _what_is_wrong(path, error)
+        yield what_is_wrong(path, error)
 
 
-def _what_is_wrong(path: Path, error: Exception) -> str:
+def what_is_wrong(path: Path, error: Exception, cannot: str = "decoded") -> str:
+    """What is said of a file whose decoder, or what came after it, failed in whatever way."""
     return (
         str(error)
         if isinstance(error, MirclrError)
-        else (f"{path}: cannot be decoded ({type(error).__name__}: {error})")
+        else f"{path}: cannot be {cannot} ({type(error).__name__}: {error})"
     )
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.audio import Section, read_middle, resample
-from mirclr.errors import MirclrError
+from mirclr.audio import Section, read_middle, resample, what_is_wrong
 from mirclr.library import Description
 
 SECONDS = 60.0
@@ -41,10 +40,8 @@ def try_describe(path: Path) -> "Description | str":
     """`describe_file` for a worker process: what is wrong with a file comes back as text."""
     try:
         return describe_file(path)
-    except MirclrError as error:
-        return str(error)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
-        return f"{path}: cannot be described ({type(error).__name__}: {error})"
+        return what_is_wrong(path, error, "described")
 
 
 def find_tempo(waveform: np.ndarray, rate: int) -> float | None:

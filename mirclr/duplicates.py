@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.audio import SILENCE, decode_blocks, why_crashed
-from mirclr.errors import MirclrError, UnusableAudio
+from mirclr.audio import SILENCE, decode_blocks, what_is_wrong, why_crashed
+from mirclr.errors import UnusableAudio
 from mirclr.index import open_index
 from mirclr.library import Library, LibraryTrack
 from mirclr.processes import CRASHED, results_in_order
@@ -274,10 +274,8 @@ def try_fingerprint(path: Path) -> "Fingerprint | str":
     """`fingerprint` for a worker process: what is wrong with a file comes back as text."""
     try:
         return fingerprint(path)
-    except MirclrError as error:
-        return str(error)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
-        return f"{path}: cannot be heard ({type(error).__name__}: {error})"
+        return what_is_wrong(path, error, "heard")
 
 
 def fingerprint_of(waveform: np.ndarray) -> Fingerprint:

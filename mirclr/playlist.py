@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
-from urllib.request import url2pathname
 from xml.parsers.expat import ErrorString
 
 from mirclr.errors import PlaylistError
@@ -207,6 +206,8 @@ def _possible(path: str) -> bool:
 
 def _unquoted(path: str) -> str:
     if os.name == "nt":
+        from urllib.request import url2pathname  # which brings all of http with it
+
         return url2pathname(path)
     return os.fsdecode(unquote_to_bytes(os.fsencode(path))) if _possible(path) else path
 

@@ -16,24 +16,14 @@ from mirclr.checkpoint import save_checkpoint
 from mirclr.classify import Head, Heads, segments
 from mirclr.classify.segments import hear_segments, windows
 from mirclr.cli import group
-from mirclr.config import parse_recipe
 from mirclr.embed import Embedder
 from mirclr.encoder import Model
 from mirclr.errors import CheckpointError, EncoderMismatch, MissingExtra, UnreadableAudio
 from mirclr.library import Entry, Library
 from mirclr.processes import CRASHED, streamed
 from mirclr.tags import Tags
+from tests.conftest import TINY
 
-RECIPE = parse_recipe("""
-name: tiny
-data: {train: tracks.jsonl}
-audio: {clip_seconds: 1.0}
-mel: {bands: 24}
-encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
-projector: {hidden: 8, dim: 4}
-training: {precision: float32}
-embedding: {excerpts: 3}
-""")
 GENRES, MOODS, AFFECT = ("dub", "folk", "jazz", "polka"), ("calm", "dark", "wild"), ("valence", "arousal")
 RATE = 16_000
 
@@ -43,7 +33,7 @@ def builtin(tmp_path_factory):
     """A folder with an encoder and heads on its vectors, of random weights."""
     folder = tmp_path_factory.mktemp("builtin")
     torch.manual_seed(0)
-    save_checkpoint(folder / "e.safetensors", Model(RECIPE), {})
+    save_checkpoint(folder / "e.safetensors", Model(TINY), {})
     stamp = Embedder.load(folder / "e.safetensors").stamp
     rng = np.random.default_rng(0)
     heads = Heads(abstain=0.3)
@@ -144,7 +134,7 @@ def test_a_bad_file_is_named_and_skipped(here, songs, tmp_path):
 
 def test_the_encoder_is_that_of_the_heads(here, songs, builtin, heads, tmp_path):
     torch.manual_seed(1)
-    save_checkpoint(tmp_path / "other.safetensors", Model(RECIPE), {})
+    save_checkpoint(tmp_path / "other.safetensors", Model(TINY), {})
     mismatch = run(songs[0], "--checkpoint", tmp_path / "other.safetensors").exception
     assert isinstance(mismatch, EncoderMismatch)
     assert "--heads" in str(mismatch)
@@ -221,7 +211,7 @@ def test_a_library_s_own_heads_come_first(embedder, heads, tmp_path):
     heads.save(tmp_path / "l.db.heads.safetensors")
     assert facts("--library", library)["counts"].keys() == {"genre"}
     other = a_library(
-        tmp_path / "o.db", Embedder.with_random_weights(RECIPE.model_dump(mode="json"), excerpts=3, seed=1).stamp
+        tmp_path / "o.db", Embedder.with_random_weights(TINY.model_dump(mode="json"), excerpts=3, seed=1).stamp
     )
     assert isinstance(run("--library", other).exception, EncoderMismatch)
 

@@ -15,7 +15,7 @@ import numpy as np
 from mirclr.index.base import Base
 from mirclr.provenance import writing
 
-FORMAT = "mirclr-index 3"
+_FORMAT = "mirclr-index 3"
 _ALIGN = 64
 _LARGE = 2**30
 _WORDS = 1024  # of a page
@@ -32,7 +32,7 @@ def save(path: Path, base: Base, facts: dict[str, Any]) -> None:
     """
     arrays = [np.ascontiguousarray(getattr(base, name), dtype) for name, dtype in _ARRAYS]
     header = {
-        "format": FORMAT,
+        "format": _FORMAT,
         **facts,
         "probes": base.probes,
         "shapes": [list(a.shape) for a in arrays],
@@ -52,7 +52,7 @@ def load(path: Path) -> tuple[Base, dict[str, Any]] | None:
         with path.open("rb") as f:
             line = f.readline(8192)
         header = json.loads(line[9:])
-        if header["format"] != FORMAT or line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
+        if header["format"] != _FORMAT or line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
             return None
         at, arrays = len(line), {}
         for (name, dtype), shape, total in zip(_ARRAYS, header["shapes"], header["sums"], strict=True):

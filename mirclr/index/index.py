@@ -6,7 +6,7 @@ import numpy as np
 
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.index.base import Base, build, spread_of
-from mirclr.index.file import FORMAT, load, save
+from mirclr.index.file import load, save
 from mirclr.library import Library
 
 _STALE = 0.1  # share of changed tracks at which the base is made again
@@ -144,19 +144,19 @@ def open_index(library: Library) -> Index:
     path = library.path.with_name(library.path.name + ".index")
     saved = load(path)
     with library.snapshot():
-        if not (held := library.ids()).size:
-            raise NoMatch(f"{library.path}: holds no tracks yet; embed some with: mirclr embed FOLDER")
-        if saved and (found := _brought_up_to_date(library, held, *saved)):
+        if saved and (found := _brought_up_to_date(library, *saved)):
             return found
-        facts = {"format": FORMAT, "library": library.uuid, "generation": library.generation}
+        facts = {"library": library.uuid, "generation": library.generation}
         ids, matrix = library.vectors()
+    if not len(ids):
+        raise NoMatch(f"{library.path}: holds no tracks yet; embed some with: mirclr embed FOLDER")
     base = build(ids, matrix)
     with suppress(OSError):
         save(path, base, facts)
     return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), np.zeros((0, matrix.shape[1]), np.float32))
 
 
-def _brought_up_to_date(library: Library, held: np.ndarray, base: Base, facts: dict[str, object]) -> Index | None:
+def _brought_up_to_date(library: Library, base: Base, facts: dict[str, object]) -> Index | None:
     """A saved base with what changed since; None when it is of another library, or much has changed."""
     generation, stamp = facts.get("generation"), library.stamp
     if facts.get("library") != library.uuid or not isinstance(generation, int) or stamp is None:
@@ -166,6 +166,7 @@ def _brought_up_to_date(library: Library, held: np.ndarray, base: Base, facts: d
     if generation == library.generation:
         new, hidden = np.zeros(0, np.int64), np.zeros(len(base), bool)
     else:
+        held = library.ids()
         new = np.union1d(library.ids(changed_since=generation), np.setdiff1d(held, base.ids))
         hidden = np.isin(base.ids, held, invert=True) | np.isin(base.ids, new)
     if hidden.all() or len(new) + hidden.sum() > max(_MANY, _STALE * len(base)):

@@ -21,6 +21,11 @@ def words(text: str) -> str:
     return " ".join(fold(text).split())
 
 
+def search_words(text: str) -> str:
+    """The words of a text as search compares them, without dashes between them."""
+    return " ".join(word for word in fold(text).split() if word not in ("-", "–", "—"))
+
+
 @lru_cache(maxsize=1 << 14)
 def artists(text: str) -> tuple[str, ...]:
     """The artists that a text names, folded: all of it first, then each where several are joined.

@@ -155,7 +155,7 @@ class _Asked:
         self.ends = find_seeds(library, (query.to,), hear) if query.to is not None else ()
         avoided = find_seeds(library, query.avoid, hear)
         away = [seed.vector for seed in avoided]
-        self.hidden = {s.track_id for s in (*self.seeds, *avoided) if s.track_id is not None}
+        self.hidden = {s.track_id for s in (*self.seeds, *self.ends, *avoided) if s.track_id is not None}
         if query.profile is not None:
             centres, disliked, hidden = _tastes(library, query, now_s)
             self.seeds = self.seeds or centres
@@ -169,21 +169,18 @@ class _Asked:
         albums = (album_key(s.track) for s in self.seeds if s.track is not None and not query.same_album)
         self.albums = {key for key in albums if key}
         self._kept_out: Counter[str] = Counter()
-        self.hidden |= {s.track_id for s in self.ends if s.track_id is not None}
 
     def ranked(self) -> list[Candidate]:
         """The best candidates that the limits allow, looked for among more and more neighbours."""
         query, k = self.query, max(_POOL, 6 * self.query.n)
-        spread = self.index.spread_of(self.vectors)
+        spread, weights = self.index.spread_of(self.vectors), np.zeros(int(self.clusters.max()) + 1)
+        np.add.at(weights, self.clusters, [seed.weight for seed in self.seeds])
         while True:
             self._kept_out.clear()
             queues, ran_out = self._queues(k, spread)
             recordings = self._recordings([c.track.id for queue in queues for c in queue])
             limits = Limits(query.n, query.artist_cap, query.artist_gap)
-            weights = [
-                sum(self.seeds[i].weight for i in np.flatnonzero(self.clusters == c)) for c in range(len(queues))
-            ]
-            chosen = choose(queues, weights, limits, recordings, query.diversity)
+            chosen = choose(queues, weights.tolist(), limits, recordings, query.diversity)
             listed = arrange(chosen, query.artist_gap)
             if len(listed) >= query.n or ran_out:
                 return listed
@@ -257,13 +254,14 @@ class _Asked:
         if not tracks:
             return queues, ran_out
         similarities = products(self.vectors, matrix)
-        scores = without_hubs(similarities, spread, self.index.spread(ids))
+        of_tracks = self.index.spread(ids)
+        scores = without_hubs(similarities, spread, of_tracks)
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
         score, keep = scores[nearest, at], np.ones(len(ids), bool)
         if len(self.away):
             away = products(self.away, matrix)
             keep = away.max(axis=0) < similarities.max(axis=0)
-            away = without_hubs(away, self.index.spread_of(self.away), self.index.spread(ids))
+            away = without_hubs(away, self.index.spread_of(self.away), of_tracks)
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)

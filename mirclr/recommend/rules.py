@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from mirclr.errors import QueryError
 from mirclr.library import LibraryTrack, fold
-from mirclr.library.names import artists, words
+from mirclr.library.names import artists, search_words, words
 
 KINDS = ("artist", "album", "genre", "path", "track")
 
@@ -59,7 +59,7 @@ class Rules:
             by_kind[rule.kind].add(rule.text)
         self._artists = {words(t) for t in by_kind["artist"]}
         self._albums = {words(t) for t in by_kind["album"]}
-        self._tracks = {_bare(t) for t in by_kind["track"]}
+        self._tracks = {search_words(t) for t in by_kind["track"]}
         self._files = {os.path.abspath(os.path.expanduser(t)) for t in by_kind["track"]}
         self._paths = [_path_test(t) for t in by_kind["path"]]
         self.genres = frozenset(words(t) for t in by_kind["genre"])
@@ -89,13 +89,9 @@ def genres_of(text: str) -> frozenset[str]:
     return frozenset(found for found in map(words, (text, *parts)) if found)
 
 
-def _bare(text: str) -> str:
-    return " ".join(w for w in fold(text).split() if w not in ("-", "–", "—"))
-
-
 def _names(track: LibraryTrack) -> set[str]:
     title = track.title or ""
-    return {_bare(name) for name in (title, f"{track.artist or ''} {title}", track.path) if name.strip()}
+    return {search_words(name) for name in (title, f"{track.artist or ''} {title}", track.path) if name.strip()}
 
 
 def _path_test(text: str) -> Callable[[LibraryTrack], bool]:

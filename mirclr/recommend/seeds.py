@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
 from mirclr.errors import NoMatch
 from mirclr.library import Library, LibraryTrack, Moments, fold, shown
+from mirclr.library.names import search_words
 from mirclr.playlist import SUFFIXES, read_playlist
 from mirclr.provenance import file_digest
 
@@ -124,16 +124,16 @@ def match_tracks(library: Library, text: str) -> list[LibraryTrack]:
     NoMatch
         Nothing matches, or tracks of several artists do; the text lists what may have been meant.
     """
-    words = _words(text)
+    words = search_words(text)
     found = library.find(words)
     if not found:
         raise NoMatch(f"{text!r} matches no track of {library.path}{_suggestions(library, text)}")
-    titled = [t for t in found if t.title and words in (_words(t.title), _words(f"{t.artist} {t.title}"))]
+    titled = [t for t in found if t.title and words in (search_words(t.title), search_words(f"{t.artist} {t.title}"))]
     if titled and len(_artists(titled)) == 1:
         return titled[:1]  # the same song on several albums is one seed
     if not titled:
         for name in ("artist", "album"):
-            if named := [t for t in found if _words(getattr(t, name) or "") == words]:
+            if named := [t for t in found if search_words(getattr(t, name) or "") == words]:
                 return named
     found = titled or found
     if len(found) == 1 or (len(_artists(found)) == 1 and found[0].artist):
@@ -142,16 +142,13 @@ def match_tracks(library: Library, text: str) -> list[LibraryTrack]:
     raise NoMatch(f"{text!r} matches {len(found)} tracks of several artists; say more, or give a path:{listed}")
 
 
-def _words(text: str) -> str:
-    """The words of a text as search compares them, without dashes between them."""
-    return " ".join(word for word in fold(text).split() if word not in ("-", "–", "—"))
-
-
 def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
-    return {_words(track.artist or "") for track in tracks}
+    return {search_words(track.artist or "") for track in tracks}
 
 
 def _suggestions(library: Library, text: str) -> str:
+    from difflib import get_close_matches
+
     names: dict[str, str] = {}
     for track in library.tracks():
         for name in (track.artist, track.title, track.label):
