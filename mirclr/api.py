@@ -120,7 +120,7 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
             f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "
             f"name that encoder: --checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
         )
-    from mirclr.embed import Embedder, hear, mean_embedding
+    from mirclr.embed import Embedder, hear
     from mirclr.tags import read_tags
 
     embedder = Embedder.load(checkpoint, excerpts=stamp.excerpts)
@@ -146,5 +146,5 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
         )
         embedded = embedder.embed_excerpts(excerpts.waveforms)
         moments = Moments.of(excerpts.starts, embedded)
-        seeds.append(Seed(shown(track.label), mean_embedding(embedded), track, moments=moments))
+        seeds.append(Seed(shown(track.label), embedder.pool(embedded), track, moments=moments))
     return seeds

@@ -123,9 +123,14 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def encoder_digest(model: Model) -> str:
-    """Digest of what an embedding depends on: the encoder's weights, and the audio, mel and encoder settings."""
-    parts = [digest_json(encoder_settings(model.recipe)).encode()]
-    for name, tensor in sorted(model.encoder.state_dict().items()):
+    """Digest of what a vector depends on: the weights of encoder and pooling, and the settings that bear on it."""
+    settings = encoder_settings(model.recipe)
+    weights = model.encoder.state_dict()
+    if model.pooling.weight:
+        settings["deviation"] = model.pooling.weight
+        weights |= {f"pooling.{name}": tensor for name, tensor in model.pooling.state_dict().items()}
+    parts = [digest_json(settings).encode()]
+    for name, tensor in sorted(weights.items()):
         parts += [name.encode(), tensor.detach().cpu().contiguous().numpy().tobytes()]
     return digest_bytes(*parts)
 

@@ -370,9 +370,13 @@ class Check(_Section):
 
 
 class Embedding(_Section):
-    """How a track is heard when it is embedded: `excerpts` clips spread over it, averaged."""
+    """How a track is heard when it is embedded: `excerpts` clips spread over it, averaged.
+
+    With a `deviation` above 0 the vector also tells how much the excerpts differ, and that is how much it counts.
+    """
 
     excerpts: Count = 10
+    deviation: Annotated[float, Field(ge=0)] = 0.0
 
 
 _ONE_LABEL = ("artist", "album", "genre")  # fields of which a track has one at most

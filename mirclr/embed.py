@@ -79,7 +79,7 @@ class Embedder:
         return cls(model, _stamp(model, encoder_digest(model), f"random weights, seed {seed}", excerpts))
 
     def embed_track(self, waveforms: np.ndarray) -> np.ndarray:
-        """(n, N) float32 excerpts of one track -> (D,) float32 of unit length, their mean embedding."""
+        """(n, N) float32 excerpts of one track -> (D,) float32 of unit length, the track's vector."""
         vector: np.ndarray = self.embed_tracks([waveforms])[0]
         return vector
 
@@ -87,22 +87,21 @@ class Embedder:
         """(n_i, N) float32 excerpts of several tracks -> (len(tracks), D) float32 unit rows."""
         embedded = self.embed_excerpts(np.concatenate(tracks))
         ends = np.cumsum([len(t) for t in tracks])[:-1]
-        return np.stack([mean_embedding(part) for part in np.split(embedded, ends)])
+        return np.stack([self.pool(part) for part in np.split(embedded, ends)])
 
     def embed_excerpts(self, waveforms: np.ndarray) -> np.ndarray:
-        """(n, N) float32 excerpts -> (n, D) float32, of the lengths that the encoder gives."""
+        """(n, N) float32 excerpts -> (n, E) float32, as the encoder gives them."""
         half = self._dtype != torch.float32
         with _few_threads(), torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
             parts = torch.from_numpy(waveforms).split(_CLIPS)
             result: np.ndarray = torch.cat([self._model(p.to(self._device)).float() for p in parts]).cpu().numpy()
         return result
 
-
-def mean_embedding(embedded: np.ndarray) -> np.ndarray:
-    """(n, D) float32 embeddings of excerpts -> (D,) float32 of unit length, that of the track."""
-    mean = embedded.mean(axis=0)
-    unit: np.ndarray = mean / max(float(np.linalg.norm(mean)), 1e-12)
-    return unit
+    def pool(self, embedded: np.ndarray) -> np.ndarray:
+        """(n, E) float32 embeddings of a track's excerpts -> (D,) float32 of unit length, the track's vector."""
+        with _few_threads(), torch.inference_mode():
+            vector: np.ndarray = self._model.pooling(torch.from_numpy(embedded).to(self._device)).cpu().numpy()
+        return vector
 
 
 @contextmanager
@@ -118,7 +117,7 @@ def _few_threads() -> Iterator[None]:
 
 def _stamp(model: Model, digest: str, name: str, excerpts: int) -> EncoderStamp:
     recipe = model.recipe.model_dump(mode="json")
-    return EncoderStamp(digest=digest, name=name, dim=model.encoder.dim, excerpts=excerpts, recipe=recipe)
+    return EncoderStamp(digest=digest, name=name, dim=model.pooling.dim, excerpts=excerpts, recipe=recipe)
 
 
 @dataclass(frozen=True)
@@ -363,7 +362,7 @@ def _decode_and_store(
             yield Outcome(seen.file, did)
             continue
         embedded = embedder.embed_excerpts(excerpts.waveforms)
-        vector, moments = mean_embedding(embedded), Moments.of(excerpts.starts, embedded)
+        vector, moments = embedder.pool(embedded), Moments.of(excerpts.starts, embedded)
         batch.append((seen, _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector, moments)))
         if len(batch) == BATCH_TRACKS:
             yield from _store(library, batch)

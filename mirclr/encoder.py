@@ -1,4 +1,4 @@
-"""Encoders and projector: what turns a clip into an embedding, and an embedding into a projection.
+"""Encoders, pooling and projector: a clip to an embedding, those of a track to its vector, or to a projection.
 
 Axes: B batch, F mel bands, T frames, N samples, D embedding dimensions, P projection dimensions. Every encoder keeps
 `EncoderModule`'s protocol: `hears` says what it takes, `dim` is D, and ``forward`` gives (B, D). A last batch
@@ -155,6 +155,49 @@ class SampleCNN(EncoderModule):
         return cast(Tensor, self.output_norm(self.dropout(x)))
 
 
+class TrackPooling(nn.Module):
+    """The embeddings of a track's excerpts to the vector of the track: their mean, and how much they differ.
+
+    Of few excerpts the deviation is known badly, so one more is counted that deviates as is usual. What is usual is
+    taken off, and a single excerpt is neither even nor varied.
+
+    Parameters
+    ----------
+    dim : int
+        D.
+    weight : float
+        By which deviations count; 0 leaves the mean alone.
+
+    Attributes
+    ----------
+    dim : int
+        Components of a track's vector: D, or 2 D with deviations.
+    usual : (D,) float32
+        Deviations that are usual; 0 unless set.
+    """
+
+    usual: Tensor
+
+    def __init__(self, dim: int, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.dim = dim if weight == 0 else 2 * dim
+        if weight:
+            self.register_buffer("usual", torch.zeros(dim))
+
+    def forward(self, excerpts: Tensor) -> Tensor:
+        """(n, D) float32 embeddings of one track's excerpts -> (dim,) float32 of unit length."""
+        mean = excerpts.mean(dim=0)
+        if self.weight:
+            squares = (excerpts - mean).square().sum(dim=0) + self.usual.square()
+            mean = torch.cat([mean, self.weight * ((squares / excerpts.shape[0]).sqrt() - self.usual)])
+        return nn.functional.normalize(mean, dim=0)
+
+    def alone(self, excerpts: Tensor) -> Tensor:
+        """(n, D) float32 -> (n, dim) float32 of unit length: each as a track that has only this excerpt."""
+        return nn.functional.normalize(nn.functional.pad(excerpts, (0, self.dim - excerpts.shape[1])), dim=1)
+
+
 class Projector(nn.Module):
     """Two linear layers between embedding and objective (Chen et al. 2020, arXiv 2002.05709, section 4.2), or more.
 
@@ -176,12 +219,12 @@ class Projector(nn.Module):
 
 
 class Model(nn.Module):
-    """Front end, encoder and projector of a recipe: what a checkpoint holds.
+    """Front end, encoder, pooling and projector of a recipe: what a checkpoint holds.
 
     Parameters
     ----------
     recipe : config.Recipe
-        Gives the rate, the mel settings, the encoder and the projector. Weights are random.
+        Gives the rate, the mel settings, the encoder, the pooling and the projector. Weights are random.
     """
 
     encoder: EncoderModule
@@ -194,6 +237,7 @@ class Model(nn.Module):
             self.encoder = ResNet(recipe.encoder, recipe.mel.bands)
         else:
             self.encoder = SampleCNN(recipe.encoder, recipe.audio.rate)
+        self.pooling = TrackPooling(self.encoder.dim, recipe.embedding.deviation)
         self.projector = Projector(recipe.projector, self.encoder.dim)
         self.to(memory_format=torch.channels_last)
 

@@ -1,8 +1,8 @@
 """An encoder as ONNX, from the waveform on, for programs that have no torch.
 
 The log-mel spectrogram is written out as a convolution with windowed cosines and sines, which every ONNX runtime
-computes alike. The result takes (B, N) float32 samples at the encoder's rate, B free, N one clip, and gives (B, D)
-embeddings, as `mirclr.encoder.Model` does.
+computes alike. The result takes (B, N) float32 samples at the encoder's rate, B free, N one clip, and gives (B, E)
+embeddings, as `mirclr.encoder.Model` does, and the (D,) vector of a track whose excerpts the clips are.
 """
 
 import json
@@ -10,7 +10,6 @@ import logging
 import math
 import warnings
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +22,7 @@ from mirclr.mel import LogMel
 from mirclr.provenance import writing
 
 OPSET = 18
-INPUT, OUTPUT = "waveform", "embedding"
+INPUT, OUTPUTS = "waveform", ("embedding", "track")
 
 
 class ConvolvedLogMel(nn.Module):
@@ -62,10 +61,11 @@ class _FromWaveform(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.hear = ConvolvedLogMel(model.mel) if model.encoder.hears == "mel" else nn.Identity()
-        self.encoder = model.encoder
+        self.encoder, self.pooling = model.encoder, model.pooling
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        return cast(Tensor, self.encoder(self.hear(waveform)))
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = self.encoder(self.hear(waveform))
+        return embedding, self.pooling(embedding)
 
 
 def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
@@ -100,7 +100,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
             _FromWaveform(checkpoint.model).eval(),
             (example,),
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=OUTPUTS,
             dynamic_shapes={"waveform": {0: torch.export.Dim("batch", min=1)}},
             opset_version=OPSET,
             dynamo=True,
@@ -108,7 +108,8 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
         )
     assert program is not None
     model = program.model_proto
-    facts = {"encoder": checkpoint.digest, "rate": audio.rate, "samples": samples, "dim": checkpoint.model.encoder.dim}
+    dims = {"dim": checkpoint.model.encoder.dim, "track_dim": checkpoint.model.pooling.dim}
+    facts = {"encoder": checkpoint.digest, "rate": audio.rate, "samples": samples, **dims}
     entry = model.metadata_props.add()
     entry.key, entry.value = "mirclr", json.dumps(facts)
     onnx.checker.check_model(model)

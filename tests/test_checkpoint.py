@@ -204,8 +204,12 @@ def test_the_digest_is_of_the_settings_that_an_embedding_depends_on():
     digest = with_weights()
     for same in ("training.lr=0.5", "seed=9", "name=other", "projector.dim=6", "embedding.excerpts=2"):
         assert with_weights(same) == digest, same
-    for other in ("audio.clip_seconds=2.0", "mel.hop=128", "mel.gain=10.0", "mel.f_min=20"):
+    for other in ("audio.clip_seconds=2.0", "mel.hop=128", "mel.gain=10.0", "mel.f_min=20", "embedding.deviation=1.0"):
         assert with_weights(other) != digest, other
+    model = tiny("embedding.deviation=1.0")
+    digest = encoder_digest(model)
+    model.pooling.usual += 1
+    assert encoder_digest(model) != digest
 
 
 def test_the_digest_hangs_on_no_memory_layout():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mirclr import config
-from mirclr.encoder import EncoderModule, Model, Projector, ResNet, SampleCNN
+from mirclr.encoder import EncoderModule, Model, Projector, ResNet, SampleCNN, TrackPooling
 
 RATE, BANDS = 16000, 96
 LEAST = {"name": "test", "data": {"train": "t.jsonl"}}
@@ -204,6 +204,36 @@ def test_any_resnet_takes_any_shape(stages: list[tuple[int, int]], bands: int, f
     encoder = ResNet(config.ResNet(widths=widths, blocks=blocks, dim=dim), bands).eval()
     with torch.no_grad():
         assert encoder(torch.rand(2, bands, frames)).shape == (2, dim)
+
+
+def test_a_track_is_the_mean_of_its_excerpts() -> None:
+    x = torch.randn(5, 3)
+    pooling = TrackPooling(3, 0.0)
+    assert (pooling.dim, dict(pooling.state_dict())) == (3, {})
+    torch.testing.assert_close(pooling(x), x.mean(dim=0) / x.mean(dim=0).norm())
+
+
+def test_and_how_much_they_differ() -> None:
+    x, usual, weight = torch.randn(6, 3), torch.tensor([0.5, 1.0, 2.0]), 0.7
+    pooling = TrackPooling(3, weight)
+    pooling.usual.copy_(usual)
+    one_more = ((x - x.mean(dim=0)).square().sum(dim=0) + usual**2) / 6
+    want = torch.cat([x.mean(dim=0), weight * (one_more.sqrt() - usual)])
+    torch.testing.assert_close(pooling(x), want / want.norm())
+    torch.testing.assert_close(pooling(x[torch.randperm(6)]), pooling(x))
+    even, varied = pooling(x[:1].expand(9, 3)), pooling(torch.cat([x[:1] - 9, x[:1] + 9]))
+    assert (even[3:] < 0).all()
+    assert (varied[3:] > 0).all()
+
+
+def test_a_single_excerpt_is_neither_even_nor_varied() -> None:
+    pooling = TrackPooling(3, 2.0)
+    pooling.usual.fill_(0.3)
+    x = torch.randn(4, 3)
+    alone = pooling.alone(x)
+    assert alone.shape == (4, pooling.dim) == (4, 6)
+    torch.testing.assert_close(alone, torch.stack([pooling(row[None]) for row in x]))
+    assert (alone[:, 3:] == 0).all()
 
 
 @pytest.mark.parametrize("layers", [2, 3])

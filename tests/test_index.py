@@ -86,9 +86,10 @@ def test_search_is_what_sorting_all_gives(n, q, k, filtered, seed):
         assert all(row == sorted(row) for row in keys)
 
 
-@pytest.fixture
-def clustered(monkeypatch):
+@pytest.fixture(params=[16, 10], ids=["whole", "sketched"])
+def clustered(request, monkeypatch):
     monkeypatch.setattr(mirclr.index.base, "EXACT", 500)
+    monkeypatch.setattr(mirclr.index.base, "_SKETCH", request.param)
     rng = np.random.default_rng(0)
     centres = unit_rows(rng, 40, 16)
     matrix = centres[rng.integers(0, 40, 2000)] + 0.5 * unit_rows(rng, 2000, 16)

@@ -23,6 +23,7 @@ ENCODERS = {
     "other mel": "mel: {n_fft: 1024, hop: 400, bands: 40, f_min: 50}\n"
     "encoder: {name: resnet, widths: [4], blocks: [1], dim: 3}",
     "waveform": "encoder: {name: sample_cnn, widths: [4, 4, 8, 8]}",
+    "deviations": "encoder: {name: resnet, widths: [4], blocks: [1], dim: 3}\nembedding: {deviation: 0.5}",
 }
 
 
@@ -34,6 +35,8 @@ def checkpoint(request, tmp_path):
     with torch.no_grad():
         for _ in range(3):  # statistics that are not those of a new network
             model.encoder(model.hear(torch.randn(8, 16000) * 0.1))
+        if model.pooling.weight:
+            model.pooling.usual.fill_(0.7)
     save_checkpoint(tmp_path / "encoder.safetensors", model, {"seed": 0})
     return load_checkpoint(tmp_path / "encoder.safetensors")
 
@@ -45,10 +48,12 @@ def test_onnxruntime_gives_torch_s_embeddings_of_real_audio(checkpoint, tmp_path
     with torch.no_grad():
         want = checkpoint.model(torch.from_numpy(waveforms)).numpy()
     for batch in (1, 5, len(waveforms)):
-        (found,) = session.run(None, {"waveform": waveforms[:batch]})
-        np.testing.assert_allclose(found, want[:batch], atol=1e-4)
+        embedding, track = session.run(None, {"waveform": waveforms[:batch]})
+        np.testing.assert_allclose(embedding, want[:batch], atol=1e-4)
+        np.testing.assert_allclose(track, checkpoint.model.pooling(torch.from_numpy(want[:batch])), atol=1e-4)
     facts = json.loads(session.get_modelmeta().custom_metadata_map["mirclr"])
-    assert facts == {"encoder": checkpoint.digest, "rate": 16000, "samples": 16000, "dim": checkpoint.model.encoder.dim}
+    dims = {"dim": checkpoint.model.encoder.dim, "track_dim": checkpoint.model.pooling.dim}
+    assert facts == {"encoder": checkpoint.digest, "rate": 16000, "samples": 16000} | dims
 
 
 def test_the_convolution_is_the_log_mel(songs):

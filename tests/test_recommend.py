@@ -769,6 +769,9 @@ class FakeEmbedder:
     def embed_excerpts(self, waveforms):
         return np.eye(4, dtype="f4")[[int(waveforms[0, 0])]]
 
+    def pool(self, embedded):
+        return embedded[0]
+
 
 def fake_hear(files, *, count, seconds, rate, workers=0):
     for file in files:
@@ -786,7 +789,7 @@ def fake_hear(files, *, count, seconds, rate, workers=0):
 @pytest.fixture
 def outside(library, tmp_path, monkeypatch):
     fake = ModuleType("mirclr.embed")
-    fake.Embedder, fake.hear, fake.mean_embedding = FakeEmbedder, fake_hear, lambda rows: rows[0]
+    fake.Embedder, fake.hear = FakeEmbedder, fake_hear
     monkeypatch.setitem(sys.modules, "mirclr.embed", fake)
     library.write(entries=[entry(f"{i}.ogg", np.eye(4)[i] + 0.1) for i in range(4)])
     for name, content in (("zero.wav", "0"), ("two.wav", "2"), ("bad.wav", "bad"), ("a.ckpt", "")):

@@ -29,6 +29,7 @@ def info(checkpoint: Path, as_json: bool) -> None:
         "encoder": read.digest,
         "kind": read.recipe.encoder.name,
         "dim": encoder.dim,
+        "track_dim": read.model.pooling.dim,
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "rate": read.recipe.audio.rate,
         "clip_seconds": read.recipe.audio.clip_seconds,

@@ -2,25 +2,28 @@
 
 Tracks lie in rows. In an exact base rows ascend by id; in a clustered one (inverted file: Jégou et al. 2011, "Product
 quantization for nearest neighbor search", section 4, without the quantisation) the rows of a cluster lie together, so
-that a query reads a few stretches of memory.
+that a query reads a few stretches of memory. It reads sketches first, the rows in their main directions, which are a
+few times smaller, and compares the best of those exactly.
 
 `spread` holds for each row the mean and deviation of its similarities to `REFERENCES` tracks spread over the library,
 from which `mirclr.recommend` corrects hubs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 EXACT = 200_000
 """As many tracks are searched exactly."""
-RECALL = 0.96
+RECALL = 0.97
 """Of the 20 nearest, what clusters must find of the library's own tracks; 0.95 is promised of others."""
 REFERENCES = 1024
 _TRAINING = 40  # rows a cluster that k-means looks at
 _CHUNK = 16_384
 _MEASURED = 256
+_SKETCH = 96
+_AGAIN, _AT_LEAST = 4, 256  # by as many times k, or so many rows, are more compared exactly than are wanted
 _SOME = 16  # queries up to which numpy's threads do: those of faiss would wait on, and be in the way of what follows
 _FEW, _FEWEST = 1 / 40, 4096  # share and number of rows that may pass a filter for it to be cheaper to copy them
 
@@ -40,6 +43,10 @@ class Base:
         Of the clusters; c is 0 in an exact base.
     starts : (c + 1,) int64
         Where the rows of each cluster begin; the last is n.
+    directions : (s, d) float32
+        Orthonormal: the main directions of the rows; s is 0 in an exact base.
+    sketch : (n, s) float32
+        The rows in those.
     probes : int
         How many clusters a query looks into.
     """
@@ -49,6 +56,8 @@ class Base:
     spread: np.ndarray
     centroids: np.ndarray
     starts: np.ndarray
+    directions: np.ndarray
+    sketch: np.ndarray
     probes: int
 
     def __len__(self) -> int:
@@ -78,11 +87,14 @@ class Base:
         rows : (q, k) int64
             -1 where there are fewer.
         """
-        if allowed is not None and (few := np.flatnonzero(allowed)).size <= max(_FEWEST, _FEW * len(self)):
-            return self._exactly(queries, k, few)
+        few = None if allowed is None else np.flatnonzero(allowed)
+        if few is not None and few.size > max(_FEWEST, _FEW * len(self)):
+            few = None
         if not len(self.centroids):
-            return self._exactly(queries, k, None, allowed)
-        found = [self._in_clusters(query, k, allowed) for query in queries]
+            return self._exactly(queries, k, few, allowed if few is None else None)
+        found = [
+            self._in_clusters(query, k, allowed) if few is None else self._among(query, k, few) for query in queries
+        ]
         return np.stack([s for s, _ in found]), np.stack([r for _, r in found])
 
     def _exactly(
@@ -103,7 +115,7 @@ class Base:
 
     def _in_clusters(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Look into the nearest clusters, and into twice as many while they hold too few rows that are allowed."""
-        order = np.argsort(-(self.centroids @ query), kind="stable")
+        order, sketched = np.argsort(-(self.centroids @ query), kind="stable"), self.directions @ query
         products: list[np.ndarray] = []
         rows: list[np.ndarray] = []
         done, many = 0, min(self.probes, len(order))
@@ -112,16 +124,29 @@ class Base:
                 start, end = int(self.starts[cluster]), int(self.starts[cluster + 1])
                 if allowed is None:
                     rows.append(np.arange(start, end))
-                    products.append(self.matrix[start:end] @ query)
+                    products.append(self.sketch[start:end] @ sketched)
                 elif (some := start + np.flatnonzero(allowed[start:end])).size:
                     rows.append(some)
-                    products.append((self.matrix[start:end] @ query)[some - start])
+                    products.append((self.sketch[start:end] @ sketched)[some - start])
             done, many = many, min(2 * many, len(order))
             if sum(map(len, rows)) >= k:
                 break
         if not rows:
             return np.full(k, -np.inf, np.float32), np.full(k, -1, np.int64)
-        return _best(np.concatenate(products), np.concatenate(rows), k)
+        return self._again(query, k, np.concatenate(products), np.concatenate(rows))
+
+    def _among(self, query: np.ndarray, k: int, few: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Look at all of a few rows."""
+        return self._again(query, k, self.sketch[few] @ (self.directions @ query), few)
+
+    def _again(
+        self, query: np.ndarray, k: int, products: np.ndarray, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compare those that are best by their sketches exactly."""
+        many = max(_AT_LEAST, _AGAIN * k)
+        if len(rows) > many:
+            rows = np.sort(rows[np.argpartition(-products, many)[:many]])
+        return _best(self.matrix[rows] @ query, rows, k)
 
 
 def _best(products: np.ndarray, rows: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -149,14 +174,17 @@ def build(ids: np.ndarray, matrix: np.ndarray) -> Base:
     """
     if len(ids) <= EXACT:
         spread = spread_of(matrix, np.asarray(matrix[_reference_rows(ids)]))
-        return Base(ids, matrix, spread, np.zeros((0, matrix.shape[1]), np.float32), np.zeros(1, np.int64), 0)
+        none = np.zeros((0, matrix.shape[1]), np.float32)
+        return Base(ids, matrix, spread, none, np.zeros(1, np.int64), none, np.zeros((len(ids), 0), np.float32), 0)
     centroids = _centroids(matrix)
     nearest = _nearest(matrix, centroids)
     order = np.argsort(nearest, kind="stable")
     starts = np.searchsorted(nearest[order], np.arange(len(centroids) + 1)).astype(np.int64)
     rows, of = matrix[order], ids[order]
     spread = spread_of(rows, rows[_reference_rows(of)])
-    return _with_enough_probes(Base(of, rows, spread, centroids, starts, 1))
+    directions = _directions(rows)
+    sketch = np.concatenate([rows[i : i + _CHUNK] @ directions.T for i in range(0, len(rows), _CHUNK)])
+    return _with_enough_probes(Base(of, rows, spread, centroids, starts, directions, sketch, 1))
 
 
 def spread_of(matrix: np.ndarray, references: np.ndarray) -> np.ndarray:
@@ -187,6 +215,13 @@ def _centroids(matrix: np.ndarray) -> np.ndarray:
     return np.asarray(kmeans.centroids)
 
 
+def _directions(matrix: np.ndarray) -> np.ndarray:
+    """(s, d) float32: in which most of the lengths of the rows lie, by a part of them."""
+    some = matrix[np.linspace(0, len(matrix) - 1, min(len(matrix), 2 * _CHUNK)).astype(np.int64)].astype(np.float64)
+    _, found = np.linalg.eigh(some.T @ some)
+    return np.ascontiguousarray(found[:, ::-1][:, :_SKETCH].T, np.float32)
+
+
 def _nearest(matrix: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     """(n,) int64: the nearest centroid of each row."""
     nearest = np.empty(len(matrix), np.int64)
@@ -202,10 +237,10 @@ def _with_enough_probes(base: Base) -> Base:
     _, wanted = base._exactly(queries, 20, None)
     probes = 4
     while probes < len(base.centroids):
-        tried = Base(base.ids, base.matrix, base.spread, base.centroids, base.starts, probes)
+        tried = replace(base, probes=probes)
         _, found = tried.search(queries, 20, None)
         recall = np.mean([len(np.intersect1d(a, b)) / 20 for a, b in zip(found, wanted, strict=True)])
         if recall >= RECALL:
             return tried
         probes = int(np.ceil(probes * 1.2))
-    return Base(base.ids, base.matrix, base.spread, base.centroids, base.starts, len(base.centroids))
+    return replace(base, probes=len(base.centroids))

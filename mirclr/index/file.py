@@ -15,11 +15,20 @@ import numpy as np
 from mirclr.index.base import Base
 from mirclr.provenance import writing
 
-_FORMAT = "mirclr-index 3"
+_FORMAT = "mirclr-index 4"
 _ALIGN = 64
 _LARGE = 2**30
 _WORDS = 1024  # of a page
-_ARRAYS = (("ids", "<i8"), ("starts", "<i8"), ("spread", "<f4"), ("centroids", "<f4"), ("matrix", "<f4"))
+_ARRAYS = (
+    ("ids", "<i8"),
+    ("starts", "<i8"),
+    ("spread", "<f4"),
+    ("centroids", "<f4"),
+    ("directions", "<f4"),
+    ("sketch", "<f4"),
+    ("matrix", "<f4"),
+)
+_MAPPED = ("sketch", "matrix")
 
 
 def save(path: Path, base: Base, facts: dict[str, Any]) -> None:
@@ -59,7 +68,7 @@ def load(path: Path) -> tuple[Base, dict[str, Any]] | None:
             array = _mapped(path, dtype, at, tuple(map(int, shape)))
             if _sum(array) != total:
                 return None
-            arrays[name] = array if name == "matrix" else np.array(array)
+            arrays[name] = array if name in _MAPPED else np.array(array)
             at += array.nbytes
         base = Base(**arrays, probes=int(header["probes"]))
         if path.stat().st_size != at or not _fits(base):
@@ -83,6 +92,9 @@ def _fits(base: Base) -> bool:
         and base.ids.shape == (n,)
         and base.spread.shape == (n, 2)
         and base.centroids.shape == (clusters, dim)
+        and base.directions.shape == (base.sketch.shape[1], dim)
+        and len(base.sketch) == n
+        and (clusters == 0 or base.sketch.shape[1] > 0)
         and base.starts.shape == (clusters + 1,)
         and (clusters == 0 or (base.starts[-1] == n and bool((np.diff(base.starts) >= 0).all())))
     )

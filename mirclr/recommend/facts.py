@@ -31,8 +31,8 @@ class Facts:
         self._library = library
         self._state: object = None
         self._masks: dict[object, np.ndarray] = {}
-        self._columns: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self._coded: dict[str, tuple[np.ndarray, np.ndarray, list[str]]] = {}
+        self._columns: dict[str, np.ndarray] = {}
+        self._coded: dict[str, tuple[np.ndarray, list[str]]] = {}
 
     def passing(self, query: Query) -> np.ndarray | None:
         """(m,) bool by track id: what passes all filters; None when there are none.
@@ -53,21 +53,19 @@ class Facts:
             asked.append(self._in_key(query.key))
         return np.logical_and.reduce(asked) if asked else None
 
-    def _mask(self, ids: np.ndarray) -> np.ndarray:
-        mask = np.zeros(self._size, bool)
-        mask[ids[ids < self._size]] = True
-        return mask
-
     @property
     def _size(self) -> int:
-        return int(self._column("duration_s")[0].max(initial=0)) + 1
+        return len(self._column("duration_s"))
 
     def _of_task(self, task: str, name: str) -> np.ndarray:
         if (task, name) in self._masks:
             return self._masks[task, name]
         wanted = words(name)
         label = next((known for known in self._library.labels(task) if words(known) == wanted), None)
-        mask = self._mask(self._library.likely(task, label, LIKELY) if label else np.zeros(0, np.int64))
+        mask = np.zeros(self._size, bool)
+        if label:
+            ids = self._library.likely(task, label, LIKELY)
+            mask[ids[ids < self._size]] = True
         if task == "genre":
             mask |= self._texts("genre", lambda tag: wanted in genres_of(tag))
         if label is None and not mask.any():
@@ -81,36 +79,43 @@ class Facts:
         return f"{task}: found nothing about it in {self._library.path}; ask for it after: mirclr classify"
 
     def _between(self, column: str, span: Range) -> np.ndarray:
-        ids, values = self._column(column)
-        if not len(ids):
+        values = self._column(column)
+        if np.isnan(values).all():
             hint = "; find it out with: mirclr describe" if column == "tempo_bpm" else ""
             raise QueryError(f"{column}: of no track of {self._library.path} is it known{hint}")
-        return self._mask(ids[(values >= span[0]) & (values <= span[1])])
+        return (values >= span[0]) & (values <= span[1])
 
     def _in_key(self, key: str) -> np.ndarray:
         wanted = keys_of(key)
-        if not len(self._codes("key")[0]):
+        if not self._codes("key")[1]:
             raise QueryError(f"key: of no track of {self._library.path} is it known; find it out with: mirclr describe")
         return self._texts("key", lambda name: parse_key(name) in wanted)
 
     def _texts(self, column: str, test: Callable[[str], bool]) -> np.ndarray:
         """Where a text passes a test, which is asked of each different text once."""
-        ids, codes, texts = self._codes(column)
-        passes = np.array([test(text) for text in texts], bool)
-        return self._mask(ids[passes[codes]] if len(ids) else ids)
+        codes, texts = self._codes(column)
+        passes = np.array([*map(test, texts), False], bool)
+        return passes[codes]
 
-    def _column(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _column(self, name: str) -> np.ndarray:
+        """(m,) float64 by track id, NaN where nothing is known; each track has a length."""
         if name not in self._columns:
             ids, values = self._library.column(name)
-            self._columns[name] = ids, np.array(values, np.float64)
+            column = np.full(self._size if name != "duration_s" else int(ids.max(initial=0)) + 1, np.nan)
+            there = ids < len(column)
+            column[ids[there]] = np.array(values, np.float64)[there]
+            self._columns[name] = column
         return self._columns[name]
 
-    def _codes(self, name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def _codes(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """(m,) int32 by track id into the texts that there are, -1 where there is none."""
         if name not in self._coded:
             ids, values = self._library.column(name)
             texts: dict[str, int] = {}
-            codes = np.array([texts.setdefault(v, len(texts)) for v in values], np.int64)
-            self._coded[name] = ids, codes, list(texts)
+            codes = np.full(self._size, -1, np.int32)
+            there = ids < len(codes)
+            codes[ids[there]] = np.array([texts.setdefault(v, len(texts)) for v in values], np.int32)[there]
+            self._coded[name] = codes, list(texts)
         return self._coded[name]
 
 

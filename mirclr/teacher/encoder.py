@@ -53,7 +53,7 @@ class EncoderTeacher(Teacher):
         self.digest = digest_bytes(digest.encode(), (heads.digest if heads else "").encode())
         self.tags = tuple(label for head in tasks for label in head.labels)
         self.exclusive = len(held["genre"].labels) if "genre" in held else 0
-        self.rate, self.mel, self.dim = model.recipe.audio.rate, model.recipe.mel, model.encoder.dim
+        self.rate, self.mel, self.dim = model.recipe.audio.rate, model.recipe.mel, model.pooling.dim
         self.seconds, self.hears = model.recipe.audio.clip_seconds, model.encoder.hears
         # the calibrating temperature divides the logits for good
         rows = [torch.from_numpy(h.weight / h.temperature[:, None]) for h in tasks]
@@ -64,8 +64,8 @@ class EncoderTeacher(Teacher):
 
     @torch.no_grad()
     def forward(self, heard: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, F, T) log-mel or (B, N) samples -> logits (B, C), embedding (B, D) of unit length, float32."""
-        vectors = F.normalize(self.model.encoder(heard).float(), dim=1)
+        """(B, F, T) log-mel or (B, N) samples -> logits (B, C), vectors (B, D) of unit length, float32."""
+        vectors = self.model.pooling.alone(self.model.encoder(heard).float())
         with torch.autocast(heard.device.type, enabled=False):
             return F.linear(vectors, self.weight, self.bias), vectors
 

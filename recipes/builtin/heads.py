@@ -22,6 +22,7 @@ from mirclr.audio import read_excerpts
 from mirclr.checkpoint import load_checkpoint
 from mirclr.classify import Head, Heads
 from mirclr.embed import Embedder
+from mirclr.encoder import TrackPooling
 from mirclr.errors import MirclrError
 from mirclr.manifest import read_manifest
 from mirclr.metrics import expected_calibration_error
@@ -140,8 +141,10 @@ def read_lessons(folder: Path, encoder: torch.nn.Module, every: int, shards: int
     return {key: torch.cat(found) for key, found in parts.items()}
 
 
-def grouped(lessons: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean vectors and mean targets of `GROUP` unmixed lessons of a track."""
+def grouped(
+    lessons: dict[str, Tensor], targets: dict[str, Tensor], pooling: TrackPooling
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Vectors and mean targets of `GROUP` unmixed lessons of a track."""
     order = lessons["track"].argsort(stable=True)
     order = order[lessons["track"][order] >= 0]
     tracks = lessons["track"][order]
@@ -153,7 +156,8 @@ def grouped(lessons: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple[Ten
         count = torch.bincount(keys).clamp(min=1)[:, None]
         return torch.zeros(int(keys.max()) + 1, x.shape[1]).index_add_(0, keys, x[order]) / count
 
-    return means(lessons["vectors"]), {task: means(t) for task, t in targets.items()}
+    parts = lessons["vectors"][order].split(torch.bincount(keys).tolist())
+    return torch.stack([pooling(part) for part in parts]), {task: means(t) for task, t in targets.items()}
 
 
 def valid_tracks(corpora: list[list[Path]], panel: Panel, embedder: Embedder, words: Words) -> tuple[Tensor, dict]:
@@ -224,12 +228,14 @@ def main() -> None:
     lessons = read_lessons(arguments.run / "lessons", encoder, every, arguments.shards)
     words = Words(lessons["tags"])
     single = words.all(lessons["tags"])
-    means, of_means = grouped(lessons, single)
-    x = F.normalize(torch.cat([lessons["vectors"], means, means]), dim=1)
+    pooling = read.model.pooling
+    with torch.no_grad():
+        tracks, of_tracks = grouped(lessons, single, pooling)
+        x = torch.cat([pooling.alone(lessons["vectors"]), tracks, tracks])
     valid, truth = valid_tracks(arguments.corpus, Panel(), Embedder.load(builtin_checkpoint()), words)
     heads, figures = Heads(abstain=ABSTAIN), {}
     for task, (kind, labels) in TASKS.items():
-        target = torch.cat([single[task], of_means[task], of_means[task]])
+        target = torch.cat([single[task], of_tracks[task], of_tracks[task]])
         weight, bias = fit(kind, x, target)
         logits = F.linear(valid, weight, bias)
         heats = torch.logspace(-0.7, 0.7, 57)
@@ -246,7 +252,7 @@ def main() -> None:
         }
         spread = np.full(len(labels), heat, np.float32)
         heads.tasks[task] = Head(kind, labels, weight.numpy(), bias.numpy(), spread)
-    heads.encoder = {"digest": read.digest, "name": NAME, "dim": read.model.encoder.dim}
+    heads.encoder = {"digest": read.digest, "name": NAME, "dim": pooling.dim}
     heads.training = digest_bytes(x.numpy().tobytes())
     heads.provenance = stamp(encoder=read.digest, training=heads.training)
     heads.save(builtin_heads())

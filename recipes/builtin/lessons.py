@@ -62,8 +62,9 @@ def sources(manifests: list[tuple[Path, Path]], cache: Path) -> list[Source]:
                 except MirclrError as error:
                     print(f"left out: {error}", flush=True)
                     continue
-                part = kept.with_suffix(".part.npy")
-                np.save(part, np.round(waveform * 32767).astype(np.int16))
+                part = kept.with_suffix(f".{os.getpid()}.part")  # others may be at the same track
+                with part.open("wb") as f:
+                    np.save(f, np.round(waveform * 32767).astype(np.int16))
                 part.replace(kept)
             samples = np.load(kept, mmap_mode="r")
             voice = (track.source or {}).get("kind") == "voice"

@@ -1,19 +1,22 @@
 """Make a run's encoder the built-in one: ``ship.py RUN``.
 
 What the student tells of its teachers (their embeddings, and the components of their pooled features) is a linear layer
-on its own pooled maps, and told tracks apart better than those; so that layer becomes the encoder's head, and its
-output the embedding. Weights of two axes or more become float16.
+on its own pooled maps, and told tracks apart better than those; so that layer becomes the encoder's head. Most of its
+outputs say the same: the head is turned into the `DIM` principal components of the training tracks, and these by a
+random rotation, so that all count alike. Also from the training tracks are the last normalisation and what deviation
+of excerpts is usual. Weights of two axes or more become float16.
 """
 
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
-from lessons import MEL, STEP
-from safetensors import safe_open
+from lessons import RATE
 from torch import Tensor
 
 from mirclr import config
+from mirclr.audio import SILENCE, excerpt_starts
 from mirclr.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.encoder import Model, ResNet
 from mirclr.pretrained import builtin_checkpoint
@@ -21,7 +24,8 @@ from mirclr.pretrained import builtin_checkpoint
 HERE = Path(__file__).parent
 LARGEST = 10_000_000  # bytes
 SECONDS = 2.0  # of an excerpt when a track is embedded: tests/benchmarks/results/agreement.json
-SHARDS = 8  # whose embeddings give the last normalisation
+DIM = 256
+SHORTEST = 20.0  # seconds of a training track that is looked at: shorter ones are jingles and words
 
 
 def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
@@ -45,21 +49,46 @@ def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
 
 
 @torch.inference_mode()
-def normalise(model: Model, lessons: Path) -> None:
-    """Set the last normalisation by what lessons give."""
-    every, found = model.recipe.mel.hop // MEL.hop, []
-    for file in sorted(lessons.glob("*.safetensors"))[-SHARDS:]:
-        with safe_open(file, "pt") as f:
-            mel = f.get_tensor("mel")[:, :, ::every].float() * STEP
-        with torch.autocast("cpu", torch.bfloat16):
-            found += [model.encoder(part).float() for part in mel.split(128)]
+def tracks_heard(model: Model, decoded: Path) -> list[Tensor]:
+    """(n, D) embeddings of the excerpts of each training track, before the last normalisation."""
+    found, count = [], model.recipe.embedding.excerpts
+    for file in sorted(decoded.glob("*.npy")):
+        samples = np.load(file, mmap_mode="r")
+        if len(samples) < SHORTEST * RATE:
+            continue
+        starts = np.floor(excerpt_starts(len(samples) / RATE, count=count, seconds=SECONDS) * RATE).astype(int)
+        clips = np.stack([samples[i : i + round(SECONDS * RATE)] for i in starts]).astype(np.float32) / 32768
+        loud = np.abs(clips).max(axis=1) >= SILENCE
+        if loud.any():
+            with torch.autocast("cpu", torch.bfloat16):
+                embedded = model(torch.from_numpy(clips[loud])).float()
+            norm = model.encoder.output_norm
+            found.append(embedded * (norm.running_var + norm.eps).sqrt() + norm.running_mean)
+    return found
+
+
+def turned(weight: Tensor, bias: Tensor, tracks: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """A head of `DIM` outputs: a random rotation of the principal components of tracks, each output scaled first."""
+    means = torch.stack([t.mean(dim=0) for t in tracks]).double()
+    centre, scale = means.mean(dim=0), means.std(dim=0) + 1e-6
+    components = torch.linalg.svd((means - centre) / scale, full_matrices=False)[2][:DIM]
+    draw = torch.randn(DIM, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    to = (torch.linalg.qr(draw)[0] @ components / scale).float()
+    return to @ weight, to @ (bias - centre.float())
+
+
+def settle(model: Model, tracks: list[Tensor]) -> None:
+    """Set the last normalisation so that vectors of tracks have mean 0 and deviation 1, and the usual deviation."""
+    means = torch.stack([t.mean(dim=0) for t in tracks])
     norm = model.encoder.output_norm
     assert isinstance(norm, torch.nn.BatchNorm1d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    rows = torch.cat(found) * (norm.running_var + norm.eps).sqrt() + norm.running_mean  # before normalisation
-    norm.running_mean.copy_(rows.mean(dim=0))
-    norm.running_var.copy_(rows.var(dim=0))
+    norm.running_mean.copy_(means.mean(dim=0))
+    norm.running_var.copy_(means.var(dim=0))
+    deviations = torch.stack([t.std(dim=0, correction=0) for t in tracks]) / (norm.running_var + norm.eps).sqrt()
+    model.pooling.usual.copy_(deviations.mean(dim=0))
+    print(f"deviations of excerpts: {deviations.mean():.3f}, from track to track {deviations.std(dim=0).mean():.3f}")
 
 
 def main() -> None:
@@ -69,8 +98,10 @@ def main() -> None:
     run = parser.parse_args().run
     torch.set_num_threads(1)
     read = load_checkpoint(run / "encoder.safetensors")
-    model = with_head(read.model, read.objective["average.embedding.weight"], read.objective["average.embedding.bias"])
-    normalise(model, run / "lessons")
+    weight, bias = read.objective["average.embedding.weight"], read.objective["average.embedding.bias"]
+    tracks = tracks_heard(with_head(read.model, weight, bias), run / "decoded")
+    model = with_head(read.model, *turned(weight, bias, tracks))
+    settle(model, tracks_heard(model, run / "decoded"))
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point() and tensor.ndim > 1:
             tensor.data = tensor.data.to(torch.float16)

@@ -4,8 +4,8 @@ The student hears what the teachers heard, and learns three things: the 100 tags
 soft labels), their embeddings and the first `COMPONENTS` principal components of their pooled features (squared error
 of standardised values), and, by generalized SupCon, which segments share a recording (label rows: how much of the
 segment is of which track) and which the teachers hear alike (label rows: a softmax of their centred logits).
-Half of what it hears is louder or quieter than what they heard. What is kept is the moving average of the weights. A
-run that was stopped goes on: the same command. With ``--from-checkpoint``, the network begins as that of a checkpoint,
+Half of what it hears is louder or quieter than what they heard, and a quarter is noisier. What is kept is the moving
+average of the weights. A run that was stopped goes on: the same command. With ``--from-checkpoint``, the network begins as that of a checkpoint,
 and what it tells of the teachers as the best linear layer on it.
 """
 
@@ -20,13 +20,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from lessons import MEL, STEP
+from lessons import MEL, RATE, STEP
 from safetensors import safe_open
 from torch import Tensor, distributed, nn
 
 from mirclr import config
 from mirclr.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from mirclr.encoder import Model
+from mirclr.mel import LogMel
 from mirclr.objectives import Targets, generalized_sup_con
 from mirclr.provenance import digest_json, stamp
 from mirclr.trainer import pick_precision
@@ -39,6 +40,7 @@ SHARPNESS = 0.25  # temperature of the teachers' centred logits
 AVERAGE = 0.998
 LARGEST = 6.0  # of a standardised target
 LEVELS_DB = (-9.0, 6.0)  # what the student hears, by what the teachers heard
+NOISE_DB = (10.0, 40.0)  # by which white noise is below it, where there is any
 
 
 class Lessons:
@@ -61,6 +63,7 @@ class Lessons:
         if not files:
             sys.exit(f"{folder}: holds no lessons; make them with lessons.py")
         self.files = [file.name for file in files]
+        self.hears = LogMel(MEL, RATE)
         self._learn_components(files[:12])
         parts = [self._read(file, every) for file in files]
         self.held = {key: torch.cat([part[key] for part in parts]) for key in self.KEYS}
@@ -109,7 +112,8 @@ class Lessons:
             chosen = torch.cat([first, self.order[at]])
             batch = {key: tensor[chosen] for key, tensor in self.held.items()}
             batch["embedding"] = self.told(batch)
-            batch["mel"] = roll_and_mask(at_other_levels(batch["mel"].float() * STEP, generator), generator)
+            heard = with_noise(at_other_levels(batch["mel"].float() * STEP, generator), self.hears, generator)
+            batch["mel"] = roll_and_mask(heard, generator)
             yield batch
 
     def told(self, batch: dict[str, Tensor]) -> Tensor:
@@ -123,6 +127,17 @@ def at_other_levels(mel: Tensor, generator: torch.Generator) -> Tensor:
     chosen = torch.rand(len(mel), generator=generator) < 0.5
     gain = 10 ** (torch.empty(int(chosen.sum()), 1, 1).uniform_(*LEVELS_DB, generator=generator) / 10)
     mel[chosen] = torch.log1p(torch.expm1(mel[chosen] * math.log(10)) * gain) / math.log(10)
+    return mel
+
+
+def with_noise(mel: Tensor, hears: LogMel, generator: torch.Generator) -> Tensor:
+    """A quarter of (B, F, T) log-mels with white noise: its power in a band is exponential, by the band's width."""
+    chosen = torch.rand(len(mel), generator=generator) < 0.25
+    power = hears.expand(mel[chosen])
+    below = 10 ** (-torch.empty(len(power), 1, 1).uniform_(*NOISE_DB, generator=generator) / 10)
+    shape = hears.filters.sum(dim=0)[:, None] / hears.filters.sum()
+    level = power.mean(dim=2, keepdim=True).sum(dim=1, keepdim=True) * below * shape
+    mel[chosen] = hears.compress(power + level * torch.empty_like(power).exponential_(generator=generator))
     return mel
 
 
