@@ -9,8 +9,7 @@ A fingerprint holds log-mel, as `mirclr.twins` has it, and chroma, the strength 
 1999, "Realtime chord recognition of musical sound"), both averaged over eighths of a second, each row of them
 standardised over time, so that level and most of an equalisation fall out.
 
-What was found stays in the library, and is not heard again until a track changes; pairs that were heard and are no
-copies are heard again on the next run.
+What a pair was found to be stays in the library, and is not heard again until one of its tracks changes.
 
 Axes: S eighths of a second, F bands of log-mel, 12 pitch classes.
 """
@@ -88,7 +87,7 @@ class Found:
 
 
 def find_candidates(library: Library) -> list[Pair]:
-    """Pairs of tracks that are worth listening to: near by their vectors, of similar length, not known as one already.
+    """Pairs of tracks that are worth listening to: near by their vectors, of similar length, not compared already.
 
     Raises
     ------
@@ -96,7 +95,7 @@ def find_candidates(library: Library) -> list[Pair]:
         The library holds no tracks.
     """
     index = open_index(library)
-    known = library.duplicates()
+    known = library.duplicates(at_least=0)
     tracks = {t.id: t for t in library.tracks()}
     ids, vectors = library.vectors()
     pairs: set[Pair] = set()
@@ -125,12 +124,12 @@ def find_duplicates(
 ) -> Found:
     """Find the tracks that are one recording, and store them in the library.
 
-    What was stored before is kept. What is found is stored as it goes, and when the run is interrupted.
+    What a pair was found to be is stored as it goes, and when the run is interrupted.
 
     Parameters
     ----------
     library : Library
-        Its duplicates are replaced by what was known and what is found.
+        Keeps what is found.
     candidates : iterable of Pair, optional
         Pairs to listen to; by default those of `find_candidates`.
     workers : int
@@ -149,7 +148,8 @@ def find_duplicates(
         The library holds no tracks.
     """
     chosen = dict.fromkeys(find_candidates(library) if candidates is None else candidates, 1.0)
-    found = Found(library.duplicates() | _of_equal_audio(library.tracks()))
+    compared = _of_equal_audio(library.tracks())  # and not stored yet
+    found = Found(library.duplicates(at_least=SURE) | compared)
     partners: dict[int, set[int]] = {}
     for first, second in chosen:
         partners.setdefault(first, set()).add(second)
@@ -165,20 +165,22 @@ def find_duplicates(
                 if partners[this]:  # else all of its partners failed
                     prints[this] = result
                 for other in sorted(partners[this] & prints.keys()):
-                    likelihood = compare(prints[other], result)
-                    if likelihood >= SURE:
-                        found.pairs[min(this, other), max(this, other)] = likelihood
+                    pair = min(this, other), max(this, other)
+                    compared[pair] = compare(prints[other], result)
+                    if compared[pair] >= SURE:
+                        found.pairs[pair] = compared[pair]
                     _drop(partners, prints, this, other)
             else:
                 found.failures.append(why_crashed(track.file) if result is CRASHED else str(result))
                 for other in list(partners[this]):
                     _drop(partners, prints, this, other)
             if heard % _BATCH == 0:
-                library.store_duplicates(found.pairs)
+                library.store_duplicates(compared)
+                compared.clear()
             if advance:
                 advance()
     finally:
-        library.store_duplicates(found.pairs)
+        library.store_duplicates(compared)
     return found
 
 

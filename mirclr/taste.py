@@ -3,8 +3,8 @@
 Conventions: n tracks, k centres, m disliked tracks, vectors of dim components and of unit length. A listen is matched
 with a track by its file, or by artist and title in any case and accents.
 
-Contents: `match` (listens to tracks), `taste_of` (a library and listens to a `Taste`), `score` (how well tracks meet a
-taste), `find_centres` (spherical k-means).
+Contents: `match` (listens to tracks), `taste_of` (a library and listens to a `Taste`), `find_centres`
+(spherical k-means).
 """
 
 import os
@@ -19,8 +19,6 @@ from mirclr.library.names import bare_title, first_artist, words
 
 RECENT_DAYS = 14
 HALF_LIFE_DAYS = 180
-BONUS = 0.1
-DISLIKE = 0.5
 
 _LEAST_RECENCY = 0.1
 _LIKE = 2.0
@@ -175,34 +173,6 @@ def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Ta
 def centre_count(n: int) -> int:
     """How many centres n tracks are put into: round(sqrt(n / 3)), from 1 to 8."""
     return min(_MAX_CENTRES, max(1, round((n / 3) ** 0.5)))
-
-
-def score(taste: Taste, vectors: np.ndarray, *, bonus: float = BONUS, dislike: float = DISLIKE) -> np.ndarray:
-    """How well tracks meet a taste: near one centre is enough, however far the others are.
-
-    The highest, over the centres, of cosine + bonus * weight; less dislike * the cosine with the nearest disliked
-    track, where that is above 0.
-
-    Parameters
-    ----------
-    taste : Taste
-        As `taste_of` finds it.
-    vectors : (n, dim) float32, unit rows
-        Those of the tracks, by the encoder of the taste.
-    bonus : float
-        What a centre of weight 1 gains over one of weight 0, as a cosine.
-    dislike : float
-        How much the likeness to a disliked track counts against that to a centre.
-
-    Returns
-    -------
-    (n,) float32
-        Higher is better.
-    """
-    scores = (vectors @ taste.centres.T + bonus * taste.weights).max(axis=1)
-    if len(taste.disliked):
-        scores = scores - dislike * np.maximum(0, (vectors @ taste.disliked.T).max(axis=1))
-    return scores.astype(np.float32)
 
 
 def find_centres(vectors: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

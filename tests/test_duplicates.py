@@ -170,6 +170,16 @@ def test_a_decoder_that_crashes_is_reported(songs, tmp_path, monkeypatch):
     assert "crashed" in found.failures[0]
 
 
+def test_what_is_no_copy_is_not_heard_again_either(folder, heard):
+    with Library.open(all_near(folder)) as library:
+        first = find_duplicates(library)
+        assert heard
+        assert len(library.duplicates(at_least=0)) > len(first.pairs)
+        heard.clear()
+        assert find_duplicates(library).pairs == first.pairs == library.duplicates()
+        assert heard == []
+
+
 def test_an_interrupted_run_keeps_what_it_found(songs, tmp_path):
     x, rate = soundfile.read(songs[0])
     for name in ("a", "b", "c"):

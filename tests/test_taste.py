@@ -13,7 +13,7 @@ from mirclr.cli import group
 from mirclr.errors import NoMatch
 from mirclr.library import EncoderStamp, Entry, Library, Listen
 from mirclr.tags import Tags
-from mirclr.taste import Taste, centre_count, find_centres, match, score, taste_of
+from mirclr.taste import centre_count, find_centres, match, taste_of
 
 ROOT = os.path.abspath(os.sep + "music")
 NOW = 1_700_000_000.0
@@ -281,20 +281,6 @@ def test_vectors_that_cancel_out_have_a_direction_all_the_same():
 
 def test_the_number_of_centres():
     assert [centre_count(n) for n in (1, 6, 7, 12, 27, 75, 192, 10_000)] == [1, 1, 2, 2, 3, 5, 8, 8]
-
-
-# scores
-
-
-def test_near_any_centre_is_enough_and_near_a_disliked_track_counts_against():
-    eye = np.eye(3, dtype=np.float32)
-    taste = Taste(eye[:2], np.array([0.75, 0.25], np.float32), eye[2:], frozenset(), frozenset())
-    both = unit(np.array([[1, 0, 1]]))
-    found = score(taste, np.vstack([eye, -eye[2:], both]), bonus=0.1, dislike=0.5)
-    assert found.dtype == np.float32
-    half = 0.5**0.5
-    expected = [1.075, 1.025, 0.075 - 0.5, 0.075, half + 0.075 - 0.5 * half]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 # the command

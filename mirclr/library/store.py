@@ -555,27 +555,32 @@ class Library:
     # what duplicates stores
 
     def store_duplicates(self, pairs: Mapping[tuple[int, int], float]) -> None:
-        """Replace all pairs of tracks that are one recording, each with its likelihood in [0, 1]; one transaction."""
+        """Keep how likely pairs of tracks are one recording, in [0, 1], beside what is kept of others."""
         values = [(*sorted((int(a), int(b))), float(p)) for (a, b), p in pairs.items()]
         with self._transaction() as db:
-            db.execute("DELETE FROM duplicate")
             db.executemany(
                 "INSERT OR REPLACE INTO duplicate SELECT ?1, ?2, ?3"
                 " WHERE (SELECT COUNT(*) FROM track WHERE id IN (?1, ?2)) = 2",
                 values,
             )
 
-    def duplicates(self, ids: Sequence[int] | None = None) -> dict[tuple[int, int], float]:
-        """Likelihood by pair of ids, the lower one first; all pairs, or those that one of the given ids is in."""
+    def duplicates(self, ids: Sequence[int] | None = None, *, at_least: float = 0.5) -> dict[tuple[int, int], float]:
+        """Likelihood by pair of ids, the lower one first.
+
+        Parameters
+        ----------
+        ids : sequence of int, optional
+            Only pairs that one of these is in.
+        at_least : float
+            Only pairs that are as likely one recording; with 0, all that were ever compared.
+        """
+        query = "SELECT first, second, likelihood FROM duplicate WHERE likelihood >= ?"
         if ids is None:
-            rows = self._rows("SELECT first, second, likelihood FROM duplicate ORDER BY first, second")
+            rows = self._rows(f"{query} ORDER BY 1, 2", at_least)
         else:
             listed = _id_list(ids)
-            query = (
-                f"SELECT first, second, likelihood FROM duplicate WHERE first IN {_IDS}"  # noqa: S608
-                f" UNION SELECT first, second, likelihood FROM duplicate WHERE second IN {_IDS} ORDER BY 1, 2"
-            )
-            rows = self._rows(query, listed, listed)
+            either = f"{query} AND first IN {_IDS} UNION {query} AND second IN {_IDS} ORDER BY 1, 2"
+            rows = self._rows(either, at_least, listed, at_least, listed)
         return {(row[0], row[1]): row[2] for row in rows}
 
     # what a person keeps: blocks, saved queries, profiles

@@ -5,8 +5,8 @@ soft labels), their embeddings and the first `COMPONENTS` principal components o
 of standardised values), and, by generalized SupCon, which segments share a recording (label rows: how much of the
 segment is of which track) and which the teachers hear alike (label rows: a softmax of their centred logits).
 Half of what it hears is louder or quieter than what they heard, and a quarter is noisier. What is kept is the moving
-average of the weights. A run that was stopped goes on: the same command. With ``--from-checkpoint``, the network begins as that of a checkpoint,
-and what it tells of the teachers as the best linear layer on it.
+average of the weights. A run that was stopped goes on: the same command. With ``--from-checkpoint``, the network begins
+as that of a checkpoint, and what it tells of the teachers as the best linear layer on it.
 """
 
 import argparse

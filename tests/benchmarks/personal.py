@@ -1,63 +1,59 @@
-"""`personal`: are hidden favourites of simulated listeners found by what the listeners heard?"""
+"""`personal`: does ``recommend --for`` find hidden favourites of simulated listeners by what they heard?"""
 
 import csv
 import math
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
-from mirclr.taste import BONUS, Taste, centre_count, find_centres, score
+import mirclr
+from mirclr.embed import Embedder, embed_files, find_audio
+from mirclr.library import Listen
+from mirclr.recommend import Query
+from mirclr.tags import Tags
 
 EMOTIFY = "MIRCLR_EMOTIFY"
-LISTENERS = 400
+LISTENERS = 200
 SEED = 7
 N = 20
 HISTORY = 30
-COUNTS: dict[str, Callable[[int], int]] = {
-    **{str(k): (lambda n, k=k: k) for k in (1, 2, 3, 5, 8)},  # type: ignore[misc]
-    "sqrt(n / 3)": centre_count,
-    "n": lambda n: n,
-}
-BONUSES = (0.0, 0.05, 0.1, 0.2, 0.4)
-SHIPPED = ("sqrt(n / 3)", BONUS)
+CENTRES = (1, 2, 3, 5, 8)
 BY = (
-    "Recall and nDCG at 20 of hidden artists' tracks among those not heard: mean and standard error over the second "
-    "half of the listeners. Centres and bonus were compared on the first half: other listeners, of the same artists. "
-    "Coverage: share of the tracks that anyone is recommended. Novelty: mean of 1 - cosine with the nearest heard."
+    "Recall and nDCG at 20 of hidden artists' tracks among those not heard: mean and standard error over listeners. "
+    "Coverage: share of the tracks that anyone is recommended. Novelty: mean of 1 - cosine with the nearest heard. "
+    "Nothing was tuned on these listeners; other numbers of centres are for comparison."
 )
 
 
 def personal(checkpoint: Path) -> dict[str, Any]:
-    """Hidden tracks of simulated listeners among the 20 recommended by taste; Emotify, which nothing is trained on."""
+    """Hidden tracks of simulated listeners among 20 of `recommend --for`; Emotify, which nothing is trained on."""
     folder = Path(os.environ.get(EMOTIFY, ""))
     if not (folder / "labels.csv").is_file():
         sys.exit(f"{folder / 'labels.csv'} is not there; name the folder of Emotify: {EMOTIFY}=FOLDER")
-    files, vectors = _vectors(folder, checkpoint)
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as f:
-        rows = {row["file"]: row for row in csv.DictReader(f)}
-    table = [rows[file] for file in files]
-    moods = np.array([[float(value) for name, value in row.items() if name.startswith("mood_")] for row in table])
-    return compare(vectors, [row["genre"] for row in table], [row["artist"] for row in table], moods)
-
-
-def _vectors(music: Path, checkpoint: Path) -> tuple[list[str], np.ndarray]:
-    """The tracks by path, and their vectors, as a person would get them."""
-    with tempfile.TemporaryDirectory() as folder:
-        library, vectors = Path(folder) / "l.db", Path(folder) / "v.npz"
-        for command in (
-            ["embed", str(music), "--library", str(library), "--checkpoint", str(checkpoint)],
-            ["export", "--library", str(library), "--vectors", str(vectors)],
-        ):
-            subprocess.run([sys.executable, "-m", "mirclr", *command], check=True)
-        with np.load(vectors) as held:
-            return held["ids"].tolist(), held["vectors"]
+        rows = {(folder / row["file"]).resolve(): row for row in csv.DictReader(f)}
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "l.db"
+        with mirclr.Library.open(path, create=True) as library:
+            files, _ = find_audio(list(rows), library)
+            tags = {
+                file: Tags(
+                    title=file.relative_to(folder.resolve()).as_posix(),
+                    artist=rows[file]["artist"],
+                    album=rows[file]["album"] or None,
+                )
+                for _, file in files
+            }
+            for _ in embed_files(library, files, Embedder.load(checkpoint), known_tags=tags):
+                pass
+            return compare(library, [rows[track.file] for track in library.tracks()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,80 +107,69 @@ def draw(rng: np.random.Generator, genres: np.ndarray, artists: np.ndarray, mood
     return Listener(heard, plays, np.concatenate([of[a] for a in hidden]), possible)
 
 
-def compare(
-    vectors: np.ndarray,
-    genres: Sequence[str],
-    artists: Sequence[str],
-    moods: np.ndarray,
-    *,
-    listeners: int = LISTENERS,
-) -> dict[str, Any]:
-    """Choose number of centres and bonus on half of the listeners; measure that and baselines on the other half."""
+def compare(library: mirclr.Library, table: Sequence[Mapping[str, str]], listeners: int = LISTENERS) -> dict[str, Any]:
+    """Ask for each listener, and measure that and baselines; `table` has what is known of each of the tracks."""
     rng = np.random.default_rng(SEED)
+    genres, artists = (np.array([row[name] for row in table]) for name in ("genre", "artist"))
+    moods = np.array([[float(v) for name, v in row.items() if name.startswith("mood_")] for row in table])
     moods = (moods - moods.mean(axis=0)) / moods.std(axis=0)
-    drawn = [draw(rng, np.array(genres), np.array(artists), moods) for _ in range(listeners)]
-    tuning, testing = drawn[::2], drawn[1::2]
-    variants = [(count, bonus) for count in COUNTS for bonus in BONUSES]
-    tuned = {v: _measured(tuning, vectors, lambda w, v=v: by_taste(w, vectors, *v)) for v in variants}  # type: ignore[misc]
-    best = max(variants, key=lambda v: tuned[v]["ndcg"].mean())
-    ways: dict[str, Callable[[Listener], np.ndarray]] = {
-        "taste, as shipped": lambda who: by_taste(who, vectors, *SHIPPED),
-        "taste, as chosen here": lambda who: by_taste(who, vectors, *best),
-        "nearest to any track that was heard": lambda who: (vectors @ vectors[who.heard].T).max(axis=1),
-        "nearest to the mean": lambda who: vectors @ (_weights(who) @ vectors[who.heard]),
-        "nearest to the last": lambda who: vectors @ vectors[who.heard[-1]],
-        "random": lambda who: _random(who, len(vectors)),
-        "random of the genres that are liked": lambda who: _random(who, len(vectors)) + who.possible,
+    ids, vectors = library.vectors()
+    row_of, titles = {int(i): row for row, i in enumerate(ids)}, [track.title or "" for track in library.tracks()]
+    who = [draw(rng, genres, artists, moods) for _ in range(listeners)]
+    for name, one in enumerate(who):
+        listens = [Listen(artists[r], titles[r], plays=int(p)) for r, p in zip(one.heard, one.plays, strict=True)]
+        library.store_listens(str(name), listens, replace=True)
+
+    def asked(**limits: int) -> list[np.ndarray]:
+        answers = [library.answer(Query(n=N, profile=str(name), **limits)) for name in range(listeners)]
+        return [np.array([row_of[r.track.id] for r in a.recommendations], int) for a in answers]
+
+    def ranked(way: Callable[[Listener], np.ndarray]) -> list[np.ndarray]:
+        found = []
+        for one in who:
+            scores = np.array(way(one), np.float64)
+            scores[one.heard] = -np.inf
+            found.append(np.argsort(-scores, kind="stable")[:N])
+        return found
+
+    found = {
+        "recommend --for": asked(),
+        "recommend --for, any number of an artist": asked(artist_cap=0, artist_gap=0),
+        "nearest to any track that was heard": ranked(lambda one: (vectors @ vectors[one.heard].T).max(axis=1)),
+        "nearest to the mean": ranked(lambda one: vectors @ (np.log2(1 + one.plays) @ vectors[one.heard])),
+        "nearest to the last": ranked(lambda one: vectors @ vectors[one.heard[-1]]),
+        "random": ranked(lambda one: _random(one, len(vectors))),
+        "random of the genres that are liked": ranked(lambda one: _random(one, len(vectors)) + one.possible),
     }
-    told = {name: _measured(testing, vectors, way) for name, way in ways.items()}
-    difference = told["taste, as shipped"]["ndcg"] - told["nearest to the mean"]["ndcg"]
+    for centres in CENTRES:
+        with patch("mirclr.taste.centre_count", lambda n, k=centres: min(n, k)):
+            found[f"recommend --for, {centres} centres"] = asked()
+    told = {name: _measured(who, rows, vectors) for name, rows in found.items()}
+    difference = told["recommend --for"]["ndcg"] - told["nearest to the mean"]["ndcg"]
     return {
         "tracks": len(vectors),
-        "listeners": {"chosen on": len(tuning), "measured on": len(testing)},
-        "heard": round(float(np.mean([len(who.heard) for who in testing])), 1),
-        "hidden": round(float(np.mean([len(who.hidden) for who in testing])), 1),
-        "measured": {name: _summary(values) for name, values in told.items()},
+        "listeners": listeners,
+        "heard": round(float(np.mean([len(one.heard) for one in who])), 1),
+        "hidden": round(float(np.mean([len(one.hidden) for one in who])), 1),
+        "measured": {name: _summary(values, found[name], len(vectors)) for name, values in told.items()},
         "ndcg_above_nearest_to_the_mean": [round(difference.mean(), 4), round(_error(difference), 4)],
-        "shipped": {"centres": SHIPPED[0], "bonus": SHIPPED[1]},
-        "chosen": {"centres": best[0], "bonus": best[1]},
-        "ndcg_where_chosen": {
-            count: {str(bonus): round(float(tuned[count, bonus]["ndcg"].mean()), 4) for bonus in BONUSES}
-            for count in COUNTS
-        },
         "by": BY,
     }
 
 
-def by_taste(who: Listener, vectors: np.ndarray, count: str, bonus: float) -> np.ndarray:
-    """Scores of all tracks by a number of centres and a bonus."""
-    centres, weights = find_centres(vectors[who.heard], _weights(who), COUNTS[count](len(who.heard)))
-    nothing = np.empty((0, vectors.shape[1]), np.float32)
-    return score(Taste(centres, weights, nothing, frozenset(), frozenset()), vectors, bonus=bonus)
+def _random(one: Listener, n: int) -> np.ndarray:
+    return np.random.default_rng([SEED, *one.heard]).random(n)
 
 
-def _weights(who: Listener) -> np.ndarray:
-    return np.asarray(np.log2(1 + who.plays))
-
-
-def _random(who: Listener, n: int) -> np.ndarray:
-    return np.random.default_rng([SEED, *who.heard]).random(n)
-
-
-def _measured(
-    listeners: Sequence[Listener], vectors: np.ndarray, way: Callable[[Listener], np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Each measure for each listener; ``found`` is what each is recommended, (listeners, N)."""
-    told: dict[str, list[Any]] = {"recall": [], "ndcg": [], "novelty": [], "found": []}
-    for who in listeners:
-        scores = np.array(way(who), np.float64)
-        scores[who.heard] = -np.inf
-        found = np.argsort(-scores, kind="stable")[:N]
-        right = np.isin(found, who.hidden)
-        told["recall"].append(right.sum() / len(who.hidden))
-        told["ndcg"].append(ndcg(right, len(who.hidden)))
-        told["novelty"].append(1 - (vectors[found] @ vectors[who.heard].T).max(axis=1).mean())
-        told["found"].append(found)
-    return {name: np.array(values) for name, values in told.items()} | {"of": np.array(len(vectors))}
+def _measured(who: Sequence[Listener], found: Sequence[np.ndarray], vectors: np.ndarray) -> dict[str, np.ndarray]:
+    """Each measure for each listener."""
+    told: dict[str, list[float]] = {"recall": [], "ndcg": [], "novelty": []}
+    for one, rows in zip(who, found, strict=True):
+        right = np.isin(rows, one.hidden)
+        told["recall"].append(right.sum() / len(one.hidden))
+        told["ndcg"].append(ndcg(right, len(one.hidden)))
+        told["novelty"].append(1 - (vectors[rows] @ vectors[one.heard].T).max(axis=1).mean())
+    return {name: np.array(values) for name, values in told.items()}
 
 
 def ndcg(right: np.ndarray, relevant: int) -> float:
@@ -193,18 +178,18 @@ def ndcg(right: np.ndarray, relevant: int) -> float:
     Järvelin and Kekäläinen 2002: Cumulated gain-based evaluation of IR techniques.
     """
     gains = [1 / math.log2(rank + 2) for rank in range(len(right))]
-    return float(right @ np.array(gains) / sum(gains[:relevant]))
+    return float(right @ np.array(gains) / sum(1 / math.log2(rank + 2) for rank in range(min(relevant, N))))
 
 
 def _error(values: np.ndarray) -> float:
     return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
-def _summary(told: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _summary(told: Mapping[str, np.ndarray], found: Sequence[np.ndarray], tracks: int) -> dict[str, Any]:
     ranked = {f"{name}_at_{N}": told[name] for name in ("recall", "ndcg")}
     return {
         **{name: round(float(values.mean()), 4) for name, values in ranked.items()},
         **{f"{name}_error": round(_error(values), 4) for name, values in ranked.items()},
-        "coverage": round(len(np.unique(told["found"])) / int(told["of"]), 4),
+        "coverage": round(len(np.unique(np.concatenate(found))) / tracks, 4),
         "novelty": round(float(told["novelty"].mean()), 4),
     }
