@@ -22,7 +22,8 @@ import numpy as np
 from mirclr import metrics
 from mirclr.errors import LibraryError, MirclrError
 from mirclr.index import Index, open_index
-from mirclr.library import EncoderStamp, Library, LibraryTrack, fold, shown
+from mirclr.library import EncoderStamp, Library, LibraryTrack, shown
+from mirclr.library.names import album_key, first_artist
 from mirclr.pretrained import checkpoint_named
 from mirclr.processes import CRASHED, results_in_order
 
@@ -422,12 +423,11 @@ def _spread(nearest: np.ndarray) -> Histogram:
 
 
 def _artists(tracks: Sequence[LibraryTrack]) -> list[str]:
-    return [fold(t.artist).strip() if t.artist else "" for t in tracks]
+    return [first_artist(t.artist) if t.artist else "" for t in tracks]
 
 
 def _albums(tracks: Sequence[LibraryTrack]) -> list[str]:
-    """An album is one of an artist: many share a title such as "Greatest Hits"."""
-    return [fold(f"{t.album_artist or t.artist or ''}\n{t.album}").strip() if t.album else "" for t in tracks]
+    return ["\n".join(key) if (key := album_key(t)) else "" for t in tracks]
 
 
 def _diversity(tracks: Sequence[LibraryTrack], neighbours: np.ndarray) -> Diversity | None:

@@ -1,4 +1,4 @@
-"""``mirclr library``: what is in a library, whether it is sound, and removal from it."""
+"""``mirclr library``: what is in a library, whether it is sound, removal from it, another encoder for it."""
 
 import os
 from pathlib import Path, PurePath
@@ -126,6 +126,47 @@ def verify(library_path: Path, as_json: bool) -> None:
     if problems:
         raise LibraryError(f"{library_path}: {len(problems)} problems in {n} tracks")
     remark(f"{library_path}: {n} tracks, no problem")
+
+
+@command.command(epilog="Example: mirclr library renew --library lib.db")
+@options.library
+@click.option(
+    "--checkpoint", type=options.CHECKPOINT, default="builtin", help="The encoder; the built-in one unless given."
+)
+@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@options.as_json
+def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> None:
+    """Hear all tracks again with another encoder, such as that of a newer mirclr.
+
+    Tags, blocks, playlists, profiles, descriptions and duplicates stay; what `mirclr classify` found goes, as it was
+    found by the old vectors. Until all is heard the library answers as before. A run that was stopped goes on.
+    """
+    from mirclr.cli.embed import bring_up_to_date
+    from mirclr.embed import Embedder
+    from mirclr.index import open_index
+    from mirclr.library import Library, shown
+    from mirclr.library.renewal import carry_over, open_renewed, remove_renewed, replace, still_there
+
+    embedder = Embedder.load(checkpoint)
+    with Library.open(library_path) as old:
+        if old.stamp and (old.stamp.digest, old.stamp.excerpts) == (embedder.stamp.digest, embedder.excerpts):
+            remark(f"{library_path}: its vectors are of this encoder already")
+            return
+        files, tags, gone = still_there(old)
+        with open_renewed(library_path, embedder.stamp) as new:
+            counts, failures = bring_up_to_date(new, list(files), embedder, tags, workers=workers)
+            carry_over(old, new)
+            replace(old, new)
+        open_index(old)
+    remove_renewed(library_path)
+    if as_json:
+        print_json({"library": str(library_path), **counts, "gone": [shown(str(file)) for file in gone]})
+        return
+    for name, reason in failures:
+        remark(f"left out {reason if reason.startswith(name) else f'{name}: {reason}'}")
+    for file in gone:
+        remark(f"left out {shown(str(file))}: it is gone")
+    click.echo(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {shown(embedder.stamp.name)}")
 
 
 def _meant(library: "Library", text: str) -> "list[LibraryTrack]":

@@ -151,11 +151,11 @@ class Library:
             held = self.stamp or stamp
         if (held.digest, held.excerpts) == (stamp.digest, stamp.excerpts):
             return
-        roots = [shlex.quote(shown(root)) for root in self.roots()] or ["FOLDER"]
         raise EncoderMismatch(
             f"{self.path}: holds vectors of the encoder {_encoder(held)}, and was given {_encoder(stamp)}; "
-            f"vectors of two encoders cannot be compared. Use the first, or make a new library: "
-            f"mirclr embed {' '.join(roots)} --library NEW.db --checkpoint {shlex.quote(stamp.name)}"
+            f"vectors of two encoders cannot be compared. Use the first, or have all heard again by "
+            f"the other: mirclr library renew --library {shlex.quote(shown(str(self.path)))} "
+            f"--checkpoint {shlex.quote(stamp.name)}"
         )
 
     def info(self) -> dict[str, Any]:

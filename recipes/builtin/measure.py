@@ -3,8 +3,8 @@
 The encoder hears a track as it always does; both musicnn networks and MFCC statistics hear ten excerpts of 3 s. MUSIC
 and LABELS.csv are labelled music that is never trained on; SCORE.py is another scorer, called as SCORE.py LABELS.csv
 VECTORS.npz --json. Composers of tracks of the split valid are told apart within their own package, where codec and
-mastering are the same. Of the encoder also: how alike its tracks stay at other levels, and how often its heads answer
-with a genre that the labels' own, taken broadly, allows. Writes results.json beside this file.
+mastering are the same. Of the encoder also: how alike its tracks stay at other levels and with noise, and how often
+its heads answer with a genre that the labels' own, taken broadly, allows. Writes results.json beside this file.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from mirclr.pretrained import builtin_heads, checkpoint_named
 HERE = Path(__file__).parent
 COUNT = 10  # as the published figures of the teachers
 LEVELS_DB = (-6, -12)
+NOISE_DB = -20  # of white noise, by the music
 BROADLY = {
     "rock": "rock, indie & alternative, metal, punk, blues",
     "pop": "pop, indie & alternative, rock, dance & house, soul & R&B, folk, country",
@@ -47,6 +48,10 @@ def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> di
         rows["builtin"].append(embedder.embed_track(own))
         for db in LEVELS_DB:
             rows.setdefault(f"{db} dB", []).append(embedder.embed_track(own * 10 ** (db / 20)))
+        noise = (
+            np.random.default_rng(0).standard_normal(own.shape) * np.sqrt(np.square(own).mean()) * 10 ** (NOISE_DB / 20)
+        )
+        rows.setdefault(f"noise at {NOISE_DB} dB", []).append(embedder.embed_track((own + noise).astype(np.float32)))
         if not known:
             waveforms = read_excerpts(file, count=COUNT, seconds=SECONDS, rate=RATE).waveforms
             said = panel(torch.from_numpy(waveforms))["embedding"].astype(np.float32).mean(axis=0)
@@ -55,14 +60,14 @@ def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> di
             rows["mfcc"].append(mfcc_statistics(waveforms, RATE))
     found = {name: np.stack(part) for name, part in rows.items() if part}
     if not known:
-        np.savez(kept, **{name: x for name, x in found.items() if name != "builtin" and "dB" not in name})
+        np.savez(kept, **{name: x for name, x in found.items() if name != "builtin" and " dB" not in name})
     return known | found
 
 
 def levels(found: dict[str, np.ndarray]) -> dict[str, float]:
-    """Takes the vectors at other levels out; mean cosine of each with the track as it is."""
-    cosines = {f"{db} dB": (found["builtin"] * found.pop(f"{db} dB")).sum(axis=1).mean() for db in LEVELS_DB}
-    return {name: round(float(c), 4) for name, c in cosines.items()}
+    """Takes the vectors of changed tracks out; mean cosine of each with the track as it is."""
+    names = [name for name in found if " dB" in name]
+    return {name: round(float((found["builtin"] * found.pop(name)).sum(axis=1).mean()), 4) for name in names}
 
 
 def broad_genres(vectors: np.ndarray, labelled: list[str]) -> dict[str, float]:

@@ -30,14 +30,19 @@ train() {
 "$PYTHON" "$HERE/lessons.py" "$RUN" --shards 0 "${CORPUS[@]}" # decodes
 lessons "$RUN" 0 "$SHARDS"
 train "$RUN"
-# and once more, from there, on as many new lessons
-AGAIN=$RUN/again
-mkdir -p "$AGAIN"
-ln -sfn ../decoded "$AGAIN/decoded"
-lessons "$AGAIN" "$SHARDS" "$((SHARDS + 7))"
-train "$AGAIN" --from-checkpoint "$RUN/encoder.safetensors" --set training.steps=4200 --set training.lr=1e-3 \
-  --set training.warmup=200
-RUN=$AGAIN
+# Twice more, each time from there: on as many new lessons, then on these and as many again.
+again() { # FROM TO SHARDS STEPS
+  mkdir -p "$2"
+  ln -sfn ../decoded "$2/decoded"
+  lessons "$2" "$SHARDS" "$3"
+  train "$2" --from-checkpoint "$1/encoder.safetensors" --set training.steps="$4" --set training.lr=1e-3 \
+    --set training.warmup=200
+}
+again "$RUN" "$RUN/second" "$((SHARDS + 7))" 4200
+mkdir -p "$RUN/third"
+ln -sfn ../second/lessons "$RUN/third/lessons"
+again "$RUN/second" "$RUN/third" "$((2 * (SHARDS + 7)))" 4400
+RUN=$RUN/third
 "$PYTHON" "$HERE/ship.py" "$RUN"
 "$PYTHON" "$HERE/heads.py" "$RUN" "${CORPUS[@]}"
 if [ $# -gt 0 ]; then

@@ -12,7 +12,7 @@ from mirclr.processes import results_in_order
 from tests.benchmarks.decoding import decode_at
 from tests.benchmarks.measuring import corpus
 
-COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30)
+COUNTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 17, 20, 25, 30)
 NEIGHBOURS = 10
 PLOT = Path(__file__).parent / "results" / "agreement.png"
 
@@ -29,7 +29,7 @@ def agreement(checkpoint: Path) -> dict[str, Any]:
     reference = _neighbours(np.stack(whole))
     curve = {count: _overlap(reference, _neighbours(np.stack(few[count]))) for count in COUNTS}
     cosine = {count: float((np.stack(few[count]) * np.stack(whole)).sum(axis=1).mean()) for count in COUNTS}
-    plot(curve, embedder.excerpts, PLOT)
+    plot(curve, embedder.excerpts, embedder.seconds, PLOT)
     return {
         "tracks": len(whole),
         "neighbours": NEIGHBOURS,
@@ -80,7 +80,7 @@ def _overlap(reference: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean([len(set(a) & set(b)) / NEIGHBOURS for a, b in zip(reference, other, strict=True)]))
 
 
-def plot(curve: dict[int, float], default: int, to: Path) -> None:
+def plot(curve: dict[int, float], default: int, seconds: float, to: Path) -> None:
     """The curve as a picture."""
     import matplotlib
 
@@ -91,7 +91,7 @@ def plot(curve: dict[int, float], default: int, to: Path) -> None:
     axes.plot(list(curve), list(curve.values()), marker="o")
     axes.axvline(default, linestyle=":", color="grey", label=f"default: {default} excerpts")
     axes.axhline(0.9, linestyle="--", color="grey", label="aim: 0.9")
-    axes.set(xlabel="excerpts of 3 s a track", ylabel=f"shared of {NEIGHBOURS} neighbours", ylim=(0, 1))
+    axes.set(xlabel=f"excerpts of {seconds:g} s a track", ylabel=f"shared of {NEIGHBOURS} neighbours", ylim=(0, 1))
     axes.legend(loc="lower right")
     figure.tight_layout()
     figure.savefig(to, dpi=110, metadata={"Software": None})

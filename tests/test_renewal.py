@@ -1,0 +1,134 @@
+"""``mirclr library renew``: another encoder for a library."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from mirclr.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.cli import group
+from mirclr.embed import Embedder, embed_files, find_audio
+from mirclr.encoder import Model
+from mirclr.errors import LibraryError
+from mirclr.index import open_index
+from mirclr.library import Description, Library, Listen
+from mirclr.tags import Tags
+from tests.conftest import TINY
+
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another encoder."""
+    torch.manual_seed(5)
+    save_checkpoint(tmp_path / "other.safetensors", Model(TINY), {})
+    return tmp_path / "other.safetensors"
+
+
+@pytest.fixture
+def kept(library, embedder, music):
+    """A library with everything that a person keeps; of a.ogg the tags are not those of the file."""
+    files, _ = find_audio([music], library)
+    list(embed_files(library, files, embedder, known_tags={music / "a.ogg": Tags(title="By hand", artist="Someone")}))
+    library.add_blocks(["artist:X"])
+    library.save_playlist("mine", {})
+    library.store_listens("me", [Listen("A", "T", plays=3)], replace=True)
+    library.store_descriptions({1: Description(100.0, "Am", 0.5, -9.0), 3: Description(None, None, 0.0, None)})
+    library.store_duplicates({(1, 3): 0.9, (2, 4): 0.1})
+    library.store_probabilities("genre", {1: {"rock": 0.9}}, source="old heads")
+    return library
+
+
+def renew(library, checkpoint, *options):
+    return CliRunner().invoke(
+        group, ["library", "renew", "--library", str(library.path), "--checkpoint", str(checkpoint), *options]
+    )
+
+
+def by_path(library, values):
+    paths = {t.id: t.path for t in library.tracks()}
+    return {tuple(paths[i] for i in (key if isinstance(key, tuple) else (key,))): v for key, v in values.items()}
+
+
+def test_vectors_are_new_and_what_a_person_keeps_stays(kept, other, music):
+    before = {
+        "blocks": kept.blocks(),
+        "playlists": kept.playlists(),
+        "listens": kept.listens("me"),
+        "descriptions": by_path(kept, kept.descriptions()),
+        "duplicates": by_path(kept, kept.duplicates(at_least=0)),
+        "tags": {t.path: (t.title, t.artist) for t in kept.tracks()},
+        "uuid": kept.uuid,
+    }
+    old = open_index(kept)
+    said = json.loads(renew(kept, other, "--json").stdout)
+    assert (said["embedded"], said["gone"]) == (4, [])
+    with Library.open(kept.path) as library:
+        assert library.stamp.digest == load_checkpoint(other).digest
+        assert library.verify() == []
+        embedder = Embedder.load(other)
+        for track in library.tracks():
+            again = list(embed_files(library, [(str(music), track.file)], embedder))
+            assert [o.did for o in again] == ["unchanged"]
+        assert before == {
+            "blocks": library.blocks(),
+            "playlists": library.playlists(),
+            "listens": library.listens("me"),
+            "descriptions": by_path(library, library.descriptions()),
+            "duplicates": by_path(library, library.duplicates(at_least=0)),
+            "tags": {t.path: (t.title, t.artist) for t in library.tracks()},
+            "uuid": library.uuid,
+        }
+        assert library.tasks() == {}
+        index = open_index(library)
+        assert not np.allclose(index.vectors(index.ids), old.vectors(old.ids))
+        np.testing.assert_array_equal(index.vectors(index.ids), library.vectors()[1])
+    assert sorted(p.name for p in kept.path.parent.iterdir() if "renewed" in p.name) == []
+    assert kept.tracks()[0].title == "By hand"  # others that have it open see it too
+
+
+def test_a_run_that_was_stopped_goes_on(kept, other, monkeypatch):
+    from mirclr.library import renewal
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(renewal, "replace", stop)
+        assert renew(kept, other).exit_code != 0
+    assert kept.stamp.digest != load_checkpoint(other).digest
+    assert len(kept.tracks()) == 4
+    said = json.loads(renew(kept, other, "--json").stdout)
+    assert (said["embedded"], said["unchanged"]) == (0, 4)
+    assert kept.stamp.digest == load_checkpoint(other).digest
+
+
+def test_what_was_begun_with_a_third_encoder_is_begun_again(kept, other, tmp_path):
+    from mirclr.library.renewal import open_renewed
+
+    torch.manual_seed(9)
+    save_checkpoint(tmp_path / "third.safetensors", Model(TINY), {})
+    with open_renewed(kept.path, Embedder.load(tmp_path / "third.safetensors").stamp) as begun:
+        begun.bind(Embedder.load(tmp_path / "third.safetensors").stamp)
+    assert renew(kept, other).exit_code == 0
+    assert kept.stamp.digest == load_checkpoint(other).digest
+
+
+def test_a_file_that_is_gone_is_left_out_and_a_folder_that_is_gone_stops_it(kept, other, music):
+    (music / "b.ogg").unlink()
+    said = renew(kept, other)
+    assert "b.ogg: it is gone" in said.stderr
+    assert sorted(t.path for t in kept.tracks()) == ["a.ogg", "sub/c.ogg", "sub/d.ogg"]
+    music.rename(music.with_name("elsewhere"))
+    digest = kept.stamp.digest
+    assert isinstance(renew(kept, "builtin").exception, LibraryError)
+    assert kept.stamp.digest == digest
+
+
+def test_of_the_same_encoder_nothing_is_done(kept, checkpoint):
+    generation = kept.generation
+    assert "already" in renew(kept, checkpoint).stderr
+    assert kept.generation == generation
