@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mirclr import library_report
 from mirclr.cli import group
 from mirclr.errors import LibraryError
 from mirclr.library import EncoderStamp, Entry, Failure, Library
-from mirclr.library_report import Hubs, report_on, tables, to_html
+from mirclr.library_report import Hubs, measure, page, report_on, tables, to_html
 from mirclr.metrics import k_occurrence, skewness
 from mirclr.tags import Tags
 
@@ -21,7 +20,7 @@ HOSTILE = "</table><script>alert('x')</script> & <img src=http://evil.example/x.
 
 @pytest.fixture
 def in_process(monkeypatch):
-    monkeypatch.setattr(library_report, "results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+    monkeypatch.setattr(measure, "results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
 
 
 def fill(path, vectors, tags=(), durations=(), root="/music"):
@@ -190,9 +189,9 @@ def test_many_equal_tracks_are_never_their_own_neighbours(tmp_path):
 
 
 def test_a_large_library_is_sampled_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(library_report, "NEIGHBOUR_QUERIES", 20)
-    monkeypatch.setattr(library_report, "RETRIEVAL_QUERIES", 7)
-    monkeypatch.setattr(library_report, "_CHUNK", 8)
+    monkeypatch.setattr(measure, "NEIGHBOUR_QUERIES", 20)
+    monkeypatch.setattr(measure, "RETRIEVAL_QUERIES", 7)
+    monkeypatch.setattr(measure, "_CHUNK", 8)
     x = np.random.default_rng(0).normal(size=(50, 5))
     path = fill(tmp_path / "l.db", x, [Tags(artist="ab"[i % 2]) for i in range(50)])
     report = measured(path)
@@ -260,11 +259,11 @@ def test_the_page_needs_nothing_else_and_fits_a_phone(tmp_path):
 
 
 def test_the_largest_bar_is_the_highest():
-    svg = library_report._bars("t", ["0", "1", "2–3"], [1, 4, 2])
+    svg = page._bars("t", ["0", "1", "2–3"], [1, 4, 2])
     heights = [float(h) for h in re.findall(r'<rect[^>]* height="([\d.]+)"', svg)]
     assert heights == pytest.approx([max(heights) / 4, max(heights), max(heights) / 2], abs=0.1)
     assert "<title>2–3: 2</title>" in svg
-    flat = library_report._bars("t", ["a", "b"], [-0.5, 2.0], top=1)
+    flat = page._bars("t", ["a", "b"], [-0.5, 2.0], top=1)
     assert re.findall(r'<rect[^>]* height="([\d.]+)"', flat) == ["0.0", "125.0"]
 
 
@@ -323,7 +322,7 @@ def test_what_is_heard_again_unchanged_is_the_same(heard, in_process):
 
 
 def test_the_changes_are_what_they_are_called(songs):
-    versions, _ = library_report._versions(songs[0], 2, 1.0, 16000)
+    versions, _ = measure._versions(songs[0], 2, 1.0, 16000)
     plain = versions["as it is"]
     np.testing.assert_allclose(versions["-6 dB"], plain * 0.501187, rtol=1e-5)
     noise = versions["noise"] - plain

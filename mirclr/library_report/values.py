@@ -1,0 +1,212 @@
+"""What a report on a library says, as plain values.
+
+Conventions: n tracks with a vector, k neighbours (`K`, or n - 1 where that is fewer), similarity is the cosine. What
+cannot be measured is None, with the reason in `LibraryReport.not_measured`.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mirclr import metrics
+
+K = 10
+"""Neighbours of a list."""
+RETRIEVAL_QUERIES = 2000
+"""Larger libraries are asked for the same artist and album of a fixed random sample of so many tracks."""
+NEIGHBOUR_QUERIES = 20_000
+"""Larger libraries are asked for the neighbours, among all tracks, of a fixed random sample of so many."""
+NEAR_SIMILARITY = 0.995
+NEAR_SECONDS = 2.0
+SAME_ARTIST = 2
+"""A list is crowded with more tracks of one artist."""
+HIT = 5
+GAIN_DB, SNR_DB = -6.0, 20.0
+AS_IS, MP3, QUIET, NOISY = "as it is", "mp3", f"{GAIN_DB:.0f} dB", "noise"
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts by bin; a label is a bin's lower edge, or ``lowest–highest`` for whole numbers."""
+
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Tracks that are there more than once.
+
+    Attributes
+    ----------
+    near : int or None
+        Tracks that have, among their k nearest, one above `NEAR_SIMILARITY` that is as long within `NEAR_SECONDS`.
+    of, share : int, float or None
+        How many tracks were asked, and the share that `near` is of them.
+    stored_pairs, stored_tracks : int
+        What the library keeps as one recording, and how many tracks are in such pairs.
+    """
+
+    near: int | None
+    of: int
+    share: float | None
+    stored_pairs: int
+    stored_tracks: int
+
+
+@dataclass(frozen=True)
+class Hubs:
+    """How unevenly tracks turn up as neighbours: Radovanović, Nanopoulos, Ivanović, "Hubs in space", JMLR 11 (2010).
+
+    Attributes
+    ----------
+    skewness : float
+        Of N_k, how often each track is among the k nearest of others; 0 is even, above 1 a few turn up everywhere.
+    antihubs : float
+        Share of tracks with N_k = 0. Where not all tracks are asked, it and `skewness` are higher than they would be.
+    largest, largest_count : str, int
+        The track with the highest N_k, for people, and that N_k.
+    occurrences : Histogram
+        Tracks by N_k.
+    """
+
+    skewness: float
+    antihubs: float
+    largest: str
+    largest_count: int
+    occurrences: Histogram
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Artists in a list of the k nearest; a track without an artist counts as one of its own.
+
+    Attributes
+    ----------
+    artists : float
+        Mean number of distinct artists.
+    crowded : float
+        Share of lists with more than `SAME_ARTIST` tracks of one artist.
+    """
+
+    artists: float
+    crowded: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a change of the sound does to a track's vector, on average over the tracks that were heard.
+
+    Attributes
+    ----------
+    name : str
+    overlap : float or None
+        Share of the stored vector's k nearest that are still among the k nearest; None where all tracks always are.
+    cosine : float
+        To the stored vector.
+    """
+
+    name: str
+    overlap: float | None
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Vectors of the same excerpts, heard again and changed: as mp3, more quietly, with white noise.
+
+    Attributes
+    ----------
+    heard : int
+        Tracks.
+    mp3_kbps : float or None
+        Measured mean rate of the mp3 (mono, 44.1 kHz, constant rate); None where it cannot be written.
+    changes : tuple of Change
+        The first is no change: what differs there is not due to the changes.
+    problems : tuple of str
+        One line for each file that could not be heard.
+    """
+
+    heard: int
+    mp3_kbps: float | None
+    changes: tuple[Change, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A track with the mean cosine to its k nearest."""
+
+    track: str
+    file: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that could not be embedded, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LibraryReport:
+    """What was measured of a library; plain values, all texts can be printed.
+
+    Attributes
+    ----------
+    library : str
+        Its file.
+    encoder : dict or None
+        ``name``, ``digest``, ``dim``, ``excerpts``.
+    tracks, artists, albums : int
+        As ``mirclr library info`` counts them.
+    hours : float
+    without_title, without_artist, without_vector : int
+        Tracks that lack it.
+    k, asked : int
+        Neighbours of a list; tracks whose neighbours were asked for.
+    exact : bool
+        Whether neighbours come from comparing with every track.
+    artist, album : metrics.Retrieval or None
+        Same artist, tracks of the query's own album left out of the ranking (the album filter: Flexer, "A closer look
+        on artist filters for musical genre classification", ISMIR 2007); same album.
+    nearest : Histogram or None
+        Tracks by the similarity of their nearest neighbour.
+    failures, gone : int
+        Files that could not be embedded; tracks whose file is no longer there.
+    broken, gone_files : tuple
+        The first of them.
+    not_measured : dict of str to str
+        Reason by what is missing.
+    """
+
+    library: str
+    encoder: dict[str, Any] | None
+    tracks: int
+    artists: int
+    albums: int
+    hours: float
+    without_title: int
+    without_artist: int
+    without_vector: int
+    k: int
+    asked: int
+    exact: bool
+    artist: metrics.Retrieval | None
+    album: metrics.Retrieval | None
+    duplicates: Duplicates
+    nearest: Histogram | None
+    hubs: Hubs | None
+    diversity: Diversity | None
+    robustness: Robustness | None
+    outliers: tuple[Outlier, ...]
+    failures: int
+    broken: tuple[Broken, ...]
+    gone: int
+    gone_files: tuple[str, ...]
+    not_measured: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: the attributes by name."""
+        return asdict(self)
