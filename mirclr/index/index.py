@@ -1,5 +1,6 @@
 """`Index`: a base and what has changed since it was made; `open_index` gives that of a library."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -112,9 +113,19 @@ class Index:
         """(m,) ids that it holds -> (m, 2) float32: mean and deviation of their similarities to the library."""
         return self._of(ids, self._base.spread, self._spread)
 
-    def spread_of(self, vectors: np.ndarray) -> np.ndarray:
-        """(m, d) unit rows, of tracks that it holds or not -> (m, 2) float32, as `spread`."""
+    def spread_of(self, vectors: np.ndarray, ids: Sequence[int | None] = ()) -> np.ndarray:
+        """(m, d) unit rows, of tracks that it holds or not -> (m, 2) float32, as `spread`.
+
+        Of tracks that it holds it knows them: `ids`, where all m are given.
+        """
+        known = np.array([-1 if i is None else i for i in ids], np.int64)
+        if len(known) == len(vectors) and self._holds(known).all():
+            return self.spread(known)
         return spread_of(np.asarray(vectors, np.float32), self._base.references)
+
+    def _holds(self, ids: np.ndarray) -> np.ndarray:
+        at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
+        return (self._sorted[at] == ids) | np.isin(ids, self._ids)
 
     def _of(self, ids: np.ndarray, in_base: np.ndarray, in_rest: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids, np.int64)

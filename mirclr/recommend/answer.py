@@ -173,7 +173,8 @@ class _Asked:
     def ranked(self) -> list[Candidate]:
         """The best candidates that the limits allow, looked for among more and more neighbours."""
         query, k = self.query, max(_POOL, 6 * self.query.n)
-        spread, weights = self.index.spread_of(self.vectors), np.zeros(int(self.clusters.max()) + 1)
+        spread = self.index.spread_of(self.vectors, [seed.track_id for seed in self.seeds])
+        weights = np.zeros(int(self.clusters.max()) + 1)
         np.add.at(weights, self.clusters, [seed.weight for seed in self.seeds])
         while True:
             self._kept_out.clear()
