@@ -12,7 +12,7 @@ import pytest
 from mirclr.cli import main
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Library
-from mirclr.watch import apply_changes, foresee_changes, scope_of
+from mirclr.sync import apply_changes, foresee_changes, scope_of
 from tests.conftest import tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

@@ -16,7 +16,8 @@ from mirclr.cli import main
 from mirclr.embed import Embedder
 from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra
 from mirclr.library import Library
-from mirclr.watch import FolderEvents, Pending, apply_changes, event_paths, follow, scope_of
+from mirclr.sync import apply_changes, scope_of
+from mirclr.watch import FolderEvents, Pending, event_paths, follow
 from tests.conftest import TINY, tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

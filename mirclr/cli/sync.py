@@ -15,7 +15,7 @@ from mirclr.cli.embed import checkpoint_of, embed_showing
 from mirclr.cli.show import print_json, remark
 
 if TYPE_CHECKING:
-    from mirclr.watch import Change
+    from mirclr.sync import Change
 
 _COUNTED = ("embedded", "changed", "unchanged", "moved", "retagged", "copied", "removed", "forgotten", "failed")
 _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
@@ -54,7 +54,7 @@ def command(
     from mirclr.errors import NoMatch
     from mirclr.index import open_index
     from mirclr.library import Library
-    from mirclr.watch import apply_changes, foresee_changes, scope_of
+    from mirclr.sync import apply_changes, foresee_changes, scope_of
 
     with Library.open(library_path) as library:
         scope = scope_of(library, folders)

@@ -57,7 +57,8 @@ def command(
     """
     from mirclr.embed import Embedder
     from mirclr.library import Library, shown
-    from mirclr.watch import FolderEvents, follow, scope_of
+    from mirclr.sync import scope_of
+    from mirclr.watch import FolderEvents, follow
 
     try:
         with Library.open(library_path) as library:
