@@ -4,7 +4,8 @@ The encoder hears a track as it always does; both musicnn networks and MFCC stat
 and LABELS.csv are labelled music that is never trained on; SCORE.py is another scorer, called as SCORE.py LABELS.csv
 VECTORS.npz --json. Composers of tracks of the split valid are told apart within their own package, where codec and
 mastering are the same. Of the encoder also: how alike its tracks stay at other levels and with noise, and how often
-its heads answer with a genre that the labels' own, taken broadly, allows. Writes results.json beside this file.
+its heads answer with a genre that the labels' own, taken broadly, allows; how well their moods agree with those of the
+labels. Writes results.json beside this file.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import torch
 from lessons import RATE, SECONDS, Panel
 
 from mirclr.audio import read_excerpts
-from mirclr.classify import Heads, read_labels
+from mirclr.classify import Heads, Labels, read_labels
 from mirclr.classify.heads import UNKNOWN
 from mirclr.embed import Embedder
 from mirclr.evaluate import mfcc_statistics, z_scored
@@ -36,6 +37,16 @@ BROADLY = {
     "pop": "pop, indie & alternative, rock, dance & house, soul & R&B, folk, country",
     "electronic": "electronic, dance & house, techno, ambient, new age, experimental",
     "classical": "classical, opera & choral",
+}
+FELT = {  # moods, valence and arousal of the heads, and what listeners say that should rise, and fall, with them
+    "happy": ("joyful_activation", ""),
+    "sad": ("sadness", ""),
+    "calm": ("calmness", ""),
+    "mellow": ("tenderness", ""),
+    "energetic": ("power", ""),
+    "aggressive": ("tension", ""),
+    "valence": ("joyful_activation", "sadness"),
+    "arousal": ("power", "calmness"),
 }
 
 
@@ -79,6 +90,19 @@ def broad_genres(vectors: np.ndarray, labelled: list[str]) -> dict[str, float]:
         "answered": round(float(answered.mean()), 4),
         "rightly": round(float(np.array(right)[answered].mean()), 4),
     }
+
+
+def felt(vectors: np.ndarray, labels: Labels) -> dict[str, float]:
+    """Correlation of the heads' moods with those of the labels, by `FELT`."""
+    heads = Heads.load(builtin_heads())
+    told = heads.predict_proba(vectors)
+    shares = dict(zip(labels.moods, labels.shares.T, strict=True)) | {"": np.zeros(len(vectors))}
+    found = {}
+    for word, (rises, falls) in FELT.items():
+        task = "mood" if word in heads.tasks["mood"].labels else "affect"
+        p = told[task][:, heads.tasks[task].labels.index(word)]
+        found[word] = round(float(np.corrcoef(p, shares[rises] - shares[falls])[0, 1]), 3)
+    return found
 
 
 def scored(vectors: np.ndarray, names: list[str], labels: Path, score: Path, run: Path) -> dict[str, float]:
@@ -127,6 +151,7 @@ def main() -> None:
         found = heard(files, embedder, panel, asked.run / "labelled.npz")
         results["levels"] = levels(found)
         results["genres"] = broad_genres(found["builtin"], labels.genre.tolist())
+        results["felt"] = felt(found["builtin"], labels)
         results["labelled"] = {n: scored(x, names, asked.labels, asked.score, asked.run) for n, x in found.items()}
     tracks = [
         (root / t.path, t.artist or "", str(t.album))

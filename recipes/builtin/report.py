@@ -35,6 +35,12 @@ def calibration(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def felt(results: dict[str, Any]) -> str:
+    """Markdown: correlation of the heads' moods with what listeners say."""
+    found = results["felt"]
+    return f"| {' | '.join(found)} |\n|{'---|' * len(found)}\n| {' | '.join(f'{r:.2f}' for r in found.values())} |"
+
+
 def draw(figures: dict[str, Any], to: Path) -> None:
     """Reliability: what the heads say against what the teachers say, by tenths."""
     import matplotlib
@@ -54,7 +60,8 @@ def draw(figures: dict[str, Any], to: Path) -> None:
 
 def main() -> None:
     """Print and draw."""
-    print(table(json.loads((HERE / "results.json").read_text(encoding="utf-8"))))
+    results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    print(table(results), felt(results), sep="\n\n")
     figures = json.loads((HERE / "heads.json").read_text(encoding="utf-8"))
     print(calibration(figures))
     draw(figures, HERE / "reliability.png")
