@@ -44,7 +44,7 @@ ln -sfn ../second/lessons "$RUN/third/lessons"
 again "$RUN/second" "$RUN/third" "$((2 * (SHARDS + 7)))" 4400
 RUN=$RUN/third
 "$PYTHON" "$HERE/ship.py" "$RUN"
-"$PYTHON" "$HERE/heads.py" "$RUN" "${CORPUS[@]}"
+"$PYTHON" "$HERE/heads.py" "$RUN" --shards "$((SHARDS + 7))" "${CORPUS[@]}"
 if [ $# -gt 0 ]; then
   "$PYTHON" "$HERE/measure.py" "$RUN" --encoder builtin "$@" "${CORPUS[@]}"
 fi

@@ -20,7 +20,7 @@ from mirclr.tags import Tags
 from tests.benchmarks.measuring import load
 
 SIZES = (10_000, 100_000, 1_000_000)
-DIM = 512
+DIM = 768
 QUERIES = 300
 BATCH = 5000
 AIMS = {"plain, 10^6": "p99 10 ms", "filtered, 10^6": "p99 50 ms", "recall@20": ">= 0.95"}
