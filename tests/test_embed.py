@@ -382,7 +382,7 @@ def test_another_encoder_is_refused_naming_both(library, embedder, here, music):
     for stamp in (embedder.stamp, other.stamp):
         assert stamp.name in str(caught.value)
         assert stamp.digest[:12] in str(caught.value)
-    assert "mirclr embed" in str(caught.value)
+    assert "mirclr library renew" in str(caught.value)
 
 
 def test_counts(library, embedder, here, music, bad):

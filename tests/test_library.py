@@ -129,7 +129,7 @@ def test_another_encoder_is_refused_naming_both_and_the_way_out(library):
         text = str(caught.value)
         assert "a.safetensors" in text
         assert "b.st" in text
-        assert f"mirclr embed {ROOT}" in text
+        assert f"mirclr library renew --library {library.path} --checkpoint" in text
     assert library.stamp == STAMP
 
 
