@@ -18,6 +18,7 @@ from typing import Protocol
 from mirclr.embed import Embedder, Outcome, embed_files
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Failure, FileState, Library, shown
+from mirclr.library.store import is_gone
 from mirclr.manifest import ScanFailure, audio_files
 from mirclr.provenance import file_digest
 from mirclr.tags import AUDIO_SUFFIXES
@@ -259,13 +260,13 @@ def _gone(
     paths = [path for path in paths if any(path.is_relative_to(folder) for folder in scope)]
     by_root: dict[str, list[FileState]] = defaultdict(list)
     for track in _tracks_below(library, paths):
-        if track.track_id not in followed and _is_gone(Path(track.root, track.path)):
+        if track.track_id not in followed and is_gone(Path(track.root, track.path)):
             by_root[track.root].append(track)
     forgotten = []
     for root, failures in groupby(library.failures(), lambda failure: failure.root):
         if below := _below(root, paths):
             found = (f for f in failures if below(f.path))
-            forgotten += [f for f in found if _is_gone(Path(f.root, f.path), follow_links=False)]
+            forgotten += [f for f in found if is_gone(Path(f.root, f.path), follow_links=False)]
     # asked only now: a disk may have gone while its files were looked for
     absent = {Path(root): why for root in (*by_root, *(f.root for f in forgotten)) if (why := _absence(Path(root)))}
     off = [*absent, *(folder for folder in scope if _absence(folder))]
@@ -282,17 +283,6 @@ def _gone(
             removed += [t for t in tracks if not any(Path(t.root, t.path).is_relative_to(folder) for folder in off)]
     forgotten = [f for f in forgotten if not any(Path(f.root, f.path).is_relative_to(folder) for folder in off)]
     return removed, forgotten, kept
-
-
-def _is_gone(file: Path, *, follow_links: bool = True) -> bool:
-    """Whether a file is surely not there: one that may not be looked at counts as there."""
-    try:
-        os.stat(file, follow_symlinks=follow_links)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        pass
-    return False
 
 
 def _told(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iterator[Change]:
@@ -327,7 +317,7 @@ def _did_foreseen(state: FileState | None, twins: Sequence[FileState], followed:
     if state and any(twin.track_id == state.track_id for twin in twins):
         return "unchanged"
     for twin in twins:
-        if twin.track_id not in followed and _is_gone(Path(twin.root, twin.path)):
+        if twin.track_id not in followed and is_gone(Path(twin.root, twin.path)):
             followed.add(twin.track_id)
             return "moved"
     if twins:

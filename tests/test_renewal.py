@@ -53,16 +53,20 @@ def by_path(library, values):
     return {tuple(paths[i] for i in (key if isinstance(key, tuple) else (key,))): v for key, v in values.items()}
 
 
-def test_vectors_are_new_and_what_a_person_keeps_stays(kept, other, music):
-    before = {
-        "blocks": kept.blocks(),
-        "playlists": kept.playlists(),
-        "listens": kept.listens("me"),
-        "descriptions": by_path(kept, kept.descriptions()),
-        "duplicates": by_path(kept, kept.duplicates(at_least=0)),
-        "tags": {t.path: (t.title, t.artist) for t in kept.tracks()},
-        "uuid": kept.uuid,
+def what_is_kept(library):
+    return {
+        "blocks": library.blocks(),
+        "playlists": library.playlists(),
+        "listens": library.listens("me"),
+        "descriptions": by_path(library, library.descriptions()),
+        "duplicates": by_path(library, library.duplicates(at_least=0)),
+        "tags": {t.path: (t.title, t.artist) for t in library.tracks()},
+        "uuid": library.uuid,
     }
+
+
+def test_vectors_are_new_and_what_a_person_keeps_stays(kept, other, music):
+    before = what_is_kept(kept)
     old = open_index(kept)
     said = json.loads(renew(kept, other, "--json").stdout)
     assert (said["embedded"], said["gone"]) == (4, [])
@@ -73,15 +77,7 @@ def test_vectors_are_new_and_what_a_person_keeps_stays(kept, other, music):
         for track in library.tracks():
             again = list(embed_files(library, [(str(music), track.file)], embedder))
             assert [o.did for o in again] == ["unchanged"]
-        assert before == {
-            "blocks": library.blocks(),
-            "playlists": library.playlists(),
-            "listens": library.listens("me"),
-            "descriptions": by_path(library, library.descriptions()),
-            "duplicates": by_path(library, library.duplicates(at_least=0)),
-            "tags": {t.path: (t.title, t.artist) for t in library.tracks()},
-            "uuid": library.uuid,
-        }
+        assert what_is_kept(library) == before
         assert library.tasks() == {}
         index = open_index(library)
         assert not np.allclose(index.vectors(index.ids), old.vectors(old.ids))

@@ -65,9 +65,14 @@ def command(
         print_json({"library": str(library_path), **counts, "failures": named})
     else:
         for file, reason in failures:
-            remark(f"skipped {reason if reason.startswith(file) else f'{file}: {reason}'}")
+            remark(f"skipped {naming(file, reason)}")
         click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
+
+
+def naming(file: str, reason: str) -> str:
+    """What is wrong with a file, with its name."""
+    return reason if reason.startswith(file) else f"{file}: {reason}"
 
 
 def bring_up_to_date(

@@ -141,7 +141,7 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
     Tags, blocks, playlists, profiles, descriptions and duplicates stay; what `mirclr classify` found goes, as it was
     found by the old vectors. Until all is heard the library answers as before. A run that was stopped goes on.
     """
-    from mirclr.cli.embed import bring_up_to_date
+    from mirclr.cli.embed import bring_up_to_date, naming
     from mirclr.embed import Embedder
     from mirclr.index import open_index
     from mirclr.library import Library, shown
@@ -149,7 +149,7 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
 
     embedder = Embedder.load(checkpoint)
     with Library.open(library_path) as old:
-        if old.stamp and (old.stamp.digest, old.stamp.excerpts) == (embedder.stamp.digest, embedder.excerpts):
+        if old.stamp and old.stamp.makes_vectors_of(embedder.stamp):
             remark(f"{library_path}: its vectors are of this encoder already")
             return
         files, tags, gone = still_there(old)
@@ -163,7 +163,7 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
         print_json({"library": str(library_path), **counts, "gone": [shown(str(file)) for file in gone]})
         return
     for name, reason in failures:
-        remark(f"left out {reason if reason.startswith(name) else f'{name}: {reason}'}")
+        remark(f"left out {naming(name, reason)}")
     for file in gone:
         remark(f"left out {shown(str(file))}: it is gone")
     click.echo(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {shown(embedder.stamp.name)}")

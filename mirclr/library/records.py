@@ -35,6 +35,10 @@ class EncoderStamp:
     excerpts: int
     recipe: dict[str, Any]
 
+    def makes_vectors_of(self, other: "EncoderStamp") -> bool:
+        """Whether vectors of both can be compared: one encoder, hearing as many excerpts."""
+        return (self.digest, self.excerpts) == (other.digest, other.excerpts)
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:

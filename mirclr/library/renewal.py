@@ -59,7 +59,7 @@ def open_renewed(path: Path, stamp: EncoderStamp) -> Library:
     beside = _renewed(path)
     if beside.exists():
         library = Library.open(beside)
-        if library.stamp and (library.stamp.digest, library.stamp.excerpts) == (stamp.digest, stamp.excerpts):
+        if library.stamp and library.stamp.makes_vectors_of(stamp):
             return library
         library.close()
         remove_renewed(path)

@@ -149,7 +149,7 @@ class Library:
             with self._transaction() as db:
                 db.execute("INSERT OR IGNORE INTO meta VALUES ('encoder', ?)", (json.dumps(asdict(stamp)),))
             held = self.stamp or stamp
-        if (held.digest, held.excerpts) == (stamp.digest, stamp.excerpts):
+        if held.makes_vectors_of(stamp):
             return
         raise EncoderMismatch(
             f"{self.path}: holds vectors of the encoder {_encoder(held)}, and was given {_encoder(stamp)}; "
@@ -196,7 +196,7 @@ class Library:
         for track in tracks:
             if not _below_root(track.path):
                 problems.append(f"track {track.id} ({track.label}): {shown(track.path)} leads out of its folder")
-            elif _is_gone(track.file):
+            elif is_gone(track.file):
                 problems.append(f"track {track.id} ({track.label}): {shown(str(track.file))} is gone")
         return problems
 
@@ -464,7 +464,7 @@ class Library:
 
     def gone(self) -> list[LibraryTrack]:
         """The tracks whose file is no longer there."""
-        return [track for track in self.tracks() if _is_gone(track.file)]
+        return [track for track in self.tracks() if is_gone(track.file)]
 
     def export_ids(self) -> dict[int, str]:
         """A name for each track to others: its path relative to the embedded folder, with '/'.
@@ -753,10 +753,10 @@ def _below_root(path: str) -> bool:
     return not (pure.is_absolute() or pure.drive or ".." in pure.parts) and bool(pure.parts) and "\0" not in path
 
 
-def _is_gone(file: Path) -> bool:
+def is_gone(file: Path, *, follow_links: bool = True) -> bool:
     """Whether a file is surely not there: one that may not be looked at counts as there."""
     try:
-        file.stat()
+        os.stat(file, follow_symlinks=follow_links)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except (OSError, ValueError):
