@@ -107,7 +107,7 @@ class Base:
             similarities, rows = faiss.knn(queries, self.matrix, min(k, len(self)), metric=faiss.METRIC_INNER_PRODUCT)
             return _filled(similarities, -np.inf, k), _filled(rows, -1, k)
         matrix = self.matrix if few is None else self.matrix[few]
-        products = queries @ matrix.T
+        products = _products(matrix, queries[0])[None] if len(queries) == 1 else queries @ matrix.T
         if allowed is not None:
             products[:, ~allowed] = -np.inf
         found = [_best(row, few, k) for row in products]
@@ -115,7 +115,8 @@ class Base:
 
     def _in_clusters(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Look into the nearest clusters, and into twice as many while they hold too few rows that are allowed."""
-        order, sketched = np.argsort(-(self.centroids @ query), kind="stable"), self.directions @ query
+        order = np.argsort(-_products(self.centroids, query), kind="stable")
+        sketched = _products(self.directions, query)
         products: list[np.ndarray] = []
         rows: list[np.ndarray] = []
         done, many = 0, min(self.probes, len(order))
@@ -124,10 +125,10 @@ class Base:
                 start, end = int(self.starts[cluster]), int(self.starts[cluster + 1])
                 if allowed is None:
                     rows.append(np.arange(start, end))
-                    products.append(self.sketch[start:end] @ sketched)
+                    products.append(_products(self.sketch[start:end], sketched))
                 elif (some := start + np.flatnonzero(allowed[start:end])).size:
                     rows.append(some)
-                    products.append((self.sketch[start:end] @ sketched)[some - start])
+                    products.append(_products(self.sketch[start:end], sketched)[some - start])
             done, many = many, min(2 * many, len(order))
             if sum(map(len, rows)) >= k:
                 break
@@ -137,7 +138,7 @@ class Base:
 
     def _among(self, query: np.ndarray, k: int, few: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look at all of a few rows."""
-        return self._again(query, k, self.sketch[few] @ (self.directions @ query), few)
+        return self._again(query, k, _products(self.sketch[few], _products(self.directions, query)), few)
 
     def _again(
         self, query: np.ndarray, k: int, products: np.ndarray, rows: np.ndarray
@@ -146,7 +147,17 @@ class Base:
         many = max(_AT_LEAST, _AGAIN * k)
         if len(rows) > many:
             rows = np.sort(rows[np.argpartition(-products, many)[:many]])
-        return _best(self.matrix[rows] @ query, rows, k)
+        return _best(_products(self.matrix[rows], query), rows, k)
+
+
+def _products(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(m, d) and (d,) -> (m,): each row times a query, by this thread alone.
+
+    A product of BLAS shares even small work among threads, and a thread that gets no core keeps a query waiting for
+    longer than all of its work takes.
+    """
+    products: np.ndarray = np.vecdot(rows, query)
+    return products
 
 
 def _best(products: np.ndarray, rows: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -179,6 +179,8 @@ class LibraryTrack:
 
 def fold(text: str) -> str:
     """A text as search compares it: lower case, no accents, ligatures and letter-like signs taken apart."""
+    if text.isascii():
+        return text.lower()
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     # Latin, Greek and Cyrillic accents alone: in other scripts a mark tells one letter from another
     return "".join(c for c in folded if not "\u0300" <= c <= "\u036f").translate(_PLAIN)
