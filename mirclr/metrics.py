@@ -4,10 +4,9 @@ Conventions: n items, d dimensions, q queries. Similarity is the cosine. A group
 compares equal within the group; an empty text or None is "unknown": such an item is never relevant and never
 a query, but it stays in the rankings of others. Ties in a ranking are broken by the order of the rows.
 
-Contents: of rankings `average_precision`, `retrieval`, `chance_average_precision`, `chance_hit`; of neighbours
-`hubness`, `k_occurrence`, `skewness`;
-of classifiers `knn_accuracy`, `accuracy`, `macro_f1`, `average_precision_of_scores`, `roc_auc`,
-`expected_calibration_error`, `pearson`.
+Contents: of rankings `average_precision`, `retrieval`, `chance_average_precision`, `chance_hit`, `ndcg`; of neighbours
+`hubness`, `k_occurrence`, `skewness`; of classifiers `knn_accuracy`, `accuracy`, `macro_f1`,
+`average_precision_of_scores`, `roc_auc`, `expected_calibration_error`, `pearson`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -166,6 +165,30 @@ def chance_hit(relevant: int, items: int, k: int) -> float:
     """Chance that a random ranking has one of R relevant in the first k of N: 1 - C(N - R, k) / C(N, k)."""
     k = min(k, items)
     return 1 - comb(items - relevant, k) / comb(items, k)
+
+
+def ndcg(relevant: np.ndarray, total: int, k: int) -> float:
+    """Normalised discounted cumulative gain at k of one ranking, where an item is relevant or not.
+
+    Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", with a discount of log2(1 + rank).
+
+    Parameters
+    ----------
+    relevant : (m,) bool
+        Whether the item at each rank is relevant, best rank first; those from k on do not count.
+    total : int
+        How many relevant items there are, at least 1.
+    k : int
+        At least 1.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 when the first min(k, total) are relevant.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))
+    gains = np.asarray(relevant[:k], np.float64)
+    return float(gains @ discounts[: len(gains)] / discounts[:total].sum())
 
 
 def hubness(vectors: np.ndarray, *, k: int = 10, queries: np.ndarray | None = None) -> float:

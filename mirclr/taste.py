@@ -3,8 +3,8 @@
 Conventions: n tracks, k centres, m disliked tracks, vectors of dim components and of unit length. A listen is matched
 with a track by its file, or by artist and title in any case and accents.
 
-Contents: `match` (listens to tracks), `taste_of` (a library and listens to a `Taste`), `find_centres`
-(spherical k-means).
+Contents: `listens_of` (a profile to listens), `match` (listens to tracks), `taste_of` (a library and listens to a
+`Taste`), `find_centres` (spherical k-means).
 """
 
 import os
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mirclr.errors import NoMatch
-from mirclr.library import Library, Listen, fold
+from mirclr.library import Library, Listen, fold, shown
 from mirclr.library.names import bare_title, first_artist, words
 
 RECENT_DAYS = 14
@@ -73,6 +73,21 @@ class Taste:
     disliked: np.ndarray
     heard: frozenset[int]
     recent: frozenset[int]
+
+
+def listens_of(library: Library, profile: str) -> list[Listen]:
+    """What a library keeps of a listener.
+
+    Raises
+    ------
+    NoMatch
+        There is no profile of that name.
+    """
+    if profile not in (held := library.profiles()):
+        known = f"; known are: {', '.join(map(shown, held))}" if held else ""
+        hint = "make one with: mirclr profile import NAME FILE"
+        raise NoMatch(f"{library.path}: holds no profile {shown(profile)!r}{known}; {hint}")
+    return library.listens(profile)
 
 
 def match(library: Library, listens: Sequence[Listen]) -> Matched:

@@ -174,3 +174,18 @@ def test_pearson():
     assert metrics.pearson(x, 3 * x + 1) == pytest.approx(1)
     assert metrics.pearson(x, -x) == pytest.approx(-1)
     assert np.isnan(metrics.pearson(np.ones(4), x))
+
+
+@given(seeds, st.integers(2, 60), st.integers(1, 30))
+def test_ndcg_is_scikit_learn_s(seed, n, k):
+    rng = np.random.default_rng(seed)
+    relevant = rng.random(n) < 0.3
+    relevant[rng.integers(n)] = True
+    expected = oracle.ndcg_score(relevant[None].astype(float), -np.arange(n)[None], k=k)
+    assert metrics.ndcg(relevant, int(relevant.sum()), k) == pytest.approx(expected)
+    assert metrics.ndcg(relevant[:k], int(relevant.sum()), k) == pytest.approx(expected)  # the rest has no say
+
+
+def test_ndcg_of_a_list_that_is_too_short_counts_what_is_missing():
+    assert metrics.ndcg(np.array([True]), 2, 2) == pytest.approx(1 / (1 + 1 / np.log2(3)))
+    assert metrics.ndcg(np.zeros(0, bool), 1, 5) == 0

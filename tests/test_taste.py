@@ -324,7 +324,7 @@ def test_a_profile_is_made_shown_updated_and_deleted(run, tmp_path):
     assert "1 of them" in run("import", "anna", plays)
     assert run("delete", "anna", "--json") == {"name": "anna", "pieces": 1}
     assert run("list") == "bo\t1\n"
-    assert "those of" in run("show", "anna", code=1)
+    assert "known are: bo;" in run("show", "anna", code=1)
 
 
 def test_a_file_that_cannot_be_read_leaves_the_profile_as_it_was(run, tmp_path):
@@ -334,4 +334,4 @@ def test_a_file_that_cannot_be_read_leaves_the_profile_as_it_was(run, tmp_path):
     assert len(run("import", "anna", good, bad, "--json")["problems"]) == 1
     assert "not a listening history" in run("import", "anna", bad, code=1)
     assert run("list", "--json") == {"anna": 1}
-    assert "those of" in run("delete", "bo", code=1)
+    assert "known are: anna;" in run("delete", "bo", code=1)

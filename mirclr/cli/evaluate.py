@@ -207,6 +207,57 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
             click.echo(f"{part.note}\n")
 
 
+@command.command(epilog="Example: mirclr evaluate profile anna")
+@click.argument("name")
+@options.library
+@click.option("-n", "n", type=click.IntRange(1), default=20, show_default=True, help="Tracks that are asked for.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.3,
+    show_default=True,
+    help="How much of the liked tracks is held out.",
+)
+@click.option("--repeats", type=click.IntRange(2), default=20, show_default=True, help="Draws of what is held out.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
+@options.as_json
+def profile(name: str, library_path: Path, n: int, share: float, repeats: int, seed: int, as_json: bool) -> None:
+    """Measure what recommend --for finds of a listener's own history.
+
+    A share of the tracks that were played or liked is held out, whole artists at a time, and recommendations by the
+    rest are searched for them, beside plainer ways of asking. Nothing is written to the library.
+    """
+    from dataclasses import asdict
+
+    import numpy as np
+
+    import mirclr
+    from mirclr.holdout import hold_out, measure, ways_of_asking
+    from mirclr.taste import listens_of
+
+    with mirclr.Library.open(library_path) as opened, opened.snapshot():
+        listens, index = listens_of(opened, name), opened.index
+        drawn = [hold_out(opened, listens, share, np.random.default_rng([seed, i])) for i in range(repeats)]
+        ways = ways_of_asking(opened, index, n=n, seed=seed)
+        with progress("Asking", len(ways) * len(drawn)) as advance:
+            answers: dict[str, list[np.ndarray]] = {way: [] for way in ways}
+            for way, ask in ways.items():
+                for asked in drawn:
+                    answers[way].append(ask(asked))
+                    advance()
+        found, _ = measure(index, drawn, answers, n)
+    heard = float(np.mean([len(one.heard) for one in drawn]))
+    hidden = float(np.mean([len(one.hidden) for one in drawn]))
+    if as_json:
+        facts = {"name": name, "n": n, "share": share, "repeats": repeats, "seed": seed, "tracks": len(index)}
+        print_json({**facts, "heard": heard, "hidden": hidden, "ways": [asdict(row) for row in found]})
+        return
+    columns = ("way", f"recall@{n}", "±", f"nDCG@{n}", "±", "coverage", "novelty")
+    cells = [(f.way, f.recall, f.recall_error, f.ndcg, f.ndcg_error, f.coverage, f.novelty) for f in found]
+    title = f"{heard:.0f} tracks told, {hidden:.0f} held out, of {len(index)}; {repeats} draws, ±: standard error"
+    print_table(columns, cells, title=title)
+
+
 def _shares(text: str) -> list[float]:
     """Per cent with commas between to shares, ascending."""
     try:

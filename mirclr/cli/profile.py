@@ -12,7 +12,7 @@ from mirclr.cli.show import print_json, print_table, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.history import History
-    from mirclr.library import Library, Listen
+    from mirclr.library import Library
     from mirclr.taste import Taste
 
 _NEAREST = 3
@@ -66,10 +66,10 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
     Taste is a few centres among the tracks that were heard; of each, the tracks nearest to it are named.
     """
     from mirclr.library import Library, shown
-    from mirclr.taste import match, taste_of
+    from mirclr.taste import listens_of, match, taste_of
 
     with Library.open(library_path) as library, library.snapshot():
-        listens = _listens(library, name)
+        listens = listens_of(library, name)
         matched = match(library, listens)
         taste = taste_of(library, listens, now_s=time.time())
         disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
@@ -121,9 +121,10 @@ def list_(library_path: Path, as_json: bool) -> None:
 def delete(name: str, library_path: Path, as_json: bool) -> None:
     """Delete a profile; tracks and files stay."""
     from mirclr.library import Library, shown
+    from mirclr.taste import listens_of
 
     with Library.open(library_path) as library:
-        n = len(_listens(library, name))
+        n = len(listens_of(library, name))
         library.delete_profile(name)
     if as_json:
         print_json({"name": shown(name), "pieces": n})
@@ -135,12 +136,12 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
     """Read histories and keep them in a profile, instead of what it holds or with it; tell what came of it."""
     from mirclr.history import aggregate, merge
     from mirclr.library import Library, shown
-    from mirclr.taste import match
+    from mirclr.taste import listens_of, match
 
     if not name.strip() or shown(name) != name:
         raise click.UsageError(f"NAME {shown(name)!r}: expected a name that can be printed")
     with Library.open(library_path) as library:
-        held = _listens(library, name) if update else []
+        held = listens_of(library, name) if update else []
         histories, problems = _read(files)
         listens = aggregate(listen for history in histories.values() for listen in history.listens)
         listens = merge(held, listens)
@@ -193,18 +194,6 @@ def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
     if not histories:
         raise HistoryError(f"none of {len(files)} files can be read; the first: {problems[0]}")
     return histories, problems
-
-
-def _listens(library: "Library", name: str) -> "list[Listen]":
-    """What a profile holds."""
-    from mirclr.errors import NoMatch
-    from mirclr.library import shown
-
-    profiles = library.profiles()
-    if name not in profiles:
-        known = f"those of {library.path} are: {', '.join(map(shown, profiles))}" if profiles else "there are none yet"
-        raise NoMatch(f"no profile {shown(name)!r}; {known}; make one with: mirclr profile import NAME FILE")
-    return library.listens(name)
 
 
 def _nearest(library: "Library", taste: "Taste", among: Iterable[int]) -> list[list[str]]:

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from mirclr.errors import NoMatch, QueryError
+from mirclr.errors import QueryError
 from mirclr.index import Index
-from mirclr.library import Library, LibraryTrack
+from mirclr.library import Library, LibraryTrack, Listen
 from mirclr.library.names import album_key, words
 from mirclr.recommend.facts import Facts, likely_labels
 from mirclr.recommend.path import CANDIDATES, best_chain, points_between
@@ -89,6 +89,7 @@ def recommend(
     facts: Facts | None = None,
     hear: Hear | None = None,
     moments: bool = False,
+    listens: Sequence[Listen] | None = None,
     now_s: float | None = None,
 ) -> Answer:
     """Recommend tracks of a library.
@@ -113,6 +114,8 @@ def recommend(
         Makes seeds of files that the library does not hold.
     moments : bool
         Find the most alike moments for each explanation.
+    listens : sequence of Listen, optional
+        The history of the query's listener; what the library keeps of the profile, unless given.
     now_s : float, optional
         The time for which to recommend to a listener, in seconds since 1970; now, unless given.
 
@@ -127,7 +130,8 @@ def recommend(
     QueryError
         A filter asks for what the library knows nothing about.
     """
-    asked = _Asked(library, index, query, facts or Facts(library), hear, time.time() if now_s is None else now_s)
+    now_s = time.time() if now_s is None else now_s
+    asked = _Asked(library, index, query, facts or Facts(library), hear, listens, now_s)
     seeds = asked.seeds
     if query.to is not None:
         picked, similarities = asked.path()
@@ -148,7 +152,14 @@ class _Asked:
     """A query made ready: its texts as vectors, its rules as tests."""
 
     def __init__(
-        self, library: Library, index: Index, query: Query, facts: Facts, hear: Hear | None, now_s: float
+        self,
+        library: Library,
+        index: Index,
+        query: Query,
+        facts: Facts,
+        hear: Hear | None,
+        listens: Sequence[Listen] | None,
+        now_s: float,
     ) -> None:
         self.library, self.index, self.query = library, index, query
         self.seeds = find_seeds(library, query.seeds, hear)
@@ -157,7 +168,7 @@ class _Asked:
         away = [seed.vector for seed in avoided]
         self.hidden = {s.track_id for s in (*self.seeds, *self.ends, *avoided) if s.track_id is not None}
         if query.profile is not None:
-            centres, disliked, hidden = _tastes(library, query, now_s)
+            centres, disliked, hidden = _tastes(library, query, listens, now_s)
             self.seeds = self.seeds or centres
             away += disliked
             self.hidden |= hidden
@@ -324,18 +335,17 @@ def _as_candidate(seed: Seed) -> Candidate:
     return Candidate(seed.track, seed.vector, 0, 1.0, 1.0)
 
 
-def _tastes(library: Library, query: Query, now_s: float) -> tuple[tuple[Seed, ...], list[np.ndarray], set[int]]:
+def _tastes(
+    library: Library, query: Query, listens: Sequence[Listen] | None, now_s: float
+) -> tuple[tuple[Seed, ...], list[np.ndarray], set[int]]:
     """A listener's tastes as seeds, what is disliked, and which tracks to hold back.
 
     With seeds of the query's own, what was heard lately is held back; else all that was heard is.
     """
-    from mirclr.taste import taste_of
+    from mirclr.taste import listens_of, taste_of
 
     assert query.profile is not None
-    if query.profile not in (held := library.profiles()):
-        known = f"; known are: {', '.join(held)}" if held else "; make one with: mirclr profile import"
-        raise NoMatch(f"{library.path}: holds no profile {query.profile!r}{known}")
-    taste = taste_of(library, library.listens(query.profile), now_s=now_s)
+    taste = taste_of(library, listens_of(library, query.profile) if listens is None else listens, now_s=now_s)
     seeds = tuple(
         Seed(f"taste {i} of {query.profile}", centre, weight=float(weight))
         for i, (centre, weight) in enumerate(zip(taste.centres, taste.weights, strict=True), 1)

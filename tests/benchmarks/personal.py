@@ -1,12 +1,11 @@
 """`personal`: does ``recommend --for`` find hidden favourites of simulated listeners by what they heard?"""
 
 import csv
-import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,8 +14,8 @@ import numpy as np
 
 import mirclr
 from mirclr.embed import Embedder, embed_files, find_audio
+from mirclr.holdout import HeldOut, measure, ways_of_asking
 from mirclr.library import Listen
-from mirclr.recommend import Query
 from mirclr.tags import Tags
 
 EMOTIFY = "MIRCLR_EMOTIFY"
@@ -113,83 +112,39 @@ def compare(library: mirclr.Library, table: Sequence[Mapping[str, str]], listene
     genres, artists = (np.array([row[name] for row in table]) for name in ("genre", "artist"))
     moods = np.array([[float(v) for name, v in row.items() if name.startswith("mood_")] for row in table])
     moods = (moods - moods.mean(axis=0)) / moods.std(axis=0)
-    ids, vectors = library.vectors()
-    row_of, titles = {int(i): row for row, i in enumerate(ids)}, [track.title or "" for track in library.tracks()]
+    ids = library.ids()
+    titles = [track.title or "" for track in library.tracks()]
     who = [draw(rng, genres, artists, moods) for _ in range(listeners)]
-    for name, one in enumerate(who):
-        listens = [Listen(artists[r], titles[r], plays=int(p)) for r, p in zip(one.heard, one.plays, strict=True)]
-        library.store_listens(str(name), listens, replace=True)
-
-    def asked(**limits: int) -> list[np.ndarray]:
-        answers = [library.answer(Query(n=N, profile=str(name), **limits)) for name in range(listeners)]
-        return [np.array([row_of[r.track.id] for r in a.recommendations], int) for a in answers]
-
-    def ranked(way: Callable[[Listener], np.ndarray]) -> list[np.ndarray]:
-        found = []
-        for one in who:
-            scores = np.array(way(one), np.float64)
-            scores[one.heard] = -np.inf
-            found.append(np.argsort(-scores, kind="stable")[:N])
-        return found
-
-    found = {
-        "recommend --for": asked(),
-        "recommend --for, any number of an artist": asked(artist_cap=0, artist_gap=0),
-        "nearest to any track that was heard": ranked(lambda one: (vectors @ vectors[one.heard].T).max(axis=1)),
-        "nearest to the mean": ranked(lambda one: vectors @ (np.log2(1 + one.plays) @ vectors[one.heard])),
-        "nearest to the last": ranked(lambda one: vectors @ vectors[one.heard[-1]]),
-        "random": ranked(lambda one: _random(one, len(vectors))),
-        "random of the genres that are liked": ranked(lambda one: _random(one, len(vectors)) + one.possible),
-    }
+    questions = [
+        HeldOut(
+            tuple(Listen(artists[r], titles[r], plays=int(p)) for r, p in zip(one.heard, one.plays, strict=True)),
+            ids[one.heard],
+            one.plays.astype(np.float64),
+            int(ids[one.heard[-1]]),
+            ids[one.heard],
+            ids[one.hidden],
+        )
+        for one in who
+    ]
+    ways = ways_of_asking(library, library.index, n=N, seed=SEED)
+    answers = {way: [ask(one) for one in questions] for way, ask in ways.items()}
+    answers["random of the genres that are liked"] = [
+        ids[rng.permutation(np.setdiff1d(np.flatnonzero(one.possible), one.heard))][:N] for one in who
+    ]
     for centres in CENTRES:
         with patch("mirclr.taste.centre_count", lambda n, k=centres: min(n, k)):
-            found[f"recommend --for, {centres} centres"] = asked()
-    told = {name: _measured(who, rows, vectors) for name, rows in found.items()}
-    difference = told["recommend --for"]["ndcg"] - told["nearest to the mean"]["ndcg"]
+            answers[f"recommend --for, {centres} centres"] = [ways["recommend --for"](one) for one in questions]
+    found, gains = measure(library.index, questions, answers, N)
+    difference = gains["recommend --for"] - gains["nearest to the mean"]
     return {
-        "tracks": len(vectors),
+        "tracks": len(ids),
         "listeners": listeners,
         "heard": round(float(np.mean([len(one.heard) for one in who])), 1),
         "hidden": round(float(np.mean([len(one.hidden) for one in who])), 1),
-        "measured": {name: _summary(values, found[name], len(vectors)) for name, values in told.items()},
-        "ndcg_above_nearest_to_the_mean": [round(difference.mean(), 4), round(_error(difference), 4)],
+        "measured": [asdict(row) for row in found],
+        "ndcg_above_nearest_to_the_mean": [
+            round(float(difference.mean()), 4),
+            round(float(difference.std(ddof=1)) / len(difference) ** 0.5, 4),
+        ],
         "by": BY,
-    }
-
-
-def _random(one: Listener, n: int) -> np.ndarray:
-    return np.random.default_rng([SEED, *one.heard]).random(n)
-
-
-def _measured(who: Sequence[Listener], found: Sequence[np.ndarray], vectors: np.ndarray) -> dict[str, np.ndarray]:
-    """Each measure for each listener."""
-    told: dict[str, list[float]] = {"recall": [], "ndcg": [], "novelty": []}
-    for one, rows in zip(who, found, strict=True):
-        right = np.isin(rows, one.hidden)
-        told["recall"].append(right.sum() / len(one.hidden))
-        told["ndcg"].append(ndcg(right, len(one.hidden)))
-        told["novelty"].append(1 - (vectors[rows] @ vectors[one.heard].T).max(axis=1).mean())
-    return {name: np.array(values) for name, values in told.items()}
-
-
-def ndcg(right: np.ndarray, relevant: int) -> float:
-    """Normalised discounted cumulative gain of a ranked list.
-
-    Järvelin and Kekäläinen 2002: Cumulated gain-based evaluation of IR techniques.
-    """
-    gains = [1 / math.log2(rank + 2) for rank in range(len(right))]
-    return float(right @ np.array(gains) / sum(1 / math.log2(rank + 2) for rank in range(min(relevant, N))))
-
-
-def _error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / len(values) ** 0.5)
-
-
-def _summary(told: Mapping[str, np.ndarray], found: Sequence[np.ndarray], tracks: int) -> dict[str, Any]:
-    ranked = {f"{name}_at_{N}": told[name] for name in ("recall", "ndcg")}
-    return {
-        **{name: round(float(values.mean()), 4) for name, values in ranked.items()},
-        **{f"{name}_error": round(_error(values), 4) for name, values in ranked.items()},
-        "coverage": round(len(np.unique(np.concatenate(found))) / tracks, 4),
-        "novelty": round(float(told["novelty"].mean()), 4),
     }
