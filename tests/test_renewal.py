@@ -1,6 +1,7 @@
 """``mirclr library renew``: another encoder for a library."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,7 +125,18 @@ def test_a_file_that_is_gone_is_left_out_and_a_folder_that_is_gone_stops_it(kept
     assert kept.stamp.digest == digest
 
 
+def test_what_cannot_be_heard_any_more_is_named(kept, other, music):
+    (music / "b.ogg").write_bytes(b"no music")
+    said = json.loads(renew(kept, other, "--json").stdout)
+    assert (said["renewed"], said["embedded"], said["failed"]) == (True, 3, 1)
+    assert [Path(failure["file"]).name for failure in said["failures"]] == ["b.ogg"]
+    assert "b.ogg" in said["failures"][0]["reason"]
+    assert len(kept.tracks()) == 3
+
+
 def test_of_the_same_encoder_nothing_is_done(kept, checkpoint):
     generation = kept.generation
-    assert "already" in renew(kept, checkpoint).stderr
+    said = renew(kept, checkpoint, "--json")
+    assert "already" in said.stderr
+    assert json.loads(said.stdout) == {"library": str(kept.path), "renewed": False}
     assert kept.generation == generation

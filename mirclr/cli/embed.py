@@ -61,13 +61,17 @@ def command(
     failures = [(str(Path(p.root, p.path)), p.reason) for p in problems] + failures
     counts["failed"] = len(failures)
     if as_json:
-        named = [{"file": file, "reason": reason} for file, reason in failures]
-        print_json({"library": str(library_path), **counts, "failures": named})
+        print_json({"library": str(library_path), **counts, "failures": named(failures)})
     else:
         for file, reason in failures:
             remark(f"skipped {naming(file, reason)}")
         click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
+
+
+def named(failures: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """Files and what is wrong with them, as a JSON value."""
+    return [{"file": file, "reason": reason} for file, reason in failures]
 
 
 def naming(file: str, reason: str) -> str:

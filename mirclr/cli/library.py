@@ -141,7 +141,7 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
     Tags, blocks, playlists, profiles, descriptions and duplicates stay; what `mirclr classify` found goes, as it was
     found by the old vectors. Until all is heard the library answers as before. A run that was stopped goes on.
     """
-    from mirclr.cli.embed import bring_up_to_date, naming
+    from mirclr.cli.embed import bring_up_to_date, named, naming
     from mirclr.embed import Embedder
     from mirclr.index import open_index
     from mirclr.library import Library, shown
@@ -151,6 +151,8 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
     with Library.open(library_path) as old:
         if old.stamp and old.stamp.makes_vectors_of(embedder.stamp):
             remark(f"{library_path}: its vectors are of this encoder already")
+            if as_json:
+                print_json({"library": str(library_path), "renewed": False})
             return
         files, tags, gone = still_there(old)
         with open_renewed(library_path, embedder.stamp) as new:
@@ -160,7 +162,8 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
         open_index(old)
     remove_renewed(library_path)
     if as_json:
-        print_json({"library": str(library_path), **counts, "gone": [shown(str(file)) for file in gone]})
+        left_out = {"failures": named(failures), "gone": [shown(str(file)) for file in gone]}
+        print_json({"library": str(library_path), "renewed": True, **counts, **left_out})
         return
     for name, reason in failures:
         remark(f"left out {naming(name, reason)}")
