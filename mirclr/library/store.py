@@ -425,8 +425,16 @@ class Library:
         table, key = ("description", "track_id") if name in _DESCRIBED else ("track", "id")
         if table == "track" and name not in _COLUMNS:
             raise ValueError(f"column: found {name!r}, expected one of {', '.join((*_COLUMNS, *_DESCRIBED))}")
-        rows = self._rows(f"SELECT {key}, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY {key}")  # noqa: S608
-        return np.array([r[0] for r in rows], np.int64), [r[1] for r in rows]
+        with explained(self.path):
+            cursor = self._connection.cursor()
+            cursor.row_factory = None  # plain tuples take a third of the time
+            query = f"SELECT {key}, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY {key}"  # noqa: S608
+            rows = cursor.execute(query).fetchall()
+        return np.fromiter((r[0] for r in rows), np.int64, len(rows)), [r[1] for r in rows]
+
+    def id_end(self) -> int:
+        """One more than the highest id of a track; 0 of an empty library."""
+        return int(self._rows("SELECT COALESCE(MAX(id) + 1, 0) FROM track")[0][0])
 
     def moments(self, ids: Sequence[int]) -> dict[int, Moments]:
         """What the excerpts of tracks sound like, by id; tracks that were embedded without are left out."""

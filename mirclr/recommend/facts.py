@@ -30,6 +30,7 @@ class Facts:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._state: object = None
+        self._size = 0
         self._masks: dict[object, np.ndarray] = {}
         self._columns: dict[str, np.ndarray] = {}
         self._coded: dict[str, tuple[np.ndarray, list[str]]] = {}
@@ -43,7 +44,8 @@ class Facts:
             A filter asks for what no track of the library has a fact about.
         """
         if self._state != (state := self._library.state):
-            self._state, self._masks, self._columns, self._coded = state, {}, {}, {}
+            self._state, self._size = state, self._library.id_end()
+            self._masks, self._columns, self._coded = {}, {}, {}
         masks = [self._of_task("genre", name) for name in query.genre], [self._of_task("mood", n) for n in query.mood]
         asked = [np.logical_or.reduce(any_of) for any_of in masks if any_of]
         for column, span in (("tempo_bpm", query.bpm), ("year", query.year), ("duration_s", query.duration_s)):
@@ -52,10 +54,6 @@ class Facts:
         if query.key is not None:
             asked.append(self._in_key(query.key))
         return np.logical_and.reduce(asked) if asked else None
-
-    @property
-    def _size(self) -> int:
-        return len(self._column("duration_s"))
 
     def _of_task(self, task: str, name: str) -> np.ndarray:
         if (task, name) in self._masks:
@@ -98,10 +96,10 @@ class Facts:
         return passes[codes]
 
     def _column(self, name: str) -> np.ndarray:
-        """(m,) float64 by track id, NaN where nothing is known; each track has a length."""
+        """(m,) float64 by track id, NaN where nothing is known."""
         if name not in self._columns:
             ids, values = self._library.column(name)
-            column = np.full(self._size if name != "duration_s" else int(ids.max(initial=0)) + 1, np.nan)
+            column = np.full(self._size, np.nan)
             there = ids < len(column)
             column[ids[there]] = np.array(values, np.float64)[there]
             self._columns[name] = column
