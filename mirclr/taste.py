@@ -8,7 +8,7 @@ Contents: `listens_of` (a profile to listens), `match` (listens to tracks), `tas
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,7 +109,8 @@ def match(library: Library, listens: Sequence[Listen]) -> Matched:
     Matched
         Empty where nothing matches.
     """
-    by_file, named, albums = _files(library), _Named(library), dict(_column(library, "album"))
+    by_file = _files(library) if any(listen.file for listen in listens) else {}
+    named = _Named(library, {first_artist(listen.artist) for listen in listens if listen.artist})
     rows, ids, copies = [], [], set()
     for row, listen in enumerate(listens):
         names = _file_names(listen.file) if listen.file else ()
@@ -118,7 +119,7 @@ def match(library: Library, listens: Sequence[Listen]) -> Matched:
         if not found:
             continue
         album = fold(listen.album)
-        chosen = next((i for i in found if album and fold(albums.get(i, "")) == album), found[0])
+        chosen = next((i for i in found if album and fold(named.albums.get(i) or "") == album), found[0])
         rows.append(row)
         ids.append(chosen)
         copies.update(found)
@@ -251,17 +252,13 @@ def _weights(plays: np.ndarray, age_days: np.ndarray, liked: np.ndarray) -> np.n
 # listens to tracks
 
 
-def _column(library: Library, name: str) -> Iterable[tuple[int, str]]:
-    ids, values = library.column(name)
-    return zip(ids.tolist(), values, strict=True)
-
-
 def _files(library: Library) -> dict[str, int]:
     """Track ids by absolute path, as `_file_names` gives it."""
     # of the root '/' a path begins with '//'
+    ids, files = library.column("file")
     return {
         os.path.normcase(os.path.normpath(file.removeprefix("/") if file.startswith("//") else file)): i
-        for i, file in _column(library, "file")
+        for i, file in zip(ids.tolist(), files, strict=True)
     }
 
 
@@ -272,15 +269,23 @@ def _file_names(file: str) -> Iterator[str]:
 
 
 class _Named:
-    """Track ids by artist and title, as they are and in two plainer forms."""
+    """The tracks of some artists by artist and title, as they are and in two plainer forms; and their albums.
 
-    def __init__(self, library: Library) -> None:
-        artists = dict(_column(library, "artist"))
+    Parameters
+    ----------
+    library : Library
+        Where the tracks are.
+    artists : set of str
+        As `first_artist` gives them: no form of a piece finds a track of another.
+    """
+
+    def __init__(self, library: Library, artists: Set[str]) -> None:
+        self.albums: dict[int, str | None] = {}
         self._held: list[dict[tuple[str, str], list[int]]] = [{}, {}, {}]
-        for i, title in _column(library, "title"):
-            if i in artists:
-                for held, form in zip(self._held, _FORMS, strict=True):
-                    held.setdefault(form(artists[i], title), []).append(i)
+        for i, artist, title, album in library.pieces_by(a for a in library.artists() if first_artist(a) in artists):
+            self.albums[i] = album
+            for held, form in zip(self._held, _FORMS, strict=True):
+                held.setdefault(form(artist, title), []).append(i)
 
     def find(self, artist: str, title: str) -> list[int]:
         """The tracks of a piece, ascending; empty when there are none."""

@@ -12,6 +12,7 @@ _VERSION = (
 )
 _DECORATION = re.compile(rf"(\((?:{_VERSION})[^()]*\)|\[(?:{_VERSION})[^\[\]]*\]| - (?:{_VERSION})[^-]*)$")
 _GUESTS = re.compile(r" (?:feat\.?|ft\.?|featuring) .*$")
+_MAYBE = re.compile(r"[\])]$| - | f")  # without any of these a title has nothing to be taken off
 _NEXT_ARTIST = re.compile(r" (?:feat\.?|ft\.?|featuring|&|x|vs\.?|/) |, |; ?")
 
 
@@ -48,6 +49,8 @@ def first_artist(text: str) -> str:
 def bare_title(text: str) -> str:
     """A title folded, without guests and without what it says of the version; never empty where the text is not."""
     whole = bare = words(text)
+    if not _MAYBE.search(whole):
+        return whole
     while (found := _DECORATION.search(bare)) or (found := _GUESTS.search(bare)):
         bare = bare[: found.start()].rstrip()
     return bare or whole

@@ -432,6 +432,16 @@ class Library:
             rows = cursor.execute(query).fetchall()
         return np.fromiter((r[0] for r in rows), np.int64, len(rows)), [r[1] for r in rows]
 
+    def artists(self) -> list[str]:
+        """The artists of tracks, as their tags have them, each once."""
+        return [row[0] for row in self._rows("SELECT DISTINCT artist FROM track WHERE artist IS NOT NULL")]
+
+    def pieces_by(self, artists: Iterable[str]) -> Iterator[tuple[int, str, str, str | None]]:
+        """Id, artist, title and album of the titled tracks of some of `artists`, ascending by id."""
+        query = "SELECT id, artist, title, album FROM track WHERE title IS NOT NULL AND artist IN {} ORDER BY id"
+        for row in self._cursor(query.format(_IDS), json.dumps(list(artists))):
+            yield row[0], row[1], row[2], row[3]
+
     def id_end(self) -> int:
         """One more than the highest id of a track; 0 of an empty library."""
         return int(self._rows("SELECT COALESCE(MAX(id) + 1, 0) FROM track")[0][0])
