@@ -24,6 +24,7 @@ _LEAST_RECENCY = 0.1
 _LIKE = 2.0
 _PLAYS_OF_A_LIKE = 4
 _MAX_CENTRES = 8
+_MOST_GROUPED = 4096
 _DAY_S = 86_400
 _ROUNDS = 100
 
@@ -132,7 +133,8 @@ def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Ta
 
     A track weighs log2(1 + plays), twice that where it is liked, times 0.5 for each `HALF_LIFE_DAYS` days since it was
     last played, but 0.1 at least. A like without plays counts as 4 plays, an unknown time as one half-life. A track
-    that is disliked anywhere is in no centre. There are round(sqrt(n / 3)) centres, from 1 to 8.
+    that is disliked anywhere is in no centre. There are round(sqrt(n / 3)) centres, from 1 to 8; of more than 4096
+    tracks the weightiest make them.
 
     Parameters
     ----------
@@ -174,13 +176,14 @@ def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Ta
             f"{library.path}: of the pieces of music in the history it holds only ones that are disliked or were not "
             f"played; expected some that were played or are liked"
         )
-    _, vectors = library.vectors(ids.tolist())
-    n = int(wanted.sum())
-    centres, shares = find_centres(vectors[wanted], weights[wanted], centre_count(n))
+    weightiest = np.argsort(-np.where(wanted, weights, 0), kind="stable")[: min(int(wanted.sum()), _MOST_GROUPED)]
+    weightiest.sort()
+    _, vectors = library.vectors(ids[weightiest].tolist())
+    centres, shares = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
     return Taste(
         centres,
         shares,
-        vectors[disliked],
+        library.vectors(ids[disliked].tolist())[1],
         frozenset(ids.tolist()) | matched.copies,
         frozenset(ids[age_days <= RECENT_DAYS].tolist()),
     )
@@ -228,16 +231,15 @@ def find_centres(vectors: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.n
         if len(centres) == joined.max() + 1 and (joined == group).all():
             break
         group = joined
-        member = group[None, :] == np.arange(group.max() + 1)[:, None]
-        centres = np.stack([_direction(x[m], weights[m]) for m in member])
+        shared = np.where(group == np.arange(group.max() + 1)[:, None], weights, 0.0)
+        centres = np.stack([_direction(mean, x, w) for mean, w in zip(shared @ x, shared, strict=True)])
     shares = np.bincount(group, weights) / weights.sum()
     order = np.argsort(-shares, kind="stable")
     return centres[order].astype(np.float32), shares[order].astype(np.float32)
 
 
-def _direction(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted mean direction; that of the weightiest vector where they cancel out."""
-    mean = weights @ vectors
+def _direction(mean: np.ndarray, vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A weighted sum of vectors made a unit vector; where they cancel out, the weightiest of them."""
     norm = np.linalg.norm(mean)
     return np.asarray(mean / norm if norm > 1e-9 * weights.sum() else vectors[weights.argmax()])
 

@@ -176,6 +176,17 @@ def test_listens_of_one_track_are_added(library):
     np.testing.assert_array_equal(first.centres, second.centres)
 
 
+def test_of_very_many_tracks_the_weightiest_make_the_centres(library, monkeypatch):
+    listens = [of_file("a.ogg"), of_file("c.ogg"), of_file("e.ogg")]
+    listens = [replace(listen, plays=plays) for listen, plays in zip(listens, (1, 9, 3), strict=True)]
+    monkeypatch.setattr("mirclr.taste._MOST_GROUPED", 2)
+    taste = taste_of(library, listens, now_s=NOW)
+    expected = [library.vector(C), library.vector(E)]
+    mean = np.log2(10) * expected[0] + np.log2(4) * expected[1]
+    np.testing.assert_allclose(taste.centres, [mean / np.linalg.norm(mean)], atol=1e-6)
+    assert taste.heard >= {A, C, E}
+
+
 def test_disliked_heard_and_recent(library):
     listens = [
         Listen("Björk", "Jóga", plays=3, last_s=NOW - 14 * DAY),
