@@ -312,6 +312,15 @@ def test_find(library, text, found):
     assert ids(library.find(text)) == found
 
 
+def test_find_similar(library):
+    names = ("Radiohead", "Rage Against the Machine", "Björk", "Sigur Rós")
+    library.write(entries=[entry(f"{i}.ogg", title="x", artist=name) for i, name in enumerate(names)])
+    assert ids(library.find_similar("radoihead", 1)) == [1]
+    assert ids(library.find_similar("BJRÖK", 1)) == [3]
+    assert ids(library.find_similar("radoihead", 9)) == [1, 2, 3, 4]
+    assert ids(library.find_similar("", 2)) == [1, 2]
+
+
 @given(st.text(max_size=20))
 def test_fold_ignores_case_and_is_idempotent(text):
     assert fold(fold(text)) == fold(text)

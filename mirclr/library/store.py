@@ -43,6 +43,7 @@ _OF_AUDIO = (  # what was found out about the audio of a track, by the column th
     ("duplicate", "first"),
     ("duplicate", "second"),
 )
+_MOST_PAIRS = 16
 _IDS = "(SELECT value FROM json_each(?))"  # a list of ids as one argument
 
 
@@ -464,6 +465,14 @@ class Library:
         if not words:
             return []
         return self._tracks(" AND ".join(["instr(folded, ?)"] * len(words)), *words)
+
+    def find_similar(self, text: str, most: int) -> list[LibraryTrack]:
+        """The tracks whose artist, title, album or path share the most pairs of letters with a text."""
+        letters = _clean(fold(text))
+        pairs = list(dict.fromkeys(letters[i : i + 2] for i in range(len(letters) - 1)))[:_MOST_PAIRS]
+        shared = " + ".join(["(instr(folded, ?) > 0)"] * len(pairs)) or "0"
+        query = f"id IN (SELECT id FROM track ORDER BY {shared} DESC, id LIMIT ?)"  # noqa: S608
+        return self._tracks(query, *pairs, most)
 
     def roots(self) -> dict[str, int]:
         """The folders that were embedded, each with its number of tracks."""

@@ -13,6 +13,8 @@ from mirclr.library.names import search_words
 from mirclr.playlist import SUFFIXES, read_playlist
 from mirclr.provenance import file_digest
 
+_COMPARED = 10_000  # tracks whose names are compared with a text that none matches
+
 Hear = Callable[[Sequence[Path]], Sequence["Seed"]]
 """Makes seeds of audio files that a library does not hold, one each; see `mirclr.api`."""
 
@@ -150,7 +152,7 @@ def _suggestions(library: Library, text: str) -> str:
     from difflib import get_close_matches
 
     names: dict[str, str] = {}
-    for track in library.tracks():
+    for track in library.find_similar(text, _COMPARED):
         for name in (track.artist, track.title, track.label):
             if name:
                 names.setdefault(fold(name), shown(name))
