@@ -470,7 +470,7 @@ class Library:
         """The tracks whose artist, title, album or path share the most pairs of letters with a text."""
         letters = _clean(fold(text))
         pairs = list(dict.fromkeys(letters[i : i + 2] for i in range(len(letters) - 1)))[:_MOST_PAIRS]
-        shared = " + ".join(["(instr(folded, ?) > 0)"] * len(pairs)) or "0"
+        shared = " + ".join(["(instr(folded, ?) > 0)"] * len(pairs)) or "NULL"
         query = f"id IN (SELECT id FROM track ORDER BY {shared} DESC, id LIMIT ?)"  # noqa: S608
         return self._tracks(query, *pairs, most)
 
