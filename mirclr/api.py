@@ -59,9 +59,7 @@ class Library(store.Library):
         NoMatch
             A seed matches nothing, or the library is empty.
         """
-        several = [seeds] if isinstance(seeds, str | Path) else list(seeds)
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list | set) else v for k, v in asked.items()}
-        query = Query(seeds=tuple(map(str, several)), n=n, **plain)
+        query = Query(**{name: _plain(value) for name, value in {"seeds": seeds, "n": n, **asked}.items()})
         return self.answer(query, moments=moments).recommendations
 
     def answer(self, query: Query, *, checkpoint: Path | None = None, moments: bool = False) -> Answer:
@@ -76,14 +74,15 @@ class Library(store.Library):
         moments : bool
             Find the most alike moments too.
         """
-        return recommend(
-            self,
-            self.index,
-            query,
-            facts=self.facts,
-            hear=lambda files: hear_seeds(self, files, checkpoint),
-            moments=moments,
-        )
+        with self.snapshot():  # whatever others write meanwhile
+            return recommend(
+                self,
+                self.index,
+                query,
+                facts=self.facts,
+                hear=lambda files: hear_seeds(self, files, checkpoint),
+                moments=moments,
+            )
 
     @property
     def index(self) -> Index:
@@ -98,6 +97,15 @@ class Library(store.Library):
         """What its filters look at."""
         self._facts = self._facts or Facts(self)
         return self._facts
+
+
+def _plain(value: Any) -> Any:
+    """A value as a `Query` holds it: several as a tuple, paths as texts."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return tuple(map(_plain, value))
+    return value
 
 
 def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path | None = None) -> list[Seed]:

@@ -27,7 +27,7 @@ from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Mom
 from mirclr.manifest import ScanFailure, audio_files
 from mirclr.pretrained import NAME, builtin_checkpoint
 from mirclr.processes import CRASHED, results_in_order
-from mirclr.provenance import file_digest
+from mirclr.provenance import file_digest, size_and_time
 from mirclr.tags import Tags, read_tags
 from mirclr.trainer import pick_device, pick_precision
 
@@ -276,10 +276,10 @@ class _Seen:
 def _look(root: str, file: Path, known_tags: Tags | None) -> _Seen | Failure:
     path = file.relative_to(root).as_posix()
     try:
-        facts = file.stat()
+        size, mtime_ns = size_and_time(file)
     except OSError as error:
         return Failure(root, path, 0, 0, f"{file}: cannot be read ({error.strerror})")
-    return _Seen(root, path, file, facts.st_size, facts.st_mtime_ns, known_tags)
+    return _Seen(root, path, file, size, mtime_ns, known_tags)
 
 
 def _known_by_file(library: Library, seen: _Seen, state: FileState | None) -> Did | None:

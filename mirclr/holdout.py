@@ -17,7 +17,7 @@ import numpy as np
 from mirclr.errors import NoMatch
 from mirclr.index import Index
 from mirclr.library import Library, Listen
-from mirclr.library.names import first_artist
+from mirclr.library.names import artist_key
 from mirclr.metrics import ndcg
 from mirclr.recommend import Facts, Query, recommend
 from mirclr.taste import match
@@ -45,6 +45,8 @@ class HeldOut:
         All tracks that are not to be found: those that are heard or disliked.
     hidden : (t,) int64
         The tracks that are held out.
+    copies : dict of int to int
+        Other tracks of the same artist and title as one of these, each with that one: finding it is as good.
     """
 
     listens: tuple[Listen, ...]
@@ -53,6 +55,7 @@ class HeldOut:
     last: int
     known: np.ndarray
     hidden: np.ndarray
+    copies: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,7 @@ def hold_out(library: Library, listens: Sequence[Listen], share: float, rng: np.
     liked = {of[row] for row in of if listens[row].plays or listens[row].taste > 0} - disliked
     by_artist: dict[str | int, list[int]] = defaultdict(list)
     for track in library.tracks(sorted(liked)):
-        name = track.artist or track.album_artist
-        by_artist[first_artist(name) if name else track.id].append(track.id)
+        by_artist[artist_key(track)].append(track.id)
     if len(by_artist) < _LEAST:
         raise NoMatch(
             f"{library.path}: of the history it holds liked tracks of {len(by_artist)} artists; expected "
@@ -128,13 +130,15 @@ def hold_out(library: Library, listens: Sequence[Listen], share: float, rng: np.
             plays[track_id] += listens[row].plays
             last_s[track_id] = max(last_s[track_id], -np.inf if (at := listens[row].last_s) is None else at)
     heard = sorted(plays)
+    told = tuple(listen for row, listen in enumerate(listens) if of.get(row) not in hidden)
     return HeldOut(
-        tuple(listen for row, listen in enumerate(listens) if of.get(row) not in hidden),
+        told,
         np.array(heard, np.int64),
         np.maximum(1.0, [plays[i] for i in heard]),
         max(heard, key=lambda i: (last_s[i], i)),
-        np.array(sorted({*heard, *disliked, *(matched.copies - hidden)}), np.int64),
+        np.array(sorted({*heard, *disliked, *match(library, told).copies} - hidden), np.int64),
         np.array(sorted(hidden), np.int64),
+        {copy: track_id for copy, track_id in matched.copies.items() if track_id in hidden},
     )
 
 
@@ -198,7 +202,7 @@ def measure(
     for way, given in answers.items():
         recall, gain, novelty = [], [], []
         for asked, ids in zip(questions, given, strict=True):
-            right = np.isin(ids, asked.hidden)
+            right = _right(asked, ids)
             recall.append(right.sum() / len(asked.hidden))
             gain.append(ndcg(right, len(asked.hidden), n))
             if len(ids):
@@ -208,6 +212,14 @@ def measure(
         seen = len(np.unique(np.concatenate(given))) / len(index)
         found.append(Found(way, *_mean(recall), *_mean(gain), round(seen, 4), round(float(np.mean(novelty or 0)), 4)))
     return found, gains
+
+
+def _right(asked: HeldOut, ids: np.ndarray) -> np.ndarray:
+    """(m,) bool: which of m tracks are held out, or the copy of one, each counted once."""
+    meant = np.array([asked.copies.get(i, i) for i in ids.tolist()], np.int64)
+    first = np.zeros(len(meant), bool)
+    first[np.unique(meant, return_index=True)[1]] = True
+    return first & np.isin(meant, asked.hidden)
 
 
 def _recommended(library: Library, index: Index, facts: Facts, asked: HeldOut, query: Query) -> np.ndarray:

@@ -59,6 +59,15 @@ def file_digest(path: Path) -> str:
     return digest_bytes(size.to_bytes(8, "little"), *blocks)
 
 
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns since 1970, which tell that a file is as it was.
+
+    A time that 64 bits cannot hold, such as of a year after 2262, is the nearest that they can.
+    """
+    facts = path.stat()
+    return facts.st_size, max(-(2**63), min(2**63 - 1, facts.st_mtime_ns))
+
+
 def stamp(**made_from: Any) -> dict[str, Any]:
     """Describe the present run: versions, machine kind and time, with the digests and seeds given.
 

@@ -20,7 +20,7 @@ from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Failure, FileState, Library, shown
 from mirclr.library.store import is_gone
 from mirclr.manifest import ScanFailure, audio_files
-from mirclr.provenance import file_digest
+from mirclr.provenance import file_digest, size_and_time
 from mirclr.tags import AUDIO_SUFFIXES
 
 _ASK_ABOVE = 10
@@ -299,14 +299,13 @@ def _foreseen(library: Library, files: Sequence[tuple[str, Path]], retry: bool, 
         path = file.relative_to(root).as_posix()
         state, failure = states[root].get(path), failed[root].get(path)
         try:
-            facts = file.stat()
-            now = (facts.st_size, facts.st_mtime_ns)
+            now = size_and_time(file)
             if failure and not retry and (failure.size, failure.mtime_ns) == now:
                 yield Change(file, "failed", failure.reason, new=False)
             elif state and not failure and (state.size, state.mtime_ns) == now:
                 yield Change(file, "unchanged")
             else:
-                twins = library.with_file_digest(file_digest(file)) if facts.st_size in sizes else []
+                twins = library.with_file_digest(file_digest(file)) if now[0] in sizes else []
                 yield Change(file, _did_foreseen(state, twins, followed))
         except OSError as error:
             yield Change(file, "failed", f"{file}: cannot be read ({error.strerror})")

@@ -39,15 +39,15 @@ class Matched:
         Positions of the listens whose piece the library holds, ascending.
     ids : (m,) int64
         The track of each.
-    copies : frozenset of int
-        Other tracks of the same artist and title as one of these, such as those of a compilation.
+    copies : dict of int to int
+        Other tracks of the same artist and title, such as those of a compilation, each with the one of `ids`.
     missing : int
         How many listens are of pieces that the library does not hold.
     """
 
     rows: np.ndarray
     ids: np.ndarray
-    copies: frozenset[int]
+    copies: dict[int, int]
     missing: int
 
 
@@ -66,7 +66,7 @@ class Taste:
     heard : frozenset of int
         Ids of all tracks that the history names, and of their copies.
     recent : frozenset of int
-        Ids of those that were played in the last `RECENT_DAYS` days.
+        Ids of those that were played in the last `RECENT_DAYS` days, and of their copies.
     """
 
     centres: np.ndarray
@@ -112,7 +112,7 @@ def match(library: Library, listens: Sequence[Listen]) -> Matched:
     """
     by_file = _files(library) if any(listen.file for listen in listens) else {}
     named = _Named(library, {first_artist(listen.artist) for listen in listens if listen.artist})
-    rows, ids, copies = [], [], set()
+    rows, ids, copies = [], [], dict[int, int]()
     for row, listen in enumerate(listens):
         names = _file_names(listen.file) if listen.file else ()
         file = next((by_file[name] for name in names if name in by_file), None)
@@ -123,9 +123,14 @@ def match(library: Library, listens: Sequence[Listen]) -> Matched:
         chosen = next((i for i in found if album and fold(named.albums.get(i) or "") == album), found[0])
         rows.append(row)
         ids.append(chosen)
-        copies.update(found)
+        copies |= dict.fromkeys(found, chosen)
     missing = len(listens) - len(rows)
-    return Matched(np.array(rows, np.int64), np.array(ids, np.int64), frozenset(copies - set(ids)), missing)
+    return Matched(
+        np.array(rows, np.int64),
+        np.array(ids, np.int64),
+        {i: of for i, of in copies.items() if i not in set(ids)},
+        missing,
+    )
 
 
 def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Taste:
@@ -180,12 +185,13 @@ def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Ta
     weightiest.sort()
     _, vectors = library.vectors(ids[weightiest].tolist())
     centres, shares = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
+    recent = set(ids[age_days <= RECENT_DAYS].tolist())
     return Taste(
         centres,
         shares,
         library.vectors(ids[disliked].tolist())[1],
-        frozenset(ids.tolist()) | matched.copies,
-        frozenset(ids[age_days <= RECENT_DAYS].tolist()),
+        frozenset(ids.tolist()) | matched.copies.keys(),
+        frozenset(recent | {i for i, of in matched.copies.items() if of in recent}),
     )
 
 

@@ -123,8 +123,8 @@ def test_what_is_alike_is_found_and_chance_finds_less(library):
 def test_figures_are_those_of_a_plain_count(library):
     none = np.zeros(0, np.int64)
     questions = [
-        HeldOut((), np.array([1]), np.ones(1), 1, np.array([1]), np.array([2, 3])),
-        HeldOut((), np.array([6]), np.ones(1), 6, np.array([6]), np.array([7])),
+        HeldOut((), np.array([1]), np.ones(1), 1, np.array([1]), np.array([2, 3]), {}),
+        HeldOut((), np.array([6]), np.ones(1), 6, np.array([6]), np.array([7]), {10: 7}),
     ]
     found, gains = measure(
         library.index, questions, {"one": [np.array([2, 9]), np.array([8, 7])], "no": [none, none]}, 2
@@ -140,6 +140,45 @@ def test_figures_are_those_of_a_plain_count(library):
     near = [vector[a] @ vector[b] for a, b in ((2, 1), (9, 1), (8, 6), (7, 6))]
     assert one.novelty == pytest.approx(1 - np.mean(near), abs=1e-4)
     assert (no.recall, no.ndcg, no.coverage, no.novelty) == (0, 0, 0, 0)
+
+
+def test_a_copy_of_what_is_held_out_is_as_good_and_counts_once(library):
+    asked = HeldOut((), np.array([1]), np.ones(1), 1, np.array([1]), np.array([2, 3]), {20: 2})
+    answers = {"copy": [np.array([20, 30]), np.array([20, 2])], "both": [np.array([2, 3]), np.array([20, 3])]}
+    found, _ = measure(library.index, [asked, asked], answers, 2)
+    assert [row.recall for row in found] == [0.5, 1]
+
+
+def test_a_song_that_is_held_twice_is_no_obstacle(library, tmp_path):
+    """A best-of album with the same songs: whichever copy is found, all ways find them."""
+    path = tmp_path / "l.db"
+    with mirclr.Library.open(path, create=True) as twice:
+        twice.bind(library.stamp)
+        vectors = dict(zip(*library.vectors(), strict=True))
+        for album in ("first", "best of"):
+            twice.write(
+                entries=[
+                    Entry(
+                        "/music",
+                        f"{album}/{t.path}",
+                        1,
+                        1,
+                        album + t.path,
+                        t.path,
+                        t.duration_s,
+                        Tags(artist=t.artist, title=t.title, album=album),
+                        vectors[t.id],
+                    )
+                    for t in library.tracks()
+                ]
+            )
+        questions = [hold_out(twice, history(), 0.3, np.random.default_rng(i)) for i in range(4)]
+        ways = ways_of_asking(twice, twice.index, n=20, seed=1)
+        answers = {way: [ask(asked) for asked in questions] for way, ask in ways.items()}
+        recall = {row.way: row.recall for row in measure(twice.index, questions, answers, 20)[0]}
+        assert recall["recommend --for, any number of an artist"] == 1
+        for asked, ids in zip(questions, answers["recommend --for"], strict=True):
+            assert not set(ids.tolist()) & set(asked.known.tolist())
 
 
 def test_the_command_measures_a_profile_and_writes_nothing(library):

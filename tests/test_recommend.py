@@ -222,6 +222,13 @@ def test_a_track_removed_since_is_not_recommended(library):
         ({"seeds": ("x",), "n": 0}, "n: found 0"),
         ({"seeds": ("x",), "diversity": 1.5}, "diversity"),
         ({"seeds": ("x", "y"), "to": "z"}, "from one seed"),
+        ({"seeds": ("x",), "to": "z", "n": 501}, "n of 501"),
+        ({"seeds": ("x",), "to": "z", "diversity": 0.5}, "an order of its own"),
+        ({"seeds": ("x",), "to": "z", "seed": 3}, "an order of its own"),
+        ({"seeds": ("x",), "avoid": (5,)}, "avoid: found"),
+        ({"seeds": ("x",), "bpm": (1,)}, "bpm: found"),
+        ({"seeds": ("x",), "n": "7"}, "n: found '7'"),
+        ({"seeds": ("x",), "key": 5}, "key: found 5"),
         ({"seeds": ("x",), "year": (2000, 1990)}, "smaller number first"),
         ({"seeds": ("x",), "exclude": ("artist",)}, "expected artist:"),
         ({"seeds": ("x",), "key": "H"}, "key: found 'H'"),
@@ -237,6 +244,9 @@ def test_a_query_survives_json():
     query = Query(seeds=("a", "b"), avoid=("c",), n=7, year=(1970.0, 1985.0), exclude=("artist:X",), key="Am", seed=3)
     assert Query.from_json(json.loads(json.dumps(query.to_json()))) == query
     assert Query(seeds=("a",)).to_json() == {"seeds": ("a",)}
+    half_open = Query(seeds=("a",), year=(1990, float("inf")), bpm=(float("-inf"), 120))
+    assert Query.from_json(json.loads(json.dumps(half_open.to_json(), allow_nan=False))) == half_open
+    assert Query(seeds="abc", avoid="d") == Query(seeds=("abc",), avoid=("d",))
     with pytest.raises(QueryError, match="colour"):
         Query.from_json({"seeds": ["a"], "colour": "red"})
 
@@ -398,8 +408,15 @@ def test_diversity_spreads_a_list(library):
 def test_a_path_keeps_its_ends_and_repeats_nothing(rows, n, cap, gap, data):
     with tempfile.TemporaryDirectory() as folder, filled(folder, [rows[0], *rows]) as library:
         a, b = data.draw(st.lists(st.integers(1, len(rows) + 1), min_size=2, max_size=2, unique=True))
-        end = str(library.tracks([b])[0].file)
-        found = [r.track for r in ask(library, a, to=end, n=n, artist_cap=cap, artist_gap=gap).recommendations]
+        others = [str(t.file) for t in library.tracks() if t.id not in (a, b)]
+        avoid = tuple(data.draw(st.lists(st.sampled_from(others), max_size=2, unique=True))) if others else ()
+        start, end = library.tracks([a, b])
+        asked = {"to": str(end.file), "n": n, "artist_cap": cap, "artist_gap": gap, "avoid": avoid}
+        if cosine(library, a, b) > 0.9999 and start.duration_s == end.duration_s:
+            with pytest.raises(QueryError, match="at both ends"):
+                ask(library, a, **asked)
+            return
+        found = [r.track for r in ask(library, a, **asked).recommendations]
         assert (found[0].id, found[-1].id) == (a, b)
         assert 2 <= len(found) <= n
         assert len({t.id for t in found}) == len(found)
@@ -407,6 +424,61 @@ def test_a_path_keeps_its_ends_and_repeats_nothing(rows, n, cap, gap, data):
         for i, name in enumerate(names[1:-1], 1):
             assert name not in names[max(0, i - gap) : i] + names[i + 1 : i + 1 + gap]
             assert not cap or names.count(name) <= cap
+        for track in found[1:-1]:
+            near = max(cosine(library, track.id, i) for i in (a, b))
+            assert all(cosine(library, track.id, library.find_file(file).id) < near + 1e-6 for file in avoid)
+
+
+def cosine(library, a, b):
+    return float(library.vector(a) @ library.vector(b))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 40), st.integers(2, 12), st.integers(0, 2), st.integers(1, 6))
+def test_a_path_is_filled_where_artists_are_many(tracks, n, gap, of_each):
+    """An artist may come as often as the gap lets it, so that any order of few enough works."""
+    rng = np.random.default_rng([tracks, n, gap])
+    rows = [
+        (v, f"artist {i // of_each}", None, None, None, 60 + i) for i, v in enumerate(rng.standard_normal((tracks, 4)))
+    ]
+    with tempfile.TemporaryDirectory() as folder, filled(folder, rows) as library:
+        end = str(library.tracks([tracks])[0].file)
+        found = ask(library, 1, to=end, n=n, artist_cap=1, artist_gap=gap).recommendations
+        ends = {"artist 0", f"artist {(tracks - 1) // of_each}"}
+        assert len(found) == min(n, 2 + len({artist for _, artist, *_ in rows} - ends))
+
+
+def test_a_path_leaves_an_artist_who_crowds_it(library):
+    rng = np.random.default_rng(3)
+    arc = [(np.cos(t), np.sin(t), 0, 0) for t in np.linspace(0.02, 1.5, 700)]
+    library.write(
+        entries=[
+            entry("s", (1, 0, 0, 0), artist="S", duration_s=1.0),
+            entry("t", (0, 1, 0, 0), artist="T", duration_s=2.0),
+            *(entry(f"x{i}", v, artist="X", duration_s=100.0 + i) for i, v in enumerate(arc)),
+            *(
+                entry(f"o{i}", (1, 1, 1, 0) + 0.3 * rng.standard_normal(4), artist=f"O{i}", duration_s=1000.0 + i)
+                for i in range(50)
+            ),
+        ]
+    )
+    found = ask(library, 1, to=str(library.tracks([2])[0].file), n=12).recommendations
+    assert len(found) == 12
+    assert sum(r.track.artist == "X" for r in found) <= 2
+
+
+def test_what_is_too_near_in_one_place_of_a_path_comes_in_another(library):
+    at = {"s": 0.0, "a0": 0.3, "a1": 0.4, "b0": 0.9, "b1": 1.0, "t": 1.5}
+    library.write(
+        entries=[
+            entry(name, (np.cos(t), np.sin(t), 0, 0), artist=name[0].upper(), title=name, duration_s=100 + 9 * t)
+            for name, t in at.items()
+        ]
+    )
+    found = ask(library, 1, to=str(library.tracks([6])[0].file), n=6, artist_gap=1).recommendations
+    artists = [r.track.artist for r in found]
+    assert sorted(artists) == ["A", "A", "B", "B", "S", "T"]
+    assert all(x != y for x, y in itertools.pairwise(artists))
 
 
 def test_the_best_chain_is_that_of_trying_all():

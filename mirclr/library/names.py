@@ -56,6 +56,12 @@ def bare_title(text: str) -> str:
     return bare or whole
 
 
+def artist_key(track: LibraryTrack) -> str | int:
+    """What tells an artist from others: the first that the tags name, folded; a track without is of one of its own."""
+    name = track.artist or track.album_artist
+    return first_artist(name) if name else track.id
+
+
 def album_key(track: LibraryTrack) -> tuple[str, str] | None:
     """What tells an album from others: its artist and name, folded; None without a name."""
     return (words(track.album_artist or track.artist or ""), words(track.album)) if track.album else None

@@ -10,6 +10,7 @@ from mirclr.errors import LibraryError
 from mirclr.library.records import EncoderStamp, shown
 from mirclr.library.schema import explained
 from mirclr.library.store import Library
+from mirclr.provenance import size_and_time
 from mirclr.tags import Tags
 
 # of tracks that are in both by the same file with the same content
@@ -37,19 +38,21 @@ def still_there(library: Library) -> tuple[list[tuple[str, Path]], dict[Path, Ta
         A whole folder is not there: a disk may be off.
     """
     files, tags, gone = [], {}, []
-    tracks = {track.id: track for track in library.tracks()}
-    for root in library.roots():
+    with library.snapshot():
+        tracks = {track.id: track for track in library.tracks()}
+        states = {root: library.states(root) for root in library.roots()}
+    for root, held in states.items():
         if not Path(root).is_dir():
             raise LibraryError(f"{shown(root)}: not there; attach its disk, or remove it: mirclr library remove FOLDER")
-        for state in library.states(root).values():
+        for state in held.values():
             file = Path(root, state.path)
             try:
-                now = file.stat()
+                now = size_and_time(file)
             except OSError:
                 gone.append(file)
                 continue
             files.append((root, file))
-            if (now.st_size, now.st_mtime_ns) == (state.size, state.mtime_ns):
+            if now == (state.size, state.mtime_ns):
                 tags[file] = Tags(**{field.name: getattr(tracks[state.track_id], field.name) for field in fields(Tags)})
     return files, tags, gone
 
@@ -58,7 +61,7 @@ def open_renewed(path: Path, stamp: EncoderStamp) -> Library:
     """The library beside that of a path in which an encoder's vectors are made: what was begun, or a new one."""
     beside = _renewed(path)
     if beside.exists():
-        library = Library.open(beside)
+        library = Library.open(beside, create=True)  # one that was killed as it was made is empty
         if library.stamp and library.stamp.makes_vectors_of(stamp):
             return library
         library.close()

@@ -253,8 +253,8 @@ class Library:
         """Store a batch in one transaction: all of it or nothing.
 
         An entry replaces what was held for its root and path, keeping the id, and clears its failure. A
-        failure leaves an earlier entry of its file as it is. An entry whose vector is not finite, or zero,
-        becomes a failure.
+        failure leaves an earlier entry of its file as it is. An entry whose vector is not finite, or zero, or
+        whose length is not finite, becomes a failure.
 
         Raises
         ------
@@ -265,8 +265,9 @@ class Library:
         with self._transaction() as db:
             for entry in entries:
                 blob = self._unit(entry)
-                if blob is None:
-                    reason = "the encoder made no usable vector of it (not finite, or zero)"
+                if blob is None or not np.isfinite(entry.duration_s):
+                    what = "the encoder made no usable vector of it" if blob is None else "its length is unknown"
+                    reason = f"{what} (not finite, or zero)"
                     failures.append(Failure(entry.root, entry.path, entry.size, entry.mtime_ns, reason))
                     continue
                 generation = generation or _next_generation(db)

@@ -33,6 +33,7 @@ from mirclr.recommend.rules import Rules, parse_rule
 from mirclr.recommend.seeds import Hear, Seed, find_seeds
 
 _POOL = 128
+_BLOCK = 4096
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
 
 
@@ -173,6 +174,7 @@ class _Asked:
             away += disliked
             self.hidden |= hidden
         self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
+        self.spread_of_away = index.spread_of(self.away)
         self.vectors = np.stack([seed.vector for seed in self.seeds])
         self.clusters = clusters_of(self.vectors)
         self.allowed = facts.passing(query)
@@ -200,57 +202,77 @@ class _Asked:
 
     def path(self) -> tuple[list[Candidate], list[float]]:
         """From the seed to the other end, with the cosine to the track before each."""
+        for text, seeds in ((self.query.seeds[0], self.seeds), (self.query.to, self.ends)):
+            if len(seeds) != 1 or seeds[0].track is None:
+                raise QueryError(f"a path leads from one track to one other; {text!r} means {len(seeds)}")
         start, end = self.seeds[0], self.ends[0]
-        if len(self.ends) != 1 or start.track is None or end.track is None:
-            raise QueryError(f"a path leads to one track; {self.query.to!r} means {len(self.ends)}")
-        if start.track_id is not None and start.track_id == end.track_id:
+        assert end.track is not None
+        if start.track_id == end.track_id is not None or self._recordings([]).holds(end.track, end.vector):
             raise QueryError(f"a path leads from one track to another; found {start.label} at both ends")
         wanted = self.query.n - 2
-        candidates = self._between(start, end, wanted)
+        k = max(16, CANDIDATES // max(wanted, 1))
+        while True:
+            self._kept_out.clear()
+            candidates, ran_out = self._between(start, end, wanted, k)
+            whole = self._chain(candidates, wanted)
+            if len(whole) >= self.query.n or ran_out:
+                break
+            k *= 2
+        steps = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(whole)]
+        return whole, [1.0, *steps]
+
+    def _between(self, start: Seed, end: Seed, wanted: int, k: int) -> tuple[list[Candidate], bool]:
+        """The tracks nearest to the arc between two, of an artist no more than may come, and whether that is all.
+
+        They are among the k nearest of each point on it; each is another recording.
+        """
+        points = points_between(start.vector, end.vector, max(wanted, 1))
+        _, ids = self.index.search(points, k, allowed=self.allowed)
+        ran_out = ids.shape[1] < k or k >= len(self.index)
+        tracks, ids, matrix = self._passing(np.unique(ids))
+        if not tracks:
+            return [], ran_out
+        near = products(points, matrix).max(axis=0)
+        order = np.lexsort((ids, -near))
+        kept = self._not_away(matrix, products(np.stack([start.vector, end.vector]), matrix).max(axis=0))
+        recordings = self._recordings(ids, more=(end,))
+        counts = Counter(_as_candidate(seed).artist for seed in (start, end))
+        candidates: list[Candidate] = []
+        for i in order[kept[order]].tolist():
+            candidate = Candidate(tracks[i], matrix[i], 0, 0.0, 0.0)
+            many = self.query.artist_cap and counts[candidate.artist] >= self.query.artist_cap
+            if not many and not recordings.holds(candidate.track, candidate.vector):
+                counts[candidate.artist] += 1
+                recordings.take(candidate.track, candidate.vector)
+                candidates.append(candidate)
+                if len(candidates) >= max(CANDIDATES, 2 * wanted):
+                    break
+        return candidates, ran_out
+
+    def _chain(self, candidates: Sequence[Candidate], wanted: int) -> list[Candidate]:
+        """The best way through candidates that keeps artists apart; the nearest to the arc come first among them."""
+        start, end = (_as_candidate(seed) for seed in (self.seeds[0], self.ends[0]))
         left_out: set[int] = set()
         while True:
             some = [c for c in candidates if c.track.id not in left_out]
             vectors = np.stack([c.vector for c in some]) if some else np.zeros((0, self.index.dim), np.float32)
-            chain = [some[i] for i in best_chain(start.vector, end.vector, vectors, wanted)]
-            at_ends = [_as_candidate(seed) for seed in (start, end)]
-            whole = [at_ends[0], *chain, at_ends[1]]
-            if not (wrong := self._against_limits(whole)):
+            whole = [start, *(some[i] for i in best_chain(start.vector, end.vector, vectors, wanted)), end]
+            if not (wrong := _too_near(whole, self.query.artist_gap)):
                 break
             left_out |= wrong
-        steps = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(whole)]
-        return whole, [1.0, *steps]
+        for candidate in candidates:  # what was too near to another in one place may go into another place
+            if len(whole) < wanted + 2 and candidate.track.id in left_out:
+                whole = _with(whole, candidate, self.query.artist_gap)
+        return whole
 
-    def _between(self, start: Seed, end: Seed, wanted: int) -> list[Candidate]:
-        """The tracks nearest to the arc between two, at least twice as many as are wanted where there are."""
-        points = points_between(start.vector, end.vector, max(wanted, 1))
-        k = max(16, CANDIDATES // len(points))
-        while True:
-            _, ids = self.index.search(points, k, allowed=self.allowed)
-            tracks, _, matrix = self._passing(np.unique(ids))
-            recordings = self._recordings([t.id for t in tracks], more=(end,))
-            rows = [i for i, t in enumerate(tracks) if not recordings.holds(t, matrix[i])]
-            if len(rows) >= 2 * wanted or k >= len(self.index) or ids.shape[1] < k:
-                break
-            k *= 2
-        near = products(points, matrix[rows]).max(axis=0)
-        best = np.lexsort((rows, -near))[: max(CANDIDATES, 2 * wanted)]
-        return [Candidate(tracks[i], matrix[i], 0, 0.0, 0.0) for i in sorted(rows[b] for b in best)]
-
-    def _against_limits(self, path: Sequence[Candidate]) -> set[int]:
-        """The tracks between the ends of a path that break a limit, or are there already."""
-        recordings = self._recordings([c.track.id for c in path], more=self.ends)
-        artists, last, wrong = [path[0].artist], path[-1].artist, set()
-        for i, candidate in enumerate(path[1:-1], 1):
-            artist, gap = candidate.artist, self.query.artist_gap
-            near = artist in artists[max(0, i - gap) :] or (artist == last and len(path) - 1 - i <= gap)
-            many = self.query.artist_cap and artists.count(artist) + (artist == last) >= self.query.artist_cap
-            if near or many or recordings.holds(candidate.track, candidate.vector):
-                wrong.add(candidate.track.id)
-                artists.append("")  # nobody: it goes
-            else:
-                recordings.take(candidate.track, candidate.vector)
-                artists.append(artist)
-        return wrong
+    def _not_away(self, matrix: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+        """(m,) bool: which of (m, d) tracks are nearer to a seed than to any track to stay away from."""
+        kept = np.ones(len(matrix), bool)
+        if len(self.away):
+            for at in range(0, len(matrix), _BLOCK):
+                away = products(self.away, matrix[at : at + _BLOCK]).max(axis=0)
+                kept[at : at + _BLOCK] = away < similarities[at : at + _BLOCK]
+        return kept
 
     def _queues(self, k: int, spread: np.ndarray) -> tuple[list[list[Candidate]], bool]:
         """Candidates of each cluster, best first, and whether there are no more."""
@@ -266,22 +288,23 @@ class _Asked:
         if not tracks:
             return queues, ran_out
         similarities = products(self.vectors, matrix)
-        of_tracks = self.index.spread(ids)
+        kept = np.flatnonzero(self._not_away(matrix, similarities.max(axis=0)))
+        if not kept.size:
+            return queues, ran_out
+        tracks, ids, matrix = [tracks[i] for i in kept.tolist()], ids[kept], matrix[kept]
+        similarities, of_tracks = similarities[:, kept], self.index.spread(ids)
         scores = without_hubs(similarities, spread, of_tracks)
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
-        score, keep = scores[nearest, at], np.ones(len(ids), bool)
+        score = scores[nearest, at]
         if len(self.away):
-            away = products(self.away, matrix)
-            keep = away.max(axis=0) < similarities.max(axis=0)
-            away = without_hubs(away, self.index.spread_of(self.away), of_tracks)
+            away = without_hubs(products(self.away, matrix), self.spread_of_away, of_tracks)
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)
         score, similarity = np.round(score, DECIMALS).tolist(), similarities[nearest, at].tolist()
         for i in np.lexsort((ids, -np.array(score))).tolist():
-            if keep[i]:
-                seed = int(nearest[i])
-                queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i]))
+            seed = int(nearest[i])
+            queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i]))
         return queues, ran_out
 
     def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:
@@ -333,6 +356,31 @@ class _Asked:
 def _as_candidate(seed: Seed) -> Candidate:
     assert seed.track is not None
     return Candidate(seed.track, seed.vector, 0, 1.0, 1.0)
+
+
+def _too_near(path: Sequence[Candidate], gap: int) -> set[int]:
+    """The tracks between the ends of a path that come too soon after, or before the end, another of their artist."""
+    artists, last, wrong = [path[0].artist], path[-1].artist, set()
+    for i, candidate in enumerate(path[1:-1], 1):
+        artist = candidate.artist
+        if artist in artists[max(0, i - gap) :] or (artist == last and len(path) - 1 - i <= gap):
+            wrong.add(candidate.track.id)
+            artists.append("")  # nobody: it goes
+        else:
+            artists.append(artist)
+    return wrong
+
+
+def _with(path: list[Candidate], candidate: Candidate, gap: int) -> list[Candidate]:
+    """A path with one more track between its ends, where that makes it the least longer; as it is where none may be."""
+    steps = np.square(1 - products(candidate.vector[None], np.stack([c.vector for c in path]))[0])
+    own = [i for i, c in enumerate(path) if c.artist == candidate.artist]
+    free = [at for at in range(1, len(path)) if all((at - i if i < at else i + 1 - at) > gap for i in own)]
+    if not free:
+        return path
+    straight = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(path)]
+    best = min(free, key=lambda at: (round(steps[at - 1] + steps[at] - (1 - straight[at - 1]) ** 2, DECIMALS), at))
+    return [*path[:best], candidate, *path[best:]]
 
 
 def _tastes(

@@ -1,5 +1,6 @@
 """`Query`: what is asked, as plain values that the command line, Python and saved playlists share."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -9,6 +10,10 @@ from mirclr.recommend.keys import keys_of
 from mirclr.recommend.rules import parse_rule
 
 Range = tuple[float, float]
+LONGEST_PATH = 500
+
+_TEXTS = ("seeds", "avoid", "exclude", "genre", "mood")
+_RANGES = ("bpm", "year", "duration_s")
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,9 @@ class Query:
     avoid : tuple of str
         What to stay away from, named as seeds are.
     to : str or None
-        Where a path from the one seed ends, named as seeds are.
+        Where a path from the one seed ends, named as seeds are. It has an order of its own: no diversity, no seed.
     n : int
-        How many tracks are wanted, at least 1; with `to`, both ends among them.
+        How many tracks are wanted, at least 1; with `to`, from 2 to 500, both ends among them.
     diversity : float in [0, 1]
         How much a track unlike those chosen before it is preferred to one like the seeds.
     artist_cap : int
@@ -49,7 +54,7 @@ class Query:
     Raises
     ------
     QueryError
-        A value that cannot be; the text names it.
+        A value that cannot be, or is of the wrong kind; the text names it.
     """
 
     seeds: tuple[str, ...] = ()
@@ -71,6 +76,7 @@ class Query:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if not self.seeds and self.profile is None:
             raise QueryError("nothing to start from; name a seed or a profile")
         if self.n < 1:
@@ -79,9 +85,15 @@ class Query:
             raise QueryError(f"diversity: found {self.diversity}; expected 0 to 1")
         if self.artist_cap < 0 or self.artist_gap < 0:
             raise QueryError(f"artist cap {self.artist_cap}, gap {self.artist_gap}; expected 0 or more of each")
-        if self.to is not None and (len(self.seeds) != 1 or self.n < 2):
-            raise QueryError(f"a path leads from one seed to another; found {len(self.seeds)} seeds and n of {self.n}")
-        for name in ("bpm", "year", "duration_s"):
+        if self.to is not None:
+            if len(self.seeds) != 1 or not 2 <= self.n <= LONGEST_PATH:
+                raise QueryError(
+                    f"a path leads from one seed to another in 2 to {LONGEST_PATH} tracks; found {len(self.seeds)} seeds"
+                    f" and n of {self.n}"
+                )
+            if self.diversity or self.seed is not None:
+                raise QueryError("a path has an order of its own; found diversity or a seed for shuffling with it")
+        for name in _RANGES:
             span = getattr(self, name)
             if span is not None and not span[0] <= span[1]:
                 raise QueryError(f"{name}: found {span[0]} to {span[1]}; expected the smaller number first")
@@ -90,9 +102,33 @@ class Query:
         if self.key is not None:
             keys_of(self.key)
 
+    def _check_kinds(self) -> None:
+        for name in _TEXTS:
+            value = getattr(self, name)
+            if isinstance(value, str):  # one, and not its letters
+                object.__setattr__(self, name, (value,))
+            elif not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
+                raise QueryError(f"{name}: found {value!r}; expected texts")
+        for name in ("to", "key", "profile"):
+            if not isinstance(value := getattr(self, name), str | None):
+                raise QueryError(f"{name}: found {value!r}; expected a text")
+        for name in ("n", "artist_cap", "artist_gap", "seed", "diversity"):
+            value = getattr(self, name)
+            kinds = int | float if name == "diversity" else int | None if name == "seed" else int
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise QueryError(f"{name}: found {value!r}; expected a number")
+        for name in _RANGES:
+            span = getattr(self, name)
+            pair = isinstance(span, tuple) and len(span) == 2 and all(isinstance(end, int | float) for end in span)
+            if span is not None and not pair:
+                raise QueryError(f"{name}: found {span!r}; expected the least and the most")
+
     def to_json(self) -> dict[str, Any]:
-        """What is not as it would be anyway, as JSON values."""
+        """What is not as it would be anyway, as JSON values; the open end of a range is None."""
         plain = asdict(self)
+        for name in _RANGES:
+            if plain[name] is not None:
+                plain[name] = tuple(end if math.isfinite(end) else None for end in plain[name])
         return {f.name: plain[f.name] for f in fields(self) if plain[f.name] != f.default}
 
     @classmethod
@@ -109,8 +145,9 @@ class Query:
             raise QueryError(
                 f"found {', '.join(sorted(unknown))}; a query has {', '.join(f.name for f in fields(cls))}"
             )
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        try:
-            return cls(**plain)
-        except TypeError as error:
-            raise QueryError(f"a query of the wrong kind of values: {error}") from error
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+        for name in _RANGES:
+            if isinstance(span := plain.get(name), tuple) and len(span) == 2:
+                ends = zip(span, (-math.inf, math.inf), strict=True)
+                plain[name] = tuple(open_ if end is None else end for end, open_ in ends)
+        return cls(**plain)

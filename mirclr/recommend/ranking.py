@@ -8,12 +8,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
 
 from mirclr.library import LibraryTrack
-from mirclr.library.names import first_artist, song_key
+from mirclr.library.names import artist_key, song_key
 
 DECIMALS = 6
 """Of scores: the last bits differ between machines."""
@@ -27,6 +28,7 @@ _APART = 0.5
 _MOST_CLUSTERS = 8
 _MOST_LINKED = 2000
 _NORMAL = NormalDist()
+_MANY = 20_000  # numbers for which importing scipy pays
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +53,10 @@ class Candidate:
     similarity: float
     score: float
 
-    @property
+    @cached_property
     def artist(self) -> str | int:
-        """Whose it is; tracks without an artist are each of one of their own."""
-        name = self.track.artist or self.track.album_artist
-        return first_artist(name) if name else self.track.id
+        """Whose it is; see `artist_key`."""
+        return artist_key(self.track)
 
 
 def products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -89,12 +90,25 @@ def without_hubs(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.n
     by_seed = _upper_tail((similarities - of_seeds[:, :1]) / np.maximum(of_seeds[:, 1:], 1e-6))
     by_track = _upper_tail((similarities - of_tracks[:, 0]) / np.maximum(of_tracks[:, 1], 1e-6))
     unlikely = np.clip(by_seed + by_track - by_seed * by_track, 1e-300, 1 - 1e-12)
-    z = np.array([-_NORMAL.inv_cdf(p) for p in unlikely.ravel().tolist()]).reshape(unlikely.shape)
-    return np.round(mean + deviation * z, DECIMALS)
+    return np.round(mean - deviation * _quantile(unlikely), DECIMALS)
 
 
 def _upper_tail(z: np.ndarray) -> np.ndarray:
+    """How likely a normal variable is above z."""
+    if z.size > _MANY:
+        from scipy.special import ndtr
+
+        return np.asarray(ndtr(-z))
     return np.array([math.erfc(x / math.sqrt(2)) / 2 for x in z.ravel().tolist()]).reshape(z.shape)
+
+
+def _quantile(p: np.ndarray) -> np.ndarray:
+    """Below what a normal variable is with probability p."""
+    if p.size > _MANY:
+        from scipy.special import ndtri
+
+        return np.asarray(ndtri(p))
+    return np.array([_NORMAL.inv_cdf(x) for x in p.ravel().tolist()]).reshape(p.shape)
 
 
 def clusters_of(vectors: np.ndarray) -> np.ndarray:

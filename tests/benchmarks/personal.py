@@ -123,6 +123,7 @@ def compare(library: mirclr.Library, table: Sequence[Mapping[str, str]], listene
             int(ids[one.heard[-1]]),
             ids[one.heard],
             ids[one.hidden],
+            {},
         )
         for one in who
     ]
