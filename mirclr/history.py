@@ -382,9 +382,11 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _lastfm(lines: Numbered, table: _Table, problems: _Problems) -> Iterator[Listen]:
-    if table.header:
-        next(lines, None)
+    begun = not table.header
     for where, line in lines:
+        if not begun:  # what comes before the names of columns, such as "sep=;", is no listen
+            begun = _table(line) == table
+            continue
         row = _cells(line, table.delimiter)
         if len(row) != table.width:
             problems.add(where, f"has {len(row)} values; expected {table.width}")

@@ -18,7 +18,7 @@ from typing import Protocol
 from mirclr.embed import Embedder, Outcome, embed_files
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Failure, FileState, Library, shown
-from mirclr.library.store import is_gone
+from mirclr.library.store import absence, is_gone
 from mirclr.manifest import ScanFailure, audio_files
 from mirclr.provenance import file_digest, size_and_time
 from mirclr.tags import AUDIO_SUFFIXES
@@ -179,20 +179,9 @@ def foresee_changes(
     yield from _told(tracks, forgotten)
 
 
-def _absence(folder: Path) -> str | None:
-    """Why nothing can be said of the files of a folder; None when they can be looked at."""
-    try:
-        with os.scandir(folder) as entries:
-            return None if any(True for _ in entries) else "is empty"
-    except FileNotFoundError:
-        return "is not there"
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-
-
 def _absent(library: Library, scope: Scope, paths: Collection[Path]) -> Iterator[Change]:
     for folder in scope:
-        reason = _absence(folder) if folder in paths else None
+        reason = absence(folder) if folder in paths else None
         if reason and (n := sum(1 for _ in _tracks_below(library, [folder]))):
             yield _kept(folder, n, reason)
 
@@ -268,8 +257,8 @@ def _gone(
             found = (f for f in failures if below(f.path))
             forgotten += [f for f in found if is_gone(Path(f.root, f.path), follow_links=False)]
     # asked only now: a disk may have gone while its files were looked for
-    absent = {Path(root): why for root in (*by_root, *(f.root for f in forgotten)) if (why := _absence(Path(root)))}
-    off = [*absent, *(folder for folder in scope if _absence(folder))]
+    absent = {Path(root): why for root in (*by_root, *(f.root for f in forgotten)) if (why := absence(Path(root)))}
+    off = [*absent, *(folder for folder in scope if absence(folder))]
     removed, kept = [], []
     for root, tracks in by_root.items():
         n, total = len(tracks), max(held.get(root, 0), len(tracks))

@@ -73,6 +73,8 @@ def _told(library: Library, pairs: Mapping[tuple[int, int], float], at_least: fl
     told = []
     for ids in groups(pairs, at_least):
         tracks = library.tracks(ids)
+        if len(tracks) < 2:
+            continue  # removed meanwhile
         best = max(tracks, key=lambda t: (*_quality(t, sizes[t.id]), -t.id))
         told.append(
             [

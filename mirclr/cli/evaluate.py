@@ -219,7 +219,7 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
     help="How much of the liked tracks is held out.",
 )
 @click.option("--repeats", type=click.IntRange(2), default=20, show_default=True, help="Draws of what is held out.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the draws.")
 @options.as_json
 def profile(name: str, library_path: Path, n: int, share: float, repeats: int, seed: int, as_json: bool) -> None:
     """Measure what recommend --for finds of a listener's own history.

@@ -10,7 +10,7 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from mirclr.library import Library, LibraryTrack
+    from mirclr.library import Failure, Library, LibraryTrack
 
 _ASK_ABOVE = 10
 
@@ -86,15 +86,14 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
     """
     from mirclr.library import Library, shown
 
-    if not which and not gone:
+    if not all(text.strip() for text in which) or not (which or gone):
         raise click.UsageError("name what to remove: a text, a path, or --gone")
     with Library.open(library_path) as library:
         doomed = {track.id: track for text in which for track in _meant(library, text)}
+        forgotten: list[Failure] = []
         if gone:
-            doomed.update((track.id, track) for track in _gone(library))
-            library.forget(
-                [f for f in library.failures() if os.path.isdir(f.root) and not Path(f.root, f.path).exists()]
-            )
+            tracks, forgotten = _gone(library)
+            doomed.update((track.id, track) for track in tracks)
         if len(doomed) > _ASK_ABOVE and not yes:
             for track in list(doomed.values())[:_ASK_ABOVE]:
                 remark(f"{track.label} ({shown(str(track.file))})")
@@ -102,6 +101,7 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
                 remark("nothing removed")
                 return
         removed = library.remove(list(doomed))
+        library.forget(forgotten)
     for track in doomed.values():
         click.echo(f"removed {track.label} ({shown(str(track.file))})")
     remark(f"{removed} tracks removed")
@@ -182,15 +182,18 @@ def _meant(library: "Library", text: str) -> "list[LibraryTrack]":
     return [t for t in library.tracks() if PurePath(t.file).is_relative_to(place)] or match_tracks(library, text)
 
 
-def _gone(library: "Library") -> "list[LibraryTrack]":
-    """The tracks whose files are gone, but for those of a missing or empty folder: a disk may be off."""
+def _gone(library: "Library") -> "tuple[list[LibraryTrack], list[Failure]]":
+    """The tracks and failures whose files are gone, but for those of a missing or empty folder: a disk may be off."""
     from mirclr.library import shown
+    from mirclr.library.store import absence, is_gone
 
     tracks = library.gone()
-    absent = {root for root in {track.root for track in tracks} if not os.path.isdir(root) or not os.listdir(root)}
-    for root in sorted(absent):
-        remark(f"{shown(root)} is not there, or empty; its tracks are kept (to remove them, name that folder)")
-    return [track for track in tracks if track.root not in absent]
+    failures = [f for f in library.failures() if is_gone(Path(f.root, f.path), follow_links=False)]
+    roots = {t.root for t in tracks} | {f.root for f in failures}
+    absent = {root: why for root in roots if (why := absence(Path(root)))}
+    for root, why in sorted(absent.items()):
+        remark(f"{shown(root)} {why}; its tracks are kept (to remove them, name that folder)")
+    return [t for t in tracks if t.root not in absent], [f for f in failures if f.root not in absent]
 
 
 def _as_json(track: "LibraryTrack") -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Index:
         similarities : (q, k') float32
             Cosine, in descending order.
         ids : (q, k') int64
-            Track ids; the lowest first among equals.
+            Track ids; of equal ones that are found the lowest first.
 
         Raises
         ------

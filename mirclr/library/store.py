@@ -482,7 +482,11 @@ class Library:
 
     def find_file(self, file: Path) -> LibraryTrack | None:
         """The track of a file, whether or not the file is still there; None when it is not held."""
-        for absolute in dict.fromkeys((os.path.abspath(file), os.path.realpath(file))):
+        try:
+            places = dict.fromkeys((os.path.abspath(file), os.path.realpath(file)))
+        except (OSError, ValueError):
+            return None  # no path, but a text
+        for absolute in places:
             pure = PurePath(absolute)
             for root in pure.parents:
                 path = pure.relative_to(root).as_posix()
@@ -790,3 +794,14 @@ def is_gone(file: Path, *, follow_links: bool = True) -> bool:
     except (OSError, ValueError):
         pass
     return False
+
+
+def absence(folder: Path) -> str | None:
+    """Why nothing can be said of the files of a folder; None when they can be looked at."""
+    try:
+        with os.scandir(folder) as entries:
+            return None if any(True for _ in entries) else "is empty"
+    except FileNotFoundError:
+        return "is not there"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"

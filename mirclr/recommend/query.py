@@ -87,10 +87,8 @@ class Query:
             raise QueryError(f"artist cap {self.artist_cap}, gap {self.artist_gap}; expected 0 or more of each")
         if self.to is not None:
             if len(self.seeds) != 1 or not 2 <= self.n <= LONGEST_PATH:
-                raise QueryError(
-                    f"a path leads from one seed to another in 2 to {LONGEST_PATH} tracks; found {len(self.seeds)} seeds"
-                    f" and n of {self.n}"
-                )
+                found = f"found {len(self.seeds)} seeds and n of {self.n}"
+                raise QueryError(f"a path leads from one seed to another in 2 to {LONGEST_PATH} tracks; {found}")
             if self.diversity or self.seed is not None:
                 raise QueryError("a path has an order of its own; found diversity or a seed for shuffling with it")
         for name in _RANGES:

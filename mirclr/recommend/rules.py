@@ -96,8 +96,9 @@ def _names(track: LibraryTrack) -> set[str]:
 
 def _path_test(text: str) -> Callable[[LibraryTrack], bool]:
     wanted = fold(text.replace(os.sep, "/")).rstrip("/") or "/"
-    if any(c in wanted for c in "*?["):
-        inside = wanted if wanted.startswith("/") else f"*/{wanted}"
+    if any(c in wanted for c in "*?"):
+        wanted = wanted.replace("[", "[[]")  # as it stands
+        inside = wanted if os.path.isabs(text) else f"*/{wanted}"
         return lambda track: any(fnmatchcase(_place(track), pattern) for pattern in (inside, f"{inside}/*"))
     if os.path.isabs(text):
         return lambda track: f"{_place(track)}/".startswith(f"{wanted.rstrip('/')}/")

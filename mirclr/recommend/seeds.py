@@ -89,7 +89,7 @@ def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None)
 
 def _meant(library: Library, text: str) -> list[int | Path]:
     file = Path(os.path.expanduser(text))
-    if file.suffix.lower() in SUFFIXES and file.is_file():
+    if file.suffix.lower() in SUFFIXES and _is_file(file):
         listed = read_playlist(file)
         found = [track.id for entry in listed if (track := library.find_file(entry))]
         if not found:
@@ -97,10 +97,18 @@ def _meant(library: Library, text: str) -> list[int | Path]:
         return list(found)
     if track := library.find_file(file):
         return [track.id]
-    if file.is_file():
+    if _is_file(file):
         copies = library.with_file_digest(file_digest(file))
         return [copies[0].track_id] if copies else [file]
     return [track.id for track in match_tracks(library, text)]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; a text that cannot be a path, such as a long title, is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def match_tracks(library: Library, text: str) -> list[LibraryTrack]:
