@@ -5,7 +5,7 @@ Axes: s seeds, c clusters of seeds, m candidates, d dimensions.
 
 import hashlib
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -153,8 +153,7 @@ class Recordings:
         self._ids: set[int] = set()
         self._digests: set[str] = set()
         self._songs: set[tuple[str, str]] = set()
-        self._vectors: list[np.ndarray] = []
-        self._durations: list[float] = []
+        self._by_tenth: dict[int, list[tuple[float, np.ndarray]]] = defaultdict(list)
 
     def holds(self, track: LibraryTrack, vector: np.ndarray) -> bool:
         """Whether a track is taken: itself, its audio, its song, a duplicate, or one that sounds and lasts the same."""
@@ -162,8 +161,12 @@ class Recordings:
             return True
         if track.id in self._ids or song_key(track) in self._songs or self._duplicates(track.id) & self._ids:
             return True
-        near = np.flatnonzero(np.abs(np.array(self._durations) - track.duration_s) <= _TWIN_SECONDS)
-        return any(float(vector @ self._vectors[i]) > _TWIN_SIMILARITY for i in near)
+        tenth = round(track.duration_s / _TWIN_SECONDS)
+        return any(
+            abs(duration_s - track.duration_s) <= _TWIN_SECONDS and float(vector @ other) > _TWIN_SIMILARITY
+            for near in (tenth - 1, tenth, tenth + 1)
+            for duration_s, other in self._by_tenth.get(near, ())
+        )
 
     def take(self, track: LibraryTrack, vector: np.ndarray) -> None:
         """Take a track."""
@@ -172,8 +175,7 @@ class Recordings:
             self._digests.add(track.audio_digest)
         if song := song_key(track):
             self._songs.add(song)
-        self._vectors.append(vector)
-        self._durations.append(track.duration_s)
+        self._by_tenth[round(track.duration_s / _TWIN_SECONDS)].append((track.duration_s, vector))
 
 
 @dataclass
@@ -193,14 +195,23 @@ class Limits:
     n: int
     cap: int
     gap: int
-    counts: Counter[str | int] = field(default_factory=Counter)
+    _counts: Counter[str | int] = field(default_factory=Counter)
+    _artists: Counter[int] = field(default_factory=Counter)  # that have so many tracks, or more
 
     def allow(self, artist: str | int) -> bool:
         """Whether one more of an artist can be put into a list of n."""
-        count = self.counts[artist] + 1
+        count = self._counts[artist] + 1
         if self.cap and count > self.cap:
             return False
-        return fits({**self.counts, artist: count}, self.n, self.gap)
+        most = max(self._artists, default=0)
+        if count < most:
+            return True  # it fits as well as before
+        return _fit(count, self._artists[count] + 1, self.n, self.gap)
+
+    def take(self, artist: str | int) -> None:
+        """Count one more of an artist."""
+        self._counts[artist] += 1
+        self._artists[self._counts[artist]] += 1
 
 
 def fits(counts: "dict[str | int, int] | Counter[str | int]", n: int, gap: int) -> bool:
@@ -209,7 +220,12 @@ def fits(counts: "dict[str | int, int] | Counter[str | int]", n: int, gap: int) 
     The most frequent artists, f tracks each, take a place in every one of f - 1 rounds of gap + 1, and one after them.
     """
     most = max(counts.values(), default=0)
-    return most <= 1 or (most - 1) * (gap + 1) + sum(c == most for c in counts.values()) <= n
+    return _fit(most, sum(c == most for c in counts.values()), n, gap)
+
+
+def _fit(most: int, artists: int, n: int, gap: int) -> bool:
+    """Whether so many artists, of `most` tracks each, fit; those with fewer fit in between."""
+    return most <= 1 or (most - 1) * (gap + 1) + artists <= n
 
 
 def choose(
@@ -260,7 +276,7 @@ def choose(
                 break
         if candidate is None:
             continue
-        limits.counts[candidate.artist] += 1
+        limits.take(candidate.artist)
         recordings.take(candidate.track, candidate.vector)
         chosen.append(candidate)
         given[turn] += 1
@@ -284,36 +300,44 @@ def arrange(chosen: Sequence[Candidate], gap: int) -> list[Candidate]:
     Where there are too few others, the last ones of the most frequent artist are left out.
     """
     left = list(chosen)
-    if len({c.artist for c in left}) == len(left):
+    counts = Counter(c.artist for c in left)
+    if len(counts) == len(left):
         return left
-    while left and not fits(Counter(c.artist for c in left), len(left), gap):
-        counts = Counter(c.artist for c in left)
+    while left and not fits(counts, len(left), gap):
         worst = max(counts.values())
-        left.pop(max(i for i, c in enumerate(left) if counts[c.artist] == worst))
+        gone = left.pop(max(i for i, c in enumerate(left) if counts[c.artist] == worst))
+        counts[gone.artist] -= 1
     listed: list[Candidate] = []
     while left:
-        recent = {c.artist for c in listed[-gap:]} if gap else set()
-        free = [i for i, c in enumerate(left) if c.artist not in recent]
-        if not free:
-            break
-        at = next((i for i in free if _can_follow(listed, left, i, gap)), None)
+        recent = [c.artist for c in listed[-gap:]] if gap else []
+        free = (i for i, c in enumerate(left) if c.artist not in recent)
+        at = next((i for i in free if _can_follow(recent, counts, left[i].artist, len(left) - 1, gap)), None)
         if at is None:  # the most frequent of those that are left must come now
-            counts = Counter(c.artist for c in left)
-            at = max(free, key=lambda i: (counts[left[i].artist], -i))
+            free = (i for i, c in enumerate(left) if c.artist not in recent)
+            at = max(free, key=lambda i: (counts[left[i].artist], -i), default=None)
+        if at is None:
+            break
         listed.append(left.pop(at))
+        counts[listed[-1].artist] -= 1
     return listed
 
 
-def _can_follow(listed: Sequence[Candidate], left: Sequence[Candidate], at: int, gap: int) -> bool:
-    """Whether the rest can still be put in order when one candidate comes next: no artist needs more places."""
-    rest = Counter(c.artist for i, c in enumerate(left) if i != at)
-    places = len(left) - 1
-    order = [*(c.artist for c in listed), left[at].artist]
+def _can_follow(
+    recent: Sequence[str | int], counts: Counter[str | int], artist: str | int, places: int, gap: int
+) -> bool:
+    """Whether the rest can still be put in order when one of an artist comes next: no artist needs more places.
+
+    `recent` are the artists of the last `gap` places; `counts` what is left of each, that one with them.
+    """
+    left = {a: n - (a == artist) for a, n in counts.items() if n > 1 or a == artist or a in recent}
+    last = [*recent, artist][-gap:] if gap else []
     tight = 0
-    for artist, count in rest.items():
-        since = next((d for d, other in enumerate(reversed(order[-gap:] if gap else [])) if other == artist), gap)
-        needed = gap - since + (count - 1) * (gap + 1) + 1
+    for other, n in left.items():
+        if not n:
+            continue
+        since = last[::-1].index(other) if other in last else gap
+        needed = gap - since + (n - 1) * (gap + 1) + 1
         if needed > places:
             return False
-        tight += count > 1 and needed == places
-    return fits(rest, places, gap) and tight <= 1 + gap
+        tight += n > 1 and needed == places
+    return fits(left, places, gap) and tight <= 1 + gap
