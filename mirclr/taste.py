@@ -58,7 +58,7 @@ class Taste:
     Attributes
     ----------
     centres : (k, dim) float32, unit rows
-        Mean directions of groups of tracks that the listener likes, the weightiest first.
+        Mean directions of groups of tracks that the listener likes, the weightiest first; none where all are disliked.
     weights : (k,) float32
         How much of the listening each stands for; they add up to 1.
     disliked : (m, dim) float32, unit rows
@@ -157,7 +157,7 @@ def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Ta
     Raises
     ------
     NoMatch
-        The library holds no track that the listens are of, or only disliked ones.
+        The library holds no track that the listens are of.
     """
     matched = match(library, listens)
     if not len(matched.ids):
@@ -176,15 +176,13 @@ def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Ta
 
     weights = _weights(plays, age_days, liked)
     wanted = ~disliked & (weights > 0)
-    if not wanted.any():
-        raise NoMatch(
-            f"{library.path}: of the pieces of music in the history it holds only ones that are disliked or were not "
-            f"played; expected some that were played or are liked"
-        )
     weightiest = np.argsort(-np.where(wanted, weights, 0), kind="stable")[: min(int(wanted.sum()), _MOST_GROUPED)]
     weightiest.sort()
     _, vectors = library.vectors(ids[weightiest].tolist())
-    centres, shares = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
+    if len(weightiest):
+        centres, shares = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
+    else:
+        centres, shares = vectors, np.zeros(0, np.float32)
     recent = set(ids[age_days <= RECENT_DAYS].tolist())
     return Taste(
         centres,

@@ -159,7 +159,8 @@ def change(library, how):
 
 
 @pytest.mark.parametrize("how", ["more", "fewer", "other vectors"])
-def test_a_few_changes_are_read_from_the_library(library, saved, how):
+def test_a_few_changes_of_a_large_library_are_read_from_it(library, saved, how, monkeypatch):
+    monkeypatch.setattr("mirclr.index.index._SMALL", 0)
     open_index(library)
     before = saved.read_bytes()
     change(library, how)
@@ -168,14 +169,35 @@ def test_a_few_changes_are_read_from_the_library(library, saved, how):
 
 
 @pytest.mark.parametrize("how", ["more", "fewer", "other vectors"])
-def test_after_many_changes_the_base_is_made_again(library, saved, how, monkeypatch):
-    monkeypatch.setattr("mirclr.index.index._MANY", 0)
-    monkeypatch.setattr("mirclr.index.index._STALE", 0.0)
+@pytest.mark.parametrize("setting", [("_SMALL", 10_000), ("_STALE", 0.0)])
+def test_after_many_changes_or_any_of_a_small_library_the_base_is_made_again(library, saved, how, setting, monkeypatch):
+    monkeypatch.setattr("mirclr.index.index._SMALL", 0)
+    monkeypatch.setattr(f"mirclr.index.index.{setting[0]}", setting[1])
     open_index(library)
     before = saved.read_bytes()
     change(library, how)
     assert is_true_to(open_index(library), library)
     assert saved.read_bytes() != before
+
+
+def test_how_a_small_library_grew_changes_nothing(library, saved):
+    """What hubs are corrected by is of the tracks as they are, and not of those that were there first."""
+    open_index(library)
+    fill(library, [f"more {i}" for i in range(400)], np.random.default_rng(4))
+    grown = open_index(library)
+    saved.unlink()
+    made = open_index(library)
+    np.testing.assert_array_equal(grown.spread(grown.ids), made.spread(made.ids))
+
+
+def test_many_queries_under_a_mask_are_answered_in_parts(monkeypatch):
+    rng = np.random.default_rng(0)
+    matrix = unit_rows(rng, 500, DIM)
+    index, allowed = index_of(np.arange(500), matrix), rng.random(500) < 0.5
+    whole = index.search(matrix[:40], 9, allowed=allowed)
+    monkeypatch.setattr(mirclr.index.base, "_AT_ONCE", 1200)
+    for a, b in zip(whole, index.search(matrix[:40], 9, allowed=allowed), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 def test_when_all_are_replaced_the_base_is_made_again(library, saved):

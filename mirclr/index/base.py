@@ -25,6 +25,7 @@ _MEASURED = 256
 _SKETCH = 96
 _AGAIN, _AT_LEAST = 4, 256  # by as many times k, or so many rows, are more compared exactly than are wanted
 _SOME = 16  # queries up to which numpy's threads do: those of faiss would wait on, and be in the way of what follows
+_AT_ONCE = 1 << 25  # products that are held in memory
 _FEW, _FEWEST = 1 / 40, 4096  # share and number of rows that may pass a filter for it to be cheaper to copy them
 
 
@@ -107,10 +108,12 @@ class Base:
             similarities, rows = faiss.knn(queries, self.matrix, min(k, len(self)), metric=faiss.METRIC_INNER_PRODUCT)
             return _filled(similarities, -np.inf, k), _filled(rows, -1, k)
         matrix = self.matrix if few is None else self.matrix[few]
-        products = _products(matrix, queries[0])[None] if len(queries) == 1 else queries @ matrix.T
-        if allowed is not None:
-            products[:, ~allowed] = -np.inf
-        found = [_best(row, few, k) for row in products]
+        found = []
+        for some in np.array_split(queries, -(-len(queries) * len(matrix) // _AT_ONCE) or 1):
+            products = _products(matrix, some[0])[None] if len(some) == 1 else some @ matrix.T
+            if allowed is not None:
+                products[:, ~allowed] = -np.inf
+            found += [_best(row, few, k) for row in products]
         return np.stack([s for s, _ in found]), np.stack([r for _, r in found])
 
     def _in_clusters(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,8 @@ from mirclr.index.base import Base, build, spread_of
 from mirclr.index.file import load, save
 from mirclr.library import Library
 
-_STALE = 0.1  # share of changed tracks at which the base is made again
-_MANY = 1000  # so many changed tracks cost nothing, however small the library
+_SMALL = 10_000  # a base of as many tracks is made again at every change: a quarter of a second
+_STALE = 0.1  # share of changed tracks at which a larger one is
 
 
 class Index:
@@ -157,6 +157,7 @@ def open_index(library: Library) -> Index:
     with library.snapshot():
         if saved and (found := _brought_up_to_date(library, *saved)):
             return found
+        saved = None  # Windows replaces no file that is mapped
         facts = {"library": library.uuid, "generation": library.generation}
         ids, matrix = library.vectors()
     if not len(ids):
@@ -180,7 +181,7 @@ def _brought_up_to_date(library: Library, base: Base, facts: dict[str, object]) 
         held = library.ids()
         new = np.union1d(library.ids(changed_since=generation), np.setdiff1d(held, base.ids))
         hidden = np.isin(base.ids, held, invert=True) | np.isin(base.ids, new)
-    if hidden.all() or len(new) + hidden.sum() > max(_MANY, _STALE * len(base)):
-        return None
+        if len(base) <= _SMALL or len(new) + hidden.sum() > _STALE * len(base):
+            return None
     ids, matrix = library.vectors(new.tolist()) if len(new) else (new, np.zeros((0, stamp.dim), np.float32))
     return Index(base, hidden, ids, matrix)

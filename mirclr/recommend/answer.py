@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mirclr.errors import QueryError
+from mirclr.errors import NoMatch, QueryError
 from mirclr.index import Index
 from mirclr.library import Library, LibraryTrack, Listen
 from mirclr.library.names import album_key, words
@@ -394,6 +394,11 @@ def _tastes(
 
     assert query.profile is not None
     taste = taste_of(library, listens_of(library, query.profile) if listens is None else listens, now_s=now_s)
+    if not (query.seeds or len(taste.centres)):
+        raise NoMatch(
+            f"{library.path}: of what {query.profile} likes it holds nothing, only what is disliked or was not played; "
+            "name a seed too"
+        )
     seeds = tuple(
         Seed(f"taste {i} of {query.profile}", centre, weight=float(weight))
         for i, (centre, weight) in enumerate(zip(taste.centres, taste.weights, strict=True), 1)

@@ -1,13 +1,14 @@
 """From what a person names to seeds: tracks of the library, files outside it, playlists of both."""
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mirclr.errors import NoMatch
+from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Library, LibraryTrack, Moments, fold, shown
 from mirclr.library.names import search_words
 from mirclr.playlist import SUFFIXES, read_playlist
@@ -46,11 +47,6 @@ class Seed:
     weight: float = 1.0
     moments: Moments | None = None
 
-    @classmethod
-    def of_track(cls, library: Library, track: LibraryTrack) -> "Seed":
-        """Make a seed of a track that the library holds."""
-        return cls(track.label, library.vector(track.id), track, track.id)
-
 
 def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None) -> tuple[Seed, ...]:
     """Find the seeds that texts mean, in their order, each once.
@@ -68,6 +64,8 @@ def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None)
     ------
     NoMatch
         A text matches nothing, or a file is not in the library and `hear` is not given.
+    LibraryError
+        A track has no vector.
     """
     found: list[int | Path] = []
     for text in texts:
@@ -80,10 +78,15 @@ def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None)
     held = {t.id: t for t in library.tracks([item for item in found if isinstance(item, int)])}
     ids, matrix = library.vectors(list(held))
     vectors = dict(zip(ids.tolist(), matrix, strict=True))
+    if without := held.keys() - vectors.keys():
+        place = f"{library.path}: track {min(without)} ({held[min(without)].label})"
+        raise LibraryError(
+            f"{place} has no vector; see: mirclr library verify --library {shlex.quote(str(library.path))}"
+        )
     return tuple(
         heard[item] if isinstance(item, Path) else Seed(held[item].label, vectors[item], held[item], item)
         for item in found
-        if isinstance(item, Path) or item in vectors
+        if isinstance(item, Path) or item in held  # what was removed this moment is none
     )
 
 
