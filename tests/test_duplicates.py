@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirclr.cli import group
+from mirclr.cli.duplicates import _told
 from mirclr.duplicates import (
     SURE,
     Fingerprint,
@@ -340,6 +341,16 @@ def test_the_best_is_the_longest_lossless_or_else_the_one_of_the_highest_bitrate
     said = json.loads(CliRunner().invoke(group, ["duplicates", "--library", str(path), "--json"]).stdout)
     assert [[m["file"][-6:] for m in g if m["best"]] for g in said["groups"]] == [["c.flac"], ["/e.ogg"]]
     assert {m["likelihood"] for g in said["groups"] for m in g} == {1}
+
+
+def test_what_was_removed_meanwhile_is_in_no_group(tmp_path):
+    rows = [entry(tmp_path, f"{i}.mp3", (i // 2, 1 - i // 2), digest=f"{i // 2}") for i in range(4)]
+    with Library.open(write(tmp_path / "l.db", *rows)) as library:
+        pairs = {(1, 2): 1.0, (3, 4): 1.0}
+        library.remove([1])
+        assert [[m["id"] for m in group] for group in _told(library, pairs, 0.5)] == [[3, 4]]
+        library.remove([3, 4])
+        assert _told(library, pairs, 0.5) == []
 
 
 def test_fingerprints_are_compared_over_both_features():

@@ -160,6 +160,13 @@ def test_a_file_of_a_new_size_is_not_looked_up(library, embedder, here, music, m
     assert did(library, embedder, music) == all_are("embedded")
 
 
+def test_a_file_of_the_far_future_is_embedded_and_then_unchanged(library, embedder, here, music):
+    file = music / "a.ogg"
+    os.utime(file, ns=(0, 13_569_465_600 * 10**9))  # the year 2400: more than 64 bits hold in ns
+    for expected in ("embedded", "unchanged"):
+        assert [o.did for o in embed_files(library, [(str(music), file)], embedder)] == [expected]
+
+
 def test_a_touched_file_is_not_decoded(library, embedder, here, music, monkeypatch):
     did(library, embedder, music)
     os.utime(music / "a.ogg", ns=(1, 1))

@@ -196,6 +196,7 @@ def test_damaged_zip_files_are_told(tmp_path):
         f'"{T}","02 Jan 2023, 10:11","Ärtist","","Album","","Song, The",""\n"","","Ärtist","","","","Live",""\n',
         f'Artist;Album;AlbumId;Track;Date#anna\nÄrtist;Album;;Song, The;"{T}000"\nÄrtist;;;Live;\n',
         "\ufeffArtist\tTrack\tAlbum\tTimestamp\nÄrtist\tSong, The\tAlbum\t2023-01-02T10:11:00Z\nÄrtist\tLive\t\t\n",
+        "sep=;\nArtist;Track;Album;Date\nÄrtist;Song, The;Album;02 Jan 2023 10:11\nÄrtist;Live;;\n",
         'Artist,Album,Name,Date\nÄrtist,Album,"Song, The",2023-01-02 11:11:00+01:00\nÄrtist,,Live,\n',
     ],
 )

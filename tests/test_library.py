@@ -518,6 +518,28 @@ def test_library_remove_asks_before_many(lib):
     assert lib.tracks() == []
 
 
+def test_library_remove_wants_a_name(lib, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in ("", " "):
+        assert run("library", "remove", text, "--yes", "--library", lib.path).exit_code == 2
+    assert len(lib.tracks()) == 12
+
+
+def test_library_remove_gone_forgets_failures_when_told_to_and_not_of_a_disk_that_is_off(lib, tmp_path):
+    root = tmp_path / "music"
+    failure = Failure(str(root), "broken.ogg", 1, 1, "broken")
+    elsewhere = Failure(str(tmp_path / "empty"), "broken.ogg", 1, 1, "broken")
+    (tmp_path / "empty").mkdir()
+    lib.write(failures=[failure, elsewhere])
+    for file in root.rglob("*.ogg"):
+        file.unlink()
+    (root / "cover.jpg").write_bytes(b"")
+    assert "nothing removed" in run("library", "remove", "--gone", "--library", lib.path, input="n\n").stderr
+    assert {failure, elsewhere} <= set(lib.failures())
+    run("library", "remove", "--gone", "--yes", "--library", lib.path)
+    assert lib.failures() == [elsewhere]
+
+
 def test_library_remove_gone_spares_a_disk_that_is_off(lib, tmp_path):
     root = tmp_path / "music"
     (root / "2.ogg").unlink()

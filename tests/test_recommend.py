@@ -31,11 +31,12 @@ from mirclr.index import open_index
 from mirclr.library import Description, EncoderStamp, Entry, Library, Listen, Moments
 from mirclr.library.names import artists, first_artist
 from mirclr.playlist import read_m3u8, read_playlist, write_playlist
-from mirclr.recommend import Facts, Query, match_tracks, recommend
+from mirclr.recommend import Facts, Query, find_seeds, match_tracks, parse_rule, recommend
 from mirclr.recommend.keys import compatible, keys_of
 from mirclr.recommend.path import best_chain
 from mirclr.recommend.ranking import clusters_of, fits, products, without_hubs
 from mirclr.recommend.reasons import most_alike
+from mirclr.recommend.rules import Rules
 from mirclr.tags import Tags
 
 ROOT = os.path.abspath(os.sep + "music")
@@ -670,9 +671,28 @@ def test_a_saved_query_is_run_on_the_library_as_it_is(songs, tmp_path):
     assert before[0] not in read_playlist(output)
     assert len(read_playlist(output)) == 3
     assert json.loads(run("playlist", "list", "--json", "--library", songs.path).stdout)["x"]["query"]["n"] == 3
-    assert "60.0" in run("playlist", "show", "x", "--library", songs.path).stdout
+    assert "60..180" in run("playlist", "show", "x", "--library", songs.path).stdout
     assert run("playlist", "delete", "x", "--library", songs.path).exit_code == 0
     assert isinstance(run("playlist", "refresh", "x", "--library", songs.path).exception, NoMatch)
+
+
+def test_a_saved_query_with_an_open_range_is_shown(songs):
+    asked = ("recommend", "beth", "-n", 1, "--duration", "1m..", "--library", songs.path, "--save", "x")
+    assert run(*asked).exit_code == 0
+    shown = json.loads(run("playlist", "show", "x", "--json", "--library", songs.path).stdout)
+    assert shown["query"]["duration_s"] == [60, None]
+    assert "duration_s: 60.." in run("playlist", "list", "--library", songs.path).stdout.replace("\n", "")
+    assert len(json.loads(run("playlist", "refresh", "x", "--json", "--library", songs.path).stdout)["seeds"]) == 1
+
+
+def test_a_saved_query_is_asked_from_any_folder(songs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_playlist(tmp_path / "in.m3u8", songs.tracks([6, 7]))
+    asked = ("recommend", "in.m3u8", "--not", "creep", "-n", 2, "--library", songs.path, "--save", "x")
+    assert run(*asked).exit_code == 0
+    monkeypatch.chdir("/")
+    answer = json.loads(run("playlist", "refresh", "x", "--json", "--library", songs.path).stdout)
+    assert answer["seeds"] == ["Prince – Kiss", "Kiss – Beth"]
 
 
 def test_a_playlist_is_a_seed(songs, tmp_path):
@@ -691,6 +711,49 @@ def test_for_a_listener(songs):
     assert titles
     assert not {"Creep", "Beth"} & set(titles)
     assert isinstance(run("recommend", "--for", "you", "--library", songs.path).exception, NoMatch)
+
+
+def test_dislikes_alone_want_a_seed(songs):
+    songs.store_listens("me", [Listen("Kiss", "Beth", taste=-1)], replace=True)
+    with pytest.raises(NoMatch, match="name a seed too"):
+        recommend(songs, open_index(songs), Query(profile="me"))
+    found = recommend(songs, open_index(songs), Query(seeds=("hurt cash",), profile="me")).recommendations
+    assert found
+    assert "Beth" not in {r.track.title for r in found}
+
+
+def test_a_query_sees_one_state_of_the_library(songs, monkeypatch):
+    """What another process writes while it is answered has no part in it."""
+    real = mirclr.recommend.answer.clusters_of
+
+    def written_meanwhile(vectors):
+        with Library.open(songs.path) as other:
+            other.remove([t.id for t in other.tracks() if t.title != "Beth"])
+        return real(vectors)
+
+    monkeypatch.setattr(mirclr.recommend.answer, "clusters_of", written_meanwhile)
+    with mirclr.Library.open(songs.path) as library:
+        assert len(library.recommend("beth", n=5)) == 5
+        with pytest.raises(NoMatch):
+            library.recommend("creep")
+
+
+def test_dislikes_by_the_hundred_take_no_more_memory_than_tracks(library):
+    rng = np.random.default_rng(0)
+    library.write(
+        entries=[
+            entry(f"{i}", (i % 2, 1 - i % 2, 0, 0) + 0.2 * rng.standard_normal(4), title=f"T{i}", artist=f"A{i}")
+            for i in range(400)
+        ]
+    )
+    listens = [Listen(f"A{i}", f"T{i}", taste=-1) for i in range(0, 300, 2)] + [Listen("A1", "T1", plays=2)]
+    library.store_listens("me", listens, replace=True)
+    found = recommend(library, open_index(library), Query(profile="me", n=10)).recommendations
+    assert len(found) == 10
+    away = np.stack([library.vector(i + 1) for i in range(0, 300, 2)])
+    for r in found:
+        vector = library.vector(r.track.id)
+        assert (away @ vector).max() < vector @ library.vector(2) + 1e-6
 
 
 def test_python(songs, tmp_path):
@@ -736,6 +799,36 @@ def songs(library):
         ]
     )
     return library
+
+
+@pytest.mark.parametrize("text", ["x" * 300, "x\0y", "*" * 5000])
+def test_a_text_that_cannot_be_a_path_is_a_text(songs, text):
+    with pytest.raises(NoMatch, match="matches no track"):
+        find_seeds(songs, [text])
+    songs.write(entries=[entry("long.ogg", (1, 0, 0, 0), title="y" * 300)])
+    assert [s.track_id for s in find_seeds(songs, ["y" * 300])] == [10]
+
+
+def test_a_seed_without_a_vector_is_named(songs):
+    songs._connection.execute("DELETE FROM vector WHERE track_id = 7")
+    songs._connection.commit()
+    with pytest.raises(LibraryError, match=r"track 7 .*has no vector; see: mirclr library verify"):
+        find_seeds(songs, ["beth"])
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept_out"),
+    [
+        (f"path:{ROOT}/Art/Album [2001]", True),
+        ("path:Album [2001]", True),
+        ("path:Album [*", True),
+        ("path:Album [2002]", False),
+        ("path:Album 2", False),
+    ],
+)
+def test_brackets_in_a_path_stand_for_themselves(songs, rule, kept_out):
+    songs.write(entries=[entry("Art/Album [2001]/1.ogg", (1, 0, 0, 0))])
+    assert Rules([parse_rule(rule)]).keep_out(songs.tracks([10])[0]) is kept_out
 
 
 @pytest.mark.parametrize(

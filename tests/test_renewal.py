@@ -114,6 +114,12 @@ def test_what_was_begun_with_a_third_encoder_is_begun_again(kept, other, tmp_pat
     assert kept.stamp.digest == load_checkpoint(other).digest
 
 
+def test_one_that_was_killed_as_it_was_made_is_made_again(kept, other):
+    kept.path.with_name(kept.path.name + ".renewed").touch()
+    assert renew(kept, other).exit_code == 0
+    assert kept.stamp.digest == load_checkpoint(other).digest
+
+
 def test_a_file_that_is_gone_is_left_out_and_a_folder_that_is_gone_stops_it(kept, other, music):
     (music / "b.ogg").unlink()
     said = renew(kept, other)

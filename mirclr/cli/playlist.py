@@ -72,7 +72,8 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
     if as_json:
         print_json(saved)
     else:
-        print_table(("", "value"), [*((k, str(v)) for k, v in saved["query"].items()), ("file", saved.get("output"))])
+        rows = [(name, _value_in_words(value)) for name, value in saved["query"].items()]
+        print_table(("", "value"), [*rows, ("file", saved.get("output"))])
 
 
 @command.command(epilog="Example: mirclr playlist delete evening")
@@ -99,4 +100,12 @@ def _saved(library: "Library", name: str) -> dict[str, Any]:
 
 
 def _in_words(query: dict[str, Any]) -> str:
-    return "; ".join(f"{k}: {', '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in query.items())
+    return "; ".join(f"{name}: {_value_in_words(value)}" for name, value in query.items())
+
+
+def _value_in_words(value: Any) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    if all(isinstance(end, int | float | None) for end in value):  # a range, perhaps open
+        return "..".join("" if end is None else f"{end:g}" for end in value)
+    return ", ".join(map(str, value))

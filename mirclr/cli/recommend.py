@@ -91,7 +91,7 @@ def command(
     and versions of a seed or of each other, and what `mirclr block` keeps out.
     """
     from mirclr.api import Library
-    from mirclr.recommend import Query
+    from mirclr.recommend import Query, named_from_anywhere
 
     if not asked["seeds"] and not asked["profile"]:
         raise click.UsageError("nothing to start from; name a SEED, or a listener with --for")
@@ -101,9 +101,8 @@ def command(
     with Library.open(library_path) as library:
         answer = library.answer(query, checkpoint=checkpoint, moments=explain)
         if save:
-            library.save_playlist(
-                save, {"query": query.to_json(), "output": str(output.absolute()) if output else None}
-            )
+            kept = named_from_anywhere(query).to_json()
+            library.save_playlist(save, {"query": kept, "output": str(output.absolute()) if output else None})
     show_answer(answer, as_json=as_json, explain=explain)
     if output:
         write_answer(answer, output, save or title_of(answer))

@@ -13,7 +13,7 @@ from mirclr.recommend.facts import Facts
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
 from mirclr.recommend.rules import parse_rule
-from mirclr.recommend.seeds import Seed, find_seeds, match_tracks
+from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, named_from_anywhere
 
 __all__ = [
     "Answer",
@@ -24,6 +24,7 @@ __all__ = [
     "Seed",
     "find_seeds",
     "match_tracks",
+    "named_from_anywhere",
     "parse_rule",
     "recommend",
 ]

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from mirclr.library import Library, LibraryTrack, Moments, fold, shown
 from mirclr.library.names import search_words
 from mirclr.playlist import SUFFIXES, read_playlist
 from mirclr.provenance import file_digest
+from mirclr.recommend.query import Query
 
 _COMPARED = 10_000  # tracks whose names are compared with a text that none matches
 
@@ -104,6 +105,17 @@ def _meant(library: Library, text: str) -> list[int | Path]:
         copies = library.with_file_digest(file_digest(file))
         return [copies[0].track_id] if copies else [file]
     return [track.id for track in match_tracks(library, text)]
+
+
+def named_from_anywhere(query: Query) -> Query:
+    """The same query with the files that its texts name as absolute paths, so that it can be asked from any folder."""
+
+    def absolute(text: str) -> str:
+        file = Path(os.path.expanduser(text))
+        return os.path.abspath(file) if _is_file(file) else text
+
+    seeds, avoid = (tuple(map(absolute, texts)) for texts in (query.seeds, query.avoid))
+    return replace(query, seeds=seeds, avoid=avoid, to=None if query.to is None else absolute(query.to))
 
 
 def _is_file(path: Path) -> bool:
