@@ -10,6 +10,7 @@ Contents: `excerpt_starts`, `read_excerpts` and `read_middle` (seek), `decode_bl
 """
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -312,7 +313,7 @@ def _open(path: Path) -> Iterator[_Source]:
 @contextmanager
 def _decoder(path: Path) -> Iterator[_Source]:
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))  # a name need not be UTF-8
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a .raw file, which has no header
         with _open_by_av(path, str(_reason(error))) as source:
             yield source
@@ -369,7 +370,7 @@ def _open_by_av(path: Path, reason: str) -> Iterator[_Source]:
             raise MissingExtra.of(f"{path}: a {path.suffix} file", "formats") from None
         raise UnreadableAudio(f"{path}: cannot be decoded ({reason})") from None
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with path.open("rb") as f, av.open(f, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise UnreadableAudio(f"{path}: holds no audio stream")
             if container.streams.audio[0].codec_context is None:

@@ -1,20 +1,26 @@
 """Work in processes of their own, so that a file which crashes its decoder takes no more than one with it.
 
-Processes are spawned on every system: a child imports only the module of the function that it runs.
+Processes are spawned on every system: a child imports only the module of the function that it runs. It does not run the
+caller's script again, so scripts that use mirclr need no ``if __name__ == "__main__"``.
 """
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, Final
 
 CRASHED: Final = object()
 """In place of the result of a job whose process died."""
+
+_HIDING = threading.RLock()
 
 
 class Pool:
@@ -34,7 +40,8 @@ class Pool:
     def submit(self, function: Callable[..., Any], *job: Any) -> "Future[Any]":
         """Start a job; where the pool is broken already, the future says so."""
         try:
-            return self._pool.submit(function, *job)
+            with _without_main(function):  # where a process is started
+                return self._pool.submit(function, *job)
         except BrokenProcessPool as error:
             broken: Future[Any] = Future()
             broken.set_exception(error)
@@ -43,6 +50,21 @@ class Pool:
     def close(self) -> None:
         """End the processes; jobs not yet begun are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _without_main(function: Callable[..., Any]) -> Iterator[None]:
+    """Hide the script that runs from processes that are started, unless the function is of that script."""
+    main = sys.modules["__main__"]
+    if function.__module__ == "__main__":
+        yield
+        return
+    with _HIDING:
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def begin_worker() -> None:
@@ -137,7 +159,8 @@ def streamed(function: Callable[..., Iterable[Any]], *job: Any) -> Iterator[Any]
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_all, args=(sender, function, job), daemon=True)
-    process.start()
+    with _without_main(function):
+        process.start()
     sender.close()  # the other process has its own; when that ends, so does the stream
     try:
         while (message := receiver.recv()) is not None:

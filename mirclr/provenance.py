@@ -154,9 +154,12 @@ def writing(path: Path, mode: str = "wb", *, sync: bool = True) -> Iterator[IO[A
     """
     import tempfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error  # named as it was given
     try:
         with os.fdopen(handle, mode, **text) as f:  # type: ignore[call-overload]
             yield f

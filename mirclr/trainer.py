@@ -337,9 +337,20 @@ class Trainer:
 
 
 def pick_device(name: str) -> torch.device:
-    """A device of torch by name; "auto" takes CUDA, then Apple's GPU, then the CPU."""
+    """A device of torch by name; "auto" takes CUDA, then Apple's GPU, then the CPU.
+
+    Raises
+    ------
+    TrainingError
+        There is no such device here.
+    """
     if name != "auto":
-        return torch.device(name)
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise TrainingError(f"device {name!r}: not to be had here ({str(error).splitlines()[0]})") from error
+        return device
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

@@ -652,7 +652,7 @@ def test_blocks_are_kept_and_obeyed(songs):
     ]
     answer = json.loads(run("recommend", "beth", "--library", songs.path, "--json").stdout)
     assert {r["artist"] for r in answer["recommendations"]} == {"Nine Inch Nails", "Johnny Cash", "Sigur Rós"}
-    assert isinstance(run("block", "add", "singer:X", "--library", songs.path).exception, QueryError)
+    assert run("block", "add", "singer:X", "--library", songs.path).exit_code == 2
     assert isinstance(run("block", "remove", "artist:Y", "--library", songs.path).exception, NoMatch)
     assert run("block", "remove", "artist:Radiohead", "--library", songs.path).exit_code == 0
     assert songs.blocks() == ["path:5.ogg"]

@@ -1,11 +1,16 @@
 """``mirclr block``: what is never to be recommended, kept in the library."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, remark
+
+if TYPE_CHECKING:
+    from mirclr.recommend import Rule
 
 
 @click.group(epilog='Example: mirclr block add "artist:Some One" path:Christmas')
@@ -21,12 +26,16 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
 
     A path is a folder or file, or a name of one anywhere in the library, with * and ? as wildcards.
     """
-    from mirclr.library import Library
-    from mirclr.recommend import parse_rule
+    from mirclr.library import Library, shown
+    from mirclr.recommend import Rules
 
-    kept = [str(parse_rule(rule)) for rule in rules]
+    kept = _parsed(rules)
     with Library.open(library_path) as library:
-        library.add_blocks(kept)
+        library.add_blocks([str(rule) for rule in kept])
+        tracks = library.tracks()
+        for rule in kept:
+            if rule.kind != "genre" and not any(map(Rules([rule]).keep_out, tracks)):
+                remark(f"{shown(str(rule))}: no track of the library is one of these, for now")
         remark(f"{len(library.blocks())} rules are kept in {library_path}")
 
 
@@ -37,11 +46,10 @@ def remove(rules: tuple[str, ...], library_path: Path) -> None:
     """Remove rules, named as `mirclr block list` shows them."""
     from mirclr.errors import NoMatch
     from mirclr.library import Library
-    from mirclr.recommend import parse_rule
 
     with Library.open(library_path) as library:
         kept = set(library.blocks())
-        named = [str(parse_rule(rule)) for rule in rules]
+        named = [rule if rule in kept else str(parsed) for rule, parsed in zip(rules, _parsed(rules), strict=True)]
         if unknown := [rule for rule in named if rule not in kept]:
             raise NoMatch(
                 f"{library_path}: holds no rule {unknown[0]!r}; it holds: {', '.join(sorted(kept)) or 'none'}"
@@ -64,3 +72,14 @@ def list_(library_path: Path, as_json: bool) -> None:
     else:
         for rule in rules:
             click.echo(rule)
+
+
+def _parsed(rules: Sequence[str]) -> "list[Rule]":
+    """Rules as they hold from any folder; a rule of another form is wrong usage."""
+    from mirclr.errors import QueryError
+    from mirclr.recommend import from_anywhere, parse_rule
+
+    try:
+        return [from_anywhere(parse_rule(rule)) for rule in rules]
+    except QueryError as error:
+        raise click.UsageError(str(error)) from None

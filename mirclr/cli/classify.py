@@ -63,7 +63,7 @@ class _CommandWithSubcommands(click.Group):
     no_args_is_help=False,
     epilog="Example: mirclr classify ~/Music/album song.ogg --segments over-time.csv --picture pictures",
 )
-@click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="[PATH]…", nargs=-1, type=options.HomePath(path_type=Path))
 @options.path_option(
     "--library", help="Classify this library; without PATH and this, library.db in your data directory."
 )
@@ -71,7 +71,7 @@ class _CommandWithSubcommands(click.Group):
 @click.option("--checkpoint", type=options.CHECKPOINT, help="Hears the files; by default the encoder of the heads.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many genres and moods.")
 @options.path_option("--segments", "segments_file", help="Write what is told of each few seconds of the files: .csv")
-@click.option("--picture", type=click.Path(path_type=Path), help="Draw that: .png for one file, else a folder.")
+@click.option("--picture", type=options.HomePath(path_type=Path), help="Draw that: .png for one file, else a folder.")
 @click.option("--hop", type=click.FloatRange(min=0.1), help="Seconds between segments; by default the length of one.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, mps …")

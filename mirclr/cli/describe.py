@@ -54,4 +54,4 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
         if some:
             print_table(("track", "bpm", "key", "LUFS"), some)
         click.echo(f"{len(done)} tracks described, {len(known)} were before")
-    return 1 if problems and not done else 0
+    return 1 if problems and not (done or known) else 0

@@ -190,6 +190,8 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
     from mirclr.library_report import report_on, tables, to_html
     from mirclr.provenance import writing
 
+    if page and page.suffix.lower() not in (".html", ".htm"):
+        raise click.UsageError(f"-o {page}: the page is HTML; name a file that ends in .html")
     if page and page.resolve() == library_path.resolve():
         raise click.UsageError(f"-o {page}: is the library itself; name another file")
     with Library.open(library_path) as opened:

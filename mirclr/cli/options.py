@@ -15,6 +15,16 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
 
+class HomePath(click.Path):
+    """A path whose ``~`` means the home folder, where no shell has made it so (``make demo MUSIC=~/Music``)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; an empty one, as of a variable that is not set, is wrong usage."""
+        if not os.fspath(value).strip():
+            self.fail("a path is empty", param, ctx)
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
 def default_library() -> Path:
     """The library that is meant where none is named."""
     return data_dir() / "library.db"
@@ -23,18 +33,11 @@ def default_library() -> Path:
 library: Decorator = click.option(
     "--library",
     "library_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=HomePath(path_type=Path, dir_okay=False),
     default=default_library,
     show_default="library.db in your data directory",
     help="The library file.",
 )
-
-
-class _HomePath(click.Path):
-    """A path whose ``~`` means the home folder, where no shell has made it so (``make demo MUSIC=~/Music``)."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(os.path.expanduser(value), param, ctx)
 
 
 class _Checkpoint(click.ParamType):
@@ -53,5 +56,5 @@ def path_option(
     *names: str, help: str, exists: bool = False, required: bool = False, folder: bool = False
 ) -> Decorator:
     """Build an option that takes a path, given to the command as a `pathlib.Path`."""
-    kind = _HomePath(path_type=Path, exists=exists, dir_okay=folder, file_okay=not folder)
+    kind = HomePath(path_type=Path, exists=exists, dir_okay=folder, file_okay=not folder)
     return click.option(*names, type=kind, required=required, help=help)

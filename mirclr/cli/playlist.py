@@ -36,7 +36,7 @@ def refresh(
         saved = _saved(library, name)
         output = output or (Path(saved["output"]) if saved.get("output") else None)
         if output:
-            check_output(output)
+            check_output(output, library_path)
         answer = library.answer(Query.from_json(saved["query"]), checkpoint=checkpoint, moments=explain)
     show_answer(answer, as_json=as_json, explain=explain)
     if output:

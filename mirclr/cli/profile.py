@@ -134,12 +134,12 @@ def delete(name: str, library_path: Path, as_json: bool) -> None:
 
 def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
     """Read histories and keep them in a profile, instead of what it holds or with it; tell what came of it."""
+    from mirclr.cli.recommend import check_name
     from mirclr.history import aggregate, merge
     from mirclr.library import Library, shown
     from mirclr.taste import listens_of, match
 
-    if not name.strip() or shown(name) != name:
-        raise click.UsageError(f"NAME {shown(name)!r}: expected a name that can be printed")
+    check_name(name)
     with Library.open(library_path) as library:
         held = listens_of(library, name) if update else []
         histories, problems = _read(files)

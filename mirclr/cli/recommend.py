@@ -1,6 +1,7 @@
 """``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to hear a file."""
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,13 +92,19 @@ def command(
     and versions of a seed or of each other, and what `mirclr block` keeps out.
     """
     from mirclr.api import Library
+    from mirclr.errors import QueryError
     from mirclr.recommend import Query, named_from_anywhere
 
     if not asked["seeds"] and not asked["profile"]:
         raise click.UsageError("nothing to start from; name a SEED, or a listener with --for")
     if output:
-        check_output(output)
-    query = Query(same_album=same_album == "yes", **asked)
+        check_output(output, library_path)
+    if save is not None:
+        check_name(save)
+    try:
+        query = Query(same_album=same_album == "yes", **asked)
+    except QueryError as error:
+        raise click.UsageError(str(error)) from None
     with Library.open(library_path) as library:
         answer = library.answer(query, checkpoint=checkpoint, moments=explain)
         if save:
@@ -107,13 +114,23 @@ def command(
     if output:
         write_answer(answer, output, save or title_of(answer))
     if save:
-        remark(f"saved as {save!r}; run it again with: mirclr playlist refresh {save}")
+        remark(f"saved as {save!r}; run it again with: mirclr playlist refresh {shlex.quote(save)}")
 
 
-def check_output(output: Path) -> None:
-    """Refuse a playlist of an unknown kind before anything is done."""
+def check_name(name: str) -> None:
+    """Refuse a name that one could not type again."""
+    from mirclr.library import shown
+
+    if not name.strip() or name.startswith("-") or shown(name) != name:
+        raise click.UsageError(f"name {shown(name)!r}: expected one that can be printed, and begins with no dash")
+
+
+def check_output(output: Path, library_path: Path) -> None:
+    """Refuse a playlist of an unknown kind, or in the library's place, before anything is done."""
     from mirclr.playlist import SUFFIXES
 
+    if output.resolve() == library_path.resolve():
+        raise click.BadParameter(f"{output}: is the library itself; name another file", param_hint="-o")
     if output.suffix.lower() not in SUFFIXES:
         raise click.BadParameter(f"{output}: a playlist ends in {', '.join(SUFFIXES)}", param_hint="-o")
 
@@ -140,6 +157,9 @@ def write_answer(answer: "Answer", output: Path, title: str) -> None:
     """Write recommendations as a playlist."""
     from mirclr.playlist import write_playlist
 
+    if not answer.recommendations:
+        remark(f"{output} is not written, as nothing was found")
+        return
     write_playlist(output, [r.track for r in answer.recommendations], title=title)
     remark(f"wrote {output} ({len(answer.recommendations)} tracks)")
 

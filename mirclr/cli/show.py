@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import click
 
@@ -43,8 +43,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if _is_terminal(sys.stdout) else 140)
     console.print(table)
+
+
+def _is_terminal(stream: IO[str] | None) -> bool:
+    return stream is not None and stream.isatty()  # None where the caller closed it
 
 
 def _cell(value: Any) -> str:
@@ -64,7 +68,7 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
     total : int or None
         How many steps there are; None when unknown.
     """
-    if sys.stderr.isatty():
+    if _is_terminal(sys.stderr):
         with _bar(label, total) as advance:
             yield advance
     else:

@@ -22,7 +22,7 @@ _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
 
 
 @click.command(epilog="Example: mirclr sync --dry-run")
-@click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=options.HomePath(path_type=Path, file_okay=False))
 @options.library
 @click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Remove tracks even where they are most of a folder's.")

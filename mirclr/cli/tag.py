@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_r
             first = " or ".join(f"mirclr {command} --library {library_path}" for command in _makers(asked))
             raise NoMatch(f"{library_path}: {', '.join(asked)}: not known of its tracks; first: {first}")
         tracks = library.tracks()
+        if not dry_run:
+            _mend(_journal(library_path))
         with progress("Tagging", len(tracks)) as advance:
             for track in tracks:
                 try:
@@ -72,8 +74,8 @@ def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_r
                             "after": new,
                         }
                         if not dry_run:
-                            with _journal(library_path).open("a", encoding="utf-8") as f:
-                                f.write(json.dumps(change, ensure_ascii=False) + "\n")
+                            with _journal(library_path).open("a", encoding="ascii") as f:
+                                f.write(json.dumps(change) + "\n")
                             write_values(track.file, new)
                             _follow(library, track)
                         done.append(change)
@@ -109,9 +111,10 @@ def undo(library_path: Path, as_json: bool) -> int:
     from mirclr.tags import read_values, write_values
 
     journal = _journal(library_path)
-    undone, left, problems = 0, [], []
+    undone, left = 0, list[dict[str, Any]]()
     with Library.open(library_path) as library:
-        changes = list(_read(journal))
+        changes, unread = _read(journal)
+        problems = [f"{journal}: a line is damaged and stays: {_shown(line)[:80]}" for line in unread]
         with progress("Undoing", len(changes)) as advance:
             for change in reversed(changes):
                 file = Path(change["file"])
@@ -129,14 +132,14 @@ def undo(library_path: Path, as_json: bool) -> int:
                 advance()
     if changes:
         with writing(journal, "w") as f:
-            f.writelines(json.dumps(change, ensure_ascii=False) + "\n" for change in reversed(left))
+            f.writelines(line + "\n" for line in (*unread, *map(json.dumps, reversed(left))))
     if as_json:
         print_json({"undone": undone, "problems": problems})
     else:
         for problem in problems:
             remark(f"skipped {problem}")
         click.echo(f"took back the tags of {undone} files")
-    return 1 if problems and not undone else 0
+    return 1 if unread or (problems and not undone) else 0
 
 
 def _asked(fields: str) -> list[str]:
@@ -188,15 +191,26 @@ def _journal(library_path: Path) -> Path:
     return library_path.with_name(f"{library_path.name}.tags.jsonl")
 
 
-def _read(journal: Path) -> Iterator[dict[str, Any]]:
-    """The changes that are kept; a line that a killed run left half written is none."""
+def _mend(journal: Path) -> None:
+    """Take away what a killed run left half written, so that the next change begins a line."""
+    if journal.exists() and (held := journal.read_bytes()) and not held.endswith(b"\n"):
+        journal.write_bytes(held[: held.rfind(b"\n") + 1])
+
+
+def _read(journal: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """The changes that are kept, and the lines that are none; a last one without an end is what a killed run left."""
     if not journal.exists():
-        return
-    for line in journal.read_text(encoding="utf-8").splitlines():
+        return [], []
+    changes, unread = [], []
+    for line in journal.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
         try:
-            yield json.loads(line)
-        except ValueError:
-            continue
+            change = json.loads(line)
+            if not (isinstance(change["before"], dict) and isinstance(change["after"], dict) and change["file"]):
+                raise ValueError(line)
+            changes.append(change)
+        except (ValueError, LookupError, TypeError):
+            unread.append(line)
+    return changes, unread
 
 
 def _shown(file: str) -> str:

@@ -22,7 +22,7 @@ _MANY = 50
 
 
 @click.command(epilog="Example: mirclr watch ~/Music --settle 10")
-@click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=options.HomePath(path_type=Path, file_okay=False))
 @options.library
 @click.option(
     "--settle",

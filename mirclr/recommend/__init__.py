@@ -12,7 +12,7 @@ from mirclr.recommend.answer import Answer, Recommendation, recommend
 from mirclr.recommend.facts import Facts
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
-from mirclr.recommend.rules import parse_rule
+from mirclr.recommend.rules import Rule, Rules, from_anywhere, parse_rule
 from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, named_from_anywhere
 
 __all__ = [
@@ -21,8 +21,11 @@ __all__ = [
     "Facts",
     "Query",
     "Recommendation",
+    "Rule",
+    "Rules",
     "Seed",
     "find_seeds",
+    "from_anywhere",
     "match_tracks",
     "named_from_anywhere",
     "parse_rule",

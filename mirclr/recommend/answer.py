@@ -29,7 +29,7 @@ from mirclr.recommend.ranking import (
     without_hubs,
 )
 from mirclr.recommend.reasons import Explainer, Explanation
-from mirclr.recommend.rules import Rules, parse_rule
+from mirclr.recommend.rules import Rules, from_anywhere, parse_rule
 from mirclr.recommend.seeds import Hear, Seed, find_seeds
 
 _POOL = 128
@@ -178,7 +178,8 @@ class _Asked:
         self.vectors = np.stack([seed.vector for seed in self.seeds])
         self.clusters = clusters_of(self.vectors)
         self.allowed = facts.passing(query)
-        self.rules = Rules(map(parse_rule, (*query.exclude, *library.blocks())))
+        excluded = (from_anywhere(parse_rule(text)) for text in query.exclude)
+        self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
         albums = (album_key(s.track) for s in self.seeds if s.track is not None and not query.same_album)
         self.albums = {key for key in albums if key}
         self._kept_out: Counter[str] = Counter()
@@ -314,7 +315,7 @@ class _Asked:
         tracks = []
         for track in self.library.tracks(ids.tolist()):
             if self.albums and album_key(track) in self.albums:
-                self._kept_out["of a seed's own album"] += 1
+                self._kept_out["of a seed's own album (--same-album yes lets them come)"] += 1
             elif self.rules and self.rules.keep_out(track, {words(g) for g in genres.get(track.id, ())}):
                 self._kept_out["kept out by rules"] += 1
             else:
@@ -345,10 +346,9 @@ class _Asked:
         """Why there are fewer tracks than were asked for."""
         if found >= self.query.n:
             return []
-        reasons = [f"{n} are {why}" for why, n in self._kept_out.items()]
-        if self.albums and self._kept_out["of a seed's own album"]:
-            reasons.append("--same-album yes lets them come")
-        if self.query.artist_cap:
+        reasons = [] if self.allowed is None else [f"{int(self.allowed.sum())} pass the filters"]
+        reasons += [f"{n} are {why}" for why, n in self._kept_out.items()]
+        if self.query.artist_cap and found:
             reasons.append(f"of an artist {self.query.artist_cap} may come")
         return [f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
 

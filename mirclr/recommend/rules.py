@@ -40,9 +40,21 @@ def parse_rule(text: str) -> Rule:
     kind, rest = kind.strip().lower(), rest.strip()
     if not colon or kind not in KINDS or not rest:
         raise QueryError(f"found {text!r}; expected {', '.join(f'{k}:…' for k in KINDS)}")
-    if kind == "path" and rest.startswith("~"):
+    if kind in ("path", "track") and rest.startswith("~"):
         rest = os.path.expanduser(rest)
     return Rule(kind, rest)
+
+
+def from_anywhere(rule: Rule) -> Rule:
+    """The same rule with a path of something that is there, as a shell completes it, made absolute.
+
+    A bare name is left as it is: of a path it means any folder of that name, of a track its title; a file is one.
+    """
+    if rule.kind in ("path", "track") and not os.path.isabs(rule.text):
+        is_path = any(sign in rule.text for sign in {"/", os.sep}) or rule.text in (".", "..")
+        if (is_path and os.path.exists(rule.text)) or (rule.kind == "track" and os.path.isfile(rule.text)):
+            return Rule(rule.kind, os.path.abspath(rule.text))
+    return rule
 
 
 class Rules:
@@ -60,7 +72,7 @@ class Rules:
         self._artists = {words(t) for t in by_kind["artist"]}
         self._albums = {words(t) for t in by_kind["album"]}
         self._tracks = {search_words(t) for t in by_kind["track"]}
-        self._files = {os.path.abspath(os.path.expanduser(t)) for t in by_kind["track"]}
+        self._files = {os.path.normpath(t) for t in by_kind["track"] if os.path.isabs(t)}
         self._paths = [_path_test(t) for t in by_kind["path"]]
         self.genres = frozenset(words(t) for t in by_kind["genre"])
         """Folded; what a track's likely genres are is asked of the caller."""
@@ -95,7 +107,8 @@ def _names(track: LibraryTrack) -> set[str]:
 
 
 def _path_test(text: str) -> Callable[[LibraryTrack], bool]:
-    wanted = fold(text.replace(os.sep, "/")).rstrip("/") or "/"
+    plain = os.path.normpath(text).replace(os.sep, "/")
+    wanted = fold(f"/{plain.lstrip('/')}" if text.startswith("/") else plain).rstrip("/") or "/"
     if any(c in wanted for c in "*?"):
         wanted = wanted.replace("[", "[[]")  # as it stands
         inside = wanted if os.path.isabs(text) else f"*/{wanted}"

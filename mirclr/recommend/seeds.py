@@ -14,6 +14,7 @@ from mirclr.library.names import search_words
 from mirclr.playlist import SUFFIXES, read_playlist
 from mirclr.provenance import file_digest
 from mirclr.recommend.query import Query
+from mirclr.recommend.rules import from_anywhere, parse_rule
 
 _COMPARED = 10_000  # tracks whose names are compared with a text that none matches
 
@@ -115,7 +116,9 @@ def named_from_anywhere(query: Query) -> Query:
         return os.path.abspath(file) if _is_file(file) else text
 
     seeds, avoid = (tuple(map(absolute, texts)) for texts in (query.seeds, query.avoid))
-    return replace(query, seeds=seeds, avoid=avoid, to=None if query.to is None else absolute(query.to))
+    exclude = tuple(str(from_anywhere(parse_rule(rule))) for rule in query.exclude)
+    to = None if query.to is None else absolute(query.to)
+    return replace(query, seeds=seeds, avoid=avoid, to=to, exclude=exclude)
 
 
 def _is_file(path: Path) -> bool:
