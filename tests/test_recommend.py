@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections import Counter
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -43,8 +44,10 @@ ROOT = os.path.abspath(os.sep + "music")
 STAMP = EncoderStamp("d" * 32, "a.safetensors", 4, 8, {})
 
 
-def entry(path, vector, root=ROOT, digest=None, duration_s=100.0, moments=None, **tags):
+def entry(path, vector, root=ROOT, digest=None, duration_s=None, moments=None, **tags):
+    """A track; each is of a length of its own, unless told."""
     digest = path if digest is None else digest
+    duration_s = 100.0 + zlib.crc32(path.encode()) % 100_000 if duration_s is None else duration_s
     return Entry(root, path, 1, 1, f"f-{path}", digest, duration_s, Tags(**tags), np.array(vector, "f4"), moments)
 
 
@@ -185,8 +188,15 @@ def test_what_is_near_to_a_track_to_stay_away_from_comes_later(library):
 
 
 def test_a_song_of_the_same_vector_but_another_length_is_no_twin(library):
-    library.write(entries=[entry("a", (1, 0, 0, 0)), entry("b", (1, 0, 0, 0), duration_s=150)])
-    assert paths(ask(library, 1)) == ["b"]
+    library.write(
+        entries=[
+            entry("a", (1, 0, 0, 0), duration_s=150),
+            entry("b", (1, 0, 0, 0), duration_s=150.2),
+            entry("copy", (1, 0.1, 0, 0), duration_s=150.05),  # as an mp3 of it has it
+            entry("other", (1, 0.3, 0, 0), duration_s=150.05),
+        ]
+    )
+    assert paths(ask(library, 1)) == ["b", "other"]
 
 
 def test_versions_and_known_duplicates_of_a_seed_never_come(library):

@@ -22,7 +22,7 @@ NEGATIVE = 0.5
 """How much of the likeness to a track to stay away from is taken off."""
 JITTER = 0.03
 """Deviation of what a seed for shuffling adds, as a cosine."""
-_TWIN_SIMILARITY = 0.9999
+_TWIN_SIMILARITY = 0.98  # of the same length: copies in other formats are above it, other music is not
 _TWIN_SECONDS = 0.1
 _APART = 0.5
 _MOST_CLUSTERS = 8
