@@ -1,5 +1,6 @@
 """Real music in every format, derived from the songs of tests/audio; the oracle decodes whole files."""
 
+import os
 import shutil
 import struct
 import sys
@@ -487,3 +488,24 @@ def test_written_wav_reads_back(tmp_path: Path) -> None:
     waveform = np.sin(np.arange(RATE) * 0.3).astype(np.float32) * 1.5
     write_wav(tmp_path / "new" / "a.wav", waveform, RATE)
     np.testing.assert_allclose(whole(tmp_path / "new" / "a.wav"), np.clip(waveform, -1, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".m4a"])
+def test_a_name_that_is_no_utf_8(tmp_path, suffix):
+    path = tmp_path / os.fsdecode(b"caf\xe9" + suffix.encode())
+    plain = tmp_path / f"plain{suffix}"
+    tone = (0.1 * np.sin(np.arange(36000) * 0.05)).astype(np.float32)
+    if suffix == ".m4a":
+        av = pytest.importorskip("av")
+        with av.open(str(plain), "w") as out:
+            stream = out.add_stream("aac", rate=48000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+            frame.sample_rate = 48000
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    else:
+        soundfile.write(plain, tone, 48000)
+    try:
+        plain.rename(path)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    assert sum(len(block) for block in decode_blocks(path, rate=16000)) >= 12000

@@ -214,6 +214,18 @@ def test_a_reader_that_leaves_is_told_nothing():
     assert process.wait() in (0, 1)  # click itself ends such a process, with 1
 
 
+def test_a_table_is_printed_where_standard_output_is_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    show.print_table(("a",), [(1,)])
+
+
+def test_an_empty_path_is_wrong_usage(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for line in (["embed", ""], ["sync", ""], ["recommend", "x", "--library", ""]):
+        assert CliRunner().invoke(group, line).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "line",
     [

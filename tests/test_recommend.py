@@ -665,7 +665,63 @@ def test_blocks_are_kept_and_obeyed(songs):
     assert run("block", "add", "singer:X", "--library", songs.path).exit_code == 2
     assert isinstance(run("block", "remove", "artist:Y", "--library", songs.path).exception, NoMatch)
     assert run("block", "remove", "artist:Radiohead", "--library", songs.path).exit_code == 0
+    assert "artist:Radiohed: no track" in run("block", "add", "artist:Radiohed", "--library", songs.path).stderr
+    assert run("block", "remove", "artist:Radiohed", "--library", songs.path).exit_code == 0
     assert songs.blocks() == ["path:5.ogg"]
+
+
+def test_rules_as_a_shell_completes_them_hold_from_any_folder(library, tmp_path, monkeypatch):
+    root = str(tmp_path / "music")
+    (tmp_path / "music" / "odd").mkdir(parents=True)
+    (tmp_path / "music" / "odd" / "a.ogg").touch()
+    library.write(
+        entries=[
+            entry("odd/a.ogg", (1, 0, 0, 0), root=root),
+            entry("b.ogg", (1, 1, 0, 0), root=root),
+            entry("c", (1, 0, 1, 0)),
+        ]
+    )
+    monkeypatch.chdir(tmp_path)
+    for rule in (
+        "path:music/odd",
+        "path:./music/odd/",
+        "track:music/odd/a.ogg",
+        f"path:{root}/x/../odd",
+        f"path:/{root}/odd",
+    ):
+        assert paths(ask(library, 3, exclude=(rule,))) == ["b.ogg"], rule
+    monkeypatch.chdir(tmp_path / "music" / "odd")
+    assert run("block", "add", "track:a.ogg", "--library", library.path).exit_code == 0
+    monkeypatch.chdir("/")
+    assert paths(ask(library, 3)) == ["b.ogg"]
+    assert library.blocks() == [f"track:{root}/odd/a.ogg"]
+
+
+def test_an_answer_of_nothing_says_why_and_leaves_the_playlist(songs, tmp_path):
+    output = tmp_path / "list.m3u8"
+    output.write_text("#EXTM3U\nkept.ogg\n")
+    done = run("recommend", "beth", "--duration", "1s..2s", "-o", output, "--library", songs.path)
+    assert "found 0 of 20: 0 pass the filters\n" in done.stderr
+    assert "not written" in done.stderr
+    assert output.read_text() == "#EXTM3U\nkept.ogg\n"
+
+
+@pytest.mark.parametrize("name", ["", " ", "-x", "a\nb", "\x1b[31m"])
+def test_a_name_that_cannot_be_typed_is_refused(songs, name):
+    assert run("recommend", "beth", f"--save={name}", "--library", songs.path).exit_code == 2
+    assert songs.playlists() == {}
+
+
+def test_the_library_is_no_playlist(songs):
+    as_playlist = songs.path.rename(songs.path.with_name("lib.m3u8"))
+    held = as_playlist.read_bytes()
+    assert run("recommend", "beth", "-o", as_playlist, "--library", as_playlist).exit_code == 2
+    assert as_playlist.read_bytes() == held
+
+
+@pytest.mark.parametrize("wrong", [["--bpm", "110..90"], ["--key", "H"], ["--exclude", "foo"], ["--diversity", "nan"]])
+def test_wrong_usage_is_told_by_the_exit_code(songs, wrong):
+    assert run("recommend", "beth", *wrong, "--library", songs.path).exit_code == 2
 
 
 def test_a_saved_query_is_run_on_the_library_as_it_is(songs, tmp_path):

@@ -195,6 +195,30 @@ def test_overwriting_is_asked_for_and_undone(library):
     assert tags(library)["3.flac"] == (("Mine",), ())
 
 
+def test_lines_of_any_kind_in_a_tag_are_taken_back(library):
+    file = library.parent / "music" / "0.flac"
+    write_values(file, {"mood": ["calm\u2028and mine\x85, all of it"]})
+    before = tags(library)
+    run("write", "--library", library, "--overwrite")
+    assert run("undo", "--library", library)["undone"] == 4
+    assert tags(library) == before
+
+
+def test_what_cannot_be_read_of_the_journal_stays_and_is_told(library):
+    before, journal = tags(library), library.with_name("l.db.tags.jsonl")
+    journal.write_text('{"half written by a killed ru')
+    run("write", "--library", library)
+    first, *rest = journal.read_text().splitlines()
+    journal.write_text("\n".join(['{"file": "x"}', first, "no JSON", *rest]) + "\n")
+    done = CliRunner().invoke(group, ["tag", "undo", "--library", str(library), "--json"], standalone_mode=False)
+    assert done.return_value == 1
+    said = json.loads(done.stdout)
+    assert said["undone"] == 4
+    assert [problem.split(": ")[-1] for problem in said["problems"]] == ['"x"}', "no JSON"]
+    assert tags(library) == before
+    assert journal.read_text().splitlines() == ['{"file": "x"}', "no JSON"]
+
+
 def test_what_was_changed_since_is_not_undone(library):
     run("write", "--library", library)
     write_values(library.parent / "music" / "0.flac", {"genre": ["Better"]})

@@ -362,6 +362,9 @@ def test_precision_and_device():
     cpu = torch.device("cpu")
     assert pick_device("cpu") == cpu
     assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    for name in ("nonsense", "cuda:99", "meta?"):
+        with pytest.raises(TrainingError, match=f"device '{re.escape(name)}'"):
+            pick_device(name)
     assert pick_precision("float32", cpu) is torch.float32
     assert pick_precision("bfloat16", cpu) is torch.bfloat16
     assert pick_precision("auto", cpu) in (torch.float32, torch.bfloat16)
