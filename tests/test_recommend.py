@@ -765,6 +765,12 @@ def test_a_playlist_is_a_seed(songs, tmp_path):
     write_playlist(tmp_path / "in.m3u8", songs.tracks([6, 7]))
     answer = json.loads(run("recommend", tmp_path / "in.m3u8", "--json", "--library", songs.path).stdout)
     assert answer["seeds"] == ["Prince – Kiss", "Kiss – Beth"]
+    with (tmp_path / "in.m3u8").open("a") as f:
+        f.write("elsewhere.ogg\n")
+    assert (
+        "1 of its 3 files are not in the library"
+        in run("recommend", tmp_path / "in.m3u8", "--library", songs.path).stderr
+    )
     (tmp_path / "none.m3u8").write_text("nothing.ogg\n")
     result = run("recommend", tmp_path / "none.m3u8", "--library", songs.path)
     assert isinstance(result.exception, NoMatch)

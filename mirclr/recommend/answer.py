@@ -73,7 +73,7 @@ class Answer:
     recommendations : list of Recommendation
         In the order of playing.
     remarks : list of str
-        For people: why there are fewer than were asked for.
+        For people: what of the seeds had no say, why there are fewer than were asked for.
     """
 
     query: Query
@@ -163,9 +163,10 @@ class _Asked:
         now_s: float,
     ) -> None:
         self.library, self.index, self.query = library, index, query
-        self.seeds = find_seeds(library, query.seeds, hear)
-        self.ends = find_seeds(library, (query.to,), hear) if query.to is not None else ()
-        avoided = find_seeds(library, query.avoid, hear)
+        self._notes: list[str] = []
+        self.seeds = find_seeds(library, query.seeds, hear, self._notes.append)
+        self.ends = find_seeds(library, (query.to,), hear, self._notes.append) if query.to is not None else ()
+        avoided = find_seeds(library, query.avoid, hear, self._notes.append)
         away = [seed.vector for seed in avoided]
         self.hidden = {s.track_id for s in (*self.seeds, *self.ends, *avoided) if s.track_id is not None}
         if query.profile is not None:
@@ -343,14 +344,14 @@ class _Asked:
         return recordings
 
     def remarks(self, found: int) -> list[str]:
-        """Why there are fewer tracks than were asked for."""
+        """What had no say, and why there are fewer tracks than were asked for."""
         if found >= self.query.n:
-            return []
+            return self._notes
         reasons = [] if self.allowed is None else [f"{int(self.allowed.sum())} pass the filters"]
         reasons += [f"{n} are {why}" for why, n in self._kept_out.items()]
         if self.query.artist_cap and found:
             reasons.append(f"of an artist {self.query.artist_cap} may come")
-        return [f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
+        return [*self._notes, f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
 
 
 def _as_candidate(seed: Seed) -> Candidate:

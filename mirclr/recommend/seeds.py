@@ -50,7 +50,9 @@ class Seed:
     moments: Moments | None = None
 
 
-def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None) -> tuple[Seed, ...]:
+def find_seeds(
+    library: Library, texts: Sequence[str], hear: Hear | None = None, note: Callable[[str], None] = lambda _: None
+) -> tuple[Seed, ...]:
     """Find the seeds that texts mean, in their order, each once.
 
     Parameters
@@ -61,6 +63,8 @@ def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None)
         Each a path of an audio file or of a playlist, or words as `match_tracks` takes them.
     hear : callable, optional
         For files that the library does not hold.
+    note : callable
+        Told, for people, how much of a playlist the library does not hold: of that nothing is heard.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None)
     """
     found: list[int | Path] = []
     for text in texts:
-        found += _meant(library, text)
+        found += _meant(library, text, note)
     found = list(dict.fromkeys(found))
     outside = [item for item in found if isinstance(item, Path)]
     if outside and hear is None:
@@ -92,13 +96,15 @@ def find_seeds(library: Library, texts: Sequence[str], hear: Hear | None = None)
     )
 
 
-def _meant(library: Library, text: str) -> list[int | Path]:
+def _meant(library: Library, text: str, note: Callable[[str], None]) -> list[int | Path]:
     file = Path(os.path.expanduser(text))
     if file.suffix.lower() in SUFFIXES and _is_file(file):
         listed = read_playlist(file)
         found = [track.id for entry in listed if (track := library.find_file(entry))]
         if not found:
             raise NoMatch(f"{file}: of its {len(listed)} files none is in the library {library.path}")
+        if missing := len(listed) - len(found):
+            note(f"{file}: {missing} of its {len(listed)} files are not in the library, and have no say")
         return list(found)
     if track := library.find_file(file):
         return [track.id]
