@@ -194,9 +194,19 @@ def test_a_song_of_the_same_vector_but_another_length_is_no_twin(library):
             entry("b", (1, 0, 0, 0), duration_s=150.2),
             entry("copy", (1, 0.1, 0, 0), duration_s=150.05),  # as an mp3 of it has it
             entry("other", (1, 0.3, 0, 0), duration_s=150.05),
+            *(entry(f"far {i}", -np.eye(4)[i % 4]) for i in range(12)),
         ]
     )
-    assert paths(ask(library, 1)) == ["b", "other"]
+    assert paths(ask(library, 1, n=2, **FREE)) == ["b", "other"]
+
+
+def test_where_all_music_is_found_alike_only_the_same_is_a_twin(library):
+    rng = np.random.default_rng(0)
+    rows = np.array([1, 0, 0, 0]) + 0.05 * rng.standard_normal((30, 4))
+    library.write(entries=[entry(f"{i}", row, duration_s=150) for i, row in enumerate((*rows, rows[0] + 1e-4))])
+    found = paths(ask(library, 1, n=30, **FREE))
+    assert "30" not in found
+    assert len(found) == 29
 
 
 def test_versions_and_known_duplicates_of_a_seed_never_come(library):

@@ -51,6 +51,11 @@ class Index:
         return not len(self._base.centroids)
 
     @property
+    def mean_similarity(self) -> float:
+        """Mean cosine of two tracks."""
+        return float(self._base.spread[:, 0].mean())
+
+    @property
     def ids(self) -> np.ndarray:
         """(n,) int64, ascending: the tracks that it holds."""
         held = self._base.ids if self._shown is None else self._base.ids[self._shown]

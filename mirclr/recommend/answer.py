@@ -337,7 +337,7 @@ class _Asked:
         for a, b in pairs:
             joined = group[a] | group[b]
             group.update(dict.fromkeys(joined, joined))
-        recordings = Recordings(lambda i: group.get(i, frozenset()))
+        recordings = Recordings(lambda i: group.get(i, frozenset()), self.index.mean_similarity)
         for seed in seeds:
             if seed.track is not None:
                 recordings.take(seed.track, seed.vector)

@@ -22,7 +22,8 @@ NEGATIVE = 0.5
 """How much of the likeness to a track to stay away from is taken off."""
 JITTER = 0.03
 """Deviation of what a seed for shuffling adds, as a cosine."""
-_TWIN_SIMILARITY = 0.98  # of the same length: copies in other formats are above it, other music is not
+_TWIN = 0.02  # of how unlike two tracks are on average: copies of the same length are nearer, other music is not
+_SAME = 0.9999  # whatever the average is
 _TWIN_SECONDS = 0.1
 _APART = 0.5
 _MOST_CLUSTERS = 8
@@ -146,10 +147,13 @@ class Recordings:
     ----------
     duplicates : callable
         Gives the tracks that `mirclr duplicates` found to be the recording of a track, by id.
+    mean : float
+        Mean similarity of two tracks: some encoders find all music alike.
     """
 
-    def __init__(self, duplicates: Callable[[int], Set[int]] = lambda _: frozenset()) -> None:
+    def __init__(self, duplicates: Callable[[int], Set[int]], mean: float) -> None:
         self._duplicates = duplicates
+        self._twin_similarity = min(_SAME, 1 - _TWIN * (1 - mean))
         self._ids: set[int] = set()
         self._digests: set[str] = set()
         self._songs: set[tuple[str, str]] = set()
@@ -163,7 +167,7 @@ class Recordings:
             return True
         tenth = round(track.duration_s / _TWIN_SECONDS)
         return any(
-            abs(duration_s - track.duration_s) <= _TWIN_SECONDS and float(vector @ other) > _TWIN_SIMILARITY
+            abs(duration_s - track.duration_s) <= _TWIN_SECONDS and float(vector @ other) > self._twin_similarity
             for near in (tenth - 1, tenth, tenth + 1)
             for duration_s, other in self._by_tenth.get(near, ())
         )
