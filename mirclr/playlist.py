@@ -51,12 +51,10 @@ def write_playlist(
     PlaylistError
         Of a suffix that names no kind of playlist.
     """
-    _write(path, _kind(path)[0], tracks, title, absolute)
-
-
-def write_m3u8(path: Path, tracks: Sequence[LibraryTrack], *, title: str | None = None, absolute: bool = False) -> None:
-    """Write an M3U8 playlist whatever its suffix; else as `write_playlist`."""
-    _write(path, _as_m3u8, tracks, title, absolute)
+    as_text = _kind(path)[0]
+    text = as_text(tracks, _plain(title), None if absolute else os.path.realpath(path.parent))
+    with writing(path) as f:
+        f.write(text.encode())
 
 
 def read_playlist(path: Path) -> list[Path]:
@@ -86,11 +84,6 @@ def read_playlist(path: Path) -> list[Path]:
     return _read(path, _kind(path)[1])
 
 
-def read_m3u8(path: Path) -> list[Path]:
-    """Read an M3U or M3U8 playlist whatever its suffix; else as `read_playlist`."""
-    return _read(path, _of_m3u)
-
-
 def _kind(path: Path) -> tuple[_Writer, _Reader]:
     try:
         return _KINDS[path.suffix.lower()]
@@ -101,12 +94,6 @@ def _kind(path: Path) -> tuple[_Writer, _Reader]:
 
 def _name(path: Path) -> str:
     return shown(str(path))
-
-
-def _write(path: Path, as_text: _Writer, tracks: Sequence[LibraryTrack], title: str | None, absolute: bool) -> None:
-    text = as_text(tracks, _plain(title), None if absolute else os.path.realpath(path.parent))
-    with writing(path) as f:
-        f.write(text.encode())
 
 
 def _plain(text: str | None) -> str | None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mirclr.errors import PlaylistError
 from mirclr.library import LibraryTrack
-from mirclr.playlist import SUFFIXES, read_m3u8, read_playlist, write_m3u8, write_playlist
+from mirclr.playlist import SUFFIXES, read_playlist, write_playlist
 
 posix = pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
 
@@ -160,7 +160,6 @@ def test_m3u_of_other_programs(tmp_path):
     )
     m = Path(os.path.abspath(os.sep + "m"))
     assert read_playlist(path) == [*paths(tmp_path, "a.ogg", "b.ogg"), m / "c dé.ogg", m / "y.ogg"]
-    assert read_m3u8(path) == read_playlist(path)
 
 
 @pytest.mark.parametrize(("data", "name"), [(b"caf\xe9 \x80.ogg", "café €.ogg"), (b"\xe9\x81.ogg", "é\x81.ogg")])
@@ -297,8 +296,6 @@ def test_an_unknown_suffix_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(PlaylistError, match=r"l\.txt: ends in \.txt; a playlist ends in one of"):
         write_playlist(tmp_path / "new" / "l.txt", [])
     assert not (tmp_path / "new").exists()
-    write_m3u8(tmp_path / "l.txt", [track(tmp_path / "a.ogg")])
-    assert read_m3u8(tmp_path / "l.txt") == paths(tmp_path, "a.ogg")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -31,7 +31,7 @@ from mirclr.errors import (
 from mirclr.index import open_index
 from mirclr.library import Description, EncoderStamp, Entry, Library, Listen, Moments
 from mirclr.library.names import artists, first_artist
-from mirclr.playlist import read_m3u8, read_playlist, write_playlist
+from mirclr.playlist import read_playlist, write_playlist
 from mirclr.recommend import Facts, Query, find_seeds, match_tracks, parse_rule, recommend
 from mirclr.recommend.keys import compatible, keys_of
 from mirclr.recommend.path import best_chain
@@ -965,7 +965,7 @@ def test_recommend_prints_and_writes(songs, tmp_path):
     assert answer["seeds"] == ["Radiohead – Creep", "Kiss – Beth"]
     rows = answer["recommendations"]
     assert [r["rank"] for r in rows] == [1, 2, 3]
-    assert [str(f) for f in read_m3u8(output)] == [r["file"] for r in rows]
+    assert [str(f) for f in read_playlist(output)] == [r["file"] for r in rows]
     assert rows[0]["title"] in run("recommend", "creep", "beth", "--library", songs.path).stdout
 
 

@@ -14,7 +14,7 @@ from mirclr.cli.show import print_json, print_table, progress, remark
 if TYPE_CHECKING:
     from mirclr.library import Library, LibraryTrack
 
-_LOSSLESS = frozenset((".flac", ".wav", ".aif", ".aiff", ".aifc", ".ape", ".wv", ".tta"))
+_LOSSLESS = frozenset((".flac", ".wav", ".aif", ".aiff", ".aifc"))
 
 
 @click.command(epilog="Example: mirclr duplicates --min 0.9")
