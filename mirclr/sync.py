@@ -152,7 +152,7 @@ def apply_changes(
     known = set(library.failures())
     library.write(failures=failures)
     for failure in failures:
-        yield Change(Path(failure.root, failure.path), "failed", failure.reason, failure not in known)
+        yield Change(failure.file, "failed", failure.reason, failure not in known)
     for outcome in embed(library, files, embedder, workers=workers, retry=retry):
         yield Change(outcome.file, outcome.did, outcome.reason, outcome.new)
     tracks, forgotten, kept = _gone(library, scope, paths, held, yes)
@@ -171,7 +171,7 @@ def foresee_changes(
     """
     yield from _absent(library, scope, paths)
     files, failures = _audio_at(scope, paths)
-    yield from (Change(Path(f.root, f.path), "failed", f.reason) for f in failures)
+    yield from (Change(f.file, "failed", f.reason) for f in failures)
     followed: set[int] = set()
     yield from _foreseen(library, files, retry, followed)
     tracks, forgotten, kept = _gone(library, scope, paths, library.roots(), yes, followed)
@@ -255,7 +255,7 @@ def _gone(
     for root, failures in groupby(library.failures(), lambda failure: failure.root):
         if below := _below(root, paths):
             found = (f for f in failures if below(f.path))
-            forgotten += [f for f in found if is_gone(Path(f.root, f.path), follow_links=False)]
+            forgotten += [f for f in found if is_gone(f.file, follow_links=False)]
     # asked only now: a disk may have gone while its files were looked for
     absent = {Path(root): why for root in (*by_root, *(f.root for f in forgotten)) if (why := absence(Path(root)))}
     off = [*absent, *(folder for folder in scope if absence(folder))]
@@ -270,13 +270,13 @@ def _gone(
             kept.append(Change(Path(root), "kept", reason))
         else:
             removed += [t for t in tracks if not any(Path(t.root, t.path).is_relative_to(folder) for folder in off)]
-    forgotten = [f for f in forgotten if not any(Path(f.root, f.path).is_relative_to(folder) for folder in off)]
+    forgotten = [f for f in forgotten if not any(f.file.is_relative_to(folder) for folder in off)]
     return removed, forgotten, kept
 
 
 def _told(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iterator[Change]:
     yield from (Change(Path(track.root, track.path), "removed") for track in tracks)
-    yield from (Change(Path(failure.root, failure.path), "forgotten", failure.reason) for failure in forgotten)
+    yield from (Change(failure.file, "forgotten", failure.reason) for failure in forgotten)
 
 
 def _foreseen(library: Library, files: Sequence[tuple[str, Path]], retry: bool, followed: set[int]) -> Iterator[Change]:

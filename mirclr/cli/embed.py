@@ -58,7 +58,7 @@ def command(
         library.write(failures=problems)
         with suppress(NoMatch):  # of a library without tracks
             open_index(library)  # made now, the first question need not wait for it
-    failures = [(str(Path(p.root, p.path)), p.reason) for p in problems] + failures
+    failures = [(str(p.file), p.reason) for p in problems] + failures
     counts["failed"] = len(failures)
     if as_json:
         print_json({"library": str(library_path), **counts, "failures": named(failures)})

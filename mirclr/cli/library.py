@@ -31,7 +31,7 @@ def info(library_path: Path, failures: bool, as_json: bool) -> None:
     with Library.open(library_path) as library:
         facts = library.info()
         facts["roots"] = {shown(root): n for root, n in facts["roots"].items()}
-        failed = [{"file": shown(str(Path(f.root, f.path))), "reason": shown(f.reason)} for f in library.failures()]
+        failed = [{"file": shown(str(f.file)), "reason": shown(f.why)} for f in library.failures()]
     if as_json:
         print_json({**facts, "failures": failed} if failures else facts)
         return
@@ -188,7 +188,7 @@ def _gone(library: "Library") -> "tuple[list[LibraryTrack], list[Failure]]":
     from mirclr.library.store import absence, is_gone
 
     tracks = library.gone()
-    failures = [f for f in library.failures() if is_gone(Path(f.root, f.path), follow_links=False)]
+    failures = [f for f in library.failures() if is_gone(f.file, follow_links=False)]
     roots = {t.root for t in tracks} | {f.root for f in failures}
     absent = {root: why for root in roots if (why := absence(Path(root)))}
     for root, why in sorted(absent.items()):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.embed import checkpoint_of, embed_showing
+from mirclr.cli.embed import checkpoint_of, embed_showing, naming
 from mirclr.cli.show import print_json, remark
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def line(change: Change) -> str:
 
     file, reason = shown(str(change.file)), shown(change.reason or "")
     if change.did in ("failed", "kept", "waiting"):
-        return f"{change.did} {reason if reason.startswith(file) else f'{file}: {reason}'}"
+        return f"{change.did} {naming(file, reason)}"
     return f"{change.did} {file}"
 
 

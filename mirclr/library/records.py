@@ -85,6 +85,16 @@ class Failure:
     mtime_ns: int
     reason: str
 
+    @property
+    def file(self) -> Path:
+        """The file that could not be embedded. It may be gone."""
+        return Path(self.root, self.path)
+
+    @property
+    def why(self) -> str:
+        """The reason, without the file's name before it."""
+        return self.reason.removeprefix(f"{self.file}: ")
+
 
 @dataclass(frozen=True)
 class FileState:

@@ -156,7 +156,7 @@ def report_on(
         robustness=None if isinstance(heard, str) else heard,
         outliers=tuple(outliers),
         failures=len(failures),
-        broken=tuple(Broken(shown(str(Path(f.root, f.path))), shown(f.reason)) for f in failures[:_LISTED]),
+        broken=tuple(Broken(shown(str(f.file)), shown(f.why)) for f in failures[:_LISTED]),
         gone=len(gone),
         gone_files=tuple(shown(str(t.file)) for t in gone[:_LISTED]),
         not_measured=why,
