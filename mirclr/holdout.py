@@ -20,7 +20,7 @@ from mirclr.library import Library, Listen
 from mirclr.library.names import artist_key
 from mirclr.metrics import ndcg
 from mirclr.recommend import Facts, Query, recommend
-from mirclr.taste import match
+from mirclr.taste import Matched, mean_direction
 
 _LEAST = 3  # artists of whom something is liked
 
@@ -84,7 +84,9 @@ class Found:
     novelty: float
 
 
-def hold_out(library: Library, listens: Sequence[Listen], share: float, rng: np.random.Generator) -> HeldOut:
+def hold_out(
+    library: Library, listens: Sequence[Listen], matched: Matched, share: float, rng: np.random.Generator
+) -> HeldOut:
     """Hold out artists, drawn at random, until they have a share of the tracks that a listener likes.
 
     A track counts as liked that was played or is liked, and is disliked nowhere; without an artist it is of one of its
@@ -96,6 +98,8 @@ def hold_out(library: Library, listens: Sequence[Listen], share: float, rng: np.
         Where the tracks are.
     listens : sequence of Listen
         The history.
+    matched : Matched
+        What `match` finds of it, the same for any number of draws.
     share : float in (0, 1)
         How much is to be held out.
     rng : np.random.Generator
@@ -106,7 +110,6 @@ def hold_out(library: Library, listens: Sequence[Listen], share: float, rng: np.
     NoMatch
         The library holds liked tracks of fewer than three artists.
     """
-    matched = match(library, listens)
     of = dict(zip(matched.rows.tolist(), matched.ids.tolist(), strict=True))
     disliked = {of[row] for row in of if listens[row].taste < 0}
     liked = {of[row] for row in of if listens[row].plays or listens[row].taste > 0} - disliked
@@ -123,22 +126,22 @@ def hold_out(library: Library, listens: Sequence[Listen], share: float, rng: np.
         if hidden and len(hidden) + len(by_artist[names[place]]) / 2 > share * len(liked):
             break  # nearer to the share without it
         hidden.update(by_artist[names[place]])
-    plays: dict[int, float] = defaultdict(float)
-    last_s: dict[int, float] = defaultdict(lambda: -np.inf)
+    plays = dict.fromkeys(sorted(liked - hidden), 0)
+    last_s = dict.fromkeys(plays, -np.inf)
     for row, track_id in of.items():
-        if track_id in liked - hidden:
+        if track_id in plays:
             plays[track_id] += listens[row].plays
             last_s[track_id] = max(last_s[track_id], -np.inf if (at := listens[row].last_s) is None else at)
-    heard = sorted(plays)
     told = tuple(listen for row, listen in enumerate(listens) if of.get(row) not in hidden)
+    found_as = {copy: track_id for copy, track_id in matched.copies.items() if track_id in hidden}
     return HeldOut(
         told,
-        np.array(heard, np.int64),
-        np.maximum(1.0, [plays[i] for i in heard]),
-        max(heard, key=lambda i: (last_s[i], i)),
-        np.array(sorted({*heard, *disliked, *match(library, told).copies} - hidden), np.int64),
+        np.array(list(plays), np.int64),
+        np.maximum(1.0, list(plays.values())),
+        max(plays, key=lambda i: (last_s[i], i)),
+        np.array(sorted({*plays, *disliked, *matched.copies} - found_as.keys()), np.int64),
         np.array(sorted(hidden), np.int64),
-        {copy: track_id for copy, track_id in matched.copies.items() if track_id in hidden},
+        found_as,
     )
 
 
@@ -162,6 +165,9 @@ def ways_of_asking(library: Library, index: Index, *, n: int, seed: int) -> dict
     def nearest(middle: Callable[[HeldOut], np.ndarray]) -> Way:
         return lambda asked: _nearest(index, ids, asked, middle(asked), n)
 
+    def weights(asked: HeldOut) -> np.ndarray:
+        return np.log2(1 + asked.plays)
+
     def drawn(asked: HeldOut) -> np.ndarray:
         return np.random.default_rng([seed, *asked.heard]).permutation(np.setdiff1d(ids, asked.known))[:n]
 
@@ -169,7 +175,7 @@ def ways_of_asking(library: Library, index: Index, *, n: int, seed: int) -> dict
         "recommend --for": recommended(query),
         "recommend --for, any number of an artist": recommended(replace(query, artist_cap=0, artist_gap=0)),
         "nearest to any track that was heard": nearest(lambda asked: index.vectors(asked.heard)),
-        "nearest to the mean": nearest(lambda asked: _middle(index.vectors(asked.heard), np.log2(1 + asked.plays))),
+        "nearest to the mean": nearest(lambda asked: mean_direction(index.vectors(asked.heard), weights(asked))[None]),
         "nearest to the last": nearest(lambda asked: index.vectors(np.array([asked.last]))),
         "random": drawn,
     }
@@ -237,13 +243,6 @@ def _nearest(index: Index, ids: np.ndarray, asked: HeldOut, vectors: np.ndarray,
     order = np.lexsort((found.ravel(), -similarities.ravel()))
     best = found.ravel()[order[np.isfinite(similarities.ravel()[order])]]
     return best[np.sort(np.unique(best, return_index=True)[1])][:n]
-
-
-def _middle(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(1, d): the weighted mean direction."""
-    mean = weights @ vectors
-    unit: np.ndarray = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)[None]
-    return unit
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:

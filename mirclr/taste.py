@@ -4,7 +4,7 @@ Conventions: n tracks, k centres, m disliked tracks, vectors of dim components a
 with a track by its file, or by artist and title in any case and accents.
 
 Contents: `listens_of` (a profile to listens), `match` (listens to tracks), `taste_of` (a library and listens to a
-`Taste`), `find_centres` (spherical k-means).
+`Taste`), `find_centres` (spherical k-means), `mean_direction`.
 """
 
 import os
@@ -124,13 +124,8 @@ def match(library: Library, listens: Sequence[Listen]) -> Matched:
         rows.append(row)
         ids.append(chosen)
         copies |= dict.fromkeys(found, chosen)
-    missing = len(listens) - len(rows)
-    return Matched(
-        np.array(rows, np.int64),
-        np.array(ids, np.int64),
-        {i: of for i, of in copies.items() if i not in set(ids)},
-        missing,
-    )
+    others = {i: copies[i] for i in copies.keys() - set(ids)}
+    return Matched(np.array(rows, np.int64), np.array(ids, np.int64), others, len(listens) - len(rows))
 
 
 def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Taste:
@@ -235,15 +230,16 @@ def find_centres(vectors: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.n
         if len(centres) == joined.max() + 1 and (joined == group).all():
             break
         group = joined
-        shared = np.where(group == np.arange(group.max() + 1)[:, None], weights, 0.0)
-        centres = np.stack([_direction(mean, x, w) for mean, w in zip(shared @ x, shared, strict=True)])
+        member = group[None, :] == np.arange(group.max() + 1)[:, None]
+        centres = np.stack([mean_direction(x[m], weights[m]) for m in member])
     shares = np.bincount(group, weights) / weights.sum()
     order = np.argsort(-shares, kind="stable")
     return centres[order].astype(np.float32), shares[order].astype(np.float32)
 
 
-def _direction(mean: np.ndarray, vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A weighted sum of vectors made a unit vector; where they cancel out, the weightiest of them."""
+def mean_direction(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(n, dim) and (n,) -> (dim,): the weighted mean direction; the weightiest vector where they cancel out."""
+    mean = weights @ vectors
     norm = np.linalg.norm(mean)
     return np.asarray(mean / norm if norm > 1e-9 * weights.sum() else vectors[weights.argmax()])
 

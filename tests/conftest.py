@@ -51,6 +51,16 @@ def songs() -> list[Path]:
     return sorted(AUDIO.glob("*.ogg"))
 
 
+def write_aac(path: Path, tone: np.ndarray) -> None:
+    """A mono waveform, (n,) float32 at 48 kHz, as m4a; skips the test where that cannot be written."""
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=48000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+        frame.sample_rate = 48000
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny encoder of random weights."""

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from mirclr import audio
 from mirclr.audio import decode_blocks, read_excerpts, resample, try_excerpts, write_wav
 from mirclr.errors import AudioError, MissingExtra, UnreadableAudio, UnusableAudio
+from tests.conftest import write_aac
 
 RATE = 16000
 # eight seconds give three excerpts of two that start at these seconds
@@ -496,12 +497,7 @@ def test_a_name_that_is_no_utf_8(tmp_path, suffix):
     plain = tmp_path / f"plain{suffix}"
     tone = (0.1 * np.sin(np.arange(36000) * 0.05)).astype(np.float32)
     if suffix == ".m4a":
-        av = pytest.importorskip("av")
-        with av.open(str(plain), "w") as out:
-            stream = out.add_stream("aac", rate=48000, layout="mono")
-            frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
-            frame.sample_rate = 48000
-            out.mux([*stream.encode(frame), *stream.encode(None)])
+        write_aac(plain, tone)
     else:
         soundfile.write(plain, tone, 48000)
     try:

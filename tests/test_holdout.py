@@ -14,6 +14,7 @@ from mirclr.errors import NoMatch
 from mirclr.holdout import HeldOut, hold_out, measure, ways_of_asking
 from mirclr.library import EncoderStamp, Entry, Listen
 from mirclr.tags import Tags
+from mirclr.taste import match
 
 ARTISTS, EACH, DIM = 12, 5, 16
 LIKED = (0, 1, 2, 3, 4, 5)  # artists; their tracks lie about one direction, those of others about others
@@ -53,6 +54,10 @@ def history(artists=LIKED):
     ]
 
 
+def held_out(library, listens, share, rng):
+    return hold_out(library, listens, match(library, listens), share, rng)
+
+
 def ids_of(artist):
     return set(range(1 + EACH * artist, 1 + EACH * (artist + 1)))
 
@@ -60,7 +65,7 @@ def ids_of(artist):
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.95))
 def test_whole_artists_are_held_out_and_nothing_of_them_is_told(library, seed, share):
-    asked = hold_out(library, history(), share, np.random.default_rng(seed))
+    asked = held_out(library, history(), share, np.random.default_rng(seed))
     hidden, heard = set(asked.hidden.tolist()), set(asked.heard.tolist())
     assert hidden
     assert heard
@@ -78,17 +83,17 @@ def test_whole_artists_are_held_out_and_nothing_of_them_is_told(library, seed, s
 
 
 def test_the_same_draw_holds_out_the_same(library):
-    first, again, other = (hold_out(library, history(), 0.3, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (held_out(library, history(), 0.3, np.random.default_rng(s)) for s in (1, 1, 2))
     assert first.hidden.tolist() == again.hidden.tolist() != other.hidden.tolist()
 
 
 def test_too_few_artists_are_an_error(library):
     with pytest.raises(NoMatch, match="2 artists; expected 3"):
-        hold_out(library, history((0, 1)), 0.3, np.random.default_rng(1))
+        held_out(library, history((0, 1)), 0.3, np.random.default_rng(1))
 
 
 def test_no_way_of_asking_gives_what_is_known_and_each_gives_as_many_as_are_wanted(library):
-    asked = hold_out(library, history(), 0.3, np.random.default_rng(1))
+    asked = held_out(library, history(), 0.3, np.random.default_rng(1))
     for way, ask in ways_of_asking(library, library.index, n=8, seed=1).items():
         ids = ask(asked)
         assert len(set(ids.tolist())) == len(ids) == 8, way
@@ -96,7 +101,7 @@ def test_no_way_of_asking_gives_what_is_known_and_each_gives_as_many_as_are_want
 
 
 def test_the_nearest_are_the_nearest(library):
-    asked = hold_out(library, history(), 0.3, np.random.default_rng(3))
+    asked = held_out(library, history(), 0.3, np.random.default_rng(3))
     ids, vectors = library.vectors()
     others = ~np.isin(ids, asked.known)
     near = vectors[others] @ vectors[np.isin(ids, asked.heard)].T
@@ -109,7 +114,7 @@ def test_the_nearest_are_the_nearest(library):
 
 
 def test_what_is_alike_is_found_and_chance_finds_less(library):
-    questions = [hold_out(library, history(), 0.3, np.random.default_rng(i)) for i in range(8)]
+    questions = [held_out(library, history(), 0.3, np.random.default_rng(i)) for i in range(8)]
     ways = ways_of_asking(library, library.index, n=10, seed=1)
     answers = {way: [ask(asked) for asked in questions] for way, ask in ways.items()}
     found, gains = measure(library.index, questions, answers, 10)
@@ -172,7 +177,7 @@ def test_a_song_that_is_held_twice_is_no_obstacle(library, tmp_path):
                     for t in library.tracks()
                 ]
             )
-        questions = [hold_out(twice, history(), 0.3, np.random.default_rng(i)) for i in range(4)]
+        questions = [held_out(twice, history(), 0.3, np.random.default_rng(i)) for i in range(4)]
         ways = ways_of_asking(twice, twice.index, n=20, seed=1)
         answers = {way: [ask(asked) for asked in questions] for way, ask in ways.items()}
         recall = {row.way: row.recall for row in measure(twice.index, questions, answers, 20)[0]}

@@ -17,6 +17,7 @@ from mirclr.errors import NoMatch, TagsError
 from mirclr.library import Description, EncoderStamp, Entry, Library
 from mirclr.provenance import file_digest
 from mirclr.tags import WRITABLE, Tags, read_tags, read_values, write_values
+from tests.conftest import write_aac
 
 SUFFIXES = [".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff", ".m4a"]
 _FORMATS = {".opus": {"format": "OGG", "subtype": "OPUS"}, ".mp3": {"format": "MP3"}}
@@ -25,12 +26,7 @@ _FORMATS = {".opus": {"format": "OGG", "subtype": "OPUS"}, ".mp3": {"format": "M
 def a_file(path):
     tone = (0.1 * np.sin(np.arange(36000) * 0.05)).astype(np.float32)
     if path.suffix == ".m4a":
-        av = pytest.importorskip("av")
-        with av.open(str(path), "w") as out:
-            stream = out.add_stream("aac", rate=48000, layout="mono")
-            frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
-            frame.sample_rate = 48000
-            out.mux([*stream.encode(frame), *stream.encode(None)])
+        write_aac(path, tone)
     else:
         soundfile.write(path, tone, 48000, **_FORMATS.get(path.suffix, {}))
     return path

@@ -192,8 +192,8 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
 
     if page and page.suffix.lower() not in (".html", ".htm"):
         raise click.UsageError(f"-o {page}: the page is HTML; name a file that ends in .html")
-    if page and page.resolve() == library_path.resolve():
-        raise click.UsageError(f"-o {page}: is the library itself; name another file")
+    if page:
+        options.check_apart(page, library_path)
     with Library.open(library_path) as opened:
         report = report_on(opened, robustness=robustness, workers=workers, progress=progress)
     if page:
@@ -235,11 +235,12 @@ def profile(name: str, library_path: Path, n: int, share: float, repeats: int, s
 
     import mirclr
     from mirclr.holdout import hold_out, measure, ways_of_asking
-    from mirclr.taste import listens_of
+    from mirclr.taste import listens_of, match
 
     with mirclr.Library.open(library_path) as opened, opened.snapshot():
         listens, index = listens_of(opened, name), opened.index
-        drawn = [hold_out(opened, listens, share, np.random.default_rng([seed, i])) for i in range(repeats)]
+        draws, matched = (np.random.default_rng([seed, i]) for i in range(repeats)), match(opened, listens)
+        drawn = [hold_out(opened, listens, matched, share, draw) for draw in draws]
         ways = ways_of_asking(opened, index, n=n, seed=seed)
         with progress("Asking", len(ways) * len(drawn)) as advance:
             answers: dict[str, list[np.ndarray]] = {way: [] for way in ways}

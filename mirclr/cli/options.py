@@ -40,6 +40,12 @@ library: Decorator = click.option(
 )
 
 
+def check_apart(output: Path, library_path: Path) -> None:
+    """Refuse to write something else in the library's place."""
+    if output.resolve() == library_path.resolve():
+        raise click.BadParameter(f"{output}: is the library itself; name another file", param_hint="-o")
+
+
 class _Checkpoint(click.ParamType):
     """``builtin``, or the path of a checkpoint; the command gets a `pathlib.Path`."""
 

@@ -129,8 +129,7 @@ def check_output(output: Path, library_path: Path) -> None:
     """Refuse a playlist of an unknown kind, or in the library's place, before anything is done."""
     from mirclr.playlist import SUFFIXES
 
-    if output.resolve() == library_path.resolve():
-        raise click.BadParameter(f"{output}: is the library itself; name another file", param_hint="-o")
+    options.check_apart(output, library_path)
     if output.suffix.lower() not in SUFFIXES:
         raise click.BadParameter(f"{output}: a playlist ends in {', '.join(SUFFIXES)}", param_hint="-o")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Index:
         """Whether every query is compared with every track."""
         return not len(self._base.centroids)
 
-    @property
+    @cached_property
     def mean_similarity(self) -> float:
         """Mean cosine of two tracks."""
         return float(self._base.spread[:, 0].mean())

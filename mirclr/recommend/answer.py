@@ -175,7 +175,6 @@ class _Asked:
             away += disliked
             self.hidden |= hidden
         self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
-        self.spread_of_away = index.spread_of(self.away)
         self.vectors = np.stack([seed.vector for seed in self.seeds])
         self.clusters = clusters_of(self.vectors)
         self.allowed = facts.passing(query)
@@ -189,11 +188,12 @@ class _Asked:
         """The best candidates that the limits allow, looked for among more and more neighbours."""
         query, k = self.query, max(_POOL, 6 * self.query.n)
         spread = self.index.spread_of(self.vectors, [seed.track_id for seed in self.seeds])
+        spread_of_away = self.index.spread_of(self.away)
         weights = np.zeros(int(self.clusters.max()) + 1)
         np.add.at(weights, self.clusters, [seed.weight for seed in self.seeds])
         while True:
             self._kept_out.clear()
-            queues, ran_out = self._queues(k, spread)
+            queues, ran_out = self._queues(k, spread, spread_of_away)
             recordings = self._recordings([c.track.id for queue in queues for c in queue])
             limits = Limits(query.n, query.artist_cap, query.artist_gap)
             chosen = choose(queues, weights.tolist(), limits, recordings, query.diversity)
@@ -276,7 +276,7 @@ class _Asked:
                 kept[at : at + _BLOCK] = away < similarities[at : at + _BLOCK]
         return kept
 
-    def _queues(self, k: int, spread: np.ndarray) -> tuple[list[list[Candidate]], bool]:
+    def _queues(self, k: int, spread: np.ndarray, spread_of_away: np.ndarray) -> tuple[list[list[Candidate]], bool]:
         """Candidates of each cluster, best first, and whether there are no more."""
         vectors = self.vectors
         if len(vectors) > _ASKED:  # the middle of each cluster, and seeds evenly from all
@@ -299,7 +299,7 @@ class _Asked:
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
         score = scores[nearest, at]
         if len(self.away):
-            away = without_hubs(products(self.away, matrix), self.spread_of_away, of_tracks)
+            away = without_hubs(products(self.away, matrix), spread_of_away, of_tracks)
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)

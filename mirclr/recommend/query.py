@@ -14,6 +14,12 @@ LONGEST_PATH = 500
 
 _TEXTS = ("seeds", "avoid", "exclude", "genre", "mood")
 _RANGES = ("bpm", "year", "duration_s")
+_KINDS: dict[str, tuple[Any, str]] = {
+    **dict.fromkeys(("to", "key", "profile"), (str | None, "a text")),
+    **dict.fromkeys(("n", "artist_cap", "artist_gap"), (int, "a number")),
+    "seed": (int | None, "a number"),
+    "diversity": (int | float, "a number"),
+}
 
 
 @dataclass(frozen=True)
@@ -107,14 +113,10 @@ class Query:
                 object.__setattr__(self, name, (value,))
             elif not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
                 raise QueryError(f"{name}: found {value!r}; expected texts")
-        for name in ("to", "key", "profile"):
-            if not isinstance(value := getattr(self, name), str | None):
-                raise QueryError(f"{name}: found {value!r}; expected a text")
-        for name in ("n", "artist_cap", "artist_gap", "seed", "diversity"):
+        for name, (kinds, expected) in _KINDS.items():
             value = getattr(self, name)
-            kinds = int | float if name == "diversity" else int | None if name == "seed" else int
             if not isinstance(value, kinds) or isinstance(value, bool):
-                raise QueryError(f"{name}: found {value!r}; expected a number")
+                raise QueryError(f"{name}: found {value!r}; expected {expected}")
         for name in _RANGES:
             span = getattr(self, name)
             pair = isinstance(span, tuple) and len(span) == 2 and all(isinstance(end, int | float) for end in span)

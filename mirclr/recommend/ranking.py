@@ -165,7 +165,7 @@ class Recordings:
             return True
         if track.id in self._ids or song_key(track) in self._songs or self._duplicates(track.id) & self._ids:
             return True
-        tenth = round(track.duration_s / _TWIN_SECONDS)
+        tenth = int(track.duration_s / _TWIN_SECONDS)
         return any(
             abs(duration_s - track.duration_s) <= _TWIN_SECONDS and float(vector @ other) > self._twin_similarity
             for near in (tenth - 1, tenth, tenth + 1)
@@ -179,7 +179,7 @@ class Recordings:
             self._digests.add(track.audio_digest)
         if song := song_key(track):
             self._songs.add(song)
-        self._by_tenth[round(track.duration_s / _TWIN_SECONDS)].append((track.duration_s, vector))
+        self._by_tenth[int(track.duration_s / _TWIN_SECONDS)].append((track.duration_s, vector))
 
 
 @dataclass
