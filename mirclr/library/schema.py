@@ -67,6 +67,16 @@ _MIGRATIONS = (
             plays INTEGER NOT NULL, last_s REAL, taste INTEGER NOT NULL CHECK (taste IN (-1, 0, 1)),
             PRIMARY KEY (profile, artist, title, file)) WITHOUT ROWID""",
     ),
+    (
+        # whether the file says that its album is a compilation; what is wrong with a file that plays all the same
+        "ALTER TABLE track ADD COLUMN compilation INTEGER",
+        "ALTER TABLE track ADD COLUMN remark TEXT",
+        # a track that is a part of a file, as a CUE sheet says: its file below the root, and where it begins
+        "ALTER TABLE track ADD COLUMN audio_path BLOB",
+        "ALTER TABLE track ADD COLUMN start_s REAL NOT NULL DEFAULT 0",
+        # patterns of folders and files below a root that are left out
+        "CREATE TABLE exclusion (root BLOB NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (root, pattern)) WITHOUT ROWID",
+    ),
 )
 
 
