@@ -27,7 +27,7 @@ from mirclr.mel import LogMel
 from mirclr.objectives.targets import Targets
 from mirclr.processes import CRASHED, begin_worker, results_in_order
 from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
-from mirclr.sampling import group_numbers, pick_classes, pick_tracks, soft_positive_rows
+from mirclr.sampling import group_numbers, pick_classes, pick_tracks, refuse_evaluation_data, soft_positive_rows
 from mirclr.soft_labels import SoftLabels
 
 _CHUNK_FRAMES = 4096
@@ -322,7 +322,7 @@ class ClipSource:
     cache : ClipCache
         Where the tracks are.
     tracks : sequence of Cached
-        At least two recordings.
+        At least two recordings, none of a split for evaluation.
     shape : ClipShape
         The length of a crop.
     recipe : config.Recipe
@@ -340,6 +340,7 @@ class ClipSource:
         soft_labels: SoftLabels | None = None,
     ) -> None:
         found = [c.track for c in tracks]
+        refuse_evaluation_data(found)
         recordings = [t.recording or t.id for t in found]
         if len(set(recordings)) < 2:
             raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")

@@ -3,11 +3,11 @@
 Conventions: n tracks of a corpus, B clips of a batch. Group arrays are (n,) int64, equal for tracks of one group, -1
 where the group is not known. All draws come from the generator that is passed.
 
-Contents: `part_of`, `group_numbers`, `pick_tracks`, `pick_classes`; `soft_positive_rows`.
+Contents: `refuse_evaluation_data`, `part_of`, `group_numbers`, `pick_tracks`, `pick_classes`; `soft_positive_rows`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,26 @@ from torch import Tensor
 from mirclr.errors import ManifestError
 from mirclr.manifest import Track
 from mirclr.provenance import digest_bytes
+
+TRAINED_ON = ("train", None)
+"""The splits that are trained on: never valid or test."""
+
+
+def refuse_evaluation_data(tracks: Iterable[Track]) -> None:
+    """Refuse tracks of a split that is for evaluation, wherever training starts.
+
+    Raises
+    ------
+    ManifestError
+        Naming the first of them.
+    """
+    held_out = [track for track in tracks if track.split not in TRAINED_ON]
+    if held_out:
+        more = f" (and {len(held_out) - 1} more)" if len(held_out) > 1 else ""
+        raise ManifestError(
+            f"track {held_out[0].id!r}: is of the split {held_out[0].split}{more}; evaluation data is never "
+            "trained on; leave it out, as mirclr train does"
+        )
 
 
 def part_of(tracks: Sequence[Track], share: float) -> list[Track]:

@@ -71,7 +71,7 @@ class Trainer:
     recipe : config.Recipe
         What to do.
     tracks : sequence of Cached
-        What to learn from, in `cache`.
+        What to learn from, in `cache`; none of a split for evaluation.
     cache : ClipCache
         Holds the tracks in the domain that `Views.takes` names.
     run : Path
@@ -92,7 +92,7 @@ class Trainer:
     TrainingError
         The folder holds a run and `resume` was not asked for, or its recipe differs.
     ManifestError
-        Fewer than two recordings.
+        Fewer than two recordings, or one of a split for evaluation.
     """
 
     def __init__(

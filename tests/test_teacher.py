@@ -16,7 +16,7 @@ from mirclr.cli import group
 from mirclr.clips import ClipCache, Skipped
 from mirclr.config import parse_recipe
 from mirclr.encoder import Model
-from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, RecipeError, TrainingError
+from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, ManifestError, RecipeError, TrainingError
 from mirclr.manifest import Track, write_manifest
 from mirclr.mel import LogMel
 from mirclr.objectives import completed_labels, generalized_sup_con
@@ -100,6 +100,12 @@ def test_a_teacher_says_what_its_heads_say(teacher, made):
     assert not any(p.requires_grad for p in teacher.parameters())
     sharper = teacher.probabilities(logits, 0.1)[:, :3].max(dim=1).values
     assert (sharper >= teacher.probabilities(logits)[:, :3].max(dim=1).values).all()
+
+
+def test_evaluation_data_is_not_labelled(teacher, corpus, tmp_path):
+    corpus[1] = corpus[1].model_copy(update={"split": "test"})
+    with pytest.raises(ManifestError, match="never trained on"):
+        labelled(teacher, corpus, tmp_path)
 
 
 def test_heads_of_another_encoder_are_refused(made):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from mirclr import clips
 from mirclr.augment import Views
 from mirclr.checkpoint import load_checkpoint
 from mirclr.cli import group
-from mirclr.clips import Cached, ClipCache
+from mirclr.clips import Cached, ClipCache, ClipSource
 from mirclr.config import parse_recipe, recipe_yaml
 from mirclr.errors import ManifestError, NotFinite, TrainingError
 from mirclr.manifest import Track, write_manifest
@@ -96,6 +97,21 @@ def one_thread():
 def no_board(monkeypatch):
     """Leave TensorBoard to the smoke recipe's first run: to import it takes longer than these runs."""
     monkeypatch.setattr("mirclr.trainer._tensorboard", lambda run: lambda step, metrics: None)
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_evaluation_data_is_never_trained_on_whoever_calls(decoded, tmp_path, split):
+    cache, cached = decoded(recipe())
+    held_out = replace(cached[2], track=cached[2].track.model_copy(update={"split": split}))
+    for build in (
+        lambda tracks: Trainer(recipe(), tracks, cache, tmp_path / "run", device="cpu"),
+        lambda tracks: ClipSource(cache, tracks, Views(recipe(), LogMel(recipe().mel, 16000)).takes, recipe()),
+    ):
+        with pytest.raises(ManifestError, match=rf"{held_out.track.id}.*split {split}; evaluation data is never"):
+            build([*cached[:2], held_out])
+    assert not (tmp_path / "run").exists()
+    trained = [replace(c, track=c.track.model_copy(update={"split": "train"})) for c in cached]
+    assert Trainer(recipe(), trained, cache, tmp_path / "run", device="cpu")
 
 
 def metrics_of(run):

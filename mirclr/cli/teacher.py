@@ -60,9 +60,9 @@ def label(
 
     Tracks that are labelled already are not heard again. A recipe learns from the folder by distillation.labels.
     """
-    from mirclr.cli.train import TRAINED_ON
     from mirclr.clips import Skipped, tracks_of
     from mirclr.config import Distillation
+    from mirclr.sampling import TRAINED_ON
     from mirclr.soft_labels import SoftLabelFolder, how_alike
     from mirclr.teacher import Told, label_tracks, load_teacher
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mirclr.manifest import Track
     from mirclr.trainer import Trainer
 
-TRAINED_ON = ("train", None)  # never valid or test
-
 
 @click.command(epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000")
 @click.argument("recipe_path", metavar="RECIPE.yaml", type=click.Path(path_type=Path, dir_okay=False))
@@ -76,7 +74,7 @@ def prepare(
     from mirclr.augment import Views
     from mirclr.clips import ClipCache, tracks_of
     from mirclr.mel import LogMel
-    from mirclr.sampling import part_of
+    from mirclr.sampling import TRAINED_ON, part_of
     from mirclr.soft_labels import SoftLabelFolder, SoftLabels
     from mirclr.trainer import Trainer
 

@@ -18,6 +18,7 @@ from mirclr.errors import RecipeError
 from mirclr.manifest import Track
 from mirclr.mel import LogMel
 from mirclr.provenance import digest_json
+from mirclr.sampling import refuse_evaluation_data
 from mirclr.soft_labels import Description, SoftLabelFolder, as_weights, said
 from mirclr.teacher.encoder import load_encoder_teacher
 from mirclr.teacher.musicnn import Musicnn, load_musicnn
@@ -103,7 +104,10 @@ def label_tracks(
     ------
     LabelsError
         The folder holds labels of another teacher.
+    ManifestError
+        A track is of a split for evaluation: labels are to be learned from.
     """
+    refuse_evaluation_data(tracks)
     domain = teacher.hears
     cache = ClipCache(_recipe_of(teacher), domain)
     samples = round(teacher.seconds * teacher.rate)

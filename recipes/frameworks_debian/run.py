@@ -176,10 +176,9 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
 
 def hours_of(run: Path) -> float:
     """Hours of music that a run learned from, by its manifest's durations."""
-    from mirclr.cli.train import TRAINED_ON
     from mirclr.clips import tracks_of
     from mirclr.config import read_recipe
-    from mirclr.sampling import part_of
+    from mirclr.sampling import TRAINED_ON, part_of
 
     recipe = read_recipe(run / "recipe.yaml")
     tracks, _ = tracks_of(recipe.data.train, run, splits=TRAINED_ON)

@@ -21,7 +21,6 @@ import torch
 
 from mirclr.audio import decode_blocks
 from mirclr.augment import Views
-from mirclr.cli.train import TRAINED_ON
 from mirclr.clips import Cached, ClipCache, ClipSource, tracks_of
 from mirclr.config import Recipe, parse_recipe, read_recipe
 from mirclr.corpus import fetch_corpus
@@ -29,6 +28,7 @@ from mirclr.encoder import Model
 from mirclr.manifest import Track
 from mirclr.pretrained import builtin_checkpoint
 from mirclr.provenance import shipped_dir, stamp
+from mirclr.sampling import TRAINED_ON
 from mirclr.teacher import Told, import_musicnn, label_tracks, load_musicnn
 from mirclr.trainer import Trainer
 from mirclr.twins import find_twins
