@@ -11,6 +11,7 @@ Contents: `excerpt_starts`, `read_excerpts` and `read_middle` (seek), `decode_bl
 
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ RATES = (8_000, 192_000)
 SILENCE = 1e-4  # peak amplitude, -80 dBFS
 _BLOCK_SECONDS = 10.0
 _MP3_LEVEL = 0.8889  # of libsndfile's 0 to 1 for 320 to 32 kbps
+Span = tuple[float, float]
+"""Begin and end of a part of a file, in seconds; an end of infinity is that of the file."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ def excerpt_starts(duration_s: float, *, count: int, seconds: float) -> np.ndarr
     return starts
 
 
-def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excerpts:
-    """Read `count` excerpts spread evenly over a file, by seeking.
+def read_excerpts(path: Path, *, count: int, seconds: float, rate: int, span: Span | None = None) -> Excerpts:
+    """Read `count` excerpts spread evenly over a file, or over a part of one, by seeking.
 
     Each of `count` equal sections gives the excerpt at its middle, so that fade-ins and applause at the very ends
     weigh little. A file shorter than one excerpt is repeated until it fills one; a short file gives fewer excerpts,
@@ -93,6 +96,8 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
         Length of each.
     rate : int
         Rate of the result, in Hz.
+    span : Span, optional
+        The part of the file that is meant; its excerpts are as if it were a file of its own.
 
     Returns
     -------
@@ -107,7 +112,7 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int) -> Excer
     MissingExtra
         Its format needs PyAV.
     """
-    with _open(path) as source:
+    with _open(path, span) as source:
         wanted = min(seconds, source.seconds)
         starts = excerpt_starts(source.seconds, count=count, seconds=seconds)
         excerpts = []
@@ -144,15 +149,15 @@ class Section:
         return _to_mono(self.samples, self.path)
 
 
-def read_middle(path: Path, *, seconds: float) -> Section:
-    """Read the middle of a file, all of it where it is shorter, at its own rate and with all its channels.
+def read_middle(path: Path, *, seconds: float, span: Span | None = None) -> Section:
+    """Read the middle of a file, or of a part of one, all of it where it is shorter; its own rate, all its channels.
 
     Raises
     ------
     AudioError, MissingExtra
         As `read_excerpts`.
     """
-    with _open(path) as source:
+    with _open(path, span) as source:
         wanted = min(seconds, source.seconds)
         section = Section(source.read_at(max(0.0, (source.seconds - wanted) / 2), wanted), source.rate, path)
     if len(section.samples) < MIN_SECONDS * section.rate:
@@ -162,18 +167,18 @@ def read_middle(path: Path, *, seconds: float) -> Section:
     return section
 
 
-def try_excerpts(path: Path, count: int, seconds: float, rate: int) -> "Excerpts | str":
+def try_excerpts(path: Path, count: int, seconds: float, rate: int, span: Span | None = None) -> "Excerpts | str":
     """`read_excerpts` for a worker process: what is wrong with a file comes back as text."""
     try:
-        return read_excerpts(path, count=count, seconds=seconds, rate=rate)
+        return read_excerpts(path, count=count, seconds=seconds, rate=rate, span=span)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(path, error)
 
 
-def try_blocks(path: Path, rate: int) -> "Iterator[np.ndarray | str]":
+def try_blocks(path: Path, rate: int, span: Span | None = None) -> "Iterator[np.ndarray | str]":
     """`decode_blocks` for a worker process: what is wrong with a file comes as text, last."""
     try:
-        yield from decode_blocks(path, rate=rate)
+        yield from decode_blocks(path, rate=rate, span=span)
     except Exception as error:
         yield what_is_wrong(path, error)
 
@@ -192,8 +197,8 @@ def why_crashed(path: Path | str) -> str:
     return f"{path}: its decoder crashed; the file is damaged: obtain it again"
 
 
-def decode_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
-    """Decode a whole file as a stream of mono blocks at `rate`, in bounded memory.
+def decode_blocks(path: Path, *, rate: int, span: Span | None = None) -> Iterator[np.ndarray]:
+    """Decode a whole file, or a part of one, as a stream of mono blocks at `rate`, in bounded memory.
 
     Yields
     ------
@@ -205,7 +210,7 @@ def decode_blocks(path: Path, *, rate: int) -> Iterator[np.ndarray]:
     AudioError
         As `read_excerpts`; a file that ends early raises after the blocks that could be read.
     """
-    with _open(path) as source:
+    with _open(path, span) as source:
         stream = soxr.ResampleStream(source.rate, rate, 1, dtype="float32")
         read, peak = 0, 0.0
         for samples in source.blocks(_BLOCK_SECONDS):
@@ -290,17 +295,21 @@ def _fit(waveform: np.ndarray, n_samples: int) -> np.ndarray:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[_Source]:
+def _open(path: Path, span: Span | None = None) -> Iterator[_Source]:
     """Open by soundfile, else by PyAV; check the header; turn decoder errors into ours."""
     try:
-        size = path.stat().st_size
+        facts = path.stat()
     except OSError as error:
         raise UnreadableAudio(f"{path}: cannot be read ({error.strerror or error})") from error
-    if size == 0:
+    if not stat.S_ISREG(facts.st_mode):
+        raise UnreadableAudio(f"{path}: not a regular file")  # reading a pipe or a device may have no end
+    if facts.st_size == 0:
         raise UnreadableAudio(f"{path}: empty file (0 bytes)")
     try:
         with _decoder(path) as source:
             _check_header(path, source)
+            if span is not None:
+                source = _Part(path, source, span)
             yield source
     except (soundfile.LibsndfileError, soundfile.SoundFileRuntimeError) as error:
         raise UnreadableAudio(f"{path}: cannot be decoded ({_reason(error)})") from error
@@ -356,6 +365,32 @@ class _SndSource:
         self.file.seek(0)
         while len(samples := self.file.read(round(seconds * self.rate), dtype="float32", always_2d=True)):
             yield samples
+
+
+class _Part:
+    """A stretch of an open file, as if it were all there is."""
+
+    def __init__(self, path: Path, source: _Source, span: Span) -> None:
+        self._source, self._begin = source, span[0]
+        self.rate, self.channels = source.rate, source.channels
+        self.seconds = min(span[1], source.seconds) - span[0]
+        if self.seconds < MIN_SECONDS:
+            raise UnusableAudio(
+                f"{path}: its part from {span[0]:.1f} s is {max(0.0, self.seconds):.1f} s long, as the audio ends at "
+                f"{source.seconds:.1f} s; {MIN_SECONDS} s or more are supported"
+                if span[1] > source.seconds
+                else f"{path}: its part from {span[0]:.1f} s is {self.seconds:.1f} s long; {MIN_SECONDS} s or more are "
+                "supported"
+            )
+
+    def read_at(self, start_s: float, seconds: float) -> np.ndarray:
+        return self._source.read_at(self._begin + start_s, min(seconds, self.seconds - start_s))
+
+    def blocks(self, seconds: float) -> Iterator[np.ndarray]:
+        frames, at = round(self.seconds * self.rate), 0
+        while at < frames and len(samples := self.read_at(at / self.rate, seconds)):
+            yield samples
+            at += len(samples)
 
 
 @contextmanager

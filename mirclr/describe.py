@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.audio import Section, read_middle, resample, what_is_wrong
+from mirclr.audio import Section, Span, read_middle, resample, what_is_wrong
 from mirclr.library import Description
 
 SECONDS = 60.0
@@ -22,24 +22,24 @@ KEYS = (*PITCHES, *(f"{p}m" for p in PITCHES))
 """Major keys, then minor ones."""
 
 
-def describe_file(path: Path) -> Description:
-    """Describe a file by its middle minute.
+def describe_file(path: Path, span: Span | None = None) -> Description:
+    """Describe a file, or a part of one, by its middle minute.
 
     Raises
     ------
     AudioError
         As `mirclr.audio.read_excerpts`.
     """
-    section = read_middle(path, seconds=SECONDS)
+    section = read_middle(path, seconds=SECONDS, span=span)
     mono = resample(section.mono, section.rate, RATE)
     key, strength = find_key(mono, RATE)
     return Description(find_tempo(mono, RATE), key, strength, find_loudness(section))
 
 
-def try_describe(path: Path) -> "Description | str":
+def try_describe(path: Path, span: Span | None = None) -> "Description | str":
     """`describe_file` for a worker process: what is wrong with a file comes back as text."""
     try:
-        return describe_file(path)
+        return describe_file(path, span)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(path, error, "described")
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.audio import SILENCE, decode_blocks, what_is_wrong, why_crashed
+from mirclr.audio import SILENCE, Span, decode_blocks, what_is_wrong, why_crashed
 from mirclr.errors import UnusableAudio
 from mirclr.index import open_index
 from mirclr.library import Library, LibraryTrack
@@ -158,7 +158,7 @@ def find_duplicates(
     tracks = library.tracks([i for group in groups(chosen) for i in group])
     prints: dict[int, Fingerprint] = {}
     try:
-        results = results_in_order(try_fingerprint, ((t.file,) for t in tracks), workers=workers)
+        results = results_in_order(try_fingerprint, ((t.file, t.span) for t in tracks), workers=workers)
         for heard, (track, (_, result)) in enumerate(zip(tracks, results, strict=True), 1):
             this = track.id
             if isinstance(result, Fingerprint):
@@ -252,8 +252,8 @@ def similarities(a: Fingerprint, b: Fingerprint) -> tuple[float, float]:
     return best_shift(a.mel, b.mel)[0], best_shift(a.chroma, b.chroma)[0]
 
 
-def fingerprint(path: Path) -> Fingerprint:
-    """Hear the first two minutes of a file.
+def fingerprint(path: Path, span: Span | None = None) -> Fingerprint:
+    """Hear the first two minutes of a file, or of a part of one.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def fingerprint(path: Path) -> Fingerprint:
         As `mirclr.audio.decode_blocks`; or these two minutes are silent.
     """
     blocks, held = [], 0
-    for block in decode_blocks(path, rate=_RATE):
+    for block in decode_blocks(path, rate=_RATE, span=span):
         blocks.append(block)
         held += len(block)
         if held >= HEARD_S * _RATE:
@@ -272,10 +272,10 @@ def fingerprint(path: Path) -> Fingerprint:
     return fingerprint_of(waveform)
 
 
-def try_fingerprint(path: Path) -> "Fingerprint | str":
+def try_fingerprint(path: Path, span: Span | None = None) -> "Fingerprint | str":
     """`fingerprint` for a worker process: what is wrong with a file comes back as text."""
     try:
-        return fingerprint(path)
+        return fingerprint(path, span)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(path, error, "heard")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 
 from mirclr import config
-from mirclr.audio import Excerpts, try_excerpts, why_crashed
+from mirclr.audio import Excerpts, Span, try_excerpts, why_crashed
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
@@ -129,7 +130,15 @@ class Heard:
     error: str | None
 
 
-def hear(files: Iterable[Path], *, count: int, seconds: float, rate: int, workers: int = 0) -> Iterator[Heard]:
+def hear(
+    files: Iterable[Path],
+    *,
+    count: int,
+    seconds: float,
+    rate: int,
+    workers: int = 0,
+    spans: Iterable[Span | None] = repeat(None),
+) -> Iterator[Heard]:
     """Decode excerpts of files in parallel processes, in order, a few files ahead of the consumer.
 
     Parameters
@@ -140,8 +149,10 @@ def hear(files: Iterable[Path], *, count: int, seconds: float, rate: int, worker
         As `mirclr.audio.read_excerpts`.
     workers : int
         Processes; 0: one a core.
+    spans : iterable of Span or None
+        For each file the part of it that is meant, or None for all of it.
     """
-    jobs = ((file, count, seconds, rate) for file in files)
+    jobs = ((file, count, seconds, rate, *([span] if span else [])) for file, span in zip(files, spans, strict=False))
     for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers):
         if result is CRASHED:
             result = why_crashed(file)

@@ -111,8 +111,9 @@ def baseline_features(
     untrained = Embedder.with_random_weights(encoder.recipe, excerpts=encoder.excerpts)
     kept, problems, mfcc, random = [], [], [], []
     waiting: list[np.ndarray] = []
-    files = [track.file for track in tracks]
-    heard = hear(files, count=untrained.excerpts, seconds=untrained.seconds, rate=untrained.rate, workers=workers)
+    files, spans = [track.file for track in tracks], [track.span for track in tracks]
+    count, seconds, rate = untrained.excerpts, untrained.seconds, untrained.rate
+    heard = hear(files, spans=spans, count=count, seconds=seconds, rate=rate, workers=workers)
     for i, one in enumerate(heard):
         if one.excerpts is None:
             problems.append(one.error or f"{one.file}: cannot be heard")

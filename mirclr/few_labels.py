@@ -186,7 +186,15 @@ def trained_from_scratch(
     plain["augment"]["mixing"] = None
     cache = ClipCache(recipe, Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes.domain)
     root = Path(os.path.commonpath([t.file.parent for t in tracks]))
-    wanted = [Track(id=str(i), path=t.file.relative_to(root).as_posix()) for i, t in enumerate(tracks)]
+    wanted = [
+        Track(
+            id=str(i),
+            path=t.file.relative_to(root).as_posix(),
+            start_s=t.start_s,
+            duration_s=t.duration_s if t.span else None,
+        )
+        for i, t in enumerate(tracks)
+    ]
     found = {}
     for one in cache.fill(wanted, root):
         if isinstance(one, Skipped):

@@ -1,5 +1,6 @@
 """Real music in every format, derived from the songs of tests/audio; the oracle decodes whole files."""
 
+import math
 import os
 import shutil
 import struct
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from mirclr import audio
 from mirclr.audio import decode_blocks, read_excerpts, resample, try_excerpts, write_wav
 from mirclr.errors import AudioError, MissingExtra, UnreadableAudio, UnusableAudio
-from tests.conftest import write_aac
+from tests.conftest import tone, write_aac
 
 RATE = 16000
 # eight seconds give three excerpts of two that start at these seconds
@@ -505,3 +506,44 @@ def test_a_name_that_is_no_utf_8(tmp_path, suffix):
     except OSError:
         pytest.skip("this file system takes no such names")
     assert sum(len(block) for block in decode_blocks(path, rate=16000)) >= 12000
+
+
+# a part of a file
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".wav"])
+def test_a_part_of_a_file_is_as_a_file_of_its_own(tmp_path: Path, suffix: str) -> None:
+    rate = 22050
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, rate * 12)
+    whole, alone = tmp_path / f"whole{suffix}", tmp_path / "alone.wav"
+    soundfile.write(whole, x, rate)
+    decoded = soundfile.read(whole, dtype="float32")[0]
+    soundfile.write(alone, decoded[4 * rate : 9 * rate], rate, subtype="FLOAT")
+    span = (4.0, 9.0)
+
+    part, own = (read_excerpts(f, count=3, seconds=1.0, rate=RATE, span=s) for f, s in ((whole, span), (alone, None)))
+    assert part.digest == own.digest
+    assert part.duration_s == own.duration_s == 5.0
+    np.testing.assert_array_equal(part.starts, own.starts)  # told from where the part begins
+    blocks, own_blocks = (
+        np.concatenate(list(decode_blocks(f, rate=RATE, span=s))) for f, s in ((whole, span), (alone, None))
+    )
+    np.testing.assert_allclose(blocks, own_blocks, atol=1e-4)
+
+
+def test_the_last_part_ends_with_its_file_and_none_begins_behind_it(tmp_path: Path) -> None:
+    file = tmp_path / "a.wav"
+    tone(file, 440.0, 5.0)
+    assert read_excerpts(file, count=1, seconds=1.0, rate=RATE, span=(3.0, math.inf)).duration_s == 2.0
+    assert read_excerpts(file, count=1, seconds=1.0, rate=RATE, span=(3.0, 60.0)).duration_s == 2.0
+    for span in ((5.0, math.inf), (60.0, 90.0), (1.0, 1.1)):
+        with pytest.raises(UnusableAudio, match=r"a\.wav: its part from"):
+            read_excerpts(file, count=1, seconds=1.0, rate=RATE, span=span)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_or_a_device_is_no_audio(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for file in (tmp_path / "pipe.wav", Path("/dev/zero")):
+        with pytest.raises(UnreadableAudio, match="not a regular file"):
+            read_excerpts(file, count=1, seconds=1.0, rate=RATE)

@@ -560,3 +560,31 @@ def test_library_verify(lib, tmp_path):
     result = run("library", "verify", "--library", lib.path)
     assert isinstance(result.exception, LibraryError)
     assert "2.ogg is gone" in result.stdout
+
+
+# tracks that are parts of files
+
+
+def test_a_part_of_a_file_is_a_track_with_a_name_of_its_own(library):
+    parts = [
+        replace(entry(f"x/album.flac/0{n}", title=f"t{n}"), audio_path="x/album.flac", start_s=100.0 * n)
+        for n in (2, 1)
+    ]
+    library.write(entries=[*parts, entry("x/album.flac0.flac"), entry("x/other.flac")])
+    file = Path(ROOT, "x", "album.flac")
+    second, first, *whole = library.tracks()
+
+    assert (first.file, first.place, first.span) == (file, file / "01", (100.0, 200.0))
+    assert [t.span for t in whole] == [None, None]
+    assert [t.place for t in whole] == [t.file for t in whole]
+    assert library.find_files(file) == [first, second]  # in the order of the file
+    assert library.find_file(file) == first
+    assert library.find_file(file / "02") == second
+    assert [s.file for s in library.states(ROOT).values()] == [t.file for t in library.tracks()]
+
+    library.move(second.id, ROOT, "album.flac", 10, 20, "f", Tags())
+    assert library.tracks([second.id])[0].span is None
+    library.move(second.id, ROOT, "y.flac/07", 10, 20, "f", Tags(), audio_path="y.flac", start_s=7.0)
+    assert library.tracks([second.id])[0].span == (7.0, 107.0)
+    with pytest.raises(LibraryError, match="below it"):
+        library.write(entries=[replace(entry("a/01"), audio_path="../../etc/a")])

@@ -30,11 +30,13 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
     waiting: dict[int, Description] = {}
     with Library.open(library_path) as library:
         known = {} if again else library.descriptions()
-        tracks = {t.file: t for t in library.tracks() if t.id not in known}
+        tracks = [t for t in library.tracks() if t.id not in known]
+        jobs = ((t.file, t.span) for t in tracks)
         with progress("Describing", len(tracks)) as advance:
-            for (file,), found in results_in_order(try_describe, ((f,) for f in tracks), workers=workers):
+            results = results_in_order(try_describe, jobs, workers=workers)
+            for track, ((file, _), found) in zip(tracks, results, strict=True):
                 if isinstance(found, Description):
-                    waiting[tracks[file].id] = found
+                    waiting[track.id] = found
                 else:
                     problems.append(f"{file}: its decoder crashed" if found is CRASHED else str(found))
                 if len(waiting) == _BATCH:
@@ -43,7 +45,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
                 advance(note=f"{len(problems)} skipped" if problems else "")
             library.store_descriptions(waiting)
             done |= waiting
-        by_id = {t.id: t for t in tracks.values()}
+        by_id = {t.id: t for t in tracks}
     if as_json:
         rows = [{"file": shown(str(by_id[i].file)), **vars(found)} for i, found in done.items()]
         print_json({"described": rows, "known": len(known), "problems": problems})

@@ -61,6 +61,10 @@ class Entry:
         Of any length above 0; stored at unit length.
     moments : Moments, optional
         What its excerpts sound like, one by one.
+    audio_path : str, optional
+        Of a track that is a part of a file: that file, relative to the root; `path` then only names the track.
+    start_s : float
+        Where in its file the track begins.
     """
 
     root: str
@@ -73,6 +77,8 @@ class Entry:
     tags: Tags
     vector: np.ndarray
     moments: Moments | None = None
+    audio_path: str | None = None
+    start_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,12 @@ class FileState:
     mtime_ns: int
     file_digest: str
     audio_digest: str
+    audio_path: str | None = None
+
+    @property
+    def file(self) -> Path:
+        """The audio file. It may be gone."""
+        return Path(self.root, self.audio_path or self.path)
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,11 @@ class Listen:
 
 @dataclass(frozen=True)
 class LibraryTrack:
-    """A track of a library, without its vector."""
+    """A track of a library, without its vector.
+
+    One that is a part of a file has the file's path as `audio_path`, and begins there at `start_s`; its own `path`, the
+    file's with a number after it, is its name alone.
+    """
 
     id: int
     root: str
@@ -173,11 +189,23 @@ class LibraryTrack:
     genre: str | None
     year: int | None
     audio_digest: str
+    audio_path: str | None = None
+    start_s: float = 0.0
 
     @property
     def file(self) -> Path:
         """The audio file. It may be gone."""
+        return Path(self.root, *(self.audio_path or self.path).split("/"))
+
+    @property
+    def place(self) -> Path:
+        """What names the track among all others: its file, with a number after it where it is a part of one."""
         return Path(self.root, *self.path.split("/"))
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Begin and end of a part of a file, in seconds; None of a track that is a whole file."""
+        return (self.start_s, self.start_s + self.duration_s) if self.audio_path is not None else None
 
     @property
     def label(self) -> str:

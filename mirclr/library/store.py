@@ -35,6 +35,7 @@ from mirclr.tags import Tags
 _SURROGATES = sys.getfilesystemencodeerrors()
 _TAGS = ("title", "artist", "album", "album_artist", "genre", "year")
 _COLUMNS = (*_TAGS, "duration_s", "audio_digest")
+_PART = ("audio_path", "start_s")  # of tracks that are parts of files
 _DESCRIBED = ("tempo_bpm", "key", "loudness_lufs")
 _OF_AUDIO = (  # what was found out about the audio of a track, by the column that names it
     ("probability", "track_id"),
@@ -195,7 +196,7 @@ class Library:
             tracks = self.tracks()
             problems += self._bad_vectors({track.id: track.label for track in tracks})
         for track in tracks:
-            if not _below_root(track.path):
+            if not (_below_root(track.path) and _below_root(track.audio_path or track.path)):
                 problems.append(f"track {track.id} ({track.label}): {shown(track.path)} leads out of its folder")
             elif is_gone(track.file):
                 problems.append(f"track {track.id} ({track.label}): {shown(str(track.file))} is gone")
@@ -295,8 +296,9 @@ class Library:
     def _upsert(self, db: sqlite3.Connection, entry: Entry, blob: bytes, generation: int) -> None:
         place = self._place(entry.root, entry.path)
         state = (entry.size, entry.mtime_ns, entry.file_digest, entry.audio_digest, float(entry.duration_s))
-        columns = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", *_TAGS, "folded")
-        values = (*place, *state, *_tag_values(entry.tags), _folded(entry.path, entry.tags))
+        part = self._part(entry.root, entry.audio_path, entry.start_s)
+        columns = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", *_PART, *_TAGS, "folded")
+        values = (*place, *state, *part, *_tag_values(entry.tags), _folded(entry.path, entry.tags))
         db.execute(
             f"INSERT INTO track (root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
             f" ON CONFLICT (root, path) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)}",
@@ -310,8 +312,20 @@ class Library:
             db.execute("INSERT INTO moment VALUES (?, ?)", (track_id, entry.moments.to_bytes()))
         db.execute("DELETE FROM failure WHERE root = ? AND path = ?", place)
 
-    def move(self, track_id: int, root: str, path: str, size: int, mtime_ns: int, file_digest: str, tags: Tags) -> None:
-        """Follow a file that was moved or re-tagged: new place, state and tags; the vector is kept.
+    def move(
+        self,
+        track_id: int,
+        root: str,
+        path: str,
+        size: int,
+        mtime_ns: int,
+        file_digest: str,
+        tags: Tags,
+        *,
+        audio_path: str | None = None,
+        start_s: float = 0.0,
+    ) -> None:
+        """Follow a file that was moved or re-tagged: new place, state and tags, as of `Entry`; the vector is kept.
 
         A track already held at the new place is replaced.
 
@@ -321,8 +335,9 @@ class Library:
             There is no track of that id, or the path leads out of its root.
         """
         place = self._place(root, path)
-        columns = ("root", "path", "size", "mtime_ns", "file_digest", *_TAGS, "folded")
-        values = (*place, size, mtime_ns, file_digest, *_tag_values(tags), _folded(path, tags))
+        columns = ("root", "path", "size", "mtime_ns", "file_digest", *_PART, *_TAGS, "folded")
+        part = self._part(root, audio_path, start_s)
+        values = (*place, size, mtime_ns, file_digest, *part, *_tag_values(tags), _folded(path, tags))
         with self._transaction() as db:
             other = db.execute("DELETE FROM track WHERE root = ? AND path = ? AND id <> ?", (*place, track_id))
             if other.rowcount:
@@ -481,18 +496,25 @@ class Library:
         return {_path(root): n for root, n in rows}
 
     def find_file(self, file: Path) -> LibraryTrack | None:
-        """The track of a file, whether or not the file is still there; None when it is not held."""
+        """The track of a file, the first of a file of several; None when the file is not held. It may be gone."""
+        return next(iter(self.find_files(file)), None)
+
+    def find_files(self, file: Path) -> list[LibraryTrack]:
+        """The track of a file, or those that are its parts, in their order; empty when it is not held."""
         try:
             places = dict.fromkeys((os.path.abspath(file), os.path.realpath(file)))
         except (OSError, ValueError):
-            return None  # no path, but a text
+            return []  # no path, but a text
         for absolute in places:
             pure = PurePath(absolute)
-            for root in pure.parents:
-                path = pure.relative_to(root).as_posix()
-                if found := self._tracks("root = ? AND path = ?", _stored(str(root)), _stored(path)):
-                    return found[0]
-        return None
+            for parent in pure.parents:
+                root, path = _stored(str(parent)), _stored(pure.relative_to(parent).as_posix())
+                if found := self._tracks("root = ? AND path = ?", root, path):
+                    return found
+                parts = "root = ? AND path > ? AND path < ? AND audio_path = ?"
+                if found := self._tracks(parts, root, path + b"/", path + b"0", path):  # "0" comes after "/"
+                    return sorted(found, key=lambda track: track.start_s)
+        return []
 
     def gone(self) -> list[LibraryTrack]:
         """The tracks whose file is no longer there."""
@@ -718,14 +740,18 @@ class Library:
         return rows[0][0] if rows else None
 
     def _tracks(self, where: str, *arguments: Any) -> list[LibraryTrack]:
-        columns = ", ".join(f.name for f in fields(LibraryTrack))
-        rows = self._rows(f"SELECT {columns} FROM track WHERE {where} ORDER BY id", *arguments)  # noqa: S608
-        return [LibraryTrack(r[0], _path(r[1]), _path(r[2]), *r[3:]) for r in rows]
+        columns = [f.name for f in fields(LibraryTrack)]
+        query = f"SELECT {', '.join(columns)} FROM track WHERE {where} ORDER BY id"  # noqa: S608
+        return [LibraryTrack(*_values(columns, row)) for row in self._rows(query, *arguments)]
 
     def _states(self, where: str, *arguments: Any) -> list[FileState]:
-        columns = "id, root, path, size, mtime_ns, file_digest, audio_digest"
-        rows = self._rows(f"SELECT {columns} FROM track WHERE {where} ORDER BY id", *arguments)  # noqa: S608
-        return [FileState(r[0], _path(r[1]), _path(r[2]), *r[3:]) for r in rows]
+        columns = ["id", *(f.name for f in fields(FileState) if f.name != "track_id")]
+        query = f"SELECT {', '.join(columns)} FROM track WHERE {where} ORDER BY id"  # noqa: S608
+        return [FileState(*_values(columns, row)) for row in self._rows(query, *arguments)]
+
+    def _part(self, root: str, audio_path: str | None, start_s: float) -> tuple[bytes | None, float]:
+        """The columns `_PART`."""
+        return (None if audio_path is None else self._place(root, audio_path)[1]), float(start_s)
 
     def _place(self, root: str, path: str) -> tuple[bytes, bytes]:
         """Root and path as stored; refuses a path that leads out of its root."""
@@ -763,6 +789,12 @@ def _stored(path: str) -> bytes:
 
 def _path(stored: bytes) -> str:
     return stored.decode("utf-8", _SURROGATES)
+
+
+def _values(columns: Sequence[str], row: sqlite3.Row) -> list[Any]:
+    """What a row holds; of paths the texts."""
+    held = zip(columns, row, strict=True)
+    return [_path(v) if c in ("root", "path", "audio_path") and v is not None else v for c, v in held]
 
 
 def _clean(text: str) -> str:

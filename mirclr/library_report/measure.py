@@ -305,18 +305,18 @@ def _hear_some(
             f"({stamp.digest[:12]})"
         )
     rows = there[_sample(len(there), count)]
-    of = {tracks[row].file: row for row in rows.tolist()}
+    heard = [tracks[row] for row in rows.tolist()]
     problems: list[str] = []
     rates: list[float] = []
     measured: dict[str, list[tuple[float, float]]] = {}
-    jobs = ((file, embedder.excerpts, embedder.seconds, embedder.rate) for file in of)
-    with progress("Hearing again", len(of)) as advance:
-        for (file, *_), versions in results_in_order(_versions, jobs, workers=workers):
+    jobs = ((t.file, embedder.excerpts, embedder.seconds, embedder.rate, t.span) for t in heard)
+    with progress("Hearing again", len(heard)) as advance:
+        results = results_in_order(_versions, jobs, workers=workers)
+        for row, ((file, *_), versions) in zip(rows.tolist(), results, strict=True):
             if not isinstance(versions, tuple):
                 problems.append(shown(f"{file}: its decoder crashed" if versions is CRASHED else str(versions)))
             else:
                 waveforms, kbps = versions
-                row = of[file]
                 vectors = np.stack([matrix[row], *embedder.embed_tracks(list(waveforms.values()))])
                 own = np.full(len(vectors), ids[row])
                 nearest = _nearest(index, ids, vectors, own, k)[1] if k else np.zeros((len(vectors), 0), int)
@@ -326,27 +326,29 @@ def _hear_some(
                 rates += [kbps] if kbps else []
             advance(1, f"{len(problems)} left out" if problems else "")
     if not measured:
-        return f"none of {len(of)} files could be heard; the first: {problems[0]}"
+        return f"none of {len(heard)} files could be heard; the first: {problems[0]}"
     changes = []
     for name, pairs in measured.items():
         overlap, cosine = (float(mean) for mean in np.mean(pairs, axis=0))
         changes.append(Change(name, overlap if len(tracks) > k + 1 else None, cosine))
     kbps = float(np.mean(rates)) if rates else None
-    return Robustness(len(of) - len(problems), kbps, tuple(changes), tuple(problems))
+    return Robustness(len(heard) - len(problems), kbps, tuple(changes), tuple(problems))
 
 
-def _versions(file: Path, count: int, seconds: float, rate: int) -> tuple[dict[str, np.ndarray], float | None] | str:
-    """For a worker process: a file's excerpts, (n, N) float32, by change, and the rate of the mp3 in kbps."""
+def _versions(
+    file: Path, count: int, seconds: float, rate: int, span: tuple[float, float] | None = None
+) -> tuple[dict[str, np.ndarray], float | None] | str:
+    """For a worker process: excerpts of a file or part, (n, N) float32, by change, and the rate of the mp3 in kbps."""
     from mirclr.audio import through_mp3, try_excerpts
 
-    plain = try_excerpts(file, count, seconds, rate)
+    plain = try_excerpts(file, count, seconds, rate, span)
     if isinstance(plain, str):
         return plain
     x = plain.waveforms
     noise = np.random.default_rng(0).standard_normal(x.shape, np.float32)
     noise *= np.sqrt(np.square(x).mean()) * 10 ** (-SNR_DB / 20)
     versions = {AS_IS: x, QUIET: x * np.float32(10 ** (GAIN_DB / 20)), NOISY: np.clip(x + noise, -1, 1)}
-    wide = try_excerpts(file, count, seconds, _MP3_RATE)
+    wide = try_excerpts(file, count, seconds, _MP3_RATE, span)
     if isinstance(wide, str):
         return wide
     coded, kbps = through_mp3(wide.waveforms, _MP3_RATE, rate)

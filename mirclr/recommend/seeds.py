@@ -100,14 +100,14 @@ def _meant(library: Library, text: str, note: Callable[[str], None]) -> list[int
     file = Path(os.path.expanduser(text))
     if file.suffix.lower() in SUFFIXES and _is_file(file):
         listed = read_playlist(file)
-        found = [track.id for entry in listed if (track := library.find_file(entry))]
+        found = [track.id for entry in listed for track in library.find_files(entry)]
         if not found:
             raise NoMatch(f"{file}: of its {len(listed)} files none is in the library {library.path}")
-        if missing := len(listed) - len(found):
+        if missing := sum(not library.find_files(entry) for entry in listed):
             note(f"{file}: {missing} of its {len(listed)} files are not in the library, and have no say")
         return list(found)
-    if track := library.find_file(file):
-        return [track.id]
+    if held := library.find_files(file):
+        return [track.id for track in held]
     if _is_file(file):
         copies = library.with_file_digest(file_digest(file))
         return [copies[0].track_id] if copies else [file]
