@@ -251,7 +251,7 @@ def test_two_minutes_are_heard_and_no_more(tmp_path):
 
 
 def test_an_unexpected_error_of_a_decoder_comes_back_as_text(monkeypatch, tmp_path):
-    def fails(path, rate):
+    def fails(path, rate, span=None):
         raise RuntimeError("odd")
 
     monkeypatch.setattr("mirclr.duplicates.decode_blocks", fails)
