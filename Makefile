@@ -1,21 +1,22 @@
-# The verbs for people, hooks and CI alike. `make install` runs by itself when pyproject.toml changed.
+# The verbs for people, hooks and CI alike. `make install` runs by itself when pyproject.toml or constraints.txt changed.
 PYTHON ?= python3
 BIN := .venv/bin
+NEWEST := .venv-newest/bin
 MUSIC ?=
 EMOTIFY ?=
 LABELS ?=
 SCORE ?=
 RUNS ?= runs/frameworks_debian
 
-.PHONY: install demo test check format bench bench-recommend bench-frameworks clean
+.PHONY: install demo test test-newest constraints check format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "installing mirclr and its development tools into .venv (a few minutes the first time)"
-	$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all,dev]"
 	@touch $@
 
 demo: install
@@ -23,6 +24,20 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# the newest release of everything, as pip takes it where nothing binds it, in a folder of its own
+test-newest:
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	$(NEWEST)/python -m pip install --quiet --upgrade pip
+	$(NEWEST)/python -m pip install --quiet --editable ".[all,dev]"
+	$(NEWEST)/python -m pytest
+
+# what passed becomes what `make install` takes; of a build such as 2.14.1+cpu the version alone, as others lack the build
+constraints: test-newest
+	echo "# The versions that were tested; made by: make constraints" > constraints.new
+	$(NEWEST)/python -m pip freeze --exclude-editable | sed -n 's/^\([A-Za-z0-9._-]*==[^+ ]*\).*/\1/p' >> constraints.new
+	mv constraints.new constraints.txt
 
 check: install
 	$(BIN)/ruff format --check .
@@ -47,4 +62,4 @@ bench-frameworks: install
 		$(if $(SCORE),--score "$(SCORE)")
 
 clean:
-	rm -rf .venv dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-newest dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,11 +1,14 @@
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import mirclr
 
@@ -90,3 +93,14 @@ def test_every_recipe_has_its_files_and_reads():
     for folder in folders:
         assert read_recipe(folder / "recipe.yaml").name == folder.name
         assert (folder / "README.md").is_file(), folder
+
+
+def test_the_constraints_bind_what_is_needed_and_name_no_place():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [line for name, lines in project["optional-dependencies"].items() if name != "all" for line in lines]
+    comment, *lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert comment == "# The versions that were tested; made by: make constraints"
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line)] == []
+    bound = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    for needed in map(Requirement, (*project["dependencies"], *extras)):
+        assert needed.specifier.contains(bound[canonicalize_name(needed.name)]), needed
