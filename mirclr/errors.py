@@ -28,6 +28,45 @@
 The text of each says where: what was found; what was expected; what to do.
 """
 
+import errno
+import os
+
+_REASONS = {
+    errno.ENOSPC: "no space is left on the disk",
+    errno.EDQUOT: "the disk space allowed to you is used up",
+    errno.EIO: "the disk failed (input/output error); check it and its cable or network",
+    errno.EROFS: "its disk can only be read",
+    errno.ENAMETOOLONG: "the name is too long for the disk",
+    errno.EMFILE: "this process has too many files open",
+    errno.ENOMEM: "not enough memory",
+}
+_FAULTS = frozenset(_REASONS) - {errno.ENAMETOOLONG}
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong, for people: of an error of the system its file and the reason, without its number."""
+    if _is_out_of_memory(error):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    if not isinstance(error, OSError) or error.errno is None or not error.strerror:
+        return str(error) or type(error).__name__
+    reason = _REASONS.get(error.errno) or error.strerror[:1].lower() + error.strerror[1:]
+    return reason if error.filename in (None, "", b"") else f"{_name(error.filename)}: {reason}"
+
+
+def _name(file: object) -> str:
+    return os.fsdecode(file) if isinstance(file, str | bytes | os.PathLike) else str(file)
+
+
+def is_fault_of_machine(error: BaseException) -> bool:
+    """Whether the machine is at fault and not the file at hand: no space, no memory, a disk that fails."""
+    return _is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _FAULTS)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Torch raises it as a RuntimeError like any other."""
+    text = str(error).lower() if isinstance(error, RuntimeError) and not isinstance(error, MirclrError) else ""
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+
 
 class MirclrError(Exception):
     """Root of the tree: everything mirclr raises on purpose."""
@@ -99,7 +138,10 @@ class EncoderMismatch(LibraryError):
 
 
 class NoMatch(MirclrError, LookupError):
-    """A seed, a label or a name matches nothing."""
+    """A seed, a label or a name matches nothing; further texts are what may have been meant, a line each."""
+
+    def __str__(self) -> str:
+        return "\n  ".join(self.args)
 
 
 class LabelsError(MirclrError, ValueError):

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -157,9 +157,9 @@ def writing(path: Path, mode: str = "wb", *, sync: bool = True) -> Iterator[IO[A
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".mirclr-", suffix=".part")  # short, as any fits
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from error  # named as it was given
+        raise OSError(error.errno, error.strerror, str(path)) from error  # named as it was given
     try:
         with os.fdopen(handle, mode, **text) as f:  # type: ignore[call-overload]
             yield f
@@ -170,6 +170,9 @@ def writing(path: Path, mode: str = "wb", *, sync: bool = True) -> Iterator[IO[A
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files private; these are the user's ordinary files
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):  # such as of a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise

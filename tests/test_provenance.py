@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import mirclr
 from mirclr import provenance
+from mirclr.errors import UnreadableAudio
 from mirclr.provenance import (
     cache_dir,
     data_dir,
@@ -135,6 +136,26 @@ def test_a_failed_writing_leaves_the_old_file_and_no_other(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no modes")
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path):
+    file = tmp_path / f"{'é' * 125}.txt"  # 254 bytes
+    with writing(file) as f:
+        f.write(b"new")
+    assert [f.name for f in tmp_path.iterdir()] == [file.name]
+
+
+def test_a_failed_writing_names_the_file(tmp_path):
+    """Of an error that names none, as that of a full disk; what names its file, or is ours, stays as it is."""
+    for error, named in (
+        (OSError(28, "No space left on device"), str(tmp_path / "a")),
+        (PermissionError(13, "Permission denied", "b"), "b"),
+        (UnreadableAudio("c: empty"), None),
+    ):
+        with pytest.raises(type(error)) as raised, writing(tmp_path / "a"):
+            raise error
+        assert raised.value.filename == named
+    assert not list(tmp_path.iterdir())
+
+
 def test_written_files_have_ordinary_modes(tmp_path):
     (tmp_path / "plain").touch()
     with writing(tmp_path / "a"):

@@ -7,14 +7,20 @@ commands' own.
 """
 
 import importlib
+import io
+import logging
+import os
+import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 import mirclr
-from mirclr.errors import MirclrError
+from mirclr.cli.show import ReaderLeft, printing, remark
+from mirclr.errors import MirclrError, NoMatch, in_words, is_fault_of_machine
 
 COMMANDS = {
     "augment": "Show and play what the augmentations of a recipe do to a file.",
@@ -85,20 +91,44 @@ def main(args: Sequence[str] | None = None) -> None:
     end = argv.index("--") if "--" in argv else len(argv)
     debug = "--debug" in argv[:end]
     argv = [a for a in argv[:end] if a != "--debug"] + argv[end:]
+    if args is None and not debug:
+        _silence_libraries()
+    try:
+        with printing():
+            code = _run(argv, debug)
+    except ReaderLeft:
+        code = 0
+    if code == 130 and args is None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would be a traceback, as the process ends
+    sys.exit(code)
+
+
+def _run(argv: list[str], debug: bool) -> int:
+    """Run a command; the exit code."""
     try:
         result: Any = group.main(argv, prog_name="mirclr", standalone_mode=False)
-    except click.exceptions.Abort:  # which click makes of Ctrl-C
-        _stop("interrupted; what was done is kept", 130)
+    except (click.exceptions.Abort, KeyboardInterrupt):  # the first is what click makes of Ctrl-C
+        remark("mirclr: interrupted; what was done is kept")
+        return 130
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (MirclrError, OSError) as error:
-        if debug:
+        told = io.StringIO()
+        error.show(told)
+        for line in told.getvalue().splitlines():
+            remark(line.replace("\t", "  "))
+        return error.exit_code
+    except (MirclrError, OSError, MemoryError, RuntimeError) as error:
+        if debug or not (isinstance(error, MirclrError | OSError) or is_fault_of_machine(error)):
             raise
-        _stop(str(error), 1)
-    sys.exit(result if isinstance(result, int) else 0)
+        first, *more = error.args if isinstance(error, NoMatch) else (in_words(error),)
+        remark(f"mirclr: {first}")
+        for line in more:
+            remark(f"  {line}")
+        return 1
+    return result if isinstance(result, int) else 0
 
 
-def _stop(line: str, code: int) -> None:
-    click.echo(f"mirclr: {line}", err=True)
-    sys.exit(code)
+def _silence_libraries() -> None:
+    """Keep what libraries say to programmers off the terminal, here and in the processes that are started."""
+    warnings.simplefilter("ignore")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    logging.getLogger().addHandler(logging.NullHandler())  # else what nobody handles is printed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli.options import as_json
-from mirclr.cli.show import print_json, progress
+from mirclr.cli.show import print_json, print_line, progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,8 @@ def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed
     if as_json:
         print_json({"files": [str(path) for path in written]})
     else:
-        click.echo("\n".join(str(path) for path in written))
+        for path in written:
+            print_line(str(path))
 
 
 def _view(recipe: Recipe, mel: LogMel, source: np.ndarray, generator: Generator) -> Tensor:

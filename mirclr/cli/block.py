@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, remark
+from mirclr.cli.show import print_json, print_line, remark
 
 if TYPE_CHECKING:
     from mirclr.recommend import Rule
@@ -71,7 +71,7 @@ def list_(library_path: Path, as_json: bool) -> None:
         print_json(rules)
     else:
         for rule in rules:
-            click.echo(rule)
+            print_line(rule)
 
 
 def _parsed(rules: Sequence[str]) -> "list[Rule]":

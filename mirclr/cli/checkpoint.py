@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mirclr.cli.options import CHECKPOINT, as_json, path_option
-from mirclr.cli.show import print_json
+from mirclr.cli.show import print_json, print_line
 
 
 @click.group(epilog="Example: mirclr checkpoint info runs/a/encoder.safetensors")
@@ -43,9 +43,9 @@ def info(checkpoint: Path, as_json: bool) -> None:
         return
     for name, value in facts.items():
         if name != "provenance" and value is not None:
-            click.echo(f"{name:13} {value}")
+            print_line(f"{name:13} {value}")
     for name, value in read.provenance.items():
-        click.echo(f"{name:13} {value}")
+        print_line(f"{name:13} {value}")
 
 
 @command.command(epilog="Example: mirclr checkpoint export runs/a/encoder.safetensors --onnx encoder.onnx")
@@ -64,4 +64,4 @@ def export(checkpoint: Path, onnx_path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"onnx": str(onnx_path), "bytes": onnx_path.stat().st_size})
     else:
-        click.echo(f"{onnx_path}: {onnx_path.stat().st_size / 1e6:.1f} MB")
+        print_line(f"{onnx_path}: {onnx_path.stat().st_size / 1e6:.1f} MB")

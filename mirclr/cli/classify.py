@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_table, progress, remark
+from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def command(
         if told:
             _print_told([(files[file], facts) for file, facts in told.items()])
         elif not failures:
-            click.echo("no audio files found")
+            print_line("no audio files found")
     return 0 if told or not failures else 1
 
 
@@ -180,7 +180,7 @@ def train(library_path: Path, labels_path: Path, output: Path | None, abstain: f
     for what, why in left_out.items():
         remark(f"not learnt: {what}: {why}")
     print_figures([("", figures)])
-    click.echo(f"{len(found.tracks)} tracks; heads: {output}")
+    print_line(f"{len(found.tracks)} tracks; heads: {output}")
 
 
 def heads_path(library_path: Path) -> Path:
@@ -211,10 +211,10 @@ def print_figures(rows: Sequence[tuple[str, Sequence["Figures"]]]) -> None:
     for name, figures in rows:
         for one in figures:
             if one.task == "genre":
-                click.echo(f"genre{f' by {name}' if named else ''}: {_answered(one)}")
+                print_line(f"genre{f' by {name}' if named else ''}: {_answered(one)}")
     rules = sorted({one.positive.split(",")[0] for one in rows[0][1] if one.task == "mood" and one.positive})
     if rules:
-        click.echo(f"a mood is positive, for ROC-AUC and mAP, where its share is {' or '.join(rules)}")
+        print_line(f"a mood is positive, for ROC-AUC and mAP, where its share is {' or '.join(rules)}")
 
 
 def _answered(genre: "Figures") -> str:
@@ -253,8 +253,8 @@ def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_
     rows_shown = [(task, label, n) for task, tops in counts.items() for label, n in tops.items()]
     print_table(("task", "top label", "tracks"), rows_shown)
     if means:
-        click.echo(f"on average: {', '.join(f'{name} {value:.2f}' for name, value in means.items())}")
-    click.echo(f"{len(ids)} tracks classified by {heads_file}")
+        print_line(f"on average: {', '.join(f'{name} {value:.2f}' for name, value in means.items())}")
+    print_line(f"{len(ids)} tracks classified by {heads_file}")
 
 
 def classify_tracks(library: "Library", heads: "Heads") -> "tuple[np.ndarray, dict[str, np.ndarray]]":

@@ -3,7 +3,7 @@
 import click
 
 from mirclr.cli.options import as_json
-from mirclr.cli.show import print_json
+from mirclr.cli.show import print_json, print_line
 
 
 @click.group(epilog="Example: mirclr clips info")
@@ -21,7 +21,7 @@ def info(as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(clips_dir()), "tracks": tracks, "bytes": size})
     else:
-        click.echo(f"{clips_dir()}: {tracks} tracks, {size / 1e6:.1f} MB")
+        print_line(f"{clips_dir()}: {tracks} tracks, {size / 1e6:.1f} MB")
 
 
 @command.command(epilog="Example: mirclr clips clear")
@@ -34,4 +34,4 @@ def clear(as_json: bool) -> None:
     if as_json:
         print_json({"freed_bytes": freed})
     else:
-        click.echo(f"freed {freed / 1e6:.1f} MB")
+        print_line(f"freed {freed / 1e6:.1f} MB")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mirclr.cli.options import as_json, path_option
-from mirclr.cli.show import print_json, print_table, progress, remark
+from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 
 @click.group(epilog="Example: mirclr corpus fetch debian-games/demo")
@@ -52,7 +52,7 @@ def fetch(name: str, to: Path | None) -> int:
         fetched = fetch_corpus(name, to, advance)
     for line in (*fetched.problems, *fetched.remarks):
         remark(line)
-    click.echo(f"{fetched.tracks} tracks; manifest: {fetched.manifest}")
+    print_line(f"{fetched.tracks} tracks; manifest: {fetched.manifest}")
     return 1 if fetched.problems else 0
 
 
@@ -69,4 +69,4 @@ def read(name: str, folder: Path, output: Path) -> None:
     write_manifest(output, reading.tracks)
     for line in reading.problems:
         remark(line)
-    click.echo(f"{len(reading.tracks)} tracks; {len(reading.problems)} problems; manifest: {output}")
+    print_line(f"{len(reading.tracks)} tracks; {len(reading.problems)} problems; manifest: {output}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli.options import path_option
-from mirclr.cli.show import print_table, progress, remark
+from mirclr.cli.show import print_line, print_table, progress, remark
 from mirclr.pretrained import builtin_checkpoint, builtin_heads
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def command(music: Path | None, output: Path | None) -> None:
     else:
         root = music.resolve()
         home = data_dir() / f"demo-{digest_bytes(str(root).encode())[:8]}"
-        click.echo(f"your own: {root}")
+        print_line(f"your own: {root}")
     remark("2/3  library")
     embedder = Embedder.load(builtin_checkpoint())
     database = home / f"{embedder.stamp.digest[:8]}.db"  # one for each version of the encoder
@@ -52,12 +52,12 @@ def command(music: Path | None, output: Path | None) -> None:
         counts, failures = bring_up_to_date(library, files, embedder, known)
         for _, reason in failures:
             remark(f"skipped {reason}")
-        click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n))
+        print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n))
         classify_tracks(library, Heads.load(builtin_heads()))
         remark("3/3  recommendations")
         _recommend(library, output or Path("demo-playlist.m3u8"))
     again = shlex.join(["mirclr", "recommend", "SEED", "--library", str(database)])
-    click.echo(f"ask for more with: {again}   (SEED: a file, or words of an artist or a title)")
+    print_line(f"ask for more with: {again}   (SEED: a file, or words of an artist or a title)")
 
 
 def _obtain() -> tuple[Path, Path]:
@@ -97,7 +97,7 @@ def _recommend(library: Library, playlist: Path) -> None:
         print_table(columns, rows, title=f"near {seed.label}")
     listed = [seed, *(r.track for r in found)]
     write_playlist(playlist, listed, title=f"near {seed.label}")
-    click.echo(f"wrote {playlist} ({len(listed)} tracks)")
+    print_line(f"wrote {playlist} ({len(listed)} tracks)")
 
 
 def _two_seeds(tracks: list[LibraryTrack]) -> list[LibraryTrack]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_table, progress, remark
+from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.library import Library, LibraryTrack
@@ -58,7 +58,7 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
     if rows:
         print_table(("group", "sure", "artist", "title", "album", "seconds", "format", "file", ""), rows)
     tracks = sum(map(len, told))
-    click.echo(f"{len(told)} recordings are held several times, by {tracks} tracks" if told else "no duplicates found")
+    print_line(f"{len(told)} recordings are held several times, by {tracks} tracks" if told else "no duplicates found")
 
 
 def _told(library: Library, pairs: Mapping[tuple[int, int], float], at_least: float) -> list[list[dict[str, Any]]]:

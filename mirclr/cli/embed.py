@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, progress, remark
+from mirclr.cli.show import print_json, print_line, progress, remark
 from mirclr.pretrained import builtin_checkpoint, checkpoint_named
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def command(
     else:
         for file, reason in failures:
             remark(f"skipped {naming(file, reason)}")
-        click.echo(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
+        print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
 
 

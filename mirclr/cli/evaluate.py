@@ -8,7 +8,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.classify import print_figures, say_unmatched
-from mirclr.cli.show import print_json, print_table, progress, remark
+from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.classify import Labelled
@@ -206,7 +206,8 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
     for part in tables(report):
         print_table(part.columns, part.rows, title=part.title)
         if part.note:
-            click.echo(f"{part.note}\n")
+            print_line(f"{part.note}")
+            print_line()
 
 
 @command.command(epilog="Example: mirclr evaluate profile anna")

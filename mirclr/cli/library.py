@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_table, remark
+from mirclr.cli.show import print_json, print_line, print_table, remark
 
 if TYPE_CHECKING:
     from mirclr.library import Failure, Library, LibraryTrack
@@ -54,7 +54,7 @@ def list_(library_path: Path, as_json: bool) -> None:
 
     As JSON with what `mirclr describe` found and the probabilities that `mirclr classify` stored, by task and label.
     """
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
 
     with Library.open(library_path) as library, library.snapshot():
         tracks = library.tracks()
@@ -71,7 +71,7 @@ def list_(library_path: Path, as_json: bool) -> None:
         print_json(rows)
         return
     for track in tracks:  # lines and not a table, which takes a minute for 100,000 tracks
-        click.echo(f"{track.id}\t{track.label}\t{shown(str(track.file))}")
+        print_line(str(track.id), track.label, str(track.file))
 
 
 @command.command(epilog="Example: mirclr library remove ~/Music/Audiobooks --yes")
@@ -103,7 +103,7 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
         removed = library.remove(list(doomed))
         library.forget(forgotten)
     for track in doomed.values():
-        click.echo(f"removed {track.label} ({shown(str(track.file))})")
+        print_line(f"removed {track.label} ({shown(str(track.file))})")
     remark(f"{removed} tracks removed")
 
 
@@ -122,7 +122,7 @@ def verify(library_path: Path, as_json: bool) -> None:
         print_json({"tracks": n, "problems": problems})
     else:
         for problem in problems:
-            click.echo(problem)
+            print_line(problem)
     if problems:
         raise LibraryError(f"{library_path}: {len(problems)} problems in {n} tracks")
     remark(f"{library_path}: {n} tracks, no problem")
@@ -169,7 +169,7 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
         remark(f"left out {naming(name, reason)}")
     for file in gone:
         remark(f"left out {shown(str(file))}: it is gone")
-    click.echo(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {shown(embedder.stamp.name)}")
+    print_line(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {shown(embedder.stamp.name)}")
 
 
 def _meant(library: "Library", text: str) -> "list[LibraryTrack]":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli.options import as_json, path_option
-from mirclr.cli.show import print_json, progress, remark
+from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.manifest import ScanFailure, Track
@@ -30,7 +30,7 @@ def scan(folder: Path, output: Path) -> None:
     write_manifest(output, tracks)
     for failure in failures:
         remark(f"{_shown(failure.path)}: {failure.reason}")
-    click.echo(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
+    print_line(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
 
 
 def scanned(folder: Path) -> tuple[list[Track], list[ScanFailure]]:
@@ -78,8 +78,8 @@ def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> in
         print_json({"tracks": len(tracks), "problems": problems})
     else:
         for problem in problems:
-            click.echo(problem)
-        click.echo(f"{len(tracks)} tracks; {len(problems)} problems")
+            print_line(problem)
+        print_line(f"{len(tracks)} tracks; {len(problems)} problems")
     return 1 if problems else 0
 
 
@@ -121,8 +121,8 @@ def twins(manifest: Path, output: Path, audio_root: str | None, workers: int | N
         print_json({"tracks": len(tracks), "twins": named, "skipped": skipped, "manifest": str(output)})
         return
     for p in pairs:
-        click.echo(f"{p.similarity:.3f}  {_shown(p.first.path)}  =  {_shown(p.second.path)} ({p.shift_s:+.1f} s)")
-    click.echo(f"{len(tracks)} tracks; {len(pairs)} pairs of twins; manifest: {output}")
+        print_line(f"{p.similarity:.3f}  {_shown(p.first.path)}  =  {_shown(p.second.path)} ({p.shift_s:+.1f} s)")
+    print_line(f"{len(tracks)} tracks; {len(pairs)} pairs of twins; manifest: {output}")
 
 
 def _shown(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_table, progress, remark
+from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.history import History
@@ -109,7 +109,7 @@ def list_(library_path: Path, as_json: bool) -> None:
         print_json(held)
         return
     for name, n in held.items():
-        click.echo(f"{name}\t{n}")
+        print_line(name, str(n))
     if not held:
         remark(f"{library_path} holds no profile; make one with: mirclr profile import NAME FILE")
 
@@ -129,7 +129,7 @@ def delete(name: str, library_path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"name": shown(name), "pieces": n})
     else:
-        click.echo(f"deleted {shown(name)} ({n} pieces)")
+        print_line(f"deleted {shown(name)} ({n} pieces)")
 
 
 def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
@@ -166,8 +166,8 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
         )
         return
     for file, history in histories.items():
-        click.echo(f"{shown(str(file))}: {history.kind}, {len(history.listens)} pieces of music")
-    click.echo(
+        print_line(f"{shown(str(file))}: {history.kind}, {len(history.listens)} pieces of music")
+    print_line(
         f"{name}: {len(listens)} pieces of music; {len(matched.ids)} of them are in {library_path} ({tracks} tracks)"
     )
 

@@ -1,13 +1,20 @@
-"""How commands speak: tables and JSON on standard output, progress and remarks on standard error."""
+"""How commands speak: tables and JSON on standard output, progress and remarks on standard error.
 
+What is printed goes through here, so that names and tags cannot steer a terminal, an encoding that lacks their letters
+ends no command, and a reader that leaves (``mirclr … | head``) ends one quietly.
+"""
+
+import errno
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol
 
-import click
+from mirclr.terminal import one_line, shown
 
 
 class Advance(Protocol):
@@ -17,14 +24,96 @@ class Advance(Protocol):
         """Advance by `steps`."""
 
 
+class ReaderLeft(BaseException):
+    """Nobody reads what is printed any more. Not an error, so that nothing takes it for one."""
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    r"""Print to standard output and error whatever they can take.
+
+    What an encoding lacks becomes '?' in output and ``\u…`` in errors.
+
+    Raises
+    ------
+    ReaderLeft
+        From any print, once the other end is closed.
+    OSError
+        Where what is printed cannot be written, such as into a file on a full disk; it names the stream.
+    """
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (
+        stream and _Stream(stream, name, errors)
+        for stream, name, errors in zip(
+            streams, ("standard output", "standard error"), ("replace", "backslashreplace"), strict=True
+        )
+    )
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
+
+
+class _Stream:
+    """A text stream that any text can be written to."""
+
+    def __init__(self, stream: IO[str], name: str, errors: str) -> None:
+        self._stream, self._name = stream, name
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=errors)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._try(self._stream.write, text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, do: Any, *arguments: str) -> Any:
+        try:
+            return do(*arguments)
+        except OSError as error:
+            with suppress(OSError, ValueError):  # what is held back would fail again when the process ends
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self._stream.fileno())
+                os.close(nowhere)
+            if error.errno == errno.EPIPE or (error.errno == errno.EINVAL and os.name == "nt"):
+                raise ReaderLeft from None
+            raise OSError(error.errno, error.strerror, self._name) from error
+
+
+def print_line(*cells: str) -> None:
+    """Print one line to standard output, with tabs between the cells."""
+    _write(sys.stdout, "\t".join(shown(cell) for cell in cells))
+
+
 def remark(text: str) -> None:
     """Print a line for the person at the terminal, on standard error."""
-    click.echo(text, err=True)
+    _write(sys.stderr, one_line(text))
 
 
-def print_json(value: Any) -> None:
-    """Print a JSON value, indented, Unicode kept. NaN is not JSON: it raises."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+def _write(stream: IO[str] | None, text: str) -> None:
+    if stream is not None:  # None where the caller closed it
+        stream.write(f"{text}\n")
+        stream.flush()
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    r"""Print a JSON value, letters as they are where the output is UTF-8. NaN is not JSON: it raises.
+
+    What a terminal would obey is escaped, and so are bytes of a name that are no UTF-8, as the surrogates ``\udc80`` to
+    ``\udcff``: JSON that reads back as the very name (in Python by `os.fsencode`).
+    """
+    utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") in ("utf8", "utf8sig")
+    text = json.dumps(value, indent=indent, ensure_ascii=not utf8, allow_nan=False)
+    _write(sys.stdout, re.sub(r"[^\n -~]", _escaped, text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    sign = found[0]
+    return sign if shown(sign) == sign else json.dumps(sign)[1:-1]
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
@@ -37,10 +126,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    heading = Text(shown(title)) if title else None
+    table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for i, name in enumerate(columns):
         numeric = all(isinstance(row[i], int | float) or row[i] is None for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     console = Console(width=None if _is_terminal(sys.stdout) else 140)
@@ -54,7 +144,7 @@ def _is_terminal(stream: IO[str] | None) -> bool:
 def _cell(value: Any) -> str:
     if value is None or value == "":
         return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else shown(str(value))
 
 
 @contextmanager
@@ -91,7 +181,7 @@ def _bar(label: str, total: int | None) -> Iterator[Advance]:
         task = bar.add_task(label, total=total, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
-            bar.update(task, advance=steps, note=note)
+            bar.update(task, advance=steps, note=shown(note))
 
         yield advance
 

@@ -12,7 +12,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.embed import checkpoint_of, embed_showing, naming
-from mirclr.cli.show import print_json, remark
+from mirclr.cli.show import print_json, print_line, remark
 
 if TYPE_CHECKING:
     from mirclr.sync import Change
@@ -113,6 +113,6 @@ def _print(changes: Sequence[Change], counts: dict[str, int], dry_run: bool) -> 
         if change.did in ("failed", "kept"):
             remark(line(change))
         elif (dry_run and change.did in _LISTED) or change.did == "removed":
-            click.echo(f"{'would be ' if dry_run else ''}{line(change)}")
+            print_line(f"{'would be ' if dry_run else ''}{line(change)}")
     told = ", ".join(f"{n} {did}" for did, n in counts.items() if n)
-    click.echo(f"{'would be: ' if dry_run and told else ''}{told or 'no audio files found'}")
+    print_line(f"{'would be: ' if dry_run and told else ''}{told or 'no audio files found'}")

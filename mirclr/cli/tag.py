@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, progress, remark
+from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.library import Library, LibraryTrack
@@ -90,13 +90,13 @@ def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_r
         if dry_run:
             for change in done:
                 after = "; ".join(f"{f}: {', '.join(v)}" for f, v in change["after"].items())
-                click.echo(f"{_shown(change['file'])}: {after}")
+                print_line(f"{_shown(change['file'])}: {after}")
         for problem in problems:
             remark(f"skipped {problem}")
         for command, fields_of in _makers(unknown).items():
             some = f"{', '.join(fields_of)}: not known of {max(unknown[f] for f in fields_of)} tracks"
             remark(f"{some}; mirclr {command} finds what there is")
-        click.echo(f"{verb} tags of {len(done)} files; {kept} fields were left as they stood")
+        print_line(f"{verb} tags of {len(done)} files; {kept} fields were left as they stood")
     return 0 if done or not problems else 1
 
 
@@ -138,7 +138,7 @@ def undo(library_path: Path, as_json: bool) -> int:
     else:
         for problem in problems:
             remark(f"skipped {problem}")
-        click.echo(f"took back the tags of {undone} files")
+        print_line(f"took back the tags of {undone} files")
     return 1 if unread or (problems and not undone) else 0
 
 

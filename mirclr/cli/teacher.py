@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mirclr.cli.options import as_json, path_option
-from mirclr.cli.show import print_json, progress, remark
+from mirclr.cli.show import print_json, print_line, progress, remark
 
 
 @click.group(epilog="Example: mirclr teacher import musicnn")
@@ -26,7 +26,7 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
         print_json([{"name": file.stem, "file": str(file), "bytes": file.stat().st_size} for file in files])
     else:
         for file in files:
-            click.echo(f"{file.stem}: {file}")
+            print_line(f"{file.stem}: {file}")
 
 
 @command.command(epilog="Example: mirclr teacher label debian-games -o labels --teacher musicnn-msd")
@@ -90,7 +90,7 @@ def label(
         print_json({"labels": str(output), "teacher": teacher.name, "tags": list(teacher.tags), **facts})
         return 0 if told else 1
     by = f"{len(teacher.tags)} tags by {teacher.name}"
-    click.echo(f"{output}: {windows} windows of {len(told)} tracks ({new} new), {by}")
+    print_line(f"{output}: {windows} windows of {len(told)} tracks ({new} new), {by}")
     for how, cosine in alike.items():
-        click.echo(f"cosine of {how} labels: {cosine['between']:.2f} between tracks, {cosine['within']:.2f} within one")
+        print_line(f"cosine of {how} labels: {cosine['between']:.2f} between tracks, {cosine['within']:.2f} within one")
     return 0 if told else 1

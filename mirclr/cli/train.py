@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli.options import as_json
-from mirclr.cli.show import print_json, progress, remark
+from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.clips import Cached, ClipCache
@@ -58,7 +58,7 @@ def command(
     if as_json:
         print_json(result)
     else:
-        click.echo(f"trained {trainer.step} steps; encoder: {result['encoder']}")
+        print_line(f"trained {trainer.step} steps; encoder: {result['encoder']}")
 
 
 def prepare(

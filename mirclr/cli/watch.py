@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.embed import checkpoint_of, embed_showing
-from mirclr.cli.show import remark
+from mirclr.cli.show import print_json, print_line, remark
 from mirclr.cli.sync import line, row
 
 if TYPE_CHECKING:
@@ -70,9 +69,9 @@ def command(
                 remark(f"watching {', '.join(shown(str(folder)) for folder in scope)}; Ctrl-C ends it")
                 for change in follow(library, scope, embedder, events, settle=settle, workers=workers, embed=_embed):
                     if as_json:
-                        click.echo(json.dumps(row(change), ensure_ascii=False))
+                        print_json(row(change), indent=None)
                     else:
-                        click.echo(line(change), err=change.did == "waiting")
+                        (remark if change.did == "waiting" else print_line)(line(change))
     except KeyboardInterrupt:
         remark("ended; what was done is kept")
     return 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from mirclr.library.moments import Moments
 from mirclr.tags import Tags
+from mirclr.terminal import shown
 
 
 @dataclass(frozen=True)
@@ -222,11 +223,6 @@ def fold(text: str) -> str:
     folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     # Latin, Greek and Cyrillic accents alone: in other scripts a mark tells one letter from another
     return "".join(c for c in folded if not "\u0300" <= c <= "\u036f").translate(_PLAIN)
-
-
-def shown(text: str) -> str:
-    """A text with what cannot be printed, such as undecodable bytes or terminal controls, replaced by '�'."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})

@@ -172,8 +172,8 @@ def match_tracks(library: Library, text: str) -> list[LibraryTrack]:
     found = titled or found
     if len(found) == 1 or (len(_artists(found)) == 1 and found[0].artist):
         return found
-    listed = "".join(f"\n  {t.label} ({shown(t.path)})" for t in found[:8])
-    raise NoMatch(f"{text!r} matches {len(found)} tracks of several artists; say more, or give a path:{listed}")
+    several = f"{text!r} matches {len(found)} tracks of several artists; say more, or give a path:"
+    raise NoMatch(several, *(f"{t.label} ({shown(t.path)})" for t in found[:8]))
 
 
 def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
