@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from mirclr import config
-from mirclr.encoder import Model
+from mirclr.encoder import Model, weight_shapes
 from mirclr.errors import CheckpointError, RecipeError
 from mirclr.provenance import digest_bytes, digest_json, writing
 
@@ -94,7 +95,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a mapping)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; train one with: mirclr train RECIPE.yaml -o RUN") from None
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a checkpoint ({error}); expected a .safetensors file of mirclr") from error
     if not isinstance(header, dict) or header.get("kind") not in ("model", "state"):
         raise CheckpointError(f"{path}: a safetensors file, but not one of mirclr's checkpoints")
@@ -102,30 +103,60 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: format {header.get('format')}; this mirclr reads format {FORMAT}: upgrade it")
     try:
         recipe = config.recipe_from(header["recipe"], where=f"{path}: its recipe")
-        model = Model(recipe)
-        weights = {n: t for n, t in tensors.items() if not n.startswith((_OPTIMIZER, _OBJECTIVE))}
-        model.load_state_dict(weights)
-    except (RecipeError, RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{path}: its weights do not fit its recipe ({error})") from error
+    except (RecipeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its recipe cannot be read ({error})") from error
+    weights = {n: t for n, t in tensors.items() if not n.startswith((_OPTIMIZER, _OBJECTIVE))}
+    # before anything is made: a recipe may ask for more than there is memory
+    shapes = weight_shapes(recipe)
+    if wrong := _first_difference(shapes, {name: (*t.shape,) for name, t in weights.items()}):
+        raise CheckpointError(f"{path}: its weights do not fit its recipe ({wrong})")
+    provenance, step = header.get("provenance", {}), header.get("step")
+    if not isinstance(provenance, dict) or not (step is None or (type(step) is int and step >= 0)):
+        raise CheckpointError(f"{path}: its header is damaged: provenance and step are not what mirclr writes there")
+    model = Model(recipe)
+    model.load_state_dict(weights)
     return Checkpoint(
         model.eval(),
         recipe,
-        header.get("provenance", {}),
+        provenance,
         encoder_digest(model),
         optimizer=_part(tensors, _OPTIMIZER),
         objective=_part(tensors, _OBJECTIVE),
-        step=header.get("step"),
+        step=step,
     )
+
+
+def _first_difference(asked: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Where the names and shapes of two sets of weights differ first, in words."""
+    for name in sorted({*asked, *found}):
+        if asked.get(name) != found.get(name):
+            return f"{name[:80]!r}: found {found.get(name, 'none')}, expected {asked.get(name, 'none')}"
+    return None
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
+# The settings that the digest of an encoder is made of, by section or by the encoder's name, as they were when digests
+# began. One that came later counts where it is not at its default, so that a new key leaves the digests that are kept
+# in libraries and heads as they are; the default of such a key must hence be what was done before, and never change.
+_DIGESTED = {
+    "audio": ("rate", "clip_seconds"),
+    "mel": ("n_fft", "hop", "bands", "f_min", "f_max", "gain"),
+    "resnet": ("name", "widths", "blocks", "collapse", "dim"),
+    "sample_cnn": ("name", "widths", "dropout"),
+}
+
+
 def encoder_digest(model: Model) -> str:
     """Digest of what a vector depends on: the weights of encoder and pooling, and the settings that bear on it."""
-    settings = encoder_settings(model.recipe)
-    weights = model.encoder.state_dict()
+    recipe, weights = model.recipe, model.encoder.state_dict()
+    settings: dict[str, Any] = {
+        "audio": _digested(recipe.audio, "audio"),
+        "mel": _digested(recipe.mel, "mel"),
+        "encoder": _digested(recipe.encoder, recipe.encoder.name),
+    }
     if model.pooling.weight:
         settings["deviation"] = model.pooling.weight
         weights |= {f"pooling.{name}": tensor for name, tensor in model.pooling.state_dict().items()}
@@ -135,9 +166,11 @@ def encoder_digest(model: Model) -> str:
     return digest_bytes(*parts)
 
 
-def encoder_settings(recipe: config.Recipe) -> dict[str, Any]:
-    """The sections of a recipe that an embedding depends on, as plain values."""
-    return recipe.model_dump(mode="json", include={"audio", "mel", "encoder"})
+def _digested(section: BaseModel, listed: str) -> dict[str, Any]:
+    """The settings of a section that count: those that are listed, and others that are not at their defaults."""
+    names = {"name", *_DIGESTED.get(listed, ())}
+    changed = section.model_dump(mode="json", exclude_defaults=True)
+    return {k: v for k, v in section.model_dump(mode="json").items() if k in names or k in changed}
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

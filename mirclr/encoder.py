@@ -233,12 +233,7 @@ class Model(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.mel = LogMel(recipe.mel, recipe.audio.rate)
-        if isinstance(recipe.encoder, config.ResNet):
-            self.encoder = ResNet(recipe.encoder, recipe.mel.bands)
-        else:
-            self.encoder = SampleCNN(recipe.encoder, recipe.audio.rate)
-        self.pooling = TrackPooling(self.encoder.dim, recipe.embedding.deviation)
-        self.projector = Projector(recipe.projector, self.encoder.dim)
+        self.encoder, self.pooling, self.projector = _networks(recipe)
         self.to(memory_format=torch.channels_last)
 
     def hear(self, waveforms: Tensor) -> Tensor:
@@ -248,3 +243,19 @@ class Model(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         """(B, N) float32 in [-1, 1] -> (B, D) float32 embeddings."""
         return cast(Tensor, self.encoder(self.hear(waveforms)))
+
+
+def _networks(recipe: config.Recipe) -> tuple[EncoderModule, TrackPooling, Projector]:
+    encoder: EncoderModule
+    if isinstance(recipe.encoder, config.ResNet):
+        encoder = ResNet(recipe.encoder, recipe.mel.bands)
+    else:
+        encoder = SampleCNN(recipe.encoder, recipe.audio.rate)
+    return encoder, TrackPooling(encoder.dim, recipe.embedding.deviation), Projector(recipe.projector, encoder.dim)
+
+
+def weight_shapes(recipe: config.Recipe) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the weights that a recipe's `Model` has, found without making them."""
+    with torch.device("meta"):
+        parts = dict(zip(("encoder", "pooling", "projector"), _networks(recipe), strict=True))
+    return {f"{part}.{name}": (*t.shape,) for part, made in parts.items() for name, t in made.state_dict().items()}

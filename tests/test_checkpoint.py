@@ -142,6 +142,13 @@ BAD = {
     "other recipe": with_header(recipe={"name": "x", "data": {"train": "y"}}),
     "wrong recipe": with_header(recipe={"name": "x", "data": {"train": "y"}, "encoder": {"name": "rnn"}}),
     "missing": lambda path: None,
+    "deep json": lambda path: save_file({"w": torch.zeros(3)}, path, metadata={"mirclr": "[" * 200_000}),
+    "provenance that is a text": with_header(provenance="x"),
+    "step that is a text": with_header(step="7"),
+    "step below zero": with_header(step=-1),
+    "more channels than there is memory": with_header(
+        recipe=parse_recipe(TINY, overrides=["encoder.widths=[4, 9000000]"]).model_dump(mode="json")
+    ),
 }
 
 

@@ -232,7 +232,7 @@ class Heads:
             with safetensors.safe_open(path, framework="numpy") as f:
                 header = json.loads((f.metadata() or {}).get("mirclr", "{}"))
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
-        except (safetensors.SafetensorError, OSError, ValueError) as error:
+        except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{path}: not a safetensors file ({error}); {advice}") from error
         if not isinstance(header, dict) or header.get("kind") != "heads":
             raise CheckpointError(f"{path}: not a file of heads; {advice}")
@@ -250,10 +250,17 @@ class Heads:
         heads = cls(abstain=float(header["abstain"]))
         for name in _KEPT:
             setattr(heads, name, header[name])
-        if not {"digest", "name", "dim"} <= heads.encoder.keys():
+        named = {"digest": str, "name": str, "dim": int}
+        if not all(isinstance(heads.encoder.get(key), kind) for key, kind in named.items()):
             raise ValueError("its encoder is not named")
+        if not (0 <= heads.abstain <= 1 and isinstance(heads.training, str) and isinstance(heads.provenance, dict)):
+            raise ValueError("its threshold or provenance")
+        if not all(isinstance(row, dict) for row in heads.figures):
+            raise ValueError("its figures")
         for name, task in header["tasks"].items():
             arrays = [tensors[f"{name}.{part}"] for part in ("weight", "bias", "temperature")]
+            if not all(isinstance(label, str) for label in task["labels"]):
+                raise ValueError(f"the labels of {name}")
             n = len(task["labels"])
             shapes = [(n, heads.encoder["dim"]), (n,), (n,)]
             if [a.shape for a in arrays] != shapes or not all(np.isfinite(a).all() for a in arrays):

@@ -59,7 +59,7 @@ class Entry:
         Length in seconds.
     tags : Tags
     vector : (dim,) float32
-        Of any length above 0; stored at unit length.
+        Of any length above 0; stored at unit length, and to the bit where it is of unit length.
     moments : Moments, optional
         What its excerpts sound like, one by one.
     audio_path : str, optional

@@ -45,6 +45,7 @@ _OF_AUDIO = (  # what was found out about the audio of a track, by the column th
     ("duplicate", "second"),
 )
 _MOST_PAIRS = 16
+_UNIT = 1e-5  # by which the length of a vector of float32 may differ from 1 when it was made to be 1
 _IDS = "(SELECT value FROM json_each(?))"  # a list of ids as one argument
 
 
@@ -291,7 +292,8 @@ class Library:
         norm = float(np.linalg.norm(vector))
         if not np.isfinite(norm) or norm < 1e-12:
             return None
-        return (vector / norm).astype("<f4").tobytes()
+        # one that is of unit length already is kept to the bit: what is copied or carried over is what it was
+        return (vector if abs(norm - 1) < _UNIT else vector / norm).astype("<f4").tobytes()
 
     def _upsert(self, db: sqlite3.Connection, entry: Entry, blob: bytes, generation: int) -> None:
         place = self._place(entry.root, entry.path)

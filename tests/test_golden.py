@@ -1,0 +1,151 @@
+"""What mirclr 0.1 wrote is read, and is of the encoders that it was of; golden/make_of_0_1.py made it."""
+
+import json
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mirclr import processes
+from mirclr.checkpoint import encoder_digest, load_checkpoint
+from mirclr.classify import Heads
+from mirclr.embed import Embedder, embed_files, find_audio
+from mirclr.encoder import Model
+from mirclr.index import open_index
+from mirclr.library import Library
+from mirclr.pretrained import builtin_checkpoint, builtin_heads
+from tests.conftest import AUDIO
+
+GOLDEN = Path(__file__).parent / "golden"
+MADE = json.loads((GOLDEN / "of_0_1.json").read_text(encoding="utf-8"))
+SONGS = {"a.ogg": "gunroar-1.ogg", "b.ogg": "mucade-1.ogg", "sub/c.ogg": "torus-1.ogg", "sub/d.ogg": "torus-2.ogg"}
+
+
+@pytest.mark.parametrize("name", ["resnet", "sample_cnn"])
+def test_an_encoder_has_the_digest_that_it_had_and_makes_the_vectors_that_it_made(name):
+    embedder = Embedder.load(GOLDEN / f"{name}_0_1.safetensors", device="cpu")
+    assert embedder.stamp.digest == MADE[name]["digest"]
+    sine = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000).astype(np.float32)
+    np.testing.assert_allclose(embedder.embed_track(sine[None]), MADE[name]["vector"], atol=2e-5)
+    # the recipe that a library keeps can still be read
+    assert Embedder.with_random_weights(embedder.stamp.recipe, excerpts=3).rate == 16000
+
+
+def test_the_built_in_encoder_has_the_digest_that_it_had():
+    assert load_checkpoint(builtin_checkpoint()).digest == MADE["builtin"]["digest"]
+    assert Heads.load(builtin_heads()).encoder["digest"] == MADE["builtin"]["digest"]
+
+
+def test_heads_fit_their_encoder_still():
+    assert Heads.load(GOLDEN / "heads_0_1.safetensors").are_of(Embedder.load(GOLDEN / "resnet_0_1.safetensors").stamp)
+
+
+def with_keys(model, **values):
+    """The model as if its sections had keys that came later: `values` by name, each with its default."""
+    recipe = model.recipe
+    for section in ("audio", "mel", "encoder"):
+        old = getattr(recipe, section)
+        later = type(
+            type(old).__name__,
+            (type(old),),
+            {"__annotations__": dict.fromkeys(values, str), **{key: default for key, (default, _) in values.items()}},
+        )
+        given = {key: value for key, (_, value) in values.items()}
+        recipe = recipe.model_copy(update={section: later(**dict(old) | given)})
+    model.recipe = recipe
+    return model
+
+
+@pytest.mark.parametrize("name", ["resnet", "sample_cnn"])
+def test_a_key_that_comes_later_counts_only_where_it_is_not_at_its_default(name):
+    model = load_checkpoint(GOLDEN / f"{name}_0_1.safetensors").model
+    assert "later" in with_keys(model, later=("old", "old")).recipe.mel.model_dump()
+    assert encoder_digest(model) == MADE[name]["digest"]
+    assert encoder_digest(with_keys(model, later=("old", "new"))) != MADE[name]["digest"]
+
+
+def test_every_setting_of_the_sections_counts():
+    """A setting that is changed makes another encoder, whether the list of settings names it or not."""
+    model = load_checkpoint(GOLDEN / "resnet_0_1.safetensors").model
+    changes = {"audio.rate": 22050, "audio.clip_seconds": 2.0, "mel.n_fft": 1024, "mel.hop": 128, "mel.f_min": 20.0}
+    changes |= {"mel.f_max": 7000.0, "mel.gain": 100.0, "embedding.deviation": 0.25}
+    digests = {encoder_digest(model)}
+    for key, value in changes.items():
+        section, name = key.split(".")
+        part = getattr(model.recipe, section).model_copy(update={name: value})
+        other = Model(model.recipe.model_copy(update={section: part}))
+        other.load_state_dict(model.state_dict())
+        digests.add(encoder_digest(other))
+    assert len(digests) == 1 + len(changes)
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The library of 0.1, brought to where its files are now."""
+    music = (tmp_path / "music").resolve()
+    path = Path(shutil.copy(GOLDEN / "library_v3.db", tmp_path / "lib.db"))
+    with sqlite3.connect(path) as db:
+        for table in ("track", "failure"):
+            db.execute(f"UPDATE {table} SET root = ?", (os.fsencode(music),))
+        times = {os.fsdecode(name): time for name, time in db.execute("SELECT path, mtime_ns FROM track")}
+    db.close()
+    for name, song in SONGS.items():
+        (music / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(AUDIO / song, music / name)
+        os.utime(music / name, ns=(times[name], times[name]))
+    return path, music
+
+
+class NoDecoding:
+    def __init__(self, workers, begin):
+        pass
+
+    def submit(self, function, file, *_):
+        raise AssertionError(f"{file} is decoded")
+
+    def close(self):
+        pass
+
+
+def bring_up_to_date(library, music):
+    files, _ = find_audio([music], library)
+    embedder = Embedder.load(builtin_checkpoint(), device="cpu")
+    return {o.file.relative_to(music).as_posix(): o.did for o in embed_files(library, files, embedder, workers=1)}
+
+
+def test_a_library_of_schema_3_holds_what_it_held(kept):
+    path, _ = kept
+    with Library.open(path) as library:
+        assert library.verify() == []
+        assert library.stamp.digest == MADE["builtin"]["digest"]
+        assert library.info()["tracks"] == 4
+        assert [t.path for t in library.tracks()] == list(SONGS)
+        assert library.descriptions()[1].tempo_bpm == 100.0
+        assert library.duplicates(at_least=0) == {(1, 3): 0.9, (2, 4): 0.1}
+        assert library.probabilities("genre") == {1: {"rock": 0.75, "dub": 0.25}}
+        assert (library.blocks(), list(library.playlists())) == (["artist:X"], ["mine"])
+        assert [(x.artist, x.plays, x.taste) for x in library.listens("me")] == [("A", 3, 1)]
+        assert set(library.moments([1, 2, 3, 4])) == {1, 2, 3, 4}
+        assert [f.path for f in library.failures()] == ["bad.ogg"]
+        index = open_index(library)
+        np.testing.assert_array_equal(index.vectors(index.ids), library.vectors()[1])
+    db = sqlite3.connect(GOLDEN / "library_v3.db")
+    before = dict(db.execute("SELECT track_id, components FROM vector"))
+    db.close()
+    with Library.open(path) as library:
+        for track_id, blob in before.items():
+            assert library.vector(track_id).astype("<f4").tobytes() == blob
+
+
+def test_a_library_of_schema_3_is_not_decoded_again(kept, monkeypatch):
+    path, music = kept
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
+    with Library.open(path) as library:
+        assert bring_up_to_date(library, music) == dict.fromkeys(SONGS, "unchanged")
+        # the folder is renamed
+        moved = music.rename(music.with_name("elsewhere"))
+        assert bring_up_to_date(library, moved) == dict.fromkeys(SONGS, "moved")
+        assert [t.id for t in library.tracks()] == [1, 2, 3, 4]
