@@ -265,3 +265,52 @@ def test_warnings_of_libraries_stay_off_the_terminal(tmp_path):
         done = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr
         assert (done.stderr == "") == quiet
+
+
+# every command that prints JSON, of a file whose name is no UTF-8
+
+
+@pytest.fixture
+def odd(tmp_path, songs, in_this_process):
+    """A library of tracks and of a failure with such names, and these names as bytes."""
+    root = tmp_path / "music"
+    root.mkdir()
+    tracks = [os.fsdecode(name) for name in (b"a\xff.ogg", b"b\xfe\x1b.ogg", b"c.ogg")]
+    broken = os.fsdecode(b"d\xfd.ogg")
+    try:
+        for song, name in zip(songs, tracks, strict=False):
+            (root / name).write_bytes(song.read_bytes())
+        (root / broken).write_bytes(b"no music")
+    except OSError:
+        pytest.skip("the names of files are UTF-8 here")
+    return root, tracks, broken, ["--library", str(tmp_path / "lib.db")]
+
+
+def test_json_of_every_command_names_files_that_are_no_utf8(odd, checkpoint, stream, monkeypatch):
+    root, tracks, broken, library = odd
+    for room in ("processes", "duplicates"):
+        monkeypatch.setattr(
+            f"mirclr.{room}.results_in_order", lambda work, jobs, **_: ((job, work(*job)) for job in jobs)
+        )
+
+    def told(*line, code=0):
+        out, _ = stream("utf-8")
+        with pytest.raises(SystemExit) as stopped:
+            main([*line, "--json"])
+        assert stopped.value.code == code
+        text = out.getvalue().decode()
+        assert not bad_signs(text)
+        return json.loads(text)
+
+    failures = told("embed", str(root), "--checkpoint", str(checkpoint), *library)["failures"]
+    assert [entry["file"] for entry in failures] == [str(root / broken)]
+    files = {str(root / name) for name in tracks}
+    assert {row["file"] for row in told("library", "list", *library)} == files
+    assert told("library", "info", "--failures", *library)["failures"][0]["file"] == str(root / broken)
+    assert {row["file"] for row in told("describe", *library)["described"]} <= files
+    assert told("sync", "--retry", *library)["failures"][0]["file"] == str(root / broken)
+    assert told("evaluate", "library", "--robustness", "0", *library)["broken"][0]["file"] == str(root / broken)
+    told("duplicates", *library)
+    (root / tracks[1]).unlink()
+    assert told("sync", "--dry-run", *library)["changes"][0]["file"] == str(root / tracks[1])
+    assert told("library", "verify", *library, code=1)["problems"]

@@ -26,7 +26,7 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
 
     A path is a folder or file, or a name of one anywhere in the library, with * and ? as wildcards.
     """
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
     from mirclr.recommend import Rules
 
     kept = _parsed(rules)
@@ -35,7 +35,7 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
         tracks = library.tracks()
         for rule in kept:
             if rule.kind != "genre" and not any(map(Rules([rule]).keep_out, tracks)):
-                remark(f"{shown(str(rule))}: no track of the library is one of these, for now")
+                remark(f"{rule}: no track of the library is one of these, for now")
         remark(f"{len(library.blocks())} rules are kept in {library_path}")
 
 

@@ -123,9 +123,9 @@ def command(
     if segments_file or picture:
         failures += _write_segments(list(told), embedder, heads, hop, segments_file, pictures, top)
     if as_json:
-        tracks = [{"file": _shown(file), **facts} for file, facts in told.items()]
-        named = [{"file": _shown(file), "reason": reason} for file, reason in failures]
-        by = {"heads": _shown(heads_file), "encoder": _shown(embedder.stamp.name)}
+        tracks = [{"file": str(file), **facts} for file, facts in told.items()]
+        named = [{"file": str(file), "reason": reason} for file, reason in failures]
+        by = {"heads": str(heads_file), "encoder": embedder.stamp.name}
         print_json({**by, "tracks": tracks, "failures": named})
     else:
         for file, reason in failures:
@@ -234,7 +234,7 @@ def _cells(values: dict[str, float | None]) -> list[float | None]:
 def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_json: bool) -> None:
     """Store what is told of a library's tracks, and print how many have each label on top."""
     from mirclr.classify import Heads
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
     from mirclr.pretrained import builtin_heads
 
     own = heads_path(library_path)
@@ -247,8 +247,8 @@ def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_
     means = _affect(heads, probabilities["affect"].mean(axis=0)) if "affect" in probabilities and len(ids) else {}
     if as_json:
         told = zip(tracks, _tops(heads, probabilities, top), strict=True)
-        listed = [{"id": track.id, "file": shown(str(track.file)), **facts} for track, facts in told]
-        print_json({"heads": _shown(heads_file), "counts": counts, "mean": means, "tracks": listed})
+        listed = [{"id": track.id, "file": str(track.file), **facts} for track, facts in told]
+        print_json({"heads": str(heads_file), "counts": counts, "mean": means, "tracks": listed})
         return
     rows_shown = [(task, label, n) for task, tops in counts.items() for label, n in tops.items()]
     print_table(("task", "top label", "tracks"), rows_shown)

@@ -22,7 +22,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
     twice what one taps. `library list --json` and `export --csv` show the results.
     """
     from mirclr.describe import try_describe
-    from mirclr.library import Description, Library, shown
+    from mirclr.library import Description, Library
     from mirclr.processes import CRASHED, results_in_order
 
     problems: list[str] = []
@@ -47,7 +47,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
             done |= waiting
         by_id = {t.id: t for t in tracks}
     if as_json:
-        rows = [{"file": shown(str(by_id[i].file)), **vars(found)} for i, found in done.items()]
+        rows = [{"file": str(by_id[i].file), **vars(found)} for i, found in done.items()]
         print_json({"described": rows, "known": len(known), "problems": problems})
     else:
         for problem in problems:

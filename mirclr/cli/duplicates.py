@@ -37,7 +37,7 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
     of a group, or else the one of the highest bitrate. What was found is kept in the library.
     """
     from mirclr.duplicates import find_candidates, find_duplicates
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
 
     with Library.open(library_path) as library:
         candidates = find_candidates(library)
@@ -45,10 +45,10 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
             found = find_duplicates(library, candidates=candidates, workers=workers, advance=advance)
         told = _told(library, found.pairs, at_least)
     if as_json:
-        print_json({"groups": told, "failures": [shown(line) for line in found.failures]})
+        print_json({"groups": told, "failures": list(found.failures)})
         return
     for line in found.failures:
-        remark(f"skipped {shown(line)}")
+        remark(f"skipped {line}")
     columns = ("likelihood", "artist", "title", "album", "duration_s", "format", "file")
     rows = [
         (number, *(row[name] for name in columns), "best" if row["best"] else "")
@@ -64,7 +64,6 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
 def _told(library: Library, pairs: Mapping[tuple[int, int], float], at_least: float) -> list[list[dict[str, Any]]]:
     """Each group's tracks as JSON values, each with the highest likelihood that ties it to another."""
     from mirclr.duplicates import groups
-    from mirclr.library import shown
 
     sizes = {s.track_id: s.size for root in library.roots() for s in library.states(root).values()}
     sure: dict[int, float] = {}
@@ -81,12 +80,12 @@ def _told(library: Library, pairs: Mapping[tuple[int, int], float], at_least: fl
                 {
                     "id": t.id,
                     "likelihood": round(sure[t.id], 3),
-                    "artist": shown(t.artist or ""),
-                    "title": shown(t.title or ""),
-                    "album": shown(t.album or ""),
+                    "artist": t.artist or "",
+                    "title": t.title or "",
+                    "album": t.album or "",
                     "duration_s": round(t.duration_s, 1),
-                    "format": shown(t.file.suffix.lower().lstrip(".")),
-                    "file": shown(str(t.file)),
+                    "format": t.file.suffix.lower().lstrip("."),
+                    "file": str(t.file),
                     "best": t is best,
                 }
                 for t in tracks

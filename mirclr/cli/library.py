@@ -26,12 +26,11 @@ def command() -> None:
 @options.as_json
 def info(library_path: Path, failures: bool, as_json: bool) -> None:
     """Show what a library holds: counts, its encoder, its folders, failures."""
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
 
     with Library.open(library_path) as library:
         facts = library.info()
-        facts["roots"] = {shown(root): n for root, n in facts["roots"].items()}
-        failed = [{"file": shown(str(f.file)), "reason": shown(f.why)} for f in library.failures()]
+        failed = [{"file": str(f.file), "reason": f.why} for f in library.failures()]
     if as_json:
         print_json({**facts, "failures": failed} if failures else facts)
         return
@@ -84,7 +83,7 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
 
     A path is that of a file, or of a folder with all below it. A text is matched as `mirclr recommend` does.
     """
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
 
     if not all(text.strip() for text in which) or not (which or gone):
         raise click.UsageError("name what to remove: a text, a path, or --gone")
@@ -96,14 +95,14 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
             doomed.update((track.id, track) for track in tracks)
         if len(doomed) > _ASK_ABOVE and not yes:
             for track in list(doomed.values())[:_ASK_ABOVE]:
-                remark(f"{track.label} ({shown(str(track.file))})")
+                remark(f"{track.label} ({track.file})")
             if not click.confirm(f"… and {len(doomed) - _ASK_ABOVE} more. Remove these {len(doomed)}?", err=True):
                 remark("nothing removed")
                 return
         removed = library.remove(list(doomed))
         library.forget(forgotten)
     for track in doomed.values():
-        print_line(f"removed {track.label} ({shown(str(track.file))})")
+        print_line(f"removed {track.label} ({track.file})")
     remark(f"{removed} tracks removed")
 
 
@@ -144,7 +143,7 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
     from mirclr.cli.embed import bring_up_to_date, named, naming
     from mirclr.embed import Embedder
     from mirclr.index import open_index
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
     from mirclr.library.renewal import carry_over, open_renewed, remove_renewed, replace, still_there
 
     embedder = Embedder.load(checkpoint)
@@ -162,14 +161,14 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
         open_index(old)
     remove_renewed(library_path)
     if as_json:
-        left_out = {"failures": named(failures), "gone": [shown(str(file)) for file in gone]}
+        left_out = {"failures": named(failures), "gone": [str(file) for file in gone]}
         print_json({"library": str(library_path), "renewed": True, **counts, **left_out})
         return
     for name, reason in failures:
         remark(f"left out {naming(name, reason)}")
     for file in gone:
-        remark(f"left out {shown(str(file))}: it is gone")
-    print_line(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {shown(embedder.stamp.name)}")
+        remark(f"left out {file}: it is gone")
+    print_line(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {embedder.stamp.name}")
 
 
 def _meant(library: "Library", text: str) -> "list[LibraryTrack]":
@@ -184,7 +183,6 @@ def _meant(library: "Library", text: str) -> "list[LibraryTrack]":
 
 def _gone(library: "Library") -> "tuple[list[LibraryTrack], list[Failure]]":
     """The tracks and failures whose files are gone, but for those of a missing or empty folder: a disk may be off."""
-    from mirclr.library import shown
     from mirclr.library.store import absence, is_gone
 
     tracks = library.gone()
@@ -192,16 +190,15 @@ def _gone(library: "Library") -> "tuple[list[LibraryTrack], list[Failure]]":
     roots = {t.root for t in tracks} | {f.root for f in failures}
     absent = {root: why for root in roots if (why := absence(Path(root)))}
     for root, why in sorted(absent.items()):
-        remark(f"{shown(root)} {why}; its tracks are kept (to remove them, name that folder)")
+        remark(f"{root} {why}; its tracks are kept (to remove them, name that folder)")
     return [t for t in tracks if t.root not in absent], [f for f in failures if f.root not in absent]
 
 
 def _as_json(track: "LibraryTrack") -> dict[str, Any]:
-    from mirclr.library import shown
 
     return {
         "id": track.id,
-        "file": shown(str(track.file)),
+        "file": str(track.file),
         "artist": track.artist,
         "title": track.title,
         "album": track.album,

@@ -65,7 +65,7 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
 
     Taste is a few centres among the tracks that were heard; of each, the tracks nearest to it are named.
     """
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
     from mirclr.taste import listens_of, match, taste_of
 
     with Library.open(library_path) as library, library.snapshot():
@@ -75,7 +75,7 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
         disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
         nearest = _nearest(library, taste, taste.heard - disliked)
         facts: dict[str, Any] = {
-            "name": shown(name),
+            "name": name,
             "pieces": len(listens),
             "plays": sum(listen.plays for listen in listens),
             "matched": len(matched.ids),
@@ -101,10 +101,10 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
     """List the profiles of a library, each with its number of pieces of music."""
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
 
     with Library.open(library_path) as library:
-        held = {shown(name): n for name, n in library.profiles().items()}
+        held = library.profiles()
     if as_json:
         print_json(held)
         return
@@ -120,23 +120,23 @@ def list_(library_path: Path, as_json: bool) -> None:
 @options.as_json
 def delete(name: str, library_path: Path, as_json: bool) -> None:
     """Delete a profile; tracks and files stay."""
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
     from mirclr.taste import listens_of
 
     with Library.open(library_path) as library:
         n = len(listens_of(library, name))
         library.delete_profile(name)
     if as_json:
-        print_json({"name": shown(name), "pieces": n})
+        print_json({"name": name, "pieces": n})
     else:
-        print_line(f"deleted {shown(name)} ({n} pieces)")
+        print_line(f"deleted {name} ({n} pieces)")
 
 
 def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
     """Read histories and keep them in a profile, instead of what it holds or with it; tell what came of it."""
     from mirclr.cli.recommend import check_name
     from mirclr.history import aggregate, merge
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
     from mirclr.taste import listens_of, match
 
     check_name(name)
@@ -158,7 +158,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
                 "matched": len(matched.ids),
                 "tracks": tracks,
                 "files": [
-                    {"file": shown(str(file)), "kind": history.kind, "pieces": len(history.listens)}
+                    {"file": str(file), "kind": history.kind, "pieces": len(history.listens)}
                     for file, history in histories.items()
                 ],
                 "problems": problems,
@@ -166,7 +166,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
         )
         return
     for file, history in histories.items():
-        print_line(f"{shown(str(file))}: {history.kind}, {len(history.listens)} pieces of music")
+        print_line(f"{file}: {history.kind}, {len(history.listens)} pieces of music")
     print_line(
         f"{name}: {len(listens)} pieces of music; {len(matched.ids)} of them are in {library_path} ({tracks} tracks)"
     )
@@ -174,9 +174,8 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
 
 def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
     """The histories of files, and what could not be read; at least one can be."""
-    from mirclr.errors import HistoryError, MirclrError
+    from mirclr.errors import HistoryError, MirclrError, in_words
     from mirclr.history import read_history
-    from mirclr.library import shown
 
     histories, problems, failed = {}, [], 0
     files = list(dict.fromkeys(files))
@@ -184,12 +183,12 @@ def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
         for file in files:
             try:
                 histories[file] = read_history(file)
-                problems += [f"{shown(str(file))}: {problem}" for problem in histories[file].problems]
+                problems += [f"{file}: {problem}" for problem in histories[file].problems]
             except (MirclrError, OSError) as error:
                 if len(files) == 1:
                     raise
                 failed += 1
-                problems.append(shown(str(error)))
+                problems.append(in_words(error))
             advance(note=f"{failed} skipped" if failed else "")
     if not histories:
         raise HistoryError(f"none of {len(files)} files can be read; the first: {problems[0]}")

@@ -81,18 +81,14 @@ def command(
 
 
 def row(change: Change) -> dict[str, Any]:
-    """A change as a JSON value; paths as they can be printed."""
-    from mirclr.library import shown
-
-    told: dict[str, Any] = {"did": change.did, "file": shown(str(change.file))}
-    return told | ({"reason": shown(change.reason)} if change.reason else {})
+    """A change as a JSON value."""
+    told: dict[str, Any] = {"did": change.did, "file": str(change.file)}
+    return told | ({"reason": change.reason} if change.reason else {})
 
 
 def line(change: Change) -> str:
     """A change as a line for people."""
-    from mirclr.library import shown
-
-    file, reason = shown(str(change.file)), shown(change.reason or "")
+    file, reason = str(change.file), change.reason or ""
     if change.did in ("failed", "kept", "waiting"):
         return f"{change.did} {naming(file, reason)}"
     return f"{change.did} {file}"

@@ -55,7 +55,7 @@ def command(
     line for each. Ctrl-C ends it. Without a FOLDER, all are meant that the library has tracks of.
     """
     from mirclr.embed import Embedder
-    from mirclr.library import Library, shown
+    from mirclr.library import Library
     from mirclr.sync import scope_of
     from mirclr.watch import FolderEvents, follow
 
@@ -66,7 +66,7 @@ def command(
                 stamp = library.stamp
                 encoder = checkpoint or checkpoint_of(library_path)
                 embedder = Embedder.load(encoder, excerpts=stamp.excerpts if stamp else None, device=device)
-                remark(f"watching {', '.join(shown(str(folder)) for folder in scope)}; Ctrl-C ends it")
+                remark(f"watching {', '.join(str(folder) for folder in scope)}; Ctrl-C ends it")
                 for change in follow(library, scope, embedder, events, settle=settle, workers=workers, embed=_embed):
                     if as_json:
                         print_json(row(change), indent=None)

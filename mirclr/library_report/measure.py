@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from mirclr import metrics
-from mirclr.errors import LibraryError, MirclrError
+from mirclr.errors import LibraryError, MirclrError, in_words
 from mirclr.index import Index, open_index
-from mirclr.library import EncoderStamp, Library, LibraryTrack, shown
+from mirclr.library import EncoderStamp, Library, LibraryTrack
 from mirclr.library.names import album_key, first_artist
 from mirclr.library_report.values import (
     AS_IS,
@@ -134,7 +134,7 @@ def report_on(
     if isinstance(heard, str):
         why["robustness"] = heard
     return LibraryReport(
-        library=shown(str(library.path)),
+        library=str(library.path),
         encoder=_encoder(stamp),
         tracks=info["tracks"],
         artists=info["artists"],
@@ -156,9 +156,9 @@ def report_on(
         robustness=None if isinstance(heard, str) else heard,
         outliers=tuple(outliers),
         failures=len(failures),
-        broken=tuple(Broken(shown(str(f.file)), shown(f.why)) for f in failures[:_LISTED]),
+        broken=tuple(Broken(str(f.file), f.why) for f in failures[:_LISTED]),
         gone=len(gone),
-        gone_files=tuple(shown(str(t.file)) for t in gone[:_LISTED]),
+        gone_files=tuple(str(t.file) for t in gone[:_LISTED]),
         not_measured=why,
         **found,
     )
@@ -172,7 +172,7 @@ def _sample(n: int, most: int) -> np.ndarray:
 def _encoder(stamp: EncoderStamp | None) -> dict[str, Any] | None:
     if stamp is None:
         return None
-    return {"name": shown(stamp.name), "digest": stamp.digest, "dim": stamp.dim, "excerpts": stamp.excerpts}
+    return {"name": stamp.name, "digest": stamp.digest, "dim": stamp.dim, "excerpts": stamp.excerpts}
 
 
 # neighbours
@@ -267,7 +267,7 @@ def _outliers(tracks: Sequence[LibraryTrack], asked: np.ndarray, similarities: n
     means = similarities.mean(axis=1, dtype=np.float64)
     lowest = np.argsort(means, kind="stable")[:_OUTLIERS]
     found = [(tracks[int(asked[i])], float(means[i])) for i in lowest]
-    return [Outlier(track.label, shown(str(track.file)), mean) for track, mean in found]
+    return [Outlier(track.label, str(track.file), mean) for track, mean in found]
 
 
 # robustness
@@ -298,11 +298,10 @@ def _hear_some(
     try:
         embedder = Embedder.load(checkpoint_named(stamp.name), excerpts=stamp.excerpts)
     except (MirclrError, OSError) as error:
-        return f"needs the library's encoder: {shown(str(error))}"
+        return f"needs the library's encoder: {in_words(error)}"
     if embedder.stamp.digest != stamp.digest:
         return (
-            f"{shown(stamp.name)} is another encoder ({embedder.stamp.digest[:12]}) than the library's "
-            f"({stamp.digest[:12]})"
+            f"{stamp.name} is another encoder ({embedder.stamp.digest[:12]}) than the library's ({stamp.digest[:12]})"
         )
     rows = there[_sample(len(there), count)]
     heard = [tracks[row] for row in rows.tolist()]
@@ -314,7 +313,7 @@ def _hear_some(
         results = results_in_order(_versions, jobs, workers=workers)
         for row, ((file, *_), versions) in zip(rows.tolist(), results, strict=True):
             if not isinstance(versions, tuple):
-                problems.append(shown(f"{file}: its decoder crashed" if versions is CRASHED else str(versions)))
+                problems.append(f"{file}: its decoder crashed" if versions is CRASHED else str(versions))
             else:
                 waveforms, kbps = versions
                 vectors = np.stack([matrix[row], *embedder.embed_tracks(list(waveforms.values()))])
