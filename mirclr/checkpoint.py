@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mirclr import config
 from mirclr.encoder import Model, weight_shapes
 from mirclr.errors import CheckpointError, RecipeError
-from mirclr.provenance import digest_bytes, digest_json, writing
+from mirclr.provenance import digest_bytes, digest_json, open_regular, writing
 
 FORMAT = 1
 _OPTIMIZER, _OBJECTIVE = "optimizer.", "objective."
@@ -90,17 +90,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
         The file is missing, damaged, not a checkpoint of mirclr, or made by a newer mirclr.
     """
     try:
+        open_regular(path).close()
         with safe_open(path, framework="pt") as f:
             header = json.loads((f.metadata() or {}).get("mirclr", "null"))
             tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118  (not a mapping)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; train one with: mirclr train RECIPE.yaml -o RUN") from None
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a checkpoint ({error}); expected a .safetensors file of mirclr") from error
+        reason = str(error).removeprefix(f"{path}: ")
+        raise CheckpointError(f"{path}: not a checkpoint ({reason}); expected a .safetensors file of mirclr") from error
     if not isinstance(header, dict) or header.get("kind") not in ("model", "state"):
         raise CheckpointError(f"{path}: a safetensors file, but not one of mirclr's checkpoints")
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {header.get('format')}; this mirclr reads format {FORMAT}: upgrade it")
+    if (found := header.get("format")) != FORMAT:
+        newer = isinstance(found, int) and found > FORMAT
+        advice = "upgrade mirclr" if newer else "train it again, or use the mirclr that made it"
+        raise CheckpointError(f"{path}: format {found}; this mirclr reads format {FORMAT}: {advice}")
     try:
         recipe = config.recipe_from(header["recipe"], where=f"{path}: its recipe")
     except (RecipeError, KeyError, RecursionError) as error:
@@ -145,8 +149,9 @@ _DIGESTED = {
     "audio": ("rate", "clip_seconds"),
     "mel": ("n_fft", "hop", "bands", "f_min", "f_max", "gain"),
     "resnet": ("name", "widths", "blocks", "collapse", "dim"),
-    "sample_cnn": ("name", "widths", "dropout"),
+    "sample_cnn_pooled": ("name", "widths", "dropout"),
 }
+_FIRST_NAMES = {"sample_cnn_pooled": "sample_cnn"}  # what digests call an encoder that was renamed
 
 
 def encoder_digest(model: Model) -> str:
@@ -157,6 +162,7 @@ def encoder_digest(model: Model) -> str:
         "mel": _digested(recipe.mel, "mel"),
         "encoder": _digested(recipe.encoder, recipe.encoder.name),
     }
+    settings["encoder"]["name"] = _FIRST_NAMES.get(recipe.encoder.name, recipe.encoder.name)
     if model.pooling.weight:
         settings["deviation"] = model.pooling.weight
         weights |= {f"pooling.{name}": tensor for name, tensor in model.pooling.state_dict().items()}

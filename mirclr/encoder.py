@@ -2,15 +2,19 @@
 
 Axes: B batch, F mel bands, T frames, N samples, D embedding dimensions, P projection dimensions. Every encoder keeps
 `EncoderModule`'s protocol: `hears` says what it takes, `dim` is D, and ``forward`` gives (B, D). A last batch
-normalisation without weights makes every dimension count alike in a cosine, whatever its scale.
+normalisation without weights makes every dimension count alike in a cosine, in all but `SampleCNN`, which is as
+published.
 """
 
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from mirclr import config
+from mirclr.errors import CheckpointError
 from mirclr.mel import LogMel
 
 
@@ -111,14 +115,68 @@ class _ResidualBlock(nn.Module):
 
 
 class SampleCNN(EncoderModule):
-    """One-dimensional convolutions on the waveform, each followed by pooling by three.
+    """CLMR's encoder, layer by layer: eleven convolutions on the waveform, pooled by three, to 512 maps.
 
-    Lee et al. 2017 (arXiv 1703.01789), as CLMR uses it (arXiv 2103.09410). The last maps are averaged over time, so
-    that any length from 3 ** (number of stages) samples on is heard.
+    Spijkervet and Burgoyne 2021 (arXiv 2103.09410), after Lee et al. 2017 (arXiv 1703.01789). A clip of 59,049 samples
+    ends as one place in time, which is the embedding as published: no dropout, and no normalisation after it. Of longer
+    clips the places are averaged. Names and shapes of the weights are those of CLMR's own files.
 
     Parameters
     ----------
-    settings : config.SampleCNN
+    rate : int
+        Sampling rate, in Hz; CLMR's weights are of 22,050.
+    """
+
+    hears = "waveform"
+    dim = 512
+
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        self.min_seconds = max(0.5, 3**config.CLMR_STAGES / rate)
+        widths = (128, 128, 128, 256, 256, 256, 256, 256, 256, 512)
+        stages = [_convolution(1, widths[0], stride=3, padding=0)]
+        stages += [_convolution(a, b).append(nn.MaxPool1d(3, stride=3)) for a, b in pairwise(widths)]
+        self.sequential = nn.Sequential(*stages, _convolution(widths[-1], self.dim))
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(B, N) float32 in [-1, 1] -> (B, 512) float32."""
+        return cast(Tensor, self.sequential(waveforms.unsqueeze(1)).float().mean(dim=2))
+
+    def load_published(self, state: Mapping[str, Tensor]) -> None:
+        """Take weights as CLMR publishes them: of its encoder, or of encoder and projector together.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            The names may begin with ``encoder.`` or ``model.encoder.``; what is not of the encoder's maps is left out.
+
+        Raises
+        ------
+        CheckpointError
+            They are not those of this network.
+        """
+        named = {name.removeprefix("model.").removeprefix("encoder."): tensor for name, tensor in state.items()}
+        try:
+            self.load_state_dict({name: t for name, t in named.items() if name.startswith("sequential.")})
+        except RuntimeError as error:
+            raise CheckpointError(f"not the weights of CLMR's encoder: {' '.join(str(error).split())}") from error
+
+
+def _convolution(channels: int, width: int, *, stride: int = 1, padding: int = 1) -> nn.Sequential:
+    """A convolution of three samples, as SampleCNN has them."""
+    convolution = nn.Conv1d(channels, width, 3, stride=stride, padding=padding)
+    return nn.Sequential(convolution, nn.BatchNorm1d(width), nn.ReLU(inplace=True))
+
+
+class PooledSampleCNN(EncoderModule):
+    """One-dimensional convolutions on the waveform, each followed by pooling by three.
+
+    After Lee et al. 2017 (arXiv 1703.01789), smaller than `SampleCNN`. The last maps are averaged over time, so that
+    any length from 3 ** (number of stages) samples on is heard.
+
+    Parameters
+    ----------
+    settings : config.PooledSampleCNN
         Channels of the stages and dropout before the output; D is the last width.
     rate : int
         Sampling rate, in Hz.
@@ -126,7 +184,7 @@ class SampleCNN(EncoderModule):
 
     hears = "waveform"
 
-    def __init__(self, settings: config.SampleCNN, rate: int) -> None:
+    def __init__(self, settings: config.PooledSampleCNN, rate: int) -> None:
         super().__init__()
         self.dim = settings.widths[-1]
         self.min_seconds = max(0.5, 3 ** len(settings.widths) / rate)
@@ -249,8 +307,10 @@ def _networks(recipe: config.Recipe) -> tuple[EncoderModule, TrackPooling, Proje
     encoder: EncoderModule
     if isinstance(recipe.encoder, config.ResNet):
         encoder = ResNet(recipe.encoder, recipe.mel.bands)
+    elif isinstance(recipe.encoder, config.PooledSampleCNN):
+        encoder = PooledSampleCNN(recipe.encoder, recipe.audio.rate)
     else:
-        encoder = SampleCNN(recipe.encoder, recipe.audio.rate)
+        encoder = SampleCNN(recipe.audio.rate)
     return encoder, TrackPooling(encoder.dim, recipe.embedding.deviation), Projector(recipe.projector, encoder.dim)
 
 

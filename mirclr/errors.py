@@ -11,6 +11,7 @@
     ├── CorpusError                    (OSError)      a corpus cannot be obtained
     │   └── DigestMismatch             a file is not the one that the manifest names
     ├── RecipeError                    (ValueError)   a recipe is not valid
+    │   └── OverrideError              by what was set on the command line
     ├── CheckpointError                (ValueError)   a file is not a mirclr checkpoint, or of another kind
     ├── TrainingError                  (RuntimeError) training cannot go on
     │   └── NotFinite                  (ArithmeticError) a loss became NaN or infinite
@@ -107,6 +108,10 @@ class DigestMismatch(CorpusError):
 
 class RecipeError(MirclrError, ValueError):
     """A recipe is not valid."""
+
+
+class OverrideError(RecipeError):
+    """A recipe is not valid by what was set on the command line."""
 
 
 class CheckpointError(MirclrError, ValueError):

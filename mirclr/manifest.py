@@ -19,11 +19,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mirclr.errors import ManifestError
-from mirclr.provenance import digest_bytes, sha256_of, writing
+from mirclr.provenance import digest_bytes, open_regular, sha256_of, writing
 from mirclr.tags import AUDIO_SUFFIXES, read_tags
 
 Split = Literal["train", "valid", "test"]
 _Text = Annotated[str, Field(min_length=1)]
+_LONGEST_LINE = 1 << 20  # bytes
+_MOST_ERRORS = 20  # of one line that are listed
 
 
 class Track(BaseModel):
@@ -161,15 +163,23 @@ def examine_manifest(path: Path) -> tuple[list[Track], list[str]]:
         One for each wrong field: file, line, field, what was found.
     """
     tracks, problems = [], []
-    with path.open("rb") as f:
-        for number, line in enumerate(f, start=1):
+    with open_regular(path) as f:
+        for number, line in enumerate(iter(lambda: f.readline(_LONGEST_LINE + 1), b""), start=1):
+            if len(line) > _LONGEST_LINE:
+                problems.append(
+                    f"{path}:{number}: a line of more than {_LONGEST_LINE} bytes; what follows was not read"
+                )
+                break
             if not line.strip():
                 continue
             try:
                 # strict: a number in quotes is a mistake in the file, to be told and not mended
                 tracks.append(Track.model_validate_json(line, strict=True))
             except ValidationError as error:
-                problems += [f"{path}:{number}: {_told(one)}" for one in error.errors(include_url=False)]
+                wrong = error.errors(include_url=False)
+                problems += [f"{path}:{number}: {_told(one)}" for one in wrong[:_MOST_ERRORS]]
+                if len(wrong) > _MOST_ERRORS:
+                    problems.append(f"{path}:{number}: and {len(wrong) - _MOST_ERRORS} more wrong fields")
     return tracks, problems
 
 
@@ -180,7 +190,10 @@ def _told(error: Mapping[str, Any]) -> str:
     field = ".".join(str(part) for part in error["loc"]) or "line"
     if error["type"] == "missing":
         return f"field '{field}' is missing"
-    found = repr(error["input"])
+    try:
+        found = repr(error["input"])
+    except ValueError:  # a whole number of more digits than Python writes
+        found = "a number too long to show"
     return f"field '{field}': {error['msg']}; found {found if len(found) <= 80 else found[:77] + '…'}"
 
 

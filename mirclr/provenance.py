@@ -8,10 +8,11 @@ import hashlib
 import json
 import os
 import platform
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import platformdirs
 
@@ -136,6 +137,22 @@ def cache_dir() -> Path:
     """Where what can be made or obtained again lives (decoded clips, teachers)."""
     home = os.environ.get("MIRCLR_HOME")
     return Path(home) / "cache" if home else Path(platformdirs.user_cache_dir("mirclr", appauthor=False))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that a person names, to read it; a pipe or a device, which may have no end, is refused.
+
+    Raises
+    ------
+    OSError
+        It is not there, cannot be read, or is no regular file.
+    """
+    # looked at before it is opened: to open a pipe waits for who writes it
+    if not stat.S_ISREG(path.stat().st_mode):
+        if path.is_dir():
+            raise IsADirectoryError(f"{path}: is a folder; expected a file")
+        raise OSError(f"{path}: not a regular file; copy what it gives into a file first")
+    return path.open("rb")
 
 
 @contextmanager

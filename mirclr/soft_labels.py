@@ -109,8 +109,10 @@ class SoftLabelFolder:
             ) from None
         except ValueError as error:
             raise LabelsError(f"{index}: not JSON ({error}); label again into another folder") from error
-        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-            raise LabelsError(f"{index}: not soft labels of format {FORMAT}; upgrade mirclr, or label again")
+        held = found.pop("format", None) if isinstance(found, dict) else None
+        if held != FORMAT:
+            newer = "upgrade mirclr, or " if isinstance(held, int) and held > FORMAT else ""
+            raise LabelsError(f"{index}: not soft labels of format {FORMAT}; {newer}label again into another folder")
         try:
             description = Description(**{**found, "tags": tuple(found["tags"])})
             right = description.tags and description.dim >= 0 and description.hop_s > 0

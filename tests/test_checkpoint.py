@@ -29,6 +29,7 @@ mel: {bands: 32}
 encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
 projector: {hidden: 8, dim: 4}
 """
+GOLDEN = Path(__file__).parent / "golden"
 SAMPLE_CNN = "encoder={name: sample_cnn, widths: [4, 4, 8]}"
 
 
@@ -224,3 +225,23 @@ def test_the_digest_hangs_on_no_memory_layout():
     digest = encoder_digest(model)
     assert encoder_digest(model.to(memory_format=torch.contiguous_format)) == digest
     assert all(np.isfinite(t.numpy()).all() for t in model.state_dict().values())
+
+
+def test_a_sample_cnn_of_the_past_is_read_and_gives_the_vector_that_it_gave():
+    read = load_checkpoint(GOLDEN / "sample_cnn_v1.safetensors")
+    then = json.loads((GOLDEN / "sample_cnn_v1.json").read_text())
+    with torch.no_grad():
+        vector = read.model(torch.sin(torch.arange(8000) * 0.05)[None])[0]
+    np.testing.assert_allclose(vector.numpy(), then["vector"], rtol=1e-4, atol=1e-6)
+    assert read.recipe.encoder.name == "sample_cnn_pooled"
+    assert read.digest == then["digest"]
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"), [(2, "upgrade mirclr"), (0, "train it again"), (None, "train it again")]
+)
+def test_another_format_is_refused_with_what_helps(tmp_path, version, advice):
+    header = {"format": version, "kind": "model"}
+    save_file({"a": torch.zeros(1)}, tmp_path / "a", metadata={"mirclr": json.dumps(header)})
+    with pytest.raises(CheckpointError, match=advice):
+        load_checkpoint(tmp_path / "a")

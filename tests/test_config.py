@@ -1,11 +1,13 @@
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
 from mirclr import config
+from mirclr.cli import main
 from mirclr.config import Recipe, parse_recipe, read_recipe, recipe_from, recipe_yaml
-from mirclr.errors import RecipeError
+from mirclr.errors import OverrideError, RecipeError
 from mirclr.provenance import shipped_dir
 
 LEAST = "name: a\ndata: {train: t.jsonl}\n"
@@ -78,7 +80,8 @@ def test_booleans_are_true_and_false(text: str, value: bool) -> None:
         ("encoder: {name: resnet, widths: [8, 16], blocks: [1]}", "encoder", "2 widths but 1 blocks"),
         ("encoder: {name: resnet, dropout: 0.1}", "encoder.resnet.dropout", "0.1"),
         ("encoder: {name: sample_cnn}\naugment: {mel: [{name: gain}]}", "augment.mel", "waveform"),
-        ("encoder: {name: sample_cnn}\naudio: {clip_seconds: 1.2}", "audio.clip_seconds is 1.2", "1.23 s"),
+        ("encoder: {name: sample_cnn_pooled}\naudio: {clip_seconds: 1.2}", "audio.clip_seconds is 1.2", "1.23 s"),
+        ("encoder: {name: sample_cnn}\naudio: {clip_seconds: 1.2}", "audio.clip_seconds is 1.2", "3.691 s"),
         ("mel: {f_max: 8001}", "mel.f_max", "8001"),
         ("mel: {f_min: 8000}", "mel.f_min", "8000"),
         ("mel: {f_min: 500, f_max: 400}", "mel.f_min", "500"),
@@ -173,6 +176,101 @@ def test_a_wrong_override_is_shown(override: str, said: str) -> None:
     assert said in str(raised.value)
 
 
+def test_a_section_that_is_left_out_begins_with_its_default() -> None:
+    recipe = parse("", "objective.temperature=0.2", "encoder.widths=[4]", "encoder.blocks=[1]", "training.lr=0.5")
+    assert recipe.objective == config.NTXent(temperature=0.2)
+    assert recipe.encoder == config.ResNet(widths=(4,), blocks=(1,))
+    assert parse("", "objective.name=triplet", "objective.margin=0.3").objective == config.Triplet(margin=0.3)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("trainig.steps=3", "did you mean training?"),
+        ("training.step=3", "did you mean training.steps?"),
+        ("objective.temprature=0.2", "did you mean objective.temperature?"),
+        ("augment.mixing.alhpa=0.2", "did you mean augment.mixing.alpha?"),
+        ("data.xyz=1", "the keys there are audio_root, "),
+        ("training.steps=many", "training.steps: "),
+        ("training.steps=", "training.steps: "),
+        ("training.lr=1 : :", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_is_wrong_usage_and_what_is_near_is_named(
+    tmp_path: Path, override: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OverrideError) as raised:
+        parse("", override)
+    assert said in str(raised.value)
+    (tmp_path / "a.yaml").write_text(LEAST, encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", str(tmp_path / "a.yaml"), "-o", str(tmp_path / "run"), "--set", override])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_wrong_in_the_file_is_not_laid_on_an_override() -> None:
+    with pytest.raises(RecipeError) as raised:
+        parse("seed: x", "training.steps=3")
+    assert not isinstance(raised.value, OverrideError)
+
+
+# no recipe, whatever it is
+
+
+LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "more than 10000 values"),
+        ("a:\n" + "".join(f"  k{i}: 1\n" for i in range(40_000)), "more than 10000 values"),
+        ("[" * 100_000, "levels deep"),
+        ("{a: " * 100_000, "levels deep"),
+        ("- " * 100_000, "levels deep"),
+        ("a: &a [*a]", "Circular"),
+        ("seed: !!bool maybe", "not valid YAML"),
+        ("seed: !!float ''", "not valid YAML"),
+        ("seed: !!timestamp x", "not valid YAML"),
+        ("seed: !!binary ü", "not valid YAML"),
+        ("seed: !!set x", "not valid YAML"),
+        ("seed: !!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("seed: " + "9" * 5000, "digits"),
+        ("seed: -" + "9" * 5000, "digits"),
+        ("training: {lr: " + "9" * 5000 + "}", "digits"),
+        ("name: " + "x" * (2 << 20), "characters"),
+        ("mel: {n_fft: 67108864}", "mel.n_fft"),
+        ("mel: {n_fft: 32768, hop: 1, bands: 2048}", "mel.hop"),
+        ("encoder: {name: resnet, widths: [8192, 8192], blocks: [9, 9]}", "weights"),
+        ("encoder: {name: resnet, widths: [], blocks: []}", "encoder.resnet.widths"),
+        ("projector: {hidden: 1000000000}", "projector.hidden"),
+        ("training: {batch: 100000000000}", "training.batch"),
+        ("objective: {name: nt_xent, queue: 100000000000}", "queue"),
+        ("augment: {mel: [{name: time_mask, count: 1000000000}]}", "count"),
+        ("augment: {waveform: [{name: pitch_shift, semitones: [-3000, 3000]}]}", "semitones"),
+        ("augment: {mel: [{name: gain, db: [-1.0e+300, 1.0e+300]}]}", "db"),
+        ("embedding: {excerpts: 100000000}", "excerpts"),
+    ],
+    ids=range(27),
+)
+def test_what_is_no_recipe_ends_in_one_short_line(text: str, said: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        parse_recipe(text if text[0] in "[{-n" else f"{LEAST}{text}")
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 3000
+
+
+def test_aliases_are_read_where_they_are_few() -> None:
+    shared = parse("audio: &a {rate: 16000}\ncheck: {manifest: &m v, audio_root: *m}").check
+    assert shared is not None
+    assert shared.audio_root == "v"
+
+
 # files
 
 
@@ -195,7 +293,7 @@ def test_a_resolved_recipe_spells_out_every_field_and_reads_back() -> None:
         config.Polarity(), config.TimeMask(), config.FrequencyMask(), config.Mix(),
     ]  # fmt: skip
     for encoder, augment in [
-        (config.SampleCNN(), config.Augment(waveform=tuple(steps), gap_seconds=2)),
+        (config.PooledSampleCNN(), config.Augment(waveform=tuple(steps), gap_seconds=2)),
         (config.ResNet(), config.Augment(mel=tuple(steps))),
     ]:
         recipe = Recipe(
@@ -220,6 +318,30 @@ def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "control.yaml").write_bytes(b"name: \x07")
     with pytest.raises(RecipeError, match=r"control\.yaml: not valid YAML"):
         read_recipe(tmp_path / "control.yaml")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no such pipes on Windows")
+def test_a_pipe_is_no_recipe_no_manifest_and_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    pipe, run = str(tmp_path / "pipe"), str(tmp_path / "run")
+    for command in (["train", pipe, "-o", run], ["manifest", "check", pipe], ["checkpoint", "info", pipe]):
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 1
+        assert "not a regular file" in capsys.readouterr().err
+
+
+def test_a_sample_cnn_with_widths_is_the_one_of_that_time() -> None:
+    old = parse("encoder: {name: sample_cnn, widths: [4, 4, 8], dropout: 0.1}").encoder
+    assert old == config.PooledSampleCNN(widths=(4, 4, 8), dropout=0.1)
+    for text, seconds in (
+        ("", 3**10 / 16000),
+        ("audio: {rate: 22050}", 3**10 / 22050),
+        ("audio: {clip_seconds: 5}", 5),
+    ):
+        recipe = parse(f"encoder: {{name: sample_cnn}}\n{text}")
+        assert recipe.encoder == config.SampleCNN()
+        assert recipe.audio.clip_seconds == seconds
 
 
 def test_a_file_with_overrides(tmp_path: Path) -> None:

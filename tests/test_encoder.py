@@ -8,9 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.encoder import EncoderModule, Model, Projector, ResNet, SampleCNN, TrackPooling
+from mirclr.encoder import EncoderModule, Model, PooledSampleCNN, Projector, ResNet, SampleCNN, TrackPooling
+from mirclr.errors import CheckpointError
 
 RATE, BANDS = 16000, 96
 LEAST = {"name": "test", "data": {"train": "t.jsonl"}}
@@ -21,8 +23,8 @@ ENCODERS: dict[str, tuple[type[EncoderModule], config.Encoder]] = {
     "resnet-pooled": (ResNet, config.ResNet(widths=(6, 8), blocks=(1, 1))),
     "resnet-collapsed": (ResNet, config.ResNet(widths=(4, 6, 8), blocks=(1, 1, 1), collapse=5)),
     "resnet-one-stage": (ResNet, config.ResNet(widths=(6,), blocks=(1,), dim=7)),
-    "sample_cnn": (SampleCNN, config.SampleCNN(widths=(8, 8, 8, 12, 12, 12, 12, 16, 16))),
-    "sample_cnn-small": (SampleCNN, config.SampleCNN(widths=(4, 8, 12, 12), dropout=0.1)),
+    "sample_cnn": (PooledSampleCNN, config.PooledSampleCNN(widths=(8, 8, 8, 12, 12, 12, 12, 16, 16))),
+    "sample_cnn-small": (PooledSampleCNN, config.PooledSampleCNN(widths=(4, 8, 12, 12), dropout=0.1)),
 }
 every_encoder = pytest.mark.parametrize("name", ENCODERS)
 
@@ -131,7 +133,7 @@ def test_without_a_dim_the_embedding_is_the_pooled_maps() -> None:
 @every_encoder
 def test_training_normalises_every_dimension(name: str) -> None:
     encoder = built(name).train()
-    if isinstance(encoder, SampleCNN):
+    if isinstance(encoder, PooledSampleCNN):
         encoder.dropout.p = 0.0
     embedding = encoder(sounds(encoder, 16))
     torch.testing.assert_close(embedding.mean(dim=0), torch.zeros(encoder.dim), rtol=0, atol=1e-3)
@@ -175,7 +177,7 @@ def test_lengths_from_the_shortest_on_are_heard(name: str) -> None:
 
 def test_sample_cnn_hears_nothing_shorter_than_it_says() -> None:
     encoder = built("sample_cnn")  # as many stages as the default
-    assert encoder.min_seconds == 3**9 / RATE == SampleCNN(config.SampleCNN(), RATE).min_seconds
+    assert encoder.min_seconds == 3**9 / RATE == PooledSampleCNN(config.PooledSampleCNN(), RATE).min_seconds
     with pytest.raises(RuntimeError):
         encoder(torch.zeros(1, 3**9 - 1))
 
@@ -271,3 +273,71 @@ def test_the_seed_decides_the_weights() -> None:
 
     torch.testing.assert_close(weights(1), weights(1), rtol=0, atol=0)
     assert not torch.equal(weights(1), weights(2))
+
+
+# as published
+
+
+CLMR_SHAPES = [(128, 1), (128, 128), (128, 128), (256, 128), *[(256, 256)] * 5, (512, 256), (512, 512)]
+
+
+def published() -> dict[str, Tensor]:
+    """Weights of the names and shapes in which CLMR publishes its own."""
+    g = torch.Generator().manual_seed(0)
+    state = {}
+    for i, (out, channels) in enumerate(CLMR_SHAPES):
+        name = f"encoder.sequential.{i}"
+        state[f"{name}.0.weight"] = torch.randn(out, channels, 3, generator=g) / (3 * channels) ** 0.5
+        state[f"{name}.0.bias"] = torch.randn(out, generator=g) * 0.1
+        state[f"{name}.1.weight"] = torch.rand(out, generator=g) + 0.5
+        state[f"{name}.1.bias"] = torch.randn(out, generator=g) * 0.1
+        state[f"{name}.1.running_mean"] = torch.randn(out, generator=g) * 0.1
+        state[f"{name}.1.running_var"] = torch.rand(out, generator=g) + 0.5
+        state[f"{name}.1.num_batches_tracked"] = torch.tensor(7)
+    state |= {"encoder.fc.weight": torch.zeros(50, 512), "encoder.fc.bias": torch.zeros(50)}
+    return state | {"projector.0.weight": torch.zeros(512, 512), "projector.2.weight": torch.zeros(128, 512)}
+
+
+def by_hand(state: dict[str, Tensor], x: Tensor) -> Tensor:
+    """CLMR's forward pass, (B, N) -> (B, 512), written out."""
+    x = x[:, None]
+    for i in range(len(CLMR_SHAPES)):
+        conv, norm = f"encoder.sequential.{i}.0", f"encoder.sequential.{i}.1"
+        stride, padding = (3, 0) if i == 0 else (1, 1)
+        x = F.conv1d(x, state[f"{conv}.weight"], state[f"{conv}.bias"], stride=stride, padding=padding)
+        statistics = (state[f"{norm}.{name}"] for name in ("running_mean", "running_var", "weight", "bias"))
+        x = F.batch_norm(x, *statistics).relu()
+        if 0 < i < len(CLMR_SHAPES) - 1:
+            x = F.max_pool1d(x, 3, 3)
+    return x.flatten(1)
+
+
+@pytest.mark.parametrize("prefix", ["encoder.", "model.encoder.", ""])
+def test_sample_cnn_is_the_published_one(prefix: str) -> None:
+    encoder, state = SampleCNN(22050).eval(), published()
+    assert sum(p.numel() for p in encoder.parameters()) == 2_368_512
+    assert encoder.min_seconds == pytest.approx(59049 / 22050)
+    encoder.load_published({name.replace("encoder.", prefix, 1): t for name, t in state.items()})
+    x = torch.randn(2, 59049, generator=torch.Generator().manual_seed(1)) * 0.3
+    with torch.no_grad():
+        got = encoder(x)
+        torch.testing.assert_close(got, by_hand(state, x), rtol=1e-4, atol=1e-5)
+        longer = encoder(torch.cat([x, x], dim=1)[:1])
+    assert got.shape == (2, 512)
+    assert longer.shape == (1, 512)
+
+
+def test_other_weights_are_not_taken_for_the_published_ones() -> None:
+    state = published()
+    del state["encoder.sequential.3.0.weight"]
+    with pytest.raises(CheckpointError, match=r"sequential\.3\.0\.weight"):
+        SampleCNN(22050).load_published(state)
+
+
+def test_a_recipe_trains_the_published_one() -> None:
+    recipe = config.parse_recipe("{name: a, data: {train: t}, encoder: {name: sample_cnn}, projector: {dim: 4}}")
+    model = Model(recipe)
+    z = model.projector(model(torch.randn(2, round(recipe.audio.clip_seconds * recipe.audio.rate))))
+    z.sum().backward()
+    assert z.shape == (2, 4)
+    assert all(p.grad is not None for p in model.encoder.parameters())

@@ -20,7 +20,7 @@ import click
 
 import mirclr
 from mirclr.cli.show import ReaderLeft, printing, remark
-from mirclr.errors import MirclrError, NoMatch, in_words, is_fault_of_machine
+from mirclr.errors import MirclrError, NoMatch, OverrideError, in_words, is_fault_of_machine
 
 COMMANDS = {
     "augment": "Show and play what the augmentations of a recipe do to a file.",
@@ -123,7 +123,7 @@ def _run(argv: list[str], debug: bool) -> int:
         remark(f"mirclr: {first}")
         for line in more:
             remark(f"  {line}")
-        return 1
+        return 2 if isinstance(error, OverrideError) else 1  # what was typed, or what was met
     return result if isinstance(result, int) else 0
 
 

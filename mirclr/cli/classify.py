@@ -72,7 +72,7 @@ class _CommandWithSubcommands(click.Group):
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many genres and moods.")
 @options.path_option("--segments", "segments_file", help="Write what is told of each few seconds of the files: .csv")
 @click.option("--picture", type=options.HomePath(path_type=Path), help="Draw that: .png for one file, else a folder.")
-@click.option("--hop", type=click.FloatRange(min=0.1), help="Seconds between segments; by default the length of one.")
+@click.option("--hop", type=options.Number(min=0.1), help="Seconds between segments; by default the length of one.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
 @options.as_json
@@ -143,7 +143,7 @@ def command(
 @options.path_option("-o", "--output", help="File of heads to write; by default LIBRARY.heads.safetensors.")
 @click.option(
     "--abstain",
-    type=click.FloatRange(0, 1),
+    type=options.Number(0, 1),
     default=0.4,
     show_default=True,
     help="Below this probability the genre is unknown.",

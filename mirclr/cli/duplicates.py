@@ -22,7 +22,7 @@ _LOSSLESS = frozenset((".flac", ".wav", ".aif", ".aiff", ".aifc"))
 @click.option(
     "--min",
     "at_least",
-    type=click.FloatRange(0.5, 1),
+    type=options.Number(0.5, 1),
     default=0.5,
     show_default=True,
     help="How sure a pair must be to count, from 0.5 to 1.",

@@ -216,7 +216,7 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
 @click.option("-n", "n", type=click.IntRange(1), default=20, show_default=True, help="Tracks that are asked for.")
 @click.option(
     "--share",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.Number(0, 1, min_open=True, max_open=True),
     default=0.3,
     show_default=True,
     help="How much of the liked tracks is held out.",

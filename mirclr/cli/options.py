@@ -1,5 +1,6 @@
 """Options that several commands share, so that they are spelt and explained once."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,22 @@ class _Checkpoint(click.ParamType):
 
 
 CHECKPOINT = _Checkpoint()
+
+
+class Number(click.FloatRange):
+    """A number, within bounds where there are some; "nan" and "inf" are none."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; it must be finite, as no bound keeps "nan" out."""
+        try:
+            finite = math.isfinite(float(value))
+        except (ValueError, TypeError, OverflowError):
+            finite = True  # no number at all, which click puts into words
+        if not finite:
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def path_option(

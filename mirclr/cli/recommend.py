@@ -1,5 +1,6 @@
 """``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to hear a file."""
 
+import math
 import re
 import shlex
 from collections.abc import Callable
@@ -30,7 +31,9 @@ class _Range(click.ParamType):
         try:
             least = self._number(low) if low or not dots else float("-inf")
             most = (self._number(high) if high else float("inf")) if dots else least
-        except ValueError:
+            if not all(math.isfinite(bound) for bound, text in ((least, low), (most, high)) if text):
+                raise ValueError(value)
+        except (ValueError, OverflowError):
             self.fail(f"found {value!r}; expected a number or two, as in 90..110, 90.. or ..110", param, ctx)
         return least, most
 
@@ -57,7 +60,7 @@ def _duration(text: str) -> float:
 @click.option("--not", "avoid", multiple=True, metavar="TRACK", help="Stay away from this one. May be given again.")
 @click.option("--to", metavar="TRACK", help="A path from the one seed to this track, both among the -n.")
 @click.option("-n", "n", type=click.IntRange(min=1), default=20, show_default=True, help="How many tracks.")
-@click.option("--diversity", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Unlike each other.")
+@click.option("--diversity", type=options.Number(0, 1), default=0.0, show_default=True, help="Unlike each other.")
 @click.option("--artist-cap", type=click.IntRange(min=0), default=2, show_default=True, help="Of one artist; 0: any.")
 @click.option("--artist-gap", type=click.IntRange(min=0), default=3, show_default=True, help="Others between two.")
 @click.option("--same-album", type=click.Choice(["yes", "no"]), default="no", show_default=True, help="Of a seed's.")

@@ -29,7 +29,7 @@ def command() -> None:
 @click.option("--fields", default=",".join(_MADE_BY), show_default=True, help="Which, with commas between.")
 @click.option(
     "--likely",
-    type=click.FloatRange(0, 1),
+    type=options.Number(0, 1),
     default=0.5,
     show_default=True,
     help="Write what is at least so probable; of genres the likeliest.",

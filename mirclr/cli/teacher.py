@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mirclr.cli.options import as_json, path_option
+from mirclr.cli.options import Number, as_json, path_option
 from mirclr.cli.show import print_json, print_line, progress, remark
 
 
@@ -39,9 +39,7 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
 )
 @click.option("--heads", help="Heads of a checkpoint, from mirclr classify train.")
 @click.option("--audio-root", help="Folder of the audio; by default the manifest's or the corpus' own.")
-@click.option(
-    "--hop", "hop_s", type=click.FloatRange(0.1), default=3.0, show_default=True, help="Seconds from window to window."
-)
+@click.option("--hop", "hop_s", type=Number(0.1), default=3.0, show_default=True, help="Seconds from window to window.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
 @as_json

@@ -25,14 +25,14 @@ _MANY = 50
 @options.library
 @click.option(
     "--settle",
-    type=click.FloatRange(min=0.1),
+    type=options.Number(min=0.1),
     default=5.0,
     show_default=True,
     help="Seconds that a file must have been quiet.",
 )
 @click.option(
     "--poll",
-    type=click.FloatRange(min=0.1),
+    type=options.Number(min=0.1),
     help="Look every so many seconds, and wait for no events: network drives send none.",
 )
 @click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved.")

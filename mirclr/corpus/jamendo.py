@@ -1,4 +1,4 @@
-"""MTG-Jamendo, the mood/theme subset: 18,486 full tracks with 56 tags of mood and theme.
+"""MTG-Jamendo, the mood/theme subset: of its 18,486 full tracks the 17,982 that a split holds, 56 tags in all.
 
 Layout: ``data/splits/split-0/autotagging_moodtheme-{train,validation,test}.tsv`` (TRACK_ID, ARTIST_ID,
 ALBUM_ID, PATH, DURATION, then one column per tag: the lines differ in length) and ``48/948.mp3`` or, in the

@@ -1,6 +1,7 @@
 """Instance discrimination: every track is a class of its own, whose prototype a memory bank keeps."""
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,7 @@ class InstanceDiscrimination(nn.Module):
     """
 
     bank: Tensor
-    normaliser: Tensor
+    log_normaliser: Tensor
 
     def __init__(
         self,
@@ -58,7 +59,13 @@ class InstanceDiscrimination(nn.Module):
         super().__init__()
         self.form, self.temperature, self.negatives, self.proximal = form, temperature, negatives, proximal
         self.register_buffer("bank", F.normalize(torch.randn(n, dim), dim=1))
-        self.register_buffer("normaliser", torch.zeros(()))  # 0: not fixed yet
+        self.register_buffer("log_normaliser", torch.full((), -torch.inf))  # of Z; -inf: not fixed yet
+        self.register_load_state_dict_pre_hook(_of_today)
+
+    @property
+    def normaliser(self) -> Tensor:
+        """() float64: Z, on the CPU; 0 until it is fixed."""
+        return self.log_normaliser.cpu().double().exp()
 
     def forward(self, z: Tensor, targets: Targets) -> Tensor:
         """Loss of a batch, and an update of the bank while training.
@@ -99,10 +106,12 @@ class InstanceDiscrimination(nn.Module):
         drawn = torch.randint(0, n, (m,)).to(z.device)  # by the CPU's generator, the same on any device
         own = (z * self.bank[index]).sum(dim=1, keepdim=True)
         scores = torch.cat([own, z @ self.bank[drawn].T], dim=1) / self.temperature
-        if float(self.normaliser) == 0.0:
-            self.normaliser.copy_(n * scores.detach().exp().mean())
+        if not math.isfinite(float(self.log_normaliser)):
+            # in logarithms, as exp(cos / tau) leaves float32 at a low temperature
+            mean = torch.logsumexp(scores.detach().flatten(), dim=0) - math.log(scores.numel())
+            self.log_normaliser.copy_(mean + math.log(n))
         # log h = -softplus(log(m/n) - log P), log(1 - h) = -softplus(log P - log(m/n))
-        log_ratio = scores - self.normaliser.log() - torch.log(torch.tensor(m / n))
+        log_ratio = scores - self.log_normaliser - math.log(m / n)
         loss = F.softplus(-log_ratio[:, 0]) + F.softplus(log_ratio[:, 1:]).sum(dim=1)
         return (loss + self.proximal * (z - self.bank[index]).square().sum(dim=1)).mean()
 
@@ -112,3 +121,11 @@ class InstanceDiscrimination(nn.Module):
         mean = torch.zeros(len(tracks), z.shape[1], device=z.device).index_add_(0, row, z)
         mean /= torch.bincount(row).unsqueeze(1)
         self.bank[tracks] = F.normalize(0.5 * self.bank[tracks] + 0.5 * mean, dim=1)
+
+
+def _of_today(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """A state of the time when Z itself was kept; one that had overflowed is fixed anew."""
+    old = state.pop(f"{prefix}normaliser", None)
+    if old is not None:
+        log = old.log()
+        state[f"{prefix}log_normaliser"] = log if bool(torch.isfinite(log)) else torch.full_like(log, -torch.inf)

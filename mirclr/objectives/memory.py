@@ -49,10 +49,12 @@ class CrossBatchMemory(nn.Module):
 
     def forward(self, z: Tensor, targets: Targets) -> Tensor:
         """Loss of a batch beside the memory, which takes the batch in while training."""
-        # an instance is of one batch: numbers that no earlier batch used
-        instance = targets.instance - targets.instance.min() + self.seen
-        own = Targets(instance, targets.recording, targets.labels)
         filled = min(int(self.seen), len(self.z))
+        # an instance is of one batch, whatever its number there: numbers that no row of the memory has
+        instance = torch.unique(targets.instance, return_inverse=True)[1]
+        if filled:
+            instance = instance + self.instance[:filled].max() + 1
+        own = Targets(instance, targets.recording, targets.labels)
         loss = self.objective(*self._beside(z, own, filled))
         if self.training:
             self._take_in(z.detach().float(), own)
@@ -75,10 +77,10 @@ class CrossBatchMemory(nn.Module):
         size = len(self.z)
         n = min(len(z), size)
         place = (torch.arange(n, device=z.device) + self.seen) % size
-        self.z[place] = z[:n]
-        self.instance[place] = own.instance[:n]
+        self.z[place] = z[-n:]
+        self.instance[place] = own.instance[-n:]
         if own.recording is not None:
-            self.recording[place] = own.recording[:n]
+            self.recording[place] = own.recording[-n:]
         if own.labels is not None:
-            self.labels[place] = own.labels[:n, : self.labels.shape[1]].float()
+            self.labels[place] = own.labels[-n:, : self.labels.shape[1]].float()
         self.seen += n

@@ -7,6 +7,8 @@ from torch.nn import functional as F
 from mirclr.errors import ObjectiveError
 from mirclr.objectives.targets import Targets, check_rows, counting, same_class, same_recording
 
+_EQUAL = 1 - 1e-6  # a cosine from which on two label rows are the same
+
 
 def sup_con(z: Tensor, targets: Targets, *, temperature: float = 0.1) -> Tensor:
     r"""Supervised contrastive loss, the form with the sum outside the logarithm (L_out).
@@ -33,12 +35,13 @@ def sup_con(z: Tensor, targets: Targets, *, temperature: float = 0.1) -> Tensor:
     Raises
     ------
     ObjectiveError
-        No row has a positive.
+        No row has a positive, or none a negative; a label is negative or not finite.
 
     References
     ----------
     Khosla et al. 2020, arXiv 2004.11362, equation 2.
     """
+    check_rows("SupCon", z, targets)
     return _weighted_contrast("SupCon", z, targets, same_class(targets).float(), temperature)
 
 
@@ -51,7 +54,8 @@ def generalized_sup_con(
               a_{ij} = \cos(y_i, y_j), \quad p_{ij} = \mathrm{softmax}_{k \ne i}(z_i \cdot z_k / \tau)_j
 
     With one-hot rows and equal temperatures this is `sup_con`. Rows without a label have one of their instance's own,
-    so that a partly labelled batch is learned from whole. Rows that are like no other are left out of the mean.
+    so that a partly labelled batch is learned from whole. Rows that are like no other, or equal to all, are left out of
+    the mean.
 
     Parameters
     ----------
@@ -69,15 +73,14 @@ def generalized_sup_con(
     Raises
     ------
     ObjectiveError
-        A label is negative or not finite, or no two rows are alike.
+        A label is negative or not finite; no two rows are alike, or all are equal.
 
     References
     ----------
     Kim et al. 2022, "A generalized supervised contrastive learning framework", arXiv 2206.00384, equation 4.
     """
+    check_rows("generalized SupCon", z, targets)
     rows = completed_labels(targets)
-    if not bool(torch.isfinite(rows).all()) or bool((rows < 0).any()):
-        raise ObjectiveError("generalized SupCon: labels hold a weight that is negative or not finite")
     with torch.autocast(z.device.type, enabled=False):
         rows = F.normalize(rows, dim=1)
         alike = rows @ rows.T
@@ -99,18 +102,23 @@ def completed_labels(targets: Targets) -> Tensor:
 def _weighted_contrast(name: str, z: Tensor, targets: Targets, alike: Tensor, temperature: float) -> Tensor:
     """Mean over rows of the cross-entropy between normalised weights (B, B) and the softmax over all other rows.
 
-    Rows of one recording that are not alike at all are left out of each other's denominator.
+    Rows of one recording that are not alike at all are left out of each other's denominator. A row whose every
+    remaining row is its equal has nothing to be told from, and is left out of the mean.
     """
-    check_rows(name, z, targets)
     with torch.autocast(z.device.type, enabled=False):
         z = F.normalize(z.float(), dim=1)
         itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
         alike = alike.masked_fill(itself, 0.0)
         total = alike.sum(dim=1)
-        anchors = counting(targets, total > 0)
-        if not bool(anchors.any()):
+        positive = counting(targets, total > 0)
+        if not bool(positive.any()):
             raise ObjectiveError(f"{name}: none of the {len(z)} rows has a positive; draw classes, or views, in pairs")
         never = itself | (same_recording(targets) & (alike == 0))
+        anchors = positive & (~never & (alike < _EQUAL)).any(dim=1)
+        if not bool(anchors.any()):
+            raise ObjectiveError(
+                f"{name}: none of the {len(z)} rows has a negative; give two recordings, of two classes"
+            )
         logits = z @ z.T / temperature
         log_p = logits - torch.logsumexp(logits.masked_fill(never, -torch.inf), dim=1, keepdim=True)
         return -((alike * log_p).sum(dim=1)[anchors] / total[anchors]).mean()

@@ -51,10 +51,13 @@ def counting(targets: Targets, able: Tensor) -> Tensor:
 
 
 def check_rows(name: str, z: Tensor, targets: Targets) -> None:
-    """Raise unless z is (B, P) with as many rows as the targets."""
+    """Raise unless z is (B, P) with as many rows as the targets, and labels are weights: finite, never negative."""
     if z.ndim != 2 or targets.instance.shape != z.shape[:1]:
         shapes = f"z is {tuple(z.shape)}, instance {tuple(targets.instance.shape)}"
         raise ObjectiveError(f"{name}: {shapes}; expected (B, P), (B,)")
+    # NaN compares as False with everything, so this finds it too
+    if targets.labels is not None and not bool(((targets.labels >= 0) & (targets.labels < torch.inf)).all()):
+        raise ObjectiveError(f"{name}: labels hold a weight that is negative or not finite")
 
 
 def same_class(targets: Targets) -> Tensor:

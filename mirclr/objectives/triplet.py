@@ -64,12 +64,18 @@ def triplet(z: Tensor, targets: Targets, *, margin: float = 0.2, mining: Mining 
         distance = 2 - 2 * z[anchors] @ z.T
         positive, negative = positive[anchors], negative[anchors]
         if mining != "batch_hard":
-            loss = _mined(distance, positive, negative, margin, mining)
+            where = with_float64(z.device)
+            loss = _mined(distance.to(where), positive.to(where), negative.to(where), margin, mining)
             if loss is not None:
-                return loss
+                return loss.to(z.device)
         farthest = distance.masked_fill(~positive, -torch.inf).amax(dim=1)
         nearest = distance.masked_fill(~negative, torch.inf).amin(dim=1)
         return F.relu(farthest - nearest + margin).mean()
+
+
+def with_float64(device: torch.device) -> torch.device:
+    """The device itself where it computes in float64, as Apple's GPU does not; else the CPU."""
+    return device if device.type in ("cpu", "cuda") else torch.device("cpu")
 
 
 def _mined(distance: Tensor, positive: Tensor, negative: Tensor, margin: float, mining: Mining) -> Tensor | None:

@@ -232,7 +232,7 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     assert plan is not None
     assert plan.teacher is not None
     teacher = load_teacher(plan.teacher, folder, plan.heads)
-    hears, student = teacher.hears, "waveform" if recipe.encoder.name == "sample_cnn" else "mel"
+    hears, student = teacher.hears, "mel" if recipe.encoder.name == "resnet" else "waveform"
     if teacher.rate != recipe.audio.rate:
         raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.rate to it")
     if student == "mel" and (hears != "mel" or teacher.mel != recipe.mel):

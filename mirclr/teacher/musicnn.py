@@ -308,7 +308,7 @@ def load_musicnn(name: str = "musicnn-msd") -> Musicnn:
     if not isinstance(header, dict) or (header.get("kind"), header.get("name")) != ("teacher", name):
         raise CheckpointError(f"{path}: not the teacher {name}; {again}")
     if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {header.get('format')}; this mirclr reads format {FORMAT}: upgrade it")
+        raise CheckpointError(f"{path}: format {header.get('format')}; this mirclr reads format {FORMAT}; {again}")
     teacher = Musicnn(name, TAGS[name])
     if header.get("tags") != list(teacher.tags):
         raise CheckpointError(f"{path}: holds other tags than {name} has; {again}")

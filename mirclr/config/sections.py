@@ -1,28 +1,24 @@
-r"""Recipes: what a training run is made of, read strictly from YAML, with dotted overrides.
+"""The sections of a recipe: a tree of pydantic models, with their defaults and bounds."""
 
-A recipe is a tree of pydantic models. Unknown keys, wrong types and values out of range are errors that name the
-place. The loader follows YAML 1.2 where PyYAML does not: ``1e-3`` is a number, ``no`` is text, a key given twice is
-an error.
+from itertools import pairwise
+from typing import Annotated, Literal
 
->>> parse_recipe("name: a\ndata: {train: tracks.jsonl}\ntraining: {lr: 1e-3}").training.lr
-0.001
-"""
-
-import json
-import re
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from mirclr.errors import RecipeError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, le=1e12)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
 Factor = Annotated[float, Field(ge=0.25, le=4)]
+Decibels = Annotated[float, Field(ge=-200, le=200)]
+Semitones = Annotated[float, Field(ge=-48, le=48)]
+# bounds far above what anyone trains with: beyond them a number is a slip, and would take the machine's memory
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Few = Annotated[int, Field(ge=1, le=1000)]
+Channels = Annotated[int, Field(ge=1, le=8192)]
+Samples = Annotated[int, Field(ge=1, le=32_768)]
+CLMR_STAGES = 10  # that divide the length by three
+_MOST_WEIGHTS = 300_000_000
+_MOST_CELLS = 50_000_000  # of the log-mel of a clip
 
 
 def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -31,7 +27,7 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     return bounds
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+Range = Annotated[tuple[Decibels, Decibels], AfterValidator(_ascending)]
 
 
 class _Section(BaseModel):
@@ -72,7 +68,10 @@ class Data(_Section):
 
 
 class Audio(_Section):
-    """Rate in Hz, and the length in seconds of what the encoder hears at once."""
+    """Rate in Hz, and the length in seconds of what the encoder hears at once.
+
+    A file that gives no `clip_seconds` for a `sample_cnn` gets the 59,049 samples that it takes.
+    """
 
     rate: Annotated[int, Field(ge=8000, le=48000)] = 16000
     clip_seconds: Annotated[float, Field(ge=0.5, le=30)] = 3.0
@@ -81,9 +80,9 @@ class Audio(_Section):
 class Mel(_Section):
     """Settings of `mirclr.mel.LogMel`; frequencies in Hz, n_fft and hop in samples."""
 
-    n_fft: Count = 512
-    hop: Count = 256
-    bands: Annotated[int, Field(ge=2)] = 96
+    n_fft: Samples = 512
+    hop: Samples = 256
+    bands: Annotated[int, Field(ge=2, le=2048)] = 96
     f_min: Annotated[float, Field(ge=0)] = 0.0
     f_max: Positive | None = None
     gain: Positive = 10_000.0
@@ -97,7 +96,7 @@ class PitchShift(_Step):
     """Shift by a number of semitones drawn uniformly from the range."""
 
     name: Literal["pitch_shift"] = "pitch_shift"
-    semitones: Range = (-2.0, 2.0)
+    semitones: Annotated[tuple[Semitones, Semitones], AfterValidator(_ascending)] = (-2.0, 2.0)
 
 
 class TimeStretch(_Step):
@@ -125,8 +124,8 @@ class Equalizer(_Step):
     """A random smooth gain curve: `points` control points, evenly spaced in mel, each within ± `db`."""
 
     name: Literal["equalizer"] = "equalizer"
-    db: Positive = 6.0
-    points: Annotated[int, Field(ge=2)] = 6
+    db: Annotated[float, Field(gt=0, le=200)] = 6.0
+    points: Annotated[int, Field(ge=2, le=1000)] = 6
 
 
 class Filter(_Step):
@@ -148,7 +147,7 @@ class TimeMask(_Step):
 
     name: Literal["time_mask"] = "time_mask"
     seconds: Positive = 0.4
-    count: Count = 1
+    count: Few = 1
 
 
 class FrequencyMask(_Step):
@@ -156,7 +155,7 @@ class FrequencyMask(_Step):
 
     name: Literal["frequency_mask"] = "frequency_mask"
     share: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    count: Count = 1
+    count: Few = 1
 
 
 class Mix(_Step):
@@ -214,10 +213,10 @@ class ResNet(_Section):
     """
 
     name: Literal["resnet"] = "resnet"
-    widths: tuple[Count, ...] = (16, 48, 128, 256)
-    blocks: tuple[Count, ...] = (1, 1, 1, 1)
-    collapse: Count | None = None
-    dim: Count | None = None
+    widths: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=12)] = (16, 48, 128, 256)
+    blocks: tuple[Few, ...] = (1, 1, 1, 1)
+    collapse: Channels | None = None
+    dim: Channels | None = None
 
     @model_validator(mode="after")
     def _as_many(self) -> "ResNet":
@@ -227,26 +226,37 @@ class ResNet(_Section):
 
 
 class SampleCNN(_Section):
-    """CLMR's encoder, on the waveform (Spijkervet and Burgoyne 2021, arXiv 2103.09410)."""
+    """CLMR's encoder, as published (Spijkervet and Burgoyne 2021, arXiv 2103.09410): 512 numbers of a waveform.
+
+    It takes clips of 59,049 samples (3 to the power of 10), 2.7 s at its 22,050 Hz, or longer ones.
+    """
 
     name: Literal["sample_cnn"] = "sample_cnn"
-    widths: tuple[Count, ...] = (128, 128, 128, 256, 256, 256, 256, 512, 512)
+
+
+class PooledSampleCNN(_Section):
+    """A smaller network like CLMR's, for clips of any length: the last maps are averaged over time."""
+
+    name: Literal["sample_cnn_pooled"] = "sample_cnn_pooled"
+    widths: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=12)] = (
+        128, 128, 128, 256, 256, 256, 256, 512, 512,
+    )  # fmt: skip
     dropout: Probability = 0.5
 
 
-Encoder = Annotated[ResNet | SampleCNN, Field(discriminator="name")]
+Encoder = Annotated[ResNet | SampleCNN | PooledSampleCNN, Field(discriminator="name")]
 
 
 class Projector(_Section):
     """The network between embedding and objective, left out after training: `layers` linear layers."""
 
-    hidden: Count = 512
-    dim: Count = 128
+    hidden: Channels = 512
+    dim: Channels = 128
     layers: Annotated[int, Field(ge=2, le=4)] = 2
 
 
 class _Queued(_Section):
-    queue: Annotated[int, Field(ge=0)] = 0  # past rows that stand beside the batch (arXiv 1912.06798)
+    queue: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # past rows that stand beside the batch (arXiv 1912.06798)
 
 
 class NTXent(_Queued):
@@ -269,7 +279,7 @@ class NPair(_Section):
     """The N-pair loss (Sohn 2016); projections are not normalised, `norm_weight` holds their length down."""
 
     name: Literal["n_pair"] = "n_pair"
-    norm_weight: Annotated[float, Field(ge=0)] = 0.02
+    norm_weight: Weight = 0.02
 
 
 class SupCon(_Queued):
@@ -299,8 +309,8 @@ class InstanceDiscrimination(_Section):
     name: Literal["instance_discrimination"] = "instance_discrimination"
     form: Literal["nce", "softmax"] = "nce"
     temperature: Positive = 0.07
-    negatives: Count = 4096
-    proximal: Annotated[float, Field(ge=0)] = 0.0
+    negatives: Annotated[int, Field(ge=1, le=10_000_000)] = 4096
+    proximal: Weight = 0.0
 
 
 Objective = Annotated[
@@ -341,14 +351,18 @@ class Distillation(_Section):
 
 
 class Training(_Section):
-    """The loop. `batch` counts recordings, each heard twice; `lr` is the peak after `warmup` steps."""
+    """The loop. `batch` counts recordings, each heard twice; `lr` is the peak after `warmup` steps.
+
+    `accumulate` takes the mean gradient of so many batches a step. Each is contrasted by itself: that smooths the
+    gradient as a larger batch would, but gives no view more negatives; for these raise `batch` or `objective.queue`.
+    """
 
     steps: Count = 10_000
-    batch: Annotated[int, Field(ge=2)] = 128
-    accumulate: Count = 1
+    batch: Annotated[int, Field(ge=2, le=1_000_000)] = 128
+    accumulate: Few = 1
     lr: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    warmup: Annotated[int, Field(ge=0)] = 200
+    weight_decay: Weight = 1e-2
+    warmup: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200
     clip_norm: Positive | None = 5.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpoint_minutes: Positive = 5.0
@@ -375,8 +389,8 @@ class Embedding(_Section):
     With a `deviation` above 0 the vector also tells how much the excerpts differ, and that is how much it counts.
     """
 
-    excerpts: Count = 10
-    deviation: Annotated[float, Field(ge=0)] = 0.0
+    excerpts: Few = 10
+    deviation: Weight = 0.0
 
 
 _ONE_LABEL = ("artist", "album", "genre")  # fields of which a track has one at most
@@ -386,7 +400,7 @@ class Recipe(_Section):
     """Everything a training run is made of."""
 
     name: str
-    seed: int = 0
+    seed: Annotated[int, Field(gt=-(2**63), lt=2**63)] = 0
     data: Data
     audio: Audio = Audio()
     mel: Mel = Mel()
@@ -418,17 +432,13 @@ class Recipe(_Section):
         mixing = self.augment.mixing
         if mixing and self.objective.name not in ("generalized_sup_con", "cross_entropy"):
             raise ValueError("augment.mixing needs objective generalized_sup_con or cross_entropy, for mixed labels")
-        if mixing and mixing.name == "cutmix_box" and self.encoder.name == "sample_cnn":
-            raise ValueError("augment.mixing: a cutmix_box is one of log-mel; sample_cnn takes mixup or cutmix_time")
-        if self.encoder.name == "sample_cnn" and self.augment.mel:
-            raise ValueError("augment.mel has steps, but sample_cnn hears the waveform; move them to augment.waveform")
-        if isinstance(self.encoder, SampleCNN):
-            shortest = 3 ** len(self.encoder.widths) / self.audio.rate
-            if self.audio.clip_seconds < shortest:
-                raise ValueError(
-                    f"audio.clip_seconds is {self.audio.clip_seconds}, but a sample_cnn of {len(self.encoder.widths)} "
-                    f"stages needs {shortest:.3g} s; make the clips longer, or give fewer widths"
-                )
+        if self.encoder.name != "resnet":
+            self._fit_for_waveforms(self.encoder)
+        cells = self.audio.rate * self.audio.clip_seconds / self.mel.hop * self.mel.bands
+        if cells > _MOST_CELLS:
+            raise ValueError(f"the log-mel of a clip has {cells:.3g} numbers; raise mel.hop, or lower mel.bands")
+        if (weights := _weights(self.encoder, self.mel.bands)) > _MOST_WEIGHTS:
+            raise ValueError(f"the encoder has about {weights:.3g} weights; lower encoder.widths or encoder.blocks")
         half = self.audio.rate / 2
         if (self.mel.f_max or 0) > half:
             raise ValueError(f"mel.f_max is {self.mel.f_max} Hz, above half of audio.rate ({self.audio.rate} Hz)")
@@ -436,131 +446,32 @@ class Recipe(_Section):
             raise ValueError(f"mel.f_min is {self.mel.f_min} Hz; it must lie below mel.f_max or half of audio.rate")
         return self
 
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's numbers and booleans, that refuses a repeated key."""
-
-    def construct_decimal(self, node: yaml.ScalarNode) -> int:
-        return int(self.construct_scalar(node))  # PyYAML reads 010 as octal
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
-        twice = {str(k) for k in keys if keys.count(k) > 1}
-        if twice:
-            raise RecipeError(f"line {node.start_mark.line + 1}: the key {', '.join(sorted(twice))} stands twice")
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float", ":int", ":timestamp"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+.0123456789",
-    ),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+    def _fit_for_waveforms(self, encoder: SampleCNN | PooledSampleCNN) -> None:
+        """Raise where settings do not go with an encoder of waveforms."""
+        name, mixing = encoder.name, self.augment.mixing
+        if mixing and mixing.name.startswith("cutmix_box"):
+            raise ValueError(f"augment.mixing: a cutmix_box is one of log-mel; {name} takes mixup or cutmix_time")
+        if self.augment.mel:
+            raise ValueError(f"augment.mel has steps, but {name} hears the waveform; move them to augment.waveform")
+        stages = len(encoder.widths) if isinstance(encoder, PooledSampleCNN) else CLMR_STAGES
+        if round(self.audio.clip_seconds * self.audio.rate) < 3**stages:
+            other = "give fewer widths" if isinstance(encoder, PooledSampleCNN) else "name sample_cnn_pooled"
+            raise ValueError(
+                f"audio.clip_seconds is {self.audio.clip_seconds:g}, but a {name} of {stages} stages needs "
+                f"{3**stages / self.audio.rate:.4g} s; make the clips longer, or {other}"
+            )
 
 
-def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
-    """Read a recipe from YAML text.
-
-    Parameters
-    ----------
-    text : str
-        YAML.
-    overrides : iterable of str
-        ``dotted.key=value`` each, the value in YAML; a number in the key picks from a list, as in
-        ``augment.mel.0.p=0.3``.
-    where : str
-        The name that errors give the recipe.
-
-    Returns
-    -------
-    Recipe
-
-    Raises
-    ------
-    RecipeError
-        Naming the place, what was found and what was expected.
-    """
-    tree = _plain(text, where) or {}
-    if not isinstance(tree, dict):
-        raise RecipeError(f"{where}: found {type(tree).__name__}; a recipe is a mapping of sections")
-    for override in overrides:
-        _override(tree, override)
-    return recipe_from(tree, where=where)
-
-
-def _plain(text: str, where: str) -> Any:
-    """YAML to plain values; `where` is what errors call the text."""
-    try:
-        return yaml.load(text, _Loader)  # noqa: S506  (_Loader is a SafeLoader)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a tag that does not fit, such as !!int x
-        raise RecipeError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
-    """Validate a recipe given as plain values, such as the one a checkpoint holds."""
-    try:
-        # as JSON, where a list is a tuple but, strictly, "5" is no number
-        return Recipe.model_validate_json(json.dumps(tree, default=str))
-    except ValidationError as error:
-        lines = []
-        for e in error.errors():
-            place = ".".join(str(p) for p in e["loc"]) or "recipe"
-            found = "" if e["type"] in ("missing", "value_error") else f", found {e['input']!r}"
-            lines.append(f"{place}: {e['msg'].removeprefix('Value error, ')}{found}")
-        raise RecipeError(f"{where}: " + "; ".join(lines)) from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise RecipeError(f"{where}: not a tree of plain values ({error})") from error
-
-
-def read_recipe(path: Path, *, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe file; see `parse_recipe`. Manifests named by relative path are taken from its folder."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot be read ({error}); expected a recipe in YAML") from error
-    return parse_recipe(text, overrides=overrides, where=str(path))
-
-
-def recipe_yaml(recipe: Recipe) -> str:
-    """Write the resolved recipe, every default spelt out, as YAML."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def _override(tree: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise RecipeError(f"--set {override}: expected dotted.key=value")
-    *parents, last = key.strip().split(".")
-    node: Any = tree
-    for part in parents:
-        if isinstance(node, list):
-            node = node[_position(node, part, override)]
-            if not isinstance(node, dict | list):
-                raise RecipeError(f"--set {override}: place {part} holds {node!r}, which has no parts")
-        else:
-            if not isinstance(node.get(part), dict | list):
-                node[part] = {}
-            node = node[part]
-    value = _plain(text, f"--set {override}")
-    if isinstance(node, list):
-        node[_position(node, last, override)] = value
-    else:
-        node[last] = value
-
-
-def _position(node: list[Any], part: str, override: str) -> int:
-    if not part.isdecimal() or int(part) >= len(node):
-        raise RecipeError(f"--set {override}: {part!r} is not a place in a list of {len(node)}")
-    return int(part)
+def _weights(encoder: ResNet | SampleCNN | PooledSampleCNN, bands: int) -> int:
+    """About how many numbers an encoder learns."""
+    if not isinstance(encoder, ResNet):
+        widths = encoder.widths if isinstance(encoder, PooledSampleCNN) else ()
+        return 3 * sum(a * b for a, b in pairwise(widths))
+    channels, count = encoder.widths[0], 0
+    for width, blocks in zip(encoder.widths, encoder.blocks, strict=True):
+        count += 9 * (channels * width + (2 * blocks - 1) * width * width)
+        channels = width
+    if encoder.collapse is not None:
+        height = -(-bands // 2 ** len(encoder.widths))
+        count += channels * encoder.collapse * height
+    return count

@@ -1,0 +1,88 @@
+"""``--set dotted.key=value``: one value of a recipe changed before it is checked."""
+
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from mirclr.config.sections import Recipe
+from mirclr.config.strict_yaml import plain_values
+from mirclr.errors import OverrideError, RecipeError
+
+
+def apply_override(tree: dict[str, Any], override: str) -> None:
+    """Change one value in the plain values of a recipe, in place.
+
+    Raises
+    ------
+    OverrideError
+        It is not of that form, or names a place that a list has not.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise OverrideError(f"--set {override}: expected dotted.key=value")
+    *parents, last = key.strip().split(".")
+    node: Any = tree
+    kinds: list[Any] = [Recipe]  # the sections that may stand where the key has come to
+    for part in parents:
+        if isinstance(node, list):
+            node = node[_position(node, part, override)]
+            if not isinstance(node, dict | list):
+                raise OverrideError(f"--set {override}: place {part} holds {node!r}, which has no parts")
+            kinds = []
+        else:
+            if not isinstance(node.get(part), dict | list):
+                node[part] = _started(kinds, part)
+            node, kinds = node[part], _sections(kinds, part)
+    try:
+        value = plain_values(text, f"--set {override}")
+    except RecipeError as error:
+        raise OverrideError(str(error)) from None
+    if isinstance(node, list):
+        node[_position(node, last, override)] = value
+    else:
+        node[last] = value
+
+
+def unknown_key(override: str) -> str | None:
+    """What to write instead, where no recipe has the key of an override; None where one may."""
+    kinds: list[Any] = [Recipe]
+    before = ""
+    for part in override.partition("=")[0].strip().split("."):
+        if not kinds:
+            return None
+        names = sorted({name for kind in kinds for name in kind.model_fields})
+        if part not in names:
+            near = get_close_matches(part, names, 1)
+            instead = f"did you mean {before}{near[0]}?" if near else f"the keys there are {', '.join(names)}"
+            return f"--set {override}: {instead}"
+        kinds, before = _sections(kinds, part), f"{before}{part}."
+    return None
+
+
+def _sections(kinds: list[Any], key: str) -> list[Any]:
+    """The models of sections that a key of one of some models may hold; none where it holds a value or a list."""
+    found: list[Any] = []
+    waiting: list[Any] = [kind.model_fields[key].annotation for kind in kinds if key in kind.model_fields]
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found.append(kind)
+        elif get_origin(kind) is not tuple:
+            waiting += [a for a in get_args(kind) if isinstance(a, type) or get_origin(a) is not None]
+    return found
+
+
+def _started(kinds: list[Any], key: str) -> dict[str, Any]:
+    """What a section that a recipe leaves out begins with: the name of its default, where there is a choice."""
+    for kind in kinds:
+        default = kind.model_fields[key].default if key in kind.model_fields else None
+        if isinstance(default, BaseModel) and "name" in type(default).model_fields:
+            return {"name": default.name}  # type: ignore[attr-defined]
+    return {}
+
+
+def _position(node: list[Any], part: str, override: str) -> int:
+    if not part.isdecimal() or int(part) >= len(node):
+        raise OverrideError(f"--set {override}: {part!r} is not a place in a list of {len(node)}")
+    return int(part)

@@ -1,0 +1,112 @@
+"""Recipes as files and as plain values."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mirclr.config.overrides import apply_override, unknown_key
+from mirclr.config.sections import CLMR_STAGES, Audio, Recipe
+from mirclr.config.strict_yaml import LONGEST, plain_values, shortened
+from mirclr.errors import OverrideError, RecipeError
+from mirclr.provenance import open_regular
+
+_MOST_ERRORS = 8  # that are listed; a file that is no recipe has thousands
+
+
+def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
+    """Read a recipe from YAML text.
+
+    Parameters
+    ----------
+    text : str
+        YAML.
+    overrides : iterable of str
+        ``dotted.key=value`` each, the value in YAML; a number in the key picks from a list, as in
+        ``augment.mel.0.p=0.3``.
+    where : str
+        The name that errors give the recipe.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    RecipeError
+        Naming the place, what was found and what was expected; an `OverrideError` where an override is at fault.
+    """
+    tree = plain_values(text, where) or {}
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{where}: found {type(tree).__name__}; a recipe is a mapping of sections")
+    overrides = list(overrides)
+    for override in overrides:
+        apply_override(tree, override)
+    try:
+        return recipe_from(tree, where=where)
+    except RecipeError as error:
+        hints = [hint for override in overrides if (hint := unknown_key(override))]
+        if hints or (overrides and _is_valid(text)):
+            raise OverrideError("; ".join([f"{error}", *hints])) from error
+        raise
+
+
+def _is_valid(text: str) -> bool:
+    """Whether a recipe is right without its overrides."""
+    try:
+        parse_recipe(text)
+    except RecipeError:
+        return False
+    return True
+
+
+def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
+    """Validate a recipe given as plain values, such as the one a checkpoint holds."""
+    try:
+        # as JSON, where a list is a tuple but, strictly, "5" is no number
+        return Recipe.model_validate_json(json.dumps(_of_today(tree), default=str))
+    except ValidationError as error:
+        lines = []
+        for e in error.errors():
+            place = ".".join(str(p) for p in e["loc"]) or "recipe"
+            found = "" if e["type"] in ("missing", "value_error") else f", found {shortened(e['input'])}"
+            lines.append(f"{place}: {e['msg'].removeprefix('Value error, ')}{found}")
+            if len(lines) == _MOST_ERRORS and len(error.errors()) > _MOST_ERRORS:
+                lines.append(f"and {len(error.errors()) - _MOST_ERRORS} more")
+                break
+        raise RecipeError(f"{where}: " + "; ".join(lines)) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RecipeError(f"{where}: not a tree of plain values ({shortened(error, str)})") from error
+
+
+def _of_today(tree: dict[str, Any]) -> dict[str, Any]:
+    """A recipe in today's words, with the length of clips that its encoder takes where it gives none."""
+    encoder, audio = tree.get("encoder"), tree.get("audio", {})
+    if not isinstance(encoder, dict) or encoder.get("name") != "sample_cnn":
+        return tree
+    if {"widths", "dropout"} & set(encoder):  # of the time when that was the name of another network
+        return {**tree, "encoder": {**encoder, "name": "sample_cnn_pooled"}}
+    if not isinstance(audio, dict) or "clip_seconds" in audio:
+        return tree
+    rate = audio.get("rate", Audio().rate)
+    known = type(rate) is int and rate > 0
+    return {**tree, "audio": {**audio, "clip_seconds": 3**CLMR_STAGES / rate}} if known else tree
+
+
+def read_recipe(path: Path, *, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file; see `parse_recipe`. Manifests named by relative path are taken from its folder."""
+    try:
+        with open_regular(path) as f:
+            text = f.read(4 * LONGEST + 1).decode("utf-8")  # what is longer is refused by its characters
+    except (OSError, UnicodeDecodeError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise RecipeError(f"{path}: cannot be read ({reason}); expected a recipe in YAML") from error
+    return parse_recipe(text, overrides=overrides, where=str(path))
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """Write the resolved recipe, every default spelt out, as YAML."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
