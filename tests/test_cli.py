@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import mirclr
 from mirclr import cli
-from mirclr.cli import COMMANDS, group, main, show
+from mirclr.cli import COMMANDS, group, main, options, show
 from mirclr.errors import CheckpointError, MirclrError
 from mirclr.recommend import Query
 
@@ -251,10 +251,39 @@ def test_what_cannot_be_done_is_one_line(capsys, tmp_path, line):
     (tmp_path / "MUSIC").mkdir()
     places = ("RECIPE", "MUSIC", "LIB", "OUT")
     code, _, err = run(capsys, *(str(tmp_path / word) if word in places else word for word in line))
-    assert code == 1
+    assert code == (2 if "--set" in line else 1)  # what is typed wrong is wrong usage
     assert err.startswith("mirclr: ")
     assert err.count("\n") == 1
     assert not (tmp_path / "OUT").exists()
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999", "NaN"])
+def test_no_option_takes_what_is_no_number(number):
+    lines = (
+        ["recommend", "x", "--diversity", number],
+        ["recommend", "x", "--bpm", f"{number}.."],
+        ["evaluate", "profile", "x", "--share", number],
+        ["evaluate", "labels-curve", "--library", "x", "--shares", number],
+    )
+    for line in lines:
+        done = CliRunner().invoke(group, line)
+        assert done.exit_code == 2
+        assert "No such option" not in done.output
+
+
+def all_options(command):
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from all_options(command.get_command(context, name))
+    yield from command.params
+
+
+def test_every_number_on_the_command_line_is_a_finite_one():
+    """One type takes them all, so that no option can forget."""
+    numbers = [p.type for p in all_options(group) if isinstance(p.type, click.FloatRange | click.types.FloatParamType)]
+    assert len(numbers) > 5
+    assert all(isinstance(kind, options.Number) for kind in numbers)
 
 
 # how it speaks
