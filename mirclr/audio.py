@@ -14,7 +14,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +24,7 @@ import soundfile
 import soxr
 
 from mirclr.errors import AudioError, MirclrError, MissingExtra, UnreadableAudio, UnusableAudio
-from mirclr.provenance import digest_bytes
+from mirclr.provenance import content_digest, digest_bytes, size_and_time
 from mirclr.tags import AUDIO_SUFFIXES
 
 MIN_SECONDS = 0.5
@@ -51,12 +52,15 @@ class Excerpts:
         Of the decoded samples: equal for files that differ in their tags or place alone.
     starts : (n,) float64
         Where they begin, in seconds.
+    content : str or None
+        `mirclr.provenance.content_digest` of the file, where it was asked for.
     """
 
     waveforms: np.ndarray
     duration_s: float
     digest: str
     starts: np.ndarray
+    content: str | None = None
 
 
 class _Source(Protocol):
@@ -168,11 +172,18 @@ def read_middle(path: Path, *, seconds: float, span: Span | None = None) -> Sect
 
 
 def try_excerpts(path: Path, count: int, seconds: float, rate: int, span: Span | None = None) -> "Excerpts | str":
-    """`read_excerpts` for a worker process: what is wrong with a file comes back as text."""
+    """`read_excerpts` for a worker process, with the digest of the file: what is wrong with it comes back as text."""
     try:
-        return read_excerpts(path, count=count, seconds=seconds, rate=rate, span=span)
+        seen = size_and_time(path)  # before it is decoded: of one that changes meanwhile the time tells later
+        excerpts = read_excerpts(path, count=count, seconds=seconds, rate=rate, span=span)
+        return replace(excerpts, content=_content(path, *seen))
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(path, error)
+
+
+@lru_cache(maxsize=1)  # the parts of one file come one after the other
+def _content(path: Path, size: int, mtime_ns: int) -> str:
+    return content_digest(path)
 
 
 def try_blocks(path: Path, rate: int, span: Span | None = None) -> "Iterator[np.ndarray | str]":

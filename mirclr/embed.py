@@ -8,6 +8,8 @@ that crashes its decoder, as that dies in a process of its own.
 """
 
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,11 +30,12 @@ from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Mom
 from mirclr.manifest import ScanFailure, audio_files
 from mirclr.pretrained import NAME, builtin_checkpoint
 from mirclr.processes import CRASHED, results_in_order
-from mirclr.provenance import file_digest, size_and_time
+from mirclr.provenance import content_digest, file_digest, size_and_time
 from mirclr.tags import Tags, read_tags
 from mirclr.trainer import pick_device, pick_precision
 
 BATCH_TRACKS = 16
+_TOGETHER_S = 1.0  # for which others wait to write, while files that need no decoding are followed
 _CLIPS = 32  # heard at once: the spectrograms of more do not fit a CPU's caches
 
 
@@ -103,6 +106,12 @@ class Embedder:
         with _few_threads(), torch.inference_mode():
             vector: np.ndarray = self._model.pooling(torch.from_numpy(embedded).to(self._device)).cpu().numpy()
         return vector
+
+
+def is_usable(vector: np.ndarray) -> bool:
+    """Whether a vector of an encoder is one: finite, and not zero."""
+    norm = float(np.linalg.norm(np.asarray(vector, np.float64)))
+    return bool(np.isfinite(norm)) and norm > 0.5
 
 
 @contextmanager
@@ -238,30 +247,52 @@ def embed_files(
         The library holds vectors of another encoder.
     """
     library.bind(embedder.stamp)
-    to_decode: dict[Path, _Seen] = {}
-    states = {root: library.states(root) for root in {r for r, _ in files}}
-    sizes = library.sizes()
-    failed = {root: library.failed(root) for root in states}
-    for root, file in files:
-        seen = _look(root, file, (known_tags or {}).get(file))
-        if isinstance(seen, Failure):
-            library.write(failures=[seen])
-            yield Outcome(file, "failed", seen.reason)
-            continue
-        state, failure = states[root].get(seen.path), failed[root].get(seen.path)
-        if state and not failure and (state.size, state.mtime_ns) == (seen.size, seen.mtime_ns):
-            yield Outcome(file, "unchanged")
-        elif failure and not retry and (failure.size, failure.mtime_ns) == (seen.size, seen.mtime_ns):
-            yield Outcome(file, "failed", failure.reason, new=False)
-        elif seen.size in sizes and (did := _known_by_file(library, seen, state)):
-            yield Outcome(file, did)
-        else:
-            to_decode[file] = seen
+    to_decode: dict[Path, Seen] = {}
+    yield from _follow_known(library, files, to_decode, retry, known_tags or {})
     yield from _decode_and_store(library, to_decode, embedder, workers)
 
 
+def _follow_known(
+    library: Library,
+    files: Sequence[tuple[str, Path]],
+    to_decode: dict[Path, "Seen"],
+    retry: bool,
+    known_tags: Mapping[Path, Tags],
+) -> Iterator[Outcome]:
+    """Bring up to date what need not be decoded, many files a transaction; the others join `to_decode`."""
+    states = {root: library.states(root) for root in {r for r, _ in files}}
+    failed = {root: library.failed(root) for root in states}
+    sizes = library.sizes()
+
+    def did_at_once(root: str, file: Path) -> Outcome | None:
+        seen = look(root, file, known_tags.get(file))
+        if isinstance(seen, Failure):
+            library.write(failures=[seen])
+            return Outcome(file, "failed", seen.reason)
+        state, failure = states[root].get(seen.path), failed[root].get(seen.path)
+        if state and not failure and (state.size, state.mtime_ns) == (seen.size, seen.mtime_ns):
+            return Outcome(file, "unchanged")
+        if failure and not retry and (failure.size, failure.mtime_ns) == (seen.size, seen.mtime_ns):
+            return Outcome(file, "failed", failure.reason, new=False)
+        if seen.size in sizes and (did := _known_by_file(library, seen)):
+            return Outcome(file, did)
+        to_decode[file] = seen
+        return None
+
+    waiting = deque(files)
+    while waiting:
+        outcomes: list[Outcome] = []
+        until = time.monotonic() + _TOGETHER_S
+        with library.together():
+            while waiting and time.monotonic() < until:
+                outcome = did_at_once(*waiting.popleft())
+                if outcome is not None:
+                    outcomes.append(outcome)
+        yield from outcomes
+
+
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
     """A file as it is now."""
 
     root: str
@@ -273,9 +304,16 @@ class _Seen:
 
     @cached_property
     def digest(self) -> str:
+        """Of three places of it."""
         return file_digest(self.file)
 
+    @cached_property
+    def content(self) -> str:
+        """Digest of all of it."""
+        return content_digest(self.file)
+
     def tags(self) -> Tags:
+        """What it says of itself, or what is known of it instead."""
         if self.known_tags is not None:
             return self.known_tags
         try:
@@ -284,41 +322,56 @@ class _Seen:
             return Tags()
 
 
-def _look(root: str, file: Path, known_tags: Tags | None) -> _Seen | Failure:
+def look(root: str, file: Path, known_tags: Tags | None = None) -> Seen | Failure:
+    """Look at a file without reading it."""
     path = file.relative_to(root).as_posix()
     try:
         size, mtime_ns = size_and_time(file)
     except OSError as error:
         return Failure(root, path, 0, 0, f"{file}: cannot be read ({error.strerror})")
-    return _Seen(root, path, file, size, mtime_ns, known_tags)
+    return Seen(root, path, file, size, mtime_ns, known_tags)
 
 
-def _known_by_file(library: Library, seen: _Seen, state: FileState | None) -> Did | None:
+def twins_of(library: Library, seen: Seen) -> list[FileState]:
+    """The tracks that are of the very bytes of a file, as far as that is known without decoding.
+
+    Size and three places find them. One whose own file is gone, or is this one, is taken by its time stamp too, which
+    moves when a file is written; of all others everything is read. One that was embedded before everything was is none:
+    decoding tells.
+    """
+    return [twin for twin in library.with_file_digest(seen.digest) if _is_twin(seen, twin)]
+
+
+def _is_twin(seen: Seen, twin: FileState) -> bool:
+    if twin.mtime_ns == seen.mtime_ns and (not twin.file.exists() or _same_file(twin.file, seen.file)):
+        return True
+    return twin.content_digest is not None and twin.content_digest == seen.content
+
+
+def _known_by_file(library: Library, seen: Seen) -> Did | None:
     """Follow a file whose bytes the library knows, under this path or another."""
     try:
-        digest = seen.digest
+        twins = twins_of(library, seen)
     except OSError:
         return None  # decoding will say what is wrong
-    twins = library.with_file_digest(digest)
-    if state and any(t.track_id == state.track_id for t in twins):
-        # move and not touch: it also clears the failure of a file that was damaged and is whole again
-        library.move(state.track_id, seen.root, seen.path, seen.size, seen.mtime_ns, digest, seen.tags())
-        return "unchanged"
-    return _follow(library, seen, digest, twins)
+    return _follow(library, seen, seen.digest, None, twins)
 
 
-def _follow(library: Library, seen: _Seen, digest: str, twins: Sequence[FileState]) -> Did | None:
+def _follow(library: Library, seen: Seen, digest: str, content: str | None, twins: Sequence[FileState]) -> Did | None:
     """Keep the vector of a twin: moved here when its own file is gone (or is this very file), else copied."""
-    for twin in twins:
-        old = Path(twin.root, twin.path)
-        if not old.exists() or _same_file(old, seen.file):
-            library.move(twin.track_id, seen.root, seen.path, seen.size, seen.mtime_ns, digest, seen.tags())
-            return "retagged" if (twin.root, twin.path) == (seen.root, seen.path) else "moved"
+    here = [twin for twin in twins if (twin.root, twin.path) == (seen.root, seen.path)]
+    for twin in here or twins:
+        if here or not twin.file.exists() or _same_file(twin.file, seen.file):
+            place = (seen.root, seen.path, seen.size, seen.mtime_ns)
+            # also of one that is as it was: it clears the failure of a file that was damaged and is whole again
+            library.move(twin.track_id, *place, digest, seen.tags(), content_digest=content or twin.content_digest)
+            return "moved" if not here else "unchanged" if twin.file_digest == digest else "retagged"
     if twins:
         known = twins[0].track_id
         duration_s, vector = library.tracks([known])[0].duration_s, library.vector(known)
         moments = library.moments([known]).get(known)
-        library.write(entries=[_entry(seen, digest, twins[0].audio_digest, duration_s, vector, moments)])
+        content = content or twins[0].content_digest
+        library.write(entries=[_entry(seen, digest, content, twins[0].audio_digest, duration_s, vector, moments)])
         return "copied"
     return None
 
@@ -332,7 +385,13 @@ def _same_file(old: Path, new: Path) -> bool:
 
 
 def _entry(
-    seen: _Seen, digest: str, audio_digest: str, duration_s: float, vector: np.ndarray, moments: Moments | None
+    seen: Seen,
+    digest: str,
+    content: str | None,
+    audio_digest: str,
+    duration_s: float,
+    vector: np.ndarray,
+    moments: Moments | None,
 ) -> Entry:
     return Entry(
         root=seen.root,
@@ -345,47 +404,78 @@ def _entry(
         tags=seen.tags(),
         vector=vector,
         moments=moments,
+        content_digest=content,
     )
 
 
+@dataclass(frozen=True)
+class _Decoded:
+    """A file that was decoded: why it could not be, or its excerpts where a track sounds like them, or a new entry."""
+
+    seen: Seen
+    reason: str | None = None
+    excerpts: Excerpts | None = None
+    entry: Entry | None = None
+
+
 def _decode_and_store(
-    library: Library, to_decode: dict[Path, _Seen], embedder: Embedder, workers: int
+    library: Library, to_decode: dict[Path, Seen], embedder: Embedder, workers: int
 ) -> Iterator[Outcome]:
-    batch: list[tuple[_Seen, Entry]] = []
+    batch: list[_Decoded] = []
     for heard in hear(
         to_decode, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate, workers=workers
     ):
-        seen, excerpts = to_decode[heard.file], heard.excerpts
-        if excerpts is None:
-            reason = heard.error or "cannot be decoded"
-            library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, reason)])
-            yield Outcome(seen.file, "failed", reason)
-            continue
-        try:
-            digest = seen.digest
-        except OSError as error:  # it went while it was being heard
-            reason = f"{seen.file}: cannot be read ({error.strerror})"
-            library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, reason)])
-            yield Outcome(seen.file, "failed", reason)
-            continue
-        did = _follow(library, seen, digest, library.with_audio_digest(excerpts.digest))
-        if did:
-            yield Outcome(seen.file, did)
-            continue
-        embedded = embedder.embed_excerpts(excerpts.waveforms)
-        vector, moments = embedder.pool(embedded), Moments.of(excerpts.starts, embedded)
-        batch.append((seen, _entry(seen, digest, excerpts.digest, excerpts.duration_s, vector, moments)))
+        batch.append(_decoded(library, to_decode[heard.file], heard, embedder))
         if len(batch) == BATCH_TRACKS:
-            yield from _store(library, batch)
+            yield from _store(library, batch, embedder)
             batch = []
-    if batch:
-        yield from _store(library, batch)
+    yield from _store(library, batch, embedder)
 
 
-def _store(library: Library, batch: Sequence[tuple[_Seen, Entry]]) -> Iterator[Outcome]:
-    library.write(entries=[entry for _, entry in batch])
-    for seen, _ in batch:
-        yield Outcome(seen.file, "embedded")
+def _decoded(library: Library, seen: Seen, heard: Heard, embedder: Embedder) -> _Decoded:
+    if heard.excerpts is None:
+        return _Decoded(seen, heard.error or "cannot be decoded")
+    try:
+        _ = seen.digest, heard.excerpts.content or seen.content
+    except OSError as error:  # it went while it was being decoded
+        return _Decoded(seen, f"{seen.file}: cannot be read ({error.strerror})")
+    if library.with_audio_digest(heard.excerpts.digest):
+        return _Decoded(seen, excerpts=heard.excerpts)
+    return _Decoded(seen, entry=_embedded(seen, heard.excerpts, embedder))
+
+
+def _embedded(seen: Seen, excerpts: Excerpts, embedder: Embedder) -> Entry:
+    embedded = embedder.embed_excerpts(excerpts.waveforms)
+    vector = embedder.pool(embedded)
+    moments = Moments.of(excerpts.starts, embedded) if is_usable(vector) else None
+    content = excerpts.content or seen.content
+    return _entry(seen, seen.digest, content, excerpts.digest, excerpts.duration_s, vector, moments)
+
+
+def _store(library: Library, batch: Sequence[_Decoded], embedder: Embedder) -> Iterator[Outcome]:
+    """Write what was decoded, in one transaction; the outcomes tell what is on disk."""
+    outcomes: dict[Path, Outcome] = {}
+    entries: list[tuple[Seen, Entry]] = []
+    with library.together():
+        for one in batch:
+            seen = one.seen
+            if one.reason is not None:
+                library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, one.reason)])
+                outcomes[seen.file] = Outcome(seen.file, "failed", one.reason)
+            elif one.excerpts is not None:
+                twins = library.with_audio_digest(one.excerpts.digest)
+                did = _follow(library, seen, seen.digest, one.excerpts.content or seen.content, twins)
+                if did is None:  # another process removed them in this moment
+                    entries.append((seen, _embedded(seen, one.excerpts, embedder)))
+                else:
+                    outcomes[seen.file] = Outcome(seen.file, did)
+            elif one.entry is not None:
+                entries.append((seen, one.entry))
+        refused = {(f.root, f.path): f.reason for f in library.write(entries=[entry for _, entry in entries])}
+    for seen, entry in entries:
+        reason = refused.get((entry.root, entry.path))
+        outcomes[seen.file] = Outcome(seen.file, "failed" if reason else "embedded", reason)
+    yield from (outcomes[one.seen.file] for one in batch)
 
 
 def count_outcomes(outcomes: Iterable[Outcome], on_each: Callable[[Outcome], None]) -> dict[str, int]:

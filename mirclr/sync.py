@@ -15,12 +15,11 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from mirclr.embed import Embedder, Outcome, embed_files
+from mirclr.embed import Embedder, Outcome, embed_files, look, twins_of
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Failure, FileState, Library, shown
 from mirclr.library.store import absence, is_gone
 from mirclr.manifest import ScanFailure, audio_files
-from mirclr.provenance import file_digest, size_and_time
 from mirclr.tags import AUDIO_SUFFIXES
 
 _ASK_ABOVE = 10
@@ -285,16 +284,19 @@ def _foreseen(library: Library, files: Sequence[tuple[str, Path]], retry: bool, 
     failed = {root: library.failed(root) for root in states}
     sizes = library.sizes()
     for root, file in files:
-        path = file.relative_to(root).as_posix()
-        state, failure = states[root].get(path), failed[root].get(path)
+        seen = look(root, file)
+        if isinstance(seen, Failure):
+            yield Change(file, "failed", seen.reason)
+            continue
+        state, failure = states[root].get(seen.path), failed[root].get(seen.path)
+        now = seen.size, seen.mtime_ns
         try:
-            now = size_and_time(file)
             if failure and not retry and (failure.size, failure.mtime_ns) == now:
                 yield Change(file, "failed", failure.reason, new=False)
             elif state and not failure and (state.size, state.mtime_ns) == now:
                 yield Change(file, "unchanged")
             else:
-                twins = library.with_file_digest(file_digest(file)) if now[0] in sizes else []
+                twins = twins_of(library, seen) if seen.size in sizes else []
                 yield Change(file, _did_foreseen(state, twins, followed))
         except OSError as error:
             yield Change(file, "failed", f"{file}: cannot be read ({error.strerror})")

@@ -14,11 +14,16 @@ import soundfile
 import torch
 
 from mirclr import audio, embed, processes
+from mirclr.checkpoint import save_checkpoint
+from mirclr.classify import Heads
+from mirclr.classify.heads import Head
 from mirclr.cli import main
 from mirclr.config import parse_recipe
 from mirclr.embed import Embedder, count_outcomes, embed_files, find_audio, hear
+from mirclr.encoder import Model
 from mirclr.errors import EncoderMismatch, LibraryError
-from mirclr.library import Library
+from mirclr.library import Failure, Library
+from mirclr.provenance import file_digest
 from mirclr.tags import Tags
 from tests.conftest import TINY
 
@@ -198,6 +203,167 @@ def test_a_copy_is_not_decoded(library, embedder, here, music, monkeypatch):
     np.testing.assert_array_equal(library.vector(one.id), library.vector(two.id))
     assert (one.duration_s, one.audio_digest) == (two.duration_s, two.audio_digest)
     assert did(library, embedder, music)["copy.ogg"] == "unchanged"
+
+
+def damaged(data, *, places):
+    """The same length; `places`: at the start, middle and end as it was."""
+    changed = bytearray(data)
+    for i in range(0, len(data), 3):
+        changed[i] ^= 0x55
+    if places:
+        part = 1 << 16
+        for start in (0, max(0, len(data) // 2 - part // 2), max(0, len(data) - part)):
+            changed[start : start + part] = data[start : start + part]
+    return bytes(changed)
+
+
+def waves(path, seed, seconds=30):
+    """Write noise that changes over time: more than three places of 64 KiB."""
+    noise = np.random.default_rng(seed).uniform(-0.3, 0.3, 16000 * seconds).astype(np.float32)
+    audio.write_wav(path, noise, 16000)
+    return path
+
+
+@pytest.mark.parametrize("same_time", [False, True])
+def test_a_copy_that_was_damaged_between_is_no_copy(library, embedder, here, tmp_path, same_time):
+    """Size and three places are those of the original, four bytes of five are not."""
+    music = (tmp_path / "music").resolve()
+    music.mkdir()
+    data = waves(music / "a.wav", 0).read_bytes()
+    did(library, embedder, music)
+    (music / "b.wav").write_bytes(damaged(data, places=True))
+    assert file_digest(music / "a.wav") == file_digest(music / "b.wav")
+    if same_time:
+        shutil.copystat(music / "a.wav", music / "b.wav")
+    assert did(library, embedder, music) == {"a.wav": "unchanged", "b.wav": "embedded"}
+    one, two = (library.vector(library.find_file(music / name).id) for name in ("a.wav", "b.wav"))
+    assert not np.array_equal(one, two)
+    with Library.open(tmp_path / "fresh.db", create=True) as fresh:
+        did(fresh, embedder, music)
+        np.testing.assert_array_equal(fresh.vector(fresh.find_file(music / "b.wav").id), two)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_samples_that_changed_between_the_places_are_decoded_again(library, embedder, here, tmp_path, moved):
+    music = (tmp_path / "music").resolve()
+    music.mkdir()
+    file = waves(music / "a.wav", 0)
+    did(library, embedder, music)
+    vector = library.vector(1)
+    data = file.read_bytes()
+    if moved:
+        file.unlink()
+        file = music / "b.wav"
+    file.write_bytes(damaged(data, places=True))
+    os.utime(file, ns=(5, 5))
+    assert did(library, embedder, music)[file.name] == "embedded"
+    assert not np.array_equal(library.vector(library.find_file(file).id), vector)
+
+
+def test_of_a_library_of_before_a_touched_file_is_decoded_but_not_embedded(library, embedder, here, music, monkeypatch):
+    did(library, embedder, music)
+    before = library.vectors()[1].tobytes()
+    with library._transaction() as db:
+        db.execute("UPDATE track SET content_digest = NULL")
+    os.utime(music / "a.ogg", ns=(1, 1))
+    shutil.copy(music / "b.ogg", music / "copy.ogg")
+    (music / "sub" / "c.ogg").rename(music / "moved.ogg")
+    with monkeypatch.context() as m:
+        m.setattr(Embedder, "embed_excerpts", None)
+        outcome = did(library, embedder, music)
+    assert outcome == all_are("unchanged", "a.ogg", "b.ogg", "d.ogg") | {"copy.ogg": "copied", "moved.ogg": "moved"}
+    assert library.vectors(range(1, 5))[1].tobytes() == before
+    assert library.vector(5).tobytes() == library.vector(2).tobytes()
+    # from now on it is known whole
+    os.utime(music / "a.ogg", ns=(2, 2))
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
+    assert did(library, embedder, music)["a.ogg"] == "unchanged"
+
+
+def test_many_files_that_moved_are_followed_in_few_transactions(library, embedder, here, music):
+    for i in range(40):
+        shutil.copy(music / "a.ogg", music / f"{i}.ogg")
+    did(library, embedder, music)
+    moved = music.rename(music.with_name("elsewhere"))
+    commits = []
+    library._connection.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+    outcome = did(library, embedder, moved)
+    library._connection.set_trace_callback(None)
+    assert set(outcome.values()) == {"moved"}
+    assert len(outcome) == 44
+    assert len(commits) < 10
+    assert [t.root for t in library.tracks()] == [str(moved)] * 44
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_what_is_written_together_is_all_there_or_nothing(library, embedder):
+    library.bind(embedder.stamp)
+    failure = Failure(str(library.path.parent), "a.ogg", 1, 2, "bad")
+
+    def write_then_stop():
+        with library.together():
+            library.write(failures=[failure])
+            library.add_blocks(["artist:X"])
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        write_then_stop()
+    assert (library.failures(), library.blocks()) == ([], [])
+    with library.together(), library.together():
+        library.write(failures=[failure])
+        library.add_blocks(["artist:X"])
+    with Library.open(library.path) as other:
+        assert (other.failures(), other.blocks()) == ([failure], ["artist:X"])
+    library.add_blocks(["artist:Y"])  # alone again
+    with Library.open(library.path) as other:
+        assert other.blocks() == ["artist:X", "artist:Y"]
+
+
+# encoders that fail
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """An encoder whose weights are not finite."""
+    model = Model(TINY)
+    with torch.no_grad():
+        model.encoder.stem[0].weight.fill_(float("nan"))
+    save_checkpoint(tmp_path / "nan.safetensors", model, {})
+    return tmp_path / "nan.safetensors"
+
+
+def test_what_an_encoder_fails_on_is_told_as_failed(library, broken, here, music):
+    embedder = Embedder.load(broken)
+    files, _ = find_audio([music], library)
+    outcomes = list(embed_files(library, files, embedder))
+    assert {o.did for o in outcomes} == {"failed"}
+    assert all("no usable vector" in o.reason for o in outcomes)
+    assert (len(library.tracks()), len(library.failures())) == (0, 4)
+    assert {o.new for o in embed_files(library, files, embedder)} == {False}
+
+
+def test_commands_tell_of_an_encoder_that_fails(broken, here, music, tmp_path, capsys):
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([*map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return stopped.value.code, out, err
+
+    library = ("--library", tmp_path / "lib.db")
+    assert run("embed", music, "--checkpoint", broken, *library)[:2] == (1, "4 failed\n")
+    assert run("sync", "--retry", music, *library)[0] == 1
+    stamp = Embedder.load(broken).stamp
+    heads = Heads()
+    heads.tasks["genre"] = Head("one", ("a", "b"), np.ones((2, 8), "f4"), np.zeros(2, "f4"), np.ones(2, "f4"))
+    heads.encoder = {"digest": stamp.digest, "name": stamp.name, "dim": stamp.dim}
+    heads.save(tmp_path / "heads.safetensors")
+    code, out, err = run("classify", music / "a.ogg", "--heads", tmp_path / "heads.safetensors", "--checkpoint", broken)
+    assert (code, out) == (1, "")
+    assert "no usable vector" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="hard links")

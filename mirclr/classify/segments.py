@@ -15,6 +15,7 @@ from mirclr.audio import SILENCE, try_blocks, why_crashed
 from mirclr.classify.crossval import Advance
 from mirclr.classify.heads import Heads
 from mirclr.errors import UnreadableAudio, UnusableAudio
+from mirclr.library import NO_VECTOR
 from mirclr.processes import CRASHED, streamed
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def hear_segments(
     UnreadableAudio
         The file cannot be heard to its end.
     UnusableAudio
-        It is silent.
+        It is silent, or the encoder makes no usable vector of it.
     """
     rate = embedder.rate
     size, step = round(embedder.seconds * rate), round((hop or embedder.seconds) * rate)
@@ -71,7 +72,10 @@ def hear_segments(
     found = windows(_blocks(path, rate), size=size, step=step)
     while batch := list(islice(found, _BATCH)):
         waveforms = [_fit(waveform, size) for _, waveform in batch]
-        told = heads.predict_proba(embedder.embed_tracks([w[None] for w in waveforms]))
+        vectors = embedder.embed_tracks([w[None] for w in waveforms])
+        if not np.isfinite(vectors).all():
+            raise UnusableAudio(f"{path}: {NO_VECTOR}")
+        told = heads.predict_proba(vectors)
         silent = np.array([np.abs(w).max() < SILENCE for w in waveforms])
         tables.append({task: np.where(silent[:, None], np.nan, table) for task, table in told.items()})
         starts += [start / rate for start, _ in batch]

@@ -311,14 +311,17 @@ def _classify(
     files: Mapping[Path, str], embedder: "Embedder", heads: "Heads", top: int, workers: int
 ) -> Iterator[tuple[Path, dict[str, Any] | str]]:
     """What is told of each file, or why it cannot be heard."""
-    from mirclr.embed import hear
+    from mirclr.embed import hear, is_usable
+    from mirclr.library import NO_VECTOR
 
     batch: list[Any] = []
 
     def told() -> Iterator[tuple[Path, dict[str, Any] | str]]:
         if batch:
             vectors = embedder.embed_tracks([heard.excerpts.waveforms for heard in batch])
-            yield from zip((h.file for h in batch), _tops(heads, heads.predict_proba(vectors), top), strict=True)
+            tops = _tops(heads, heads.predict_proba(vectors), top)
+            for heard, facts, vector in zip(batch, tops, vectors, strict=True):
+                yield heard.file, facts if is_usable(vector) else NO_VECTOR
             batch.clear()
 
     for heard in hear(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate, workers=workers):

@@ -180,11 +180,11 @@ def _labels(field: str, probabilities: dict[str, float], likely: float) -> tuple
 
 def _follow(library: Library, track: LibraryTrack) -> None:
     """Tell the library of a file that was re-tagged here, so that embedding need not look at it."""
-    from mirclr.provenance import file_digest, size_and_time
+    from mirclr.provenance import content_digest, file_digest, size_and_time
     from mirclr.tags import read_tags
 
-    digest, tags = file_digest(track.file), read_tags(track.file)
-    library.move(track.id, track.root, track.path, *size_and_time(track.file), digest, tags)
+    state, digest, tags = size_and_time(track.file), file_digest(track.file), read_tags(track.file)
+    library.move(track.id, track.root, track.path, *state, digest, tags, content_digest=content_digest(track.file))
 
 
 def _journal(library_path: Path) -> Path:

@@ -14,6 +14,7 @@ Contents: `Library` (store.py), what it holds and hands out (records.py, moments
 
 from mirclr.library.moments import Moments
 from mirclr.library.records import (
+    NO_VECTOR,
     Description,
     EncoderStamp,
     Entry,
@@ -27,6 +28,7 @@ from mirclr.library.records import (
 from mirclr.library.store import Library
 
 __all__ = [
+    "NO_VECTOR",
     "Description",
     "EncoderStamp",
     "Entry",

@@ -11,6 +11,9 @@ from mirclr.library.moments import Moments
 from mirclr.tags import Tags
 from mirclr.terminal import shown
 
+NO_VECTOR = "the encoder made no usable vector of it (not finite, or zero)"
+"""What is said of a track that an encoder fails on."""
+
 
 @dataclass(frozen=True)
 class EncoderStamp:
@@ -66,6 +69,8 @@ class Entry:
         Of a track that is a part of a file: that file, relative to the root; `path` then only names the track.
     start_s : float
         Where in its file the track begins.
+    content_digest : str, optional
+        `mirclr.provenance.content_digest`, of all bytes of the file; None where it is not known.
     """
 
     root: str
@@ -80,6 +85,7 @@ class Entry:
     moments: Moments | None = None
     audio_path: str | None = None
     start_s: float = 0.0
+    content_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class FileState:
     file_digest: str
     audio_digest: str
     audio_path: str | None = None
+    content_digest: str | None = None
 
     @property
     def file(self) -> Path:

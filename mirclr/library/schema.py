@@ -74,6 +74,8 @@ _MIGRATIONS = (
         # a track that is a part of a file, as a CUE sheet says: its file below the root, and where it begins
         "ALTER TABLE track ADD COLUMN audio_path BLOB",
         "ALTER TABLE track ADD COLUMN start_s REAL NOT NULL DEFAULT 0",
+        # of all bytes of the file; NULL of one that was embedded before this was kept
+        "ALTER TABLE track ADD COLUMN content_digest TEXT",
         # patterns of folders and files below a root that are left out
         "CREATE TABLE exclusion (root BLOB NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (root, pattern)) WITHOUT ROWID",
     ),

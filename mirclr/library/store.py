@@ -19,6 +19,7 @@ import numpy as np
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
 from mirclr.library.moments import Moments
 from mirclr.library.records import (
+    NO_VECTOR,
     Description,
     EncoderStamp,
     Entry,
@@ -35,6 +36,7 @@ from mirclr.tags import Tags
 _SURROGATES = sys.getfilesystemencodeerrors()
 _TAGS = ("title", "artist", "album", "album_artist", "genre", "year")
 _COLUMNS = (*_TAGS, "duration_s", "audio_digest")
+_STATE = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", "content_digest")
 _PART = ("audio_path", "start_s")  # of tracks that are parts of files
 _DESCRIBED = ("tempo_bpm", "key", "loudness_lufs")
 _OF_AUDIO = (  # what was found out about the audio of a track, by the column that names it
@@ -63,6 +65,7 @@ class Library:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._together = False  # whether writes are part of one transaction
         self.uuid: str = self._meta("uuid") or ""
 
     @classmethod
@@ -220,6 +223,24 @@ class Library:
 
     # what embed asks and writes
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside is one transaction, which begins with the first write: a commit waits for the disk."""
+        if self._together:
+            yield
+            return
+        self._together = True
+        with explained(self.path):
+            try:
+                yield
+                if self._connection.in_transaction:
+                    self._connection.commit()
+            except BaseException:
+                self._connection.rollback()
+                raise
+            finally:
+                self._together = False
+
     def states(self, root: str) -> dict[str, FileState]:
         """The tracks under a root, as their files were when last seen, by path."""
         return {s.path: s for s in self._states("root = ?", _stored(root))}
@@ -251,33 +272,39 @@ class Library:
             for failure in failures:
                 db.execute("DELETE FROM failure WHERE root = ? AND path = ?", self._place(failure.root, failure.path))
 
-    def write(self, *, entries: Iterable[Entry] = (), failures: Iterable[Failure] = ()) -> None:
+    def write(self, *, entries: Iterable[Entry] = (), failures: Iterable[Failure] = ()) -> list[Failure]:
         """Store a batch in one transaction: all of it or nothing.
 
         An entry replaces what was held for its root and path, keeping the id, and clears its failure. A
         failure leaves an earlier entry of its file as it is. An entry whose vector is not finite, or zero, or
         whose length is not finite, becomes a failure.
 
+        Returns
+        -------
+        list of Failure
+            Those that entries became.
+
         Raises
         ------
         LibraryError
             No encoder is bound, a vector is not of its dimension, or a path leads out of its root.
         """
-        failures, generation = list(failures), None
+        refused: list[Failure] = []
+        generation = None
         with self._transaction() as db:
             for entry in entries:
                 blob = self._unit(entry)
                 if blob is None or not np.isfinite(entry.duration_s):
-                    what = "the encoder made no usable vector of it" if blob is None else "its length is unknown"
-                    reason = f"{what} (not finite, or zero)"
-                    failures.append(Failure(entry.root, entry.path, entry.size, entry.mtime_ns, reason))
+                    reason = NO_VECTOR if blob is None else "its length is unknown"
+                    refused.append(Failure(entry.root, entry.path, entry.size, entry.mtime_ns, reason))
                     continue
                 generation = generation or _next_generation(db)
                 self._upsert(db, entry, blob, generation)
-            for failure in failures:
+            for failure in (*failures, *refused):
                 place = self._place(failure.root, failure.path)
                 values = (*place, failure.size, failure.mtime_ns, _clean(failure.reason))
                 db.execute("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)", values)
+        return refused
 
     def _unit(self, entry: Entry) -> bytes | None:
         stamp = self.stamp
@@ -299,8 +326,9 @@ class Library:
         place = self._place(entry.root, entry.path)
         state = (entry.size, entry.mtime_ns, entry.file_digest, entry.audio_digest, float(entry.duration_s))
         part = self._part(entry.root, entry.audio_path, entry.start_s)
-        columns = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", *_PART, *_TAGS, "folded")
-        values = (*place, *state, *part, *_tag_values(entry.tags), _folded(entry.path, entry.tags))
+        columns = (*_STATE, *_PART, *_TAGS, "folded")
+        texts = (*_tag_values(entry.tags), _folded(entry.path, entry.tags))
+        values = (*place, *state, entry.content_digest, *part, *texts)
         db.execute(
             f"INSERT INTO track (root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
             f" ON CONFLICT (root, path) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)}",
@@ -326,6 +354,7 @@ class Library:
         *,
         audio_path: str | None = None,
         start_s: float = 0.0,
+        content_digest: str | None = None,
     ) -> None:
         """Follow a file that was moved or re-tagged: new place, state and tags, as of `Entry`; the vector is kept.
 
@@ -337,9 +366,9 @@ class Library:
             There is no track of that id, or the path leads out of its root.
         """
         place = self._place(root, path)
-        columns = ("root", "path", "size", "mtime_ns", "file_digest", *_PART, *_TAGS, "folded")
+        columns = ("root", "path", "size", "mtime_ns", "file_digest", "content_digest", *_PART, *_TAGS, "folded")
         part = self._part(root, audio_path, start_s)
-        values = (*place, size, mtime_ns, file_digest, *part, *_tag_values(tags), _folded(path, tags))
+        values = (*place, size, mtime_ns, file_digest, content_digest, *part, *_tag_values(tags), _folded(path, tags))
         with self._transaction() as db:
             other = db.execute("DELETE FROM track WHERE root = ? AND path = ? AND id <> ?", (*place, track_id))
             if other.rowcount:
@@ -721,10 +750,12 @@ class Library:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+            if not (self._together and self._connection.in_transaction):
+                self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
-                self._connection.commit()
+                if not self._together:
+                    self._connection.commit()
             except BaseException:
                 self._connection.rollback()
                 raise

@@ -15,7 +15,7 @@ import numpy as np
 from mirclr import metrics
 from mirclr.errors import LibraryError, MirclrError, in_words
 from mirclr.index import Index, open_index
-from mirclr.library import EncoderStamp, Library, LibraryTrack
+from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack
 from mirclr.library.names import album_key, first_artist
 from mirclr.library_report.values import (
     AS_IS,
@@ -316,7 +316,12 @@ def _hear_some(
                 problems.append(f"{file}: its decoder crashed" if versions is CRASHED else str(versions))
             else:
                 waveforms, kbps = versions
-                vectors = np.stack([matrix[row], *embedder.embed_tracks(list(waveforms.values()))])
+                again = embedder.embed_tracks(list(waveforms.values()))
+                if not np.isfinite(again).all():
+                    problems.append(f"{file}: {NO_VECTOR}")
+                    advance(1, f"{len(problems)} left out")
+                    continue
+                vectors = np.stack([matrix[row], *again])
                 own = np.full(len(vectors), ids[row])
                 nearest = _nearest(index, ids, vectors, own, k)[1] if k else np.zeros((len(vectors), 0), int)
                 for name, vector, near in zip(waveforms, vectors[1:], nearest[1:], strict=True):

@@ -12,7 +12,7 @@ from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Library, LibraryTrack, Moments, fold, shown
 from mirclr.library.names import search_words
 from mirclr.playlist import SUFFIXES, read_playlist
-from mirclr.provenance import file_digest
+from mirclr.provenance import content_digest, file_digest
 from mirclr.recommend.query import Query
 from mirclr.recommend.rules import from_anywhere, parse_rule
 
@@ -109,7 +109,7 @@ def _meant(library: Library, text: str, note: Callable[[str], None]) -> list[int
     if held := library.find_files(file):
         return [track.id for track in held]
     if _is_file(file):
-        copies = library.with_file_digest(file_digest(file))
+        copies = [c for c in library.with_file_digest(file_digest(file)) if c.content_digest == content_digest(file)]
         return [copies[0].track_id] if copies else [file]
     return [track.id for track in match_tracks(library, text)]
 
