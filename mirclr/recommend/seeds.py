@@ -109,7 +109,9 @@ def _meant(library: Library, text: str, note: Callable[[str], None]) -> list[int
     if held := library.find_files(file):
         return [track.id for track in held]
     if _is_file(file):
-        copies = [c for c in library.with_file_digest(file_digest(file)) if c.content_digest == content_digest(file)]
+        alike = library.with_file_digest(file_digest(file))
+        whole = content_digest(file) if alike else ""
+        copies = [c for c in alike if c.content_digest in (None, whole)]  # None of one of before: three places must do
         return [copies[0].track_id] if copies else [file]
     return [track.id for track in match_tracks(library, text)]
 
