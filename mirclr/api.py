@@ -151,6 +151,7 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
             tags.genre,
             tags.year,
             excerpts.digest,
+            compilation=tags.compilation,
         )
         embedded = embedder.embed_excerpts(excerpts.waveforms)
         vector = embedder.pool(embedded)

@@ -181,14 +181,14 @@ class _Problems:
 
 def _recognised(path: Path, file: IO[bytes], problems: _Problems) -> tuple[str, Iterator[Listen]]:
     """What a file is, and the reading of it."""
-    from mirclr.playlist import SUFFIXES
+    from mirclr.playlist import READABLE
 
     head = file.read(_CHUNK)
     file.seek(0)
     text = head.decode("utf-8", "replace").removeprefix("\ufeff").lstrip()
     if head.startswith(b"PK\x03\x04"):
         return "ListenBrainz", _listenbrainz(_archived(path, file, problems), problems)
-    if text.startswith(("#EXTM3U", "<")) or _JSPF.match(text) or path.suffix.lower() in SUFFIXES:
+    if text.startswith(("#EXTM3U", "<")) or _JSPF.match(text) or path.suffix.lower() in READABLE:
         return "a playlist", _playlist(path, problems)
     if text.startswith("["):
         return "ListenBrainz", _listenbrainz(_listed(file, problems), problems)

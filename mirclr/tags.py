@@ -46,6 +46,7 @@ _KEYS = {
     "album_artist": ("albumartist", "album artist", "WM/AlbumArtist", "TPE2"),
     "genre": ("genre", "WM/Genre", "TCON"),
     "year": ("date", "year", "originaldate", "WM/Year", "TDRC", "TYER", "TDOR"),
+    "compilation": ("compilation", "WM/IsCompilation", "TCMP"),
 }
 WRITABLE = ("genre", "mood", "bpm", "key")
 """Fields that `write_values` takes. A tempo is written as a whole number, as ID3 and MP4 want it."""
@@ -70,6 +71,8 @@ class Tags:
     year : int or None
     duration_s : float or None
         Length in seconds, by the header; positive.
+    compilation : bool or None
+        Whether the album is one of several artists.
     """
 
     title: str | None = None
@@ -79,6 +82,7 @@ class Tags:
     genre: str | None = None
     year: int | None = None
     duration_s: float | None = None
+    compilation: bool | None = None
 
 
 def read_tags(path: Path) -> Tags:
@@ -100,12 +104,13 @@ def read_tags(path: Path) -> Tags:
     except Exception:  # parsers of damaged files fail in every way there is
         return Tags()
     year = _YEAR.search(fields.pop("year") or "")
-    genre = fields.pop("genre")
+    genre, flag = fields.pop("genre"), fields.pop("compilation")
     return Tags(
         **{name: _clean(text) for name, text in fields.items()},
         genre=_clean(re.split("[;\0]", genre)[0]) if genre else None,
         year=int(year[0]) if year else None,
         duration_s=duration,
+        compilation=flag.strip().lower() in ("1", "true", "yes") if flag and flag.strip() else None,
     )
 
 
@@ -116,6 +121,8 @@ def _parsed(path: Path) -> Any:
     from mutagen.easymp4 import EasyMP4Tags
 
     EasyID3.RegisterTextKey("initialkey", "TKEY")
+    EasyID3.RegisterTextKey("compilation", "TCMP")
+    EasyMP4Tags.RegisterKey("compilation", lambda tags, _: [str(int(tags["cpil"]))])
     EasyMP4Tags.RegisterFreeformKey("mood", "MOOD")
     EasyMP4Tags.RegisterFreeformKey("initialkey", "initialkey")
     return mutagen.File(path, easy=True)

@@ -1,21 +1,20 @@
 """What a listener likes, as a few directions among a library's vectors; no audio, no torch.
 
 Conventions: n tracks, k centres, m disliked tracks, vectors of dim components and of unit length. A listen is matched
-with a track by its file, or by artist and title in any case and accents.
+with a track as `mirclr.pieces` does.
 
 Contents: `listens_of` (a profile to listens), `match` (listens to tracks), `taste_of` (a library and listens to a
 `Taste`), `find_centres` (spherical k-means), `mean_direction`.
 """
 
-import os
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mirclr.errors import NoMatch
-from mirclr.library import Library, Listen, fold, shown
-from mirclr.library.names import bare_title, first_artist, words
+from mirclr.library import Library, Listen, shown
+from mirclr.pieces import Wanted, find_pieces
 
 RECENT_DAYS = 14
 HALF_LIFE_DAYS = 180
@@ -94,9 +93,8 @@ def listens_of(library: Library, profile: str) -> list[Listen]:
 def match(library: Library, listens: Sequence[Listen]) -> Matched:
     """Find the tracks of a library that listens are of.
 
-    By file, or else by the first of these that finds one: artist and title; these without what is said of a version
-    after the title ("feat. …", "Remastered 2011", "Live"); the same with the first of several artists ("A feat. B",
-    "A & B"). Of several tracks it is the one of the album that the listen names, or else the first.
+    As `mirclr.pieces.find_pieces` finds them: by file, by the end of its path, by artist and title. Of several tracks
+    it is the one of the album that the listen names, or else the first.
 
     Parameters
     ----------
@@ -110,22 +108,23 @@ def match(library: Library, listens: Sequence[Listen]) -> Matched:
     Matched
         Empty where nothing matches.
     """
-    by_file = _files(library) if any(listen.file for listen in listens) else {}
-    named = _Named(library, {first_artist(listen.artist) for listen in listens if listen.artist})
+    wanted = [_wanted(listen) for listen in listens]
     rows, ids, copies = [], [], dict[int, int]()
-    for row, listen in enumerate(listens):
-        names = _file_names(listen.file) if listen.file else ()
-        file = next((by_file[name] for name in names if name in by_file), None)
-        found = named.find(listen.artist, listen.title) if file is None else [file]
-        if not found:
-            continue
-        album = fold(listen.album)
-        chosen = next((i for i in found if album and fold(named.albums.get(i) or "") == album), found[0])
-        rows.append(row)
-        ids.append(chosen)
-        copies |= dict.fromkeys(found, chosen)
+    for row, piece in enumerate(find_pieces(library, wanted)):
+        if piece.ids:
+            rows.append(row)
+            ids.append(piece.ids[0])
+            copies |= dict.fromkeys((*piece.ids, *piece.copies), piece.ids[0])
     others = {i: copies[i] for i in copies.keys() - set(ids)}
     return Matched(np.array(rows, np.int64), np.array(ids, np.int64), others, len(listens) - len(rows))
+
+
+def _wanted(listen: Listen) -> Wanted:
+    names = ((listen.artist, listen.title),) if listen.artist and listen.title else ()
+    if not listen.file:
+        return Wanted(names=names, album=listen.album)
+    # of a playlist, which may have meant them in the other order
+    return Wanted((listen.file,), (listen.file,), (*names, *(pair[::-1] for pair in names)), listen.album)
 
 
 def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Taste:
@@ -249,58 +248,3 @@ def _weights(plays: np.ndarray, age_days: np.ndarray, liked: np.ndarray) -> np.n
     age_days = np.where(np.isfinite(age_days), age_days, HALF_LIFE_DAYS)
     recency = np.maximum(_LEAST_RECENCY, 0.5 ** (age_days / HALF_LIFE_DAYS))
     return np.asarray(np.log2(1 + counted) * np.where(liked, _LIKE, 1.0) * recency)
-
-
-# listens to tracks
-
-
-def _files(library: Library) -> dict[str, int]:
-    """Track ids by absolute path, as `_file_names` gives it."""
-    # of the root '/' a path begins with '//'
-    ids, files = library.column("file")
-    return {
-        os.path.normcase(os.path.normpath(file.removeprefix("/") if file.startswith("//") else file)): i
-        for i, file in zip(ids.tolist(), files, strict=True)
-    }
-
-
-def _file_names(file: str) -> Iterator[str]:
-    """A file as `Library.find_file` looks for it: its absolute path, then that without links."""
-    yield os.path.normcase(os.path.abspath(file))
-    yield os.path.normcase(os.path.realpath(file))
-
-
-class _Named:
-    """The tracks of some artists by artist and title, as they are and in two plainer forms; and their albums.
-
-    Parameters
-    ----------
-    library : Library
-        Where the tracks are.
-    artists : set of str
-        As `first_artist` gives them: no form of a piece finds a track of another.
-    """
-
-    def __init__(self, library: Library, artists: Set[str]) -> None:
-        self.albums: dict[int, str | None] = {}
-        self._held: list[dict[tuple[str, str], list[int]]] = [{}, {}, {}]
-        for i, artist, title, album in library.pieces_by(a for a in library.artists() if first_artist(a) in artists):
-            self.albums[i] = album
-            for held, form in zip(self._held, _FORMS, strict=True):
-                held.setdefault(form(artist, title), []).append(i)
-
-    def find(self, artist: str, title: str) -> list[int]:
-        """The tracks of a piece, ascending; empty when there are none."""
-        if not (artist and title):
-            return []
-        return next(
-            (found for held, form in zip(self._held, _FORMS, strict=True) if (found := held.get(form(artist, title)))),
-            [],
-        )
-
-
-_FORMS = (
-    lambda artist, title: (words(artist), words(title)),
-    lambda artist, title: (words(artist), bare_title(title)),
-    lambda artist, title: (first_artist(artist), bare_title(title)),
-)

@@ -253,10 +253,10 @@ LAUGHS = '<!DOCTYPE p [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("l.pls", b"", "ends in .pls; a playlist ends in one of .m3u8, .m3u, .xspf, .jspf"),
+        ("l.nfo", b"", "ends in .nfo; a playlist ends in one of .m3u8, .m3u, .xspf, .jspf"),
         ("list", b"", "has no suffix"),
         ("l.m3u8", b"#EXTM3U\na.ogg\nb\0.ogg\n", "line 3 is not text"),
-        ("l.m3u", "a.ogg".encode("utf-16"), "line 1 is not text"),
+        ("l.m3u", b"a.ogg\0b", "line 1 is not text"),
         ("l.xspf", b"", "line 1: not XML"),
         ("l.xspf", XSPF.partition("</duration>")[0].encode(), "line 6: not XML"),
         ("l.xspf", XSPF.replace("<title>P", "<title>&b;").encode(), "line 3: not XML .undefined entity"),

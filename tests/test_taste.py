@@ -87,7 +87,7 @@ def of_file(name):
         ("Daft Punk", "Get Lucky", C),
         ("Daft Punk", "Get Lucky (feat. Pharrell Williams & Nile Rodgers) - Radio Edit", C),
         ("Daft Punk, Pharrell Williams", "Get Lucky", C),
-        ("Simon and Garfunkel", "America", None),
+        ("Simon and Garfunkel", "America", D),
         ("Simon & Garfunkel", "America", D),
         ("Simon", "America", D),
         ("Die Band", "Live", H),

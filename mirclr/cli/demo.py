@@ -85,9 +85,9 @@ def _recommend(library: Library, playlist: Path) -> None:
         for line in answer.remarks:
             remark(line)
         found = answer.recommendations
-        columns = ["rank", "similarity", "artist", "title", "album", "reason"]
+        columns = ["rank", "match", "artist", "title", "album", "reason"]
         rows = [
-            [r.rank, r.similarity, r.track.artist, r.track.title or r.track.file.stem, r.track.album, r.reason]
+            [r.rank, f"{r.match} %", r.track.artist, r.track.title or r.track.file.stem, r.track.album, r.reason]
             for r in found
         ]
         if any(r.track.genre for r in found):
@@ -102,9 +102,11 @@ def _recommend(library: Library, playlist: Path) -> None:
 
 def _two_seeds(tracks: list[LibraryTrack]) -> list[LibraryTrack]:
     """Two tracks of different albums or artists, with titles where there are some; the same ones each time."""
+    from mirclr.library.names import album_keys
+
     named = [t for t in tracks if t.title and t.artist]
     pool = named if len(named) > 1 else tracks
     first = pool[len(pool) // 3]
     others = [t for t in pool if t.id != first.id]
-    apart = [t for t in others if (t.album, t.artist) != (first.album, first.artist)]
+    apart = [t for t in others if album_keys(t).isdisjoint(album_keys(first))]
     return [first, (apart or others)[2 * len(apart or others) // 3]]

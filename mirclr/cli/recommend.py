@@ -64,11 +64,14 @@ def _duration(text: str) -> float:
 @click.option("--artist-cap", type=click.IntRange(min=0), default=2, show_default=True, help="Of one artist; 0: any.")
 @click.option("--artist-gap", type=click.IntRange(min=0), default=3, show_default=True, help="Others between two.")
 @click.option("--same-album", type=click.Choice(["yes", "no"]), default="no", show_default=True, help="Of a seed's.")
+@click.option(
+    "--versions", type=click.Choice(["yes", "no"]), default="no", show_default=True, help="Several of a song."
+)
 @click.option("--exclude", multiple=True, metavar="RULE", help="artist:…, album:…, genre:…, path:… or track:…")
 @click.option("--genre", multiple=True, help="Only of this genre, or of one of several.")
 @click.option("--mood", multiple=True, help="Only of this mood, or of one of several.")
 @click.option("--bpm", type=_Range("range", float), metavar="A..B", help="Tempo, as mirclr describe found it.")
-@click.option("--key", metavar="KEY[,compatible]", help="Such as Am; with ,compatible also keys that mix well.")
+@click.option("--key", metavar="KEY[,compatible]", help="Such as Am or 8A; with ,compatible also keys that mix.")
 @click.option("--year", type=_Range("range", float), metavar="A..B", help="Year of the tags.")
 @click.option("--duration", "duration_s", type=_Range("range", _duration), metavar="A..B", help="Such as 2m..8m.")
 @click.option("--for", "profile", metavar="PROFILE", help="For this listener: near what is liked, and not heard yet.")
@@ -81,6 +84,7 @@ def _duration(text: str) -> float:
 def command(
     library_path: Path,
     same_album: str,
+    versions: str,
     explain: bool,
     as_json: bool,
     output: Path | None,
@@ -105,7 +109,7 @@ def command(
     if save is not None:
         check_name(save)
     try:
-        query = Query(same_album=same_album == "yes", **asked)
+        query = Query(same_album=same_album == "yes", versions=versions == "yes", **asked)
     except QueryError as error:
         raise click.UsageError(str(error)) from None
     with Library.open(library_path) as library:
@@ -169,11 +173,11 @@ def write_answer(answer: "Answer", output: Path, title: str) -> None:
 def _print(answer: "Answer", explain: bool) -> None:
     from mirclr.library import shown
 
-    columns = ("rank", "similarity", "artist", "title", "album", "reason")
+    columns = ("rank", "match", "artist", "title", "album", "reason")
     rows = [
         (
             r.rank,
-            r.similarity,
+            f"{r.match} %",
             shown(r.track.artist or ""),
             shown(r.track.title or r.track.path),
             shown(r.track.album or ""),
@@ -189,7 +193,7 @@ def _explained(r: "Recommendation") -> str:
     from mirclr.library import shown
 
     why = r.explanation
-    parts = [f"near {why.seed}", *(f"same {name}" for name in why.same)]
+    parts = [f"near {why.seed}, cosine {r.similarity:.3f}", *(f"same {name}" for name in why.same)]
     for task, labels in why.labels.items():
         if labels:
             parts.append(f"{task}: " + ", ".join(f"{label} {a:.2f}/{b:.2f}" for label, (a, b) in labels.items()))
@@ -214,6 +218,7 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
     track, why = r.track, r.explanation
     plain = {
         "rank": r.rank,
+        "match": r.match,
         "similarity": r.similarity,
         "id": track.id,
         "file": shown(str(track.file)),

@@ -184,6 +184,8 @@ class LibraryTrack:
 
     One that is a part of a file has the file's path as `audio_path`, and begins there at `start_s`; its own `path`, the
     file's with a number after it, is its name alone.
+
+    ``compilation`` is whether its tags say that the album is one of several artists; None where they say nothing.
     """
 
     id: int
@@ -199,6 +201,7 @@ class LibraryTrack:
     audio_digest: str
     audio_path: str | None = None
     start_s: float = 0.0
+    compilation: bool | None = None
 
     @property
     def file(self) -> Path:
@@ -224,12 +227,24 @@ class LibraryTrack:
 
 
 def fold(text: str) -> str:
-    """A text as search compares it: lower case, no accents, ligatures and letter-like signs taken apart."""
+    """A text as names and search compare it: lower case, no accents, ligatures taken apart, typewriter's punctuation.
+
+    Apostrophes, quotes, hyphens and dots of print become those of a keyboard.
+    """
     if text.isascii():
-        return text.lower()
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+        return text.lower().replace("`", "'")
+    folded = unicodedata.normalize("NFKD", text.translate(_TYPED))
+    folded = unicodedata.normalize("NFKD", folded.casefold()).translate(_TYPED)
     # Latin, Greek and Cyrillic accents alone: in other scripts a mark tells one letter from another
     return "".join(c for c in folded if not "\u0300" <= c <= "\u036f").translate(_PLAIN)
 
 
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
+_TYPED = str.maketrans(
+    dict.fromkeys("’‘‚‛ʼʻʹʽˈ′‵`´՚＇", "'")
+    | dict.fromkeys("“”„‟«»″‶〃〝〞＂", '"')
+    | dict.fromkeys("‐‑‒–—―−⁃﹘﹣－", "-")
+    | dict.fromkeys("·‧∙⋅•・･․", ".")
+    | {"…": "...", "⁄": "/", "∕": "/", "＆": "&", "\u00ad": None, "\u200b": None, "\u200e": None, "\u200f": None}
+    | {"\ufeff": None, "\u2060": None}
+)

@@ -18,6 +18,7 @@ import numpy as np
 
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
 from mirclr.library.moments import Moments
+from mirclr.library.names import search_words
 from mirclr.library.records import (
     NO_VECTOR,
     Description,
@@ -27,14 +28,14 @@ from mirclr.library.records import (
     FileState,
     LibraryTrack,
     Listen,
-    fold,
     shown,
 )
 from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
+from mirclr.library.search import bring_search_up_to_date, search_text, searched_column
 from mirclr.tags import Tags
 
 _SURROGATES = sys.getfilesystemencodeerrors()
-_TAGS = ("title", "artist", "album", "album_artist", "genre", "year")
+_TAGS = ("title", "artist", "album", "album_artist", "genre", "year", "compilation")
 _COLUMNS = (*_TAGS, "duration_s", "audio_digest")
 _STATE = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", "content_digest")
 _PART = ("audio_path", "start_s")  # of tracks that are parts of files
@@ -48,6 +49,7 @@ _OF_AUDIO = (  # what was found out about the audio of a track, by the column th
 )
 _MOST_PAIRS = 16
 _UNIT = 1e-5  # by which the length of a vector of float32 may differ from 1 when it was made to be 1
+_MOST_BESIDE = 1000
 _IDS = "(SELECT value FROM json_each(?))"  # a list of ids as one argument
 
 
@@ -67,6 +69,7 @@ class Library:
         self._connection = connection
         self._together = False  # whether writes are part of one transaction
         self.uuid: str = self._meta("uuid") or ""
+        self._searched = searched_column(connection)
 
     @classmethod
     def open(cls, path: Path | str, *, create: bool = False) -> Self:
@@ -100,6 +103,7 @@ class Library:
             connection = connect(path)
             try:
                 bring_up_to_date(connection, path, create)
+                bring_search_up_to_date(connection)
                 return cls(path, connection)
             except BaseException:
                 connection.close()
@@ -480,6 +484,14 @@ class Library:
             rows = cursor.execute(query).fetchall()
         return np.fromiter((r[0] for r in rows), np.int64, len(rows)), [r[1] for r in rows]
 
+    def beside(self, track: LibraryTrack) -> list[LibraryTrack]:
+        """The tracks in a track's folder and below it, up to a thousand."""
+        folder = track.path.rpartition("/")[0]
+        if not folder:
+            return self._tracks("root = ?", _stored(track.root), most=_MOST_BESIDE)
+        first, end = _stored(f"{folder}/"), _stored(f"{folder}0")  # "0" is the letter after "/"
+        return self._tracks("root = ? AND path >= ? AND path < ?", _stored(track.root), first, end, most=_MOST_BESIDE)
+
     def artists(self) -> list[str]:
         """The artists of tracks, as their tags have them, each once."""
         return [row[0] for row in self._rows("SELECT DISTINCT artist FROM track WHERE artist IS NOT NULL")]
@@ -508,16 +520,16 @@ class Library:
 
     def find(self, text: str) -> list[LibraryTrack]:
         """The tracks whose artist, title, album or path hold every word, whatever case and accents."""
-        words = _clean(fold(text)).split()
+        words = _clean(search_words(text)).split()
         if not words:
             return []
-        return self._tracks(" AND ".join(["instr(folded, ?)"] * len(words)), *words)
+        return self._tracks(" AND ".join([f"instr({self._searched}, ?)"] * len(words)), *words)
 
     def find_similar(self, text: str, most: int) -> list[LibraryTrack]:
         """The tracks whose artist, title, album or path share the most pairs of letters with a text."""
-        letters = _clean(fold(text))
+        letters = _clean(search_words(text))
         pairs = list(dict.fromkeys(letters[i : i + 2] for i in range(len(letters) - 1)))[:_MOST_PAIRS]
-        shared = " + ".join(["(instr(folded, ?) > 0)"] * len(pairs)) or "NULL"
+        shared = " + ".join([f"(instr({self._searched}, ?) > 0)"] * len(pairs)) or "NULL"
         query = f"id IN (SELECT id FROM track ORDER BY {shared} DESC, id LIMIT ?)"  # noqa: S608
         return self._tracks(query, *pairs, most)
 
@@ -772,9 +784,10 @@ class Library:
         rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
         return rows[0][0] if rows else None
 
-    def _tracks(self, where: str, *arguments: Any) -> list[LibraryTrack]:
+    def _tracks(self, where: str, *arguments: Any, most: int = -1) -> list[LibraryTrack]:
         columns = [f.name for f in fields(LibraryTrack)]
-        query = f"SELECT {', '.join(columns)} FROM track WHERE {where} ORDER BY id"  # noqa: S608
+        which = f"{where} ORDER BY id" if most < 0 else f"{where} LIMIT {most}"
+        query = f"SELECT {', '.join(columns)} FROM track WHERE {which}"  # noqa: S608
         return [LibraryTrack(*_values(columns, row)) for row in self._rows(query, *arguments)]
 
     def _states(self, where: str, *arguments: Any) -> list[FileState]:
@@ -825,9 +838,12 @@ def _path(stored: bytes) -> str:
 
 
 def _values(columns: Sequence[str], row: sqlite3.Row) -> list[Any]:
-    """What a row holds; of paths the texts."""
+    """What a row holds; of paths the texts, of a flag whether it is set."""
     held = zip(columns, row, strict=True)
-    return [_path(v) if c in ("root", "path", "audio_path") and v is not None else v for c, v in held]
+    return [v if v is None or c not in _READ_AS else _READ_AS[c](v) for c, v in held]
+
+
+_READ_AS: dict[str, Any] = {**dict.fromkeys(("root", "path", "audio_path"), _path), "compilation": bool}
 
 
 def _clean(text: str) -> str:
@@ -841,8 +857,7 @@ def _tag_values(tags: Tags) -> list[str | int | None]:
 
 
 def _folded(path: str, tags: Tags) -> str:
-    # a line each, so that no word is found across two fields
-    return _clean(fold("\n".join((tags.artist or "", tags.title or "", tags.album or "", path))))
+    return _clean(search_text(tags.artist, tags.title, tags.album, path))
 
 
 def _below_root(path: str) -> bool:

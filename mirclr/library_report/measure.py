@@ -16,7 +16,7 @@ from mirclr import metrics
 from mirclr.errors import LibraryError, MirclrError, in_words
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack
-from mirclr.library.names import album_key, first_artist
+from mirclr.library.names import albums_of, known_artist
 from mirclr.library_report.values import (
     AS_IS,
     GAIN_DB,
@@ -229,11 +229,11 @@ def _spread(nearest: np.ndarray) -> Histogram:
 
 
 def _artists(tracks: Sequence[LibraryTrack]) -> list[str]:
-    return [first_artist(t.artist) if t.artist else "" for t in tracks]
+    return [known_artist(t.artist) for t in tracks]
 
 
 def _albums(tracks: Sequence[LibraryTrack]) -> list[str]:
-    return ["\n".join(key) if (key := album_key(t)) else "" for t in tracks]
+    return albums_of(tracks)
 
 
 def _diversity(tracks: Sequence[LibraryTrack], neighbours: np.ndarray) -> Diversity | None:

@@ -11,7 +11,7 @@ import numpy as np
 from mirclr.errors import NoMatch, QueryError
 from mirclr.index import Index
 from mirclr.library import Library, LibraryTrack, Listen
-from mirclr.library.names import album_key, words
+from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
 from mirclr.recommend.facts import Facts, likely_labels
 from mirclr.recommend.path import CANDIDATES, best_chain, points_between
 from mirclr.recommend.query import Query
@@ -25,11 +25,12 @@ from mirclr.recommend.ranking import (
     choose,
     clusters_of,
     jitter,
+    per_cent,
     products,
     without_hubs,
 )
 from mirclr.recommend.reasons import Explainer, Explanation
-from mirclr.recommend.rules import Rules, from_anywhere, parse_rule
+from mirclr.recommend.rules import Rules, from_anywhere, genre_name, parse_rule
 from mirclr.recommend.seeds import Hear, Seed, find_seeds
 
 _POOL = 128
@@ -48,6 +49,9 @@ class Recommendation:
     track : LibraryTrack
     similarity : float in [-1, 1]
         Cosine with the nearest seed; on a path, with the track before it.
+    match : int from 0 to 100
+        What it is ranked by, in per cent: the cosine without what hubs have in common with everything, less what it
+        has in common with tracks to stay away from; see `without_hubs`. On a path it is the cosine.
     reason : str
         For people: what it shares with that seed.
     explanation : Explanation
@@ -57,6 +61,7 @@ class Recommendation:
     rank: int
     track: LibraryTrack
     similarity: float
+    match: int
     reason: str
     explanation: Explanation
 
@@ -136,16 +141,18 @@ def recommend(
     seeds = asked.seeds
     if query.to is not None:
         picked, similarities = asked.path()
+        scores = similarities
     else:
         picked = asked.ranked()
-        similarities = [c.similarity for c in picked]
+        similarities, scores = [c.similarity for c in picked], [c.score for c in picked]
     pairs = [(seeds[c.seed], c.track) for c in picked]
     explainer = Explainer(library, pairs, moments=moments)
     found = []
-    for rank, ((seed, track), similarity) in enumerate(zip(pairs, similarities, strict=True), 1):
+    matches = [per_cent(score) for score in scores]
+    for rank, ((seed, track), similarity, match) in enumerate(zip(pairs, similarities, matches, strict=True), 1):
         explanation = explainer.explain(seed, track)
         reason = explanation.text(name_seed=len(seeds) > 1)
-        found.append(Recommendation(rank, track, similarity, reason, explanation))
+        found.append(Recommendation(rank, track, similarity, match, reason, explanation))
     return Answer(query, seeds, found, asked.remarks(len(found)))
 
 
@@ -180,8 +187,8 @@ class _Asked:
         self.allowed = facts.passing(query)
         excluded = (from_anywhere(parse_rule(text)) for text in query.exclude)
         self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
-        albums = (album_key(s.track) for s in self.seeds if s.track is not None and not query.same_album)
-        self.albums = {key for key in albums if key}
+        own = () if query.same_album else [s.track for s in self.seeds if s.track is not None and s.track.album]
+        self.albums = _albums_of(library, own)
         self._kept_out: Counter[str] = Counter()
 
     def ranked(self) -> list[Candidate]:
@@ -293,8 +300,10 @@ class _Asked:
         kept = np.flatnonzero(self._not_away(matrix, similarities.max(axis=0)))
         if not kept.size:
             return queues, ran_out
-        tracks, ids, matrix = [tracks[i] for i in kept.tolist()], ids[kept], matrix[kept]
-        similarities, of_tracks = similarities[:, kept], self.index.spread(ids)
+        if len(kept) < len(ids):
+            tracks, ids, matrix = [tracks[i] for i in kept.tolist()], ids[kept], matrix[kept]
+            similarities = similarities[:, kept]
+        of_tracks = self.index.spread(ids)
         scores = without_hubs(similarities, spread, of_tracks)
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
         score = scores[nearest, at]
@@ -315,9 +324,9 @@ class _Asked:
         genres = likely_labels(self.library, "genre", ids.tolist()) if self.rules.genres else {}
         tracks = []
         for track in self.library.tracks(ids.tolist()):
-            if self.albums and album_key(track) in self.albums:
+            if self.albums and not self.albums.isdisjoint(album_keys(track)):
                 self._kept_out["of a seed's own album (--same-album yes lets them come)"] += 1
-            elif self.rules and self.rules.keep_out(track, {words(g) for g in genres.get(track.id, ())}):
+            elif self.rules and self.rules.keep_out(track, {genre_name(g) for g in genres.get(track.id, ())}):
                 self._kept_out["kept out by rules"] += 1
             else:
                 tracks.append(track)
@@ -337,7 +346,8 @@ class _Asked:
         for a, b in pairs:
             joined = group[a] | group[b]
             group.update(dict.fromkeys(joined, joined))
-        recordings = Recordings(lambda i: group.get(i, frozenset()), self.index.mean_similarity)
+        same = self.query.versions
+        recordings = Recordings(lambda i: group.get(i, frozenset()), self.index.mean_similarity, versions=same)
         for seed in seeds:
             if seed.track is not None:
                 recordings.take(seed.track, seed.vector)
@@ -352,6 +362,17 @@ class _Asked:
         if self.query.artist_cap and found:
             reasons.append(f"of an artist {self.query.artist_cap} may come")
         return [*self._notes, f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
+
+
+def _albums_of(library: Library, tracks: Sequence[LibraryTrack]) -> set[AlbumKey]:
+    """What tells the albums of tracks from others; also their folders where these hold compilations of many artists."""
+    keys = {key for track in tracks for key in album_keys(track)}
+    for folder, track in {folder_key(track): track for track in tracks}.items():
+        if folder in keys:
+            beside = {t.id: t for t in (track, *library.beside(track)) if folder in album_keys(t)}
+            if not is_shared(beside.values()):
+                keys.discard(folder)
+    return keys
 
 
 def _as_candidate(seed: Seed) -> Candidate:

@@ -10,10 +10,9 @@ import numpy as np
 
 from mirclr.errors import QueryError
 from mirclr.library import Library
-from mirclr.library.names import words
 from mirclr.recommend.keys import keys_of, parse_key
 from mirclr.recommend.query import Query, Range
-from mirclr.recommend.rules import genres_of
+from mirclr.recommend.rules import genre_name, genres_of
 
 LIKELY = 0.35
 
@@ -58,8 +57,8 @@ class Facts:
     def _of_task(self, task: str, name: str) -> np.ndarray:
         if (task, name) in self._masks:
             return self._masks[task, name]
-        wanted = words(name)
-        label = next((known for known in self._library.labels(task) if words(known) == wanted), None)
+        wanted = genre_name(name)
+        label = next((known for known in self._library.labels(task) if genre_name(known) == wanted), None)
         mask = np.zeros(self._size, bool)
         if label:
             ids = self._library.likely(task, label, LIKELY)

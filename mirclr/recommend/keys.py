@@ -1,7 +1,8 @@
 """Musical keys: names, and which mix well.
 
 A key is (pitch class of its tonic, whether it is minor). Compatible with a key are its relative key and those a fifth
-up or down in the same mode: the neighbours on the circle of fifths, as DJs mix.
+up or down in the same mode: the neighbours on the circle of fifths, as DJs mix. They are named as musicians do, by
+Camelot's wheel (8A is A minor, B major) or in open key notation (1m is A minor, d major).
 """
 
 import re
@@ -11,11 +12,17 @@ from mirclr.errors import QueryError
 Key = tuple[int, bool]
 
 _NAME = re.compile(r"([A-Ga-g])([#♯b♭]?)\s*(maj|major|min|minor|m|M)?")
+_ON_WHEEL = re.compile(r"0?([1-9]|1[0-2])\s*([ABabDdMm])")
 _PITCH = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 def parse_key(name: str) -> Key | None:
-    """Read a name such as ``Eb``, ``F#m`` or ``A minor``; None when it is none."""
+    """Read a name such as ``Eb``, ``F#m``, ``A minor``, ``8A`` or ``1m``; None when it is none."""
+    if on_wheel := _ON_WHEEL.fullmatch(name.strip()):
+        hour, sign = int(on_wheel[1]), on_wheel[2].lower()
+        fifths = hour - (8 if sign in "ab" else 1)  # from C major, or A minor, on
+        minor = sign in "am"
+        return ((9 if minor else 0) + 7 * fifths) % 12, minor
     found = _NAME.fullmatch(name.strip())
     if not found:
         return None
@@ -42,7 +49,9 @@ def keys_of(text: str) -> frozenset[Key]:
     name, *rest = (part.strip() for part in text.split(","))
     key = parse_key(name)
     if key is None or rest not in ([], ["compatible"]):
-        raise QueryError(f"key: found {text!r}; expected one such as Am, F#m or Eb, perhaps with ,compatible after it")
+        raise QueryError(
+            f"key: found {text!r}; expected one such as Am, F#m, Eb, 8A or 1m, perhaps with ,compatible after it"
+        )
     return compatible(key) if rest else frozenset((key,))
 
 

@@ -44,6 +44,8 @@ class Query:
         How many tracks by others come between two of one artist, at least.
     same_album : bool
         Whether tracks of a seed's own album may come.
+    versions : bool
+        Whether several versions of one song may come: live, remixed, karaoke. Copies of one recording never do.
     exclude : tuple of str
         Rules such as ``artist:X``; see `mirclr.recommend.rules`.
     genre, mood : tuple of str
@@ -71,6 +73,7 @@ class Query:
     artist_cap: int = 2
     artist_gap: int = 3
     same_album: bool = False
+    versions: bool = False
     exclude: tuple[str, ...] = ()
     genre: tuple[str, ...] = ()
     mood: tuple[str, ...] = ()

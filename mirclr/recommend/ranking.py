@@ -29,6 +29,7 @@ _APART = 0.5
 _MOST_CLUSTERS = 8
 _MOST_LINKED = 2000
 _NORMAL = NormalDist()
+_BLOCK = 4096  # rows that are held in float64 at once
 _MANY = 20_000  # numbers for which importing scipy pays
 
 
@@ -61,8 +62,19 @@ class Candidate:
 
 
 def products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(s, d) and (m, d) unit rows -> (s, m) float64 cosines, the same on every machine to `DECIMALS`."""
-    return np.round(np.asarray(a, np.float64) @ np.asarray(b, np.float64).T, DECIMALS)
+    """(s, d) and (m, d) unit rows -> (s, m) float64 cosines, the same on every machine to `DECIMALS`.
+
+    A block of b at a time: in float64 all tracks of a large library would take twice what they take in float32.
+    """
+    found, left = np.empty((len(a), len(b))), np.asarray(a, np.float64)
+    for at in range(0, len(b), _BLOCK):
+        found[:, at : at + _BLOCK] = left @ np.asarray(b[at : at + _BLOCK], np.float64).T
+    return np.round(found, DECIMALS, out=found)
+
+
+def per_cent(score: float) -> int:
+    """A score for people: from 0 to 100."""
+    return round(100 * min(1.0, max(0.0, score)))
 
 
 def without_hubs(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
@@ -149,10 +161,12 @@ class Recordings:
         Gives the tracks that `mirclr duplicates` found to be the recording of a track, by id.
     mean : float
         Mean similarity of two tracks: some encoders find all music alike.
+    versions : bool
+        Take no song, so that its versions may come: copies of a recording alone are kept out.
     """
 
-    def __init__(self, duplicates: Callable[[int], Set[int]], mean: float) -> None:
-        self._duplicates = duplicates
+    def __init__(self, duplicates: Callable[[int], Set[int]], mean: float, *, versions: bool = False) -> None:
+        self._duplicates, self._versions = duplicates, versions
         self._twin_similarity = min(_SAME, 1 - _TWIN * (1 - mean))
         self._ids: set[int] = set()
         self._digests: set[str] = set()
@@ -177,7 +191,7 @@ class Recordings:
         self._ids.add(track.id)
         if track.audio_digest:
             self._digests.add(track.audio_digest)
-        if song := song_key(track):
+        if not self._versions and (song := song_key(track)):
             self._songs.add(song)
         self._by_tenth[int(track.duration_s / _TWIN_SECONDS)].append((track.duration_s, vector))
 
@@ -262,7 +276,8 @@ def choose(
     """
     left = [list(queue) for queue in queues]
     nearest = [np.full(len(queue), -1.0) for queue in queues]  # cosine with the most alike of the chosen
-    matrices = [np.stack([c.vector for c in queue]) if queue else np.zeros((0, 1)) for queue in queues]
+    matrices = [np.stack([c.vector for c in queue]) for queue in queues if queue and diversity]
+    filled = [i for i, queue in enumerate(queues) if queue and diversity]
     alive = [np.ones(len(queue), bool) for queue in queues]
     given = np.zeros(len(queues))
     chosen: list[Candidate] = []
@@ -285,9 +300,8 @@ def choose(
         chosen.append(candidate)
         given[turn] += 1
         if diversity:
-            for i, matrix in enumerate(matrices):
-                if len(matrix):
-                    nearest[i] = np.maximum(nearest[i], products(matrix, candidate.vector[None])[:, 0])
+            for i, matrix in zip(filled, matrices, strict=True):
+                nearest[i] = np.maximum(nearest[i], products(candidate.vector[None], matrix)[0])
     return chosen
 
 

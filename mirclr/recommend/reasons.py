@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mirclr.library import Library, LibraryTrack, Moments, shown
-from mirclr.library.names import first_artist, words
+from mirclr.library.names import album_name, first_artist
 from mirclr.recommend.facts import likely_labels
 from mirclr.recommend.keys import parse_key, relation
+from mirclr.recommend.rules import genres_of
 from mirclr.recommend.seeds import Seed
 
 _SAME_TEMPO = 0.04
@@ -107,11 +108,12 @@ def most_alike(a: Moments, b: Moments) -> tuple[float, float] | None:
 def _same(seed: LibraryTrack | None, track: LibraryTrack) -> tuple[str, ...]:
     if seed is None:
         return ()
-    return tuple(
-        name
-        for name, plain in (("artist", first_artist), ("album", words), ("genre", words))
-        if (mine := getattr(track, name)) and (its := getattr(seed, name)) and plain(mine) == plain(its)
-    )
+    same = {
+        "artist": track.artist and seed.artist and first_artist(track.artist) == first_artist(seed.artist),
+        "album": track.album and seed.album and album_name(track.album) == album_name(seed.album),
+        "genre": track.genre and seed.genre and genres_of(track.genre) & genres_of(seed.genre),
+    }
+    return tuple(name for name, is_same in same.items() if is_same)
 
 
 def _relations(tempo: tuple[float, float] | None, key: tuple[str, str] | None) -> list[str]:

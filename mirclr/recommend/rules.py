@@ -1,8 +1,10 @@
 """Rules that keep tracks out: ``artist:``, ``album:``, ``genre:``, ``path:``, ``track:`` and a text.
 
-An artist is any that a track's artist or album artist names, also as a guest. A path is a folder or file: absolute, or
-a name anywhere below the embedded folder, with * and ? as wildcards. A track is its file, its title, or artist and
-title. Case and accents count in none.
+An artist is any that a track's artist or album artist names, also as a guest, and in its title. A path is a folder or
+file: absolute, or a name anywhere below the embedded folder, with * and ? as wildcards. A track is its file, its title,
+or artist and title. Case, accents and the print of apostrophes and hyphens count in none; in names neither do articles,
+nor "and" for "&", as `mirclr.library.names` tells. An album without the number of a disc, or words of an edition, is
+all of these.
 """
 
 import os
@@ -12,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from mirclr.errors import QueryError
 from mirclr.library import LibraryTrack, fold
-from mirclr.library.names import artists, search_words, words
+from mirclr.library.names import album_name, artist_name, artists, guests, loose, search_words, words
 
 KINDS = ("artist", "album", "genre", "path", "track")
 
@@ -69,12 +71,12 @@ class Rules:
         by_kind: dict[str, set[str]] = {kind: set() for kind in KINDS}
         for rule in rules:
             by_kind[rule.kind].add(rule.text)
-        self._artists = {words(t) for t in by_kind["artist"]}
-        self._albums = {words(t) for t in by_kind["album"]}
+        self._artists = {name for t in by_kind["artist"] for name in (words(t), artist_name(t))}
+        self._albums = {loose(words(t)) for t in by_kind["album"]}
         self._tracks = {search_words(t) for t in by_kind["track"]}
         self._files = {os.path.normpath(t) for t in by_kind["track"] if os.path.isabs(t)}
         self._paths = [_path_test(t) for t in by_kind["path"]]
-        self.genres = frozenset(words(t) for t in by_kind["genre"])
+        self.genres = frozenset(genre_name(t) for t in by_kind["genre"])
         """Folded; what a track's likely genres are is asked of the caller."""
 
     def __bool__(self) -> bool:
@@ -82,11 +84,13 @@ class Rules:
 
     def keep_out(self, track: LibraryTrack, likely_genres: Collection[str] = ()) -> bool:
         """Whether a track, with the folded genres that it likely has, is kept out."""
-        if self._artists and any(
-            name in self._artists for text in (track.artist, track.album_artist) if text for name in artists(text)
-        ):
+        if self._artists and not self._artists.isdisjoint(_people(track)):
             return True
-        if self._albums and track.album and words(track.album) in self._albums:
+        if (
+            self._albums
+            and track.album
+            and not self._albums.isdisjoint((loose(words(track.album)), album_name(track.album)))
+        ):
             return True
         if self._tracks and (_names(track) & self._tracks or str(track.file) in self._files):
             return True
@@ -98,7 +102,17 @@ class Rules:
 def genres_of(text: str) -> frozenset[str]:
     """The genres that a tag names, folded: all of it, and each where several stand in it."""
     parts = text.replace("/", ";").replace(",", ";").replace("\0", ";").split(";")
-    return frozenset(found for found in map(words, (text, *parts)) if found)
+    return frozenset(found for found in map(genre_name, (text, *parts)) if found)
+
+
+def genre_name(text: str) -> str:
+    """A genre folded: "Hip-Hop" and "hip hop" are one, "Rock and Roll" and "Rock & Roll" are."""
+    return loose(words(text))
+
+
+def _people(track: LibraryTrack) -> set[str]:
+    of_tags = {name for text in (track.artist, track.album_artist) if text for name in artists(text)}
+    return of_tags | set(guests(track.title or ""))
 
 
 def _names(track: LibraryTrack) -> set[str]:

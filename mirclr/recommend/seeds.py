@@ -11,7 +11,8 @@ import numpy as np
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Library, LibraryTrack, Moments, fold, shown
 from mirclr.library.names import search_words
-from mirclr.playlist import SUFFIXES, read_playlist
+from mirclr.pieces import Wanted, find_pieces
+from mirclr.playlist import READABLE, read_entries
 from mirclr.provenance import content_digest, file_digest
 from mirclr.recommend.query import Query
 from mirclr.recommend.rules import from_anywhere, parse_rule
@@ -98,12 +99,16 @@ def find_seeds(
 
 def _meant(library: Library, text: str, note: Callable[[str], None]) -> list[int | Path]:
     file = Path(os.path.expanduser(text))
-    if file.suffix.lower() in SUFFIXES and _is_file(file):
-        listed = read_playlist(file)
-        found = [track.id for entry in listed for track in library.find_files(entry)]
+    if file.suffix.lower() in READABLE and _is_file(file):
+        listed = read_entries(file)
+        if not listed:
+            raise NoMatch(f"{file}: a playlist without tracks; expected some")
+        wanted = [Wanted(one.paths, one.elsewhere, one.names, one.album, one.duration_s) for one in listed]
+        pieces = find_pieces(library, wanted)
+        found = [i for piece in pieces for i in piece.ids]
         if not found:
             raise NoMatch(f"{file}: of its {len(listed)} files none is in the library {library.path}")
-        if missing := sum(not library.find_files(entry) for entry in listed):
+        if missing := sum(not piece.ids for piece in pieces):
             note(f"{file}: {missing} of its {len(listed)} files are not in the library, and have no say")
         return list(found)
     if held := library.find_files(file):
