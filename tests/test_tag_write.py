@@ -16,7 +16,8 @@ from mirclr.describe import KEYS
 from mirclr.errors import NoMatch, TagsError
 from mirclr.library import Description, EncoderStamp, Entry, Library
 from mirclr.provenance import file_digest
-from mirclr.tags import WRITABLE, Tags, read_tags, read_values, write_values
+from mirclr.tagging import write_values
+from mirclr.tags import WRITABLE, Tags, read_tags, read_values
 from tests.conftest import write_aac
 
 SUFFIXES = [".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff", ".m4a"]

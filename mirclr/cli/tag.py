@@ -1,9 +1,9 @@
-"""``mirclr tag``: what was told of tracks, into the files' own tags, and out again."""
+"""``mirclr tag``: what is known of tracks, into the files' own tags, and out again."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.library import Library, LibraryTrack
+    from mirclr.tagging import Change, Journal, Manner
 
 _MADE_BY = {"genre": "classify", "mood": "classify", "bpm": "describe", "key": "describe"}
 """The fields, with the command that finds what to write there."""
@@ -22,6 +23,16 @@ _MADE_BY = {"genre": "classify", "mood": "classify", "bpm": "describe", "key": "
 @click.group(epilog="Example: mirclr tag write --library music.db --dry-run")
 def command() -> None:
     """Write genre, mood, tempo and key into files' tags, and take them out again."""
+
+
+_touch = click.option(
+    "--touch", is_flag=True, help="Let the files' time of change advance, for players that go by it; it is kept else."
+)
+_break_links = click.option(
+    "--break-links",
+    is_flag=True,
+    help="Write also files that have several names (hard links); the other names then keep the old file.",
+)
 
 
 @command.command(epilog="Example: mirclr tag write --library music.db --fields genre --dry-run")
@@ -35,111 +46,199 @@ def command() -> None:
     help="Write what is at least so probable; of genres the likeliest.",
 )
 @click.option("--overwrite", is_flag=True, help="Also where a file says something in the field already.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be written, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+@_touch
+@_break_links
 @options.as_json
-def write(library_path: Path, fields: str, likely: float, overwrite: bool, dry_run: bool, as_json: bool) -> int:
+def write(
+    library_path: Path,
+    fields: str,
+    likely: float,
+    overwrite: bool,
+    dry_run: bool,
+    touch: bool,
+    break_links: bool,
+    as_json: bool,
+) -> int:
     """Write the genre and moods of `mirclr classify`, the tempo and key of `mirclr describe`, into the files' tags.
 
     Of the fields, all are written that the library knows of a track; the tempo as a whole number. What stands in a
-    field already is left alone unless --overwrite. Audio and times of the files stay as they are; each change is kept
-    beside the library, so that `mirclr tag undo` can take it back.
+    field already, in any tag of the file, is left alone unless --overwrite. A file is changed as a copy, which takes
+    its place only when its sound and all other tags have been found equal; each change is kept beside the library, so
+    that `mirclr tag undo` can take it back.
     """
-    from mirclr.errors import MirclrError, NoMatch
+    from mirclr.errors import NoMatch
     from mirclr.library import Library
-    from mirclr.tags import read_values, write_values
+    from mirclr.tagging import Journal
 
     asked = _asked(fields)
-    done: list[dict[str, Any]] = []
-    problems: list[str] = []
-    kept = 0
     with Library.open(library_path) as library:
         told = _told(library, asked, likely)
         if not any(told.values()):
             first = " or ".join(f"mirclr {command} --library {library_path}" for command in _makers(asked))
             raise NoMatch(f"{library_path}: {', '.join(asked)}: not known of its tracks; first: {first}")
-        tracks = library.tracks()
+        journal = Journal(library_path)
         if not dry_run:
-            _mend(_journal(library_path))
-        with progress("Tagging", len(tracks)) as advance:
+            journal.mend()
+        tracks = library.tracks()
+        run = _Run(library, journal, touch=touch, break_links=break_links, dry_run=dry_run)
+        with run, progress("Tagging", len(tracks)) as advance:
             for track in tracks:
-                try:
-                    wanted = {f: told[f].get(track.id, ()) for f in asked}
-                    before = {f: read_values(track.file, f) for f, labels in wanted.items() if labels}
-                    new = {f: wanted[f] for f, old in before.items() if (overwrite or not old) and wanted[f] != old}
-                    kept += len(before) - len(new)
-                    if new:
-                        change: dict[str, Any] = {
-                            "file": str(track.file),
-                            "before": {f: before[f] for f in new},
-                            "after": new,
-                        }
-                        if not dry_run:
-                            with _journal(library_path).open("a", encoding="ascii") as f:
-                                f.write(json.dumps(change) + "\n")
-                            write_values(track.file, new)
-                            _follow(library, track)
-                        done.append(change)
-                except (MirclrError, OSError) as error:
-                    problems.append(str(error))
-                advance(note=f"{len(problems)} skipped" if problems else "")
+                wanted = {f: told[f].get(track.id, ()) for f in asked}
+                run.write(track, {f: labels for f, labels in wanted.items() if labels}, overwrite=overwrite)
+                advance(note=f"{len(run.problems)} skipped" if run.problems else "")
     unknown = {f: n for f in asked if (n := sum(track.id not in told[f] for track in tracks))}
-    verb = "would write" if dry_run else "wrote"
     if as_json:
-        print_json({"dry_run": dry_run, "changes": done, "kept": kept, "unknown": unknown, "problems": problems})
+        facts = {"dry_run": dry_run, "changes": run.done, "kept": run.kept}
+        print_json({**facts, "unknown": unknown, "problems": run.problems})
     else:
         if dry_run:
-            for change in done:
+            for change in run.done:
                 after = "; ".join(f"{f}: {', '.join(v)}" for f, v in change["after"].items())
                 print_line(f"{_shown(change['file'])}: {after}")
-        for problem in problems:
+        for problem in run.problems:
             remark(f"skipped {problem}")
         for command, fields_of in _makers(unknown).items():
             some = f"{', '.join(fields_of)}: not known of {max(unknown[f] for f in fields_of)} tracks"
             remark(f"{some}; mirclr {command} finds what there is")
-        print_line(f"{verb} tags of {len(done)} files; {kept} fields were left as they stood")
-    return 0 if done or not problems else 1
+        verb = "would write" if dry_run else "wrote"
+        print_line(f"{verb} tags of {len(run.done)} files; {run.kept} fields were left as they stood")
+    return 0 if run.done or not run.problems else 1
 
 
 @command.command(epilog="Example: mirclr tag undo --library music.db")
 @options.library
+@_touch
+@_break_links
 @options.as_json
-def undo(library_path: Path, as_json: bool) -> int:
-    """Take back what `mirclr tag write` wrote, the last first; what was changed since is left alone."""
-    from mirclr.errors import MirclrError
-    from mirclr.library import Library
-    from mirclr.provenance import writing
-    from mirclr.tags import read_values, write_values
+def undo(library_path: Path, touch: bool, break_links: bool, as_json: bool) -> int:
+    """Take back what `mirclr tag write` wrote, the last first; what was changed since is left alone.
 
-    journal = _journal(library_path)
-    undone, left = 0, list[dict[str, Any]]()
+    A file becomes byte for byte what it was; one that another program changed since gets back the fields alone. What
+    cannot be taken back stays in the journal.
+    """
+    from mirclr.library import Library
+    from mirclr.tagging import Journal
+
+    journal = Journal(library_path)
+    left: list[Change] = []
     with Library.open(library_path) as library:
-        changes, unread = _read(journal)
-        problems = [f"{journal}: a line is damaged and stays: {_shown(line)[:80]}" for line in unread]
-        with progress("Undoing", len(changes)) as advance:
-            for change in reversed(changes):
-                file = Path(change["file"])
-                try:
-                    ours = {f: tuple(v) for f, v in change["after"].items()}
-                    same = {f for f, after in ours.items() if read_values(file, f) == after}
-                    if same:
-                        write_values(file, {f: change["before"][f] for f in same})
-                        if track := library.find_file(file):
-                            _follow(library, track)
-                        undone += 1
-                except (MirclrError, OSError) as error:
-                    problems.append(str(error))
-                    left.append(change)
-                advance()
-    if changes:
-        with writing(journal, "w") as f:
-            f.writelines(line + "\n" for line in (*unread, *map(json.dumps, reversed(left))))
+        changes, unread = journal.read()
+        run = _Run(library, journal, touch=touch, break_links=break_links)
+        run.problems = [f"{journal.path}: a line is damaged and stays: {_shown(line)[:80]}" for line in unread]
+        waiting = list(changes)
+        try:
+            with run, progress("Undoing", len(changes)) as advance:
+                while waiting:
+                    if not run.take_back(waiting[-1]):
+                        left.append(waiting[-1])
+                    waiting.pop()
+                    advance()
+        finally:
+            if len(waiting) + len(left) < len(changes):
+                journal.keep([*waiting, *reversed(left)], unread)
     if as_json:
-        print_json({"undone": undone, "problems": problems})
+        print_json({"undone": run.undone, "problems": run.problems})
     else:
-        for problem in problems:
+        for problem in run.problems:
             remark(f"skipped {problem}")
-        print_line(f"took back the tags of {undone} files")
-    return 1 if unread or (problems and not undone) else 0
+        print_line(f"took back the tags of {run.undone} files")
+        if run.foreign:
+            remark(f"{run.foreign} files were left alone: what was written there has been changed since")
+    return 1 if unread or (run.problems and not run.undone) else 0
+
+
+class _Run:
+    """What happens to one file after another, and what became of them."""
+
+    def __init__(
+        self, library: Library, journal: Journal, *, touch: bool, break_links: bool, dry_run: bool = False
+    ) -> None:
+        from mirclr.tagging import Comparer
+
+        self.done: list[dict[str, Any]] = []
+        self.problems: list[str] = []
+        self.kept = self.undone = self.foreign = 0
+        self._library, self._journal, self._dry_run = library, journal, dry_run
+        self._touch, self._break_links = touch, break_links
+        self._compare = Comparer()
+        self._swept: set[Path] = set()
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._compare.close()
+
+    def write(self, track: LibraryTrack, wanted: dict[str, tuple[str, ...]], *, overwrite: bool) -> None:
+        """Write what is known of a track where its file does not say it."""
+        from mirclr.tagging import Change, write_values
+        from mirclr.tags import read_values
+
+        with self._one_file():
+            self._sweep(track.file.parent)
+            if not wanted:
+                return
+            manner = self._manner(track)
+            before = {f: read_values(track.file, f) for f in wanted}
+            new = {f: wanted[f] for f, old in before.items() if (overwrite or not old) and wanted[f] != old}
+            self.kept += len(before) - len(new)
+            if not new:
+                return
+            if self._dry_run:
+                change: Change | None = Change(track.file, {f: before[f] for f in new}, new)
+            else:
+                change = write_values(track.file, new, manner, keep=self._journal.add)
+            if change:
+                self.done.append({"file": str(change.file), "before": change.before, "after": change.after})
+            if change and not self._dry_run:
+                _follow(self._library, track)
+
+    def take_back(self, change: Change) -> bool:
+        """Take a change back; False where it has to stay in the journal."""
+        from mirclr.errors import TagsError
+        from mirclr.tagging import take_back
+
+        with self._one_file():
+            self._sweep(change.file.parent)
+            track = self._library.find_file(change.file)
+            if track is None:
+                raise TagsError(f"{change.file}: not a file of this library any more; its tags are left as they are")
+            did = take_back(change, self._manner(track))
+            if did == "taken back":
+                _follow(self._library, track)
+                self.undone += 1
+            self.foreign += did == "changed since"
+            return True
+        return False
+
+    def _manner(self, track: LibraryTrack) -> Manner:
+        from mirclr.errors import TagsError
+        from mirclr.tagging import Manner
+
+        if track.audio_path is not None:
+            raise TagsError(f"{track.file}: holds several tracks, by a CUE sheet; its tags are left as they are")
+        return Manner(self._touch, self._break_links, Path(track.root), self._compare)
+
+    @contextmanager
+    def _one_file(self) -> Iterator[None]:
+        """What is wrong with one file is reported; a full disk and the like end the run."""
+        from mirclr.errors import MirclrError, in_words, is_fault_of_machine
+
+        try:
+            yield
+        except (MirclrError, OSError) as error:
+            if is_fault_of_machine(error):
+                raise
+            if (problem := in_words(error)) not in self.problems[-1:]:  # of the many tracks of one file
+                self.problems.append(problem)
+
+    def _sweep(self, folder: Path) -> None:
+        from mirclr.tagging import sweep
+
+        if folder not in self._swept and not self._dry_run:
+            self._swept.add(folder)
+            sweep(folder)
 
 
 def _asked(fields: str) -> list[str]:
@@ -185,32 +284,6 @@ def _follow(library: Library, track: LibraryTrack) -> None:
 
     state, digest, tags = size_and_time(track.file), file_digest(track.file), read_tags(track.file)
     library.move(track.id, track.root, track.path, *state, digest, tags, content_digest=content_digest(track.file))
-
-
-def _journal(library_path: Path) -> Path:
-    return library_path.with_name(f"{library_path.name}.tags.jsonl")
-
-
-def _mend(journal: Path) -> None:
-    """Take away what a killed run left half written, so that the next change begins a line."""
-    if journal.exists() and (held := journal.read_bytes()) and not held.endswith(b"\n"):
-        journal.write_bytes(held[: held.rfind(b"\n") + 1])
-
-
-def _read(journal: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The changes that are kept, and the lines that are none; a last one without an end is what a killed run left."""
-    if not journal.exists():
-        return [], []
-    changes, unread = [], []
-    for line in journal.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]:
-        try:
-            change = json.loads(line)
-            if not (isinstance(change["before"], dict) and isinstance(change["after"], dict) and change["file"]):
-                raise ValueError(line)
-            changes.append(change)
-        except (ValueError, LookupError, TypeError):
-            unread.append(line)
-    return changes, unread
 
 
 def _shown(file: str) -> str:
