@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mirclr import config
 from mirclr.encoder import Model, weight_shapes
-from mirclr.errors import CheckpointError, RecipeError
+from mirclr.errors import CheckpointError, RecipeError, in_words, is_fault_of_machine
 from mirclr.provenance import digest_bytes, digest_json, open_regular, writing
 
 FORMAT = 1
@@ -97,8 +97,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; train one with: mirclr train RECIPE.yaml -o RUN") from None
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise CheckpointError(f"{path}: not a checkpoint ({reason}); expected a .safetensors file of mirclr") from error
+        if is_fault_of_machine(error):
+            raise
+        why = in_words(error, path)
+        raise CheckpointError(f"{path}: not a checkpoint ({why}); expected a .safetensors file of mirclr") from error
     if not isinstance(header, dict) or header.get("kind") not in ("model", "state"):
         raise CheckpointError(f"{path}: a safetensors file, but not one of mirclr's checkpoints")
     if (found := header.get("format")) != FORMAT:

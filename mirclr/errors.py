@@ -44,14 +44,17 @@ _REASONS = {
 _FAULTS = frozenset(_REASONS) - {errno.ENAMETOOLONG}
 
 
-def in_words(error: BaseException) -> str:
-    """What went wrong, for people: of an error of the system its file and the reason, without its number."""
+def in_words(error: BaseException, named: os.PathLike[str] | None = None) -> str:
+    """What went wrong, for people: of an error of the system its file and the reason, without its number.
+
+    The file is left out where it is `named` already.
+    """
     if _is_out_of_memory(error):
         return f"not enough memory ({error})" if str(error) else "not enough memory"
     if not isinstance(error, OSError) or error.errno is None or not error.strerror:
-        return str(error) or type(error).__name__
+        return str(error).removeprefix(f"{named}: ") or type(error).__name__
     reason = _REASONS.get(error.errno) or error.strerror[:1].lower() + error.strerror[1:]
-    return reason if error.filename in (None, "", b"") else f"{_name(error.filename)}: {reason}"
+    return reason if error.filename in (None, "", b"", named, str(named)) else f"{_name(error.filename)}: {reason}"
 
 
 def _name(file: object) -> str:

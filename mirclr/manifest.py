@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mirclr.errors import ManifestError
+from mirclr.errors import ManifestError, in_words
 from mirclr.provenance import digest_bytes, open_regular, sha256_of, writing
 from mirclr.tags import AUDIO_SUFFIXES, read_tags
 
@@ -127,7 +127,7 @@ def inside(root: Path, relative: str) -> Path:
         try:
             file = (base / relative).resolve()
         except (OSError, RuntimeError, ValueError) as error:  # a loop of links; a name the system cannot have
-            problem = f"it cannot be followed ({error})"
+            problem = f"it cannot be followed ({in_words(error)})"
         else:
             if file.is_relative_to(base):
                 return file
@@ -357,7 +357,7 @@ def _wrong_file(track: Track, root: Path) -> list[str]:
         if track.sha256 is not None and (found := sha256_of(file)) != track.sha256:
             return [f"track {track.id!r}: {track.path!r} has sha256 {found}; the manifest says {track.sha256}"]
     except (ManifestError, OSError) as error:
-        return [f"track {track.id!r}: {error}"]
+        return [f"track {track.id!r}: {in_words(error)}"]
     return []
 
 

@@ -26,3 +26,8 @@ def _is_harmless(text: str, i: int) -> bool:
 def one_line(text: str) -> str:
     """The same, of a text that may have several lines: they become one."""
     return shown(re.sub(r"\s*[\r\n]+\s*", " ", text.strip("\r\n")))
+
+
+def counted(n: int, what: str) -> str:
+    """A number with its noun: "no tracks", "1 track", "1,200 tracks"."""
+    return f"{f'{n:,}' if n else 'no'} {what}{'' if n == 1 else 's'}"

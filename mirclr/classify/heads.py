@@ -13,7 +13,7 @@ import safetensors.numpy
 from mirclr.classify.crossval import ABSTAIN, Advance, Figures
 from mirclr.classify.fitting import sigmoid, softmax, tuned, usable_tasks
 from mirclr.classify.labels import Labels
-from mirclr.errors import CheckpointError, EncoderMismatch, LibraryError
+from mirclr.errors import CheckpointError, EncoderMismatch, LibraryError, in_words, is_fault_of_machine
 from mirclr.library import EncoderStamp, Library
 from mirclr.provenance import digest_bytes, digest_json, stamp, writing
 
@@ -233,7 +233,9 @@ class Heads:
                 header = json.loads((f.metadata() or {}).get("mirclr", "{}"))
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
         except (safetensors.SafetensorError, OSError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"{path}: not a safetensors file ({error}); {advice}") from error
+            if is_fault_of_machine(error):
+                raise
+            raise CheckpointError(f"{path}: not a safetensors file ({in_words(error, path)}); {advice}") from error
         if not isinstance(header, dict) or header.get("kind") != "heads":
             raise CheckpointError(f"{path}: not a file of heads; {advice}")
         if header.get("format") != FORMAT:

@@ -8,6 +8,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, remark
+from mirclr.terminal import counted
 
 if TYPE_CHECKING:
     from mirclr.recommend import Rule
@@ -36,7 +37,7 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
         for rule in kept:
             if rule.kind != "genre" and not any(map(Rules([rule]).keep_out, tracks)):
                 remark(f"{rule}: no track of the library is one of these, for now")
-        remark(f"{len(library.blocks())} rules are kept in {library_path}")
+        remark(f"{counted(len(library.blocks()), 'rule')} kept in {library_path}")
 
 
 @command.command(epilog='Example: mirclr block remove "artist:Some One"')
@@ -55,7 +56,7 @@ def remove(rules: tuple[str, ...], library_path: Path) -> None:
                 f"{library_path}: holds no rule {unknown[0]!r}; it holds: {', '.join(sorted(kept)) or 'none'}"
             )
         library.remove_blocks(named)
-        remark(f"{len(library.blocks())} rules are left in {library_path}")
+        remark(f"{counted(len(library.blocks()), 'rule')} left in {library_path}")
 
 
 @command.command("list", epilog="Example: mirclr block list --json")

@@ -6,6 +6,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, print_table, progress, remark
+from mirclr.terminal import counted
 
 _BATCH = 16
 
@@ -55,5 +56,5 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
         some = [(by_id[i].label, d.tempo_bpm, d.key or "", d.loudness_lufs) for i, d in list(done.items())[:20]]
         if some:
             print_table(("track", "bpm", "key", "LUFS"), some)
-        print_line(f"{len(done)} tracks described, {len(known)} were before")
+        print_line(f"{counted(len(done), 'track')} described, {len(known)} before")
     return 1 if problems and not (done or known) else 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from mirclr.cli import options
 from mirclr.cli.show import remark
+from mirclr.terminal import counted
 
 if TYPE_CHECKING:
     from mirclr.library import Library
@@ -47,7 +48,7 @@ def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet:
     if parquet:
         _write_parquet(parquet, rows, matrix)
     for path in filter(None, (vectors, csv, parquet)):
-        remark(f"wrote {path} ({len(ids)} tracks)")
+        remark(f"wrote {path} ({counted(len(ids), 'track')})")
 
 
 def _rows(library: "Library", names: Mapping[int, str]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, print_table, remark
+from mirclr.terminal import counted
 
 if TYPE_CHECKING:
     from mirclr.library import Failure, Library, LibraryTrack
@@ -38,7 +39,7 @@ def info(library_path: Path, failures: bool, as_json: bool) -> None:
     rows = [(name, facts[name]) for name in ("path", "bytes", "tracks", "artists", "albums", "hours", "failures")]
     if encoder:
         rows.append(("encoder", f"{encoder['name']} ({encoder['digest'][:12]}), {encoder['dim']} components"))
-    rows += [("folder", f"{root} ({n} tracks)") for root, n in facts["roots"].items()]
+    rows += [("folder", f"{root} ({counted(n, 'track')})") for root, n in facts["roots"].items()]
     rows += [("probabilities", task) for task in facts["tasks"]]
     print_table(("", "value"), rows)
     if failures:
@@ -103,7 +104,7 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
         library.forget(forgotten)
     for track in doomed.values():
         print_line(f"removed {track.label} ({track.file})")
-    remark(f"{removed} tracks removed")
+    remark(f"{counted(removed, 'track')} removed")
 
 
 @command.command(epilog="Example: mirclr library verify --library lib.db")
@@ -123,8 +124,8 @@ def verify(library_path: Path, as_json: bool) -> None:
         for problem in problems:
             print_line(problem)
     if problems:
-        raise LibraryError(f"{library_path}: {len(problems)} problems in {n} tracks")
-    remark(f"{library_path}: {n} tracks, no problem")
+        raise LibraryError(f"{library_path}: {counted(len(problems), 'problem')} in {counted(n, 'track')}")
+    remark(f"{library_path}: {counted(n, 'track')}, no problem")
 
 
 @command.command(epilog="Example: mirclr library renew --library lib.db")

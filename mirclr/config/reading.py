@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mirclr.config.overrides import apply_override, unknown_key
 from mirclr.config.sections import CLMR_STAGES, Audio, Recipe
 from mirclr.config.strict_yaml import LONGEST, plain_values, shortened
-from mirclr.errors import OverrideError, RecipeError
+from mirclr.errors import OverrideError, RecipeError, in_words
 from mirclr.provenance import open_regular
 
 _MOST_ERRORS = 8  # that are listed; a file that is no recipe has thousands
@@ -102,8 +102,7 @@ def read_recipe(path: Path, *, overrides: Iterable[str] = ()) -> Recipe:
         with open_regular(path) as f:
             text = f.read(4 * LONGEST + 1).decode("utf-8")  # what is longer is refused by its characters
     except (OSError, UnicodeDecodeError) as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise RecipeError(f"{path}: cannot be read ({reason}); expected a recipe in YAML") from error
+        raise RecipeError(f"{path}: cannot be read ({in_words(error, path)}); expected a recipe in YAML") from error
     return parse_recipe(text, overrides=overrides, where=str(path))
 
 

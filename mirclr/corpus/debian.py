@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mirclr.corpus.description import Corpus, Fetched
-from mirclr.errors import CorpusError, DigestMismatch, ManifestError
+from mirclr.errors import CorpusError, DigestMismatch, ManifestError, in_words
 from mirclr.manifest import Track, inside, write_manifest
 from mirclr.provenance import sha256_of, writing
 
@@ -292,7 +292,7 @@ def _member(archive: Path, name: str) -> Path:
         with zipfile.ZipFile(archive) as opened, opened.open(name) as inner, taken.open("wb") as outer:
             shutil.copyfileobj(inner, outer)
     except (OSError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
-        raise CorpusError(f"{archive.name}: {name} cannot be taken out of it: {error}") from error
+        raise CorpusError(f"{archive.name}: {name} cannot be taken out of it: {in_words(error)}") from error
     return taken
 
 

@@ -43,6 +43,7 @@ from mirclr.library_report.values import (
 )
 from mirclr.pretrained import checkpoint_named
 from mirclr.processes import CRASHED, results_in_order
+from mirclr.terminal import counted
 
 _OUTLIERS = 10
 _LISTED = 100  # files that are listed of those that failed or are gone
@@ -292,7 +293,7 @@ def _hear_some(
     if stamp is None or index is None:
         return "the library holds no tracks"
     if not len(there):
-        return f"none of the files of its {len(tracks)} tracks is there"
+        return f"none of the files of its {counted(len(tracks), 'track')} is there"
     from mirclr.embed import Embedder
 
     try:
@@ -330,7 +331,7 @@ def _hear_some(
                 rates += [kbps] if kbps else []
             advance(1, f"{len(problems)} left out" if problems else "")
     if not measured:
-        return f"none of {len(heard)} files could be heard; the first: {problems[0]}"
+        return f"none of {counted(len(heard), 'file')} could be decoded; the first: {problems[0]}"
     changes = []
     for name, pairs in measured.items():
         overlap, cosine = (float(mean) for mean in np.mean(pairs, axis=0))

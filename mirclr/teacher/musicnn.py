@@ -35,7 +35,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mirclr.config import Mel
-from mirclr.errors import CheckpointError, CorpusError, DigestMismatch
+from mirclr.errors import CheckpointError, CorpusError, DigestMismatch, in_words
 from mirclr.provenance import cache_dir, digest_bytes, sha256_of, writing
 from mirclr.teacher.bundle import read_bundle
 from mirclr.teacher.protocol import Teacher
@@ -304,7 +304,7 @@ def load_musicnn(name: str = "musicnn-msd") -> Musicnn:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; {again}") from None
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a file of weights ({error}); {again}") from error
+        raise CheckpointError(f"{path}: not a file of weights ({in_words(error, path)}); {again}") from error
     if not isinstance(header, dict) or (header.get("kind"), header.get("name")) != ("teacher", name):
         raise CheckpointError(f"{path}: not the teacher {name}; {again}")
     if header.get("format") != FORMAT:
