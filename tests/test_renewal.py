@@ -16,7 +16,7 @@ from mirclr.errors import LibraryError
 from mirclr.index import open_index
 from mirclr.library import Description, Library, Listen
 from mirclr.tags import Tags
-from tests.conftest import TINY
+from tests.conftest import TINY, tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -146,3 +146,103 @@ def test_of_the_same_encoder_nothing_is_done(kept, checkpoint):
     assert "already" in said.stderr
     assert json.loads(said.stdout) == {"library": str(kept.path), "renewed": False}
     assert kept.generation == generation
+
+
+def test_ids_stay(kept, other):
+    before = {t.path: t.id for t in kept.tracks()}
+    assert renew(kept, other).exit_code == 0
+    assert {t.path: t.id for t in kept.tracks()} == before
+
+
+def meanwhile(monkeypatch, change):
+    """Another process writes at the last moment, just before all is put into the library."""
+    from mirclr.library import renewal
+
+    real = renewal.replace
+
+    def replace(old, new, held):
+        with Library.open(old.path) as another:
+            change(another)
+        return real(old, new, held)
+
+    monkeypatch.setattr(renewal, "replace", replace)
+
+
+def test_what_others_write_meanwhile_stays(kept, other, embedder, music, monkeypatch):
+    tone(music / "new.wav", 440)
+
+    def change(library):
+        library.add_blocks(["artist:Y"])
+        library.remove_blocks(["artist:X"])
+        library.save_playlist("late", {"n": 3})
+        library.store_listens("me", [Listen("B", "U", plays=1)], replace=False)
+        library.store_listens("you", [Listen("C", "V")], replace=True)
+        library.store_descriptions({4: Description(90.0, "Eb", 0.1, -12.0)})
+        library.remove([2])
+        (music / "a.ogg").rename(music / "moved.ogg")
+        files, _ = find_audio([music / "new.wav", music / "moved.ogg"], library)
+        assert sorted(o.did for o in embed_files(library, files, embedder)) == ["embedded", "moved"]
+
+    meanwhile(monkeypatch, change)
+    said = json.loads(renew(kept, other, "--json").stdout)
+    assert said["came_meanwhile"] == [str(music / "new.wav")]
+    assert kept.stamp.digest == load_checkpoint(other).digest
+    assert kept.verify() == []
+    assert (kept.blocks(), sorted(kept.playlists())) == (["artist:Y"], ["late", "mine"])
+    assert (len(kept.listens("me")), len(kept.listens("you"))) == (2, 1)
+    assert set(kept.descriptions()) == {1, 3, 4}
+    assert {t.id: t.path for t in kept.tracks()} == {1: "moved.ogg", 3: "sub/c.ogg", 4: "sub/d.ogg"}
+    assert [f.path for f in kept.failures()] == ["new.wav"]
+    # what came is not lost: the next run embeds it
+    files, _ = find_audio([music / "new.wav"], kept)
+    assert [o.did for o in embed_files(kept, files, Embedder.load(other))] == ["embedded"]
+    with Library.open(kept.path.with_name("fresh.db"), create=True) as fresh:
+        files, _ = find_audio([music], fresh)
+        list(embed_files(fresh, files, Embedder.load(other)))
+        for track in kept.tracks():
+            mine, its = (x.vector(x.find_file(track.file).id) for x in (kept, fresh))
+            np.testing.assert_array_equal(mine, its)
+
+
+def test_what_comes_while_files_are_decoded_is_embedded_too(kept, other, embedder, music, songs, monkeypatch):
+    from mirclr.library import renewal
+
+    real, looked = renewal.still_there, []
+
+    def still_there(library):
+        held = real(library)
+        looked.append(len(held.states))
+        if len(looked) == 1:  # while the first are decoded
+            (music / "new.ogg").write_bytes(songs[0].read_bytes() + b"\0")
+            with Library.open(library.path) as another:
+                list(embed_files(another, find_audio([music / "new.ogg"], another)[0], embedder))
+        return held
+
+    monkeypatch.setattr(renewal, "still_there", still_there)
+    said = json.loads(renew(kept, other, "--json").stdout)
+    assert (said["copied"] + said["embedded"], said["came_meanwhile"]) == (5, [])
+    assert looked == [4, 5, 5]
+    assert len(kept.tracks()) == 5
+    assert kept.verify() == []
+
+
+def test_an_encoder_that_fails_leaves_the_library_as_it_was(kept, tmp_path):
+    model = Model(TINY)
+    with torch.no_grad():
+        model.encoder.stem[0].weight.fill_(float("nan"))
+    save_checkpoint(tmp_path / "nan.safetensors", model, {})
+    before, vectors = what_is_kept(kept), kept.vectors()[1].tobytes()
+    said = renew(kept, tmp_path / "nan.safetensors")
+    assert isinstance(said.exception, LibraryError)
+    assert "as it was" in str(said.exception)
+    assert (what_is_kept(kept), kept.vectors()[1].tobytes()) == (before, vectors)
+
+
+def test_a_file_that_changed_loses_what_was_known_of_its_sound(kept, other, music, songs):
+    (music / "a.ogg").write_bytes(songs[3].read_bytes() + b"\0")
+    assert renew(kept, other).exit_code == 0
+    assert set(kept.descriptions()) == {3}
+    assert kept.tracks()[0].title != "By hand"
+    embedder = Embedder.load(other)
+    files, _ = find_audio([music], kept)
+    assert {o.did for o in embed_files(kept, files, embedder)} == {"unchanged"}

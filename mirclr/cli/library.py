@@ -11,7 +11,9 @@ from mirclr.cli.show import print_json, print_line, print_table, remark
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
+    from mirclr.embed import Embedder
     from mirclr.library import Failure, Library, LibraryTrack
+    from mirclr.library.renewal import Held
 
 _ASK_ABOVE = 10
 
@@ -138,14 +140,15 @@ def verify(library_path: Path, as_json: bool) -> None:
 def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> None:
     """Hear all tracks again with another encoder, such as that of a newer mirclr.
 
-    Tags, blocks, playlists, profiles, descriptions and duplicates stay; what `mirclr classify` found goes, as it was
-    found by the old vectors. Until all is heard the library answers as before. A run that was stopped goes on.
+    Tags, blocks, playlists, profiles, descriptions and duplicates stay, also those that come meanwhile; what `mirclr
+    classify` found goes, as it was found by the old vectors. Until all is embedded the library answers as before. A run
+    that was stopped goes on.
     """
-    from mirclr.cli.embed import bring_up_to_date, named, naming
+    from mirclr.cli.embed import named, naming
     from mirclr.embed import Embedder
     from mirclr.index import open_index
     from mirclr.library import Library
-    from mirclr.library.renewal import carry_over, open_renewed, remove_renewed, replace, still_there
+    from mirclr.library.renewal import open_renewed, remove_renewed, replace, still_there
 
     embedder = Embedder.load(checkpoint)
     with Library.open(library_path) as old:
@@ -154,22 +157,41 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
             if as_json:
                 print_json({"library": str(library_path), "renewed": False})
             return
-        files, tags, gone = still_there(old)
+        held = still_there(old)
         with open_renewed(library_path, embedder.stamp) as new:
-            counts, failures = bring_up_to_date(new, list(files), embedder, tags, workers=workers)
-            carry_over(old, new)
-            replace(old, new)
+            counts, failures = _embed_held(new, held, embedder, workers)
+            while (now := still_there(old)).states != held.states:  # others wrote to it meanwhile
+                held = now
+                more, failures = _embed_held(new, held, embedder, workers)
+                counts |= {did: counts[did] + n for did, n in more.items() if did not in ("unchanged", "failed")}
+                counts["failed"] = more["failed"]
+            came = replace(old, new, held)
         open_index(old)
     remove_renewed(library_path)
     if as_json:
-        left_out = {"failures": named(failures), "gone": [str(file) for file in gone]}
+        left_out = {
+            "failures": named(failures),
+            "gone": [str(file) for file in held.gone],
+            "came_meanwhile": [str(file) for file in came],
+        }
         print_json({"library": str(library_path), "renewed": True, **counts, **left_out})
         return
     for name, reason in failures:
         remark(f"left out {naming(name, reason)}")
-    for file in gone:
+    for file in held.gone:
         remark(f"left out {file}: it is gone")
+    for file in came:
+        remark(f"left out {file}: it came meanwhile; mirclr sync embeds it")
     print_line(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {embedder.stamp.name}")
+
+
+def _embed_held(
+    new: "Library", held: "Held", embedder: "Embedder", workers: int
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    from mirclr.cli.embed import bring_up_to_date
+
+    files = [(root, file) for file, root in held.files.items()]
+    return bring_up_to_date(new, files, embedder, held.tags, workers=workers)
 
 
 def _meant(library: "Library", text: str) -> "list[LibraryTrack]":

@@ -1,60 +1,73 @@
-"""Another encoder for a library: what does not hang on vectors is carried over, and all replaced at once.
+"""Another encoder for a library: its tracks get other vectors, all in one transaction.
 
-The new vectors are made in a library of their own, beside the old one, which answers until they are all there.
+The new vectors are made in a library of their own, beside the old one, which answers until they are all there. What
+others write to the old one meanwhile stays: the vectors are put into it, and not it into their place.
 """
 
-from dataclasses import fields
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from mirclr.errors import LibraryError
-from mirclr.library.records import EncoderStamp, shown
+from mirclr.library.records import EncoderStamp, FileState, shown
 from mirclr.library.schema import explained
-from mirclr.library.store import Library
+from mirclr.library.store import Library, _next_generation, _stored
 from mirclr.provenance import size_and_time
 from mirclr.tags import Tags
 
-# of tracks that are in both by the same file with the same content
-_SAME = """JOIN old.track {0}_old ON {0}_old.id = {1} JOIN track {0}_new
-    ON ({0}_new.root, {0}_new.path, {0}_new.file_digest) = ({0}_old.root, {0}_old.path, {0}_old.file_digest)"""
-_CARRIED = (
-    "INSERT OR IGNORE INTO block SELECT * FROM old.block",
-    "INSERT OR IGNORE INTO playlist SELECT * FROM old.playlist",
-    "INSERT OR IGNORE INTO profile SELECT * FROM old.profile",
-    "INSERT OR IGNORE INTO listen SELECT * FROM old.listen",
-    f"""INSERT OR IGNORE INTO description SELECT a_new.id, tempo_bpm, key, key_strength, loudness_lufs
-        FROM old.description {_SAME.format("a", "track_id")}""",  # noqa: S608
-    f"""INSERT OR IGNORE INTO duplicate SELECT MIN(a_new.id, b_new.id), MAX(a_new.id, b_new.id), likelihood
-        FROM old.duplicate {_SAME.format("a", "first")} {_SAME.format("b", "second")}""",  # noqa: S608
-    "UPDATE meta SET value = (SELECT value FROM old.meta WHERE key = 'uuid') WHERE key = 'uuid'",
-)
+_MISSED = "came while the library was renewed; mirclr sync embeds it"
+_OF_ENCODER = ("audio_digest", "content_digest", "duration_s", "remark")  # what decoding for this encoder found
 
 
-def still_there(library: Library) -> tuple[list[tuple[str, Path]], dict[Path, Tags], list[Path]]:
-    """The files of a library with their folders, what it knows of those that have not changed, and those that are gone.
+@dataclass
+class Held:
+    """The tracks of a library as they were looked at.
+
+    Attributes
+    ----------
+    files : dict of Path to str
+        Their files that are there, each with its root.
+    tags : dict of Path to Tags
+        What the library knows of files that have not changed.
+    gone : list of Path
+        Files that are not there.
+    states : dict of (root, path) to FileState
+    """
+
+    files: dict[Path, str] = field(default_factory=dict)
+    tags: dict[Path, Tags] = field(default_factory=dict)
+    gone: list[Path] = field(default_factory=list)
+    states: dict[tuple[str, str], FileState] = field(default_factory=dict)
+
+
+def still_there(library: Library) -> Held:
+    """Look at the files of a library's tracks.
 
     Raises
     ------
     LibraryError
         A whole folder is not there: a disk may be off.
     """
-    files, tags, gone = [], {}, []
+    held = Held()
     with library.snapshot():
         tracks = {track.id: track for track in library.tracks()}
-        states = {root: library.states(root) for root in library.roots()}
-    for root, held in states.items():
+        roots, held.states = list(library.roots()), _by_place(library)
+    for root in roots:
         if not Path(root).is_dir():
             raise LibraryError(f"{shown(root)}: not there; attach its disk, or remove it: mirclr library remove FOLDER")
-        for state in held.values():
-            file = Path(root, state.path)
-            try:
-                now = size_and_time(file)
-            except OSError:
-                gone.append(file)
-                continue
-            files.append((root, file))
-            if now == (state.size, state.mtime_ns):
-                tags[file] = Tags(**{field.name: getattr(tracks[state.track_id], field.name) for field in fields(Tags)})
-    return files, tags, gone
+    for (root, _), state in held.states.items():
+        try:
+            now = size_and_time(state.file)
+        except OSError:
+            held.gone.append(state.file)
+            continue
+        held.files[state.file] = root
+        if now == (state.size, state.mtime_ns) and state.audio_path is None:
+            known = tracks[state.track_id]
+            names = [f.name for f in fields(Tags) if hasattr(known, f.name)]
+            held.tags[state.file] = Tags(**{name: getattr(known, name) for name in names})
+    return held
 
 
 def open_renewed(path: Path, stamp: EncoderStamp) -> Library:
@@ -80,29 +93,120 @@ def _renewed(path: Path) -> Path:
     return path.with_name(path.name + ".renewed")
 
 
-def carry_over(old: Library, new: Library) -> None:
-    """Copy what a person keeps, descriptions and duplicates of tracks that are in both; what is there stays."""
-    db = new._connection
-    with explained(new.path):
-        db.execute("ATTACH ? AS old", (str(old.path),))
-        try:
-            with new._transaction():
-                for statement in _CARRIED:
-                    db.execute(statement)
-        finally:
-            db.execute("DETACH old")
+def replace(old: Library, new: Library, held: Held) -> list[Path]:
+    """Put the vectors of one library into another, in one transaction: others may have it open, and write to it.
 
+    Of tracks that are in both, whatever does not hang on the vectors stays. Tracks that came, or whose files changed,
+    after `held` was looked at have no vector of the new encoder: they become failures, which the next sync embeds.
+    Tracks that were removed meanwhile stay away.
 
-def replace(old: Library, new: Library) -> None:
-    """Put the contents of one library in the place of another's, in one transaction: others may have it open.
+    Parameters
+    ----------
+    old : Library
+        To be renewed.
+    new : Library
+        Holds the vectors.
+    held : Held
+        What `still_there` saw of the old one before the vectors were made.
+
+    Returns
+    -------
+    list of Path
+        The files that came meanwhile.
 
     Raises
     ------
     LibraryError
-        It cannot be written; it is as it was.
+        It cannot be written, or the new encoder made no vector of any track; it is as it was.
     """
+    db = old._connection
     with explained(old.path):
-        old_page, new_page = (x._connection.execute("PRAGMA page_size").fetchone()[0] for x in (old, new))
-        if old_page != new_page:  # what SQLite cannot do
-            raise LibraryError(f"{old.path}: of an old format; use {new.path}, which is complete, in its place")
-        new._connection.backup(old._connection)
+        db.execute("ATTACH ? AS fresh", (str(new.path),))
+        try:
+            with old._transaction():
+                return _replace(db, old, new, held)
+        finally:
+            db.execute("DETACH fresh")
+
+
+def _replace(db: sqlite3.Connection, old: Library, new: Library, held: Held) -> list[Path]:
+    fresh, now = _by_place(new), _by_place(old)
+    same, changed, removed = _matched(now, fresh, held)
+    if held.files and not (same or changed):
+        raise LibraryError(f"{old.path}: the encoder made no vector of any of its tracks; the library is as it was")
+    of_the_file = [c for c in _columns(db) if c not in ("id", "root", "path")]
+    _take_rows(db, same, _OF_ENCODER)
+    _take_rows(db, changed, of_the_file)
+    for table, key in (("description", "track_id"), ("duplicate", "first"), ("duplicate", "second")):
+        db.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(i,) for i, _ in changed])  # noqa: S608
+    db.executemany("DELETE FROM track WHERE id = ?", [(state.track_id,) for state in removed])
+    parts = [s for place, s in fresh.items() if place not in now and place not in held.states and s.file in held.files]
+    added = [(_insert(db, ["root", "path", *of_the_file], part.track_id), part.track_id) for part in parts]
+    _take_vectors(db, [*same, *changed, *added])
+    db.execute(
+        "DELETE FROM failure WHERE EXISTS"
+        " (SELECT 1 FROM fresh.track AS made WHERE (made.root, made.path) = (failure.root, failure.path))"
+    )
+    db.execute("INSERT OR REPLACE INTO failure SELECT * FROM fresh.failure")
+    missed = [state for state in removed if state != held.states.get((state.root, state.path))]
+    places = [(_stored(state.root), _stored(state.path), _MISSED) for state in missed]
+    db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, 0, 0, ?)", places)
+    db.execute("DELETE FROM task")  # what was told by the old vectors
+    db.execute("INSERT OR REPLACE INTO meta SELECT * FROM fresh.meta WHERE key = 'encoder'")
+    db.execute("DELETE FROM change")  # no index of the old vectors can be brought up to date
+    db.execute("UPDATE vector SET generation = ?", (_next_generation(db),))
+    return [state.file for state in missed]
+
+
+_Pairs = list[tuple[int, int]]  # ids of a track in the old library and in the new one
+
+
+def _matched(
+    now: dict[tuple[str, str], FileState], fresh: dict[tuple[str, str], FileState], held: Held
+) -> tuple[_Pairs, _Pairs, list[FileState]]:
+    """The tracks of the same bytes, those whose files changed before they were embedded, and those with no vector."""
+    by_content = {(s.file_digest, s.content_digest): s for s in fresh.values() if s.audio_path is None}
+    same, changed, removed = _Pairs(), _Pairs(), []
+    for place, state in now.items():
+        made = fresh.get(place)
+        moved = by_content.get((state.file_digest, state.content_digest)) if state.audio_path is None else None
+        if made and _same_bytes(state, made):
+            same.append((state.track_id, made.track_id))
+        elif made and state == held.states.get(place):
+            changed.append((state.track_id, made.track_id))
+        elif moved and state != held.states.get(place):
+            same.append((state.track_id, moved.track_id))
+        else:
+            removed.append(state)
+    return same, changed, removed
+
+
+def _same_bytes(state: FileState, made: FileState) -> bool:
+    return state.file_digest == made.file_digest and state.content_digest in (None, made.content_digest)
+
+
+def _by_place(library: Library) -> dict[tuple[str, str], FileState]:
+    return {(root, path): state for root in library.roots() for path, state in library.states(root).items()}
+
+
+def _columns(db: sqlite3.Connection) -> list[str]:
+    return [row["name"] for row in db.execute("PRAGMA main.table_info(track)")]
+
+
+def _take_rows(db: sqlite3.Connection, pairs: _Pairs, columns: Sequence[str]) -> None:
+    listed = ", ".join(columns)
+    take = f"UPDATE track SET ({listed}) = (SELECT {listed} FROM fresh.track WHERE id = ?2) WHERE id = ?1"  # noqa: S608
+    db.executemany(take, pairs)
+
+
+def _insert(db: sqlite3.Connection, columns: Sequence[str], new_id: int) -> int:
+    listed = ", ".join(columns)
+    insert = f"INSERT INTO track ({listed}) SELECT {listed} FROM fresh.track WHERE id = ? RETURNING id"  # noqa: S608
+    return int(db.execute(insert, (new_id,)).fetchone()[0])
+
+
+def _take_vectors(db: sqlite3.Connection, pairs: _Pairs) -> None:
+    db.execute("DELETE FROM moment")
+    for table, value in (("vector", "components"), ("moment", "rows")):
+        read = f"SELECT ?1, {value} FROM fresh.{table} WHERE track_id = ?2"  # noqa: S608
+        db.executemany(f"INSERT OR REPLACE INTO {table} (track_id, {value}) {read}", pairs)
