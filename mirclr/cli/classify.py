@@ -311,8 +311,8 @@ def _classify(
     files: Mapping[Path, str], embedder: "Embedder", heads: "Heads", top: int, workers: int
 ) -> Iterator[tuple[Path, dict[str, Any] | str]]:
     """What is told of each file, or why it cannot be heard."""
-    from mirclr.embed import hear, is_usable
-    from mirclr.library import NO_VECTOR
+    from mirclr.embed import hear
+    from mirclr.library import NO_VECTOR, is_usable
 
     batch: list[Any] = []
 
