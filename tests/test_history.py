@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirclr import history
 from mirclr.errors import HistoryError, PlaylistError
-from mirclr.history import aggregate, merge, read_history
+from mirclr.history import aggregate, merge, read_history, sources
 from mirclr.library import Listen
 
 T = 1_672_654_260  # 2023-01-02 10:11
@@ -59,7 +58,7 @@ def test_listens_of_one_piece_become_one(tmp_path, text):
 
 
 def test_a_list_is_read_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(history, "_CHUNK", 37)
+    monkeypatch.setattr(sources, "CHUNK", 37)
     records = [heard(T + i, title=f"{i} é") for i in range(50)]
     told = read_history(written(tmp_path, "a.json", json.dumps(records, ensure_ascii=False)))
     assert sorted(x.title for x in told.listens) == sorted(f"{i} é" for i in range(50))
@@ -146,11 +145,11 @@ def test_names_are_made_fit_to_be_kept(tmp_path):
 def test_a_zip_that_states_too_much_is_refused(tmp_path, monkeypatch):
     bomb = zipped(tmp_path, {"listens/2023/1.jsonl": b" " * 3_000_000, "listens/2023/2.jsonl": lines(heard(T))})
     assert read_history(bomb).listens
-    monkeypatch.setattr(history, "_MAX_BYTES", 2_000_000)
+    monkeypatch.setattr(sources, "MAX_BYTES", 2_000_000)
     with pytest.raises(HistoryError, match="more than 2 GB"):
         read_history(bomb)
     monkeypatch.undo()
-    monkeypatch.setattr(history, "_MAX_MEMBERS", 1)
+    monkeypatch.setattr(sources, "_MAX_MEMBERS", 1)
     with pytest.raises(HistoryError, match="holds 2 files"):
         read_history(bomb)
 

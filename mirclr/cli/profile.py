@@ -12,7 +12,7 @@ from mirclr.cli.show import print_json, print_line, print_table, progress, remar
 
 if TYPE_CHECKING:
     from mirclr.history import History
-    from mirclr.library import Library
+    from mirclr.library import Library, Listen
     from mirclr.taste import Taste
 
 _NEAREST = 3
@@ -35,9 +35,10 @@ def command() -> None:
 def import_(name: str, files: tuple[Path, ...], library_path: Path, as_json: bool) -> None:
     """Make a profile of a listener from listening histories; one of that name is replaced.
 
-    A FILE is an export of ListenBrainz (.zip, .jsonl, .json), a table of Last.fm listens (.csv), a playlist, whose
-    tracks are liked, or a text of lines '+ Artist - Title' (liked) and '- Artist - Title' (disliked), or with paths of
-    files. The plays in several files are added.
+    A FILE is an export of ListenBrainz or Spotify (.zip as delivered, .json), of Last.fm (.csv, .tsv, .json), Maloja,
+    Pano Scrobbler, Rockbox, Exportify, iTunes or YouTube Music; a playlist, whose tracks are liked; or a text of lines
+    '+ Artist - Title' (liked) and '- Artist - Title' (disliked), or with paths of files. The plays in several files are
+    added.
     """
     _keep(name, files, library_path, as_json, update=False)
 
@@ -56,11 +57,12 @@ def update(name: str, files: tuple[Path, ...], library_path: Path, as_json: bool
     _keep(name, files, library_path, as_json, update=True)
 
 
-@command.command(epilog="Example: mirclr profile show anna")
+@command.command(epilog="Example: mirclr profile show anna --missing")
 @click.argument("name")
 @options.library
+@click.option("--missing", is_flag=True, help="List what of it the library does not hold instead.")
 @options.as_json
-def show(name: str, library_path: Path, as_json: bool) -> None:
+def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
     """Show what a profile holds, and the taste that follows from it.
 
     Taste is a few centres among the tracks that were heard; of each, the tracks nearest to it are named.
@@ -71,6 +73,10 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
     with Library.open(library_path) as library, library.snapshot():
         listens = listens_of(library, name)
         matched = match(library, listens)
+        if missing:
+            found = set(matched.rows.tolist())
+            _show_missing([listen for row, listen in enumerate(listens) if row not in found], as_json)
+            return
         taste = taste_of(library, listens, now_s=time.time())
         disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
         nearest = _nearest(library, taste, taste.heard - disliked)
@@ -89,6 +95,8 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
+    if matched.missing:
+        remark(f"{matched.missing} are not in the library; list them with: mirclr profile show {name} --missing")
     rows = [(what, facts[what]) for what in ("name", "pieces", "plays", "matched")]
     rows += [(what, _some(facts[what])) for what in ("disliked", "recent") if facts[what]]
     print_table(("", "value"), rows)
@@ -130,6 +138,18 @@ def delete(name: str, library_path: Path, as_json: bool) -> None:
         print_json({"name": name, "pieces": n})
     else:
         print_line(f"deleted {name} ({n} pieces)")
+
+
+def _show_missing(listens: "Sequence[Listen]", as_json: bool) -> None:
+    """Print the pieces that no track is, the most played first."""
+    fields = ("plays", "artist", "title", "album", "file", "taste")
+    ordered = sorted(listens, key=lambda x: (-x.plays, x.artist, x.title, x.file))
+    rows: list[dict[str, Any]] = [{name: getattr(listen, name) for name in fields} for listen in ordered]
+    if as_json:
+        print_json(rows)
+        return
+    cells = [[row[name] for name in fields[:5]] for row in rows]
+    print_table(fields[:5], cells, title=f"{len(rows)} pieces that the library does not hold")
 
 
 def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
