@@ -21,16 +21,25 @@ from torch import Tensor
 from mirclr import audio, config
 from mirclr.augment import ClipShape
 from mirclr.corpus import find_manifest
-from mirclr.errors import ManifestError, MirclrError
+from mirclr.errors import CacheError, ManifestError, MirclrError, ObjectiveError, in_words, is_fault_of_machine
 from mirclr.manifest import Track, inside, read_manifest
 from mirclr.mel import LogMel
-from mirclr.objectives.targets import Targets
+from mirclr.objectives import Targets, teaches
 from mirclr.processes import CRASHED, begin_worker, results_in_order
 from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
-from mirclr.sampling import group_numbers, pick_classes, pick_tracks, refuse_evaluation_data, soft_positive_rows
+from mirclr.sampling import (
+    group_numbers,
+    pair_that_teaches,
+    pick_classes,
+    pick_tracks,
+    refuse_evaluation_data,
+    soft_positive_rows,
+)
 from mirclr.soft_labels import SoftLabels
 
 _CHUNK_FRAMES = 4096
+_DRAWS = 8  # of a batch, before one that teaches is put together
+_PART = 32  # tracks of a batch that are looked at first
 
 
 @dataclass(frozen=True)
@@ -124,25 +133,27 @@ class ClipCache:
             The manifest's audio root.
         workers : int, optional
             Processes that decode; by default one a core.
+
+        Raises
+        ------
+        CacheError
+            The cache cannot be written: no space, or no permission. What is in it already stays.
         """
         missing: list[tuple[Track, Path, Path]] = []
-        shared = {path for path, count in Counter(t.path for t in tracks).items() if count > 1}
-        spans = {t.id: _span(t, t.path in shared) for t in tracks}
-        for track in tracks:
-            try:
-                source = inside(root, track.path)
-                key = digest_bytes(file_digest(source).encode(), repr(spans[track.id]).encode())
-                target = self.folder / f"{key}.raw"
-            except (MirclrError, OSError) as error:
-                yield Skipped(track, f"{track.path}: {error}")
-                continue
-            if target.exists():
-                yield self._cached(track, target)
+        spans = _spans(tracks)
+        for place in self.places(tracks, root):
+            if isinstance(place, Skipped):
+                yield place
+            elif place[2].exists():
+                yield self._cached(place[0], place[2])
             else:
-                missing.append((track, source, target))
+                missing.append(place)
         if not missing:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _no_cache(self.folder, error) from error
         jobs = [
             (source, target, self.domain, self.rate, self.mel, spans[track.id]) for track, source, target in missing
         ]
@@ -152,6 +163,20 @@ class ClipCache:
             if reason is CRASHED:
                 reason = audio.why_crashed(source)
             yield Skipped(track, reason) if reason else self._cached(track, target)
+
+    def places(self, tracks: Sequence[Track], root: Path) -> Iterator[tuple[Track, Path, Path] | Skipped]:
+        """Each track with its audio file and its file in the cache, which need not be there; nothing is decoded."""
+        spans = _spans(tracks)
+        for track in tracks:
+            try:
+                source = inside(root, track.path)
+                key = digest_bytes(file_digest(source).encode(), repr(spans[track.id]).encode())
+            except (MirclrError, OSError) as error:
+                if is_fault_of_machine(error):
+                    raise
+                yield Skipped(track, f"{track.path}: {getattr(error, 'strerror', None) or error}")
+                continue
+            yield track, source, self.folder / f"{key}.raw"
 
     def _cached(self, track: Track, file: Path) -> Cached:
         return Cached(track, file, file.stat().st_size // (self.dtype.itemsize * self.row))
@@ -196,6 +221,12 @@ def clear_cache() -> int:
     return size
 
 
+def _spans(tracks: Sequence[Track]) -> dict[str, tuple[float, float] | None]:
+    """What part of its file each track is, by id."""
+    shared = {path for path, count in Counter(t.path for t in tracks).items() if count > 1}
+    return {t.id: _span(t, t.path in shared) for t in tracks}
+
+
 def _span(track: Track, shared: bool) -> tuple[float, float] | None:
     """Begin and end in seconds of a track that is a part of a file; None for one that is the whole.
 
@@ -222,28 +253,61 @@ def _begin_worker() -> None:
 def _decode(
     source: Path, target: Path, domain: str, rate: int, mel: config.Mel, span: tuple[float, float] | None
 ) -> str | None:
-    """Decode one file into the cache, in a process of its own; returns why it could not be, or None."""
+    """Decode one file into the cache, in a process of its own; returns why it could not be, or None.
+
+    Raises
+    ------
+    CacheError
+        The file in the cache cannot be written.
+    """
+    blocks = _audio_of(source, rate, span)
+    pieces = _samples(blocks) if domain == "waveform" else _mel_blocks(blocks, LogMel(mel, rate))
+    kind = "<i2" if domain == "waveform" else "<f2"
     try:
-        blocks = audio.decode_blocks(source, rate=rate)
-        if span:
-            blocks = _cut(blocks, round(span[0] * rate), span[1] * rate)
         with writing(target) as out:
-            if domain == "waveform":
-                for block in blocks:
-                    out.write(np.round(block * 32767).astype("<i2").tobytes())
-            else:
-                for frames in _mel_blocks(blocks, LogMel(mel, rate)):
-                    out.write(frames.astype("<f2").tobytes())
+            for piece in pieces:
+                out.write(piece.astype(kind).tobytes())
         if not target.stat().st_size:
             target.unlink()
             return f"{source}: no audio between {span} s"
-    except MirclrError as error:
+    except _Unusable as error:
         return str(error)
-    except OSError as error:
-        return f"{source}: {error}"
-    except Exception as error:  # a decoder may fail in any way; it must not end the run
-        return f"{source}: cannot be decoded ({type(error).__name__}: {error})"
+    except OSError as error:  # what is wrong with the source is no OSError any more
+        raise _no_cache(target.parent, error) from error
     return None
+
+
+class _Unusable(Exception):
+    """A file cannot be decoded, for a reason of its own."""
+
+
+def _audio_of(source: Path, rate: int, span: tuple[float, float] | None) -> Iterator[np.ndarray]:
+    """The samples of a track, block by block; what is wrong with its file is raised as `_Unusable`."""
+    try:
+        blocks = audio.decode_blocks(source, rate=rate)
+        yield from _cut(blocks, round(span[0] * rate), span[1] * rate) if span else blocks
+    except MirclrError as error:
+        raise _Unusable(str(error)) from None
+    except Exception as error:  # a decoder may fail in any way; it must not end the run
+        if is_fault_of_machine(error):
+            raise CacheError(f"decoding stopped at {source}: {in_words(error)}") from error
+        said = f"{source}: {in_words(error)}" if isinstance(error, OSError) else None
+        raise _Unusable(said or f"{source}: cannot be decoded ({type(error).__name__}: {error})") from None
+
+
+def _samples(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    return (np.round(block * 32767) for block in blocks)
+
+
+def _no_cache(folder: Path, error: OSError) -> CacheError:
+    """The same, whatever operation failed."""
+    if isinstance(error, CacheError):
+        return error
+    reason = in_words(type(error)(error.errno, error.strerror) if error.errno else error)
+    return CacheError(
+        f"{folder}: the cache of clips cannot be written ({reason}); make room or give permission, or set MIRCLR_HOME "
+        "to another disk"
+    )
 
 
 def _mel_blocks(blocks: Iterator[np.ndarray], mel: LogMel) -> Iterator[np.ndarray]:
@@ -306,12 +370,15 @@ class Batch:
         The ids of the B tracks, for messages.
     taught : (2 B, C) float32 or None
         What a teacher said of each crop, where soft labels were given.
+    redrawn : int
+        How many draws before gave the objective nothing to learn from.
     """
 
     clips: Tensor
     targets: Targets
     tracks: tuple[str, ...]
     taught: Tensor | None = None
+    redrawn: int = 0
 
 
 class ClipSource:
@@ -329,6 +396,13 @@ class ClipSource:
         Its seed, batch and gap between crops.
     soft_labels : SoftLabels, optional
         Of the tracks.
+
+    Raises
+    ------
+    ManifestError
+        There are fewer than two recordings.
+    ObjectiveError
+        No batch of these tracks gives the objective anything to learn from.
     """
 
     def __init__(
@@ -345,7 +419,8 @@ class ClipSource:
         if len(set(recordings)) < 2:
             raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
         self.cache, self.tracks, self.length = cache, list(tracks), shape.length
-        self.seed, self.size = recipe.seed, recipe.training.batch
+        self.seed, self.size = recipe.seed % 2**64, recipe.training.batch
+        self.objective = recipe.objective
         self.soft_labels = soft_labels
         self.steps_a_second = recipe.audio.rate / (recipe.mel.hop if cache.domain == "mel" else 1)
         gap = recipe.augment.gap_seconds
@@ -359,26 +434,51 @@ class ClipSource:
         self.album, self.artist = group_numbers([t.album for t in found]), group_numbers([t.artist for t in found])
         if self.data.tracks_per_class and self.data.labels:
             self.classes = group_numbers([getattr(t, self.data.labels) for t in found])
+        self._draw(0)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step: the same for the same seed and step, on any machine."""
-        rng = np.random.Generator(np.random.PCG64([self.seed, step]))
-        if self.data.tracks_per_class:
-            picks = pick_classes(self.classes, self.size, self.data.tracks_per_class, rng)
-        else:
-            picks = pick_tracks(len(self.tracks), self.size, rng)
+        picks, redrawn, rng = self._draw(step)
         crops = [self._two_crops(self.tracks[i], rng) for i in picks]
         rows = [
             self.cache.read(self.tracks[i], crop[view], self.length)
             for view in (0, 1)
             for i, crop in zip(picks, crops, strict=True)
         ]
-        recording = torch.from_numpy(np.tile(self.recording[picks], 2))
-        index = torch.from_numpy(np.tile(picks, 2))
-        instance = torch.arange(self.size).repeat(2)
-        targets = Targets(instance, recording, self._label_rows(instance, index), index)
         names = tuple(self.tracks[i].track.id for i in picks)
-        return Batch(self.cache.stack(rows), targets, names, self._taught(picks, crops))
+        return Batch(self.cache.stack(rows), self._targets(picks), names, self._taught(picks, crops), redrawn)
+
+    def _draw(self, step: int) -> tuple[np.ndarray, int, np.random.Generator]:
+        """The tracks of a step, how many draws before taught nothing, and the generator that crops are drawn from."""
+        rng = np.random.Generator(np.random.PCG64([self.seed, step]))
+        for redrawn in range(_DRAWS):
+            if self.data.tracks_per_class:
+                picks = pick_classes(self.classes, self.size, self.data.tracks_per_class, rng)
+            else:
+                picks = pick_tracks(len(self.tracks), self.size, rng)
+            if self._teaches(picks):
+                return picks, redrawn, rng
+        pair = pair_that_teaches(picks, rng.permutation(len(self.tracks)), self._teaches)
+        if pair is None:
+            raise ObjectiveError(
+                f"no two of the {len(self.tracks)} tracks give {self.objective.name} a positive and a negative; see "
+                f"data.labels ({self.data.labels}) and data.never_negative ({self.data.never_negative})"
+            )
+        others = picks[~np.isin(picks, pair)]
+        return np.concatenate([pair, others, picks])[: self.size], _DRAWS, rng
+
+    def _teaches(self, picks: np.ndarray) -> bool:
+        """Whether a batch of these tracks gives the objective anything to learn from."""
+        # what a part teaches, the whole does too, and most parts do
+        parts = (picks[:_PART], picks) if len(picks) > _PART else (picks,)
+        return any(teaches(self.objective, self._targets(part)) for part in parts)
+
+    def _targets(self, picks: np.ndarray) -> Targets:
+        """What is known of two crops of each of some tracks."""
+        index = torch.from_numpy(np.tile(picks, 2))
+        instance = torch.arange(len(picks)).repeat(2)
+        recording = torch.from_numpy(np.tile(self.recording[picks], 2))
+        return Targets(instance, recording, self._label_rows(instance, index), index)
 
     def _taught(self, picks: np.ndarray, crops: Sequence[tuple[int, int]]) -> Tensor | None:
         if self.soft_labels is None:

@@ -7,6 +7,7 @@
     │   ├── UnreadableAudio            (OSError)      missing, empty, truncated, not audio
     │   └── UnusableAudio              (ValueError)   too short, silent, NaN, too many channels, absurd header
     ├── MissingExtra                   (ImportError)  an optional dependency is not installed
+    ├── CacheError                     (OSError)      the cache of clips cannot be written or read
     ├── ManifestError                  (ValueError)   a manifest line breaks the schema or the split rules
     ├── CorpusError                    (OSError)      a corpus cannot be obtained
     │   └── DigestMismatch             a file is not the one that the manifest names
@@ -95,6 +96,10 @@ class MissingExtra(MirclrError, ImportError):
     def of(cls, what: str, extra: str) -> "MissingExtra":
         """Build the error that says `what` needs ``mirclr[extra]``."""
         return cls(f"{what} needs an optional part; install it with: pip install 'mirclr[{extra}]'")
+
+
+class CacheError(MirclrError, OSError):
+    """The cache of clips cannot be written or read: the disk or its permissions, and no fault of a track."""
 
 
 class ManifestError(MirclrError, ValueError):

@@ -3,11 +3,12 @@
 Conventions: n tracks of a corpus, B clips of a batch. Group arrays are (n,) int64, equal for tracks of one group, -1
 where the group is not known. All draws come from the generator that is passed.
 
-Contents: `refuse_evaluation_data`, `part_of`, `group_numbers`, `pick_tracks`, `pick_classes`; `soft_positive_rows`.
+Contents: `refuse_evaluation_data`, `part_of`, `group_numbers`, `pick_tracks`, `pick_classes`,
+`pair_that_teaches`; `soft_positive_rows`.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from mirclr.errors import ManifestError
 from mirclr.manifest import Track
 from mirclr.provenance import digest_bytes
 
+_BLOCK = 256  # tracks that are tried together
 TRAINED_ON = ("train", None)
 """The splits that are trained on: never valid or test."""
 
@@ -93,6 +95,38 @@ def pick_classes(classes: np.ndarray, size: int, per_class: int, rng: np.random.
         members = np.flatnonzero(classes == number)
         picks.append(members[pick_tracks(len(members), per_class * int(times), rng)])
     return rng.permutation(np.concatenate(picks))[:size]
+
+
+def pair_that_teaches(
+    picks: np.ndarray, others: np.ndarray, teaches: Callable[[np.ndarray], bool]
+) -> np.ndarray | None:
+    """Find two tracks that teach an objective something, for a corpus where most batches do not.
+
+    Parameters
+    ----------
+    picks, others : (size,) and (n,) int64
+        A batch that teaches nothing, and all tracks, in the order in which they are tried.
+    teaches : callable
+        Whether some tracks together do.
+
+    Returns
+    -------
+    (2,) int64, or None
+        None where no two do.
+    """
+    for begin in range(0, len(others), _BLOCK):
+        block = others[begin : begin + _BLOCK]
+        # the batch's own first, and where what is no negative is no group, any of the block
+        for first in (picks[:1], *(block[i : i + 1] for i in range(len(block)))):
+            left = block
+            if not teaches(np.concatenate([first, left])):
+                break
+            while len(left) > 1:
+                half = left[: len(left) // 2]
+                left = half if teaches(np.concatenate([first, half])) else left[len(half) :]
+            if teaches(pair := np.concatenate([first, left])):
+                return pair
+    return None
 
 
 def soft_positive_rows(

@@ -103,7 +103,7 @@ class SoftLabelFolder:
         index = folder / _INDEX
         try:
             found = json.loads(index.read_text(encoding="utf-8"))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             raise LabelsError(
                 f"{folder}: holds no soft labels; make them: mirclr teacher label MANIFEST -o DIR"
             ) from None
@@ -134,8 +134,8 @@ class SoftLabelFolder:
         with writing(self._file(key)) as f:
             f.write(rows.tobytes())
 
-    def rows(self, key: str) -> np.ndarray:
-        """(S, C + D) float32 of a track.
+    def rows(self, key: str, first: int = 0, count: int = -1) -> np.ndarray:
+        """(S, C + D) float32 of a track: all its windows, or `count` from the `first` on.
 
         Raises
         ------
@@ -144,8 +144,8 @@ class SoftLabelFolder:
         """
         file = self._file(key)
         try:
-            flat = np.fromfile(file, _ROW)
-        except OSError:
+            flat = np.fromfile(file, _ROW, max(-1, count * self.columns), offset=first * self.columns * _ROW.itemsize)
+        except FileNotFoundError:
             raise LabelsError(
                 f"{self.folder}: holds no labels of a track ({key}); run mirclr teacher label again"
             ) from None
@@ -168,36 +168,62 @@ class SoftLabels:
         The tracks'.
     settings : Distillation
         Temperature, centring, tags or embedding.
+    clip_seconds : float, optional
+        Length of the clips that are to learn from them.
 
     Attributes
     ----------
-    tracks : dict of str to (S, C) or (S, D) float32
-        What the teacher said of each window, by key, before it is centred and made into weights.
+    windows : dict of str to int
+        How many windows each track has. Their rows stay on disk, where two are read for a crop.
+    mean : (C,) or (D,) float32
+        Of what the teacher said of all windows, before it is centred and made into weights.
 
     Raises
     ------
     LabelsError
-        A track was not labelled.
+        A track was not labelled, or the windows have another length than the clips.
     """
 
-    def __init__(self, folder: SoftLabelFolder, keys: Iterable[str], settings: Distillation) -> None:
+    def __init__(
+        self, folder: SoftLabelFolder, keys: Iterable[str], settings: Distillation, *, clip_seconds: float | None = None
+    ) -> None:
         about = folder.description
-        self.hop_s, self.settings = about.hop_s, settings
+        if clip_seconds is not None:
+            check_windows(folder, clip_seconds)
+        self.folder, self.hop_s, self.settings = folder, about.hop_s, settings
         self.digest = digest_json([*asdict(about).values(), settings.model_dump(mode="json")])
-        self.tracks: dict[str, Tensor] = {}
+        self.windows: dict[str, int] = {}
+        total: Tensor | float = 0.0
         for key in keys:
-            rows = torch.from_numpy(folder.rows(key))
-            logits, embedding = rows[:, : len(about.tags)], rows[:, len(about.tags) :]
-            self.tracks[key] = said(logits, embedding, about.exclusive, settings)
-        self.mean = torch.cat(list(self.tracks.values())).double().mean(dim=0).float()
+            if key in self.windows:
+                continue
+            rows = self.said(key)
+            self.windows[key] = len(rows)
+            total = total + rows.double().sum(dim=0)
+        self.mean = (torch.as_tensor(total) / max(1, sum(self.windows.values()))).float()
+
+    def said(self, key: str, first: int = 0, count: int = -1) -> Tensor:
+        """(S, C) or (S, D) float32: what the teacher said of a track's windows, before it is made into weights."""
+        rows, tags = torch.from_numpy(self.folder.rows(key, first, count)), len(self.folder.description.tags)
+        return said(rows[:, :tags], rows[:, tags:], self.folder.description.exclusive, self.settings)
 
     def at(self, key: str, start_s: float) -> Tensor:
         """(C',) float32: the weights of a crop that begins at `start_s`, between those of the two nearest windows."""
-        rows = self.tracks[key]
-        place = min(max(start_s / self.hop_s, 0.0), len(rows) - 1.0)
+        last = self.windows[key] - 1
+        place = min(max(start_s / self.hop_s, 0.0), float(last))
         left = int(place)
-        right = min(left + 1, len(rows) - 1)
-        return as_weights(rows[left] + (place - left) * (rows[right] - rows[left]), self.mean, self.settings)
+        rows = self.said(key, left, 1 if left == last else 2)
+        return as_weights(rows[0] + (place - left) * (rows[-1] - rows[0]), self.mean, self.settings)
+
+
+def check_windows(folder: SoftLabelFolder, clip_seconds: float) -> None:
+    """Raise `LabelsError` unless a folder's windows are as long as the clips that are to learn from them."""
+    window = folder.description.window_s
+    if abs(window - clip_seconds) > 0.1:
+        raise LabelsError(
+            f"{folder.folder}: holds labels of windows of {window:g} s, but clips of {clip_seconds:g} s are to learn "
+            f"from them; set audio.clip_seconds to {window:g}, or label again with a teacher of {clip_seconds:g} s"
+        )
 
 
 def how_alike(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillation) -> dict[str, float]:
@@ -218,9 +244,12 @@ def how_alike(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillati
         ``within`` and ``between``; NaN where there is no such pair.
     """
     labels = SoftLabels(folder, keys, settings)
-    track = torch.arange(len(keys)).repeat_interleave(torch.tensor([len(labels.tracks[key]) for key in keys]))
+    windows = torch.tensor([labels.windows[key] for key in keys])
+    track = torch.arange(len(keys)).repeat_interleave(windows)
+    place = torch.arange(len(track)) - (windows.cumsum(0) - windows)[track]
     drawn = torch.randperm(len(track), generator=torch.Generator().manual_seed(0))[:_SAMPLE]
-    rows = as_weights(torch.cat([labels.tracks[key] for key in keys])[drawn], labels.mean, settings)
+    told = [labels.said(keys[t], p, 1) for t, p in zip(track[drawn].tolist(), place[drawn].tolist(), strict=True)]
+    rows = as_weights(torch.cat(told), labels.mean, settings)
     rows, track = F.normalize(rows, dim=1), track[drawn]
     cosine, same = rows @ rows.T, track[:, None] == track[None, :]
     itself = torch.eye(len(rows), dtype=torch.bool)

@@ -9,10 +9,11 @@ A run's folder holds ``recipe.yaml`` (resolved), ``metrics.jsonl`` (one line eve
 
 import json
 import math
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,21 +26,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.augment import Views, mix_clips
+from mirclr.augment import ClipShape, Views, mix_clips
 from mirclr.checkpoint import (
+    Checkpoint,
     encoder_digest,
     load_checkpoint,
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
 )
-from mirclr.clips import Batch, Cached, ClipCache, ClipSource
+from mirclr.clips import Batch, Cached, ClipCache, ClipSource, Skipped
 from mirclr.encoder import Model
 from mirclr.errors import NotFinite, TrainingError
+from mirclr.manifest import Track
 from mirclr.metrics import knn_accuracy
 from mirclr.objectives import Targets, completed_labels, objective_from
 from mirclr.provenance import digest_json, stamp, writing
-from mirclr.soft_labels import SoftLabels
+from mirclr.soft_labels import SoftLabelFolder, SoftLabels
 
 STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
 
@@ -130,6 +133,7 @@ class Trainer:
         self.check = check or []
         self.step = 0
         self._unlogged: list[float] = []  # losses since the last log line
+        self._redrawn = 0  # batches since the last log line that taught nothing, and were drawn anew
         self.provenance = stamp(
             seed=recipe.seed,
             recipe=digest_json(recipe.model_dump(mode="json")),
@@ -143,18 +147,15 @@ class Trainer:
 
     def _prepare_folder(self, resume: bool) -> None:
         state = self.run / STATE
-        if state.exists() and not resume:
-            raise TrainingError(f"{self.run}: already holds a run; add --resume to go on, or name another folder")
+        saved = check_run(self.recipe, self.run, resume=resume)
         self.run.mkdir(parents=True, exist_ok=True)
-        if not state.exists():
+        if saved is None:
             (self.run / METRICS).unlink(missing_ok=True)
+        if saved is None or saved.recipe != self.recipe:
             with writing(self.run / RECIPE, "w") as f:
                 f.write(config.recipe_yaml(self.recipe))
+        if saved is None:
             return
-        saved = load_checkpoint(state)
-        differs = _differences(saved.recipe, self.recipe)
-        if differs:
-            raise TrainingError(f"{state}: was made by another recipe ({differs}); name another folder")
         if saved.provenance.get("tracks") != self.provenance["tracks"]:
             raise TrainingError(f"{state}: was made from other tracks; name another folder")
         if saved.provenance.get("teacher") != self.provenance["teacher"]:
@@ -165,14 +166,18 @@ class Trainer:
             self.objective.load_state_dict(saved.objective)
         self.step = saved.step or 0
         self._unlogged = list(saved.provenance.get("losses_since_log", []))
+        self._redrawn = saved.provenance.get("redrawn_since_log", 0)
         self._forget_after(self.step)
 
     def _forget_after(self, step: int) -> None:
-        """Drop the log lines of steps that were made after the state was saved: they will be made again."""
+        """Drop the log lines of steps that were made after the state was saved: they will be made again.
+
+        With them goes what is no line of the log, such as a last one that was half written when the run was killed.
+        """
         file = self.run / METRICS
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
         with writing(file, "w") as f:
-            f.writelines(line + "\n" for line in lines if json.loads(line)["step"] <= step)
+            f.writelines(line + "\n" for line in lines if (at := _step_of(line)) is not None and at <= step)
 
     def train(self) -> Iterator[Report]:
         """Make the steps that are left, yielding after each; the state is saved on the way and at the end.
@@ -180,7 +185,9 @@ class Trainer:
         Raises
         ------
         NotFinite
-            A loss became NaN or infinite; the state of the last save is left as it was.
+            A loss, a gradient or a weight became NaN or infinite; the state of the last save is left as it was.
+        OSError
+            The run's folder cannot be written.
         KeyboardInterrupt
             After SIGINT or SIGTERM, once the state is saved.
         """
@@ -194,6 +201,7 @@ class Trainer:
                 ahead = reader.submit(self._read, self.step + 1)
                 loss = self._make_step(batches)
                 self._unlogged.append(loss)
+                self._redrawn += sum(batch.redrawn for batch in batches)
                 self.step += 1
                 metrics = None
                 last = self.step == plan.steps
@@ -203,10 +211,12 @@ class Trainer:
                     clips = 2 * plan.batch * plan.accumulate * (self.step - timed_from)
                     metrics = {"loss": float(np.mean(self._unlogged)), "lr": self._lr(self.step - 1)}
                     metrics["clips_per_s"] = clips / (time.monotonic() - timed_at)
+                    if self._redrawn:
+                        metrics["redrawn"] = self._redrawn
                     if checked:
                         metrics["knn_accuracy"] = self.knn_check()
                     self._log(metrics, board)
-                    self._unlogged = []
+                    self._unlogged, self._redrawn = [], 0
                     timed_from, timed_at = self.step, time.monotonic()
                 stop = stopping.is_set()  # asked once: a signal after this line waits for the next step's save
                 if last or stop or time.monotonic() - saved > 60 * plan.checkpoint_minutes:
@@ -241,8 +251,13 @@ class Trainer:
                 )
             (loss / len(batches)).backward()
             total += value / len(batches)
-        if plan.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip_norm)
+        # without a bound the norm alone is wanted: gradients are multiplied by 1
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip_norm or math.inf)
+        if not math.isfinite(float(norm)):
+            raise NotFinite(
+                f"step {self.step + 1}: the loss is {total:g}, but the norm of its gradient is {float(norm)}; the step "
+                "was not made; lower training.lr, raise objective.temperature, or set training.precision to float32"
+            )
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr(self.step)
         self.optimizer.step()
@@ -282,10 +297,12 @@ class Trainer:
         return heard, replace(targets, labels=both[:, :width]), None if taught is None else both[:, width:]
 
     def _lr(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to zero (arXiv 1608.03983)."""
+        """Linear warm-up, then half a cosine down to zero (arXiv 1608.03983), or no change any more."""
         plan = self.recipe.training
         if step < plan.warmup:
             return plan.lr * (step + 1) / plan.warmup
+        if plan.schedule == "constant":
+            return plan.lr
         done = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
         return plan.lr * 0.5 * (1 + math.cos(math.pi * done))
 
@@ -320,9 +337,12 @@ class Trainer:
         return vector
 
     def save(self) -> None:
-        """Write the state that `resume` goes on from."""
+        """Write the state that `resume` goes on from, unless it holds NaN or infinity."""
+        for name, tensor in self.model.state_dict().items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise NotFinite(f"step {self.step}: {name} is not finite; the state before is kept: lower training.lr")
         tensors = optimizer_tensors(self.model, self.optimizer)
-        provenance = self.provenance | {"losses_since_log": self._unlogged}
+        provenance = self.provenance | {"losses_since_log": self._unlogged, "redrawn_since_log": self._redrawn}
         memory = self.objective.state_dict() if isinstance(self.objective, torch.nn.Module) else None
         save_checkpoint(self.run / STATE, self.model, provenance, optimizer=tensors, objective=memory, step=self.step)
 
@@ -361,7 +381,10 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported()
+        try:  # on older cards torch computes it by way of float32, which is slower than float32 itself
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        except TypeError:  # a torch that does not know of that
+            native = torch.cuda.get_device_capability(device)[0] >= 8 or torch.version.hip is not None
     else:
         # an older torch cannot say; then float32 is the safe choice
         ask = getattr(torch.cpu, "get_capabilities", None) if device.type == "cpu" else None
@@ -378,14 +401,106 @@ def _decay_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str,
 
 
 def _mixed_seed(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 2)
+    return int(np.random.SeedSequence([seed % 2**64, step]).generate_state(1, np.uint64)[0] >> 2)
 
 
-def _differences(saved: config.Recipe, asked: config.Recipe) -> str:
-    """Sections that differ between two recipes; how often to save may change."""
-    free = {"training": {"checkpoint_minutes"}}
-    a, b = (r.model_dump(mode="json", exclude=free) for r in (saved, asked))
-    return ", ".join(key for key in a if a[key] != b[key])
+def check_run(recipe: config.Recipe, run: Path, *, resume: bool) -> Checkpoint | None:
+    """Look at a run's folder before anything is decoded; nothing is changed.
+
+    Returns
+    -------
+    Checkpoint or None
+        The state to go on from, if there is one.
+
+    Raises
+    ------
+    TrainingError
+        The folder holds a run and `resume` was not asked for, its recipe differs, or it cannot be written.
+    CheckpointError
+        The state cannot be read.
+    """
+    state = run / STATE
+    if state.exists() and not resume:
+        raise TrainingError(f"{run}: already holds a run; add --resume to go on, or name another folder")
+    there = next(p for p in (run, *run.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "no permission to write there" if there.is_dir() else f"{there} is a file"
+        raise TrainingError(f"{run}: cannot be written ({reason}); name another folder")
+    if not state.exists():
+        return None
+    saved = load_checkpoint(state)
+    if differs := _differences(saved.recipe, recipe, saved.step or 0):
+        sections = ", ".join(dict.fromkeys(line.partition(":")[0].partition(".")[0] for line in differs))
+        raise TrainingError(
+            f"{state}: was made by another recipe ({sections}): {'; '.join(differs)}; name another folder"
+        )
+    return saved
+
+
+def check_tracks(
+    recipe: config.Recipe,
+    tracks: Sequence[Track],
+    root: Path,
+    cache: ClipCache,
+    shape: ClipShape,
+    labels: SoftLabelFolder | None,
+) -> list[Track]:
+    """Look at tracks before they are decoded: their labels, and what a batch of them teaches.
+
+    Returns
+    -------
+    list of Track
+        Those of which a teacher's `labels` hold nothing: they cannot be learned from, unless they cannot be decoded.
+
+    Raises
+    ------
+    ManifestError, ObjectiveError, RecipeError
+        Training could not begin with them, even if all can be decoded.
+    """
+    places = list(cache.places(tracks, root))
+    found = [Cached(track=place[0], file=place[2], length=0) for place in places if not isinstance(place, Skipped)]
+    if not found:
+        return []  # each is skipped by name where it is decoded
+    source = ClipSource(cache, found, shape, recipe)
+    if recipe.objective.name == "cross_entropy" and source.labels is not None:
+        objective_from(recipe.objective, n_tracks=0, dim=recipe.projector.dim, n_labels=source.labels.shape[1])
+    return [] if labels is None else [c.track for c in found if not labels.has(c.key)]
+
+
+def _differences(saved: config.Recipe, asked: config.Recipe, step: int) -> list[str]:
+    """Keys that differ between two recipes, in words; how often to save may change, and some schedules' length."""
+    found = []
+    a, b = (_flat(r.model_dump(mode="json")) for r in (saved, asked))
+    for key in dict.fromkeys((*a, *b)):
+        if a.get(key) == b.get(key) or key == "training.checkpoint_minutes":
+            continue
+        if key != "training.steps":
+            found.append(f"{key}: {a.get(key)} then, {b.get(key)} now")
+        elif asked.training.schedule == "cosine":
+            found.append(
+                f"training.steps: {a[key]} then, {b[key]} now, but training.schedule is cosine, by which every step's "
+                "rate hangs on their number; with constant it may change"
+            )
+        elif b[key] < step:
+            found.append(f"training.steps: {b[key]} now, but {step} were made")
+    return found
+
+
+def _flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """The values of a recipe by dotted key; a list is one value."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+    return flat
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a line of the log; None where it is none."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 @contextmanager

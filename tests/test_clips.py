@@ -1,9 +1,13 @@
+import errno
+import io
 import json
 import os
 import shutil
 from collections import Counter
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,9 +22,10 @@ from mirclr.augment import ClipShape
 from mirclr.cli import group
 from mirclr.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
 from mirclr.config import Mel, parse_recipe
-from mirclr.errors import ManifestError
+from mirclr.errors import CacheError, ManifestError, ObjectiveError
 from mirclr.manifest import Track, write_manifest
 from mirclr.mel import LogMel
+from mirclr.sampling import pair_that_teaches, pick_tracks
 
 RECIPE = """
 name: tiny
@@ -182,6 +187,64 @@ def test_a_decoder_that_fails_in_its_own_way_skips_one_track(music, here, tmp_pa
     assert sum(isinstance(r, Cached) for r in found) == 3
     assert "torus-1.ogg: cannot be decoded (RuntimeError: what a decoder may say)" in str(found)
     assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+class FullDisk(io.BytesIO):
+    def write(self, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@contextmanager
+def onto_a_full_disk(path, mode="wb", **_):
+    yield FullDisk()
+
+
+@contextmanager
+def where_nobody_may_write(path, mode="wb", **_):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    yield
+
+
+@pytest.mark.parametrize(
+    ("disk", "reason"), [(onto_a_full_disk, "no space"), (where_nobody_may_write, "permission denied")]
+)
+@pytest.mark.parametrize("domain", ["mel", "waveform"])
+def test_a_disk_that_cannot_be_written_is_no_fault_of_a_track(music, here, tmp_path, monkeypatch, domain, disk, reason):
+    monkeypatch.setattr(clips, "writing", disk)
+    cache = ClipCache(recipe(), domain, tmp_path / "cache")
+    with pytest.raises(CacheError, match=reason) as raised:
+        list(cache.fill(tracks_in(music), music))
+    assert str(cache.folder) in str(raised.value)
+    assert "Errno" not in str(raised.value)
+
+
+def test_a_cache_where_a_file_is_stops_the_run(music, here, tmp_path):
+    (tmp_path / "cache").write_text("no folder")
+    with pytest.raises(CacheError, match="cannot be written"):
+        list(ClipCache(recipe(), "mel", tmp_path / "cache").fill(tracks_in(music), music))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "no"), OSError(errno.EMFILE, "no")])
+def test_a_machine_at_its_end_is_no_fault_of_a_track(music, here, tmp_path, monkeypatch, error):
+    def blocks(path, *, rate):
+        raise error
+        yield
+
+    monkeypatch.setattr(audio, "decode_blocks", blocks)
+    with pytest.raises(CacheError, match=r"decoding stopped at .*(not enough memory|too many files)"):
+        list(ClipCache(recipe(), "mel", tmp_path / "cache").fill(tracks_in(music), music))
+
+
+def test_a_file_that_cannot_be_read_is_still_skipped(music, here, tmp_path, monkeypatch):
+    def blocks(path, *, rate):
+        if path.stem == "torus-1":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        yield from decode_blocks(path, rate=rate)
+
+    decode_blocks = audio.decode_blocks
+    monkeypatch.setattr(audio, "decode_blocks", blocks)
+    found = list(ClipCache(recipe(), "mel", tmp_path / "cache").fill(tracks_in(music), music))
+    assert [r.track.id for r in found if isinstance(r, Skipped)] == ["torus-1"]
 
 
 def test_bad_and_missing_files_are_skipped_by_name(music, here, tmp_path):
@@ -395,3 +458,57 @@ def test_targets_say_what_is_a_positive_and_what_is_no_negative(tmp_path):
 def test_one_recording_is_too_few(tmp_path):
     with pytest.raises(ManifestError, match="at least two recordings"):
         source_of(tmp_path, [20, 20], recordings=["a", "a"])
+
+
+# batches that teach nothing
+
+
+def few_artists(counts, objective="nt_xent", labels=None, **training):
+    """A source of tracks by so many artists, which are never negatives of their own; nothing is on disk."""
+    made = [
+        Cached(Track(id=f"{a}-{i}", path=f"{a}-{i}", artist=f"artist {a}"), Path(f"{a}-{i}"), 4000)
+        for a, count in enumerate(counts)
+        for i in range(count)
+    ]
+    text = "name: a\ndata: {train: t, never_negative: artist}\nobjective: {name: " + objective + "}"
+    overrides = ["training.batch=2", "data.labels=" + (labels or "null")]
+    plan = parse_recipe(text, overrides=overrides + [f"training.{k}={v}" for k, v in training.items()])
+    return ClipSource(ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan)
+
+
+@pytest.mark.parametrize("objective", ["nt_xent", "triplet", "n_pair", "sup_con", "generalized_sup_con"])
+@pytest.mark.parametrize("counts", [(30, 1), (3, 3), (400, 1)])
+def test_every_batch_teaches_where_one_can(counts, objective):
+    source = few_artists(counts, objective, "artist" if objective == "sup_con" else None)
+    again = few_artists(counts, objective, "artist" if objective == "sup_con" else None)
+    drawn = [source._draw(step) for step in range(12)]
+    for step, (picks, redrawn, _) in enumerate(drawn):
+        assert len(picks) == 2
+        assert len({source.recording[i] for i in picks}) == 2
+        second, times, _ = again._draw(step)
+        np.testing.assert_array_equal(picks, second)
+        assert redrawn == times
+    assert any(redrawn for _, redrawn, _ in drawn)
+
+
+def test_where_no_batch_teaches_the_keys_are_named():
+    with pytest.raises(ObjectiveError, match=r"no two of the 5 tracks .* data\.never_negative \(artist\)"):
+        few_artists((5,))
+
+
+def test_a_first_draw_that_teaches_is_kept():
+    source = few_artists((50, 50), batch=64)
+    rng = np.random.Generator(np.random.PCG64([0, 3]))
+    np.testing.assert_array_equal(source._draw(3)[0], pick_tracks(100, 64, rng))
+    assert source._draw(3)[1] == 0
+
+
+def test_a_pair_is_found_where_what_is_no_negative_is_no_group():
+    # only 7 and 300 teach anything together
+    def teaches(tracks):
+        return {7, 300} <= set(tracks.tolist())
+
+    found = pair_that_teaches(np.array([5, 6]), np.random.default_rng(0).permutation(310), teaches)
+    assert found is None or set(found.tolist()) == {7, 300}
+    close = pair_that_teaches(np.array([5, 6]), np.array([1, 300, 2, 7, 3]), teaches)
+    assert set(close.tolist()) == {7, 300}

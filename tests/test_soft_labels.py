@@ -124,3 +124,30 @@ def test_a_damaged_index_is_named(folder, text, said):
 def test_the_index_is_plain_json(folder):
     found = json.loads((folder.folder / "labels.json").read_text())
     assert found["tags"] == ["jazz", "folk", "calm"]
+
+
+def test_windows_of_another_length_than_the_clips_are_refused(folder):
+    assert SoftLabels(folder, ["a"], plan(), clip_seconds=3.05).windows == {"a": 5}
+    with pytest.raises(LabelsError, match=r"windows of 3 s, but clips of 5 s .* set audio\.clip_seconds to 3"):
+        SoftLabels(folder, ["a"], plan(), clip_seconds=5.0)
+
+
+def test_labels_stay_on_disk(tmp_path):
+    made = SoftLabelFolder.create(tmp_path / "l", Description("t", "d", ("a", "b"), 0, 2, 3.0, 3.0))
+    rng = np.random.default_rng(0)
+    for key in map(str, range(20)):
+        made.write(key, rng.normal(size=(2000, 2)), rng.normal(size=(2000, 2)))
+    labels = SoftLabels(made, list(map(str, range(20))), plan())
+    kept = sum(t.numel() for t in vars(labels).values() if isinstance(t, torch.Tensor))
+    assert kept == 2  # the mean alone
+    everything = probabilities(torch.from_numpy(np.concatenate([made.rows(str(i))[:, :2] for i in range(20)])), 0)
+    torch.testing.assert_close(labels.mean, everything.mean(dim=0))
+
+
+def test_what_cannot_be_read_is_not_taken_for_absent(folder, monkeypatch):
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(np, "fromfile", denied)
+    with pytest.raises(PermissionError):
+        folder.rows("a")

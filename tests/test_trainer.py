@@ -20,11 +20,11 @@ from mirclr.checkpoint import load_checkpoint
 from mirclr.cli import group
 from mirclr.clips import Cached, ClipCache, ClipSource
 from mirclr.config import parse_recipe, recipe_yaml
-from mirclr.errors import ManifestError, NotFinite, TrainingError
+from mirclr.errors import ManifestError, MirclrError, NotFinite, TrainingError
 from mirclr.manifest import Track, write_manifest
 from mirclr.mel import LogMel
 from mirclr.provenance import digest_json
-from mirclr.trainer import METRICS, RECIPE, STATE, Trainer, pick_device, pick_precision
+from mirclr.trainer import METRICS, RECIPE, STATE, Trainer, check_run, pick_device, pick_precision
 
 SMOKE = Path(__file__).parents[1] / "recipes" / "smoke"
 TINY = """
@@ -207,6 +207,107 @@ def test_the_state_is_saved_by_the_clock(trainer, tmp_path):
         next(steps)
         assert load_checkpoint(tmp_path / "run" / STATE).step == step
     assert not (tmp_path / "run" / "encoder.safetensors").exists()
+
+
+FEW_ARTISTS = ("data={train: t, never_negative: artist}", "training.batch=2")
+
+
+def test_a_run_whose_batches_teach_nothing_at_first_is_resumed_to_the_bit(trainer, tmp_path):
+    overrides = (*FEW_ARTISTS, "training.steps=20", "training.log_every=20")
+    losses = train(trainer(*overrides, run="whole"))
+    assert np.isfinite(losses).all()
+    lines = metrics_of(tmp_path / "whole")
+    assert lines[-1]["redrawn"] > 0  # and counted
+    first = trainer(*overrides, run="broken")
+    steps = first.train()
+    before = [next(steps).loss for _ in range(7)]
+    first.save()
+    steps.close()
+    assert before + train(trainer(*overrides, run="broken", resume=True)) == losses
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
+
+
+@pytest.mark.parametrize("rest", ['{"step": 9, "lo', "\x00\x00\x00", "[]", '{"step": "x"}', "9", ""])
+def test_a_line_that_was_half_written_does_not_matter(trainer, tmp_path, rest):
+    overrides = ("training.log_every=2",)
+    losses = train(trainer(*overrides, run="whole"))
+    first = trainer(*overrides, run="broken")
+    steps = first.train()
+    before = [next(steps).loss for _ in range(6)]
+    first.save()
+    next(steps)
+    steps.close()
+    with (tmp_path / "broken" / METRICS).open("a") as f:
+        f.write(rest)
+    assert before + train(trainer(*overrides, run="broken", resume=True)) == losses
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
+
+
+@pytest.mark.parametrize("clip_norm", ["5.0", "null"])
+@pytest.mark.parametrize("factor", [float("inf"), float("nan")])
+def test_a_gradient_that_is_not_finite_is_never_stepped_along(trainer, tmp_path, clip_norm, factor):
+    run = trainer(f"training.clip_norm={clip_norm}")
+    steps, objective = run.train(), run.objective
+    next(steps)
+    run.save()
+    before = {name: t.clone() for name, t in run.model.named_parameters()}
+
+    class Steep(torch.autograd.Function):
+        @staticmethod
+        def forward(_, loss):
+            return loss.clone()
+
+        @staticmethod
+        def backward(_, gradient):
+            return gradient * factor
+
+    run.objective = lambda z, targets: Steep.apply(objective(z, targets))
+    with pytest.raises(NotFinite, match=r"step 2: the loss is .*, but the norm of its gradient"):
+        next(steps)
+    assert all(torch.equal(before[name], t) for name, t in run.model.named_parameters())
+    assert load_checkpoint(tmp_path / "run" / STATE).step == 1
+
+
+def test_what_is_not_finite_is_never_saved(trainer, tmp_path):
+    run = trainer()
+    run.save()
+    with torch.no_grad():
+        next(iter(run.model.parameters())).view(-1)[0] = float("nan")
+    with pytest.raises(NotFinite, match="is not finite"):
+        run.save()
+    assert all(torch.isfinite(t).all() for t in load_checkpoint(tmp_path / "run" / STATE).model.state_dict().values())
+
+
+def test_a_norm_without_a_bound_changes_no_gradient(trainer, tmp_path):
+    assert train(trainer("training.clip_norm=null", run="a")) == train(trainer("training.clip_norm=1e12", run="b"))
+
+
+# a finished run, made longer
+
+
+def test_a_run_whose_rate_stays_is_made_longer(trainer, tmp_path):
+    constant = "training.schedule=constant"
+    losses = train(trainer(constant, "training.steps=18", run="whole"))
+    first = train(trainer(constant, run="longer"))
+    longer = trainer(constant, "training.steps=18", run="longer", resume=True)
+    assert longer.step == 12
+    assert first + train(longer) == losses
+    assert all(torch.equal(a, weights(tmp_path / "longer")[n]) for n, a in weights(tmp_path / "whole").items())
+    assert parse_recipe((tmp_path / "longer" / RECIPE).read_text()).training.steps == 18
+
+
+def test_the_key_that_forbids_a_longer_run_is_named(trainer):
+    train(trainer())
+    with pytest.raises(TrainingError, match=r"training\.steps: 12 then, 18 now, but training\.schedule is cosine"):
+        trainer("training.steps=18", resume=True)
+    with pytest.raises(TrainingError, match=r"training\.lr: 0\.01 then, 0\.5 now"):
+        trainer("training.lr=0.5", resume=True)
+
+
+def test_a_run_is_not_made_shorter_than_it_is(trainer):
+    train(trainer("training.schedule=constant"))
+    with pytest.raises(TrainingError, match="5 now, but 12 were made"):
+        trainer("training.schedule=constant", "training.steps=5", resume=True)
 
 
 # what is refused
@@ -449,6 +550,48 @@ def test_the_smoke_recipe_trains(smoke_home):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("--device=cuda:99", "cuda:99"),
+        ("training.steps=3", "already holds a run"),
+        ("data.labels=genre", "none of the .* tracks has the field 'genre'"),
+        ("objective={name: cross_entropy}", "projector.dim is 1, but there are"),
+        ("data.never_negative=artist", "no two of the"),
+        ("distillation={labels: nowhere}", "holds no soft labels"),
+    ],
+)
+def test_what_is_amiss_is_said_before_anything_is_decoded(monkeypatch, tmp_path, songs, change, said):
+    def no_decoding(*_, **__):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("mirclr.clips.results_in_order", no_decoding)
+    monkeypatch.setenv("MIRCLR_HOME", str(tmp_path / "home"))
+    artist = "one" if "never" in change else None
+    write_manifest(tmp_path / "t.jsonl", [Track(id=s.stem, path=s.name, artist=artist or s.stem) for s in songs])
+    least = "name: a\ndata: {train: t.jsonl, labels: artist, audio_root: " + json.dumps(str(songs[0].parent)) + "}"
+    (tmp_path / "r.yaml").write_text(least)
+    line = ["train", str(tmp_path / "r.yaml"), "-o", str(tmp_path / "run"), "--device", "cpu"]
+    if "distillation" in change:
+        line += ["--set", "objective.name=generalized_sup_con"]
+    if "cross" in change:
+        line += ["--set", "projector.dim=1"]
+    if "already" in said:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / STATE).touch()
+    line += [change] if change.startswith("--") else ["--set", change]
+    error = CliRunner().invoke(group, line).exception
+    assert isinstance(error, MirclrError), error
+    assert re.search(said, str(error))
+
+
+def test_a_run_that_cannot_be_written_is_said_before_anything_is_decoded(tmp_path):
+    (tmp_path / "file").touch()
+    for run in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(TrainingError, match="is a file"):
+            check_run(recipe(), run, resume=False)
+
+
 def test_an_interrupted_command_goes_on_with_resume(smoke_home, monkeypatch, tmp_path):
     home, _ = smoke_home
     monkeypatch.setenv("MIRCLR_HOME", str(home))

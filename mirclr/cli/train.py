@@ -73,15 +73,19 @@ def prepare(
     """Find the tracks, decode what is not in the cache, and set the run up."""
     from mirclr.augment import Views
     from mirclr.clips import ClipCache, tracks_of
+    from mirclr.errors import LabelsError
     from mirclr.mel import LogMel
     from mirclr.sampling import TRAINED_ON, part_of
-    from mirclr.soft_labels import SoftLabelFolder, SoftLabels
-    from mirclr.trainer import Trainer
+    from mirclr.soft_labels import SoftLabelFolder, SoftLabels, check_windows
+    from mirclr.trainer import Trainer, check_run, check_tracks, pick_device
 
-    # what a teacher lacks is said before hours of decoding
+    # what is amiss is said before hours of decoding
+    pick_device(device)
+    check_run(recipe, output, resume=resume)
     told = teacher = None
     if recipe.distillation and recipe.distillation.labels is not None:
         told = SoftLabelFolder.read((folder / recipe.distillation.labels).expanduser())
+        check_windows(told, recipe.audio.clip_seconds)
     elif recipe.distillation:
         from mirclr.teacher import online_teacher
 
@@ -91,15 +95,24 @@ def prepare(
     data = recipe.data
     tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
     tracks = part_of(tracks, data.share)
-    cached = _fill("Decoding", cache, tracks, root, workers)
-    labelled: list[tuple[Cached, str]] = []
+    without = check_tracks(recipe, tracks, root, cache, shape, told)
+    if without and (found := _fill("Decoding what has no labels", cache, without, root, workers)):
+        raise LabelsError(
+            f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
+            f"{found[0].track.path}; run mirclr teacher label again"
+        )
+    tracks = [t for t in tracks if t not in without]
+    to_check: list[Track] = []
     if recipe.check:
         check = recipe.check
-        tracks, root = tracks_of(check.manifest, folder, audio_root=check.audio_root, splits=(check.split,))
-        counts = Counter(getattr(t, check.label) for t in tracks)
-        tracks = [t for t in tracks if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
-        found = _fill("Decoding the labelled tracks", cache, tracks, root, workers)
-        labelled = [(c, getattr(c.track, check.label)) for c in found]
+        to_check, check_root = tracks_of(check.manifest, folder, audio_root=check.audio_root, splits=(check.split,))
+        counts = Counter(getattr(t, check.label) for t in to_check)
+        to_check = [t for t in to_check if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
+    cached = _fill("Decoding", cache, tracks, root, workers)
+    labelled: list[tuple[Cached, str]] = []
+    if recipe.check and to_check:
+        found = _fill("Decoding the labelled tracks", cache, to_check, check_root, workers)
+        labelled = [(c, getattr(c.track, recipe.check.label)) for c in found]
     soft_labels = None
     if recipe.distillation and told is not None:
         soft_labels = SoftLabels(told, [c.key for c in cached], recipe.distillation)

@@ -355,12 +355,15 @@ class Training(_Section):
 
     `accumulate` takes the mean gradient of so many batches a step. Each is contrasted by itself: that smooths the
     gradient as a larger batch would, but gives no view more negatives; for these raise `batch` or `objective.queue`.
+    `schedule`: after the warm-up the rate falls to zero at the last step by half a cosine, or stays; a run whose rate
+    stays may be resumed with more `steps`.
     """
 
     steps: Count = 10_000
     batch: Annotated[int, Field(ge=2, le=1_000_000)] = 128
     accumulate: Few = 1
     lr: Positive = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: Weight = 1e-2
     warmup: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200
     clip_norm: Positive | None = 5.0

@@ -6,17 +6,18 @@ under autocast, and raises `ObjectiveError` where a batch gives it nothing to le
 
 Contents: `Targets`; `nt_xent`, `triplet`, `n_pair`, `sup_con`, `generalized_sup_con` and, with a memory of all tracks,
 `InstanceDiscrimination`; `CrossBatchMemory` around one of them; `cross_entropy`, the baseline without contrast;
-`objective_from` (a recipe's section to one of them).
+`objective_from` (a recipe's section to one of them), `teaches` (whether a batch is of any use to it).
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mirclr import config
-from mirclr.errors import RecipeError
+from mirclr.errors import ObjectiveError, RecipeError
 from mirclr.objectives.cross_entropy import cross_entropy
 from mirclr.objectives.instance_discrimination import InstanceDiscrimination
 from mirclr.objectives.memory import CrossBatchMemory
@@ -38,6 +39,7 @@ __all__ = [
     "nt_xent",
     "objective_from",
     "sup_con",
+    "teaches",
     "triplet",
 ]
 
@@ -51,6 +53,22 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "generalized_sup_con": generalized_sup_con,
     "cross_entropy": cross_entropy,
 }
+
+
+def teaches(settings: config.Objective, targets: Targets) -> bool:
+    """Whether rows of which this is known give an objective anything to learn from, whatever their projections."""
+    if settings.name == "instance_discrimination":
+        return True  # by its memory of all tracks
+    columns = 1 if targets.labels is None else targets.labels.shape[1]
+    try:
+        _plain(settings)(torch.zeros(len(targets.instance), columns), targets)
+    except ObjectiveError:
+        return False
+    return True
+
+
+def _plain(settings: config.Objective) -> Objective:
+    return partial(_FUNCTIONS[settings.name], **settings.model_dump(exclude={"name", "queue"}))
 
 
 def objective_from(settings: config.Objective, *, n_tracks: int, dim: int, n_labels: int = 0) -> Objective:
@@ -76,6 +94,5 @@ def objective_from(settings: config.Objective, *, n_tracks: int, dim: int, n_lab
         raise RecipeError(
             f"projector.dim is {dim}, but there are {n_labels} labels to classify; raise it to {n_labels}"
         )
-    queue = arguments.pop("queue", 0)
-    objective = partial(_FUNCTIONS[settings.name], **arguments)
-    return CrossBatchMemory(objective, queue, dim, n_labels) if queue else objective
+    queue = arguments.get("queue", 0)
+    return CrossBatchMemory(_plain(settings), queue, dim, n_labels) if queue else _plain(settings)
