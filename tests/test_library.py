@@ -625,3 +625,15 @@ def test_a_part_of_a_file_is_a_track_with_a_name_of_its_own(library):
     assert library.tracks([second.id])[0].span == (7.0, 107.0)
     with pytest.raises(LibraryError, match="below it"):
         library.write(entries=[replace(entry("a/01"), audio_path="../../etc/a")])
+
+
+def test_a_vector_that_is_not_finite_is_no_answer(library, tmp_path):
+    library.write(entries=[entry("a.ogg"), entry("b.ogg")])
+    with sqlite3.connect(library.path) as db:
+        db.execute(
+            "UPDATE vector SET components = ? WHERE track_id = 2", (np.array([0, np.nan, 0, 1], "<f4").tobytes(),)
+        )
+    db.close()
+    with pytest.raises(LibraryError, match=r"vector of track 2 is not finite.*library verify"):
+        library.vectors()
+    assert library.vectors([1])[0].tolist() == [1]

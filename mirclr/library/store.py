@@ -437,6 +437,11 @@ class Library:
         ids : (n,) int64
         matrix : (n, dim) float32, unit rows
             (0, 0) while no encoder is bound.
+
+        Raises
+        ------
+        LibraryError
+            The file is damaged: a vector has another length, or is not finite.
         """
         which = "" if ids is None else f"WHERE track_id IN {_IDS}"
         arguments = () if ids is None else (_id_list(ids),)
@@ -453,6 +458,12 @@ class Library:
                         f"{4 * dim}; see: mirclr library verify --library {shlex.quote(str(self.path))}"
                     )
                 held[i], matrix[i] = track_id, np.frombuffer(blob, "<f4")
+        sums = np.einsum("ij->i", matrix)  # of finite rows finite, and no second matrix is made
+        if not np.isfinite(sums).all():
+            raise LibraryError(
+                f"{self.path}: the vector of track {held[~np.isfinite(sums)][0]} is not finite; "
+                f"see: mirclr library verify --library {shlex.quote(str(self.path))}"
+            )
         return held, matrix
 
     def ids(self, *, changed_since: int | None = None) -> np.ndarray:

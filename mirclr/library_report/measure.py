@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mirclr import metrics
-from mirclr.errors import LibraryError, MirclrError, in_words
+from mirclr.errors import MirclrError, in_words
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack
 from mirclr.library.names import albums_of, known_artist
@@ -88,10 +88,6 @@ def report_on(
         every, failures, pairs = library.tracks(), library.failures(), library.duplicates()
         ids, matrix = library.vectors()
         index = open_index(library) if len(ids) else None
-    if not np.isfinite(matrix).all():
-        raise LibraryError(
-            f"{library.path}: a vector is not finite; see: mirclr library verify --library {library.path}"
-        )
     by_id = {track.id: track for track in every}
     tracks = [by_id[i] for i in ids.tolist()]
     gone = library.gone()
