@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import repeat
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -26,11 +26,21 @@ from mirclr.audio import Excerpts, Span, try_excerpts, why_crashed
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
-from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments, is_usable
-from mirclr.manifest import ScanFailure, audio_files
+from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments
 from mirclr.pretrained import NAME, builtin_checkpoint
 from mirclr.processes import CRASHED, results_in_order
 from mirclr.provenance import content_digest, file_digest, size_and_time
+from mirclr.scan import (
+    Exclusions,
+    Found,
+    Part,
+    PassedOver,
+    ScanFailure,
+    audio_at,
+    audio_files,
+    audio_of,
+    place_of,
+)
 from mirclr.tags import Tags, read_tags
 from mirclr.trainer import pick_device, pick_precision
 
@@ -108,6 +118,12 @@ class Embedder:
         return vector
 
 
+def is_usable(vector: np.ndarray) -> bool:
+    """Whether a vector of an encoder is one: finite, and not zero."""
+    norm = float(np.linalg.norm(np.asarray(vector, np.float64)))
+    return bool(np.isfinite(norm)) and norm > 0.5
+
+
 @contextmanager
 def _few_threads() -> Iterator[None]:
     """A thread for every four cores: the processes that decode use the others, and threads that wait for one spin."""
@@ -167,7 +183,10 @@ Did = Literal["embedded", "unchanged", "moved", "retagged", "copied", "failed"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file; `reason` for a failure, `new` False for a failure known from an earlier run."""
+    """What became of one file; `reason` for a failure, `new` False for a failure known from an earlier run.
+
+    Of a part of a file, `file` is the place that names it (`mirclr.scan.Part.place`).
+    """
 
     file: Path
     did: Did
@@ -175,38 +194,76 @@ class Outcome:
     new: bool = True
 
 
-def find_audio(paths: Sequence[Path], library: Library) -> tuple[list[tuple[str, Path]], list[Failure]]:
-    """List the audio files of folders and files with the root that each belongs to.
+def find_audio(
+    paths: Sequence[Path], library: Library, passed: PassedOver | None = None
+) -> tuple[list[tuple[str, Found]], list[Failure]]:
+    """List the audio of folders and files with the root that each belongs to, but for what the library excludes.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Folders and files.
+    library : Library
+        Says what is excluded, and to which roots paths belong (`homes`).
+    passed : PassedOver, optional
+        Told of what was not taken.
+
+    Returns
+    -------
+    files : list of (root, file or part of a file)
+    failures : list of Failure
+        What cannot be followed or read; not written yet.
+
+    Raises
+    ------
+    LibraryError
+        A path is not there.
+    """
+    exclusions = Exclusions(library.exclusions())
+    roots = homes(paths, library)
+    files: dict[Path, tuple[str, Found]] = {}
+    failures: list[Failure] = []
+
+    def take(at: Path, home: str, found: Found | ScanFailure) -> None:
+        if isinstance(found, ScanFailure):
+            failures.append(Failure(home, (at / found.path).relative_to(home).as_posix(), 0, 0, found.reason))
+        else:
+            files.setdefault(place_of(found), (home, found))
+
+    for path, home in roots.items():
+        if path.is_dir():
+            for found in audio_files(path, exclusions=exclusions, passed=passed):
+                take(path, home, found)
+    for path, one in audio_at((p for p in roots if not p.is_dir()), exclusions=exclusions, passed=passed):
+        take(path.parent, roots[path], one)
+    return list(files.values()), failures
+
+
+def homes(paths: Sequence[Path], library: Library) -> dict[Path, str]:
+    """The root that each of some paths, made absolute, belongs to.
 
     A path below a folder that the library already holds belongs to that folder, so that embedding a part again
     makes no second copy.
 
-    Returns
-    -------
-    files : list of (root, file)
-    failures : list of Failure
-        What cannot be followed or read; not written yet.
+    Raises
+    ------
+    LibraryError
+        A path is not there.
     """
-    roots = [Path(r) for r in library.roots()]
-    files: dict[Path, str] = {}
-    failures: list[Failure] = []
+    roots = list(library.roots())
+    found = {}
     for given in paths:
         path = given.expanduser().resolve()
         if not path.exists():
             raise LibraryError(f"{given}: no such file or folder; expected audio files or folders of them")
-        home = next((r for r in roots if path == r or path.is_relative_to(r)), path if path.is_dir() else path.parent)
-        for found in audio_files(path) if path.is_dir() else [path]:
-            if isinstance(found, ScanFailure):
-                place = (path / found.path).relative_to(home).as_posix()
-                failures.append(Failure(str(home), place, 0, 0, found.reason))
-            else:
-                files.setdefault(found, str(home))
-    return [(root, file) for file, root in files.items()], failures
+        own = path if path.is_dir() else path.parent
+        found[path] = next((root for root in roots if path.is_relative_to(root)), str(own))
+    return found
 
 
 def embed_files(
     library: Library,
-    files: Sequence[tuple[str, Path]],
+    files: Sequence[tuple[str, Found]],
     embedder: Embedder,
     *,
     workers: int = 0,
@@ -219,7 +276,7 @@ def embed_files(
     ----------
     library : Library
         Bound to the embedder's stamp here; another encoder's is refused.
-    files : sequence of (root, file)
+    files : sequence of (root, file or part of a file)
         As `find_audio` lists them.
     embedder : Embedder
         Gives the vectors.
@@ -228,7 +285,7 @@ def embed_files(
     retry : bool
         Try again files that failed before and have not changed.
     known_tags : mapping of file to Tags, optional
-        Taken instead of the tags in those files.
+        Taken instead of the tags in those files; of parts of files by their places.
 
     Yields
     ------
@@ -248,7 +305,7 @@ def embed_files(
 
 def _follow_known(
     library: Library,
-    files: Sequence[tuple[str, Path]],
+    files: Sequence[tuple[str, Found]],
     to_decode: dict[Path, "Seen"],
     retry: bool,
     known_tags: Mapping[Path, Tags],
@@ -258,19 +315,20 @@ def _follow_known(
     failed = {root: library.failed(root) for root in states}
     sizes = library.sizes()
 
-    def did_at_once(root: str, file: Path) -> Outcome | None:
-        seen = look(root, file, known_tags.get(file))
+    def did_at_once(root: str, found: Found) -> Outcome | None:
+        place = place_of(found)
+        seen = look(root, found, known_tags.get(place))
         if isinstance(seen, Failure):
             library.write(failures=[seen])
-            return Outcome(file, "failed", seen.reason)
+            return Outcome(place, "failed", seen.reason)
         state, failure = states[root].get(seen.path), failed[root].get(seen.path)
-        if state and not failure and (state.size, state.mtime_ns) == (seen.size, seen.mtime_ns):
-            return Outcome(file, "unchanged")
-        if failure and not retry and (failure.size, failure.mtime_ns) == (seen.size, seen.mtime_ns):
-            return Outcome(file, "failed", failure.reason, new=False)
+        if seen.is_unchanged(state, failure):
+            return Outcome(place, "unchanged")
+        if failure and not retry and seen.failed_before(failure):
+            return Outcome(place, "failed", failure.reason, new=False)
         if seen.size in sizes and (did := _known_by_file(library, seen)):
-            return Outcome(file, did)
-        to_decode[file] = seen
+            return Outcome(place, did)
+        to_decode[place] = seen
         return None
 
     waiting = deque(files)
@@ -287,7 +345,7 @@ def _follow_known(
 
 @dataclass(frozen=True)
 class Seen:
-    """A file as it is now."""
+    """A file, or a part of one, as it is now; made by `look`."""
 
     root: str
     path: str
@@ -295,35 +353,76 @@ class Seen:
     size: int
     mtime_ns: int
     known_tags: Tags | None
+    part: Part | None = None
+
+    @property
+    def place(self) -> Path:
+        """What names it: the file, or the place of a part."""
+        return self.part.place if self.part else self.file
+
+    @property
+    def audio_path(self) -> str | None:
+        """As `Entry.audio_path`."""
+        return self.file.relative_to(self.root).as_posix() if self.part else None
+
+    @property
+    def start_s(self) -> float:
+        """As `Entry.start_s`."""
+        return self.part.span[0] if self.part else 0.0
+
+    def is_unchanged(self, state: FileState | None, failure: Failure | None) -> bool:
+        """Whether a track is of this file, and of this part, as it was when last seen."""
+        now = (self.size, self.mtime_ns, self.part.mark if self.part else "")
+        return state is not None and not failure and (state.size, state.mtime_ns, state.mark) == now
+
+    def failed_before(self, failure: Failure) -> bool:
+        """Whether a failure is of this file as it is."""
+        return (failure.size, failure.mtime_ns) == (self.size, self._failed_at)
+
+    @property
+    def _failed_at(self) -> int:
+        # a failure keeps no digest: of a part, its time changes with what the sheet says
+        return self.mtime_ns ^ (int(self.part.mark[:8], 16) if self.part else 0)
+
+    def failure(self, reason: str) -> Failure:
+        """A failure of this file, or of this part of it."""
+        return Failure(self.root, self.path, self.size, self._failed_at, reason)
 
     @cached_property
     def digest(self) -> str:
-        """Of three places of it."""
-        return file_digest(self.file)
+        """Of three places of the file; of a part with its mark, so that parts of a file are no copies of each other."""
+        return f"{file_digest(self.file)}:{self.part.mark}" if self.part else file_digest(self.file)
 
     @cached_property
     def content(self) -> str:
-        """Digest of all of it."""
-        return content_digest(self.file)
+        """Digest of all of the file."""
+        return _content_of_parts(self.file, self.size, self.mtime_ns) if self.part else content_digest(self.file)
 
     def tags(self) -> Tags:
-        """What it says of itself, or what is known of it instead."""
+        """What is known of it already; else what it says of itself, and of a part its sheet."""
         if self.known_tags is not None:
             return self.known_tags
         try:
-            return read_tags(self.file)
+            own = read_tags(self.file)
         except OSError:
-            return Tags()
+            own = Tags()
+        return self.part.all_tags(own) if self.part else own
 
 
-def look(root: str, file: Path, known_tags: Tags | None = None) -> Seen | Failure:
-    """Look at a file without reading it."""
-    path = file.relative_to(root).as_posix()
+@lru_cache(maxsize=4)
+def _content_of_parts(file: Path, size: int, mtime_ns: int) -> str:
+    """Of a long file, read once for all of its parts."""
+    return content_digest(file)
+
+
+def look(root: str, found: Found, known_tags: Tags | None = None) -> Seen | Failure:
+    """Look at a file, or that of a part, without reading it."""
+    path, file = place_of(found).relative_to(root).as_posix(), audio_of(found)
     try:
         size, mtime_ns = size_and_time(file)
     except OSError as error:
         return Failure(root, path, 0, 0, f"{file}: cannot be read ({error.strerror})")
-    return Seen(root, path, file, size, mtime_ns, known_tags)
+    return Seen(root, path, file, size, mtime_ns, known_tags, found if isinstance(found, Part) else None)
 
 
 def twins_of(library: Library, seen: Seen) -> list[FileState]:
@@ -337,7 +436,7 @@ def twins_of(library: Library, seen: Seen) -> list[FileState]:
 
 
 def _is_twin(seen: Seen, twin: FileState) -> bool:
-    if twin.mtime_ns == seen.mtime_ns and (not twin.file.exists() or _same_file(twin.file, seen.file)):
+    if twin.mtime_ns == seen.mtime_ns and _gave_way(twin, seen):
         return True
     return twin.content_digest is not None and twin.content_digest == seen.content
 
@@ -355,10 +454,17 @@ def _follow(library: Library, seen: Seen, digest: str, content: str | None, twin
     """Keep the vector of a twin: moved here when its own file is gone (or is this very file), else copied."""
     here = [twin for twin in twins if (twin.root, twin.path) == (seen.root, seen.path)]
     for twin in here or twins:
-        if here or not twin.file.exists() or _same_file(twin.file, seen.file):
-            place = (seen.root, seen.path, seen.size, seen.mtime_ns)
+        if here or _gave_way(twin, seen):
             # also of one that is as it was: it clears the failure of a file that was damaged and is whole again
-            library.move(twin.track_id, *place, digest, seen.tags(), content_digest=content or twin.content_digest)
+            library.move(
+                twin.track_id,
+                *(seen.root, seen.path, seen.size, seen.mtime_ns),
+                digest,
+                seen.tags(),
+                audio_path=seen.audio_path,
+                start_s=seen.start_s,
+                content_digest=content or twin.content_digest,
+            )
             return "moved" if not here else "unchanged" if twin.file_digest == digest else "retagged"
     if twins:
         known = twins[0].track_id
@@ -368,6 +474,14 @@ def _follow(library: Library, seen: Seen, digest: str, content: str | None, twin
         library.write(entries=[_entry(seen, digest, content, twins[0].audio_digest, duration_s, vector, moments)])
         return "copied"
     return None
+
+
+def _gave_way(twin: FileState, seen: Seen) -> bool:
+    """Whether the file of a twin is gone, or is this very file; of two parts, this very part."""
+    parts = twin.audio_path and seen.part
+    if parts and PurePosixPath(twin.path).name != PurePosixPath(seen.path).name:
+        return not twin.file.exists()
+    return not twin.file.exists() or _same_file(twin.file, seen.file)
 
 
 def _same_file(old: Path, new: Path) -> bool:
@@ -399,6 +513,8 @@ def _entry(
         vector=vector,
         moments=moments,
         content_digest=content,
+        audio_path=seen.audio_path,
+        start_s=seen.start_s,
     )
 
 
@@ -416,10 +532,16 @@ def _decode_and_store(
     library: Library, to_decode: dict[Path, Seen], embedder: Embedder, workers: int
 ) -> Iterator[Outcome]:
     batch: list[_Decoded] = []
-    for heard in hear(
-        to_decode, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate, workers=workers
-    ):
-        batch.append(_decoded(library, to_decode[heard.file], heard, embedder))
+    decoded = hear(
+        [seen.file for seen in to_decode.values()],
+        spans=[seen.part.span if seen.part else None for seen in to_decode.values()],
+        count=embedder.excerpts,
+        seconds=embedder.seconds,
+        rate=embedder.rate,
+        workers=workers,
+    )
+    for seen, heard in zip(to_decode.values(), decoded, strict=True):
+        batch.append(_decoded(library, seen, heard, embedder))
         if len(batch) == BATCH_TRACKS:
             yield from _store(library, batch, embedder)
             batch = []
@@ -428,7 +550,8 @@ def _decode_and_store(
 
 def _decoded(library: Library, seen: Seen, heard: Heard, embedder: Embedder) -> _Decoded:
     if heard.excerpts is None:
-        return _Decoded(seen, heard.error or "cannot be decoded")
+        reason = heard.error or "cannot be decoded"
+        return _Decoded(seen, reason.replace(str(seen.file), str(seen.place), 1))
     try:
         _ = seen.digest, heard.excerpts.content or seen.content
     except OSError as error:  # it went while it was being decoded
@@ -454,22 +577,40 @@ def _store(library: Library, batch: Sequence[_Decoded], embedder: Embedder) -> I
         for one in batch:
             seen = one.seen
             if one.reason is not None:
-                library.write(failures=[Failure(seen.root, seen.path, seen.size, seen.mtime_ns, one.reason)])
-                outcomes[seen.file] = Outcome(seen.file, "failed", one.reason)
+                library.write(failures=[seen.failure(one.reason)])
+                outcomes[seen.place] = Outcome(seen.place, "failed", one.reason)
             elif one.excerpts is not None:
                 twins = library.with_audio_digest(one.excerpts.digest)
                 did = _follow(library, seen, seen.digest, one.excerpts.content or seen.content, twins)
                 if did is None:  # another process removed them in this moment
                     entries.append((seen, _embedded(seen, one.excerpts, embedder)))
                 else:
-                    outcomes[seen.file] = Outcome(seen.file, did)
+                    outcomes[seen.place] = Outcome(seen.place, did)
             elif one.entry is not None:
                 entries.append((seen, one.entry))
         refused = {(f.root, f.path): f.reason for f in library.write(entries=[entry for _, entry in entries])}
     for seen, entry in entries:
         reason = refused.get((entry.root, entry.path))
-        outcomes[seen.file] = Outcome(seen.file, "failed" if reason else "embedded", reason)
-    yield from (outcomes[one.seen.file] for one in batch)
+        outcomes[seen.place] = Outcome(seen.place, "failed" if reason else "embedded", reason)
+    yield from (outcomes[one.seen.place] for one in batch)
+
+
+def superseded(library: Library, files: Iterable[tuple[str, Found]]) -> list[FileState]:
+    """The tracks of files that are listed otherwise now: as their parts, or no longer as these."""
+    listed: dict[str, set[str]] = {}
+    split: dict[str, set[str]] = {}
+    whole: dict[str, set[str]] = {}
+    for root, found in files:
+        path = audio_of(found).relative_to(root).as_posix()
+        (split if isinstance(found, Part) else whole).setdefault(root, set()).add(path)
+        listed.setdefault(root, set()).add(place_of(found).relative_to(root).as_posix())
+    return [
+        state
+        for root, paths in listed.items()
+        for path, state in library.states(root).items()
+        if path not in paths
+        and ((state.audio_path or path) in split.get(root, ()) or state.audio_path in whole.get(root, ()))
+    ]
 
 
 def count_outcomes(outcomes: Iterable[Outcome], on_each: Callable[[Outcome], None]) -> dict[str, int]:

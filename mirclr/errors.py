@@ -9,6 +9,7 @@
     ├── MissingExtra                   (ImportError)  an optional dependency is not installed
     ├── CacheError                     (OSError)      the cache of clips cannot be written or read
     ├── ManifestError                  (ValueError)   a manifest line breaks the schema or the split rules
+    ├── CueError                       (ValueError)   a CUE sheet that says nothing of use
     ├── CorpusError                    (OSError)      a corpus cannot be obtained
     │   └── DigestMismatch             a file is not the one that the manifest names
     ├── RecipeError                    (ValueError)   a recipe is not valid
@@ -104,6 +105,10 @@ class CacheError(MirclrError, OSError):
 
 class ManifestError(MirclrError, ValueError):
     """A manifest line breaks the schema, or a manifest breaks the split rules."""
+
+
+class CueError(MirclrError, ValueError):
+    """A CUE sheet that is none, or contradicts itself; the text does not name the sheet."""
 
 
 class CorpusError(MirclrError, OSError):

@@ -4,15 +4,11 @@ A manifest is a file of JSON Lines, one `Track` a line, UTF-8; fields that are N
 relative, with ``/``, to an audio root that is named apart from the manifest; `inside` is how a path becomes
 a file, and it refuses what would leave the root.
 
-Contents: `Track`, `inside`, `read_manifest`, `examine_manifest`, `write_manifest`, `scan_folder`,
-`check_tracks`.
+Contents: `Track`, `inside`, `read_manifest`, `examine_manifest`, `write_manifest`, `scan_folder`, `check_tracks`.
 """
 
-import os
-import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
@@ -20,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mirclr.errors import ManifestError, in_words
 from mirclr.provenance import digest_bytes, open_regular, sha256_of, writing
-from mirclr.tags import AUDIO_SUFFIXES, read_tags
+from mirclr.scan import Exclusions, Part, PassedOver, ScanFailure, audio_files, audio_of, place_of
+from mirclr.tags import read_tags
 
 Split = Literal["train", "valid", "test"]
 _Text = Annotated[str, Field(min_length=1)]
@@ -78,14 +75,6 @@ class Track(BaseModel):
         if problem := _escape(path):
             raise ValueError(problem)
         return path
-
-
-@dataclass(frozen=True)
-class ScanFailure:
-    """A file or folder that could not be taken into a manifest, and why."""
-
-    path: str
-    reason: str
 
 
 def _escape(relative: str) -> str | None:
@@ -204,42 +193,10 @@ def write_manifest(path: Path, tracks: Iterable[Track]) -> None:
             f.write(track.model_dump_json(exclude_none=True, exclude_defaults=True) + "\n")
 
 
-def audio_files(folder: Path) -> Iterator[Path | ScanFailure]:
-    """Every audio file below a folder, by its name, in sorted order.
-
-    Hidden files are skipped. A link to something below the folder is skipped too, as its target is met
-    anyway; one that leads out of it is a failure, as is an empty file and one that is not a regular file.
-
-    Yields
-    ------
-    Path or ScanFailure
-        Paths are absolute, links in `folder` itself resolved.
-
-    Raises
-    ------
-    NotADirectoryError
-        If `folder` is not a folder.
-    """
-    root = folder.resolve()
-    if not root.is_dir():
-        raise NotADirectoryError(f"{folder}: not a folder")
-    unreadable: list[OSError] = []
-    for place, folders, files in os.walk(root, onerror=unreadable.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        links = [name for name in folders if (Path(place) / name).is_symlink()]
-        audio = [f for f in sorted(files) if not f.startswith(".") and Path(f).suffix.lower() in AUDIO_SUFFIXES]
-        for name in (*links, *audio):
-            found = _looked_at(root, Path(place) / name)
-            if found is not None:
-                yield found
-        while unreadable:
-            yield _unreadable(root, unreadable.pop())
-    while unreadable:
-        yield _unreadable(root, unreadable.pop())
-
-
-def scan_folder(folder: Path) -> Iterator[Track | ScanFailure]:
-    """Take every audio file below a folder (`audio_files`) into a manifest, by its tags, in sorted order.
+def scan_folder(
+    folder: Path, *, exclusions: Exclusions | None = None, passed: PassedOver | None = None
+) -> Iterator[Track | ScanFailure]:
+    """Take every track below a folder (`mirclr.scan.audio_files`) into a manifest, by its tags, in sorted order.
 
     Yields
     ------
@@ -252,54 +209,41 @@ def scan_folder(folder: Path) -> Iterator[Track | ScanFailure]:
         If `folder` is not a folder.
     """
     root = folder.resolve()
-    for found in audio_files(folder):
+    for found in audio_files(folder, exclusions=exclusions, passed=passed):
         yield found if isinstance(found, ScanFailure) else _scan(root, found)
 
 
-def _unreadable(root: Path, error: OSError) -> ScanFailure:
-    place = Path(str(error.filename or root))
-    return ScanFailure(place.relative_to(root).as_posix(), f"the folder cannot be read: {error.strerror}")
-
-
-def _looked_at(root: Path, file: Path) -> Path | ScanFailure | None:
-    """Look at one file, or at a link to a folder; None for what is met elsewhere."""
-    path = file.relative_to(root).as_posix()
-    try:
-        if file.is_symlink():
-            if file.resolve().is_relative_to(root) and file.exists():
-                return None
-            there = "leads out of the folder; scan its target by itself" if file.exists() else "leads nowhere"
-            return ScanFailure(path, f"a link that {there}")
-        facts = file.stat()
-    except (OSError, RuntimeError) as error:
-        return ScanFailure(path, getattr(error, "strerror", None) or str(error))
-    if not stat.S_ISREG(facts.st_mode):
-        return ScanFailure(path, "not a regular file")  # reading a pipe would wait for ever
-    return file if facts.st_size else ScanFailure(path, "an empty file")
-
-
-def _scan(root: Path, file: Path) -> Track | ScanFailure:
-    path = file.relative_to(root).as_posix()
+def _scan(root: Path, found: Path | Part) -> Track | ScanFailure:
+    part = found if isinstance(found, Part) else None
+    file, place = audio_of(found), place_of(found)
+    path, name = file.relative_to(root).as_posix(), place.relative_to(root).as_posix()
     try:
         tags = read_tags(file)
     except OSError as error:
-        return ScanFailure(path, error.strerror or str(error))
+        return ScanFailure(name, error.strerror or str(error))
     if tags.duration_s is None:
-        return ScanFailure(path, "not audio, or damaged: its header gives no duration")
+        return ScanFailure(name, "not audio, or damaged: its header gives no duration")
+    start_s, end_s = part.span if part else (0.0, tags.duration_s)
+    duration_s = min(end_s, tags.duration_s) - start_s
+    if duration_s <= 0:
+        return ScanFailure(name, f"begins at {start_s:.1f} s, where its file of {tags.duration_s:.1f} s has ended")
+    if part:
+        tags = part.all_tags(tags)
     try:
         return Track(
-            id=digest_bytes(path.encode())[:16],
+            id=digest_bytes(name.encode())[:16],
             path=path,
-            duration_s=tags.duration_s,
+            start_s=round(start_s, 3),
+            duration_s=round(duration_s, 3),
             title=tags.title,
             artist=tags.artist,
             album=tags.album,
             genre=tags.genre,
         )
     except UnicodeEncodeError:
-        return ScanFailure(path, "its name is not valid UTF-8; rename it")
+        return ScanFailure(name, "its name is not valid UTF-8; rename it")
     except ValidationError as error:
-        return ScanFailure(path, "; ".join(_told(one) for one in error.errors(include_url=False)))
+        return ScanFailure(name, "; ".join(_told(one) for one in error.errors(include_url=False)))
 
 
 def check_tracks(tracks: Sequence[Track], audio_root: Path | None = None) -> list[str]:

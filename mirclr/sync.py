@@ -15,12 +15,24 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from mirclr.embed import Embedder, Outcome, embed_files, look, twins_of
+from mirclr.embed import Embedder, Outcome, Seen, embed_files, look, superseded, twins_of
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Failure, FileState, Library, shown
 from mirclr.library.store import absence, is_gone
-from mirclr.manifest import ScanFailure, audio_files
-from mirclr.tags import AUDIO_SUFFIXES
+from mirclr.scan import (
+    CUE,
+    Exclusions,
+    Found,
+    Part,
+    PassedOver,
+    ScanFailure,
+    audio_at,
+    audio_files,
+    audio_of,
+    is_named_as_audio,
+    left_out,
+    place_of,
+)
 
 _ASK_ABOVE = 10
 Scope = Mapping[Path, str]
@@ -56,7 +68,7 @@ class Embed(Protocol):
     def __call__(
         self,
         library: Library,
-        files: Sequence[tuple[str, Path]],
+        files: Sequence[tuple[str, Found]],
         embedder: Embedder,
         *,
         workers: int = 0,
@@ -111,6 +123,7 @@ def apply_changes(
     retry: bool = False,
     yes: bool = False,
     embed: Embed = embed_files,
+    passed: PassedOver | None = None,
 ) -> Iterator[Change]:
     """Bring a library true to what is, and is no longer, at some paths.
 
@@ -132,6 +145,8 @@ def apply_changes(
         Remove tracks even where they are more than half of their root's, and more than ten.
     embed : callable
         Stands for `mirclr.embed.embed_files`.
+    passed : PassedOver, optional
+        Told of what was not taken.
 
     Yields
     ------
@@ -147,14 +162,14 @@ def apply_changes(
     """
     held = library.roots()
     yield from _absent(library, scope, paths)
-    files, failures = _audio_at(scope, paths)
+    files, failures = _audio_at(library, scope, paths, passed)
     known = set(library.failures())
     library.write(failures=failures)
     for failure in failures:
         yield Change(failure.file, "failed", failure.reason, failure not in known)
     for outcome in embed(library, files, embedder, workers=workers, retry=retry):
         yield Change(outcome.file, outcome.did, outcome.reason, outcome.new)
-    tracks, forgotten, kept = _gone(library, scope, paths, held, yes)
+    tracks, forgotten, kept = _gone(library, scope, paths, held, files, yes)
     yield from kept
     library.remove([track.track_id for track in tracks])
     library.forget(forgotten)
@@ -162,18 +177,24 @@ def apply_changes(
 
 
 def foresee_changes(
-    library: Library, scope: Scope, paths: Collection[Path], *, retry: bool = False, yes: bool = False
+    library: Library,
+    scope: Scope,
+    paths: Collection[Path],
+    *,
+    retry: bool = False,
+    yes: bool = False,
+    passed: PassedOver | None = None,
 ) -> Iterator[Change]:
     """Tell what `apply_changes` would do, as far as that is known without decoding, and do nothing.
 
     A file that moved and was re-tagged on the way is told as a new one and a removed one.
     """
     yield from _absent(library, scope, paths)
-    files, failures = _audio_at(scope, paths)
+    files, failures = _audio_at(library, scope, paths, passed)
     yield from (Change(f.file, "failed", f.reason) for f in failures)
     followed: set[int] = set()
     yield from _foreseen(library, files, retry, followed)
-    tracks, forgotten, kept = _gone(library, scope, paths, library.roots(), yes, followed)
+    tracks, forgotten, kept = _gone(library, scope, paths, library.roots(), files, yes, followed)
     yield from kept
     yield from _told(tracks, forgotten)
 
@@ -190,29 +211,42 @@ def _kept(folder: Path, n: int, reason: str) -> Change:
     return Change(folder, "kept", f"{reason}; its {n} tracks are kept; to remove them: {remove}")
 
 
-def _audio_at(scope: Scope, paths: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[Failure]]:
-    """The audio files at and below paths, each with its root; and what cannot be followed or read."""
-    files: dict[Path, str] = {}
+def _audio_at(
+    library: Library, scope: Scope, paths: Iterable[Path], passed: PassedOver | None = None
+) -> tuple[list[tuple[str, Found]], list[Failure]]:
+    """The audio at and below paths, each with its root; and what cannot be followed or read."""
+    exclusions = Exclusions(library.exclusions())
+    files: dict[Path, tuple[str, Found]] = {}
     failures: list[Failure] = []
     for path in paths:
-        root = next((root for folder, root in scope.items() if path.is_relative_to(folder)), None)
-        if root is None:
+        folder = next((folder for folder in scope if path.is_relative_to(folder)), None)
+        if folder is None or any(map(left_out, path.relative_to(folder).parts)):
             continue
-        for found in _listed(path):
+        root = scope[folder]
+        for found in _listed(library, path, exclusions, passed):
             if isinstance(found, ScanFailure):
                 failures.append(Failure(root, (path / found.path).relative_to(root).as_posix(), 0, 0, found.reason))
             else:
-                files.setdefault(found, root)
-    return [(root, file) for file, root in files.items()], failures
+                files.setdefault(place_of(found), (root, found))
+    return list(files.values()), failures
 
 
-def _listed(path: Path) -> list[Path | ScanFailure]:
+def _listed(
+    library: Library, path: Path, exclusions: Exclusions, passed: PassedOver | None
+) -> list[Found | ScanFailure]:
     if os.path.realpath(path) != str(path):
         return []  # of links, what they lead to is looked at
+    if path.suffix.lower() == CUE and not path.is_dir():
+        # also of a sheet that is gone: the files whose tracks it made are tracks of their own again
+        split = [t.file for t in _tracks_below(library, [path.parent]) if t.audio_path and t.file.parent == path.parent]
+        sheets = audio_at([path, *dict.fromkeys(split)], exclusions=exclusions, passed=passed)
+        return [found for _, found in sheets if not isinstance(found, ScanFailure) and audio_of(found).is_file()]
     if path.is_file():
-        return [path] if path.suffix.lower() in AUDIO_SUFFIXES else []
+        if not is_named_as_audio(path):
+            return []
+        return [found for _, found in audio_at([path], exclusions=exclusions, passed=passed)]
     try:
-        return list(audio_files(path))
+        return list(audio_files(path, exclusions=exclusions, passed=passed))
     except OSError:
         return []  # it is gone
 
@@ -241,24 +275,34 @@ def _gone(
     scope: Scope,
     paths: Iterable[Path],
     held: Mapping[str, int],
+    files: Sequence[tuple[str, Found]],
     yes: bool,
     followed: Collection[int] = (),
 ) -> tuple[list[FileState], list[Failure], list[Change]]:
     """What is to be removed and forgotten at and below paths, and what is kept all the same."""
     paths = [path for path in paths if any(path.is_relative_to(folder) for folder in scope)]
+    exclusions = Exclusions(library.exclusions())
+    parts = {found.place for _, found in files if isinstance(found, Part) and found.file.exists()}
+    unwanted = {track.track_id: track for track in superseded(library, files)}
     by_root: dict[str, list[FileState]] = defaultdict(list)
     for track in _tracks_below(library, paths):
-        if track.track_id not in followed and is_gone(Path(track.root, track.path)):
+        if track.track_id in followed:
+            unwanted.pop(track.track_id, None)
+        elif _is_left_out(track.root, track.path, exclusions):
+            unwanted[track.track_id] = track
+        elif track.track_id not in unwanted and is_gone(track.file):
             by_root[track.root].append(track)
     forgotten = []
     for root, failures in groupby(library.failures(), lambda failure: failure.root):
         if below := _below(root, paths):
-            found = (f for f in failures if below(f.path))
-            forgotten += [f for f in found if is_gone(f.file, follow_links=False)]
+            found = (f for f in failures if below(f.path) and f.file not in parts)
+            forgotten += [
+                f for f in found if is_gone(f.file, follow_links=False) or _is_left_out(root, f.path, exclusions)
+            ]
     # asked only now: a disk may have gone while its files were looked for
     absent = {Path(root): why for root in (*by_root, *(f.root for f in forgotten)) if (why := absence(Path(root)))}
     off = [*absent, *(folder for folder in scope if absence(folder))]
-    removed, kept = [], []
+    removed, kept = [*unwanted.values()], list[Change]()
     for root, tracks in by_root.items():
         n, total = len(tracks), max(held.get(root, 0), len(tracks))
         if Path(root) in absent:
@@ -268,38 +312,52 @@ def _gone(
             reason = f"{n} of its {total} tracks have no file any more; kept; to remove them: mirclr sync --yes"
             kept.append(Change(Path(root), "kept", reason))
         else:
-            removed += [t for t in tracks if not any(Path(t.root, t.path).is_relative_to(folder) for folder in off)]
+            removed += [t for t in tracks if not any(t.place.is_relative_to(folder) for folder in off)]
     forgotten = [f for f in forgotten if not any(f.file.is_relative_to(folder) for folder in off)]
     return removed, forgotten, kept
 
 
+def _is_left_out(root: str, path: str, exclusions: Exclusions) -> bool:
+    """Whether a scan would not come by: a pattern covers it, or it is in a bin; what is hidden may have been named."""
+    bins = (what for part in PurePosixPath(path).parts if (what := left_out(part)))
+    return any(what != "hidden" for what in bins) or exclusions.covers(Path(root, path))
+
+
 def _told(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iterator[Change]:
-    yield from (Change(Path(track.root, track.path), "removed") for track in tracks)
+    yield from (Change(track.place, "removed") for track in tracks)
     yield from (Change(failure.file, "forgotten", failure.reason) for failure in forgotten)
 
 
-def _foreseen(library: Library, files: Sequence[tuple[str, Path]], retry: bool, followed: set[int]) -> Iterator[Change]:
+def _foreseen(
+    library: Library, files: Sequence[tuple[str, Found]], retry: bool, followed: set[int]
+) -> Iterator[Change]:
     """What would become of files; tracks that would move join `followed`."""
     states = {root: library.states(root) for root in {root for root, _ in files}}
     failed = {root: library.failed(root) for root in states}
     sizes = library.sizes()
-    for root, file in files:
-        seen = look(root, file)
+    for root, found in files:
+        place, seen = place_of(found), look(root, found)
         if isinstance(seen, Failure):
-            yield Change(file, "failed", seen.reason)
+            yield Change(place, "failed", seen.reason)
             continue
         state, failure = states[root].get(seen.path), failed[root].get(seen.path)
-        now = seen.size, seen.mtime_ns
-        try:
-            if failure and not retry and (failure.size, failure.mtime_ns) == now:
-                yield Change(file, "failed", failure.reason, new=False)
-            elif state and not failure and (state.size, state.mtime_ns) == now:
-                yield Change(file, "unchanged")
-            else:
-                twins = twins_of(library, seen) if seen.size in sizes else []
-                yield Change(file, _did_foreseen(state, twins, followed))
-        except OSError as error:
-            yield Change(file, "failed", f"{file}: cannot be read ({error.strerror})")
+        if failure and not retry and seen.failed_before(failure):
+            yield Change(place, "failed", failure.reason, new=False)
+        elif seen.is_unchanged(state, failure):
+            yield Change(place, "unchanged")
+        else:
+            yield _foreseen_by_digest(library, seen, state, sizes, followed)
+
+
+def _foreseen_by_digest(
+    library: Library, seen: Seen, state: FileState | None, sizes: Collection[int], followed: set[int]
+) -> Change:
+    place = Path(seen.root, seen.path)
+    try:
+        twins = twins_of(library, seen) if seen.size in sizes else []
+    except OSError as error:
+        return Change(place, "failed", f"{seen.file}: cannot be read ({error.strerror})")
+    return Change(place, _did_foreseen(state, twins, followed))
 
 
 def _did_foreseen(state: FileState | None, twins: Sequence[FileState], followed: set[int]) -> str:
@@ -307,7 +365,7 @@ def _did_foreseen(state: FileState | None, twins: Sequence[FileState], followed:
     if state and any(twin.track_id == state.track_id for twin in twins):
         return "unchanged"
     for twin in twins:
-        if twin.track_id not in followed and is_gone(Path(twin.root, twin.path)):
+        if twin.track_id not in followed and is_gone(twin.file):
             followed.add(twin.track_id)
             return "moved"
     if twins:

@@ -21,8 +21,8 @@ from typing import Any, Self
 from mirclr.embed import Embedder, embed_files
 from mirclr.errors import LibraryError, MissingExtra
 from mirclr.library import Library
+from mirclr.scan import left_out, may_say_of_audio
 from mirclr.sync import Change, Embed, Scope, apply_changes
-from mirclr.tags import AUDIO_SUFFIXES
 
 _PATIENCE = 10  # times `settle` that what is gone waits for what is still being written
 _CHECK_S = 5.0
@@ -219,9 +219,9 @@ class FolderEvents:
 
 
 def event_paths(event: Any, folders: Iterable[Path]) -> list[Path]:
-    """The paths that an event of watchdog is about, as far as they may be audio files or folders of them.
+    """The paths that an event of watchdog is about, as far as they may be audio files, CUE sheets or folders of them.
 
-    Hidden files, and files in hidden folders, are not, as for `mirclr.manifest.audio_files`.
+    What is hidden or in a bin is not, as for `mirclr.scan.audio_files`.
     """
     # of what is deleted, Windows does not say whether it was a folder
     folder_like = event.is_directory or (sys.platform == "win32" and event.event_type == "deleted")
@@ -231,8 +231,8 @@ def event_paths(event: Any, folders: Iterable[Path]) -> list[Path]:
     for text in (event.src_path, event.dest_path):
         path = Path(os.fsdecode(text))
         below = [path.relative_to(folder).parts for folder in folders if text and path.is_relative_to(folder)]
-        met = any(not any(part.startswith(".") for part in parts) for parts in below)
-        if met and (folder_like or path.suffix.lower() in AUDIO_SUFFIXES):
+        met = any(not any(map(left_out, parts)) for parts in below)
+        if met and (folder_like or may_say_of_audio(path.name)):
             found.append(path)
     return found
 

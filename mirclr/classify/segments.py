@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirclr.audio import SILENCE, try_blocks, why_crashed
+from mirclr.audio import SILENCE, Span, try_blocks, why_crashed
 from mirclr.classify.crossval import Advance
 from mirclr.classify.heads import Heads
 from mirclr.errors import UnreadableAudio, UnusableAudio
@@ -42,7 +42,13 @@ class Segments:
 
 
 def hear_segments(
-    path: Path, embedder: "Embedder", heads: Heads, *, hop: float | None = None, advance: Advance | None = None
+    path: Path,
+    embedder: "Embedder",
+    heads: Heads,
+    *,
+    hop: float | None = None,
+    span: Span | None = None,
+    advance: Advance | None = None,
 ) -> Segments:
     """Tell genre and moods of each window of a file, decoded in a process of its own and never held whole.
 
@@ -56,6 +62,8 @@ def hear_segments(
         Fitted on its vectors.
     hop : float, optional
         Seconds from the start of a window to that of the next; the length of a window unless given.
+    span : Span, optional
+        The part of the file that is meant; times are told from where it begins.
     advance : callable, optional
         Told of each few windows that are done.
 
@@ -69,7 +77,7 @@ def hear_segments(
     rate = embedder.rate
     size, step = round(embedder.seconds * rate), round((hop or embedder.seconds) * rate)
     starts, ends, tables = [], [], []
-    found = windows(_blocks(path, rate), size=size, step=step)
+    found = windows(_blocks(path, rate, span), size=size, step=step)
     while batch := list(islice(found, _BATCH)):
         waveforms = [_fit(waveform, size) for _, waveform in batch]
         vectors = embedder.embed_tracks([w[None] for w in waveforms])
@@ -104,8 +112,8 @@ def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[t
         yield start, held[:size]
 
 
-def _blocks(path: Path, rate: int) -> Iterator[np.ndarray]:
-    for block in streamed(try_blocks, path, rate):
+def _blocks(path: Path, rate: int, span: Span | None) -> Iterator[np.ndarray]:
+    for block in streamed(try_blocks, path, rate, *([span] if span else [])):
         if block is CRASHED:
             raise UnreadableAudio(why_crashed(path))
         if isinstance(block, str):

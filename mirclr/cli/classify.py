@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mirclr.classify.segments import Segments
     from mirclr.embed import Embedder
     from mirclr.library import Library
+    from mirclr.scan import Found
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -106,24 +107,25 @@ def command(
         raise click.UsageError("--hop is for --segments or --picture")
     from mirclr.classify import Heads
     from mirclr.pretrained import builtin_heads
+    from mirclr.scan import place_of
 
     files, failures = _listed(paths)
-    pictures = _pictures(list(files), picture.expanduser()) if picture else {}
+    pictures = _pictures(list(map(place_of, files)), picture.expanduser()) if picture else {}
     heads_file = heads_file or builtin_heads()
     heads = Heads.load(heads_file)
     embedder = _embedder(heads, heads_file, checkpoint, device)
     told = {}
     with progress("Hearing", len(files)) as advance:
-        for file, facts in _classify(files, embedder, heads, top, workers):
+        for file, facts in _classify(list(files), embedder, heads, top, workers):
             if isinstance(facts, str):
-                failures.append((file, facts))
+                failures.append((place_of(file), facts))
             else:
                 told[file] = facts
             advance(note=f"{len(failures)} failed" if failures else "")
     if segments_file or picture:
         failures += _write_segments(list(told), embedder, heads, hop, segments_file, pictures, top)
     if as_json:
-        tracks = [{"file": str(file), **facts} for file, facts in told.items()]
+        tracks = [{"file": str(place_of(file)), **facts} for file, facts in told.items()]
         named = [{"file": str(file), "reason": reason} for file, reason in failures]
         by = {"heads": str(heads_file), "encoder": embedder.stamp.name}
         print_json({**by, "tracks": tracks, "failures": named})
@@ -269,12 +271,12 @@ def classify_tracks(library: "Library", heads: "Heads") -> "tuple[np.ndarray, di
     return ids, probabilities
 
 
-def _listed(paths: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[Path, str]]]:
-    """The audio files of files and folders, each with a short name, and what cannot be followed, with the reason."""
+def _listed(paths: Sequence[Path]) -> tuple[dict["Found", str], list[tuple[Path, str]]]:
+    """The audio of files and folders, each with a short name, and what cannot be followed, with the reason."""
     from mirclr.errors import UnreadableAudio
-    from mirclr.manifest import ScanFailure, audio_files
+    from mirclr.scan import ScanFailure, audio_files, place_of
 
-    files: dict[Path, str] = {}
+    files: dict[Found, str] = {}
     failures = []
     for given in paths:
         path = given.expanduser().resolve()
@@ -284,7 +286,8 @@ def _listed(paths: Sequence[Path]) -> tuple[dict[Path, str], list[tuple[Path, st
             if isinstance(found, ScanFailure):
                 failures.append((path / found.path, found.reason))
             else:
-                files.setdefault(found, _shown(found.relative_to(path) if path.is_dir() else found.name))
+                place = place_of(found)
+                files.setdefault(found, _shown(place.relative_to(path) if path.is_dir() else place.name))
     return files, failures
 
 
@@ -308,27 +311,36 @@ def _embedder(heads: "Heads", heads_file: Path, checkpoint: Path | None, device:
 
 
 def _classify(
-    files: Mapping[Path, str], embedder: "Embedder", heads: "Heads", top: int, workers: int
-) -> Iterator[tuple[Path, dict[str, Any] | str]]:
-    """What is told of each file, or why it cannot be heard."""
-    from mirclr.embed import hear
-    from mirclr.library import NO_VECTOR, is_usable
+    files: Sequence["Found"], embedder: "Embedder", heads: "Heads", top: int, workers: int
+) -> Iterator[tuple["Found", dict[str, Any] | str]]:
+    """What is told of each file, or part of one, or why it cannot be heard."""
+    from mirclr.embed import hear, is_usable
+    from mirclr.library import NO_VECTOR
+    from mirclr.scan import audio_of, span_of
 
-    batch: list[Any] = []
+    batch: list[tuple[Found, np.ndarray]] = []
 
-    def told() -> Iterator[tuple[Path, dict[str, Any] | str]]:
+    def told() -> Iterator[tuple["Found", dict[str, Any] | str]]:
         if batch:
-            vectors = embedder.embed_tracks([heard.excerpts.waveforms for heard in batch])
+            vectors = embedder.embed_tracks([waveforms for _, waveforms in batch])
             tops = _tops(heads, heads.predict_proba(vectors), top)
-            for heard, facts, vector in zip(batch, tops, vectors, strict=True):
-                yield heard.file, facts if is_usable(vector) else NO_VECTOR
+            for (file, _), facts, vector in zip(batch, tops, vectors, strict=True):
+                yield file, facts if is_usable(vector) else NO_VECTOR
             batch.clear()
 
-    for heard in hear(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate, workers=workers):
+    decoded = hear(
+        map(audio_of, files),
+        spans=map(span_of, files),
+        count=embedder.excerpts,
+        seconds=embedder.seconds,
+        rate=embedder.rate,
+        workers=workers,
+    )
+    for file, heard in zip(files, decoded, strict=True):
         if heard.excerpts is None:
-            yield heard.file, heard.error or "cannot be decoded"
+            yield file, heard.error or "cannot be decoded"
             continue
-        batch.append(heard)
+        batch.append((file, heard.excerpts.waveforms))
         if len(batch) == _BATCH:
             yield from told()
     yield from told()
@@ -398,7 +410,7 @@ def _pictures(files: Sequence[Path], picture: Path) -> dict[Path, Path]:
 
 
 def _write_segments(
-    files: Sequence[Path],
+    files: Sequence["Found"],
     embedder: "Embedder",
     heads: "Heads",
     hop: float | None,
@@ -412,6 +424,7 @@ def _write_segments(
     from mirclr.classify.segments import hear_segments
     from mirclr.errors import AudioError
     from mirclr.provenance import writing
+    from mirclr.scan import audio_of, place_of, span_of
 
     failures = []
     columns = {task: heads.tasks[task].labels for task in TASKS if task in heads.tasks}
@@ -421,9 +434,10 @@ def _write_segments(
         if table:
             names = [n if task == "affect" else f"{task}:{n}" for task, labels in columns.items() for n in labels]
             table.writerow(["file", "start_s", "end_s", *names])
-        for file in files:
+        for each in files:
+            file = place_of(each)
             try:
-                found = hear_segments(file, embedder, heads, hop=hop, advance=advance)
+                found = hear_segments(audio_of(each), embedder, heads, hop=hop, span=span_of(each), advance=advance)
             except AudioError as error:
                 failures.append((file, str(error)))
                 continue
@@ -431,7 +445,7 @@ def _write_segments(
                 table.writerows(_segment_rows(file, found, list(columns)))
             if file in pictures:
                 _draw(found, heads, top, _shown(file.name), pictures[file])
-    for path in filter(None, (segments_file, *(p for file, p in pictures.items() if file in files))):
+    for path in filter(None, (segments_file, *(pictures[p] for p in map(place_of, files) if p in pictures))):
         if path.exists():
             remark(f"wrote {path}")
     return failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from mirclr.pretrained import builtin_checkpoint, builtin_heads
 if TYPE_CHECKING:
     from mirclr.api import Library
     from mirclr.library import LibraryTrack
+    from mirclr.scan import Found
     from mirclr.tags import Tags
 
 CORPUS = "debian-games/demo"
@@ -48,7 +50,8 @@ def command(music: Path | None, output: Path | None) -> None:
     embedder = Embedder.load(builtin_checkpoint())
     database = home / f"{embedder.stamp.digest[:8]}.db"  # one for each version of the encoder
     with Library.open(database, create=True) as library:
-        files = [(str(root), f) for f in sorted(known) if f.is_file()] or find_audio([root], library)[0]
+        files: Sequence[tuple[str, Found]] = [(str(root), f) for f in sorted(known) if f.is_file()]
+        files = files or find_audio([root], library)[0]
         counts, failures = bring_up_to_date(library, files, embedder, known)
         for _, reason in failures:
             remark(f"skipped {reason}")
@@ -81,7 +84,7 @@ def _recommend(library: Library, playlist: Path) -> None:
     if len(tracks) < 2:
         raise NoMatch(f"{library.path}: holds {len(tracks)} track(s); the demo needs two at least")
     for seed in _two_seeds(tracks):
-        answer = library.answer(Query(seeds=(str(seed.file),), n=10))
+        answer = library.answer(Query(seeds=(str(seed.place),), n=10))
         for line in answer.remarks:
             remark(line)
         found = answer.recommendations

@@ -85,7 +85,7 @@ def _told(library: Library, pairs: Mapping[tuple[int, int], float], at_least: fl
                     "album": t.album or "",
                     "duration_s": round(t.duration_s, 1),
                     "format": t.file.suffix.lower().lstrip("."),
-                    "file": str(t.file),
+                    "file": str(t.place),
                     "best": t is best,
                 }
                 for t in tracks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from mirclr.pretrained import builtin_checkpoint, checkpoint_named
 if TYPE_CHECKING:
     from mirclr.embed import Embedder, Outcome
     from mirclr.library import Library
+    from mirclr.scan import Found, PassedOver
     from mirclr.tags import Tags
 
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     help="The encoder; by default the one that the library was made with, or for a new library the built-in one.",
 )
 @options.path_option("--manifest", help="Take artist, album, title and genre from this manifest and not from tags.")
+@options.exclude
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
 @click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
@@ -37,36 +40,58 @@ def command(
     library_path: Path,
     checkpoint: Path | None,
     manifest: Path | None,
+    globs: tuple[str, ...],
     workers: int,
     retry: bool,
     device: str,
     as_json: bool,
 ) -> int:
-    """Turn audio files into vectors in a library."""
-    from mirclr.embed import Embedder, find_audio
+    """Turn audio files into vectors in a library.
+
+    A long file with a CUE sheet beside it becomes the tracks that the sheet names. Hidden folders, and those in which
+    systems keep what was thrown away, are left out.
+    """
+    from mirclr.embed import Embedder, find_audio, homes, superseded
     from mirclr.errors import NoMatch
     from mirclr.index import open_index
     from mirclr.library import Library
+    from mirclr.scan import PassedOver
 
     if checkpoint is None:
         checkpoint = checkpoint_of(library_path)
     embedder = Embedder.load(checkpoint, device=device)
     known = manifest_tags(manifest) if manifest else {}
     with Library.open(library_path, create=True) as library:
-        files, problems = find_audio(paths, library)
+        if globs:
+            options.keep_exclusions(library, globs, given_roots(paths, homes(paths, library)))
+        passed = PassedOver()
+        files, problems = find_audio(paths, library, passed)
         counts, failures = bring_up_to_date(library, files, embedder, known, workers=workers, retry=retry)
         library.write(failures=problems)
+        library.remove([track.track_id for track in superseded(library, files)])
         with suppress(NoMatch):  # of a library without tracks
             open_index(library)  # made now, the first question need not wait for it
     failures = [(str(p.file), p.reason) for p in problems] + failures
     counts["failed"] = len(failures)
     if as_json:
-        print_json({"library": str(library_path), **counts, "failures": named(failures)})
+        print_json({"library": str(library_path), **counts, "failures": named(failures), **passed.as_json()})
     else:
         for file, reason in failures:
             remark(f"skipped {naming(file, reason)}")
+        say_passed_over(passed)
         print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
+
+
+def given_roots(paths: Sequence[Path], roots: Mapping[Path, str]) -> dict[Path, str]:
+    """The folders as a person names them, each with the root that it belongs to."""
+    return {path: roots[path.expanduser().resolve()] for path in paths}
+
+
+def say_passed_over(passed: PassedOver) -> None:
+    """Say what a scan did not take."""
+    for line in passed.lines():
+        remark(line)
 
 
 def named(failures: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
@@ -81,7 +106,7 @@ def naming(file: str, reason: str) -> str:
 
 def bring_up_to_date(
     library: Library,
-    files: Sequence[tuple[str, Path]],
+    files: Sequence[tuple[str, Found]],
     embedder: Embedder,
     known_tags: Mapping[Path, Tags],
     *,
@@ -103,7 +128,7 @@ def bring_up_to_date(
 
 def embed_showing(
     library: Library,
-    files: Sequence[tuple[str, Path]],
+    files: Sequence[tuple[str, Found]],
     embedder: Embedder,
     known_tags: Mapping[Path, Tags] | None = None,
     *,
@@ -122,13 +147,19 @@ def embed_showing(
 
 
 def manifest_tags(manifest: Path) -> dict[Path, Tags]:
-    """What a manifest knows of its files; their paths are relative to the manifest's folder."""
+    """What a manifest knows of its files; their paths are relative to the manifest's folder.
+
+    Of a file that several of its tracks are parts of, it says nothing.
+    """
     from mirclr.manifest import inside, read_manifest
     from mirclr.tags import Tags
 
+    tracks = read_manifest(manifest)
+    of_file = Counter(t.path for t in tracks)
     return {
         inside(manifest.parent, t.path).resolve(): Tags(title=t.title, artist=t.artist, album=t.album, genre=t.genre)
-        for t in read_manifest(manifest)
+        for t in tracks
+        if of_file[t.path] == 1
     }
 
 

@@ -73,7 +73,7 @@ def list_(library_path: Path, as_json: bool) -> None:
         print_json(rows)
         return
     for track in tracks:  # lines and not a table, which takes a minute for 100,000 tracks
-        print_line(str(track.id), track.label, str(track.file))
+        print_line(str(track.id), track.label, str(track.place))
 
 
 @command.command(epilog="Example: mirclr library remove ~/Music/Audiobooks --yes")
@@ -98,14 +98,14 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
             doomed.update((track.id, track) for track in tracks)
         if len(doomed) > _ASK_ABOVE and not yes:
             for track in list(doomed.values())[:_ASK_ABOVE]:
-                remark(f"{track.label} ({track.file})")
+                remark(f"{track.label} ({track.place})")
             if not click.confirm(f"… and {len(doomed) - _ASK_ABOVE} more. Remove these {len(doomed)}?", err=True):
                 remark("nothing removed")
                 return
         removed = library.remove(list(doomed))
         library.forget(forgotten)
     for track in doomed.values():
-        print_line(f"removed {track.label} ({track.file})")
+        print_line(f"removed {track.label} ({track.place})")
     remark(f"{counted(removed, 'track')} removed")
 
 
@@ -190,16 +190,95 @@ def _embed_held(
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     from mirclr.cli.embed import bring_up_to_date
 
-    files = [(root, file) for file, root in held.files.items()]
+    files = [(root, found) for found, root in held.files.items()]
     return bring_up_to_date(new, files, embedder, held.tags, workers=workers)
+
+
+@command.group("exclude", epilog='Example: mirclr library exclude add Podcasts "Audio books/**"')
+def exclude() -> None:
+    """Keep folders and files out of a library.
+
+    A pattern is a name, anywhere below a folder of the library, or a path from there; * and ? stand for what is between
+    two slashes, ** for any folders.
+    """
+
+
+@exclude.command("add", epilog='Example: mirclr library exclude add "Audio books" --folder ~/Music')
+@click.argument("globs", nargs=-1, required=True, metavar="GLOB…")
+@click.option("--folder", type=options.HomePath(path_type=Path), help="Below this folder; of all unless given.")
+@options.library
+def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
+    """Add patterns of what is left out from now on; `mirclr sync` removes its tracks."""
+    from mirclr.library import Library
+    from mirclr.scan import Exclusions
+
+    with Library.open(library_path) as library:
+        kept = options.keep_exclusions(library, globs, _roots(library, folder))
+        excluded = Exclusions(kept)
+        n = sum(excluded.covers(track.place) for track in library.tracks())
+    some = f"; {counted(n, 'track')} of the library left out: mirclr sync removes them" if n else ""
+    remark(f"{counted(sum(map(len, kept.values())), 'pattern')} kept in {library_path}{some}")
+
+
+@exclude.command("remove", epilog="Example: mirclr library exclude remove Podcasts")
+@click.argument("globs", nargs=-1, required=True, metavar="GLOB…")
+@click.option("--folder", type=options.HomePath(path_type=Path), help="Below this folder; of all unless given.")
+@options.library
+def exclude_remove(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
+    """Remove patterns, named as `mirclr library exclude list` shows them; `mirclr sync` takes what is there again."""
+    from mirclr.errors import NoMatch
+    from mirclr.library import Library
+
+    with Library.open(library_path) as library:
+        held = library.exclusions()
+        roots = dict.fromkeys(_roots(library, folder).values()) if folder else held
+        for glob in globs:
+            of = {root: {glob, options.pattern_of(glob, root) or glob} & set(held.get(root, ())) for root in roots}
+            if not any(of.values()):
+                known = ", ".join(sorted({p for kept in held.values() for p in kept})) or "none"
+                raise NoMatch(f"{library_path}: holds no pattern {glob!r}; it holds: {known}")
+            for root, patterns in of.items():
+                library.remove_exclusions(root, patterns)
+        remark(f"{counted(sum(map(len, library.exclusions().values())), 'pattern')} left in {library_path}")
+
+
+@exclude.command("list", epilog="Example: mirclr library exclude list --json")
+@options.library
+@options.as_json
+def exclude_list(library_path: Path, as_json: bool) -> None:
+    """List the patterns, each with the folder that it holds for."""
+    from mirclr.library import Library
+
+    with Library.open(library_path) as library:
+        rows = [(root, pattern) for root, patterns in library.exclusions().items() for pattern in patterns]
+    if as_json:
+        print_json([{"folder": root, "pattern": pattern} for root, pattern in rows])
+    else:
+        for root, pattern in rows:
+            print_line(f"{pattern}\t{root}")
+
+
+def _roots(library: "Library", folder: Path | None) -> dict[Path, str]:
+    from mirclr.errors import NoMatch
+
+    held = [*dict.fromkeys((*library.roots(), *library.exclusions()))]
+    if folder is None:
+        found = {Path(root): root for root in held}
+    else:
+        place = folder.resolve()
+        found = dict.fromkeys([folder], next((root for root in held if place.is_relative_to(root)), ""))
+    if not any(found.values()):
+        named = f"{folder}: no folder of the library" if folder else f"{library.path}: holds no folder yet"
+        raise NoMatch(f"{named}; to embed one without some of it: mirclr embed FOLDER --exclude GLOB")
+    return found
 
 
 def _meant(library: "Library", text: str) -> "list[LibraryTrack]":
     """The tracks at or below a path, or else those that a text means."""
     from mirclr.recommend import match_tracks
 
-    if track := library.find_file(Path(text)):
-        return [track]
+    if tracks := library.find_files(Path(text)):
+        return tracks
     place = PurePath(os.path.abspath(text))
     return [t for t in library.tracks() if PurePath(t.file).is_relative_to(place)] or match_tracks(library, text)
 
@@ -218,10 +297,10 @@ def _gone(library: "Library") -> "tuple[list[LibraryTrack], list[Failure]]":
 
 
 def _as_json(track: "LibraryTrack") -> dict[str, Any]:
-
     return {
         "id": track.id,
         "file": str(track.file),
+        **({"start_s": track.start_s} if track.span else {}),
         "artist": track.artist,
         "title": track.title,
         "album": track.album,

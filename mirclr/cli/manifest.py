@@ -11,7 +11,8 @@ from mirclr.cli.options import as_json, path_option
 from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.manifest import ScanFailure, Track
+    from mirclr.manifest import Track
+    from mirclr.scan import Exclusions, PassedOver, ScanFailure
 
 
 @click.group(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
@@ -22,25 +23,46 @@ def command() -> None:
 @command.command(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @path_option("-o", "--output", required=True, help="The manifest to write.")
-def scan(folder: Path, output: Path) -> None:
-    """List the audio files below FOLDER in a manifest: artist, album, title, genre, duration by tags."""
-    from mirclr.manifest import write_manifest
+@click.option(
+    "--exclude",
+    "globs",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out folders and files of this name, or path below FOLDER; may be given again.",
+)
+@as_json
+def scan(folder: Path, output: Path, globs: tuple[str, ...], as_json: bool) -> None:
+    """List the audio files below FOLDER in a manifest: artist, album, title, genre, duration by tags.
 
-    tracks, failures = scanned(folder)
+    A long file with a CUE sheet beside it becomes the tracks that the sheet names.
+    """
+    from mirclr.cli.embed import named, say_passed_over
+    from mirclr.cli.options import pattern_of
+    from mirclr.manifest import write_manifest
+    from mirclr.scan import Exclusions, PassedOver
+
+    root, passed = str(folder.resolve()), PassedOver()
+    patterns = [pattern_of(glob, root, [folder]) for glob in globs]
+    tracks, failures = scanned(folder, Exclusions({root: [p for p in patterns if p]}), passed)
     write_manifest(output, tracks)
+    if as_json:
+        listed = named([(failure.path, failure.reason) for failure in failures])
+        print_json({"manifest": str(output), "tracks": len(tracks), "failures": listed, **passed.as_json()})
+        return
+    say_passed_over(passed)
     for failure in failures:
         remark(f"{_shown(failure.path)}: {failure.reason}")
     print_line(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
 
 
-def scanned(folder: Path) -> tuple[list[Track], list[ScanFailure]]:
+def scanned(folder: Path, exclusions: Exclusions, passed: PassedOver) -> tuple[list[Track], list[ScanFailure]]:
     """Scan a folder with a progress display."""
     from mirclr.manifest import Track, scan_folder
 
     tracks: list[Track] = []
     failures: list[ScanFailure] = []
     with progress("Scanning", None) as advance:
-        for found in scan_folder(folder):
+        for found in scan_folder(folder, exclusions=exclusions, passed=passed):
             if isinstance(found, Track):
                 tracks.append(found)
             else:

@@ -2,14 +2,17 @@
 
 import math
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mirclr.pretrained import checkpoint_named
 from mirclr.provenance import data_dir
+
+if TYPE_CHECKING:
+    from mirclr.library import Library
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -81,3 +84,77 @@ def path_option(
     """Build an option that takes a path, given to the command as a `pathlib.Path`."""
     kind = HomePath(path_type=Path, exists=exists, dir_okay=folder, file_okay=not folder)
     return click.option(*names, type=kind, required=required, help=help)
+
+
+exclude: Decorator = click.option(
+    "--exclude",
+    "globs",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out folders and files of this name, or path below the folder; may be given again. Kept in the library.",
+)
+
+
+def pattern_of(glob: str, root: str, given: Iterable[Path] = ()) -> str | None:
+    """A glob as a pattern below a root; None of an absolute one that leads elsewhere.
+
+    Parameters
+    ----------
+    glob : str
+        As a person writes it: relative to the root, or absolute.
+    root : str
+        The absolute folder.
+    given : iterable of Path
+        Other names of the root, such as through a link.
+
+    Raises
+    ------
+    click.UsageError
+        It stands for nothing, or for the whole folder.
+    """
+    text = os.path.expanduser(glob).replace(os.sep, "/")
+    anchor = ""
+    if PurePath(text).is_absolute():
+        for place in (Path(root), *(Path(os.path.abspath(g)) for g in given)):
+            if PurePath(text).is_relative_to(place):
+                text, anchor = PurePath(text).relative_to(place).as_posix(), "./"
+                break
+        else:
+            return None
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or set(parts) <= {"**"}:
+        raise click.UsageError(f"--exclude {glob!r}: expected a name or a path below {root}, with *, ? and **")
+    return ("./" if text.startswith("./") else anchor) + "/".join(parts)
+
+
+def keep_exclusions(library: "Library", globs: Sequence[str], roots: Mapping[Path, str]) -> dict[str, list[str]]:
+    """Keep globs in a library for the roots of folders; returns the patterns by root.
+
+    Parameters
+    ----------
+    library : Library
+        Keeps them.
+    globs : sequence of str
+        Of the command line.
+    roots : mapping of Path to str
+        Folders as they were given, each with its root.
+
+    Raises
+    ------
+    click.UsageError
+        A glob stands for nothing, or is absolute and below none of the roots.
+    """
+    kept: dict[str, list[str]] = {}
+    for glob in globs:
+        patterns = {
+            root: pattern_of(glob, root, [folder for folder, of in roots.items() if of == root])
+            for root in dict.fromkeys(roots.values())
+        }
+        if not any(patterns.values()):
+            raise click.UsageError(f"--exclude {glob!r}: is below none of the folders {', '.join(patterns)}")
+        for root, pattern in patterns.items():
+            if pattern:
+                kept.setdefault(root, []).append(pattern)
+    for root, some in kept.items():
+        library.add_exclusions(root, some)
+    return kept

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.embed import checkpoint_of, embed_showing, naming
+from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots, naming, say_passed_over
 from mirclr.cli.show import print_json, print_line, remark
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
 @click.command(epilog="Example: mirclr sync --dry-run")
 @click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=options.HomePath(path_type=Path, file_okay=False))
 @options.library
+@options.exclude
 @click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Remove tracks even where they are most of a folder's.")
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
@@ -34,6 +35,7 @@ _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
 def command(
     folders: tuple[Path, ...],
     library_path: Path,
+    globs: tuple[str, ...],
     dry_run: bool,
     yes: bool,
     retry: bool,
@@ -54,18 +56,33 @@ def command(
     from mirclr.errors import NoMatch
     from mirclr.index import open_index
     from mirclr.library import Library
+    from mirclr.scan import PassedOver
     from mirclr.sync import apply_changes, foresee_changes, scope_of
+
+    passed = PassedOver()
 
     with Library.open(library_path) as library:
         scope = scope_of(library, folders)
+        if globs:
+            if dry_run:
+                raise click.UsageError("--exclude is kept in the library, which --dry-run leaves as it is")
+            options.keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
         if dry_run:
-            changes = list(foresee_changes(library, scope, list(scope), retry=retry, yes=yes))
+            changes = list(foresee_changes(library, scope, list(scope), retry=retry, yes=yes, passed=passed))
         else:
             stamp = library.stamp
             encoder = checkpoint or checkpoint_of(library_path)
             embedder = Embedder.load(encoder, excerpts=stamp.excerpts if stamp else None, device=device)
             does = apply_changes(
-                library, scope, list(scope), embedder, workers=workers, retry=retry, yes=yes, embed=embed_showing
+                library,
+                scope,
+                list(scope),
+                embedder,
+                workers=workers,
+                retry=retry,
+                yes=yes,
+                embed=embed_showing,
+                passed=passed,
             )
             changes = list(does)
             with suppress(NoMatch):  # of a library without tracks
@@ -73,8 +90,9 @@ def command(
     by = Counter(change.did for change in changes)
     counts = {did: by[did] for did in _COUNTED if dry_run or did != "changed"}
     if as_json:
-        print_json({"library": str(library_path), "dry_run": dry_run, **counts, **_lists(changes)})
+        print_json({"library": str(library_path), "dry_run": dry_run, **counts, **_lists(changes), **passed.as_json()})
     else:
+        say_passed_over(passed)
         _print(changes, counts, dry_run)
     nothing_but_failures = counts["failed"] and counts["failed"] == sum(counts.values())
     return 1 if not dry_run and (by["kept"] or nothing_but_failures) else 0

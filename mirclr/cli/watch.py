@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.embed import checkpoint_of, embed_showing
+from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots
 from mirclr.cli.show import print_json, print_line, remark
 from mirclr.cli.sync import line, row
 
 if TYPE_CHECKING:
     from mirclr.embed import Embedder, Outcome
     from mirclr.library import Library
+    from mirclr.scan import Found
 
 _MANY = 50
 
@@ -23,6 +24,7 @@ _MANY = 50
 @click.command(epilog="Example: mirclr watch ~/Music --settle 10")
 @click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=options.HomePath(path_type=Path, file_okay=False))
 @options.library
+@options.exclude
 @click.option(
     "--settle",
     type=options.Number(min=0.1),
@@ -42,6 +44,7 @@ _MANY = 50
 def command(
     folders: tuple[Path, ...],
     library_path: Path,
+    globs: tuple[str, ...],
     settle: float,
     poll: float | None,
     checkpoint: Path | None,
@@ -62,6 +65,7 @@ def command(
     try:
         with Library.open(library_path) as library:
             scope = scope_of(library, folders)
+            options.keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
             with FolderEvents(scope, poll=poll, remark=remark) as events:
                 stamp = library.stamp
                 encoder = checkpoint or checkpoint_of(library_path)
@@ -78,7 +82,7 @@ def command(
 
 
 def _embed(
-    library: Library, files: Sequence[tuple[str, Path]], embedder: Embedder, *, workers: int = 0, retry: bool = False
+    library: Library, files: Sequence[tuple[str, Found]], embedder: Embedder, *, workers: int = 0, retry: bool = False
 ) -> Iterator[Outcome]:
     """`mirclr.embed.embed_files`, with a progress display where it takes long."""
     from mirclr.embed import embed_files

@@ -23,7 +23,6 @@ from mirclr.library.records import (
     LibraryTrack,
     Listen,
     fold,
-    is_usable,
     shown,
 )
 from mirclr.library.store import Library
@@ -40,6 +39,5 @@ __all__ = [
     "Listen",
     "Moments",
     "fold",
-    "is_usable",
     "shown",
 ]

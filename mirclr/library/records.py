@@ -44,12 +44,6 @@ class EncoderStamp:
         return (self.digest, self.excerpts) == (other.digest, other.excerpts)
 
 
-def is_usable(vector: np.ndarray) -> bool:
-    """Whether a vector of an encoder is one: finite, and not zero."""
-    norm = float(np.linalg.norm(np.asarray(vector, np.float64)))
-    return bool(np.isfinite(norm)) and norm > 0.5
-
-
 @dataclass(frozen=True, eq=False)
 class Entry:
     """What is to be stored of one file.
@@ -133,6 +127,16 @@ class FileState:
     def file(self) -> Path:
         """The audio file. It may be gone."""
         return Path(self.root, self.audio_path or self.path)
+
+    @property
+    def place(self) -> Path:
+        """What names the track, as `LibraryTrack.place`."""
+        return Path(self.root, self.path)
+
+    @property
+    def mark(self) -> str:
+        """Of a part of a file what `mirclr.scan.Part.mark` was, which stands behind the file's digest; else empty."""
+        return self.file_digest.partition(":")[2]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mirclr.library.records import EncoderStamp, FileState, shown
 from mirclr.library.schema import explained
 from mirclr.library.store import Library, _next_generation, _stored
 from mirclr.provenance import size_and_time
+from mirclr.scan import Found, Part
 from mirclr.tags import Tags
 
 _MISSED = "came while the library was renewed; mirclr sync embeds it"
@@ -26,16 +27,16 @@ class Held:
 
     Attributes
     ----------
-    files : dict of Path to str
-        Their files that are there, each with its root.
+    files : dict of Path or Part to str
+        Their files that are there, or the parts of these, each with its root.
     tags : dict of Path to Tags
-        What the library knows of files that have not changed.
+        What the library knows of files that have not changed; of parts by their places.
     gone : list of Path
         Files that are not there.
     states : dict of (root, path) to FileState
     """
 
-    files: dict[Path, str] = field(default_factory=dict)
+    files: dict[Found, str] = field(default_factory=dict)
     tags: dict[Path, Tags] = field(default_factory=dict)
     gone: list[Path] = field(default_factory=list)
     states: dict[tuple[str, str], FileState] = field(default_factory=dict)
@@ -43,6 +44,8 @@ class Held:
 
 def still_there(library: Library) -> Held:
     """Look at the files of a library's tracks.
+
+    Parts of files are as they were made, also where their sheets have changed; what is known goes by their places.
 
     Raises
     ------
@@ -60,13 +63,17 @@ def still_there(library: Library) -> Held:
         try:
             now = size_and_time(state.file)
         except OSError:
-            held.gone.append(state.file)
+            held.gone.append(state.place)
             continue
-        held.files[state.file] = root
-        if now == (state.size, state.mtime_ns) and state.audio_path is None:
-            known = tracks[state.track_id]
-            names = [f.name for f in fields(Tags) if hasattr(known, f.name)]
-            held.tags[state.file] = Tags(**{name: getattr(known, name) for name in names})
+        track = tracks[state.track_id]
+        known = Tags(**{f.name: getattr(track, f.name) for f in fields(Tags) if hasattr(track, f.name)})
+        number = state.place.name
+        if track.span and number.isdecimal():
+            held.files[Part(state.file, int(number), track.span, known, state.mark)] = root
+        else:
+            held.files[state.file] = root
+        if now == (state.size, state.mtime_ns):
+            held.tags[state.place] = known
     return held
 
 

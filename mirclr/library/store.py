@@ -707,6 +707,25 @@ class Library:
         with self._transaction() as db:
             return sum(db.execute("DELETE FROM block WHERE rule = ?", (_clean(r),)).rowcount for r in rules)
 
+    def exclusions(self) -> dict[str, list[str]]:
+        """The patterns of folders and files that are left out (`mirclr.scan.Exclusions`), by root."""
+        found: dict[str, list[str]] = {}
+        for root, pattern in self._rows("SELECT root, pattern FROM exclusion ORDER BY root, pattern"):
+            found.setdefault(_path(root), []).append(pattern)
+        return found
+
+    def add_exclusions(self, root: str, patterns: Iterable[str]) -> None:
+        """Add patterns of what is left out below a root; what is there already stays."""
+        with self._transaction() as db:
+            values = [(_stored(root), _clean(pattern)) for pattern in patterns]
+            db.executemany("INSERT OR IGNORE INTO exclusion VALUES (?, ?)", values)
+
+    def remove_exclusions(self, root: str, patterns: Iterable[str]) -> None:
+        """Remove patterns of a root."""
+        with self._transaction() as db:
+            values = [(_stored(root), _clean(pattern)) for pattern in patterns]
+            db.executemany("DELETE FROM exclusion WHERE root = ? AND pattern = ?", values)
+
     def playlists(self) -> dict[str, dict[str, Any]]:
         """The saved queries, JSON values, by name."""
         return {row[0]: json.loads(row[1]) for row in self._rows("SELECT name, query FROM playlist ORDER BY name")}

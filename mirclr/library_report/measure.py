@@ -155,7 +155,7 @@ def report_on(
         failures=len(failures),
         broken=tuple(Broken(str(f.file), f.why) for f in failures[:_LISTED]),
         gone=len(gone),
-        gone_files=tuple(str(t.file) for t in gone[:_LISTED]),
+        gone_files=tuple(str(t.place) for t in gone[:_LISTED]),
         not_measured=why,
         **found,
     )
@@ -264,7 +264,7 @@ def _outliers(tracks: Sequence[LibraryTrack], asked: np.ndarray, similarities: n
     means = similarities.mean(axis=1, dtype=np.float64)
     lowest = np.argsort(means, kind="stable")[:_OUTLIERS]
     found = [(tracks[int(asked[i])], float(means[i])) for i in lowest]
-    return [Outlier(track.label, str(track.file), mean) for track, mean in found]
+    return [Outlier(track.label, str(track.place), mean) for track, mean in found]
 
 
 # robustness

@@ -3,7 +3,8 @@
 Conventions: UTF-8 with line feeds. Paths are relative to the playlist's folder, so that both can move together. In
 XSPF (https://xspf.org/spec) and JSPF, its JSON, a path is a URI, which carries any file name; in M3U8 it is a line as
 it is, and a URI only where a line cannot carry it. Players differ: VLC 3 takes a line for a URI, so misses names with
-'#', '?' or '%20' in M3U8; MPD 0.23 takes a URI for a path, so misses names that XSPF must encode.
+'#', '?' or '%20' in M3U8; MPD 0.23 takes a URI for a path, so misses names that XSPF must encode. Of a track that is a
+part of a file, VLC plays that part, by what M3U8 and XSPF hold for it; other players begin the file from its start.
 """
 
 import json
@@ -20,6 +21,8 @@ from mirclr.library import LibraryTrack, shown
 from mirclr.provenance import writing
 
 _XSPF = "http://xspf.org/ns/0/"
+_VLC, _VLC_NAMES = "http://www.videolan.org/vlc/playlist/0", "http://www.videolan.org/vlc/playlist/ns/0/"
+ET.register_namespace("vlc", _VLC_NAMES)
 
 _Writer = Callable[[Sequence[LibraryTrack], str | None, str | None], str]
 
@@ -100,8 +103,15 @@ def _as_m3u8(tracks: Sequence[LibraryTrack], title: str | None, folder: str | No
     for track in tracks:
         seconds = round(track.duration_s) if track.duration_s > 0 else -1
         name = f"{track.artist} - {track.title}" if track.artist and track.title else track.label
-        lines += [f"#EXTINF:{seconds},{_plain(name) or ''}", _line(track.file, folder)]
+        lines.append(f"#EXTINF:{seconds},{_plain(name) or ''}")
+        lines += [f"#EXTVLCOPT:{option}" for option in _vlc_options(track)]
+        lines.append(_line(track.file, folder))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _vlc_options(track: LibraryTrack) -> list[str]:
+    """What makes VLC play a part of a file."""
+    return [f"start-time={track.span[0]:.3f}", f"stop-time={track.span[1]:.3f}"] if track.span else []
 
 
 def _entry(track: LibraryTrack, folder: str | None) -> dict[str, str | int]:
@@ -125,6 +135,10 @@ def _as_xspf(tracks: Sequence[LibraryTrack], title: str | None, folder: str | No
         element = ET.SubElement(track_list, "track")
         for key, value in _entry(track, folder).items():
             ET.SubElement(element, key).text = str(value)
+        if options := _vlc_options(track):
+            extension = ET.SubElement(element, "extension", application=_VLC)
+            for option in options:
+                ET.SubElement(extension, f"{{{_VLC_NAMES}}}option").text = option
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 

@@ -24,19 +24,10 @@ __all__ = ["AUDIO_SUFFIXES", "WRITABLE", "Tags", "read_tags", "read_values", "va
 
 AUDIO_SUFFIXES = frozenset(
     (
-        ".aac",
-        ".aif",
-        ".aifc",
-        ".aiff",
-        ".flac",
-        ".m4a",
-        ".mp3",
-        ".mp4",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".wav",
-        ".wma",
+        *(".aac", ".ac3", ".aif", ".aifc", ".aiff", ".ape", ".asf", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts"),
+        *(".eac3", ".flac", ".m4a", ".m4b", ".m4r", ".mka", ".mov", ".mp+", ".mp2", ".mp3", ".mp4", ".mpc", ".mpp"),
+        *(".oga", ".ogg", ".opus", ".rf64", ".shn", ".snd", ".spx", ".tak", ".tta", ".w64", ".wav", ".wave", ".webm"),
+        *(".wma", ".wv"),
     )
 )
 """Lower-case suffixes of the files that may be audio."""
