@@ -26,7 +26,7 @@ from mirclr.audio import Excerpts, Span, try_excerpts, why_crashed
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
-from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments
+from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments, is_usable
 from mirclr.pretrained import NAME, builtin_checkpoint
 from mirclr.processes import CRASHED, results_in_order
 from mirclr.provenance import content_digest, file_digest, size_and_time
@@ -116,12 +116,6 @@ class Embedder:
         with _few_threads(), torch.inference_mode():
             vector: np.ndarray = self._model.pooling(torch.from_numpy(embedded).to(self._device)).cpu().numpy()
         return vector
-
-
-def is_usable(vector: np.ndarray) -> bool:
-    """Whether a vector of an encoder is one: finite, and not zero."""
-    norm = float(np.linalg.norm(np.asarray(vector, np.float64)))
-    return bool(np.isfinite(norm)) and norm > 0.5
 
 
 @contextmanager

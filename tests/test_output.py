@@ -309,6 +309,8 @@ def test_json_of_every_command_names_files_that_are_no_utf8(odd, checkpoint, str
     assert told("library", "info", "--failures", *library)["failures"][0]["file"] == str(root / broken)
     assert {row["file"] for row in told("describe", *library)["described"]} <= files
     assert told("sync", "--retry", *library)["failures"][0]["file"] == str(root / broken)
+    found = told("recommend", str(root / tracks[2]), "--artist-cap", "0", *library)["recommendations"]
+    assert {row["file"] for row in found} <= files - {str(root / tracks[2])}
     assert told("evaluate", "library", "--robustness", "0", *library)["broken"][0]["file"] == str(root / broken)
     told("duplicates", *library)
     (root / tracks[1]).unlink()

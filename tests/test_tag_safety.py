@@ -2,6 +2,7 @@
 
 import os
 import struct
+from pathlib import Path
 
 import mutagen
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from mirclr.audio_packets import packets_digest
+from mirclr.errors import TagsError
 from mirclr.tagging import take_back, write_values
 from mirclr.tags import WRITABLE, read_values
 from mirclr.tags.block import Source
@@ -319,3 +321,17 @@ def test_writing_leaves_sound_and_other_tags_and_undo_gives_the_file_back(tmp_pa
         assert take_back(change) == "taken back"
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x1a\x45\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"caff\0\1\0\0", b"FLV\1", b".snd\0\0\0\x20"]
+)
+def test_a_container_that_holds_mp3_frames_is_not_tagged_as_mp3(head: bytes, tmp_path: Path) -> None:
+    """A tag before its head would hide what it is."""
+    frame = b"\xff\xfb\x90\x64" + bytes(413)
+    file = tmp_path / "a.mka"
+    file.write_bytes(head + bytes(60) + frame * 40)
+    before = file.read_bytes()
+    with pytest.raises(TagsError, match=r"a\.mka: not a kind of file"):
+        write_values(file, {"genre": ("Rock",)})
+    assert file.read_bytes() == before

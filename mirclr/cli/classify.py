@@ -314,8 +314,8 @@ def _classify(
     files: Sequence["Found"], embedder: "Embedder", heads: "Heads", top: int, workers: int
 ) -> Iterator[tuple["Found", dict[str, Any] | str]]:
     """What is told of each file, or part of one, or why it cannot be heard."""
-    from mirclr.embed import hear, is_usable
-    from mirclr.library import NO_VECTOR
+    from mirclr.embed import hear
+    from mirclr.library import NO_VECTOR, is_usable
     from mirclr.scan import audio_of, span_of
 
     batch: list[tuple[Found, np.ndarray]] = []

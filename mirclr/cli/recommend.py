@@ -171,27 +171,24 @@ def write_answer(answer: "Answer", output: Path, title: str) -> None:
 
 
 def _print(answer: "Answer", explain: bool) -> None:
-    from mirclr.library import shown
 
     columns = ("rank", "match", "artist", "title", "album", "reason")
     rows = [
         (
             r.rank,
             f"{r.match} %",
-            shown(r.track.artist or ""),
-            shown(r.track.title or r.track.path),
-            shown(r.track.album or ""),
+            r.track.artist,
+            r.track.title or r.track.path,
+            r.track.album,
             _explained(r) if explain else r.reason,
         )
         for r in answer.recommendations
     ]
-    print_table(columns, rows, title=shown(title_of(answer)))
+    print_table(columns, rows, title=title_of(answer))
 
 
 def _explained(r: "Recommendation") -> str:
     """A reason with numbers."""
-    from mirclr.library import shown
-
     why = r.explanation
     parts = [f"near {why.seed}, cosine {r.similarity:.3f}", *(f"same {name}" for name in why.same)]
     for task, labels in why.labels.items():
@@ -204,7 +201,7 @@ def _explained(r: "Recommendation") -> str:
     parts += why.relations
     if why.moments:
         parts.append("most alike at {}/{}".format(*map(_clock, why.moments)))
-    return shown("; ".join(parts))
+    return "; ".join(parts)
 
 
 def _clock(seconds: float) -> str:
@@ -213,15 +210,13 @@ def _clock(seconds: float) -> str:
 
 def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
     """One recommendation as JSON values."""
-    from mirclr.library import shown
-
     track, why = r.track, r.explanation
     plain: dict[str, Any] = {
         "rank": r.rank,
         "match": r.match,
         "similarity": r.similarity,
         "id": track.id,
-        "file": shown(str(track.file)),
+        "file": str(track.file),
         **({"start_s": track.start_s} if track.span else {}),
         "artist": track.artist,
         "title": track.title,

@@ -95,7 +95,7 @@ def write(
         if dry_run:
             for change in run.done:
                 after = "; ".join(f"{f}: {', '.join(v)}" for f, v in change["after"].items())
-                print_line(f"{_shown(change['file'])}: {after}")
+                print_line(f"{change['file']}: {after}")
         for problem in run.problems:
             remark(f"skipped {problem}")
         for command, fields_of in _makers(unknown).items():
@@ -125,7 +125,7 @@ def undo(library_path: Path, touch: bool, break_links: bool, as_json: bool) -> i
     with Library.open(library_path) as library:
         changes, unread = journal.read()
         run = _Run(library, journal, touch=touch, break_links=break_links)
-        run.problems = [f"{journal.path}: a line is damaged and stays: {_shown(line)[:80]}" for line in unread]
+        run.problems = [f"{journal.path}: a line is damaged and stays: {line[:80]}" for line in unread]
         waiting = list(changes)
         try:
             with run, progress("Undoing", len(changes)) as advance:
@@ -284,9 +284,3 @@ def _follow(library: Library, track: LibraryTrack) -> None:
 
     state, digest, tags = size_and_time(track.file), file_digest(track.file), read_tags(track.file)
     library.move(track.id, track.root, track.path, *state, digest, tags, content_digest=content_digest(track.file))
-
-
-def _shown(file: str) -> str:
-    from mirclr.library import shown
-
-    return shown(file)

@@ -23,6 +23,7 @@ from mirclr.library.records import (
     LibraryTrack,
     Listen,
     fold,
+    is_usable,
     shown,
 )
 from mirclr.library.store import Library
@@ -39,5 +40,6 @@ __all__ = [
     "Listen",
     "Moments",
     "fold",
+    "is_usable",
     "shown",
 ]

@@ -44,6 +44,12 @@ class EncoderStamp:
         return (self.digest, self.excerpts) == (other.digest, other.excerpts)
 
 
+def is_usable(vector: np.ndarray) -> bool:
+    """Whether a vector of an encoder is one: finite, and not zero."""
+    norm = float(np.linalg.norm(np.asarray(vector, np.float64)))
+    return bool(np.isfinite(norm)) and norm > 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """What is to be stored of one file.

@@ -14,6 +14,10 @@ from mirclr.tags.mp4 import mp4
 _SEARCHED = 1 << 16  # bytes in which the first frame of an MP3 file must begin
 
 
+_OTHERS = (b"\x1aE\xdf\xa3", b"RIFF", b"riff", b"FORM", b"FRM8", b"caff", b".snd", b"FLV", b"tBaK", b"ajkg", b"#!AMR")
+"""How containers begin that may hold frames of MPEG audio and whose tags are not written here, Matroska the first."""
+
+
 def layout_of(source: Source) -> Layout:
     """Find the tags of a file.
 
@@ -79,7 +83,7 @@ def _frames(source: Source, start: int, head: bytes) -> Layout | None:
     for demuxer, beginnings, facts in kinds:
         if head.startswith(beginnings):
             return Layout(demuxer, seconds=_stated(source, start, facts))
-    at = _first_frame(source, start)
+    at = None if head.startswith(_OTHERS) else _first_frame(source, start)
     if at is None:
         return None
     return Layout("mp3", seconds=_stated(source, at, lambda f: mutagen.mp3.MPEGInfo(f, at)))
