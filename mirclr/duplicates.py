@@ -24,7 +24,7 @@ import numpy as np
 from mirclr.audio import SILENCE, Span, decode_blocks, what_is_wrong, why_crashed
 from mirclr.errors import UnusableAudio
 from mirclr.index import open_index
-from mirclr.library import Library, LibraryTrack
+from mirclr.library import Library, LibraryTrack, part_leading_out
 from mirclr.processes import CRASHED, results_in_order
 
 NEIGHBOURS = 10
@@ -155,8 +155,13 @@ def find_duplicates(
         partners.setdefault(first, set()).add(second)
         partners.setdefault(second, set()).add(first)
     # near ones one after the other, so that a fingerprint is soon compared with all that it waits for, and dropped
-    tracks = library.tracks([i for group in groups(chosen) for i in group])
+    wanted = library.tracks([i for group in groups(chosen) for i in group])
+    tracks, outside = part_leading_out(wanted)
+    found.failures.extend(outside)
     prints: dict[int, Fingerprint] = {}
+    for left_out in {track.id for track in wanted} - {track.id for track in tracks}:
+        for other in list(partners[left_out]):
+            _drop(partners, prints, left_out, other)
     try:
         results = results_in_order(try_fingerprint, ((t.file, t.span) for t in tracks), workers=workers)
         for heard, (track, (_, result)) in enumerate(zip(tracks, results, strict=True), 1):

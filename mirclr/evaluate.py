@@ -15,7 +15,7 @@ import numpy as np
 
 from mirclr import metrics
 from mirclr.errors import LibraryError
-from mirclr.library import EncoderStamp, LibraryTrack
+from mirclr.library import EncoderStamp, LibraryTrack, part_leading_out
 
 K = 5
 """Of hit@k."""
@@ -111,14 +111,17 @@ def baseline_features(
     untrained = Embedder.with_random_weights(encoder.recipe, excerpts=encoder.excerpts)
     kept, problems, mfcc, random = [], [], [], []
     waiting: list[np.ndarray] = []
-    files, spans = [track.file for track in tracks], [track.span for track in tracks]
+    inside, outside = part_leading_out(tracks)
+    problems += outside
+    place = {track.id: i for i, track in enumerate(tracks)}
+    files, spans = [track.file for track in inside], [track.span for track in inside]
     count, seconds, rate = untrained.excerpts, untrained.seconds, untrained.rate
     heard = hear(files, spans=spans, count=count, seconds=seconds, rate=rate, workers=workers)
-    for i, one in enumerate(heard):
+    for i, (track, one) in enumerate(zip(inside, heard, strict=True)):
         if one.excerpts is None:
             problems.append(one.error or f"{one.file}: cannot be heard")
         else:
-            kept.append(i)
+            kept.append(place[track.id])
             mfcc.append(mfcc_statistics(one.excerpts.waveforms, untrained.rate))
             waiting.append(one.excerpts.waveforms)
         if waiting and (len(waiting) == BATCH_TRACKS or i == len(files) - 1):

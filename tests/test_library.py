@@ -15,8 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.cli import COMMANDS, group
-from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
-from mirclr.library import Description, EncoderStamp, Entry, Failure, Library, Moments, fold, shown
+from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound, MirclrError
+from mirclr.library import (
+    Description,
+    EncoderStamp,
+    Entry,
+    Failure,
+    Library,
+    Listen,
+    Moments,
+    fold,
+    part_leading_out,
+    shown,
+)
 from mirclr.tags import Tags
 
 STAMP = EncoderStamp("0123abcd" * 4, "a.safetensors", 4, 8, {"audio": {"rate": 16000}})
@@ -637,3 +648,180 @@ def test_a_vector_that_is_not_finite_is_no_answer(library, tmp_path):
     with pytest.raises(LibraryError, match=r"vector of track 2 is not finite.*library verify"):
         library.vectors()
     assert library.vectors([1])[0].tolist() == [1]
+
+
+# files from elsewhere
+
+
+@pytest.fixture
+def strange(tmp_path, library):
+    """Makes a copy of a library of some tracks, with everything in it, in which SQL has changed something."""
+    music = tmp_path / "music"
+    music.mkdir()
+    library.write(
+        entries=[replace(entry(f"{i}.ogg", root=str(music), title=f"T{i}"), moments=MOMENTS) for i in range(3)],
+        failures=[Failure(str(music), "bad.ogg", 1, 2, "bad")],
+    )
+    library.store_descriptions({1: Description(100.0, "Am", 0.5, -9.0)})
+    library.store_probabilities("genre", {1: {"rock": 0.9}}, "x")
+    library.store_duplicates({(1, 2): 0.7})
+    library.save_playlist("p", {"query": {"n": 3}, "output": None})
+    library.store_listens("me", [Listen("A", "T", plays=3)], replace=True)
+    library._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def make(*statements):
+        path = Path(shutil.copy(library.path, tmp_path / "strange.db"))
+        db = sqlite3.connect(path, isolation_level=None)
+        for statement in statements:
+            db.execute(statement)
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        return path
+
+    return make
+
+
+MOMENTS = Moments.of(np.zeros(1, np.float32), np.ones((1, 4), np.float32))
+
+
+def test_a_copy_is_no_stranger(strange):
+    with Library.open(strange("VACUUM", "ANALYZE")) as library:
+        assert len(library.tracks()) == 3
+
+
+@pytest.mark.parametrize(
+    ("found", "statements"),
+    [
+        ("table 'track'", ["ALTER TABLE track RENAME TO t", "CREATE VIEW track AS SELECT * FROM t"]),
+        ("trigger 'later'", ["CREATE TRIGGER later AFTER INSERT ON block BEGIN DELETE FROM track; END"]),
+        ("view 'more'", ["CREATE VIEW more AS SELECT 1"]),
+        ("table 'more'", ["CREATE TABLE more (x)"]),
+        ("table 'words'", ["CREATE VIRTUAL TABLE words USING fts5(x)"]),
+        ("index 'more'", ["CREATE INDEX more ON track (title)"]),
+        ("index 'track_file_digest'", ["DROP INDEX track_file_digest"]),
+        ("table 'block'", ["DROP TABLE block"]),
+        ("table 'block'", ["DROP TABLE block", "CREATE TABLE block (rule TEXT DEFAULT 'x')"]),
+        ("table 'block'", ["ALTER TABLE block ADD COLUMN more TEXT"]),
+    ],
+)
+def test_what_mirclr_did_not_make_is_refused_in_a_line(strange, found, statements):
+    try:
+        path = strange(*statements)
+    except sqlite3.OperationalError:
+        pytest.skip("this SQLite lacks it")
+    before = path.read_bytes()
+    with pytest.raises(LibraryError, match="not a library of mirclr's") as caught:
+        Library.open(path)
+    assert found in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+VALUES = {
+    "encoder": ["UPDATE meta SET value = '{' WHERE key = 'encoder'"],
+    "encoder that is a list": ["UPDATE meta SET value = '[]' WHERE key = 'encoder'"],
+    "encoder of absurd depth": [f"UPDATE meta SET value = '{'[' * 100_000}' WHERE key = 'encoder'"],
+    "encoder without a digest": ["UPDATE meta SET value = json_remove(value, '$.digest') WHERE key = 'encoder'"],
+    "encoder of text": ["UPDATE meta SET value = json_set(value, '$.dim', '4') WHERE key = 'encoder'"],
+    "encoder of no dimension": ["UPDATE meta SET value = json_set(value, '$.dim', -4) WHERE key = 'encoder'"],
+    "generation": ["UPDATE meta SET value = 'x' WHERE key = 'generation'"],
+    "generation of 9,000 digits": [f"UPDATE meta SET value = '{'9' * 9000}' WHERE key = 'generation'"],
+    "uuid": ["UPDATE meta SET value = x'ff' WHERE key = 'uuid'"],
+    "path that is a text": ["UPDATE track SET path = 'a' WHERE id = 1"],
+    "path out of the root": ["UPDATE track SET path = x'2e2e2f61' WHERE id = 1"],
+    "path deep out of the root": ["UPDATE track SET path = x'612f2e2e2f2e2e2f61' WHERE id = 1"],
+    "absolute path": ["UPDATE track SET path = x'2f61' WHERE id = 1"],
+    "empty path": ["UPDATE track SET path = x'' WHERE id = 1"],
+    "path with NUL": ["UPDATE track SET path = x'6100' WHERE id = 1"],
+    "audio path": ["UPDATE track SET audio_path = x'2e2e2f61' WHERE id = 1"],
+    "root": ["UPDATE track SET root = x'61' WHERE id = 1"],
+    "root that is a number": ["UPDATE track SET root = 7 WHERE id = 1"],
+    "failure's path": ["UPDATE failure SET path = x'2e2e2f61'"],
+    "duration": ["UPDATE track SET duration_s = 9e999 WHERE id = 1"],
+    "duration that is a text": ["UPDATE track SET duration_s = 'long' WHERE id = 1"],
+    "title": ["UPDATE track SET title = x'ff00' WHERE id = 1"],
+    "title that is no UTF-8": ["UPDATE track SET title = CAST(x'ff' AS TEXT) WHERE id = 1"],
+    "long title": ["UPDATE track SET title = printf('%.*c', 3000000, 'x') WHERE id = 1"],
+    "year": ["UPDATE track SET year = 1.5 WHERE id = 1"],
+    "id": ["PRAGMA foreign_keys = OFF", "UPDATE track SET id = 4611686018427387904 WHERE id = 1"],
+    "digest": ["UPDATE track SET file_digest = 7.5, audio_digest = x'00' WHERE id = 1"],
+    "vector": ["UPDATE vector SET components = 'x' WHERE track_id = 1"],
+    "vector of NaN": ["UPDATE vector SET components = x'0000c07f0000c07f0000c07f0000c07f' WHERE track_id = 1"],
+    "vector of huge numbers": ["UPDATE vector SET components = x'ffff7f7fffff7f7fffff7f7fffff7f7f' WHERE track_id = 1"],
+    "moments": ["UPDATE moment SET rows = 7"],
+    "moments at no time": [f"UPDATE moment SET rows = x'0000c07f{'00' * 128}'"],
+    "playlist": ["UPDATE playlist SET query = '['"],
+    "playlist that is a list": ["UPDATE playlist SET query = '[]'"],
+    "playlist of another kind": ["""UPDATE playlist SET query = '{"query": 7}'"""],
+    "playlist to a number": ["""UPDATE playlist SET query = '{"query": {}, "output": 7}'"""],
+    "tempo": ["UPDATE description SET tempo_bpm = 'x'"],
+    "key": ["UPDATE description SET key = 7.5"],
+    "listener": ["UPDATE listen SET artist = x'ff', plays = 'x'"],
+    "label": ["UPDATE probability SET label = x'ff'"],
+    "rule": ["INSERT INTO block VALUES (x'ff')"],
+}
+COMMANDS_OF = (
+    ["library", "info", "--failures"],
+    ["library", "verify"],
+    ["library", "list", "--json"],
+    ["recommend", "T1", "--explain", "-n", "2", "-o", "x.m3u8"],
+    ["recommend", "--for", "me", "-n", "2"],
+    ["export", "--vectors", "x.npz", "--csv", "x.csv"],
+    ["sync", "--dry-run"],
+    ["tag", "write", "--dry-run"],
+    ["playlist", "list"],
+    ["playlist", "refresh", "p"],
+    ["profile", "show", "me"],
+    ["block", "list"],
+)
+
+
+@pytest.mark.parametrize("what", VALUES)
+def test_values_that_mirclr_does_not_write_are_a_line(strange, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = strange(*VALUES[what])
+    refused = 0
+    for command in COMMANDS_OF:
+        error = CliRunner().invoke(group, [*command, "--library", str(path)]).exception
+        assert error is None or isinstance(error, MirclrError | SystemExit), (command, error)
+        refused += isinstance(error, LibraryError)
+        assert "\n" not in str(error).strip(), (command, error)
+        assert len(str(error)) < 1000
+    assert refused
+    assert not any("outside" in p.name for p in tmp_path.iterdir())
+
+
+def test_a_file_that_is_only_a_link_out_of_its_folder_is_not_opened(library, tmp_path):
+    if os.name == "nt":
+        pytest.skip("links need rights")
+    (tmp_path / "music" / "sub").mkdir(parents=True)
+    (tmp_path / "else").mkdir()
+    for place in ("else/out.ogg", "music/in.ogg", "else/more.ogg"):
+        (tmp_path / place).write_bytes(b"x")
+    (tmp_path / "music" / "out.ogg").symlink_to(tmp_path / "else" / "out.ogg")
+    (tmp_path / "music" / "by").symlink_to(tmp_path / "else")
+    (tmp_path / "music" / "sub" / "in.ogg").symlink_to(tmp_path / "music" / "in.ogg")
+    root = str((tmp_path / "music").resolve())
+    library.write(entries=[entry(p, root=root) for p in ("in.ogg", "sub/in.ogg", "gone.ogg", "out.ogg", "by/more.ogg")])
+    inside, outside = part_leading_out(library.tracks())
+    assert [track.path for track in inside] == ["in.ogg", "sub/in.ogg", "gone.ogg"]
+    assert ["out.ogg" in outside[0], "more.ogg" in outside[1]] == [True, True]
+    said = CliRunner().invoke(group, ["describe", "--library", str(library.path), "--json"])
+    problems = json.loads(said.stdout)["problems"]
+    assert sum("leads out of" in problem for problem in problems) == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_damaged_library_is_a_line(data):
+    """Bytes of a library changed anywhere: it is refused, or what can be read of it is read."""
+    content = bytearray((Path(__file__).parent / "golden" / "library_v3.db").read_bytes())
+    for _ in range(data.draw(st.sampled_from([1, 4, 32, 256]))):
+        at = data.draw(st.integers(0, len(content) - 1) | st.integers(0, 16383))
+        content[at] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lib.db"
+        path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2]))])
+        for command in COMMANDS_OF[:3]:
+            error = CliRunner().invoke(group, [*command, "--library", str(path)]).exception
+            assert error is None or isinstance(error, MirclrError | SystemExit), (command, error)

@@ -23,15 +23,14 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
     twice what one taps. `library list --json` and `export --csv` show the results.
     """
     from mirclr.describe import try_describe
-    from mirclr.library import Description, Library
+    from mirclr.library import Description, Library, part_leading_out
     from mirclr.processes import CRASHED, results_in_order
 
-    problems: list[str] = []
     done: dict[int, Description] = {}
     waiting: dict[int, Description] = {}
     with Library.open(library_path) as library:
         known = {} if again else library.descriptions()
-        tracks = [t for t in library.tracks() if t.id not in known]
+        tracks, problems = part_leading_out(t for t in library.tracks() if t.id not in known)
         jobs = ((t.file, t.span) for t in tracks)
         with progress("Describing", len(tracks)) as advance:
             results = results_in_order(try_describe, jobs, workers=workers)

@@ -51,7 +51,7 @@ def list_(library_path: Path, as_json: bool) -> None:
     from mirclr.library import Library
 
     with Library.open(library_path) as library:
-        saved = library.playlists()
+        saved = _all_saved(library)
     if as_json:
         print_json(saved)
     else:
@@ -84,15 +84,28 @@ def delete(name: str, library_path: Path) -> None:
     from mirclr.library import Library
 
     with Library.open(library_path) as library:
-        _saved(library, name)
-        library.delete_playlist(name)
+        if not library.delete_playlist(name):
+            _saved(library, name)  # says which there are
     remark(f"deleted {name!r}")
+
+
+def _all_saved(library: "Library") -> dict[str, dict[str, Any]]:
+    """The saved queries by name: each a query, and the file that it was last written to, if any."""
+    from mirclr.errors import LibraryError
+
+    saved = library.playlists()
+    for name, kept in saved.items():
+        if not isinstance(kept.get("query"), dict) or not isinstance(kept.get("output", ""), str | None):
+            raise LibraryError(
+                f"{library.path}: the saved query {name!r} cannot be read; delete it with: mirclr playlist delete"
+            )
+    return saved
 
 
 def _saved(library: "Library", name: str) -> dict[str, Any]:
     from mirclr.errors import NoMatch
 
-    saved = library.playlists()
+    saved = _all_saved(library)
     if name not in saved:
         known = f"; known are: {', '.join(saved)}" if saved else "; save one with: mirclr recommend SEED --save NAME"
         raise NoMatch(f"{library.path}: holds no saved query {name!r}{known}")

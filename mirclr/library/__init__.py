@@ -24,6 +24,8 @@ from mirclr.library.records import (
     Listen,
     fold,
     is_usable,
+    leads_out,
+    part_leading_out,
     shown,
 )
 from mirclr.library.store import Library
@@ -41,5 +43,7 @@ __all__ = [
     "Moments",
     "fold",
     "is_usable",
+    "leads_out",
+    "part_leading_out",
     "shown",
 ]

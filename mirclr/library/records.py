@@ -1,7 +1,10 @@
 """What a library holds and hands out, and its texts as search compares them and as people see them."""
 
+import os
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +243,31 @@ class LibraryTrack:
         if not self.title:
             return shown(self.path)
         return shown(f"{self.artist} – {self.title}" if self.artist else self.title)
+
+
+def leads_out(root: str, file: Path) -> bool:
+    """Whether a file below a root is only there by a link that leads out of it, as scanning a folder follows none."""
+    try:
+        return not Path(os.path.realpath(file)).is_relative_to(_real(root))
+    except (OSError, ValueError):
+        return False  # to open it will say what is wrong
+
+
+@lru_cache(maxsize=16)
+def _real(root: str) -> str:
+    return os.path.realpath(root)
+
+
+def part_leading_out(tracks: Iterable[LibraryTrack]) -> tuple[list[LibraryTrack], list[str]]:
+    """Tracks whose files may be opened, and a line for each other: what a link leads to is not of the library."""
+    inside: list[LibraryTrack] = []
+    outside: list[str] = []
+    for track in tracks:
+        if leads_out(track.root, track.file):
+            outside.append(f"{track.file}: a link that leads out of {track.root}; embed what it leads to by itself")
+        else:
+            inside.append(track)
+    return inside, outside
 
 
 def fold(text: str) -> str:

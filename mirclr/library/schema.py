@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mirclr.errors import LibraryError
+from mirclr.library.checks import check_schema, limit
+from mirclr.terminal import shown
 
 _APPLICATION_ID = 0x6D69726C  # "mirl": marks the SQLite file as ours
 _BUSY_MS = 30_000
@@ -94,6 +96,7 @@ def connect(path: Path) -> sqlite3.Connection:
         mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
         db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
     db.row_factory = sqlite3.Row
+    limit(db)
     db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
@@ -102,7 +105,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:
     """Refuse a file that is not ours; make the tables of a new one; migrate an old one."""
-    version = _version(db, path, create)
+    db.execute("BEGIN")  # version and schema are to be of one moment
+    try:
+        version = _checked_version(db, path, create)
+    finally:
+        db.rollback()
     if version == SCHEMA_VERSION:
         return
     import secrets
@@ -112,9 +119,8 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         # another process may have made the tables while this one waited
-        for statements in _MIGRATIONS[_version(db, path, create) :]:
-            for statement in statements:
-                db.execute(statement)
+        for statement in _statements(_checked_version(db, path, create), SCHEMA_VERSION):
+            db.execute(statement)
         db.execute("INSERT OR IGNORE INTO meta VALUES ('uuid', ?)", (secrets.token_hex(16),))
         db.execute("INSERT OR IGNORE INTO meta VALUES ('generation', '0')")
         db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -123,6 +129,16 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:
     except BaseException:
         db.rollback()
         raise
+
+
+def _statements(begin: int, end: int) -> list[str]:
+    return [statement for statements in _MIGRATIONS[begin:end] for statement in statements]
+
+
+def _checked_version(db: sqlite3.Connection, path: Path, create: bool) -> int:
+    version = _version(db, path, create)
+    check_schema(db, path, _statements(0, version))
+    return version
 
 
 def _version(db: sqlite3.Connection, path: Path, create: bool) -> int:
@@ -146,12 +162,14 @@ def explained(path: Path) -> Iterator[None]:
     """Turn what SQLite raises into a line for people."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged file even the message may be no text
         text = str(error)
         if "locked" in text:
             text = "another process has been writing to it for long; try again when it is done"
         elif "not a database" in text:
             text = "not a mirclr library"
+        elif "malformed" in text or "decode" in text or "too big" in text:
+            text = f"not a library of mirclr's, or damaged ({text}); use a copy of it, or embed the music again"
         elif "readonly" in text:
             text = "it, or its folder, may not be written; copy it to where you can write"
-        raise LibraryError(f"{path}: {text}") from error
+        raise LibraryError(f"{path}: {shown(text)[:200]}") from error

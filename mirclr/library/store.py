@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
+from mirclr.library.checks import below_root, check_rows, parsed, parsed_stamp, whole_number
 from mirclr.library.moments import Moments
 from mirclr.library.names import search_words
 from mirclr.library.records import (
@@ -48,6 +49,7 @@ _OF_AUDIO = (  # what was found out about the audio of a track, by the column th
     ("duplicate", "second"),
 )
 _MOST_PAIRS = 16
+_AT_ONCE = 1000
 _UNIT = 1e-5  # by which the length of a vector of float32 may differ from 1 when it was made to be 1
 _MOST_BESIDE = 1000
 _IDS = "(SELECT value FROM json_each(?))"  # a list of ids as one argument
@@ -105,6 +107,9 @@ class Library:
                 bring_up_to_date(connection, path, create)
                 bring_search_up_to_date(connection)
                 return cls(path, connection)
+            except (TypeError, AttributeError, UnicodeError) as error:  # values of other types than mirclr writes
+                connection.close()
+                raise LibraryError(f"{path}: not a library of mirclr's, or damaged ({error})") from error
             except BaseException:
                 connection.close()
                 raise
@@ -127,7 +132,7 @@ class Library:
     def stamp(self) -> EncoderStamp | None:
         """The encoder whose vectors are held; None before the first `bind`."""
         text = self._meta("encoder")
-        return EncoderStamp(**json.loads(text)) if text else None
+        return parsed_stamp(text, self.path) if text else None
 
     @property
     def generation(self) -> int:
@@ -135,7 +140,7 @@ class Library:
 
         It follows the clock (ns), so that two copies of a library that grew apart never share one.
         """
-        return int(self._meta("generation") or 0)
+        return whole_number(self._meta("generation"), "its generation", self.path)
 
     @property
     def state(self) -> tuple[int, int]:
@@ -201,12 +206,13 @@ class Library:
             checked = [row[0] for row in self._rows("PRAGMA integrity_check")]
             problems = [f"the file is damaged: {found}" for found in checked if found != "ok"]
             problems += [f"a row of {row[0]} belongs to no track" for row in self._rows("PRAGMA foreign_key_check")]
-            tracks = self.tracks()
-            problems += self._bad_vectors({track.id: track.label for track in tracks})
+            try:
+                tracks = self.tracks()
+                problems += self._bad_vectors({track.id: track.label for track in tracks})
+            except LibraryError as error:
+                return [*problems, str(error)]
         for track in tracks:
-            if not (_below_root(track.path) and _below_root(track.audio_path or track.path)):
-                problems.append(f"track {track.id} ({track.label}): {shown(track.path)} leads out of its folder")
-            elif is_gone(track.file):
+            if is_gone(track.file):
                 problems.append(f"track {track.id} ({track.label}): {shown(str(track.file))} is gone")
         return problems
 
@@ -217,7 +223,7 @@ class Library:
             vector = np.frombuffer(blob, "<f4") if len(blob) % 4 == 0 else np.zeros(0, "<f4")
             if stamp is None or len(vector) != stamp.dim:
                 found = f"{len(vector)} components, the encoder makes {stamp.dim if stamp else 'none'}"
-            elif not abs(float(np.linalg.norm(vector)) - 1) < 1e-3:  # "not <" so that NaN counts too
+            elif not abs(float(np.linalg.norm(vector.astype(np.float64))) - 1) < 1e-3:  # "not <" so that NaN counts too
                 found = "not of unit length"
             else:
                 continue
@@ -458,10 +464,11 @@ class Library:
                         f"{4 * dim}; see: mirclr library verify --library {shlex.quote(str(self.path))}"
                     )
                 held[i], matrix[i] = track_id, np.frombuffer(blob, "<f4")
-        sums = np.einsum("ij->i", matrix)  # of finite rows finite, and no second matrix is made
-        if not np.isfinite(sums).all():
+        if matrix.size and not (matrix.min() >= -1.001 and matrix.max() <= 1.001):  # NaN is neither
+            wrong = int(np.flatnonzero(~(np.abs(matrix) <= 1.001).all(axis=1))[0])
+            what = "of unit length" if np.isfinite(matrix[wrong]).all() else "finite"
             raise LibraryError(
-                f"{self.path}: the vector of track {held[~np.isfinite(sums)][0]} is not finite; "
+                f"{self.path}: the vector of track {held[wrong]} is not {what}; "
                 f"see: mirclr library verify --library {shlex.quote(str(self.path))}"
             )
         return held, matrix
@@ -493,6 +500,7 @@ class Library:
             cursor.row_factory = None  # plain tuples take a third of the time
             query = f"SELECT {key}, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY {key}"  # noqa: S608
             rows = cursor.execute(query).fetchall()
+            check_rows(self.path, (key, name), rows)
         return np.fromiter((r[0] for r in rows), np.int64, len(rows)), [r[1] for r in rows]
 
     def beside(self, track: LibraryTrack) -> list[LibraryTrack]:
@@ -515,12 +523,19 @@ class Library:
 
     def id_end(self) -> int:
         """One more than the highest id of a track; 0 of an empty library."""
-        return int(self._rows("SELECT COALESCE(MAX(id) + 1, 0) FROM track")[0][0])
+        last = self._rows("SELECT id FROM track ORDER BY id DESC LIMIT 1")
+        return last[0][0] + 1 if last else 0
 
     def moments(self, ids: Sequence[int]) -> dict[int, Moments]:
         """What the excerpts of tracks sound like, by id; tracks that were embedded without are left out."""
         rows = self._rows(f"SELECT track_id, rows FROM moment WHERE track_id IN {_IDS}", _id_list(ids))  # noqa: S608
-        return {row[0]: Moments.from_bytes(row[1]) for row in rows}
+        held = {row[0]: Moments.from_bytes(row[1]) for row in rows}
+        for track_id, moments in held.items():
+            if not np.isfinite(moments.starts).all():
+                raise LibraryError(
+                    f"{self.path}: not a library of mirclr's, or damaged: the moments of track {track_id}"
+                )
+        return held
 
     def tracks(self, ids: Sequence[int] | None = None) -> list[LibraryTrack]:
         """All tracks by id, or those of the given ids in the given order, unknown ones left out."""
@@ -728,7 +743,8 @@ class Library:
 
     def playlists(self) -> dict[str, dict[str, Any]]:
         """The saved queries, JSON values, by name."""
-        return {row[0]: json.loads(row[1]) for row in self._rows("SELECT name, query FROM playlist ORDER BY name")}
+        rows = self._rows("SELECT name, query FROM playlist ORDER BY name")
+        return {name: parsed(text, dict, f"the playlist {shown(name)!r}", self.path) for name, text in rows}
 
     def save_playlist(self, name: str, query: Mapping[str, Any]) -> None:
         """Save a query of JSON values under a name; one of that name is replaced."""
@@ -804,11 +820,17 @@ class Library:
 
     def _rows(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
         with explained(self.path):
-            return self._connection.execute(query, arguments).fetchall()
+            cursor = self._connection.execute(query, arguments)
+            rows = cursor.fetchall()
+        check_rows(self.path, [column[0] for column in cursor.description], rows)
+        return rows
 
     def _cursor(self, query: str, *arguments: Any) -> Iterator[sqlite3.Row]:
         with explained(self.path):
-            yield from self._connection.execute(query, arguments)
+            cursor = self._connection.execute(query, arguments)
+            while rows := cursor.fetchmany(_AT_ONCE):
+                check_rows(self.path, [column[0] for column in cursor.description], rows)
+                yield from rows
 
     def _meta(self, key: str) -> str | None:
         rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
@@ -831,7 +853,7 @@ class Library:
 
     def _place(self, root: str, path: str) -> tuple[bytes, bytes]:
         """Root and path as stored; refuses a path that leads out of its root."""
-        if not PurePath(root).is_absolute() or not _below_root(path):
+        if not PurePath(root).is_absolute() or not below_root(path):
             raise LibraryError(
                 f"{self.path}: cannot hold {shown(path)!r} under {shown(root)!r}; "
                 f"expected an absolute folder and a path below it"
@@ -888,11 +910,6 @@ def _tag_values(tags: Tags) -> list[str | int | None]:
 
 def _folded(path: str, tags: Tags) -> str:
     return _clean(search_text(tags.artist, tags.title, tags.album, path))
-
-
-def _below_root(path: str) -> bool:
-    pure = PurePath(path)
-    return not (pure.is_absolute() or pure.drive or ".." in pure.parts) and bool(pure.parts) and "\0" not in path
 
 
 def is_gone(file: Path, *, follow_links: bool = True) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from mirclr import metrics
 from mirclr.errors import MirclrError, in_words
 from mirclr.index import Index, open_index
-from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack
+from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack, leads_out, part_leading_out
 from mirclr.library.names import albums_of, known_artist
 from mirclr.library_report.values import (
     AS_IS,
@@ -301,8 +301,9 @@ def _hear_some(
             f"{stamp.name} is another encoder ({embedder.stamp.digest[:12]}) than the library's ({stamp.digest[:12]})"
         )
     rows = there[_sample(len(there), count)]
+    _, problems = part_leading_out(tracks[row] for row in rows.tolist())
+    rows = np.array([row for row in rows.tolist() if not leads_out(tracks[row].root, tracks[row].file)], int)
     heard = [tracks[row] for row in rows.tolist()]
-    problems: list[str] = []
     rates: list[float] = []
     measured: dict[str, list[tuple[float, float]]] = {}
     jobs = ((t.file, embedder.excerpts, embedder.seconds, embedder.rate, t.span) for t in heard)
