@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from mirclr.errors import UnreadableAudio
+from mirclr.errors import UnreadableAudio, is_fault_of_machine
 
 _SAFE = {"protocol_whitelist": "file", "enable_drefs": "0", "use_absolute_path": "0"}
 
@@ -34,7 +34,9 @@ def packets_digest(path: Path, demuxer: str) -> str:
     count = 0
     with path.open("rb") as f:
         try:
-            with av.open(f, format=demuxer, options=_SAFE if demuxer == "mov" else {}) as container:
+            with av.open(
+                f, format=demuxer, options=_SAFE if demuxer == "mov" else {}, metadata_errors="replace"
+            ) as container:
                 for stream in container.streams:
                     context = stream.codec_context
                     facts = (stream.type, stream.time_base, context and (context.name, context.extradata))
@@ -46,7 +48,9 @@ def packets_digest(path: Path, demuxer: str) -> str:
                     count += 1
                     h.update(repr((packet.stream_index, packet.pts, packet.dts, packet.size)).encode())
                     h.update(packet)
-        except av.FFmpegError as error:  # where a damaged file ends, its copy must end too
+        except (av.FFmpegError, OSError, ValueError) as error:  # where a damaged file ends, its copy must end too
+            if is_fault_of_machine(error):
+                raise
             h.update(type(error).__name__.encode())
     if not count:
         raise UnreadableAudio(f"{path}: no sound is found in it")

@@ -98,3 +98,88 @@ def test_no_bytes_whatever_make_it_raise(tmp_path: Path, suffix: str, head: byte
     path = tmp_path / f"a{suffix}"
     path.write_bytes(head + rest)
     assert isinstance(read_tags(path), Tags)
+
+
+def in_every_container(tmp_path: Path) -> list[Path]:
+    return [a_file(tmp_path / f"a{suffix}") for suffix in (".mp3", ".flac", ".ogg", ".opus")]
+
+
+def test_all_values_of_artist_and_genre_are_read_each_once(tmp_path: Path) -> None:
+    for path in in_every_container(tmp_path):
+        file = mutagen.File(path, easy=True)
+        if file.tags is None:
+            file.add_tags()
+        file["artist"], file["genre"] = ["Queen", "David Bowie", "queen"], ["Rock", "Pop; Rock"]
+        file.save()
+        tags = read_tags(path)
+        assert (tags.artist, tags.genre) == ("Queen; David Bowie", "Rock; Pop")
+
+
+def test_the_year_is_that_of_the_first_release(tmp_path: Path) -> None:
+    for path in in_every_container(tmp_path):
+        assert read_tags(tagged(path, date="2004-05-00")).year == 2004
+        assert read_tags(tagged(path, originaldate="1965-11-01")).year == 1965
+
+
+@pytest.mark.parametrize(("version", "frames"), [(4, ["TDOR"]), (3, ["TORY"]), (3, ["TXXX:ORIGYEAR"])])
+def test_the_first_year_of_id3_is_read_in_each_version(tmp_path: Path, version: int, frames: list[str]) -> None:
+    path = a_file(tmp_path / "a.mp3")
+    from mutagen import id3
+
+    tag = id3.ID3()
+    tag.add(id3.TDRC(encoding=3, text="2004"))
+    for name in frames:
+        if name.startswith("TXXX:"):
+            tag.add(id3.TXXX(encoding=3, desc=name[5:], text="1965"))
+        else:
+            tag.add(id3.TDOR(encoding=3, text="1965"))
+    tag.save(path, v2_version=version)
+    assert read_tags(path).year == 1965
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("0", False), (None, None)])
+def test_a_compilation_says_so(tmp_path: Path, value: str | None, expected: bool | None) -> None:
+    from mutagen.id3 import ID3, TCMP
+
+    for path in in_every_container(tmp_path)[1:]:
+        assert read_tags(tagged(path, **({"compilation": value} if value else {"title": "T"}))).compilation is expected
+    path = a_file(tmp_path / "a.mp3")
+    tag = ID3()
+    if value:
+        tag.add(TCMP(encoding=0, text=value))
+    tag.save(path, v2_version=3)
+    assert read_tags(path).compilation is expected
+
+
+def test_tags_of_other_places_are_read_where_the_usual_ones_are_silent(tmp_path: Path) -> None:
+    from mutagen.apev2 import APEv2
+    from mutagen.id3 import ID3, TIT2
+
+    path = a_file(tmp_path / "a.mp3")
+    ape = APEv2()
+    ape["Title"], ape["Artist"], ape["Genre"], ape["Year"] = "Ape Title", ["A", "B"], "Doom Metal", "1999"
+    ape.save(path)
+    tags = read_tags(path)
+    assert (tags.title, tags.artist, tags.genre, tags.year) == ("Ape Title", "A; B", "Doom Metal", 1999)
+    id3 = ID3()
+    id3.add(TIT2(encoding=1, text="ID3 Title"))
+    id3.save(path, v1=2)
+    tags = read_tags(path)
+    assert (tags.title, tags.artist) == ("ID3 Title", "A; B")
+
+
+def test_riff_info_is_read_in_utf8_and_in_windows_code_page(tmp_path: Path) -> None:
+    path = a_file(tmp_path / "a.wav")
+    data = path.read_bytes()
+    parts = b"".join(
+        name + len(text).to_bytes(4, "little") + text + bytes(len(text) % 2)
+        for name, text in (
+            (b"INAM", "Träume\0".encode()),
+            (b"IART", "Märchen\0".encode("cp1252")),
+            (b"ICRD", b"2001-02"),
+        )
+    )
+    body = data[8:] + b"LIST" + (len(parts) + 4).to_bytes(4, "little") + b"INFO" + parts
+    path.write_bytes(data[:4] + len(body).to_bytes(4, "little") + body)
+    tags = read_tags(path)
+    assert (tags.title, tags.artist, tags.year, tags.duration_s) == ("Träume", "Märchen", 2001, SECONDS)

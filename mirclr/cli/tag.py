@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MADE_BY = {"genre": "classify", "mood": "classify", "bpm": "describe", "key": "describe"}
 """The fields, with the command that finds what to write there."""
+_TOGETHER = 64  # files that the library learns of at once; a killed run leaves as many for the next embedding
 
 
 @click.group(epilog="Example: mirclr tag write --library music.db --dry-run")
@@ -163,12 +164,14 @@ class _Run:
         self._touch, self._break_links = touch, break_links
         self._compare = Comparer()
         self._swept: set[Path] = set()
+        self._written: list[LibraryTrack] = []
 
     def __enter__(self) -> _Run:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._compare.close()
+        self._follow()
 
     def write(self, track: LibraryTrack, wanted: dict[str, tuple[str, ...]], *, overwrite: bool) -> None:
         """Write what is known of a track where its file does not say it."""
@@ -192,7 +195,7 @@ class _Run:
             if change:
                 self.done.append({"file": str(change.file), "before": change.before, "after": change.after})
             if change and not self._dry_run:
-                _follow(self._library, track)
+                self._follow(track)
 
     def take_back(self, change: Change) -> bool:
         """Take a change back; False where it has to stay in the journal."""
@@ -206,7 +209,7 @@ class _Run:
                 raise TagsError(f"{change.file}: not a file of this library any more; its tags are left as they are")
             did = take_back(change, self._manner(track))
             if did == "taken back":
-                _follow(self._library, track)
+                self._follow(track)
                 self.undone += 1
             self.foreign += did == "changed since"
             return True
@@ -232,6 +235,24 @@ class _Run:
                 raise
             if (problem := in_words(error)) not in self.problems[-1:]:  # of the many tracks of one file
                 self.problems.append(problem)
+
+    def _follow(self, track: LibraryTrack | None = None) -> None:
+        """Let the library know of files that were re-tagged, many in one transaction; the last without a track."""
+        from mirclr.provenance import content_digest, file_digest, size_and_time
+        from mirclr.tags import read_tags
+
+        self._written += [track] if track else []
+        if track and len(self._written) < _TOGETHER:
+            return
+        seen = []
+        for t in self._written:
+            with self._one_file():
+                state = (*size_and_time(t.file), file_digest(t.file), read_tags(t.file))
+                seen.append((t, state, content_digest(t.file)))
+        self._written.clear()
+        with self._library.together():
+            for t, state, content in seen:
+                self._library.move(t.id, t.root, t.path, *state, content_digest=content)
 
     def _sweep(self, folder: Path) -> None:
         from mirclr.tagging import sweep
@@ -275,12 +296,3 @@ def _labels(field: str, probabilities: dict[str, float], likely: float) -> tuple
     ranked = sorted(probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
     labels = tuple(label for label, p in ranked if p >= likely)
     return labels[:1] if field == "genre" else labels
-
-
-def _follow(library: Library, track: LibraryTrack) -> None:
-    """Tell the library of a file that was re-tagged here, so that embedding need not look at it."""
-    from mirclr.provenance import content_digest, file_digest, size_and_time
-    from mirclr.tags import read_tags
-
-    state, digest, tags = size_and_time(track.file), file_digest(track.file), read_tags(track.file)
-    library.move(track.id, track.root, track.path, *state, digest, tags, content_digest=content_digest(track.file))

@@ -34,6 +34,7 @@ AUDIO_SUFFIXES = frozenset(
 
 SEPARATOR = "; "
 """What stands between several values in one text."""
+_LONGEST = 4096  # letters of a text that are kept
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}")
 
 
@@ -116,16 +117,18 @@ def _texts(blocks: Iterable[Block], field: str) -> Iterator[tuple[str, ...]]:
 
 def _joined(values: Iterable[str]) -> str | None:
     """All values in one text, each once."""
-    parts = (_clean(part) for value in values for part in value.split(";"))
-    once = {part.casefold(): part for part in reversed([p for p in parts if p])}
-    return SEPARATOR.join(reversed(once.values())) or None
+    once: dict[str, str] = {}
+    for part in (_clean(part) for value in values for part in value.split(";")):
+        if part:
+            once.setdefault(part.casefold(), part)
+    return SEPARATOR.join(once.values()) or None
 
 
 def _clean(text: str | None) -> str | None:
     """Text on one line, without control characters and lone surrogates; None when nothing is left."""
     if text is None:
         return None
-    plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text[:_LONGEST])
     return " ".join(plain.split()) or None
 
 

@@ -16,6 +16,7 @@ MAX_TEXT = 1 << 20
 """Bytes of a text that are decoded, unpacked ones included."""
 MAX_BLOCK = 64 << 20
 """Bytes of a tag that are read."""
+_MAX_READ = 256 << 20  # bytes of all tags of a file
 
 
 class Damaged(ValueError):
@@ -45,6 +46,7 @@ class Source:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.size = file.seek(0, 2)
+        self._read = 0
 
     def read(self, start: int, length: int) -> bytes:
         """`length` bytes at `start`.
@@ -56,8 +58,9 @@ class Source:
         """
         if start < 0 or length < 0 or start + length > self.size:
             raise Damaged("it ends before what its headers announce")
-        if length > MAX_BLOCK:
-            raise Damaged(f"a part of its tags takes more than {MAX_BLOCK >> 20} MiB")
+        self._read += length
+        if length > MAX_BLOCK or self._read > _MAX_READ:
+            raise Damaged(f"its tags take more than {MAX_BLOCK >> 20} MiB")
         self.file.seek(start)
         return self.file.read(length)
 

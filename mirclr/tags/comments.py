@@ -235,7 +235,7 @@ class _OggComment(VorbisComment):
             if page.serial == self._pages[0].serial:
                 if page.head[5] & 2:
                     break  # another stream of that number begins
-                whole = self._source.read(at, page.length)
+                whole = self._source.peek(at, page.length)
                 number = (page.number + by) & 0xFFFFFFFF
                 new = _checked(whole[:18] + number.to_bytes(4, "little") + whole[22:])
                 splices.append(Splice(at + 18, 8, new[18:26]))

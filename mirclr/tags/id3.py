@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from mirclr.tags.block import MAX_BLOCK, MAX_ITEMS, MAX_TEXT, Block, Damaged, Item, Source, Splice, unsigned
 
+_MAX_UNPACKED = 16 << 20
 _PADDING = 1024  # behind a tag that had to grow, so that the next change fits
 _ID = {2: re.compile(rb"[A-Z][A-Z0-9]{2}"), 3: re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]")}
 _SHORT = {  # frames of 2.2, and what they are since
@@ -73,7 +74,7 @@ class ID3v2(Block):
             return None
         room = (source.size if end is None else end) - start
         footer = 10 if head[3] == 4 and head[5] & 16 else 0
-        body = source.peek(start + 10, min(length - 10 - footer, MAX_BLOCK, max(0, room - 10)))
+        body = source.read(start + 10, min(length - 10 - footer, MAX_BLOCK, max(0, room - 10)))
         tag = cls(start, head[3], head[5], body)
         tag._revision = head[4]
         if length > room:
@@ -116,6 +117,9 @@ class ID3v2(Block):
             self.refusal = self.refusal or f"its ID3 tag has more than {MAX_ITEMS} frames"
         elif rest.strip(b"\0"):
             self.refusal = self.refusal or "its ID3 tag is damaged"
+        elif any(self._unpacked(raw) > _MAX_UNPACKED for raw in frames):
+            # not for what is done here, which never unpacks so much, but for demuxers, which do
+            self.refusal = f"its ID3 tag has frames that unpack to more than {_MAX_UNPACKED >> 20} MiB"
 
     def _frames(self, body: bytes, *, plain: bool) -> tuple[list[bytes], bytes]:
         """The frames, and what comes after the last."""
@@ -133,6 +137,15 @@ class ID3v2(Block):
             frames.append(body[at : at + head + length])
             at += head + length
         return frames, body[at:]
+
+    def _unpacked(self, raw: bytes) -> int:
+        """Bytes that a packed frame says it unpacks to, at most; 0 of others."""
+        if self.version == 3 and raw[9] & 128:
+            return unsigned(raw[10:14])
+        if self.version == 4 and raw[9] & 9 == 9:
+            skip = 10 + bool(raw[9] & 64) + bool(raw[9] & 4)
+            return unsigned(raw[skip : skip + 4])
+        return 0
 
     def _name(self, raw: bytes) -> str:
         name = raw[: 3 if self.version == 2 else 4].decode().rstrip("\0 ")

@@ -12,8 +12,7 @@ from mirclr.tags.id3 import ID3v2
 from mirclr.tags.mp4 import mp4
 
 _SEARCHED = 1 << 16  # bytes in which the first frame of an MP3 file must begin
-
-
+_MAX_JUNK = 4096  # bytes before the first frame of an MP3 file, such as a piece of the frame before
 _OTHERS = (b"\x1aE\xdf\xa3", b"RIFF", b"riff", b"FORM", b"FRM8", b"caff", b".snd", b"FLV", b"tBaK", b"ajkg", b"#!AMR")
 """How containers begin that may hold frames of MPEG audio and whose tags are not written here, Matroska the first."""
 
@@ -86,7 +85,10 @@ def _frames(source: Source, start: int, head: bytes) -> Layout | None:
     at = None if head.startswith(_OTHERS) else _first_frame(source, start)
     if at is None:
         return None
-    return Layout("mp3", seconds=_stated(source, at, lambda f: mutagen.mp3.MPEGInfo(f, at)))
+    layout = Layout("mp3", seconds=_stated(source, at, lambda f: mutagen.mp3.MPEGInfo(f, at)))
+    if at > start + _MAX_JUNK and source.peek(start, at - start).strip(b"\0"):
+        layout.refusal = "its sound does not begin where it should"
+    return layout
 
 
 def _stated(source: Source, start: int, read: Callable[[Any], Any]) -> float | None:
