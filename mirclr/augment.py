@@ -11,10 +11,11 @@ Contents: one class per augmentation, `ON` (settings to class), `Views` (a recip
 
 import math
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, cast
 
 import torch
-import torchaudio
+from scipy.fft import next_fast_len
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -82,12 +83,10 @@ class PitchShift(Augmentation):
         rows = [shift_pitch(row, float(s), self.mel.rate) for row, s in zip(x, shifts, strict=True)]
         return torch.stack(rows)
 
-    def bands(self, n: int, generator: Generator) -> Tensor:
-        """(n, F) float32: the fractional band that each band comes from, on a mel spectrogram; see `Views`."""
-        semitones = uniform(self.settings.semitones, (n, 1), generator) * (
-            torch.rand((n, 1), generator=generator) < self.settings.p
-        )
-        return self.mel.band_of(self.mel.centres().cpu() / torch.pow(2.0, semitones / 12))
+    def semitones(self, n: int, generator: Generator) -> Tensor:
+        """(n, 1) float32 semitones for a mel spectrogram; rows left alone have 0. See `Views`."""
+        semitones = uniform(self.settings.semitones, (n, 1), generator)
+        return semitones * (torch.rand((n, 1), generator=generator) < self.settings.p)
 
 
 class TimeStretch(Augmentation):
@@ -117,14 +116,20 @@ class Noise(Augmentation):
 
     def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
         noise = torch.randn(x.shape, generator=generator).to(x.device)
-        level = x.square().mean(dim=1, keepdim=True) / decibels(self._snr(x, generator))[:, None]
-        return x + noise * level.sqrt()
+        level = self._level(x) / decibels(self._snr(x, generator))
+        return x + noise * level.sqrt()[:, None]
 
     def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
         """White noise has the same mean power in every area-normalised band; each cell is drawn exponentially."""
         cells = torch.empty(power.shape).exponential_(generator=generator).to(power.device)
-        level = power.mean(dim=(1, 2), keepdim=True) / decibels(self._snr(power, generator))[:, None, None]
-        return power + cells * level
+        level = self._level(power) / decibels(self._snr(power, generator))
+        return power + cells * level[:, None, None]
+
+    def _level(self, x: Tensor) -> Tensor:
+        """(B,) float32: the power of each row of samples, or the mel power in any band of white noise as loud as it."""
+        if x.ndim == 2:
+            return x.square().mean(dim=1)
+        return x.mean(dim=2) @ self.mel.widths().to(x.device) * (2 / self.mel.rate)
 
     def _snr(self, x: Tensor, generator: Generator) -> Tensor:
         return uniform(self.settings.snr_db, (len(x),), generator).to(x.device)
@@ -138,9 +143,10 @@ class _Curve(Augmentation):
         raise NotImplementedError
 
     def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
-        hz = torch.fft.rfftfreq(x.shape[1], 1 / self.mel.rate)
+        length = next_fast_len(x.shape[1], real=True)
+        hz = torch.fft.rfftfreq(length, 1 / self.mel.rate)
         gain = decibels(self.curve(hz, len(x), generator)).sqrt().to(x.device)
-        return torch.fft.irfft(torch.fft.rfft(x) * gain, n=x.shape[1])
+        return torch.fft.irfft(torch.fft.rfft(x, n=length) * gain, n=length)[:, : x.shape[1]]
 
     def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
         return (
@@ -199,9 +205,11 @@ class FrequencyMask(Augmentation):
 
     def on_waveform(self, x: Tensor, generator: Generator) -> Tensor:
         bands = self._keep(len(x), generator)
-        hz = torch.fft.rfftfreq(x.shape[1], 1 / self.mel.rate)
+        length = next_fast_len(x.shape[1], real=True)
+        hz = torch.fft.rfftfreq(length, 1 / self.mel.rate)
         nearest = self.mel.band_of(hz).round().long().clamp(0, self.mel.settings.bands - 1)
-        return torch.fft.irfft(torch.fft.rfft(x) * bands[:, nearest].to(x.device), n=x.shape[1])
+        kept = torch.fft.rfft(x, n=length) * bands[:, nearest].to(x.device)
+        return torch.fft.irfft(kept, n=length)[:, : x.shape[1]]
 
     def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
         return power * self._keep(len(power), generator).to(power.device)[:, :, None]
@@ -284,10 +292,26 @@ def stretch_time(x: Tensor, factor: float) -> Tensor:
         return x
     hop = _FFT // 4
     window = torch.hann_window(_FFT, device=x.device)
-    spectrum = torch.stft(x, _FFT, hop, window=window, return_complex=True)
-    advance = torch.linspace(0, torch.pi * hop, _FFT // 2 + 1, device=x.device)[:, None]
-    stretched = torchaudio.functional.phase_vocoder(spectrum, factor, advance)
+    # before the beginning is silence: phases of a reflection there would not go on as those of the sound do
+    spectrum = torch.stft(x, _FFT, hop, window=window, pad_mode="constant", return_complex=True)
+    stretched = vocode(spectrum.T, factor).T
     return torch.istft(stretched, _FFT, hop, window=window, length=round(len(x) / factor))
+
+
+def vocode(spectrum: Tensor, factor: float) -> Tensor:
+    """(T, K) complex frames of a spectrum to those of the same sound `factor` times as fast: (ceil(T / factor), K).
+
+    Magnitudes are read between frames; phases go on from the first frame's by as much as they do from frame to frame.
+    """
+    places = torch.arange(0, len(spectrum), factor, dtype=torch.float64)  # on the CPU: not every device has float64
+    left = places.long()
+    between = (places - left).float()[:, None].to(spectrum.device)
+    left = left.to(spectrum.device)
+    magnitude, phase = (F.pad(part, (0, 0, 0, 2)) for part in (spectrum.abs(), spectrum.angle()))
+    # frames go out as far apart as they came in, so that whole turns between them do not matter
+    phases = torch.cat([phase[:1], (phase[1:] - phase[:-1])[left[:-1]]]).cumsum(dim=0)
+    magnitude = torch.lerp(magnitude[left], magnitude[left + 1], between)
+    return torch.complex(magnitude * phases.cos(), magnitude * phases.sin())
 
 
 def shift_pitch(x: Tensor, semitones: float, rate: int) -> Tensor:
@@ -332,11 +356,11 @@ def mix_clips(clips: Tensor, labels: Tensor, settings: config.Mixing, generator:
     if settings.name == "mixup":
         share = keep[:, None]
     else:
-        box = settings.name == "cutmix_box"
-        side = (1 - keep).sqrt() if box else 1 - keep
-        inside = _run(length, side, generator)
-        if box:
-            inside = inside[:, None, :] & _run(clips.shape[1], side, generator)[:, :, None]
+        if settings.name == "cutmix_box":
+            side = (1 - keep).sqrt()
+            inside = _side(length, side, generator)[:, None, :] & _side(clips.shape[1], side, generator)[:, :, None]
+        else:
+            inside = _run(length, 1 - keep, generator)
         share = 1.0 - inside.float()
     kept = share.flatten(1).mean(dim=1, keepdim=True).to(labels.device)
     share = (share if share.ndim == clips.ndim else share[:, None]).to(clips.device)
@@ -349,6 +373,17 @@ def _run(length: int, share: Tensor, generator: Generator) -> Tensor:
     start = (torch.rand((len(share), 1), generator=generator) * (length - width + 1)).floor()
     steps = torch.arange(length, dtype=torch.float32)
     return (steps >= start) & (steps < start + width)
+
+
+def _side(length: int, share: Tensor, generator: Generator) -> Tensor:
+    """(n, length) bool: a side of CutMix's box as published: its centre anywhere, what lies beyond the ends cut off.
+
+    So the ends are replaced nearly as often as the middle.
+    """
+    half = ((share * length).floor() / 2).floor()[:, None]
+    centre = (torch.rand((len(share), 1), generator=generator) * length).floor()
+    steps = torch.arange(length, dtype=torch.float32)
+    return (steps >= centre - half) & (steps < centre + half)
 
 
 @dataclass(frozen=True)
@@ -384,6 +419,7 @@ class Views:
         fastest = max((s.settings.rate[1] for s in self._stretches(domain)), default=1.0)
         length = self.samples if domain == "waveform" else self.frames
         self.takes = ClipShape(domain, math.ceil(length * max(1.0, fastest)) + 1)
+        self._runs = [(moves, list(steps)) for moves, steps in groupby(self.on_mel, _moves)]
         self._mel_margin = max((s.settings.rate[1] for s in self.on_mel if isinstance(s, TimeStretch)), default=1.0)
 
     def _stretches(self, domain: str) -> list[TimeStretch]:
@@ -417,6 +453,7 @@ class Views:
         # a stretch on the mel still to come needs its margin
         samples = math.ceil(self.samples * max(1.0, self._mel_margin))
         stretched = False
+        x = x.clone() if self.waveform else x  # steps work in place
         for step in self.waveform:
             if isinstance(step, TimeStretch):
                 x, stretched = _stretch_waveforms(x, samples, step.factors(len(x), generator)), True
@@ -425,26 +462,43 @@ class Views:
         return x if stretched else x[:, :samples]
 
     def _on_mel(self, log_mel: Tensor, generator: Generator) -> Tensor:
-        """Stretch and shift are one reading of the log-mel at other places; the rest works on powers."""
-        factors, bands = torch.ones(len(log_mel)), None
-        for step in self.on_mel:
-            if isinstance(step, TimeStretch):
-                factors = step.factors(len(log_mel), generator)
-            elif isinstance(step, PitchShift):
-                bands = step.bands(len(log_mel), generator)
-        if bands is not None or bool((factors != 1).any()):
-            if bands is None:
-                bands = torch.arange(log_mel.shape[1], dtype=torch.float32).expand(len(log_mel), -1)
-            frames = torch.arange(self.frames, dtype=torch.float32) * factors[:, None]
-            frames = frames.clamp(max=log_mel.shape[2] - 1)  # where samples end within the last hop
-            log_mel = warp(log_mel, bands.to(log_mel.device), frames.to(log_mel.device))
-        else:
-            log_mel = log_mel[:, :, : self.frames]
-        power = self.mel.expand(log_mel)
-        for step in self.on_mel:
-            if not isinstance(step, TimeStretch | PitchShift):
+        """The steps in their order. Stretch and shift are readings of the log-mel; the rest works on powers."""
+        to_come = any(isinstance(step, TimeStretch) for step in self.on_mel)  # which needs its margin until then
+        x = log_mel if to_come else log_mel[:, :, : self.frames]
+        for moves, steps in self._runs:
+            if moves:
+                to_come = to_come and not any(isinstance(step, TimeStretch) for step in steps)
+                x = self._moved(x, steps, x.shape[2] if to_come else self.frames, generator)
+                continue
+            power = self.mel.expand(x)
+            for step in steps:
                 power = step.apply(power, generator)
-        return self.mel.compress(power)
+            x = self.mel.compress(power)
+        return x
+
+    def _moved(self, log_mel: Tensor, steps: list[Augmentation], width: int, generator: Generator) -> Tensor:
+        """Steps that follow one another as one reading, `width` frames wide: shifts add up, and a stretch is apart."""
+        factors, semitones = torch.ones(len(log_mel)), None
+        for step in steps:
+            if isinstance(step, TimeStretch):
+                factors = factors * step.factors(len(log_mel), generator)
+            elif isinstance(step, PitchShift):
+                drawn = step.semitones(len(log_mel), generator)
+                semitones = drawn if semitones is None else semitones + drawn
+        if semitones is None and bool((factors == 1).all()):
+            return log_mel[:, :, :width]
+        if semitones is None:
+            bands = torch.arange(log_mel.shape[1], dtype=torch.float32).expand(len(log_mel), -1)
+        else:
+            bands = self.mel.band_of(self.mel.centres().cpu() / torch.pow(2.0, semitones / 12))
+        frames = torch.arange(width, dtype=torch.float32) * factors[:, None]
+        frames = frames.clamp(max=log_mel.shape[2] - 1)  # where samples end within the last hop
+        return warp(log_mel, bands.to(log_mel.device), frames.to(log_mel.device))
+
+
+def _moves(step: Augmentation) -> bool:
+    """Whether a step moves what is there to other times or bands."""
+    return isinstance(step, TimeStretch | PitchShift)
 
 
 def _stretch_waveforms(x: Tensor, samples: int, factors: Tensor) -> Tensor:

@@ -82,6 +82,16 @@ class LogMel(nn.Module):
         points = torch.linspace(float(ends[0]), float(ends[1]), self.settings.bands + 2, dtype=torch.float64)
         return mel_to_hz(points)[1:-1].float()
 
+    def widths(self) -> Tensor:
+        """(F,) float32: half the width of each triangle, in Hz.
+
+        Weighed by it the bands' powers add up to the power of the spectrum between the first centre and the last, as
+        the triangles, of unit area, add up to 1 there.
+        """
+        ends = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64))
+        points = mel_to_hz(torch.linspace(float(ends[0]), float(ends[1]), self.settings.bands + 2, dtype=torch.float64))
+        return ((points[2:] - points[:-2]) / 2).float()
+
     def band_of(self, hz: Tensor) -> Tensor:
         """Fractional band index of frequencies in Hz: the inverse of `centres`; outside [0, F-1] off the scale."""
         low, high = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64)).tolist()
