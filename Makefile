@@ -7,8 +7,10 @@ EMOTIFY ?=
 LABELS ?=
 SCORE ?=
 RUNS ?= runs/frameworks_debian
+COUNT ?= 20000
+SEED ?= 1
 
-.PHONY: install demo test test-newest constraints check format bench bench-recommend bench-frameworks clean
+.PHONY: install demo test test-newest constraints fuzz check format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
@@ -39,6 +41,10 @@ constraints: test-newest
 	$(NEWEST)/python -m pip freeze --exclude-editable | sed -n 's/^\([A-Za-z0-9._-]*==[^+ ]*\).*/\1/p' >> constraints.new
 	mv constraints.new constraints.txt
 
+# damaged files of every kind through all that reads them; what does not hold is kept in fuzz-failures/
+fuzz: install
+	$(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED)
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -62,4 +68,4 @@ bench-frameworks: install
 		$(if $(SCORE),--score "$(SCORE)")
 
 clean:
-	rm -rf .venv .venv-newest dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-newest dist .pytest_cache .ruff_cache .mypy_cache .hypothesis fuzz-failures
