@@ -16,6 +16,7 @@ import numpy as np
 from mirclr import metrics
 from mirclr.errors import LibraryError
 from mirclr.library import EncoderStamp, LibraryTrack, part_leading_out
+from mirclr.library.names import components
 
 K = 5
 """Of hit@k."""
@@ -171,6 +172,7 @@ def retrieval_rows(
     album: np.ndarray,
     genre: np.ndarray,
     *,
+    recordings: np.ndarray | None = None,
     advance: Advance | None = None,
 ) -> list[Row]:
     """Measure how often neighbours share artist, album and genre.
@@ -181,6 +183,8 @@ def retrieval_rows(
         Of the same n tracks.
     artist, album, genre : (n,) str
         Empty where unknown.
+    recordings : (n,) int, optional
+        Equal for copies of one recording: what is one with the query is left out of its ranking.
     advance : callable, optional
         Told of each pair of features and meaning of "relevant" that is done: four for each of `features`.
 
@@ -190,11 +194,13 @@ def retrieval_rows(
         By meaning, each with a closing row of chance (the exact expectation of random rankings); a meaning without
         queries is left out.
     """
-    meanings: tuple[tuple[str, np.ndarray, np.ndarray | None], ...] = (
-        ("same artist", artist, None),
-        ("same artist, other album", artist, album),
-        ("same album", album, None),
-        ("same genre", genre, None),
+    copies = np.arange(len(artist)) if recordings is None else recordings
+    same = components([copy, album] if album else [copy] for copy, album in zip(copies.tolist(), album, strict=True))
+    meanings: tuple[tuple[str, np.ndarray, np.ndarray], ...] = (
+        ("same artist", artist, copies),
+        ("same artist, other album", artist, np.array(same)),
+        ("same album", album, copies),
+        ("same genre", genre, copies),
     )
     asked = query_sample(len(artist))
     rows: list[Row] = []

@@ -1,6 +1,7 @@
 """How far few labels go: accuracy of genre against the number of labelled tracks, for probes and for training on them.
 
-For each repeat the tracks are parted into those that may be learned from and those that are judged, no artist in both;
+For each repeat the tracks are parted into those that may be learned from and those that are judged, no artist and no
+recording in both (of a test set that is given, no recording);
 of the first, a share of each genre is drawn, one track at least, a smaller share always inside a larger. Every kind of
 vectors, and the encoder trained from scratch, meets the same draws.
 
@@ -102,7 +103,7 @@ def labels_curve(
     right: dict[tuple[str, float], list[float]] = {(name, s): [] for name in judges for s in shares}
     counts: dict[float, list[int]] = {s: [] for s in shares}
     for repeat in range(repeats):
-        known, judged = _parted(genre, test, repeat, labels.source)
+        known, judged = _parted(genre, test, repeat, labels.source, labels.recordings)
         for share, drawn in zip(shares, _draws(actual, known, shares, repeat), strict=True):
             counts[share].append(len(drawn))
             for name, judge in judges.items():
@@ -118,14 +119,18 @@ def _point(name: str, share: float, counts: list[int], values: list[float]) -> P
     return Point(name, share, float(np.mean(counts)), float(np.mean(values)), spread, tuple(values))
 
 
-def _parted(genre: Task, test: np.ndarray | None, seed: int, source: str) -> tuple[np.ndarray, np.ndarray]:
+def _parted(
+    genre: Task, test: np.ndarray | None, seed: int, source: str, recordings: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the labels to learn from, and rows to be judged."""
     if test is None:
         folds = grouped_folds(genre.target, genre.groups, FOLDS, seed=seed)
         parts = folds[0] if folds else (np.zeros(0, int), np.zeros(0, int))
         known, judged = genre.rows[parts[0]], genre.rows[parts[1]]
     else:
-        known, judged = genre.rows[~test[genre.rows]], genre.rows[test[genre.rows]]
+        copies = np.arange(len(test)) if recordings is None else recordings
+        free = ~np.isin(copies, copies[test])  # a copy of a judged track would give its genre away
+        known, judged = genre.rows[free[genre.rows]], genre.rows[test[genre.rows]]
     if not len(known) or not len(judged):
         raise LabelsError(
             f"{source}: {len(known)} tracks to learn from and {len(judged)} to judge; expected some of each"

@@ -17,7 +17,7 @@ import numpy as np
 from mirclr.errors import NoMatch
 from mirclr.index import Index
 from mirclr.library import Library, Listen
-from mirclr.library.names import artist_key
+from mirclr.library.names import artist_key, components
 from mirclr.metrics import ndcg
 from mirclr.recommend import Facts, Query, recommend
 from mirclr.taste import Matched, mean_direction
@@ -90,7 +90,7 @@ def hold_out(
     """Hold out artists, drawn at random, until they have a share of the tracks that a listener likes.
 
     A track counts as liked that was played or is liked, and is disliked nowhere; without an artist it is of one of its
-    own. At least one artist stays.
+    own. Artists of whom one recording is held go together. At least one stays.
 
     Parameters
     ----------
@@ -113,9 +113,15 @@ def hold_out(
     of = dict(zip(matched.rows.tolist(), matched.ids.tolist(), strict=True))
     disliked = {of[row] for row in of if listens[row].taste < 0}
     liked = {of[row] for row in of if listens[row].plays or listens[row].taste > 0} - disliked
-    by_artist: dict[str | int, list[int]] = defaultdict(list)
-    for track in library.tracks(sorted(liked)):
-        by_artist[artist_key(track)].append(track.id)
+    tracks = library.tracks(sorted(liked))
+    keys: dict[int, list[object]] = {track.id: [artist_key(track)] for track in tracks}
+    for pair in library.duplicates(list(keys)):
+        for track_id in pair:
+            if track_id in keys:
+                keys[track_id].append(pair)
+    by_artist: dict[int, list[int]] = defaultdict(list)
+    for track_id, group in zip(keys, components(keys.values()), strict=True):
+        by_artist[group].append(track_id)
     if len(by_artist) < _LEAST:
         raise NoMatch(
             f"{library.path}: of the history it holds liked tracks of {len(by_artist)} artists; expected "

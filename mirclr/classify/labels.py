@@ -11,6 +11,7 @@ import numpy as np
 
 from mirclr.errors import LabelsError, LibraryError
 from mirclr.library import Library, LibraryTrack
+from mirclr.library.names import album_name, albums_of, components, known_artist, song_key
 
 _MOOD_PREFIXES = ("mood_", "tag_")
 
@@ -33,6 +34,10 @@ class Labels:
         Names of the columns of `shares`, without ``mood_`` or ``tag_``.
     shares : (n, M) float64 in [0, 1]
         NaN where unknown.
+    album_keys : (n,) str, optional
+        Equal for the tracks of one album, however it is written; empty where unknown. As `album`, unless given.
+    recordings : (n,) int, optional
+        Equal for tracks that are copies of one recording, or versions of one song. Each by itself, unless given.
     """
 
     source: str
@@ -43,17 +48,31 @@ class Labels:
     genre: np.ndarray
     moods: tuple[str, ...]
     shares: np.ndarray
+    album_keys: np.ndarray | None = None
+    recordings: np.ndarray | None = None
 
     def rows(self, which: Sequence[int]) -> "Labels":
         """Keep the given rows, in the order given."""
         at = np.asarray(which, int)
         names = ("files", "lines", "artist", "album", "genre", "shares")
-        return replace(self, **{name: getattr(self, name)[at] for name in names})
+        maybe = [name for name in ("album_keys", "recordings") if getattr(self, name) is not None]
+        return replace(self, **{name: getattr(self, name)[at] for name in (*names, *maybe)})
+
+    @property
+    def artist_keys(self) -> np.ndarray:
+        """(n,) str: the first artist, however it is written, as `mirclr.library.names` has it; empty where unknown."""
+        return np.array([known_artist(artist) for artist in self.artist], object)
 
     @property
     def groups(self) -> np.ndarray:
-        """(n,) str: the artist; the file where there is none. Folds never part a group."""
-        return np.array([a or f"\0{f}" for a, f in zip(self.artist, self.files, strict=True)], object)
+        """(n,) str: equal for tracks of one artist, and for copies of one recording. Folds never part a group."""
+        copies = np.arange(len(self.files)) if self.recordings is None else self.recordings
+        keys = zip(self.artist_keys, copies.tolist(), strict=True)
+        joined = components([("artist", artist), copy] if artist else [copy] for artist, copy in keys)
+        first: dict[int, str] = {}
+        for group, artist, file in zip(joined, self.artist, self.files, strict=True):
+            first.setdefault(group, f"{artist}\0{group}" if artist else f"\0{file}")
+        return np.array([first[group] for group in joined], object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +137,9 @@ def read_labels(path: Path) -> Labels:
         genre=np.array([cells.get("genre", "") for _, cells in rows], object),
         moods=tuple(_mood(name) for name in columns),
         shares=np.array(shares, float).reshape(len(rows), len(columns)),
+        album_keys=np.array(
+            [f"{known_artist(a)}\n{album_name(b)}" if b else "" for a, b in zip(artist, album, strict=True)], object
+        ),
     )
 
 
@@ -166,7 +188,8 @@ def labelled_by_file(library: Library, labels: Labels) -> Labelled:
             f"{labels.source}: none of its {len(labels.files)} files is in {library.path}; the column file "
             f"holds {labels.files[0]!r}, the library {held}; expected the end of a track's path"
         )
-    return Labelled(labels.rows(rows), found, _vectors_of(library, found), unmatched)
+    matched = replace(labels.rows(rows), recordings=_recordings(library, found))
+    return Labelled(matched, found, _vectors_of(library, found), unmatched)
 
 
 def labelled_by_tags(library: Library) -> Labelled:
@@ -182,6 +205,8 @@ def labelled_by_tags(library: Library) -> Labelled:
         genre=np.array([t.genre or "" for t in tracks], object),
         moods=(),
         shares=np.zeros((len(tracks), 0)),
+        album_keys=np.array(albums_of(tracks), object),
+        recordings=_recordings(library, tracks),
     )
     return Labelled(labels, tracks, _vectors_of(library, tracks), [])
 
@@ -258,6 +283,16 @@ def _match(where: str, file: str, candidates: list[tuple[LibraryTrack, str]]) ->
             "expected one track: write more of its path"
         )
     return ending[0] if ending else None
+
+
+def _recordings(library: Library, tracks: Sequence[LibraryTrack]) -> np.ndarray:
+    """(n,) int: equal for tracks of equal audio, that `mirclr duplicates` found to be one, or of one song."""
+    keys: dict[int, list[object]] = {t.id: [t.audio_digest or t.id, song_key(t) or t.id] for t in tracks}
+    for pair in library.duplicates():
+        for track_id in pair:
+            if track_id in keys:
+                keys[track_id].append(pair)
+    return np.array(components(keys[t.id] for t in tracks), np.int64)
 
 
 def _vectors_of(library: Library, tracks: Sequence[LibraryTrack]) -> np.ndarray:

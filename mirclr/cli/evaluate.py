@@ -50,7 +50,9 @@ def retrieval(library_path: Path, labels_path: Path | None, no_baselines: bool, 
     found, features, problems = _features(found, encoder, no_baselines, workers)
     labels = found.labels
     with progress("Ranking", 5 * len(features)) as advance:
-        rows = retrieval_rows(features, labels.artist, labels.album, labels.genre, advance=advance)
+        album = labels.album if labels.album_keys is None else labels.album_keys
+        names = (labels.artist_keys, album, labels.genre)
+        rows = retrieval_rows(features, *names, recordings=labels.recordings, advance=advance)
         hubs = hubness_rows(features, advance=advance)
     if as_json:
         tables = {"rows": [asdict(row) for row in rows], "hubness": hubs}
@@ -139,7 +141,6 @@ def labels_curve(
 
     import numpy as np
 
-    from mirclr.classify import read_labels
     from mirclr.config import read_recipe
     from mirclr.few_labels import labels_curve, trained_from_scratch
 
@@ -151,7 +152,11 @@ def labels_curve(
     if recipe:
         with progress("Decoding", None):
             scratch = trained_from_scratch(recipe, found.tracks, len(set(found.labels.genre) - {""}))
-    test = np.isin(found.labels.files, read_labels(test_path).files) if test_path else None
+    test = None
+    if test_path:
+        judged, _ = _labelled(library_path, test_path)  # matched as the labels are
+        say_unmatched(judged)
+        test = np.isin([t.id for t in found.tracks], [t.id for t in judged.tracks])
     total = repeats * len(parts) * (len(features) + bool(scratch))
     with progress("Learning", total) as advance:
         points = labels_curve(

@@ -4,7 +4,7 @@ Nothing is needed but the library; the audio is heard again for `Robustness` alo
 files' own tags, as `mirclr.library.names` tells them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from mirclr import metrics
 from mirclr.errors import MirclrError, in_words
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack, leads_out, part_leading_out
-from mirclr.library.names import albums_of, known_artist
+from mirclr.library.names import albums_of, components, known_artist
 from mirclr.library_report.values import (
     AS_IS,
     GAIN_DB,
@@ -107,7 +107,7 @@ def report_on(
         found["nearest"] = _spread(similarities[:, 0])
         with progress("Ranking", 2) as advance:
             for name, of in (("artist", _by_artist), ("album", _by_album)):
-                found[name] = of(matrix, tracks)
+                found[name] = of(matrix, tracks, pairs)
                 advance(1, f"same {name}")
                 if found[name] is None:
                     why[f"same {name}"] = (
@@ -244,15 +244,31 @@ def _diversity(tracks: Sequence[LibraryTrack], neighbours: np.ndarray) -> Divers
     return Diversity(float(new.sum(axis=1).mean() + 1), float(crowded.mean()))
 
 
-def _by_artist(matrix: np.ndarray, tracks: Sequence[LibraryTrack]) -> metrics.Retrieval | None:
-    return _retrieval(matrix, _artists(tracks), _albums(tracks))
+def _by_artist(
+    matrix: np.ndarray, tracks: Sequence[LibraryTrack], pairs: Iterable[tuple[int, int]]
+) -> metrics.Retrieval | None:
+    return _retrieval(matrix, _artists(tracks), _copies(tracks, pairs, _albums(tracks)))
 
 
-def _by_album(matrix: np.ndarray, tracks: Sequence[LibraryTrack]) -> metrics.Retrieval | None:
-    return _retrieval(matrix, _albums(tracks), None)
+def _by_album(
+    matrix: np.ndarray, tracks: Sequence[LibraryTrack], pairs: Iterable[tuple[int, int]]
+) -> metrics.Retrieval | None:
+    return _retrieval(matrix, _albums(tracks), _copies(tracks, pairs, [""] * len(tracks)))
 
 
-def _retrieval(matrix: np.ndarray, groups: list[str], exclude: list[str] | None) -> metrics.Retrieval | None:
+def _copies(tracks: Sequence[LibraryTrack], pairs: Iterable[tuple[int, int]], albums: Sequence[str]) -> list[int]:
+    """A number for each track, equal for those of one album and for copies of one recording."""
+    joined: dict[int, list[Hashable]] = {
+        t.id: [t.audio_digest or t.id, album or t.id] for t, album in zip(tracks, albums, strict=True)
+    }
+    for pair in pairs:
+        for track_id in pair:
+            if track_id in joined:
+                joined[track_id].append(pair)
+    return components(joined.values())
+
+
+def _retrieval(matrix: np.ndarray, groups: list[str], exclude: list[int]) -> metrics.Retrieval | None:
     """Of the tracks that have the label; None without queries."""
     labelled = np.flatnonzero(np.array(groups, object) != "")
     asked = labelled[_sample(len(labelled), RETRIEVAL_QUERIES)]
