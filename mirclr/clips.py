@@ -25,7 +25,7 @@ from mirclr.errors import CacheError, ManifestError, MirclrError, ObjectiveError
 from mirclr.manifest import Track, inside, read_manifest
 from mirclr.mel import LogMel
 from mirclr.objectives import Targets, teaches
-from mirclr.processes import CRASHED, begin_worker, results_in_order
+from mirclr.processes import Lost, begin_worker, results_in_order
 from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
 from mirclr.sampling import (
     group_numbers,
@@ -160,8 +160,8 @@ class ClipCache:
         workers = min(workers or os.cpu_count() or 1, len(jobs))
         results = results_in_order(_decode, jobs, workers=workers, begin=_begin_worker)
         for (track, source, target), (_, reason) in zip(missing, results, strict=True):
-            if reason is CRASHED:
-                reason = audio.why_crashed(source)
+            if isinstance(reason, Lost):
+                reason = audio.why_lost(source, reason)
             yield Skipped(track, reason) if reason else self._cached(track, target)
 
     def places(self, tracks: Sequence[Track], root: Path) -> Iterator[tuple[Track, Path, Path] | Skipped]:

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.audio import SILENCE, Span, decode_blocks, what_is_wrong, why_crashed
+from mirclr.audio import SILENCE, Span, decode_blocks, what_is_wrong, why_lost
 from mirclr.errors import UnusableAudio
 from mirclr.index import open_index
 from mirclr.library import Library, LibraryTrack, part_leading_out
-from mirclr.processes import CRASHED, results_in_order
+from mirclr.processes import Lost, results_in_order
 
 NEIGHBOURS = 10
 """How many of the nearest tracks of each are candidates."""
@@ -176,7 +176,7 @@ def find_duplicates(
                         found.pairs[pair] = compared[pair]
                     _drop(partners, prints, this, other)
             else:
-                found.failures.append(why_crashed(track.file) if result is CRASHED else str(result))
+                found.failures.append(why_lost(track.file, result) if isinstance(result, Lost) else str(result))
                 for other in list(partners[this]):
                     _drop(partners, prints, this, other)
             if heard % _BATCH == 0:

@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from mirclr import config
-from mirclr.audio import Excerpts, Span, try_excerpts, why_crashed
+from mirclr.audio import Excerpts, Span, try_excerpts, why_lost
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
 from mirclr.errors import LibraryError
 from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments, is_usable
 from mirclr.pretrained import NAME, builtin_checkpoint
-from mirclr.processes import CRASHED, results_in_order
+from mirclr.processes import Lost, results_in_order
 from mirclr.provenance import content_digest, file_digest, size_and_time
 from mirclr.scan import (
     Exclusions,
@@ -167,8 +167,8 @@ def hear(
     """
     jobs = ((file, count, seconds, rate, *([span] if span else [])) for file, span in zip(files, spans, strict=False))
     for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers):
-        if result is CRASHED:
-            result = why_crashed(file)
+        if isinstance(result, Lost):
+            result = why_lost(file, result)
         yield Heard(file, None, result) if isinstance(result, str) else Heard(file, result, None)
 
 
@@ -462,10 +462,11 @@ def _follow(library: Library, seen: Seen, digest: str, content: str | None, twin
             return "moved" if not here else "unchanged" if twin.file_digest == digest else "retagged"
     if twins:
         known = twins[0].track_id
-        duration_s, vector = library.tracks([known])[0].duration_s, library.vector(known)
+        track, vector = library.tracks([known])[0], library.vector(known)
         moments = library.moments([known]).get(known)
         content = content or twins[0].content_digest
-        library.write(entries=[_entry(seen, digest, content, twins[0].audio_digest, duration_s, vector, moments)])
+        audio = (twins[0].audio_digest, track.duration_s, track.remark)
+        library.write(entries=[_entry(seen, digest, content, *audio, vector, moments)])
         return "copied"
     return None
 
@@ -492,6 +493,7 @@ def _entry(
     content: str | None,
     audio_digest: str,
     duration_s: float,
+    remark: str | None,
     vector: np.ndarray,
     moments: Moments | None,
 ) -> Entry:
@@ -503,6 +505,7 @@ def _entry(
         file_digest=digest,
         audio_digest=audio_digest,
         duration_s=duration_s,
+        remark=remark,
         tags=seen.tags(),
         vector=vector,
         moments=moments,
@@ -559,8 +562,8 @@ def _embedded(seen: Seen, excerpts: Excerpts, embedder: Embedder) -> Entry:
     embedded = embedder.embed_excerpts(excerpts.waveforms)
     vector = embedder.pool(embedded)
     moments = Moments.of(excerpts.starts, embedded) if is_usable(vector) else None
-    content = excerpts.content or seen.content
-    return _entry(seen, seen.digest, content, excerpts.digest, excerpts.duration_s, vector, moments)
+    audio = (excerpts.digest, excerpts.duration_s, excerpts.remark)
+    return _entry(seen, seen.digest, excerpts.content or seen.content, *audio, vector, moments)
 
 
 def _store(library: Library, batch: Sequence[_Decoded], embedder: Embedder) -> Iterator[Outcome]:

@@ -1,7 +1,7 @@
-"""Work in processes of their own, so that a file which crashes its decoder takes no more than one with it.
+"""Work in processes of their own, so that a file which crashes or blocks its decoder takes no more than one with it.
 
 Processes are spawned on every system: a child imports only the module of the function that it runs. It does not run the
-caller's script again, so scripts that use mirclr need no ``if __name__ == "__main__"``.
+caller's script again, so scripts that use mirclr need no ``if __name__ == "__main__"``. What runs there prints nothing.
 """
 
 import multiprocessing
@@ -11,20 +11,42 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from enum import Enum
+from multiprocessing.reduction import ForkingPickler
 from types import ModuleType
 from typing import Any, Final
 
-CRASHED: Final = object()
-"""In place of the result of a job whose process died."""
+JOB_S = 300.0
+"""Seconds that one job may take unless a caller knows better: excerpts of a file take less than one."""
+SILENCED = False
+"""Whether this is a process of a pool, whose standard error leads nowhere."""
 
 _HIDING = threading.RLock()
 
 
+class Lost(Enum):
+    """In place of the result of a job whose process ended before it was done."""
+
+    CRASHED = "crashed"
+    OUT_OF_TIME = "out of time"
+    OUT_OF_MEMORY = "out of memory"
+
+
+CRASHED: Final = Lost.CRASHED
+
+
+class JobLost(Exception):
+    """Raised by the future of a job that has no result."""
+
+    def __init__(self, why: Lost) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
 class Pool:
-    """Some processes that run jobs.
+    """Some processes that run jobs. One that dies, or takes too long, takes its own job with it and no other.
 
     Parameters
     ----------
@@ -32,24 +54,104 @@ class Pool:
         How many.
     begin : callable
         Run once in each; a function at the top of a module.
+    job_s : float
+        Seconds that a job may take.
     """
 
-    def __init__(self, workers: int, begin: Callable[[], None]) -> None:
-        self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
+    def __init__(self, workers: int, begin: Callable[[], None], job_s: float = JOB_S) -> None:
+        self._begin, self._job_s = begin, job_s
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="mirclr-pool")  # each waits for one process
+        self._idle: deque[_Worker] = deque()
+        self._all: set[_Worker] = set()
+        self._closed = False
 
     def submit(self, function: Callable[..., Any], *job: Any) -> "Future[Any]":
-        """Start a job; where the pool is broken already, the future says so."""
+        """Start a job; its future raises `JobLost` where its process ends before it is done."""
+        return self._threads.submit(self._run, function, job)
+
+    def _run(self, function: Callable[..., Any], job: tuple[Any, ...]) -> Any:
         try:
-            with _without_main(function):  # where a process is started
-                return self._pool.submit(function, *job)
-        except BrokenProcessPool as error:
-            broken: Future[Any] = Future()
-            broken.set_exception(error)
-            return broken
+            worker = self._idle.pop()
+        except IndexError:
+            worker = _Worker(self._begin, function)
+            self._all.add(worker)
+        if self._closed:
+            worker.end()
+        try:
+            result = worker.run(function, job, self._job_s)
+        except JobLost:
+            self._all.discard(worker)
+            raise
+        self._idle.append(worker)
+        return result
 
     def close(self) -> None:
-        """End the processes; jobs not yet begun are dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the processes; jobs not yet done are dropped."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in list(self._all):
+            worker.end()
+
+
+class _Worker:
+    """One process, and the pipe to it."""
+
+    def __init__(self, begin: Callable[[], None], function: Callable[..., Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, begin), daemon=True)
+        with _without_main(function), _without_interrupts():
+            self._process.start()
+        theirs.close()  # the other process has its own; when that ends, so does the pipe
+
+    def run(self, function: Callable[..., Any], job: tuple[Any, ...], job_s: float) -> Any:
+        try:
+            self._pipe.send((function, job))
+            if not self._pipe.poll(job_s):
+                self._process.kill()
+                self._process.join()
+                raise JobLost(Lost.OUT_OF_TIME)
+            what, result = self._pipe.recv()
+        except (EOFError, OSError):  # it is gone
+            self._process.join()
+            raise JobLost(_why(self._process.exitcode)) from None
+        if what is JobLost:
+            raise JobLost(result)
+        if what is Exception:
+            raise result
+        return result
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.join(1.0)
+        self._process.kill()
+
+
+def _why(exit_code: int | None) -> Lost:
+    """What ended a process. Where memory runs out, systems kill by the one signal that no decoder raises."""
+    killed = hasattr(signal, "SIGKILL") and exit_code == -signal.SIGKILL
+    return Lost.OUT_OF_MEMORY if killed else Lost.CRASHED
+
+
+def _serve(pipe: Any, begin: Callable[[], None]) -> None:
+    """Run jobs as they come, until the pipe ends."""
+    begin()
+    with suppress(EOFError, OSError):
+        while True:
+            function, job = pipe.recv()
+            pipe.send_bytes(_answer(function, job))
+
+
+def _answer(function: Callable[..., Any], job: tuple[Any, ...]) -> Any:
+    try:
+        return ForkingPickler.dumps((None, function(*job)))
+    except MemoryError:
+        return ForkingPickler.dumps((JobLost, Lost.OUT_OF_MEMORY))
+    except Exception as error:
+        try:
+            return ForkingPickler.dumps((Exception, error))
+        except Exception:  # what cannot be sent is described
+            return ForkingPickler.dumps((Exception, RuntimeError(f"{type(error).__name__}: {error}")))
 
 
 @contextmanager
@@ -67,9 +169,29 @@ def _without_main(function: Callable[..., Any]) -> Iterator[None]:
             sys.modules["__main__"] = main
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A process that is started meanwhile does not answer to Ctrl-C, not even before `begin_worker` runs there."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def begin_worker() -> None:
-    """Ready a process: Ctrl-C is for its parent, and it ends when its parent does, even by kill -9."""
+    """Ready a process: it prints nothing, leaves Ctrl-C to its parent, and ends when that does, even by kill -9."""
+    global SILENCED
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is being written is tidied up
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        SILENCED = True
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
@@ -86,87 +208,90 @@ def results_in_order(
     *,
     workers: int = 0,
     begin: Callable[[], None] = begin_worker,
+    job_s: float = JOB_S,
 ) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Run a function over jobs in parallel, a few jobs ahead of the consumer.
 
     Parameters
     ----------
     function : callable
-        At the top of a module; called as ``function(*job)``. What it raises is raised here.
+        At the top of a module; called as ``function(*job)``. What it raises is raised here, but for `MemoryError`.
     jobs : iterable of tuple
         Its arguments.
     workers : int
         Processes; 0: one a core.
     begin : callable
         Run once in each process.
+    job_s : float
+        Seconds that a job may take.
 
     Yields
     ------
     job, result
-        In the order of the jobs; the result is `CRASHED` for a job that killed its process.
+        In the order of the jobs; the result is a `Lost` for a job without one. A job for which memory did not suffice
+        is tried once more, alone.
     """
     workers = workers or os.cpu_count() or 1
     waiting = deque(jobs)
     running: deque[tuple[tuple[Any, ...], Future[Any]]] = deque()
-    pool = Pool(workers, begin)
+    pool = Pool(workers, begin, job_s)
     try:
         while waiting or running:
             while waiting and len(running) < 4 * workers:
                 job = waiting.popleft()
                 running.append((job, pool.submit(function, *job)))
             job, future = running.popleft()
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                # one of those in flight killed its process: each is tried in a pool of its own
-                suspects = [job, *(j for j, _ in running)]
-                running.clear()
-                pool.close()
-                for suspect in suspects:
-                    yield suspect, _alone(function, suspect, begin)
-                pool = Pool(workers, begin)
-                continue
+            result = _result(future)
+            if result is Lost.OUT_OF_MEMORY:
+                wait([f for _, f in running])
+                result = _result(pool.submit(function, *job))
             yield job, result
     finally:
         pool.close()
 
 
-def _alone(function: Callable[..., Any], job: tuple[Any, ...], begin: Callable[[], None]) -> Any:
-    pool = Pool(1, begin)
+def _result(future: "Future[Any]") -> Any:
     try:
-        return pool.submit(function, *job).result()
-    except BrokenProcessPool:
-        return CRASHED
-    finally:
-        pool.close()
+        return future.result()
+    except JobLost as lost:
+        return lost.why
 
 
-def streamed(function: Callable[..., Iterable[Any]], *job: Any) -> Iterator[Any]:
+def streamed(function: Callable[..., Iterable[Any]], *job: Any, item_s: float = JOB_S) -> Iterator[Any]:
     """Run a generator in a process of its own, which is a little ahead of the consumer and no more.
 
     Parameters
     ----------
     function : callable
-        At the top of a module; called as ``function(*job)``. It must not raise.
+        At the top of a module; called as ``function(*job)``. It must not raise, but for `MemoryError`.
     *job
         Its arguments.
+    item_s : float
+        Seconds that an item may take.
 
     Yields
     ------
     item
-        What the generator yields; `CRASHED` last, where it killed its process.
+        What the generator yields; a `Lost` last, where its process ended before it was done.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_all, args=(sender, function, job), daemon=True)
-    with _without_main(function):
+    with _without_main(function), _without_interrupts():
         process.start()
     sender.close()  # the other process has its own; when that ends, so does the stream
     try:
-        while (message := receiver.recv()) is not None:
+        while True:
+            if not receiver.poll(item_s):
+                yield Lost.OUT_OF_TIME
+                return
+            message = receiver.recv()
+            if message is None:
+                return
             yield message[0]
     except EOFError:
-        yield CRASHED
+        process.join()
+        yield _why(process.exitcode)
     finally:
         process.kill()
         process.join()
@@ -175,6 +300,9 @@ def streamed(function: Callable[..., Iterable[Any]], *job: Any) -> Iterator[Any]
 
 def _send_all(sender: Any, function: Callable[..., Iterable[Any]], job: tuple[Any, ...]) -> None:
     begin_worker()
-    for item in function(*job):
-        sender.send((item,))
+    try:
+        for item in function(*job):
+            sender.send((item,))
+    except MemoryError:
+        sender.send((Lost.OUT_OF_MEMORY,))
     sender.send(None)

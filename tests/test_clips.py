@@ -5,7 +5,6 @@ import os
 import shutil
 from collections import Counter
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +48,7 @@ class InThisProcess:
     def submit(self, function, *job):
         future = Future()
         if job[0].name.startswith("crash"):
-            future.set_exception(BrokenProcessPool())
+            future.set_exception(processes.JobLost(processes.CRASHED))
         else:
             future.set_result(function(*job))
         return future

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirclr.audio import SILENCE, Span, try_blocks, why_crashed
+from mirclr.audio import SILENCE, Span, try_blocks, why_lost
 from mirclr.classify.crossval import Advance
 from mirclr.classify.heads import Heads
 from mirclr.errors import UnreadableAudio, UnusableAudio
 from mirclr.library import NO_VECTOR
-from mirclr.processes import CRASHED, streamed
+from mirclr.processes import Lost, streamed
 
 if TYPE_CHECKING:
     from mirclr.embed import Embedder
@@ -114,8 +114,8 @@ def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[t
 
 def _blocks(path: Path, rate: int, span: Span | None) -> Iterator[np.ndarray]:
     for block in streamed(try_blocks, path, rate, *([span] if span else [])):
-        if block is CRASHED:
-            raise UnreadableAudio(why_crashed(path))
+        if isinstance(block, Lost):
+            raise UnreadableAudio(why_lost(path, block))
         if isinstance(block, str):
             raise UnreadableAudio(block)
         yield block

@@ -22,9 +22,10 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
     By the middle minute of each track; what was described before is not heard again. Tempo is often told at half or
     twice what one taps. `library list --json` and `export --csv` show the results.
     """
+    from mirclr.audio import why_lost
     from mirclr.describe import try_describe
     from mirclr.library import Description, Library, part_leading_out
-    from mirclr.processes import CRASHED, results_in_order
+    from mirclr.processes import Lost, results_in_order
 
     done: dict[int, Description] = {}
     waiting: dict[int, Description] = {}
@@ -38,7 +39,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
                 if isinstance(found, Description):
                     waiting[track.id] = found
                 else:
-                    problems.append(f"{file}: its decoder crashed" if found is CRASHED else str(found))
+                    problems.append(why_lost(file, found) if isinstance(found, Lost) else str(found))
                 if len(waiting) == _BATCH:
                     library.store_descriptions(waiting)
                     done, waiting = done | waiting, {}

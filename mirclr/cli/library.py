@@ -25,7 +25,9 @@ def command() -> None:
 
 @command.command(epilog="Example: mirclr library info --failures --library lib.db")
 @options.library
-@click.option("--failures", is_flag=True, help="List the files that could not be embedded, and why.")
+@click.option(
+    "--failures", is_flag=True, help="List the files that could not be embedded, or not all of them, and why."
+)
 @options.as_json
 def info(library_path: Path, failures: bool, as_json: bool) -> None:
     """Show what a library holds: counts, its encoder, its folders, failures."""
@@ -34,11 +36,14 @@ def info(library_path: Path, failures: bool, as_json: bool) -> None:
     with Library.open(library_path) as library:
         facts = library.info()
         failed = [{"file": str(f.file), "reason": f.why} for f in library.failures()]
+        remarks = [{"file": str(t.file), "remark": t.remark} for t in library.tracks() if t.remark] if failures else []
     if as_json:
-        print_json({**facts, "failures": failed} if failures else facts)
+        print_json({**facts, "failures": failed, "remarks": remarks} if failures else facts)
         return
     encoder = facts["encoder"]
-    rows = [(name, facts[name]) for name in ("path", "bytes", "tracks", "artists", "albums", "hours", "failures")]
+    rows = [
+        (name, facts[name]) for name in ("path", "bytes", "tracks", "artists", "albums", "hours", "failures", "remarks")
+    ]
     if encoder:
         rows.append(("encoder", f"{encoder['name']} ({encoder['digest'][:12]}), {encoder['dim']} components"))
     rows += [("folder", f"{root} ({counted(n, 'track')})") for root, n in facts["roots"].items()]
@@ -46,6 +51,7 @@ def info(library_path: Path, failures: bool, as_json: bool) -> None:
     print_table(("", "value"), rows)
     if failures:
         print_table(("file", "reason"), [(f["file"], f["reason"]) for f in failed], title="failures")
+        print_table(("file", "remark"), [(r["file"], r["remark"]) for r in remarks], title="remarks")
 
 
 @command.command("list", epilog="Example: mirclr library list --json | jq '.[].artist'")

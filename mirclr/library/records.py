@@ -80,6 +80,8 @@ class Entry:
         Where in its file the track begins.
     content_digest : str, optional
         `mirclr.provenance.content_digest`, of all bytes of the file; None where it is not known.
+    remark : str, optional
+        What is wrong with a file that plays all the same, such as "damaged near 1:20".
     """
 
     root: str
@@ -95,6 +97,7 @@ class Entry:
     audio_path: str | None = None
     start_s: float = 0.0
     content_digest: str | None = None
+    remark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,7 @@ class LibraryTrack:
     audio_path: str | None = None
     start_s: float = 0.0
     compilation: bool | None = None
+    remark: str | None = None
 
     @property
     def file(self) -> Path:

@@ -178,7 +178,7 @@ class Library:
         with self.snapshot():
             counts = self._rows(
                 "SELECT COUNT(*) tracks, COUNT(DISTINCT artist) artists, COUNT(DISTINCT album) albums,"
-                " TOTAL(duration_s) / 3600 hours FROM track"
+                " TOTAL(duration_s) / 3600 hours, COUNT(remark) remarks FROM track"
             )[0]
             stamp = self.stamp
             return {
@@ -336,9 +336,10 @@ class Library:
         place = self._place(entry.root, entry.path)
         state = (entry.size, entry.mtime_ns, entry.file_digest, entry.audio_digest, float(entry.duration_s))
         part = self._part(entry.root, entry.audio_path, entry.start_s)
-        columns = (*_STATE, *_PART, *_TAGS, "folded")
+        columns = (*_STATE, "remark", *_PART, *_TAGS, "folded")
+        remark = None if entry.remark is None else _clean(entry.remark)
         texts = (*_tag_values(entry.tags), _folded(entry.path, entry.tags))
-        values = (*place, *state, entry.content_digest, *part, *texts)
+        values = (*place, *state, entry.content_digest, remark, *part, *texts)
         db.execute(
             f"INSERT INTO track (root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
             f" ON CONFLICT (root, path) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)}",

@@ -42,7 +42,7 @@ from mirclr.library_report.values import (
     Robustness,
 )
 from mirclr.pretrained import checkpoint_named
-from mirclr.processes import CRASHED, results_in_order
+from mirclr.processes import Lost, results_in_order
 from mirclr.terminal import counted
 
 _OUTLIERS = 10
@@ -322,12 +322,14 @@ def _hear_some(
     heard = [tracks[row] for row in rows.tolist()]
     rates: list[float] = []
     measured: dict[str, list[tuple[float, float]]] = {}
+    from mirclr.audio import why_lost
+
     jobs = ((t.file, embedder.excerpts, embedder.seconds, embedder.rate, t.span) for t in heard)
     with progress("Hearing again", len(heard)) as advance:
         results = results_in_order(_versions, jobs, workers=workers)
         for row, ((file, *_), versions) in zip(rows.tolist(), results, strict=True):
             if not isinstance(versions, tuple):
-                problems.append(f"{file}: its decoder crashed" if versions is CRASHED else str(versions))
+                problems.append(why_lost(file, versions) if isinstance(versions, Lost) else str(versions))
             else:
                 waveforms, kbps = versions
                 again = embedder.embed_tracks(list(waveforms.values()))

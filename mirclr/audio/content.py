@@ -1,0 +1,332 @@
+"""What the bytes of a file show it to be, whatever its name: no decoder is asked.
+
+A file is opened by the one decoder and demuxer of its content. What is not in the table here (playlists, session
+descriptions, anything that names other files or addresses) is never given to FFmpeg.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+_SEARCHED = 1 << 16  # bytes in which the first frame of a bare stream is looked for, behind tags
+_CHUNK = 1 << 20
+_ZEROS = 4096  # more zeros than this at the end of compressed audio are no audio
+_LINKS = 500  # a recording of the radio has one a song
+_SLACK = 4096  # bytes by which a header may be wrong about the size of the audio
+
+# offset, bytes, FFmpeg's demuxer
+_MAGIC = (
+    (0, b"fLaC", "flac"),
+    (0, b"OggS", "ogg"),
+    (8, b"WAVE", "wav"),
+    (0, b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", "w64"),
+    (0, b"caff", "caf"),
+    (8, b"AIFF", "aiff"),
+    (8, b"AIFC", "aiff"),
+    (0, b".snd", "au"),
+    (4, b"ftyp", "mov"),
+    (4, b"moov", "mov"),
+    (4, b"mdat", "mov"),
+    (4, b"wide", "mov"),
+    (4, b"free", "mov"),
+    (4, b"skip", "mov"),
+    (4, b"pnot", "mov"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+    (0, b"MAC ", "ape"),
+    (0, b"wvpk", "wv"),
+    (0, b"MPCK", "mpc8"),
+    (0, b"MP+", "mpc"),
+    (0, b"DSD ", "dsf"),
+    (0, b"FRM8", "iff"),
+    (0, b"TTA1", "tta"),
+    (0, b"tBaK", "tak"),
+    (0, b"#!AMR", "amr"),
+    (0, b"ADIF", "aac"),
+    (0, b"\x7f\xfe\x80\x01", "dts"),
+    (8, b"AVI ", "avi"),
+    (0, b"FLV\x01", "flv"),
+    (0, b"ajkg", "shn"),
+)
+_PCM = {"wav", "w64", "caf", "aiff", "au"}  # zeros at their end are silence
+DEMUXERS = frozenset(demuxer for _, _, demuxer in _MAGIC) | {"mp3", "aac", "ac3", "eac3"}
+"""What FFmpeg may open a file as."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Attributes
+    ----------
+    demuxer : str or None
+        FFmpeg's name of the container; None where the bytes are of none that is known here.
+    end : int
+        Where the audio ends at the latest, in bytes: zeros that fill up a file are left out.
+    links : tuple of int
+        Where the streams of a chained Ogg file begin, in bytes; otherwise (0,).
+    sure : bool
+        Whether what the header says of the length can be relied on.
+    libsndfile : bool
+        Whether libsndfile is to try first.
+    claimed_s : float or None
+        The length in the header of an MPEG stream, in seconds.
+    """
+
+    demuxer: str | None
+    end: int
+    links: tuple[int, ...] = (0,)
+    sure: bool = True
+    libsndfile: bool = True
+    claimed_s: float | None = None
+
+
+def look(f: BinaryIO, size: int) -> Content:
+    """Look at an open file of `size` bytes."""
+    start = _behind_tags(f)
+    f.seek(start)
+    head = f.read(_SEARCHED)
+    demuxer = next((d for at, magic, d in _MAGIC if head[at : at + len(magic)] == magic), None)
+    first: _Frame | None = None
+    if demuxer is None:
+        found = _first_frame(head)
+        if found is None:
+            return Content(None, size)
+        first, place = found
+        demuxer, start, head = first.demuxer, start + place, head[place:]
+    end = size if demuxer in _PCM else _without_zeros(f, size)
+    whole = end == size
+    if demuxer == "ogg":
+        links, codec = _links(f, end)
+        plain = len(links) == 1 and whole and codec in ("vorbis", "flac")
+        return Content("ogg", end, links, len(links) == 1, plain)
+    if demuxer == "flac":
+        known = int.from_bytes(head[18:26], "big") & (1 << 36) - 1 > 0
+        return Content("flac", end, sure=known, libsndfile=known and whole)
+    if demuxer == "wav":
+        sure = _wav_is_sure(f, size)
+        return Content("wav", end, sure=sure, libsndfile=sure)
+    if demuxer == "mp3" and first:
+        claimed_s, counted = _mpeg_claim(head, first)
+        known = counted is not None and abs(counted - (_before_tags(f, size) - start)) <= _SLACK + counted // 1000
+        return Content("mp3", end, sure=known, libsndfile=known and whole, claimed_s=claimed_s)
+    return Content(demuxer, end, libsndfile=demuxer in _PCM)
+
+
+def _behind_tags(f: BinaryIO) -> int:
+    """Where an ID3v2 tag, or several, end."""
+    at = 0
+    while True:
+        f.seek(at)
+        head = f.read(10)
+        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
+            return at
+        at += 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        at += 10 if head[5] & 0x10 else 0
+
+
+def _before_tags(f: BinaryIO, size: int) -> int:
+    """Where ID3v1 and APEv2 tags at the end of a file begin."""
+    end = size
+    f.seek(max(0, end - 128))
+    if f.read(3) == b"TAG":
+        end -= 128
+    f.seek(max(0, end - 32))
+    foot = f.read(32)
+    if foot[:8] == b"APETAGEX":
+        end -= int.from_bytes(foot[12:16], "little") + (32 if foot[23] & 0x80 else 0)
+    return max(0, end)
+
+
+def _without_zeros(f: BinaryIO, size: int) -> int:
+    """Where a file ends without the zeros that fill it up; its size where they are few."""
+    end = size
+    while end > 0:
+        begin = max(0, end - _CHUNK)
+        f.seek(begin)
+        left = f.read(end - begin).rstrip(b"\0")
+        end = begin + len(left)
+        if left:
+            break
+    return end if size - end > _ZEROS else size
+
+
+def _links(f: BinaryIO, end: int) -> tuple[tuple[int, ...], str]:
+    """Where the links of an Ogg file begin, and the codec of its first stream."""
+    starts: list[int] = []
+    codec, beginning, at = "", False, 0
+    while at < end:
+        f.seek(at)
+        head = f.read(27 + 255 + 8)
+        if head[:4] != b"OggS" or len(head) < 28:
+            at = _find(f, b"OggS", at + 1, end)
+            beginning = False
+            continue
+        body = 27 + head[26]
+        if head[5] & 2:
+            if not beginning:
+                starts.append(at)
+            codec = codec or _ogg_codec(head[body : body + 8])
+        beginning = bool(head[5] & 2)
+        at += body + sum(head[27:body])
+    return tuple(starts) if 1 <= len(starts) <= _LINKS else (0,), codec
+
+
+def _find(f: BinaryIO, sought: bytes, at: int, end: int) -> int:
+    """Where `sought` is next, from `at` on; `end` where it is not."""
+    while at < end:
+        f.seek(at)
+        data = f.read(min(_CHUNK, end - at))
+        if (place := data.find(sought)) >= 0:
+            return at + place
+        at += max(1, len(data) - len(sought) + 1)
+    return end
+
+
+def _ogg_codec(packet: bytes) -> str:
+    return {b"\x01vor": "vorbis", b"\x7fFLA": "flac", b"Opus": "opus"}.get(packet[:4], "")
+
+
+def _wav_is_sure(f: BinaryIO, size: int) -> bool:
+    """Whether the data chunk of a RIFF, RF64 or BW64 file ends where the file does, or another chunk begins."""
+    at, large = 12, None
+    while at + 8 <= size:
+        f.seek(at)
+        head = f.read(8)
+        name, length = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"ds64":
+            large = int.from_bytes(f.read(16)[8:], "little")
+        if name == b"data":
+            length = length if large is None else large
+            stop = at + 8 + length
+            f.seek(stop + length % 2)
+            after = f.read(4)
+            return stop >= size - 1 or (length > 0 and after.strip(b"\0 ").isalnum())
+        at += 8 + length + length % 2
+    return True
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The header of a frame of a bare stream: its length in bytes, and what two of one stream have in common."""
+
+    demuxer: str
+    length: int
+    alike: tuple[int, ...]
+    rate: int = 0
+    samples: int = 0
+    mono: bool = False
+
+
+def _first_frame(head: bytes) -> tuple[_Frame, int] | None:
+    """The first frame that others follow, and its place."""
+    at = -1
+    while (at := min((p for s in (b"\xff", b"\x0b\x77") if (p := head.find(s, at + 1)) >= 0), default=-1)) >= 0:
+        if (first := _frame(head, at)) is None:
+            continue
+        place, seen = at + first.length, 1
+        while seen < 3 and (following := _frame(head, place)) and following.alike == first.alike:
+            place, seen = place + following.length, seen + 1
+        if seen == 3 or (seen == 2 and place >= len(head) - 8 and at == 0):
+            return first, at
+    return None
+
+
+def _frame(data: bytes, at: int) -> _Frame | None:
+    h = data[at : at + 7]
+    if len(h) < 7:
+        return None
+    if h[:2] == b"\x0b\x77":
+        return _dolby_frame(h)
+    if h[0] != 0xFF or h[1] & 0xE0 != 0xE0:
+        return None
+    if h[1] & 0xF6 == 0xF0:  # ADTS
+        length = (h[3] & 3) << 11 | h[4] << 3 | h[5] >> 5
+        return _Frame("aac", length, (h[1], h[2], h[3] & 0xF0)) if length > 7 and h[2] >> 2 & 15 < 13 else None
+    version, layer, bits, rate = h[1] >> 3 & 3, 4 - (h[1] >> 1 & 3), h[2] >> 4, h[2] >> 2 & 3
+    if version == 1 or layer == 4 or bits in (0, 15) or rate == 3:
+        return None
+    hz = (44100, 48000, 32000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    low = version != 3
+    kbps = _KBPS[3 if low and layer == 1 else 4 if low else layer - 1][bits - 1]
+    padding = h[2] >> 1 & 1
+    samples = {1: 384, 2: 1152, 3: 576 if low else 1152}[layer]
+    length = (12000 * kbps // hz + padding) * 4 if layer == 1 else samples * 125 * kbps // hz + padding
+    return _Frame("mp3", length, (h[1] & 0xFE, h[2] & 0x0C), hz, samples, h[3] >> 6 == 3)
+
+
+_KBPS = (
+    (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+"""Of MPEG-1 layers I, II, III; of the half rates of MPEG-2 layer I, then II and III."""
+_AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
+
+
+def _dolby_frame(h: bytes) -> _Frame | None:
+    if h[5] >> 3 > 10:  # E-AC-3
+        return _Frame("eac3", 2 * ((h[2] & 7) << 8 | h[3]) + 2, (h[5] >> 3,))
+    code, rate = h[4] & 0x3F, h[4] >> 6
+    if rate == 3 or code > 37:
+        return None
+    words = _AC3_KBPS[code // 2] * 96000 // (48000, 44100, 32000)[rate]
+    return _Frame("ac3", 2 * (words + (code & 1 if rate == 1 else 0)), (h[5], rate))
+
+
+def _mpeg_claim(head: bytes, first: _Frame) -> tuple[float | None, int | None]:
+    """The length in seconds and in bytes that a Xing, Info or VBRI header gives; None where it does not."""
+    half = first.samples == 576
+    side = (9 if first.mono else 17) if half else (17 if first.mono else 32)
+    at = 4 + side
+    if head[at : at + 4] in (b"Xing", b"Info"):
+        flags, place = head[at + 7], at + 8
+        frames = int.from_bytes(head[place : place + 4], "big") if flags & 1 else 0
+        place += 4 if flags & 1 else 0
+        counted = int.from_bytes(head[place : place + 4], "big") if flags & 2 else 0
+        return (frames * first.samples / first.rate, counted or None) if frames else (None, None)
+    if head[36:40] == b"VBRI" and (frames := int.from_bytes(head[50:54], "big")):
+        return frames * first.samples / first.rate, None  # mpg123 does not read it
+    return None, None
+
+
+class Part:
+    """A stretch of an open file as a file of its own, for reading.
+
+    Parameters
+    ----------
+    f : BinaryIO
+        The open file.
+    begin, end : int
+        In bytes.
+    """
+
+    def __init__(self, f: BinaryIO, begin: int, end: int) -> None:
+        self._f, self._begin, self._end = f, begin, end
+        self._at = 0
+
+    def read(self, count: int = -1) -> bytes:
+        """Read up to `count` bytes, all of them if negative."""
+        left = max(0, self._end - self._begin - self._at)
+        self._f.seek(self._begin + self._at)
+        data = self._f.read(left if count < 0 else min(count, left))
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place, as the method of files does."""
+        self._at = max(0, offset + {0: 0, 1: self._at, 2: self._end - self._begin}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        """The place where the next read begins."""
+        return self._at
+
+
+def parts(f: BinaryIO, content: Content) -> Iterator[Part]:
+    """The links of a file, one after the other."""
+    ends = (*content.links[1:], content.end)
+    for begin, end in zip(content.links, ends, strict=True):
+        yield Part(f, begin, end)

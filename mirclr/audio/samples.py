@@ -1,0 +1,94 @@
+"""Arithmetic on samples: channels to one, rates, lengths; what is written."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from mirclr.errors import UnusableAudio
+
+_TURNED = -0.25  # correlation of a channel with the loudest one, from which on it counts as turned
+_MP3_LEVEL = 0.8889  # of libsndfile's 0 to 1 for 320 to 32 kbps
+
+
+def resample(waveform: np.ndarray, rate: int, to: int) -> np.ndarray:
+    """Resample (n_samples,) float32 from `rate` to `to` Hz by soxr, high quality, clipped to [-1, 1]."""
+    if rate != to:
+        waveform = soxr.resample(waveform, rate, to, quality="HQ")
+    return np.clip(waveform, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def covariance(samples: np.ndarray) -> np.ndarray:
+    """(n, channels) float32 -> (channels, channels) float64: sums of the products of channels."""
+    products: np.ndarray = (samples.T @ samples).astype(np.float64)
+    return products
+
+
+def polarity(products: np.ndarray) -> np.ndarray | None:
+    """Which channels are turned, by sums of their products: (channels,) of 1 and -1; None where none is.
+
+    One channel of a stereo file that was wired, or mixed, the wrong way round cancels the other in their mean.
+    """
+    power = products.diagonal()
+    loudest = int(power.argmax())
+    scale = np.sqrt(power * power[loudest])
+    turned = products[loudest] < _TURNED * scale
+    return np.where(turned, -1, 1).astype(np.float32) if turned.any() else None
+
+
+def to_mono(samples: np.ndarray, path: Path, signs: np.ndarray | None = None) -> np.ndarray:
+    """(n, channels) -> (n,): the mean of the channels, those with a negative sign turned."""
+    channels = np.ascontiguousarray(samples.T)  # a mean over two neighbours at a time is slow
+    if not np.isfinite(channels).all():
+        raise UnusableAudio(f"{path}: holds samples that are NaN or infinite; export it again")
+    if signs is not None:
+        channels *= signs[:, None]
+    mono: np.ndarray = channels.mean(axis=0)
+    return mono
+
+
+def fit(waveform: np.ndarray, n_samples: int) -> np.ndarray:
+    """Repeat or cut to exactly `n_samples`."""
+    if len(waveform) < n_samples:
+        waveform = np.tile(waveform, -(-n_samples // max(1, len(waveform))))
+    return waveform[:n_samples]
+
+
+def through_mp3(waveforms: np.ndarray, rate: int, to: int) -> tuple[np.ndarray | None, float | None]:
+    """What mp3 at about 64 kbps, mono, makes of waveforms.
+
+    Parameters
+    ----------
+    waveforms : np.ndarray
+        (n, n_samples) float32 in [-1, 1], coded one after the other.
+    rate : int
+        Theirs, in Hz; 44,100 gives 64 kbps.
+    to : int
+        Rate of the result, in Hz.
+
+    Returns
+    -------
+    waveforms : (n, n_samples) float32 at `to`, or None
+        None where libsndfile writes no mp3.
+    kbps : float or None
+        What it came to.
+    """
+    if "MP3" not in soundfile.available_formats():
+        return None, None
+    x = waveforms.reshape(-1)
+    with io.BytesIO() as file:
+        how = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT"}
+        soundfile.write(file, x, rate, compression_level=_MP3_LEVEL, **how)
+        kbps = file.tell() * 8 / (len(x) / rate) / 1000
+        file.seek(0)
+        decoded = soundfile.read(file, dtype="float32")[0][: len(x)]
+    decoded = np.pad(decoded, (0, len(x) - len(decoded))).reshape(waveforms.shape)
+    return np.stack([resample(row, rate, to) for row in decoded]), kbps
+
+
+def write_wav(path: Path, waveform: np.ndarray, rate: int) -> None:
+    """Write (n_samples,) float32 in [-1, 1] as a 16-bit wav file; its folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.clip(waveform, -1, 1), rate, subtype="PCM_16", format="WAV")
