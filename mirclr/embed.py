@@ -230,6 +230,8 @@ def find_audio(
                 take(path, home, found)
     for path, one in audio_at((p for p in roots if not p.is_dir()), exclusions=exclusions, passed=passed):
         take(path.parent, roots[path], one)
+    if passed:
+        passed.patterns |= exclusions.used
     return list(files.values()), failures
 
 

@@ -126,11 +126,14 @@ class PassedOver:
         How many folders and files were not looked at, by what they are: the name of a bin, "hidden" or "excluded".
     remarks : list of str
         What is wrong with CUE sheets, whose files are then tracks as a whole.
+    patterns : set of str
+        The exclusions that something was of.
     """
 
     suffixes: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
+    patterns: set[str] = field(default_factory=set)
 
     def lines(self) -> list[str]:
         """For people, a line for each kind; none where nothing was passed over."""
@@ -160,20 +163,29 @@ class Exclusions:
     ----------
     patterns : mapping of str to sequences of str
         By the root that they hold for, an absolute folder.
+
+    Attributes
+    ----------
+    used : set of str
+        The patterns that something was of.
     """
 
     def __init__(self, patterns: Mapping[str, Sequence[str]]) -> None:
-        self._patterns = [(Path(root), [_segments(p) for p in kept]) for root, kept in patterns.items() if kept]
+        self._patterns = [(Path(root), [(p, _segments(p)) for p in kept]) for root, kept in patterns.items() if kept]
+        self.used: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
     def names(self, path: Path) -> bool:
         """Whether a pattern is that of this very path."""
-        return any(
-            path != root and path.is_relative_to(root) and _matches_any(_folded(path.relative_to(root).parts), patterns)
-            for root, patterns in self._patterns
-        )
+        for root, patterns in self._patterns:
+            if path != root and path.is_relative_to(root):
+                parts = _folded(path.relative_to(root).parts)
+                if found := [pattern for pattern, segments in patterns if _matches(parts, segments)]:
+                    self.used.update(found)
+                    return True
+        return False
 
     def covers(self, path: Path) -> bool:
         """Whether a pattern is that of a path or of a folder that it is in."""
@@ -190,10 +202,6 @@ def _segments(pattern: str) -> tuple[str, ...]:
 def _folded(parts: Iterable[str]) -> tuple[str, ...]:
     plain = (unicodedata.normalize("NFC", part) for part in parts)
     return tuple(part.casefold() for part in plain) if _FOLDS_CASE else tuple(plain)
-
-
-def _matches_any(parts: Sequence[str], patterns: Iterable[Sequence[str]]) -> bool:
-    return any(_matches(parts, pattern) for pattern in patterns)
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -341,10 +349,11 @@ def _parts_in(folder: Path, exclusions: Exclusions, passed: PassedOver) -> dict[
         names = os.listdir(folder)
     except OSError:
         return {}  # decoding will say what is wrong
+    if not any(name.lower().endswith(CUE) for name in names):
+        return {}  # as of most folders
     names = sorted(name for name in names if not left_out(name) and not exclusions.names(folder / name))
     sheets = [name for name in names if name.lower().endswith(CUE)]
-    audio = {name for name in names if is_named_as_audio(folder / name)} if sheets else set()
-    return _parts_of(folder, sheets, audio, passed)[0]
+    return _parts_of(folder, sheets, {name for name in names if is_named_as_audio(folder / name)}, passed)[0]
 
 
 def _parts_of(

@@ -228,6 +228,8 @@ def _audio_at(
                 failures.append(Failure(root, (path / found.path).relative_to(root).as_posix(), 0, 0, found.reason))
             else:
                 files.setdefault(place_of(found), (root, found))
+    if passed:
+        passed.patterns |= exclusions.used
     return list(files.values()), failures
 
 

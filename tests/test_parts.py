@@ -1,7 +1,9 @@
 """Tracks that are parts of one long file, from the sheet to the vector, and as sheet and file change."""
 
+import itertools
 import json
 import os
+import random
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -20,7 +22,7 @@ from mirclr.library.renewal import still_there
 from mirclr.playlist import read_playlist, write_playlist
 from mirclr.sync import apply_changes, foresee_changes, scope_of
 from mirclr.watch import event_paths
-from tests.conftest import AUDIO
+from tests.conftest import AUDIO, tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -268,6 +270,9 @@ def test_what_is_excluded_stays_out_and_its_tracks_go(capsys, music, checkpoint,
     embed = ("embed", music, "--library", lib, "--checkpoint", checkpoint)
     assert run(capsys, *embed, "--exclude", "./sub", "--exclude", music / "b.ogg")[1] == "1 embedded\n"
     assert run(capsys, *embed)[1] == "1 unchanged\n"  # kept in the library
+    code, out, err = run(capsys, *embed, "--exclude", "Sbu")
+    assert (out, err.splitlines()[-1]) == ("1 unchanged\n", "--exclude Sbu: nothing of this name was met, for now")
+    assert run(capsys, "library", "exclude", "remove", "Sbu", "--library", lib)[0] == 0
     code, out, _ = run(capsys, "library", "exclude", "list", "--library", lib, "--json")
     assert json.loads(out) == [{"folder": str(music), "pattern": p} for p in ("./b.ogg", "./sub")]
     assert run(capsys, "library", "exclude", "remove", "./sub", "--library", lib)[0] == 0
@@ -342,3 +347,57 @@ def test_playlists_name_the_part_for_players_that_know_it(library, embedder, alb
     assert told == ["start-time=8.000", "stop-time=16.000"]
     for kind in ("m3u8", "xspf", "jspf"):
         assert read_playlist(tmp_path / f"p.{kind}") == [album / "x" / "album.flac"]
+
+
+def facts_of(library):
+    ids, matrix = library.vectors()
+    tracks = library.tracks(ids.tolist())
+    held = {t.path: (v.tobytes(), t.title, t.artist, t.span, t.duration_s) for t, v in zip(tracks, matrix, strict=True)}
+    return held, {failure.path for failure in library.failures()}
+
+
+def some_sheet(draw, name):
+    starts = sorted(draw.sample(range(3), draw.choice([1, 2, 3])))
+    titles = [draw.choice("tu") for _ in starts]
+    of_each = enumerate(zip(starts, titles, strict=True), 1)
+    tracks = (f'TRACK {n:02} AUDIO\nTITLE "{title}"\nINDEX 01 00:0{start}:00\n' for n, (start, title) in of_each)
+    return f'PERFORMER "A"\nFILE "{name}" WAVE\n{"".join(tracks)}'
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_a_library_is_as_one_embedded_anew(library, embedder, tmp_path, seed):
+    draw, clock, root = random.Random(seed), itertools.count(1), tmp_path.resolve() / "m"
+    for folder in ("x", "y"):
+        (root / folder).mkdir(parents=True)
+    for i in range(3):
+        tone(tmp_path / f"{i}.wav", 300.0 + 100 * i, 3.0)
+    shutil.copy(tmp_path / "0.wav", root / "x" / "keep.wav")
+    list(apply_changes(library, {root: str(root)}, [root], embedder))
+    for _ in range(12):
+        place = root / draw.choice("xy") / draw.choice("ab")
+        audio, cue = place.with_suffix(".wav"), place.with_suffix(".cue")
+        there = draw.choice([audio, cue])
+        touched = [there]
+        match draw.choice(["audio", "audio", "sheet", "sheet", "nonsense", "removed", "moved"]):
+            case "audio":
+                shutil.copy(tmp_path / f"{draw.randrange(3)}.wav", audio)
+                touched = [audio]
+            case "sheet":
+                cue.write_text(some_sheet(draw, f"{place.name}.flac"))
+                touched = [cue]
+            case "nonsense":
+                cue.write_text("none")
+                touched = [cue]
+            case "removed":
+                there.unlink(missing_ok=True)
+            case "moved" if there.exists():
+                to = root / draw.choice("xy") / f"{draw.choice('ab')}{there.suffix}"
+                touched = [there, Path(os.path.abspath(there.replace(to)))]
+        for file in filter(Path.exists, touched):
+            os.utime(file, ns=(0, next(clock) * 10**9))
+        list(apply_changes(library, {root: str(root)}, draw.choice([touched, [root]]), embedder, yes=True))
+        with Library.open(tmp_path / f"{next(clock)}.db", create=True) as fresh:
+            fresh.bind(embedder.stamp)
+            list(embed_files(fresh, find_audio([root], fresh)[0], embedder))
+            assert facts_of(library) == facts_of(fresh)
+    assert library.verify() == []

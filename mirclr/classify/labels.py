@@ -163,7 +163,7 @@ def labelled_by_file(library: Library, labels: Labels) -> Labelled:
     tracks = library.tracks()
     by_name: dict[str, list[tuple[LibraryTrack, str]]] = {}
     for track in tracks:
-        whole = _normal(track.file.as_posix())
+        whole = _normal(track.place.as_posix())
         by_name.setdefault(whole.rpartition("/")[2], []).append((track, whole))
     rows: list[int] = []
     found: list[LibraryTrack] = []
@@ -279,7 +279,7 @@ def _match(where: str, file: str, candidates: list[tuple[LibraryTrack, str]]) ->
         return exact[0]
     if len(ending) > 1:
         raise LabelsError(
-            f"{where}: {file!r} matches {ending[0].file.as_posix()!r} and {ending[1].file.as_posix()!r}; "
+            f"{where}: {file!r} matches {ending[0].place.as_posix()!r} and {ending[1].place.as_posix()!r}; "
             "expected one track: write more of its path"
         )
     return ending[0] if ending else None

@@ -62,8 +62,9 @@ def command(
     embedder = Embedder.load(checkpoint, device=device)
     known = manifest_tags(manifest) if manifest else {}
     with Library.open(library_path, create=True) as library:
+        kept = {}
         if globs:
-            options.keep_exclusions(library, globs, given_roots(paths, homes(paths, library)))
+            kept = options.keep_exclusions(library, globs, given_roots(paths, homes(paths, library)))
         passed = PassedOver()
         files, problems = find_audio(paths, library, passed)
         counts, failures = bring_up_to_date(library, files, embedder, known, workers=workers, retry=retry)
@@ -78,7 +79,7 @@ def command(
     else:
         for file, reason in failures:
             remark(f"skipped {naming(file, reason)}")
-        say_passed_over(passed)
+        say_passed_over(passed, kept)
         print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
 
@@ -88,10 +89,13 @@ def given_roots(paths: Sequence[Path], roots: Mapping[Path, str]) -> dict[Path, 
     return {path: roots[path.expanduser().resolve()] for path in paths}
 
 
-def say_passed_over(passed: PassedOver) -> None:
-    """Say what a scan did not take."""
+def say_passed_over(passed: PassedOver, kept: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Say what a scan did not take, and which patterns of `--exclude` it did not meet: they may be misspelt."""
     for line in passed.lines():
         remark(line)
+    for pattern in dict.fromkeys(p for patterns in (kept or {}).values() for p in patterns):
+        if pattern not in passed.patterns:
+            remark(f"--exclude {pattern}: nothing of this name was met, for now")
 
 
 def named(failures: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

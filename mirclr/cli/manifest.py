@@ -42,14 +42,16 @@ def scan(folder: Path, output: Path, globs: tuple[str, ...], as_json: bool) -> N
     from mirclr.scan import Exclusions, PassedOver
 
     root, passed = str(folder.resolve()), PassedOver()
-    patterns = [pattern_of(glob, root, [folder]) for glob in globs]
-    tracks, failures = scanned(folder, Exclusions({root: [p for p in patterns if p]}), passed)
+    patterns = [p for p in (pattern_of(glob, root, [folder]) for glob in globs) if p]
+    exclusions = Exclusions({root: patterns})
+    tracks, failures = scanned(folder, exclusions, passed)
+    passed.patterns = exclusions.used
     write_manifest(output, tracks)
     if as_json:
         listed = named([(failure.path, failure.reason) for failure in failures])
         print_json({"manifest": str(output), "tracks": len(tracks), "failures": listed, **passed.as_json()})
         return
-    say_passed_over(passed)
+    say_passed_over(passed, {root: patterns})
     for failure in failures:
         remark(f"{_shown(failure.path)}: {failure.reason}")
     print_line(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")

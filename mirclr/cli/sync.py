@@ -63,10 +63,11 @@ def command(
 
     with Library.open(library_path) as library:
         scope = scope_of(library, folders)
+        kept = {}
         if globs:
             if dry_run:
                 raise click.UsageError("--exclude is kept in the library, which --dry-run leaves as it is")
-            options.keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
+            kept = options.keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
         if dry_run:
             changes = list(foresee_changes(library, scope, list(scope), retry=retry, yes=yes, passed=passed))
         else:
@@ -92,7 +93,7 @@ def command(
     if as_json:
         print_json({"library": str(library_path), "dry_run": dry_run, **counts, **_lists(changes), **passed.as_json()})
     else:
-        say_passed_over(passed)
+        say_passed_over(passed, kept)
         _print(changes, counts, dry_run)
     nothing_but_failures = counts["failed"] and counts["failed"] == sum(counts.values())
     return 1 if not dry_run and (by["kept"] or nothing_but_failures) else 0
