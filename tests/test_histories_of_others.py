@@ -115,6 +115,28 @@ def test_the_orders_of_last_fms_exporters(tmp_path, text):
     assert [x.last_s for x in history.listens] == [*(T + i for i in range(4)), T]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.json", json.dumps({"playlist": {"track": [{"creator": A, "title": B}]}})),
+        ("x.txt", f"#EXTM3U\n#EXTINF:9,{A} - {B}\nhttp://radio/x\n"),
+        ("x", f"[playlist]\nTitle1={A} - {B}\n"),
+        (
+            "x.txt",
+            f'<?xml version="1.0"?>\n<playlist><trackList><track><title>{A} - {B}</title></track></trackList>'
+            "</playlist>",
+        ),
+    ],
+)
+def test_playlists_are_known_by_their_content(tmp_path, name, text):
+    assert read_history(written(tmp_path, name, text)).listens == [Listen(A, B, taste=1)]
+
+
+def test_a_line_of_likes_of_many_spaces_takes_no_time(tmp_path):
+    text = "+ A - B\n+ A" + " " * 900_000 + "B\n"
+    assert read_history(written(tmp_path, "likes.txt", text)).listens == [Listen("A", "B", taste=1)]
+
+
 @pytest.mark.parametrize("encode", [lambda t: t.encode("utf-16"), lambda t: t.replace("\n", "\r").encode()])
 def test_a_table_in_another_encoding_or_with_other_ends_of_lines(tmp_path, encode):
     text = "Name\tArtist\tAlbum\tPlays\nSöng\tÄrtist\tAlbum\t7\nOther\tÄrtist\t\t1\n"

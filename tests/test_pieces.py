@@ -162,3 +162,25 @@ def test_no_content_makes_it_crash(tmp_path_factory, suffix, content):
     except PlaylistError:
         return
     assert all(os.path.isabs(path) for entry in entries for path in entry.paths)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start", "again"),
+    [
+        *((".m3u8", "#EXTINF:", " "), (".wpl", "<", " "), (".wpl", "<a ", "a"), (".wpl", "<a ", "a=")),
+        *(
+            (".asx", "<a ", "x = '"),
+            (".pls", "File1", " "),
+            (".m3u", "#EXTINF:9", " - "),
+            (".xml", "<DJ_PLAYLISTS ", "a :"),
+        ),
+    ],
+)
+def test_a_long_line_takes_no_longer_than_it_is(tmp_path, suffix, start, again):
+    """A pattern that looks back would take hours."""
+    file = tmp_path / f"l{suffix}"
+    file.write_text(start + again * 1_000_000)
+    try:
+        read_entries(file)
+    except PlaylistError:
+        return

@@ -24,7 +24,7 @@ def likes_of(lines: Numbered, folder: str, problems: Problems) -> Iterator[Liste
         sign, text = line[0], line[1:].strip()
         if sign == "#":
             continue
-        names = _DASH.split(text, maxsplit=1)
+        names = _DASH.split(" ".join(text.split()), maxsplit=1)
         if sign not in "+-" or not text:
             problems.add(where, "expected + or - before an artist and a title, or a path")
         elif _is_path(text):
@@ -41,9 +41,9 @@ def _is_path(text: str) -> bool:
     return text.startswith(("/", "~/", "./", "../")) or os.path.splitext(text)[1].lower() in AUDIO_SUFFIXES
 
 
-def playlist_of(path: Path, problems: Problems) -> Iterator[Listen]:
+def playlist_of(path: Path, kind: str, problems: Problems) -> Iterator[Listen]:
     """Of a playlist each entry is liked: its file, or the artist and title that it names."""
-    for entry in read_entries(path):
+    for entry in read_entries(path, kind=kind):
         artist, title = map(name, entry.names[0]) if entry.names else ("", "")
         if entry.paths or entry.elsewhere:
             paths = entry.paths or entry.elsewhere

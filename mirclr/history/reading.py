@@ -16,7 +16,12 @@ from mirclr.history.sources import CHUNK, MAX_BYTES, Problems, archived, json_va
 from mirclr.library import Listen
 from mirclr.playlist import READABLE
 
-_JSPF = re.compile(r'\s*\{\s*"playlist"\s*:')
+_PLAYLISTS = {  # by how they begin, whatever they are called
+    ".jspf": re.compile(r'\{\s*"playlist"\s*:'),
+    ".m3u8": re.compile("#EXTM3U"),
+    ".pls": re.compile(r"\[playlist\]", re.IGNORECASE),
+    ".xspf": re.compile(r"(?:<\?xml[^>]{0,200}>\s*)?<playlist\b"),
+}
 _MEMBER = re.compile(
     r"(^|/)(listens/.*|feedback)\.jsonl$|(^|/)(StreamingHistory\w*|Streaming_History_Audio[\w-]*|endsong_\d+)\.json$|"
     r"(^|/)(YourLibrary|watch-history)\.json$"
@@ -103,9 +108,10 @@ def _recognised(path: Path, file: IO[bytes], problems: Problems) -> tuple[str, I
     text = head.decode("utf-8", "replace").removeprefix("\ufeff").lstrip()
     if "<plist" in text[:2000]:
         return "iTunes", likes.itunes_of(path, file, problems)
-    if is_playlist or text.startswith("#EXTM3U") or _JSPF.match(text):
-        return "a playlist", likes.playlist_of(path, problems)
-    if text.startswith(("[", "{")) and not text.lower().startswith("[playlist]"):
+    kind = path.suffix.lower() if is_playlist else next((k for k, start in _PLAYLISTS.items() if start.match(text)), "")
+    if kind:
+        return "a playlist", likes.playlist_of(path, kind, problems)
+    if text.startswith(("[", "{")):
         return "JSON of listens", services.listens_of(json_values(file, "", problems), problems)
     some = [line.strip(" \r") for line in text.split("\n") if line.strip()]
     if table := tables.layout(some):

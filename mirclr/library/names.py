@@ -59,6 +59,7 @@ _EDITION = re.compile(
     r"deluxe|expanded|special edition|limited edition|anniversary|collector|bonus track|explicit|remaster|reissue"
 )
 _DISC_FOLDER = re.compile(r"(?:disc|disk|cd|disque|disco|dvd)[ _.-]*\d{1,2}\b.*")
+_LONGEST = 1000
 _MANY = 3  # artists of one album in one folder: of a compilation, unless most of them have several pieces there
 
 
@@ -67,8 +68,8 @@ _MANY = 3  # artists of one album in one folder: of a compilation, unless most o
 
 @lru_cache(maxsize=1 << 15)
 def words(text: str) -> str:
-    """A text folded, its spaces made one each."""
-    return " ".join(fold(text).split())
+    """A text folded, its spaces made one each; of what is longer than any name the beginning."""
+    return " ".join(fold(text[:_LONGEST]).split())
 
 
 @lru_cache(maxsize=1 << 15)

@@ -15,8 +15,9 @@ from mirclr.playlist.entries import Listed, named, of_line, of_uris
 
 _DEPTH = 32  # of XML elements; a location is at the fourth
 _FIELDS = ("location", "title", "creator", "album", "duration")
-_TAG = re.compile(r"<\s*(/?)\s*([a-z_]\w*)\b([^<>]*)>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"([a-z_:]\w*)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
+# each in a time that grows with the text alone: what was taken is never given back (*+), no name is begun in a name
+_TAG = re.compile(r"<(/?)([a-z_]\w*+)([^<>]*+)>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"(?<![\w:])([a-z_:][\w:]*+)\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')", re.IGNORECASE)
 _ENCODING = re.compile(rb"<\?(?:xml|wpl|zpl)[^>]{0,200}encoding=[\"']([\w-]{1,40})", re.IGNORECASE)
 _LONGEST_NAME = 1000
 

@@ -18,20 +18,22 @@ from mirclr.playlist.entries import Listed, decoded_as_windows, named, of_line
 from mirclr.playlist.markup import of_jspf, of_media_tags, of_xml, of_xspf
 
 _LIMIT = 64 << 20  # bytes of a playlist: a quarter of a million tracks and more
-_EXTINF = re.compile(r"#EXTINF:\s*(-?\d{1,7}(?:\.\d{1,6})?(?![\d.]))?[^,]*,(.*)", re.ASCII | re.IGNORECASE)
+_EXTINF = re.compile(r"#EXTINF:\s*+(-?\d{1,7}(?:\.\d{1,6})?(?![\d.]))?[^,]*+,(.*)", re.ASCII | re.IGNORECASE)
 _PLS = re.compile(r"(file|title|length)(\d{1,7})\s*=\s*(.*)", re.ASCII | re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,7}(?:\.\d{1,6})?", re.ASCII)
 
 _Reader = Callable[[str, Path, bytes], Iterable[Listed]]
 
 
-def read_entries(path: Path) -> list[Listed]:
+def read_entries(path: Path, *, kind: str = "") -> list[Listed]:
     """Read the entries of a playlist, in order: what each may mean as a path, and the names beside it.
 
     Parameters
     ----------
     path : Path
         The playlist; ends in one of `READABLE`.
+    kind : str
+        How it would end, where its content shows that and its name does not.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def read_entries(path: Path) -> list[Listed]:
     OSError
         It cannot be read.
     """
-    reader = _KINDS.get(path.suffix.lower())
+    reader = _KINDS.get(kind or path.suffix.lower())
     if reader is None:
         found = f"ends in {shown(path.suffix)}" if path.suffix else "has no suffix"
         raise PlaylistError(f"{shown(str(path))}: {found}; a playlist ends in one of {', '.join(READABLE)}")
