@@ -135,7 +135,7 @@ def check_tagging(case: Case) -> str:
         hold(path.read_bytes() == before, "nothing was to be written, and the file is another")
         return "left as it was"
     hold(len(path.read_bytes()) < len(before) + 20_000, "the file grew by more than tags take")
-    hold(packets(path) == sound, "the music is another")
+    hold(sound in (None, packets(path)), "the music is another")  # None: too short for FFmpeg to know it
     for name, values in fields.items():
         hold(read_values(path, name) == values, f"{name} reads back as {read_values(path, name)}")
     now = read_tags(path)

@@ -109,7 +109,7 @@ def run(count: int, seed: int, workers: int, kinds: list[str], keep: Path) -> di
         corpus = Path(made)
         make_corpus(corpus, kinds)
         jobs = jobs_of(count, seed, corpus, kinds)
-        results = results_in_order(run_case, jobs, workers=workers, begin=begin)
+        results = results_in_order(run_case, jobs, workers=workers, begin=begin, job_s=LIMIT_S)
         for done, ((kind, number, *_), told) in enumerate(results, 1):
             if not isinstance(told, dict):  # its process ended
                 told = {"kind": kind, "number": number, "came": str(told.name), "why": told.value}
