@@ -99,7 +99,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         if is_fault_of_machine(error):
             raise
-        why = in_words(error, path)
+        why = "its header is nested too deep" if isinstance(error, RecursionError) else in_words(error, path)
         raise CheckpointError(f"{path}: not a checkpoint ({why}); expected a .safetensors file of mirclr") from error
     if not isinstance(header, dict) or header.get("kind") not in ("model", "state"):
         raise CheckpointError(f"{path}: a safetensors file, but not one of mirclr's checkpoints")
@@ -108,9 +108,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         advice = "upgrade mirclr" if newer else "train it again, or use the mirclr that made it"
         raise CheckpointError(f"{path}: format {found}; this mirclr reads format {FORMAT}: {advice}")
     try:
-        recipe = config.recipe_from(header["recipe"], where=f"{path}: its recipe")
-    except (RecipeError, KeyError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its recipe cannot be read ({error})") from error
+        recipe = config.recipe_from(header.get("recipe", {}), where=f"{path}: its recipe")
+    except RecipeError as error:
+        raise CheckpointError(str(error)) from error
     weights = {n: t for n, t in tensors.items() if not n.startswith((_OPTIMIZER, _OBJECTIVE))}
     # before anything is made: a recipe may ask for more than there is memory
     shapes = weight_shapes(recipe)

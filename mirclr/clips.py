@@ -1,18 +1,22 @@
 """A manifest to batches of clips, each track decoded once into a compact cache on disk.
 
 The cache holds log-mel as float16 (12 kB a second) or samples as int16 (32 kB a second), one raw file a track, named
-by the digest of the audio file in a folder named by the digest of the settings: it never goes stale, and clearing it
-costs only time. A batch is a function of (seed, step) alone, so that a resumed run sees what an unbroken one would.
+by the digest of all bytes of the audio file in a folder named by the digest of the settings: it never goes stale, and
+clearing it costs only time. A batch is a function of (seed, step) alone, so that a resumed run sees what an unbroken
+one would.
 
 Axes: B batch of clips, N samples, F mel bands, T frames.
 """
 
+import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +30,7 @@ from mirclr.manifest import Track, inside, read_manifest
 from mirclr.mel import LogMel
 from mirclr.objectives import Targets, teaches
 from mirclr.processes import Lost, begin_worker, results_in_order
-from mirclr.provenance import cache_dir, digest_bytes, digest_json, file_digest, writing
+from mirclr.provenance import cache_dir, content_digest, digest_bytes, digest_json, size_and_time, writing
 from mirclr.sampling import (
     group_numbers,
     pair_that_teaches,
@@ -38,6 +42,7 @@ from mirclr.sampling import (
 from mirclr.soft_labels import SoftLabels
 
 _CHUNK_FRAMES = 4096
+_DIGESTS = "digests.json"  # of audio files, so that not all of them are read at every start
 _DRAWS = 8  # of a batch, before one that teaches is put together
 _PART = 32  # tracks of a batch that are looked at first
 
@@ -167,16 +172,17 @@ class ClipCache:
     def places(self, tracks: Sequence[Track], root: Path) -> Iterator[tuple[Track, Path, Path] | Skipped]:
         """Each track with its audio file and its file in the cache, which need not be there; nothing is decoded."""
         spans = _spans(tracks)
-        for track in tracks:
-            try:
-                source = inside(root, track.path)
-                key = digest_bytes(file_digest(source).encode(), repr(spans[track.id]).encode())
-            except (MirclrError, OSError) as error:
-                if is_fault_of_machine(error):
-                    raise
-                yield Skipped(track, f"{track.path}: {getattr(error, 'strerror', None) or error}")
-                continue
-            yield track, source, self.folder / f"{key}.raw"
+        with _known_digests(self.folder.parent / _DIGESTS) as digest_of:
+            for track in tracks:
+                try:
+                    source = inside(root, track.path)
+                    key = digest_bytes(digest_of(source).encode(), repr(spans[track.id]).encode())
+                except (MirclrError, OSError) as error:
+                    if is_fault_of_machine(error):
+                        raise
+                    yield Skipped(track, f"{track.path}: {getattr(error, 'strerror', None) or error}")
+                    continue
+                yield track, source, self.folder / f"{key}.raw"
 
     def _cached(self, track: Track, file: Path) -> Cached:
         return Cached(track, file, file.stat().st_size // (self.dtype.itemsize * self.row))
@@ -201,6 +207,34 @@ class ClipCache:
         if self.domain == "mel":
             return block.float().transpose(1, 2)
         return block[:, :, 0].float() / 32767
+
+
+@contextmanager
+def _known_digests(kept: Path) -> Iterator[Callable[[Path], str]]:
+    """The digest of all bytes of a file, which is read where its size or time stamp is not what it was before."""
+    try:
+        known = json.loads(kept.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        known = None
+    digests: dict[str, Any] = known if isinstance(known, dict) else {}
+    changed = False
+
+    def digest_of(file: Path) -> str:
+        nonlocal changed
+        now = [*size_and_time(file)]
+        match digests.get(str(file)):
+            case [*then, str(digest)] if then == now:
+                return digest
+        digests[str(file)] = [*now, content_digest(file)]
+        changed = True
+        return str(digests[str(file)][-1])
+
+    try:
+        yield digest_of
+    finally:
+        if changed:
+            with suppress(OSError, UnicodeError), writing(kept, "w", sync=False) as f:  # it can be found out again
+                json.dump(digests, f)
 
 
 def clips_dir() -> Path:

@@ -87,7 +87,7 @@ class Embedder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             # only what an embedding depends on, so that libraries outlive changes to the rest of a recipe
-            heard = {section: recipe[section] for section in ("audio", "mel", "encoder")}
+            heard = {section: recipe[section] for section in ("audio", "mel", "encoder") if section in recipe}
             unused = {"name": "random weights", "data": {"train": "nothing"}}
             model = Model(config.recipe_from(unused | heard, where="the library's recipe"))
         return cls(model, _stamp(model, encoder_digest(model), f"random weights, seed {seed}", excerpts))

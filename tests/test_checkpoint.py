@@ -143,6 +143,8 @@ BAD = {
     "wrong recipe": with_header(recipe={"name": "x", "data": {"train": "y"}, "encoder": {"name": "rnn"}}),
     "missing": lambda path: None,
     "deep json": lambda path: save_file({"w": torch.zeros(3)}, path, metadata={"mirclr": "[" * 200_000}),
+    "recipe that is a list": with_header(recipe=[]),
+    "recipe of lists": with_header(recipe={"audio": [], "encoder": {"name": "sample_cnn"}}),
     "provenance that is a text": with_header(provenance="x"),
     "step that is a text": with_header(step="7"),
     "step below zero": with_header(step=-1),

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr import audio, clips, processes
+from mirclr.audio import write_wav
 from mirclr.augment import ClipShape
 from mirclr.cli import group
 from mirclr.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
@@ -24,6 +25,7 @@ from mirclr.config import Mel, parse_recipe
 from mirclr.errors import CacheError, ManifestError, ObjectiveError
 from mirclr.manifest import Track, write_manifest
 from mirclr.mel import LogMel
+from mirclr.provenance import content_digest, file_digest
 from mirclr.sampling import pair_that_teaches, pick_tracks
 
 RECIPE = """
@@ -333,6 +335,40 @@ def test_the_commands_that_show_and_clear(music, here):
     assert json.loads(cleared.output) == {"freed_bytes": size}
     assert cache_size() == (0, 0)
     assert clear_cache() == 0
+
+
+def test_samples_that_changed_are_decoded_again_whatever_stays(tmp_path, in_this_process):
+    """The size, and three places of 64 KiB, are as they were."""
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 16000 * 30).astype(np.float32)
+    write_wav(tmp_path / "a.wav", noise, 16000)
+    cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
+    (before,) = cache.fill([Track(id="a", path="a.wav")], tmp_path)
+    assert list(cache.fill([Track(id="a", path="a.wav")], tmp_path)) == [before]
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    kept = file_digest(tmp_path / "a.wav")
+    data[100_000:200_000] = bytes(100_000)
+    (tmp_path / "a.wav").write_bytes(data)
+    os.utime(tmp_path / "a.wav", ns=(7, 7))
+    assert file_digest(tmp_path / "a.wav") == kept
+    (after,) = cache.fill([Track(id="a", path="a.wav")], tmp_path)
+    assert after.key != before.key
+    assert (cache.read(after, 60_000, 100) == 0).all()
+    (tmp_path / "cache" / "digests.json").write_text("[" * 100_000)  # damaged: found out again
+    assert list(cache.fill([Track(id="a", path="a.wav")], tmp_path)) == [after]
+
+
+def test_a_file_that_is_as_it_was_is_not_read_again(tmp_path, in_this_process, monkeypatch):
+    for name in "ab":
+        write_wav(tmp_path / f"{name}.wav", np.full(16000, 0.1, np.float32), 16000)
+    tracks = [Track(id=name, path=f"{name}.wav") for name in "ab"]
+    cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
+    one, two = cache.fill(tracks, tmp_path)
+    assert one.key == two.key
+    os.utime(tmp_path / "b.wav", ns=(7, 7))
+    read = []
+    monkeypatch.setattr(clips, "content_digest", lambda file: read.append(file.name) or content_digest(file))
+    assert [c.key for c in cache.fill(tracks, tmp_path)] == [one.key] * 2
+    assert read == ["b.wav"]
 
 
 # which tracks

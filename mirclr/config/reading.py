@@ -78,7 +78,7 @@ def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
                 lines.append(f"and {len(error.errors()) - _MOST_ERRORS} more")
                 break
         raise RecipeError(f"{where}: " + "; ".join(lines)) from error
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RecipeError(f"{where}: not a tree of plain values ({shortened(error, str)})") from error
 
 
