@@ -1,5 +1,6 @@
 """Genre, mood, tempo and key into files' own tags, and out again."""
 
+import errno
 import json
 import os
 import re
@@ -271,3 +272,106 @@ def test_without_probabilities_there_is_nothing_to_write(tmp_path):
     assert "mirclr classify" in str(done.exception)
     wrong = CliRunner().invoke(group, ["tag", "write", "--library", str(tmp_path / "l.db"), "--fields", "tempo"])
     assert wrong.exit_code == 2
+
+
+def test_undo_gives_back_the_very_files(library):
+    music = library.parent / "music"
+    before = {f.name: f.read_bytes() for f in music.iterdir()}
+    run("write", "--library", library)
+    run("write", "--library", library, "--overwrite", "--likely", "0.95")
+    run("undo", "--library", library)
+    assert {f.name: f.read_bytes() for f in music.iterdir()} == before
+    assert library.with_name("l.db.tags.jsonl").read_text() == ""
+
+
+def test_a_journal_of_an_older_mirclr_is_undone(library):
+    file = library.parent / "music" / "0.flac"
+    write_values(file, {"genre": ["jazz"], "mood": ["mine"]})
+    line = {
+        "file": str(file),
+        "before": {"genre": ["Old", "Older"], "mood": []},
+        "after": {"genre": ["jazz"], "mood": ["x"]},
+    }
+    library.with_name("l.db.tags.jsonl").write_text(json.dumps(line) + "\n")
+    assert run("undo", "--library", library)["undone"] == 1
+    assert (read_values(file, "genre"), read_values(file, "mood")) == (("Old", "Older"), ("mine",))
+
+
+def test_what_cannot_be_undone_stays_in_the_journal(library):
+    music, journal = library.parent / "music", library.with_name("l.db.tags.jsonl")
+    run("write", "--library", library)
+    lines = journal.read_text().splitlines()
+    (music / "2.mp3").rename(music / "away")
+    said = run("undo", "--library", library)
+    assert (said["undone"], len(said["problems"])) == (3, 1)
+    assert journal.read_text().splitlines() == [line for line in lines if "2.mp3" in line]
+    (music / "away").rename(music / "2.mp3")
+    assert run("undo", "--library", library)["undone"] == 1
+
+
+def test_a_journal_leads_to_no_file_outside_of_the_library(library, tmp_path):
+    victim = a_file(tmp_path / "victim.flac")
+    write_values(victim, {"genre": ["Mine"]})
+    before = victim.read_bytes()
+    line = {"file": str(victim), "before": {"genre": ["x"]}, "after": {"genre": ["Mine"]}}
+    library.with_name("l.db.tags.jsonl").write_text(json.dumps(line) + "\n")
+    done = CliRunner().invoke(group, ["tag", "undo", "--library", str(library), "--json"], standalone_mode=False)
+    assert "not a file of this library" in json.loads(done.stdout)["problems"][0]
+    assert victim.read_bytes() == before
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_was_done(library, monkeypatch):
+    from mirclr.tagging import replacing
+
+    before, made = tags(library), []
+
+    def full_after_one(*arguments):
+        made.append(arguments)
+        if len(made) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device", "copy")
+        return spliced(*arguments)
+
+    spliced = replacing.spliced
+    monkeypatch.setattr(replacing, "spliced", full_after_one)
+    done = CliRunner().invoke(group, ["tag", "write", "--library", str(library)], standalone_mode=False)
+    assert isinstance(done.exception, OSError)
+    assert done.exception.errno == errno.ENOSPC
+    assert tags(library) == before | {"0.flac": WRITTEN["0.flac"]}
+    with Library.open(library) as opened:
+        assert {t.path: t.genre for t in opened.tracks()}["0.flac"] == "jazz"
+    monkeypatch.undo()
+    assert run("undo", "--library", library)["undone"] == 1
+    assert tags(library) == before
+
+
+def test_copies_of_a_killed_run_are_swept_up_by_the_next(library):
+    left = library.parent / "music" / ".mirclr-0123abcd.tmp"
+    left.write_bytes(b"half a copy")
+    run("write", "--library", library, "--dry-run")
+    assert left.exists()
+    run("write", "--library", library)
+    assert not left.exists()
+
+
+def test_a_file_of_several_tracks_is_left_and_named_once(library):
+    from mirclr.library import Library
+
+    music = library.parent / "music"
+    with Library.open(library) as opened:
+        for number in (1, 2):
+            state = (
+                str(music),
+                f"3.flac/{number}",
+                1,
+                1,
+                "d",
+                f"part{number}",
+                1.0,
+                Tags(),
+                np.array([1.0, 9 + number]),
+            )
+            opened.write(entries=[Entry(*state, audio_path="3.flac", start_s=float(number))])
+        parts = [t.id for t in opened.tracks() if t.audio_path]
+        opened.store_probabilities("genre", {i: {"jazz": 0.9} for i in parts}, "s")
+    said = run("write", "--library", library, "--fields", "genre", "--overwrite")
+    assert sum("CUE sheet" in problem for problem in said["problems"]) == 1

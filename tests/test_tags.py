@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mirclr.tags import AUDIO_SUFFIXES, Tags, read_tags
+from tests.tagged_files import muxed
 
 SECONDS, RATE = 0.75, 44100
 
@@ -183,3 +184,28 @@ def test_riff_info_is_read_in_utf8_and_in_windows_code_page(tmp_path: Path) -> N
     path.write_bytes(data[:4] + len(body).to_bytes(4, "little") + body)
     tags = read_tags(path)
     assert (tags.title, tags.artist, tags.year, tags.duration_s) == ("Träume", "Märchen", 2001, SECONDS)
+
+
+@pytest.mark.parametrize(("suffix", "kind", "codec"), [(".mka", "matroska", "libopus"), (".webm", "webm", "libopus")])
+def test_matroska_is_read_and_left(tmp_path: Path, suffix: str, kind: str, codec: str) -> None:
+    from mirclr.errors import TagsError
+    from mirclr.tagging import write_values
+
+    path = tmp_path / f"a{suffix}"
+    given = {
+        "title": "Song",
+        "artist": "Ångström",
+        "album": "Night",
+        "genre": "Folk",
+        "date": "1998",
+        "album_artist": "V",
+    }
+    path.write_bytes(muxed(path, kind, codec, rate=48000, metadata=given))
+    tags = read_tags(path)
+    assert (tags.title, tags.artist, tags.album, tags.genre) == ("Song", "Ångström", "Night", "Folk")
+    assert (tags.album_artist, tags.year) == ("V", 1998)
+    assert tags.duration_s == pytest.approx(2.76, abs=0.1)
+    before = path.read_bytes()
+    with pytest.raises(TagsError, match="read and not written"):
+        write_values(path, {"key": ["C"]})
+    assert path.read_bytes() == before

@@ -110,9 +110,11 @@ def write_values(
     """
     with _opened(path, manner) as (target, f):
         layout = layout_of(Source(f))
-        changed = _with_values(layout, fields)
         before = {name: values_of(layout, name) for name in fields}
         after = {name: tuple(values) for name, values in fields.items()}
+        if layout.refusal and before != after:
+            raise TagsError(layout.refusal)
+        changed = _with_values(layout, fields)
         return _write(path, target, f, layout, changed, before, after, manner, keep)
 
 

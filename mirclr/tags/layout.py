@@ -9,12 +9,14 @@ from mirclr.tags.block import Damaged, Layout, Source
 from mirclr.tags.chunks import aiff, dsf, wav
 from mirclr.tags.comments import Ape, flac, leading, ogg, trailing
 from mirclr.tags.id3 import ID3v2
+from mirclr.tags.matroska import HEADER as _MATROSKA
+from mirclr.tags.matroska import matroska
 from mirclr.tags.mp4 import mp4
 
 _SEARCHED = 1 << 16  # bytes in which the first frame of an MP3 file must begin
 _MAX_JUNK = 4096  # bytes before the first frame of an MP3 file, such as a piece of the frame before
-_OTHERS = (b"\x1aE\xdf\xa3", b"RIFF", b"riff", b"FORM", b"FRM8", b"caff", b".snd", b"FLV", b"tBaK", b"ajkg", b"#!AMR")
-"""How containers begin that may hold frames of MPEG audio and whose tags are not written here, Matroska the first."""
+_OTHERS = (b"RIFF", b"riff", b"FORM", b"FRM8", b"caff", b".snd", b"FLV", b"tBaK", b"ajkg", b"#!AMR")
+"""How containers begin that may hold frames of MPEG audio and whose tags are not known here."""
 
 
 def layout_of(source: Source) -> Layout:
@@ -57,6 +59,8 @@ def _reader(head: bytes) -> Callable[[Source, int], Layout] | None:
         return dsf
     if head[:16] == _ASF:
         return asf
+    if head[:4] == _MATROSKA:
+        return matroska
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return mp4
     return None

@@ -55,7 +55,7 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "year": {
         "id3": ("tdrc", "tyer", "tdrl"),
         "id3v1": ("year",),
-        "text": ("date", "year"),
+        "text": ("date", "year", "date_released"),
         "mp4": ("©day",),
         "asf": ("wm/year",),
         "info": ("icrd",),
