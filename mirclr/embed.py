@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import repeat
 from pathlib import Path, PurePosixPath
@@ -350,6 +350,7 @@ class Seen:
     mtime_ns: int
     known_tags: Tags | None
     part: Part | None = None
+    own_tags: Tags | None = None  # as a worker read them
 
     @property
     def place(self) -> Path:
@@ -399,7 +400,7 @@ class Seen:
         if self.known_tags is not None:
             return self.known_tags
         try:
-            own = read_tags(self.file)
+            own = self.own_tags or read_tags(self.file)
         except OSError:
             own = Tags()
         return self.part.all_tags(own) if self.part else own
@@ -555,6 +556,7 @@ def _decoded(library: Library, seen: Seen, heard: Heard, embedder: Embedder) -> 
         _ = seen.digest, heard.excerpts.content or seen.content
     except OSError as error:  # it went while it was being decoded
         return _Decoded(seen, f"{seen.file}: cannot be read ({error.strerror})")
+    seen = replace(seen, own_tags=heard.excerpts.tags)
     if library.with_audio_digest(heard.excerpts.digest):
         return _Decoded(seen, excerpts=heard.excerpts)
     return _Decoded(seen, entry=_embedded(seen, heard.excerpts, embedder))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mirclr.audio_packets import packets_digest
+from mirclr.audio.packets import packets_digest
 from mirclr.errors import MirclrError, TagsError
 from mirclr.tagging import Manner, sweep, take_back, write_values
 from mirclr.tagging.delta import decoded, encoded

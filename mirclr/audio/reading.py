@@ -20,6 +20,7 @@ from mirclr.audio.source import Source, Span, Stretch, Stumbled, clock
 from mirclr.errors import AudioError, MirclrError, UnreadableAudio, UnusableAudio
 from mirclr.processes import Lost
 from mirclr.provenance import content_digest, digest_bytes, size_and_time
+from mirclr.tags import Tags, read_tags
 
 MIN_SECONDS = 0.5
 MAX_SECONDS = 24 * 3600.0
@@ -49,6 +50,8 @@ class Excerpts:
         What is wrong with the file though it plays, such as "damaged near 1:20".
     content : str or None
         `mirclr.provenance.content_digest` of the file, where it was asked for.
+    tags : Tags or None
+        What the file says of itself, where it was asked for.
     """
 
     waveforms: np.ndarray
@@ -57,6 +60,7 @@ class Excerpts:
     starts: np.ndarray
     remark: str | None = None
     content: str | None = None
+    tags: Tags | None = None
 
 
 @dataclass(frozen=True)
@@ -270,11 +274,12 @@ def _polarity_of(source: Source) -> np.ndarray | None:
 
 
 def try_excerpts(path: Path, count: int, seconds: float, rate: int, span: Span | None = None) -> "Excerpts | str":
-    """`read_excerpts` for a worker process, with the digest of the file: what is wrong with it comes back as text."""
+    """`read_excerpts` for a worker process, with the file's digest and tags: what is wrong comes back as text."""
     try:
         seen = size_and_time(path)  # before it is decoded: of one that changes meanwhile the time tells later
         excerpts = read_excerpts(path, count=count, seconds=seconds, rate=rate, span=span)
-        return replace(excerpts, content=_content(path, *seen))
+        content, tags = _facts(path, *seen)
+        return replace(excerpts, content=content, tags=tags)
     except MemoryError:
         raise
     except Exception as error:  # a decoder may fail in any way; it must not end the run
@@ -282,8 +287,8 @@ def try_excerpts(path: Path, count: int, seconds: float, rate: int, span: Span |
 
 
 @lru_cache(maxsize=1)  # the parts of one file come one after the other
-def _content(path: Path, size: int, mtime_ns: int) -> str:
-    return content_digest(path)
+def _facts(path: Path, size: int, mtime_ns: int) -> tuple[str, Tags]:
+    return content_digest(path), read_tags(path)
 
 
 def try_blocks(path: Path, rate: int, span: Span | None = None) -> "Iterator[np.ndarray | str]":

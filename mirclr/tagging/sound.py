@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from mirclr.audio_packets import packets_digest
+from mirclr.audio.packets import packets_digest
 from mirclr.errors import MirclrError, TagsError, is_fault_of_machine
 from mirclr.processes import Pool, begin_worker
 
