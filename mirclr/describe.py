@@ -5,6 +5,7 @@ or mixing; none of them was measured on labelled music here, and tempo is often 
 """
 
 import math
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from mirclr.library import Description
 
 SECONDS = 60.0
 RATE = 22_050
+_HOP = 512  # samples of a frame of onsets
 PITCHES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 # how well each pitch fits a key whose tonic is first: listeners' ratings, Krumhansl and Kessler 1982
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
@@ -32,8 +34,10 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
     """
     section = read_middle(path, seconds=SECONDS, span=span)
     mono = resample(section.mono, section.rate, RATE)
-    key, strength = find_key(mono, RATE)
-    return Description(find_tempo(mono, RATE), key, strength, find_loudness(section))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # librosa's and pyloudnorm's on short or toneless sounds: None is their result
+        key, strength = find_key(mono, RATE)
+        return Description(find_tempo(mono, RATE), key, strength, find_loudness(section))
 
 
 def try_describe(path: Path, span: Span | None = None) -> "Description | str":
@@ -47,16 +51,44 @@ def try_describe(path: Path, span: Span | None = None) -> "Description | str":
 def find_tempo(waveform: np.ndarray, rate: int) -> float | None:
     """Beats a minute of (n_samples,) float32, by the autocorrelation of onsets; None where nothing begins.
 
-    Ellis 2007, "Beat tracking by dynamic programming", with librosa's prior around 120.
+    Ellis 2007, "Beat tracking by dynamic programming", with librosa's prior around 120. That finds the period to a
+    frame, which is 5 beats a minute at 120; how far apart beats are that lie many periods from each other makes it exact.
     """
     from librosa.feature import tempo as tempo_of
     from librosa.onset import onset_strength
 
-    onsets = onset_strength(y=waveform, sr=rate)
+    onsets = onset_strength(y=waveform, sr=rate, hop_length=_HOP)
     if not np.isfinite(onsets).all() or onsets.max(initial=0.0) <= 0:
         return None
-    tempo = float(tempo_of(onset_envelope=onsets, sr=rate)[0])
-    return round(tempo, 1) if math.isfinite(tempo) and tempo > 0 else None
+    tempo = float(tempo_of(onset_envelope=onsets, sr=rate, hop_length=_HOP)[0])
+    if not math.isfinite(tempo) or tempo <= 0:
+        return None
+    frames_a_minute = 60 * rate / _HOP
+    return round(frames_a_minute / _exact_period(onsets, frames_a_minute / tempo), 1)
+
+
+def _exact_period(onsets: np.ndarray, period: float) -> float:
+    """A period of (T,) onset strength in frames, exact to a fraction of one.
+
+    Where the autocorrelation peaks near 1, 2, 4, … periods, as long as those peaks stand out.
+    """
+    from librosa import autocorrelate
+
+    centred = onsets - onsets.mean()
+    alike = autocorrelate(centred) / np.arange(len(centred), 0, -1)  # a mean of products, however many overlap
+    least = 0.0
+    for count in (1, 2, 4, 8, 16, 32):
+        low = math.ceil(count * period - 1.5)
+        if low < 1 or low + 5 > len(alike) // 2:
+            break
+        peak = low + int(np.argmax(alike[low : low + 4]))
+        before, at, after = alike[peak - 1 : peak + 2]
+        if at < max(before, after) or at < least:
+            break
+        least = 0.5 * at if count == 1 else least
+        bend = before - 2 * at + after
+        period = (peak + (0.5 * (before - after) / bend if bend else 0.0)) / count
+    return period
 
 
 def find_key(waveform: np.ndarray, rate: int) -> tuple[str | None, float]:

@@ -141,6 +141,7 @@ class Heard:
     file: Path
     excerpts: Excerpts | None
     error: str | None
+    of_file: bool = True  # whether the file is at fault, and not the machine
 
 
 def hear(
@@ -168,7 +169,8 @@ def hear(
     jobs = ((file, count, seconds, rate, *([span] if span else [])) for file, span in zip(files, spans, strict=False))
     for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers):
         if isinstance(result, Lost):
-            result = why_lost(file, result)
+            yield Heard(file, None, why_lost(file, result), of_file=result is not Lost.OUT_OF_MEMORY)
+            continue
         yield Heard(file, None, result) if isinstance(result, str) else Heard(file, result, None)
 
 
@@ -524,6 +526,7 @@ class _Decoded:
 
     seen: Seen
     reason: str | None = None
+    of_file: bool = True
     excerpts: Excerpts | None = None
     entry: Entry | None = None
 
@@ -551,7 +554,7 @@ def _decode_and_store(
 def _decoded(library: Library, seen: Seen, heard: Heard, embedder: Embedder) -> _Decoded:
     if heard.excerpts is None:
         reason = heard.error or "cannot be decoded"
-        return _Decoded(seen, reason.replace(str(seen.file), str(seen.place), 1))
+        return _Decoded(seen, reason.replace(str(seen.file), str(seen.place), 1), heard.of_file)
     try:
         _ = seen.digest, heard.excerpts.content or seen.content
     except OSError as error:  # it went while it was being decoded
@@ -578,7 +581,8 @@ def _store(library: Library, batch: Sequence[_Decoded], embedder: Embedder) -> I
         for one in batch:
             seen = one.seen
             if one.reason is not None:
-                library.write(failures=[seen.failure(one.reason)])
+                if one.of_file:  # else it is tried again at the next run
+                    library.write(failures=[seen.failure(one.reason)])
                 outcomes[seen.place] = Outcome(seen.place, "failed", one.reason)
             elif one.excerpts is not None:
                 twins = library.with_audio_digest(one.excerpts.digest)

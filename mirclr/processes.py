@@ -100,12 +100,16 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, begin), daemon=True)
+        self._begun = False
         with _without_main(function), _without_interrupts():
             self._process.start()
         theirs.close()  # the other process has its own; when that ends, so does the pipe
 
     def run(self, function: Callable[..., Any], job: tuple[Any, ...], job_s: float) -> Any:
         try:
+            if not self._begun:
+                self._pipe.recv()  # what it imports to begin is no part of a job
+                self._begun = True
             self._pipe.send((function, job))
             if not self._pipe.poll(job_s):
                 self._process.kill()
@@ -137,6 +141,7 @@ def _serve(pipe: Any, begin: Callable[[], None]) -> None:
     """Run jobs as they come, until the pipe ends."""
     begin()
     with suppress(EOFError, OSError):
+        pipe.send(None)
         while True:
             function, job = pipe.recv()
             pipe.send_bytes(_answer(function, job))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -41,9 +42,18 @@ def chords(tonic, minor, seconds=8):
     return (0.2 * x / np.abs(x).max()).astype(np.float32)
 
 
-@pytest.mark.parametrize("bpm", [92, 120, 150])
+@pytest.mark.parametrize("bpm", [92, 101.3, 118, 120, 126, 128, 136.5, 150])
 def test_clicks_have_their_tempo(bpm):
-    assert find_tempo(clicks(bpm), RATE) == pytest.approx(bpm, rel=0.03)
+    assert find_tempo(clicks(bpm), RATE) == pytest.approx(bpm, abs=0.3)
+
+
+def test_a_tempo_that_drifts_is_one_that_occurs():
+    beats = np.cumsum(np.linspace(60 / 118, 60 / 124, 60))
+    x = np.zeros(round((beats[-1] + 1) * RATE), np.float32)
+    burst = np.exp(-np.arange(800) / 100) * np.random.default_rng(0).normal(size=800) * 0.3
+    for start in (beats * RATE).astype(int):
+        x[start : start + 800] += burst.astype(np.float32)
+    assert 117 < find_tempo(x, RATE) < 125
 
 
 @pytest.mark.parametrize(
@@ -81,6 +91,34 @@ def test_the_middle_is_read_with_all_channels(tmp_path):
     soundfile.write(tmp_path / "quiet.wav", x * 0, 8000)
     with pytest.raises(UnusableAudio, match=r"quiet\.wav: silent"):
         read_middle(tmp_path / "quiet.wav", seconds=2.0)
+
+
+def test_a_song_with_a_silent_middle_is_described_by_what_sounds(songs, tmp_path):
+    song, rate = soundfile.read(songs[0], dtype="float32")
+    song = np.tile(song, 8)
+    song[8 * rate : 56 * rate] = 0
+    soundfile.write(tmp_path / "a.flac", song, rate)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mirclr.describe.SECONDS", 8.0)
+        found = describe_file(tmp_path / "a.flac")
+    assert found.key in KEYS
+    assert found.loudness_lufs > -40
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.0, 3.0])
+@pytest.mark.parametrize("kind", ["click", "tone", "noise", "constant"])
+def test_what_is_short_or_has_no_tones_gives_no_warning(tmp_path, seconds, kind):
+    n = round(seconds * RATE)
+    x = {
+        "click": np.eye(1, n, n // 2)[0],
+        "tone": np.sin(np.arange(n) * 0.1),
+        "noise": np.random.default_rng(0).uniform(-1, 1, n),
+        "constant": np.ones(n),
+    }[kind]
+    soundfile.write(tmp_path / "a.wav", 0.5 * x, RATE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        describe_file(tmp_path / "a.wav")
 
 
 def test_a_real_song_is_described_and_a_bad_file_named(songs, tmp_path):

@@ -603,6 +603,15 @@ def test_a_file_that_crashes_its_decoder_is_one_failure(library, embedder, crash
     assert heard[0].excerpts.digest == audio.read_excerpts(files[0], **COMMON).digest
 
 
+def test_a_want_of_memory_is_no_fault_of_the_file(library, embedder, music, monkeypatch):
+    lost = iter([processes.Lost.OUT_OF_MEMORY] * 4)
+    monkeypatch.setattr(embed, "results_in_order", lambda work, jobs, **_: ((j, next(lost, work(*j))) for j in jobs))
+    first = did(library, embedder, music)
+    assert first == all_are("failed")
+    assert library.failures() == []
+    assert did(library, embedder, music) == all_are("embedded")
+
+
 def test_workers_import_no_torch():
     pool = processes.Pool(1, processes.begin_worker)
     try:

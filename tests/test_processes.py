@@ -1,8 +1,15 @@
 """Processes of their own: what they import, and what they do not."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
+
+from mirclr.processes import Lost, results_in_order
 
 
 def test_a_script_needs_no_guard(tmp_path):
@@ -28,3 +35,37 @@ def test_a_function_of_the_script_itself_is_found(tmp_path):
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[8]\n"
+
+
+def test_a_job_without_end_is_given_up_and_takes_no_other_with_it():
+    jobs = [(3600,), (0,), (0,)]
+    results = [result for _, result in results_in_order(time.sleep, jobs, workers=1, job_s=2.0)]
+    assert results == [Lost.OUT_OF_TIME, None, None]
+
+
+def test_what_ends_a_process_is_known_and_named():
+    found = [r for _, r in results_in_order(signal.raise_signal, [(signal.SIGABRT,)], workers=1)]
+    assert found == [Lost.CRASHED]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
+def test_a_process_that_the_system_kills_is_out_of_memory():
+    """As Linux and macOS do where memory runs out; the file is not at fault."""
+    jobs = [(signal.SIGKILL,), (signal.SIGTERM,)]
+    found = [r for _, r in results_in_order(signal.raise_signal, jobs, workers=2)]
+    assert found[0] is Lost.OUT_OF_MEMORY
+
+
+def test_memory_that_does_not_suffice_is_no_error_of_the_job():
+    found = [r for _, r in results_in_order(bytearray, [(2**62,), (3,)], workers=1)]
+    assert found == [Lost.OUT_OF_MEMORY, bytearray(3)]
+
+
+def test_what_a_job_raises_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        list(results_in_order(divmod, [(1, 0)], workers=1))
+
+
+def test_a_process_prints_nothing(capfd):
+    assert [r for _, r in results_in_order(os.write, [(2, b"noise")], workers=1)] == [5]
+    assert capfd.readouterr().err == ""

@@ -9,7 +9,9 @@ import soxr
 
 from mirclr.errors import UnusableAudio
 
-_TURNED = -0.25  # correlation of a channel with the loudest one, from which on it counts as turned
+# correlation of a channel with the loudest one, below which it counts as turned: over whole files that of 66 stereo
+# tracks of the corpora was .11 to 1
+_TURNED = -0.05
 _MP3_LEVEL = 0.8889  # of libsndfile's 0 to 1 for 320 to 32 kbps
 
 
