@@ -239,7 +239,7 @@ def results_in_order(
     workers = workers or os.cpu_count() or 1
     waiting = deque(jobs)
     running: deque[tuple[tuple[Any, ...], Future[Any]]] = deque()
-    pool = Pool(workers, begin, job_s)
+    pool = Pool(workers, begin) if job_s == JOB_S else Pool(workers, begin, job_s)
     try:
         while waiting or running:
             while waiting and len(running) < 4 * workers:

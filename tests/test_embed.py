@@ -33,7 +33,7 @@ COMMON = {"count": 3, "seconds": 1.0, "rate": 16000}
 class InThisProcess:
     """Stands for the pool of processes where it is not what is tested."""
 
-    def __init__(self, workers, begin, job_s):
+    def __init__(self, *_):
         pass
 
     def submit(self, function, *job):
@@ -46,7 +46,7 @@ class InThisProcess:
 
 
 class NoDecoding:
-    def __init__(self, workers, begin, job_s):
+    def __init__(self, *_):
         pass
 
     def submit(self, function, file, *_):

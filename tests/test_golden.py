@@ -100,7 +100,7 @@ def kept(tmp_path):
 
 
 class NoDecoding:
-    def __init__(self, workers, begin):
+    def __init__(self, *_):
         pass
 
     def submit(self, function, file, *_):
