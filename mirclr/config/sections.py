@@ -175,7 +175,8 @@ class Mixing(_Step):
     """Mix each view with another of the batch, and their label rows with them, before the encoder.
 
     ``mixup`` adds log-mels or waveforms (arXiv 1710.09412); ``cutmix_time`` puts in a stretch of time of the other,
-    ``cutmix_box`` a box of time and frequency whose centre is anywhere (arXiv 1905.04899). The share kept is drawn from Beta(alpha, alpha).
+    ``cutmix_box`` a box of time and frequency whose centre is anywhere (arXiv 1905.04899). The share kept is drawn from
+    Beta(alpha, alpha).
     """
 
     name: Literal["mixup", "cutmix_time", "cutmix_box"]
