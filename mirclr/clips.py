@@ -322,6 +322,8 @@ def _audio_of(source: Path, rate: int, span: tuple[float, float] | None) -> Iter
         yield from _cut(blocks, round(span[0] * rate), span[1] * rate) if span else blocks
     except MirclrError as error:
         raise _Unusable(str(error)) from None
+    except MemoryError:
+        raise  # which whoever runs the processes knows how to take
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         if is_fault_of_machine(error):
             raise CacheError(f"decoding stopped at {source}: {in_words(error)}") from error

@@ -101,6 +101,8 @@ def test_reads_columns_and_leaves_unknown_cells_unknown(tmp_path):
         ("file;genre\na;b\n", "commas"),
         ("file,genre\n", "no rows"),
         ("file,genre,genre\na,b,c\n", ":1: column genre occurs twice"),
+        (f"file,{','.join(f'c{i}' for i in range(100_000))}\n", ":1: 100001 columns; expected 10000 at most"),
+        (f"file,{','.join(f'mood_{i}' for i in range(9_000))},mood_7\n", ":1: column mood_7 occurs twice"),
         ("file,mood_x,tag_x\na,0,0\n", "'x'"),
         ("file,mood_\na,0\n", ":1: mood or tag ''"),
         ("file,genre\na.ogg,b\nc.ogg\n", ":3: 1 cells; expected 2"),

@@ -487,6 +487,19 @@ def test_precision_and_device():
     assert pick_precision("auto", cpu) in (torch.float32, torch.bfloat16)
 
 
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_card_that_only_emulates_bfloat16_computes_in_float32(monkeypatch, native, expected):
+    def supported(including_emulation=True):
+        return including_emulation or native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert pick_precision("auto", torch.device("cuda")) == expected
+    # a torch that cannot be asked so: by what the card is
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0) if native else (7, 5))
+    assert pick_precision("auto", torch.device("cuda")) == expected
+
+
 # stopped by a signal
 
 

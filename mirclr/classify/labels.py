@@ -1,8 +1,10 @@
 """What is known of tracks: by a labels file or by their tags, matched with the vectors of a library."""
 
 import csv
+import io
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +14,9 @@ import numpy as np
 from mirclr.errors import LabelsError, LibraryError
 from mirclr.library import Library, LibraryTrack
 from mirclr.library.names import album_name, albums_of, components, known_artist, song_key
+from mirclr.provenance import open_regular
 
+_MOST_COLUMNS = 10_000
 _MOOD_PREFIXES = ("mood_", "tag_")
 
 
@@ -111,7 +115,7 @@ def read_labels(path: Path) -> Labels:
         Names the file, the line and the column of what is wrong.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as f:
+        with open_regular(path) as content, io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as f:
             reader = csv.reader(f, strict=True)
             header = [name.strip() for name in next(reader, [])]
             _check_header(path, header)
@@ -215,11 +219,13 @@ def _check_header(path: Path, header: list[str]) -> None:
     if "file" not in header:
         found = ", ".join(header) or "an empty file"
         raise LabelsError(f"{path}:1: no column file; found: {found}; expected commas between names")
-    doubled = {name for name in header if name and header.count(name) > 1}
+    if len(header) > _MOST_COLUMNS:
+        raise LabelsError(f"{path}:1: {len(header)} columns; expected {_MOST_COLUMNS} at most")
+    doubled = [name for name, count in Counter(header).items() if name and count > 1]
     if doubled:
         raise LabelsError(f"{path}:1: column {min(doubled)} occurs twice; expected each once")
-    moods = [_mood(name) for name in header if name.startswith(_MOOD_PREFIXES)]
-    if bad := [m for m in moods if not m or moods.count(m) > 1]:
+    moods = Counter(_mood(name) for name in header if name.startswith(_MOOD_PREFIXES))
+    if bad := [mood for mood, count in moods.items() if not mood or count > 1]:
         raise LabelsError(f"{path}:1: mood or tag {bad[0]!r} has no name or occurs twice; expected it once")
 
 
