@@ -212,6 +212,23 @@ def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch):
         main(["clips"])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals on Windows")
+def test_an_interrupt_at_any_place_ends_with_130():
+    """Python ends by the signal itself where it came while code was run from text, even if it was caught."""
+    code = """
+import sys
+from mirclr import cli
+def interrupted(*_, **__):
+    exec("raise KeyboardInterrupt")
+cli.group.main = interrupted
+sys.argv = ["mirclr", "corpus"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.strip() == "mirclr: interrupted; what was done is kept"
+
+
 def test_a_reader_that_leaves_is_told_nothing():
     code = "from mirclr.cli import main\nmain(['corpus', 'list'])"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
