@@ -52,7 +52,8 @@ def find_tempo(waveform: np.ndarray, rate: int) -> float | None:
     """Beats a minute of (n_samples,) float32, by the autocorrelation of onsets; None where nothing begins.
 
     Ellis 2007, "Beat tracking by dynamic programming", with librosa's prior around 120. That finds the period to a
-    frame, which is 5 beats a minute at 120; how far apart beats are that lie many periods from each other makes it exact.
+    frame, which is 5 beats a minute at 120; how far apart beats are that lie many periods from
+    each other makes it exact.
     """
     from librosa.feature import tempo as tempo_of
     from librosa.onset import onset_strength

@@ -176,14 +176,18 @@ def _told(error: Mapping[str, Any]) -> str:
     """One pydantic error as text: field, what is wrong, what was found."""
     if error["type"] == "json_invalid":
         return f"not a line of JSON: {error['ctx']['error']}"
-    field = ".".join(str(part) for part in error["loc"]) or "line"
+    field = _short(".".join(str(part) for part in error["loc"]) or "line")
     if error["type"] == "missing":
         return f"field '{field}' is missing"
     try:
         found = repr(error["input"])
     except ValueError:  # a whole number of more digits than Python writes
         found = "a number too long to show"
-    return f"field '{field}': {error['msg']}; found {found if len(found) <= 80 else found[:77] + '…'}"
+    return f"field '{field}': {error['msg']}; found {_short(found)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}…"
 
 
 def write_manifest(path: Path, tracks: Iterable[Track]) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -364,3 +365,15 @@ def test_a_damaged_file_is_written_without_harm_or_left(tmp_path, data):
 
 
 _MADE: dict[str, bytes | None] = {}
+
+
+@pytest.mark.parametrize("run", ["AAAA", "not base64", "eJwDAAAAAAE=", [None, 3], [0, 10**9], [0]])
+def test_a_damaged_journal_takes_nothing_back_and_says_so(run, tmp_path):
+    song = a_file(tmp_path, "flac")
+    change = write_values(song, NEW)
+    damaged = replace(change, runs=[[start, length, [run]] for start, length, _ in change.runs])
+    now = song.read_bytes()
+    with pytest.raises(TagsError, match=song.name):
+        take_back(damaged)
+    assert song.read_bytes() == now
+    assert take_back(change) == "taken back"

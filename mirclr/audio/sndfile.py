@@ -29,7 +29,9 @@ def open_by_libsndfile(path: Path) -> Iterator["SndSource"]:
             # a name need not be UTF-8
             file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except (*_ERRORS, TypeError) as error:  # TypeError: a .raw file, which has no header
-        raise Stumbled(str(getattr(error, "error_string", error))) from error
+        why = str(getattr(error, "error_string", error))
+        unknown = "does not exist" in why  # which it also says of bytes that it does not know
+        raise Stumbled("not audio that is known" if unknown else why) from error
     with file:
         if file.format == "RAW":  # by the suffix alone, as of .vox and .gsm
             raise Stumbled("no header")

@@ -98,8 +98,8 @@ def main(args: Sequence[str] | None = None) -> None:
             code = _run(argv, debug)
     except ReaderLeft:
         code = 0
-    if code == 130 and args is None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would be a traceback, as the process ends
+    if args is None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C would be a traceback, now that the process ends
         # Python notes an interrupt of code that it runs from text, as for a dataclass, and ends by that signal even where
         # it was caught; to run some more clears the note
         exec("")  # noqa: S102  (nothing is run)

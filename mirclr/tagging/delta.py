@@ -48,16 +48,19 @@ def decoded(runs: Sequence[Any], new: bytes) -> bytes:
     ValueError
         The runs are none.
     """
-    parts: list[bytes] = []
-    for run in runs:
-        if isinstance(run, str):
-            parts.append(zlib.decompress(base64.b64decode(run, validate=True)))
-        else:
-            start, length = map(int, run)
-            if not 0 <= start <= start + length <= len(new):
-                raise ValueError("a stretch outside of the file")
-            parts.append(new[start : start + length])
-    return b"".join(parts)
+    try:
+        return b"".join(_part(run, new) for run in runs)
+    except (zlib.error, TypeError) as error:
+        raise ValueError("what is kept of the old file is damaged") from error
+
+
+def _part(run: Any, new: bytes) -> bytes:
+    if isinstance(run, str):
+        return zlib.decompress(base64.b64decode(run, validate=True))
+    start, length = map(int, run)
+    if not 0 <= start <= start + length <= len(new):
+        raise ValueError("a stretch outside of the file")
+    return new[start : start + length]
 
 
 def inverse(splices: Sequence[Splice], olds: Sequence[bytes]) -> list[tuple[int, int, list[Any]]]:

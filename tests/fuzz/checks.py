@@ -144,7 +144,7 @@ def check_tagging(case: Case) -> str:
     hold(write_values(path, fields) is None, "what was written is written again")
     changes, unread = journal.read()
     hold(len(changes) == 1 and not unread, "the journal does not read back")
-    hold(take_back(changes[0]), "nothing was taken back")
+    hold(take_back(changes[0]) == "taken back", "nothing was taken back")
     hold(path.read_bytes() == before, "the file is not byte for byte what it was")
     hold([p.name for p in _beside(path)] == [path.name], "a file was left behind")
     return "written and taken back"
