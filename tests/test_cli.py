@@ -213,18 +213,18 @@ def test_an_error_that_is_not_ours_is_not_hidden(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals on Windows")
-def test_an_interrupt_at_any_place_ends_with_130():
-    """Python ends by the signal itself where it came while code was run from text, even if it was caught."""
-    code = """
+def test_an_interrupt_at_any_place_ends_with_130(tmp_path):
+    """``python -m`` ends by the signal itself where it came while code was run from text, even if it was caught."""
+    (tmp_path / "interrupted.py").write_text("""
 import sys
 from mirclr import cli
 def interrupted(*_, **__):
     exec("raise KeyboardInterrupt")
 cli.group.main = interrupted
-sys.argv = ["mirclr", "corpus"]
 cli.main()
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+""")
+    line = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stderr.strip() == "mirclr: interrupted; what was done is kept"
 

@@ -100,8 +100,8 @@ def main(args: Sequence[str] | None = None) -> None:
         code = 0
     if args is None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C would be a traceback, now that the process ends
-        # Python notes an interrupt of code that it runs from text, as for a dataclass, and ends by that signal even where
-        # it was caught; to run some more clears the note
+        # "python -m" ends by the signal, though it was caught, where code that is run from text was interrupted, such
+        # as that of a dataclass; to run some more clears the note
         exec("")  # noqa: S102  (nothing is run)
     sys.exit(code)
 
