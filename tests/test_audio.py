@@ -6,6 +6,7 @@ import shutil
 import struct
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mutagen
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from mirclr import audio
 from mirclr.audio import decode_blocks, read_excerpts, resample, try_excerpts, write_wav
+from mirclr.audio.ffmpeg import AvSource
 from mirclr.errors import AudioError, UnreadableAudio, UnusableAudio
 from tests.conftest import tone, write_aac
 
@@ -531,3 +533,22 @@ def test_a_pipe_or_a_device_is_no_audio(tmp_path: Path) -> None:
     for file in (tmp_path / "pipe.wav", Path("/dev/zero")):
         with pytest.raises(UnreadableAudio, match="not a regular file"):
             read_excerpts(file, count=1, seconds=1.0, rate=RATE)
+
+
+def test_a_frame_that_claims_dozens_of_channels_is_left_out(monkeypatch):
+    """PyAV reads beyond the planes of such a frame, of a damaged AAC stream, and the process dies."""
+    frames = [SimpleNamespace(samples=9, time=0.0, layout=SimpleNamespace(nb_channels=n)) for n in (2, 46, 8, 9)]
+    source = object.__new__(AvSource)
+    monkeypatch.setattr(source, "_packets", lambda: [SimpleNamespace(decode=lambda: frames)], raising=False)
+    monkeypatch.setattr(source, "_error", ValueError, raising=False)
+    assert [frame.layout.nb_channels for _, frame in source._frames()] == [2, 8]
+
+
+def test_samples_that_overflow_what_comes_after_are_refused(tmp_path):
+    file = tmp_path / "a.wav"
+    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    noise[-50:] *= 1e38
+    soundfile.write(file, noise, 16000, subtype="FLOAT")
+    with pytest.raises(UnusableAudio, match=r"a\.wav: holds samples that are NaN, infinite or absurdly loud"):
+        for block in decode_blocks(file, rate=8000):
+            assert np.isfinite(block).all()

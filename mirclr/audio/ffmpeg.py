@@ -19,6 +19,7 @@ _PREROLL_S = 0.3  # decoded before what is wanted: Opus, AAC and MP3 carry state
 _APART_S = 0.5  # time stamps of neighbours further apart than they last are not to be trusted
 _LOST_S = 0.06  # a gap of this size is a loss, where a container states times
 _PATIENCE = 100  # errors of a demuxer without a packet between them
+_PLANES = 8  # channels that PyAV reaches in a frame; of damage that claims more it reads beyond the memory
 # of music, by the beginnings of their names; a damaged header may name any other
 _CODECS = (
     *("aac", "ac3", "adpcm_", "alac", "als", "amr", "ape", "atrac", "cook", "dca", "dsd_", "eac3", "flac", "gsm"),
@@ -285,7 +286,7 @@ class AvSource:
                         self.damage.places.append(place)
                 continue
             for frame in frames:
-                if frame.samples:
+                if frame.samples and frame.layout.nb_channels <= _PLANES:
                     yield frame.time, frame
 
     def _samples(self, frame: Any) -> np.ndarray:

@@ -26,13 +26,9 @@ def run_case(kind: str, number: int, seed: int, corpus: str, file: str | None = 
     """Try one damaged file; what came of it, and the file itself where something does not hold."""
     chance = random.Random(f"{seed}:{kind}:{number}")
     whole = Path(corpus, kind)
-    if file is None:
-        samples = sorted(p for p in whole.iterdir() if not p.name.startswith("_"))
-        sample = chance.choice(samples)
-        content = mutated(sample.read_bytes(), [chance.choice(samples).read_bytes() for _ in range(2)], chance)
-        name = sample.name if chance.random() < 0.95 else chance.choice(samples).name
-    else:
-        content, name = Path(file).read_bytes(), Path(file).name.split("-", 2)[-1]
+    name, content = damaged(whole, chance)
+    if file is not None:
+        name, content = Path(file).name.split("-", 2)[-1], Path(file).read_bytes()
     told: dict[str, Any] = {"kind": kind, "number": number, "name": name}
     with tempfile.TemporaryDirectory(prefix="mirclr-fuzz-") as folder:
         path = Path(folder, name)
@@ -51,6 +47,14 @@ def run_case(kind: str, number: int, seed: int, corpus: str, file: str | None = 
         if told["mib"] - before > LIMIT_MIB:
             told |= {"came": "GREW", "why": f"{told['mib'] - before:.0f} MiB"}
     return told | ({"content": content} if "why" in told else {})
+
+
+def damaged(whole: Path, chance: random.Random) -> tuple[str, bytes]:
+    """The name and content of the file of a case."""
+    samples = sorted(p for p in whole.iterdir() if not p.name.startswith("_"))
+    sample = chance.choice(samples)
+    content = mutated(sample.read_bytes(), [chance.choice(samples).read_bytes() for _ in range(2)], chance)
+    return sample.name if chance.random() < 0.95 else chance.choice(samples).name, content
 
 
 def memory_mib(reset: bool = False) -> float:
@@ -112,7 +116,9 @@ def run(count: int, seed: int, workers: int, kinds: list[str], keep: Path) -> di
         results = results_in_order(run_case, jobs, workers=workers, begin=begin, job_s=LIMIT_S)
         for done, ((kind, number, *_), told) in enumerate(results, 1):
             if not isinstance(told, dict):  # its process ended
-                told = {"kind": kind, "number": number, "came": str(told.name), "why": told.value}
+                name, content = damaged(corpus / kind, random.Random(f"{seed}:{kind}:{number}"))
+                told = {"kind": kind, "number": number, "name": name, "came": told.name, "why": told.value}
+                told["content"] = content
             came[kind][told["came"]] += 1
             slowest[kind] = max(slowest[kind], told.get("seconds", LIMIT_S))
             peak = max(peak, told.get("mib", 0.0))
@@ -136,7 +142,7 @@ def run(count: int, seed: int, workers: int, kinds: list[str], keep: Path) -> di
 
 def report(told: dict[str, Any], seed: int, keep: Path) -> dict[str, Any]:
     """Print what does not hold, and keep its file with what happened beside it."""
-    name = f"{told['kind']}-{told['number']}-{told.get('name', 'gone')}"
+    name = f"{told['kind']}-{told['number']}-{told['name']}"
     why = told["why"].strip().splitlines()[-1]
     print(f"{told['came']}: {name}: {why}", flush=True)
     keep.mkdir(parents=True, exist_ok=True)
