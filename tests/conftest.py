@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from mirclr.audio import write_wav
 from mirclr.checkpoint import save_checkpoint
@@ -27,6 +28,8 @@ embedding: {excerpts: 3}
 """)
 AUDIO = Path(__file__).parent / "audio"
 
+settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow])  # none is judged by its load
+settings.load_profile("any machine")
 torch.set_num_threads(1)  # the networks here are tiny, and threads that wait for each other are slow on a busy machine
 
 
