@@ -128,7 +128,7 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
             f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "
             f"name that encoder: --checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
         )
-    from mirclr.embed import Embedder, hear
+    from mirclr.embed import Embedder, hear, raised
     from mirclr.tags import read_tags
 
     embedder = Embedder.load(checkpoint, excerpts=stamp.excerpts)
@@ -153,7 +153,7 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
             excerpts.digest,
             compilation=tags.compilation,
         )
-        embedded = embedder.embed_excerpts(excerpts.waveforms)
+        embedded = embedder.embed_excerpts(raised(excerpts.waveforms))
         vector = embedder.pool(embedded)
         if not is_usable(vector):
             raise UnusableAudio(f"{heard.file}: {NO_VECTOR}")

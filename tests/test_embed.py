@@ -603,6 +603,26 @@ def test_a_file_that_crashes_its_decoder_is_one_failure(library, embedder, crash
     assert heard[0].excerpts.digest == audio.read_excerpts(files[0], **COMMON).digest
 
 
+def test_quiet_music_is_raised_by_one_gain_and_other_music_left_to_the_bit():
+    loud = np.random.default_rng(0).normal(0, 0.15, (3, 500)).astype(np.float32)
+    assert embed.raised(loud) is loud
+    first, second = (embed.raised(loud * np.float32(10 ** (-db / 20))) for db in (12, 30))
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+    np.testing.assert_allclose(first / first[0, 0], loud / loud[0, 0], rtol=1e-4)
+    assert 10 * np.log10(np.square(first).mean()) == pytest.approx(-20, abs=0.01)
+    assert not embed.raised(0 * loud).any()
+
+
+def test_the_level_of_a_recording_hardly_moves_its_vector(songs):
+    from mirclr.pretrained import builtin_checkpoint
+
+    embedder = embed.Embedder.load(builtin_checkpoint())
+    x = audio.read_excerpts(songs[0], count=3, seconds=embedder.seconds, rate=embedder.rate).waveforms
+    x *= np.float32(0.1 / np.sqrt(np.square(x).mean()))
+    levels = embedder.embed_tracks([x * np.float32(10 ** (-db / 20)) for db in (0, 8, 16, 24)])
+    assert (levels @ levels[0]).min() > 0.99
+
+
 def test_a_want_of_memory_is_no_fault_of_the_file(library, embedder, music, monkeypatch):
     lost = iter([processes.Lost.OUT_OF_MEMORY] * 4)
     monkeypatch.setattr(embed, "results_in_order", lambda work, jobs, **_: ((j, next(lost, work(*j))) for j in jobs))
