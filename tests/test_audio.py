@@ -550,5 +550,4 @@ def test_samples_that_overflow_what_comes_after_are_refused(tmp_path):
     noise[-50:] *= 1e38
     soundfile.write(file, noise, 16000, subtype="FLOAT")
     with pytest.raises(UnusableAudio, match=r"a\.wav: holds samples that are NaN, infinite or absurdly loud"):
-        for block in decode_blocks(file, rate=8000):
-            assert np.isfinite(block).all()
+        list(decode_blocks(file, rate=8000))
