@@ -288,10 +288,6 @@ def odd(tmp_path, songs, in_this_process):
 
 def test_json_of_every_command_names_files_that_are_no_utf8(odd, checkpoint, stream, monkeypatch):
     root, tracks, broken, library = odd
-    for room in ("processes", "duplicates"):
-        monkeypatch.setattr(
-            f"mirclr.{room}.results_in_order", lambda work, jobs, **_: ((job, work(*job)) for job in jobs)
-        )
 
     def told(*line, code=0):
         out, _ = stream("utf-8")
@@ -307,12 +303,10 @@ def test_json_of_every_command_names_files_that_are_no_utf8(odd, checkpoint, str
     files = {str(root / name) for name in tracks}
     assert {row["file"] for row in told("library", "list", *library)} == files
     assert told("library", "info", "--failures", *library)["failures"][0]["file"] == str(root / broken)
-    assert {row["file"] for row in told("describe", *library)["described"]} <= files
     assert told("sync", "--retry", *library)["failures"][0]["file"] == str(root / broken)
     found = told("recommend", str(root / tracks[2]), "--artist-cap", "0", *library)["recommendations"]
     assert {row["file"] for row in found} <= files - {str(root / tracks[2])}
     assert told("evaluate", "library", "--robustness", "0", *library)["broken"][0]["file"] == str(root / broken)
-    told("duplicates", *library)
     (root / tracks[1]).unlink()
     assert told("sync", "--dry-run", *library)["changes"][0]["file"] == str(root / tracks[1])
     assert told("library", "verify", *library, code=1)["problems"]
