@@ -3,6 +3,7 @@
 import io
 import random
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import pytest
 import soundfile
 
 from mirclr.audio import decode_blocks, read_excerpts, read_middle, try_excerpts
-from mirclr.audio.content import DEMUXERS
+from mirclr.audio.content import DEMUXERS, look
 from mirclr.audio.ffmpeg import open_container
 from mirclr.errors import AudioError, UnreadableAudio, UnusableAudio
 
@@ -307,6 +308,40 @@ def test_a_flac_that_was_preallocated_is_truncated(coded: dict[str, Path], tmp_p
         f.truncate(40 << 20)
     with pytest.raises(UnreadableAudio, match=r"a\.flac: ends at 0:0[234], its header says 0:12"):
         read_excerpts(tmp_path / "a.flac", count=9, seconds=1.0, rate=RATE)
+
+
+@pytest.mark.parametrize("fill", [bytes, random.Random(4).randbytes])
+@pytest.mark.parametrize("place", ["middle", "end"])
+def test_libflac_is_not_asked_where_it_would_search_for_minutes(
+    coded: dict[str, Path], tmp_path: Path, fill: Callable[[int], bytes], place: str
+) -> None:
+    data = as_bytes(coded, "flac.flac")
+    third = len(data) // 3
+    spoilt = data[:third] + fill(third) + data[2 * third :] if place == "middle" else data[: 2 * third] + fill(9 << 20)
+    (tmp_path / "a.flac").write_bytes(spoilt)
+    with (tmp_path / "a.flac").open("rb") as f:
+        assert not look(f, len(spoilt)).libsndfile
+    with coded["flac.flac"].open("rb") as f:
+        assert look(f, len(data)).libsndfile
+    got = read_excerpts(tmp_path / "a.flac", count=6, seconds=1.0, rate=RATE)
+    assert got.duration_s == pytest.approx(SECONDS * 2 / 3, abs=0.6)
+    assert got.remark is not None
+
+
+@pytest.mark.parametrize("name", ["mp3.mp3", "aac.aac", "mp3 without header.mp3"])
+def test_noise_behind_the_music_is_not_counted(coded: dict[str, Path], tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(as_bytes(coded, name) + random.Random(6).randbytes(1 << 20))
+    got = read_excerpts(tmp_path / name, count=6, seconds=1.0, rate=RATE)
+    assert got.duration_s == pytest.approx(SECONDS, abs=0.5)
+    assert len(got.waveforms) == 6
+
+
+@pytest.mark.parametrize("name", ["mp3.mp3", "opus.opus", "aac.aac"])
+def test_a_file_after_another_in_one_is_as_long_as_both(coded: dict[str, Path], tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(2 * as_bytes(coded, name))
+    got = read_excerpts(tmp_path / name, count=6, seconds=1.0, rate=RATE)
+    assert got.duration_s == pytest.approx(2 * SECONDS, abs=0.3)
+    assert len(got.waveforms) == 6
 
 
 # channels

@@ -12,6 +12,7 @@ _SEARCHED = 1 << 16  # bytes in which the first frame of a bare stream is looked
 _CHUNK = 1 << 20
 _ZEROS = 4096  # more zeros than this at the end of compressed audio are no audio
 _LINKS = 500  # a recording of the radio has one a song
+_FLAC_PLACES = 32
 _SLACK = 4096  # bytes by which a header may be wrong about the size of the audio
 
 # offset, bytes, FFmpeg's demuxer
@@ -102,7 +103,7 @@ def look(f: BinaryIO, size: int) -> Content:
         return Content("ogg", end, links, len(links) == 1, plain)
     if demuxer == "flac":
         known = int.from_bytes(head[18:26], "big") & (1 << 36) - 1 > 0
-        return Content("flac", end, sure=known, libsndfile=known and whole)
+        return Content("flac", end, sure=known, libsndfile=known and whole and _flac_is_sound(f, start, end))
     if demuxer == "wav":
         sure = _wav_is_sure(f, size)
         return Content("wav", end, sure=sure, libsndfile=sure)
@@ -181,6 +182,41 @@ def _find(f: BinaryIO, sought: bytes, at: int, end: int) -> int:
             return at + place
         at += max(1, len(data) - len(sought) + 1)
     return end
+
+
+def _flac_is_sound(f: BinaryIO, start: int, end: int) -> bool:
+    """Whether frames begin in all of some places: libFLAC seeks for minutes where none do."""
+    f.seek(start + 4)
+    last, largest = False, 0
+    while not last and len(head := f.read(4)) == 4:  # the blocks before the frames
+        last, kind, length = head[0] > 127, head[0] & 127, int.from_bytes(head[1:], "big")
+        block = f.read(34) if kind == 0 else b""
+        largest = int.from_bytes(block[7:10], "big") or largest
+        f.seek(length - len(block), 1)
+    begin, window = f.tell(), min(max(2 * (largest or 1 << 17), 1 << 14), _CHUNK)
+    for part in range(_FLAC_PLACES):
+        f.seek(begin + max(0, end - begin - window) * part // (_FLAC_PLACES - 1))
+        data = f.read(window)
+        at = -1
+        while (at := data.find(b"\xff", at + 1)) >= 0 and not _is_flac_frame(data[at : at + 16]):
+            pass
+        if at < 0:
+            return False
+    return True
+
+
+def _is_flac_frame(h: bytes) -> bool:
+    """Whether bytes begin with the header of a frame, by its own check sum."""
+    if len(h) < 16 or h[1] & 0xFE != 0xF8 or h[2] >> 4 == 0 or h[2] & 15 == 15 or h[3] >> 4 > 10 or h[3] & 1:
+        return False
+    number = max(1, 8 - (h[4] ^ 0xFF).bit_length())  # bytes of the frame's number, as UTF-8 has them
+    length = 4 + number + {6: 1, 7: 2}.get(h[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(h[2] & 15, 0)
+    crc = 0
+    for byte in h[: length + 1]:  # with the check sum itself, what is left is 0
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x07 if crc & 0x80 else crc << 1) & 0xFF
+    return crc == 0
 
 
 def _ogg_codec(packet: bytes) -> str:

@@ -20,6 +20,8 @@ _APART_S = 0.5  # time stamps of neighbours further apart than they last are not
 _LOST_S = 0.06  # a gap of this size is a loss, where a container states times
 _PATIENCE = 100  # errors of a demuxer without a packet between them
 _PLANES = 8  # channels that PyAV reaches in a frame; of damage that claims more it reads beyond the memory
+# bits of the second and third byte that all frames of one stream have in common
+_ALIKE = {"mp3": (0xFE, 0x0C), "aac": (0xFE, 0xFC)}
 # of music, by the beginnings of their names; a damaged header may name any other
 _CODECS = (
     *("aac", "ac3", "adpcm_", "alac", "als", "amr", "ape", "atrac", "cook", "dca", "dsd_", "eac3", "flac", "gsm"),
@@ -259,6 +261,20 @@ class AvSource:
         return np.concatenate(found) if found else np.zeros((0, self.channels), np.float32)
 
     def _packets(self) -> Iterator[Any]:
+        masks = _ALIKE.get(self._content.demuxer or "")
+        if masks is None:
+            yield from self._all_packets()
+            return
+        first = before = None
+        for packet in self._all_packets():  # among what is no audio there is now and then what looks like a frame
+            kind = bytes(packet)[1:3] if packet.size else None
+            now = kind and (kind[0] & masks[0], kind[1] & masks[1])
+            first = first or now
+            if now in (None, first, before):
+                yield packet
+            before = now
+
+    def _all_packets(self) -> Iterator[Any]:
         failed = 0
         while failed < _PATIENCE:
             try:

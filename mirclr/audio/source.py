@@ -32,8 +32,7 @@ class Damage:
     def remark(self, seconds: float) -> str | None:
         """A line on it for people; None of a file that is whole."""
         found = []
-        if self.places:
-            distinct = sorted({round(place) for place in self.places})
+        if distinct := sorted({round(place) for place in self.places if place <= seconds}):
             shown = [p for p, before in zip(distinct, (-9, *distinct), strict=False) if p - before > 1]
             more = f" and {len(shown) - 3} more places" if len(shown) > 3 else ""
             found.append(f"damaged near {', '.join(map(clock, shown[:3]))}{more}")
