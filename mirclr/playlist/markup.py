@@ -70,7 +70,7 @@ def of_xspf(name: str, data: bytes) -> Iterator[Listed]:
     except ET.ParseError as error:
         raise PlaylistError(f"{name}: line {error.position[0]}: not XML ({ErrorString(error.code)})") from error
     except (ValueError, LookupError) as error:  # also of an encoding that is not known
-        raise PlaylistError(f"{name}: {error}") from error
+        raise PlaylistError(f"{name}: {str(error)[:200]}") from error
     for track in target.tracks:
         first = {field: texts[0] for field, texts in track.items()}
         names = _names(first.get("creator"), first.get("title"))
