@@ -40,6 +40,7 @@ from mirclr.sampling import (
     soft_positive_rows,
 )
 from mirclr.soft_labels import SoftLabels
+from mirclr.tags import read_tags
 
 _CHUNK_FRAMES = 4096
 _DIGESTS = "digests.json"  # of audio files, so that not all of them are read at every start
@@ -59,6 +60,16 @@ class Cached:
     def key(self) -> str:
         """Digest of the audio: the same in every cache, and in a folder of soft labels."""
         return self.file.stem
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a track is: its `source` of audio, the `span` of seconds in it (None: all), and its `file` in the cache."""
+
+    track: Track
+    source: Path
+    file: Path
+    span: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -144,13 +155,12 @@ class ClipCache:
         CacheError
             The cache cannot be written: no space, or no permission. What is in it already stays.
         """
-        missing: list[tuple[Track, Path, Path]] = []
-        spans = _spans(tracks)
+        missing: list[Place] = []
         for place in self.places(tracks, root):
             if isinstance(place, Skipped):
                 yield place
-            elif place[2].exists():
-                yield self._cached(place[0], place[2])
+            elif place.file.exists():
+                yield self._cached(place.track, place.file)
             else:
                 missing.append(place)
         if not missing:
@@ -159,30 +169,30 @@ class ClipCache:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _no_cache(self.folder, error) from error
-        jobs = [
-            (source, target, self.domain, self.rate, self.mel, spans[track.id]) for track, source, target in missing
-        ]
+        jobs = [(place.source, place.file, self.domain, self.rate, self.mel, place.span) for place in missing]
         workers = min(workers or os.cpu_count() or 1, len(jobs))
         results = results_in_order(_decode, jobs, workers=workers, begin=_begin_worker)
-        for (track, source, target), (_, reason) in zip(missing, results, strict=True):
+        for place, (_, reason) in zip(missing, results, strict=True):
             if isinstance(reason, Lost):
-                reason = audio.why_lost(source, reason)
-            yield Skipped(track, reason) if reason else self._cached(track, target)
+                reason = audio.why_lost(place.source, reason)
+            yield Skipped(place.track, reason) if reason else self._cached(place.track, place.file)
 
-    def places(self, tracks: Sequence[Track], root: Path) -> Iterator[tuple[Track, Path, Path] | Skipped]:
+    def places(self, tracks: Sequence[Track], root: Path) -> Iterator[Place | Skipped]:
         """Each track with its audio file and its file in the cache, which need not be there; nothing is decoded."""
-        spans = _spans(tracks)
-        with _known_digests(self.folder.parent / _DIGESTS) as digest_of:
+        shared = {path for path, count in Counter(t.path for t in tracks).items() if count > 1}
+        with _known_files(self.folder.parent / _DIGESTS) as look_at:
             for track in tracks:
                 try:
                     source = inside(root, track.path)
-                    key = digest_bytes(digest_of(source).encode(), repr(spans[track.id]).encode())
+                    digest, seconds = look_at(source)
+                    span = _span(track, track.path in shared, seconds)
+                    key = digest_bytes(digest.encode(), repr(span).encode())
                 except (MirclrError, OSError) as error:
-                    if is_fault_of_machine(error):
+                    if is_fault_of_machine(error, music=True):
                         raise
                     yield Skipped(track, f"{track.path}: {getattr(error, 'strerror', None) or error}")
                     continue
-                yield track, source, self.folder / f"{key}.raw"
+                yield Place(track, source, self.folder / f"{key}.raw", span)
 
     def _cached(self, track: Track, file: Path) -> Cached:
         return Cached(track, file, file.stat().st_size // (self.dtype.itemsize * self.row))
@@ -210,31 +220,38 @@ class ClipCache:
 
 
 @contextmanager
-def _known_digests(kept: Path) -> Iterator[Callable[[Path], str]]:
-    """The digest of all bytes of a file, which is read where its size or time stamp is not what it was before."""
+def _known_files(kept: Path) -> Iterator[Callable[[Path], tuple[str, float | None]]]:
+    """The digest of all bytes of a file, and the seconds that its header states.
+
+    It is read where its size or time stamp is not what it was before.
+    """
     try:
         known = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         known = None
-    digests: dict[str, Any] = known if isinstance(known, dict) else {}
+    files: dict[str, Any] = known if isinstance(known, dict) else {}
     changed = False
 
-    def digest_of(file: Path) -> str:
+    def look_at(file: Path) -> tuple[str, float | None]:
         nonlocal changed
         now = [*size_and_time(file)]
-        match digests.get(str(file)):
-            case [*then, str(digest)] if then == now:
-                return digest
-        digests[str(file)] = [*now, content_digest(file)]
+        digest = None
+        match files.get(str(file)):
+            case [*then, str(found), None | int() | float() as length] if then == now:
+                return found, length
+            case [*then, str(found)] if then == now:  # as it was kept before there were seconds
+                digest = found
+        digest, seconds = digest or content_digest(file), read_tags(file).duration_s
+        files[str(file)] = [*now, digest, seconds]
         changed = True
-        return str(digests[str(file)][-1])
+        return digest, seconds
 
     try:
-        yield digest_of
+        yield look_at
     finally:
         if changed:
             with suppress(OSError, UnicodeError), writing(kept, "w", sync=False) as f:  # it can be found out again
-                json.dump(digests, f)
+                json.dump(files, f)
 
 
 def clips_dir() -> Path:
@@ -255,20 +272,17 @@ def clear_cache() -> int:
     return size
 
 
-def _spans(tracks: Sequence[Track]) -> dict[str, tuple[float, float] | None]:
-    """What part of its file each track is, by id."""
-    shared = {path for path, count in Counter(t.path for t in tracks).items() if count > 1}
-    return {t.id: _span(t, t.path in shared) for t in tracks}
+def _span(track: Track, shared: bool, seconds: float | None) -> tuple[float, float] | None:
+    """Begin and end in seconds of a track that is a part of a file of so many; None for one that is the whole.
 
-
-def _span(track: Track, shared: bool) -> tuple[float, float] | None:
-    """Begin and end in seconds of a track that is a part of a file; None for one that is the whole.
-
-    A track that begins at 0 is a part if the file holds others too.
+    One that begins at 0 is a part if the file holds others too, or goes on after it: what follows may be a track of
+    another manifest or split. Lengths are not stated to the second everywhere, so that a little more is no part.
     """
-    if not track.start_s and not shared:
+    length = track.duration_s
+    goes_on = length is not None and (seconds is None or seconds > length + min(2.0, 0.2 + 0.01 * length))
+    if not (track.start_s or shared or goes_on):
         return None
-    return track.start_s, track.start_s + track.duration_s if track.duration_s else float("inf")
+    return track.start_s, track.start_s + length if length else float("inf")
 
 
 def _cut(blocks: Iterator[np.ndarray], begin: int, end: float) -> Iterator[np.ndarray]:
@@ -325,7 +339,7 @@ def _audio_of(source: Path, rate: int, span: tuple[float, float] | None) -> Iter
     except MemoryError:
         raise  # which whoever runs the processes knows how to take
     except Exception as error:  # a decoder may fail in any way; it must not end the run
-        if is_fault_of_machine(error):
+        if is_fault_of_machine(error, music=True):
             raise CacheError(f"decoding stopped at {source}: {in_words(error)}") from error
         said = f"{source}: {in_words(error)}" if isinstance(error, OSError) else None
         raise _Unusable(said or f"{source}: cannot be decoded ({type(error).__name__}: {error})") from None

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 
 from mirclr import config
-from mirclr.audio import Excerpts, Span, try_excerpts, why_lost
+from mirclr.audio import Excerpts, NotRead, Span, try_excerpts, why_lost
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.encoder import Model
-from mirclr.errors import LibraryError
+from mirclr.errors import LibraryError, in_words, is_fault_of_machine
 from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments, is_usable
 from mirclr.pretrained import NAME, builtin_checkpoint
 from mirclr.processes import Lost, results_in_order
@@ -155,7 +155,7 @@ class Heard:
     file: Path
     excerpts: Excerpts | None
     error: str | None
-    of_file: bool = True  # whether the file is at fault, and not the machine
+    of_file: bool = True  # whether its content is at fault, and not the machine
 
 
 def hear(
@@ -185,7 +185,10 @@ def hear(
         if isinstance(result, Lost):
             yield Heard(file, None, why_lost(file, result), of_file=result is not Lost.OUT_OF_MEMORY)
             continue
-        yield Heard(file, None, result) if isinstance(result, str) else Heard(file, result, None)
+        if isinstance(result, str):
+            yield Heard(file, None, result, of_file=not isinstance(result, NotRead))
+        else:
+            yield Heard(file, result, None)
 
 
 Did = Literal["embedded", "unchanged", "moved", "retagged", "copied", "failed"]
@@ -417,7 +420,9 @@ class Seen:
             return self.known_tags
         try:
             own = self.own_tags or read_tags(self.file)
-        except OSError:
+        except OSError as error:
+            if is_fault_of_machine(error, music=True):
+                raise
             own = Tags()
         return self.part.all_tags(own) if self.part else own
 
@@ -434,6 +439,8 @@ def look(root: str, found: Found, known_tags: Tags | None = None) -> Seen | Fail
     try:
         size, mtime_ns = size_and_time(file)
     except OSError as error:
+        if is_fault_of_machine(error, music=True):
+            raise
         return Failure(root, path, 0, 0, f"{file}: cannot be read ({error.strerror})")
     return Seen(root, path, file, size, mtime_ns, known_tags, found if isinstance(found, Part) else None)
 
@@ -557,11 +564,15 @@ def _decode_and_store(
         rate=embedder.rate,
         workers=workers,
     )
-    for seen, heard in zip(to_decode.values(), decoded, strict=True):
-        batch.append(_decoded(library, seen, heard, embedder))
-        if len(batch) == BATCH_TRACKS:
-            yield from _store(library, batch, embedder)
-            batch = []
+    try:
+        for seen, heard in zip(to_decode.values(), decoded, strict=True):
+            batch.append(_decoded(library, seen, heard, embedder))
+            if len(batch) == BATCH_TRACKS:
+                yield from _store(library, batch, embedder)
+                batch = []
+    except OSError:  # of the machine, by which no more can be decoded; what was, is kept
+        deque(_store(library, batch, embedder), maxlen=0)
+        raise
     yield from _store(library, batch, embedder)
 
 
@@ -572,7 +583,9 @@ def _decoded(library: Library, seen: Seen, heard: Heard, embedder: Embedder) -> 
     try:
         _ = seen.digest, heard.excerpts.content or seen.content
     except OSError as error:  # it went while it was being decoded
-        return _Decoded(seen, f"{seen.file}: cannot be read ({error.strerror})")
+        if is_fault_of_machine(error, music=True):
+            raise
+        return _Decoded(seen, f"{seen.file}: cannot be read ({in_words(error, seen.file)})", of_file=False)
     seen = replace(seen, own_tags=heard.excerpts.tags)
     if library.with_audio_digest(heard.excerpts.digest):
         return _Decoded(seen, excerpts=heard.excerpts)

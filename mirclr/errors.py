@@ -5,6 +5,7 @@
     MirclrError
     ├── AudioError                     one file cannot be heard; a run skips it and reports it
     │   ├── UnreadableAudio            (OSError)      missing, empty, truncated, not audio
+    │   │   └── UnreachableAudio       the system does not give it: gone, no permission, a disk that fails
     │   └── UnusableAudio              (ValueError)   too short, silent, NaN, too many channels, absurd header
     ├── MissingExtra                   (ImportError)  an optional dependency is not installed
     ├── CacheError                     (OSError)      the cache of clips cannot be written or read
@@ -41,6 +42,7 @@ _REASONS = {
     errno.EROFS: "its disk can only be read",
     errno.ENAMETOOLONG: "the name is too long for the disk",
     errno.EMFILE: "this process has too many files open",
+    errno.ENFILE: "too many files are open on this machine",
     errno.ENOMEM: "not enough memory",
 }
 _FAULTS = frozenset(_REASONS) - {errno.ENAMETOOLONG}
@@ -51,7 +53,7 @@ def in_words(error: BaseException, named: os.PathLike[str] | None = None) -> str
 
     The file is left out where it is `named` already.
     """
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error) and not isinstance(error, OSError):
         return f"not enough memory ({error})" if str(error) else "not enough memory"
     if not isinstance(error, OSError) or error.errno is None or not error.strerror:
         return str(error).removeprefix(f"{named}: ") or type(error).__name__
@@ -63,13 +65,19 @@ def _name(file: object) -> str:
     return os.fsdecode(file) if isinstance(file, str | bytes | os.PathLike) else str(file)
 
 
-def is_fault_of_machine(error: BaseException) -> bool:
-    """Whether the machine is at fault and not the file at hand: no space, no memory, a disk that fails."""
-    return _is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in _FAULTS)
+def is_fault_of_machine(error: BaseException, *, music: bool = False) -> bool:
+    """Whether the machine is at fault and not the file at hand: no space, no memory, a disk that fails.
+
+    Of `music` that is being read, a disk may fail at one spot and give all other files: that is said of the file.
+    """
+    faults = _FAULTS - {errno.EIO} if music else _FAULTS
+    return is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in faults)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Torch raises it as a RuntimeError like any other."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, in whatever way that is raised: by torch as a RuntimeError like any other."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     text = str(error).lower() if isinstance(error, RuntimeError) and not isinstance(error, MirclrError) else ""
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
 
@@ -84,6 +92,10 @@ class AudioError(MirclrError):
 
 class UnreadableAudio(AudioError, OSError):
     """The file is missing, empty, truncated, or not audio."""
+
+
+class UnreachableAudio(UnreadableAudio):
+    """The system does not give the file: it is gone, may not be read, or its disk fails; it may be read another day."""
 
 
 class UnusableAudio(AudioError, ValueError):

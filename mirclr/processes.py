@@ -180,6 +180,9 @@ def _without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # where it does not run yet, to start it lets Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -268,7 +271,7 @@ def streamed(function: Callable[..., Iterable[Any]], *job: Any, item_s: float = 
     Parameters
     ----------
     function : callable
-        At the top of a module; called as ``function(*job)``. It must not raise, but for `MemoryError`.
+        At the top of a module; called as ``function(*job)``. What it raises is raised here, but for `MemoryError`.
     *job
         Its arguments.
     item_s : float
@@ -293,6 +296,8 @@ def streamed(function: Callable[..., Iterable[Any]], *job: Any, item_s: float = 
             message = receiver.recv()
             if message is None:
                 return
+            if isinstance(message, Exception):
+                raise message
             yield message[0]
     except EOFError:
         process.join()
@@ -310,4 +315,6 @@ def _send_all(sender: Any, function: Callable[..., Iterable[Any]], job: tuple[An
             sender.send((item,))
     except MemoryError:
         sender.send((Lost.OUT_OF_MEMORY,))
+    except Exception as error:
+        sender.send(error)
     sender.send(None)

@@ -458,7 +458,7 @@ def check_tracks(
         Training could not begin with them, even if all can be decoded.
     """
     places = list(cache.places(tracks, root))
-    found = [Cached(track=place[0], file=place[2], length=0) for place in places if not isinstance(place, Skipped)]
+    found = [Cached(place.track, place.file, length=0) for place in places if not isinstance(place, Skipped)]
     if not found:
         return []  # each is skipped by name where it is decoded
     source = ClipSource(cache, found, shape, recipe)

@@ -1,6 +1,7 @@
 import importlib
 import inspect
 import json
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -227,6 +228,44 @@ cli.main()
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stderr.strip() == "mirclr: interrupted; what was done is kept"
+
+
+@pytest.mark.parametrize("raised", ["RecursionError('half imported')", "ImportError('numpy is half imported')"])
+def test_an_interrupt_that_a_library_makes_another_error_of_is_one(tmp_path, raised):
+    (tmp_path / "interrupted.py").write_text(f"""
+import signal
+from mirclr import cli
+def interrupted(*_, **__):
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise {raised}
+signal.signal(signal.SIGINT, signal.default_int_handler)
+cli.group.main = interrupted
+cli.main()
+""")
+    done = subprocess.run(
+        [sys.executable, "interrupted.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])},
+    )
+    assert (done.returncode, done.stderr) == (130, "mirclr: interrupted; what was done is kept\n")
+
+
+def test_an_interrupt_while_the_command_line_is_imported_ends_with_130(tmp_path):
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    root = str(Path(cli.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-m", "mirclr", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+    )
+    assert (done.returncode, done.stderr) == (130, "mirclr: interrupted; what was done is kept\n")
 
 
 def test_a_reader_that_leaves_is_told_nothing():

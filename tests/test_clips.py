@@ -326,6 +326,35 @@ def test_a_part_that_begins_the_file_is_no_more_than_that(music, here, tmp_path)
     assert (first.length, second.length) == (3 * RATE, 2 * RATE)
 
 
+def test_a_part_that_begins_the_file_is_no_more_where_the_others_are_in_another_split(music, here, tmp_path):
+    cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
+    (first,) = cache.fill([Track(id="first", path="torus-1.ogg", duration_s=3.0)], music)
+    assert first.length == 3 * RATE
+    (again,) = cache.fill([Track(id="first", path="torus-1.ogg", duration_s=3.0)], music)
+    assert again == first
+    (longer,) = cache.fill([Track(id="first", path="torus-1.ogg", duration_s=5.0)], music)
+    assert longer.length == 5 * RATE
+
+
+@pytest.mark.parametrize("stated", [7.8, 8.0, 8.3, 60.0, None])
+def test_a_length_that_is_stated_roughly_makes_no_part(music, here, tmp_path, stated):
+    cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
+    (cached,) = cache.fill([Track(id="all", path="torus-1.ogg", duration_s=stated)], music)
+    (expected,) = cache.fill([Track(id="all", path="torus-1.ogg")], music)
+    assert cached.file == expected.file
+    assert cached.length == len(whole(music / "torus-1.ogg"))
+
+
+def test_digests_that_were_kept_before_lengths_were_are_taken_over(music, here, tmp_path, monkeypatch):
+    cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
+    tracks = [Track(id="all", path="torus-1.ogg")]
+    (before,) = cache.fill(tracks, music)
+    kept = cache.folder.parent / "digests.json"
+    kept.write_text(json.dumps({file: held[:3] for file, held in json.loads(kept.read_text()).items()}))
+    monkeypatch.setattr("mirclr.clips.content_digest", lambda file: pytest.fail("read again"))
+    assert list(cache.fill(tracks, music)) == [before]
+
+
 def test_a_part_beyond_the_end_is_skipped(music, here, tmp_path):
     cache = ClipCache(recipe(), "waveform", tmp_path / "cache")
     (skipped,) = cache.fill([Track(id="part", path="torus-1.ogg", start_s=20.0)], music)

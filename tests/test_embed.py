@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import shutil
@@ -630,6 +631,44 @@ def test_a_want_of_memory_is_no_fault_of_the_file(library, embedder, music, monk
     assert first == all_are("failed")
     assert library.failures() == []
     assert did(library, embedder, music) == all_are("embedded")
+
+
+def reading(monkeypatch, fails, number):
+    """Files of which the system gives an error when they are opened, or what they are is looked at."""
+    look = audio.reading.look
+
+    def looked(f, size):
+        if Path(f.name).name in fails:
+            raise OSError(number, os.strerror(number))
+        return look(f, size)
+
+    monkeypatch.setattr(audio.reading, "look", looked)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES])
+def test_a_file_that_the_system_does_not_give_is_tried_again(library, embedder, here, music, monkeypatch, number):
+    with monkeypatch.context() as patch:
+        reading(patch, {"a.ogg", "c.ogg"}, number)
+        files, _ = find_audio([music], library)
+        outcomes = {o.file.name: o for o in embed_files(library, files, embedder)}
+    assert {name for name, o in outcomes.items() if o.did == "failed"} == {"a.ogg", "c.ogg"}
+    assert "a.ogg: cannot be read (" in outcomes["a.ogg"].reason
+    assert ("the disk failed" in outcomes["a.ogg"].reason) == (number == errno.EIO)
+    assert library.failures() == []
+    again = did(library, embedder, music)
+    assert [again[name] for name in ("a.ogg", "c.ogg")] == ["embedded", "embedded"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOSPC])
+def test_a_machine_at_its_end_stops_and_keeps_what_was_done(library, embedder, here, music, monkeypatch, number):
+    with monkeypatch.context() as patch:
+        reading(patch, {"c.ogg"}, number)
+        files, _ = find_audio([music], library)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            list(embed_files(library, files, embedder))
+    assert sorted(t.file.name for t in library.tracks()) == ["a.ogg", "b.ogg"]
+    assert library.failures() == []
+    assert set(did(library, embedder, music).values()) == {"embedded", "unchanged"}
 
 
 def test_workers_import_no_torch():

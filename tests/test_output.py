@@ -13,6 +13,7 @@ import click
 import pytest
 
 from mirclr import cli
+from mirclr.audio import NotRead, what_is_wrong
 from mirclr.cli import main, show
 from mirclr.errors import LibraryError, MirclrError, in_words, is_fault_of_machine
 from mirclr.terminal import one_line, shown
@@ -243,6 +244,21 @@ def test_faults_of_the_machine_are_known():
     assert is_fault_of_machine(RuntimeError("CUDA out of memory. Tried to allocate 20 MiB"))
     for error in (OSError(errno.ENOENT, "x"), OSError("x"), ValueError("out of memory"), LibraryError("out of memory")):
         assert not is_fault_of_machine(error)
+
+
+def test_of_music_a_failing_disk_is_said_of_the_file():
+    file, bad = Path("a.ogg"), OSError(errno.EIO, "Input/output error")
+    assert not is_fault_of_machine(bad, music=True)
+    assert what_is_wrong(file, bad).startswith("a.ogg: cannot be read (the disk failed (input/output error)")
+    assert isinstance(what_is_wrong(file, bad), NotRead)
+    assert not isinstance(what_is_wrong(file, ValueError("odd")), NotRead)
+    for number in (errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENFILE):
+        with pytest.raises(OSError, match="x") as raised:
+            what_is_wrong(file, OSError(number, "x"))
+        assert raised.value.errno == number
+    for error in (OSError(errno.ENOMEM, "x"), MemoryError(), RuntimeError("can't allocate memory")):
+        with pytest.raises(MemoryError):
+            what_is_wrong(file, error)
 
 
 # what libraries say to programmers

@@ -69,3 +69,18 @@ def test_what_a_job_raises_is_raised():
 def test_a_process_prints_nothing(capfd):
     assert [r for _, r in results_in_order(os.write, [(2, b"noise")], workers=1)] == [5]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back")
+def test_ctrl_c_is_held_back_from_the_first_process_that_is_started():
+    code = """
+import signal
+from mirclr.processes import _without_interrupts
+with _without_interrupts():
+    from multiprocessing import resource_tracker
+    resource_tracker.ensure_running()
+    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]

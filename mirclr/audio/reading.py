@@ -1,6 +1,5 @@
 """Excerpts, the middle and the whole of a file, by whichever decoder reads it."""
 
-import errno
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,11 +12,20 @@ import numpy as np
 import soxr
 
 from mirclr.audio.content import look
-from mirclr.audio.ffmpeg import open_by_ffmpeg, reason
+from mirclr.audio.ffmpeg import open_by_ffmpeg
 from mirclr.audio.samples import covariance, fit, polarity, resample, to_mono
 from mirclr.audio.sndfile import open_by_libsndfile
 from mirclr.audio.source import Source, Span, Stretch, Stumbled, clock
-from mirclr.errors import AudioError, MirclrError, UnreadableAudio, UnusableAudio
+from mirclr.errors import (
+    AudioError,
+    MirclrError,
+    UnreachableAudio,
+    UnreadableAudio,
+    UnusableAudio,
+    in_words,
+    is_fault_of_machine,
+    is_out_of_memory,
+)
 from mirclr.processes import Lost
 from mirclr.provenance import content_digest, digest_bytes, size_and_time
 from mirclr.tags import Tags, read_tags
@@ -28,7 +36,6 @@ MAX_CHANNELS = 8
 RATES = (8_000, 2_822_400)  # DSD is decoded at an eighth of its own rate, of 22.6 MHz at most
 SILENCE = 1e-4  # peak amplitude, -80 dBFS
 _BLOCK_SECONDS = 10.0
-_OF_THE_MACHINE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}  # no file is at fault
 _PROBES = 5  # places of one second by which the polarity of a whole file is found
 
 
@@ -280,8 +287,6 @@ def try_excerpts(path: Path, count: int, seconds: float, rate: int, span: Span |
         excerpts = read_excerpts(path, count=count, seconds=seconds, rate=rate, span=span)
         content, tags = _facts(path, *seen)
         return replace(excerpts, content=content, tags=tags)
-    except MemoryError:
-        raise
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(path, error)
 
@@ -295,19 +300,33 @@ def try_blocks(path: Path, rate: int, span: Span | None = None) -> "Iterator[np.
     """`decode_blocks` for a worker process: what is wrong with a file comes as text, last."""
     try:
         yield from decode_blocks(path, rate=rate, span=span)
-    except MemoryError:
-        raise
     except Exception as error:
         yield what_is_wrong(path, error)
 
 
 def what_is_wrong(path: Path, error: Exception, cannot: str = "decoded") -> str:
-    """What is reported of a file whose decoder, or what came after it, failed in whatever way."""
-    return (
-        str(error)
-        if isinstance(error, MirclrError)
-        else f"{path}: cannot be {cannot} ({type(error).__name__}: {error})"
-    )
+    """What is reported of a file whose decoder, or what came after it, failed in whatever way.
+
+    Raises
+    ------
+    MemoryError, OSError
+        The machine is at fault, and no file.
+    """
+    if is_out_of_memory(error):
+        raise MemoryError(str(error)) from error
+    if is_fault_of_machine(error, music=True):
+        raise error
+    if isinstance(error, UnreachableAudio):
+        return NotRead(error)
+    if isinstance(error, MirclrError):
+        return str(error)
+    if isinstance(error, OSError):
+        return NotRead(f"{path}: cannot be read ({in_words(error, path)})")
+    return f"{path}: cannot be {cannot} ({type(error).__name__}: {error})"
+
+
+class NotRead(str):
+    """What is reported of a file that the system does not give: it may at another time, as it is."""
 
 
 def why_lost(path: Path | str, lost: Lost) -> str:
@@ -339,9 +358,9 @@ def _open(path: Path, span: Span | None, stumbled: Stumbled | None = None) -> It
     except AudioError:
         raise
     except OSError as error:
-        if error.errno in _OF_THE_MACHINE:
-            raise MemoryError(str(error)) from error
-        raise UnreadableAudio(f"{path}: cannot be read ({reason(error)})") from error
+        if is_fault_of_machine(error, music=True):
+            raise
+        raise UnreachableAudio(f"{path}: cannot be read ({in_words(error, path)})") from error
 
 
 def _source(path: Path, f: BinaryIO, size: int, stumbled: Stumbled | None, stack: ExitStack) -> Source:

@@ -14,6 +14,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 import click
@@ -93,9 +94,10 @@ def main(args: Sequence[str] | None = None) -> None:
     argv = [a for a in argv[:end] if a != "--debug"] + argv[end:]
     if args is None and not debug:
         _silence_libraries()
+    interrupts = _noted_interrupts() if args is None else []
     try:
         with printing():
-            code = _run(argv, debug)
+            code = _run(argv, debug, interrupts)
     except ReaderLeft:
         code = 0
     if args is None:
@@ -106,28 +108,50 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(argv: list[str], debug: bool) -> int:
+def _run(argv: list[str], debug: bool, interrupts: list[int]) -> int:
     """Run a command; the exit code."""
     try:
         result: Any = group.main(argv, prog_name="mirclr", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):  # the first is what click makes of Ctrl-C
-        remark("mirclr: interrupted; what was done is kept")
-        return 130
-    except click.ClickException as error:
+        return _interrupted()
+    except Exception as error:
+        return _interrupted() if interrupts else _failed(error, debug)
+    return result if isinstance(result, int) else 0
+
+
+def _noted_interrupts() -> list[int]:
+    """A list to which each Ctrl-C is put: one that meets a library's import may surface as any other error."""
+    noted: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return noted
+
+
+def _interrupted() -> int:
+    remark("mirclr: interrupted; what was done is kept")
+    return 130
+
+
+def _failed(error: Exception, debug: bool) -> int:
+    """The exit code of a command that raised, once it is said why; what is no error of use is raised again."""
+    if isinstance(error, click.ClickException):
         told = io.StringIO()
         error.show(told)
         for line in told.getvalue().splitlines():
             remark(line.replace("\t", "  "))
         return error.exit_code
-    except (MirclrError, OSError, MemoryError, RuntimeError) as error:
-        if debug or not (isinstance(error, MirclrError | OSError) or is_fault_of_machine(error)):
-            raise
-        first, *more = error.args if isinstance(error, NoMatch) else (in_words(error),)
-        remark(f"mirclr: {first}")
-        for line in more:
-            remark(f"  {line}")
-        return 2 if isinstance(error, OverrideError) else 1  # what was typed, or what was met
-    return result if isinstance(result, int) else 0
+    if debug or not (isinstance(error, MirclrError | OSError) or is_fault_of_machine(error)):
+        raise error
+    first, *more = error.args if isinstance(error, NoMatch) else (in_words(error),)
+    remark(f"mirclr: {first}")
+    for line in more:
+        remark(f"  {line}")
+    return 2 if isinstance(error, OverrideError) else 1  # what was typed, or what was met
 
 
 def _silence_libraries() -> None:

@@ -35,16 +35,18 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
         jobs = ((t.file, t.span) for t in tracks)
         with progress("Describing", len(tracks)) as advance:
             results = results_in_order(try_describe, jobs, workers=workers)
-            for track, ((file, _), found) in zip(tracks, results, strict=True):
-                if isinstance(found, Description):
-                    waiting[track.id] = found
-                else:
-                    problems.append(why_lost(file, found) if isinstance(found, Lost) else str(found))
-                if len(waiting) == _BATCH:
-                    library.store_descriptions(waiting)
-                    done, waiting = done | waiting, {}
-                advance(note=f"{len(problems)} skipped" if problems else "")
-            library.store_descriptions(waiting)
+            try:
+                for track, ((file, _), found) in zip(tracks, results, strict=True):
+                    if isinstance(found, Description):
+                        waiting[track.id] = found
+                    else:
+                        problems.append(why_lost(file, found) if isinstance(found, Lost) else str(found))
+                    if len(waiting) == _BATCH:
+                        library.store_descriptions(waiting)
+                        done, waiting = done | waiting, {}
+                    advance(note=f"{len(problems)} skipped" if problems else "")
+            finally:
+                library.store_descriptions(waiting)
             done |= waiting
         by_id = {t.id: t for t in tracks}
     if as_json:

@@ -194,7 +194,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
 
 def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
     """The histories of files, and what could not be read; at least one can be."""
-    from mirclr.errors import HistoryError, MirclrError, in_words
+    from mirclr.errors import HistoryError, MirclrError, in_words, is_fault_of_machine
     from mirclr.history import read_history
 
     histories, problems, failed = {}, [], 0
@@ -205,7 +205,7 @@ def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
                 histories[file] = read_history(file)
                 problems += [f"{file}: {problem}" for problem in histories[file].problems]
             except (MirclrError, OSError) as error:
-                if len(files) == 1:
+                if len(files) == 1 or is_fault_of_machine(error):
                     raise
                 failed += 1
                 problems.append(in_words(error))

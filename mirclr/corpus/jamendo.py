@@ -1,4 +1,4 @@
-"""MTG-Jamendo, the mood/theme subset: of its 18,486 full tracks the 17,982 that a split holds, 56 tags in all.
+"""MTG-Jamendo, the mood/theme subset: the 17,982 full tracks of a split, with 56 tags (papers often give 18,486).
 
 Layout: ``data/splits/split-0/autotagging_moodtheme-{train,validation,test}.tsv`` (TRACK_ID, ARTIST_ID,
 ALBUM_ID, PATH, DURATION, then one column per tag: the lines differ in length) and ``48/948.mp3`` or, in the

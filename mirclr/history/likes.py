@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from mirclr.errors import HistoryError
+from mirclr.errors import HistoryError, is_fault_of_machine
 from mirclr.history.sources import Numbered, Problems, believed, name
 from mirclr.library import Listen
 from mirclr.playlist import read_entries
@@ -73,6 +73,8 @@ def itunes_of(path: Path, file: IO[bytes], problems: Problems) -> Iterator[Liste
     try:
         value = plistlib.loads(data, fmt=plistlib.FMT_XML)  # refuses a declared entity
     except Exception as error:  # of a damaged one it raises in many ways
+        if is_fault_of_machine(error):
+            raise
         raise HistoryError(f"{path}: not a property list ({str(error)[:80]})") from error
     held = value.get("Tracks") if isinstance(value, dict) else None
     tracks = [t for t in held.values() if isinstance(t, dict)] if isinstance(held, dict) else []

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from mirclr.errors import LibraryError
+from mirclr.errors import LibraryError, is_fault_of_machine
 from mirclr.library.records import EncoderStamp, FileState, shown
 from mirclr.library.schema import explained
 from mirclr.library.store import Library, _next_generation, _stored
@@ -62,7 +62,9 @@ def still_there(library: Library) -> Held:
     for (root, _), state in held.states.items():
         try:
             now = size_and_time(state.file)
-        except OSError:
+        except OSError as error:
+            if is_fault_of_machine(error):
+                raise
             held.gone.append(state.place)
             continue
         track = tracks[state.track_id]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mirclr import metrics
-from mirclr.errors import MirclrError, in_words
+from mirclr.errors import MirclrError, in_words, is_fault_of_machine
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack, leads_out, part_leading_out
 from mirclr.library.names import albums_of, components, known_artist
@@ -311,6 +311,8 @@ def _hear_some(
     try:
         embedder = Embedder.load(checkpoint_named(stamp.name), excerpts=stamp.excerpts)
     except (MirclrError, OSError) as error:
+        if is_fault_of_machine(error):
+            raise
         return f"needs the library's encoder: {in_words(error)}"
     if embedder.stamp.digest != stamp.digest:
         return (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.parsers.expat import ErrorString
 
-from mirclr.errors import PlaylistError
+from mirclr.errors import PlaylistError, is_fault_of_machine
 from mirclr.library import shown
 from mirclr.playlist.entries import Listed, named, of_line, of_uris
 
@@ -132,6 +132,8 @@ def _of_itunes(name: str, data: bytes) -> Iterator[Listed]:
     try:
         value = plistlib.loads(data, fmt=plistlib.FMT_XML)  # refuses a declared entity
     except Exception as error:  # of a damaged one it raises in many ways
+        if is_fault_of_machine(error):
+            raise
         raise PlaylistError(f"{name}: not a property list ({str(error)[:80]})") from error
     tracks = value.get("Tracks") if isinstance(value, dict) else None
     lists = value.get("Playlists") if isinstance(value, dict) else None

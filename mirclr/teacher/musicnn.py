@@ -35,7 +35,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mirclr.config import Mel
-from mirclr.errors import CheckpointError, CorpusError, DigestMismatch, in_words
+from mirclr.errors import CheckpointError, CorpusError, DigestMismatch, in_words, is_fault_of_machine
 from mirclr.provenance import cache_dir, digest_bytes, sha256_of, writing
 from mirclr.teacher.bundle import read_bundle
 from mirclr.teacher.protocol import Teacher
@@ -304,6 +304,8 @@ def load_musicnn(name: str = "musicnn-msd") -> Musicnn:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; {again}") from None
     except (OSError, SafetensorError, ValueError) as error:
+        if is_fault_of_machine(error):
+            raise
         raise CheckpointError(f"{path}: not a file of weights ({in_words(error, path)}); {again}") from error
     if not isinstance(header, dict) or (header.get("kind"), header.get("name")) != ("teacher", name):
         raise CheckpointError(f"{path}: not the teacher {name}; {again}")
