@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -144,15 +143,6 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
-# The settings that the digest of an encoder is made of, by section or by the encoder's name, as they were when digests
-# began. One that came later counts where it is not at its default, so that a new key leaves the digests that are kept
-# in libraries and heads as they are; the default of such a key must hence be what was done before, and never change.
-_DIGESTED = {
-    "audio": ("rate", "clip_seconds"),
-    "mel": ("n_fft", "hop", "bands", "f_min", "f_max", "gain"),
-    "resnet": ("name", "widths", "blocks", "collapse", "dim"),
-    "sample_cnn_pooled": ("name", "widths", "dropout"),
-}
 _FIRST_NAMES = {"sample_cnn_pooled": "sample_cnn"}  # what digests call an encoder that was renamed
 
 
@@ -160,9 +150,9 @@ def encoder_digest(model: Model) -> str:
     """Digest of what a vector depends on: the weights of encoder and pooling, and the settings that bear on it."""
     recipe, weights = model.recipe, model.encoder.state_dict()
     settings: dict[str, Any] = {
-        "audio": _digested(recipe.audio, "audio"),
-        "mel": _digested(recipe.mel, "mel"),
-        "encoder": _digested(recipe.encoder, recipe.encoder.name),
+        "audio": config.digested(recipe.audio),
+        "mel": config.digested(recipe.mel),
+        "encoder": config.digested(recipe.encoder),
     }
     settings["encoder"]["name"] = _FIRST_NAMES.get(recipe.encoder.name, recipe.encoder.name)
     if model.pooling.weight:
@@ -172,13 +162,6 @@ def encoder_digest(model: Model) -> str:
     for name, tensor in sorted(weights.items()):
         parts += [name.encode(), tensor.detach().cpu().contiguous().numpy().tobytes()]
     return digest_bytes(*parts)
-
-
-def _digested(section: BaseModel, listed: str) -> dict[str, Any]:
-    """The settings of a section that count: those that are listed, and others that are not at their defaults."""
-    names = {"name", *_DIGESTED.get(listed, ())}
-    changed = section.model_dump(mode="json", exclude_defaults=True)
-    return {k: v for k, v in section.model_dump(mode="json").items() if k in names or k in changed}
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -133,7 +133,7 @@ class ClipCache:
         self.rate, self.mel, self.domain = recipe.audio.rate, recipe.mel, domain
         settings = {"rate": self.rate, "domain": domain, "version": 1}
         if domain == "mel":
-            settings["mel"] = recipe.mel.model_dump(mode="json")
+            settings["mel"] = config.digested(recipe.mel)
         self.folder = (folder or clips_dir()) / digest_json(settings)[:16]
         self.row = recipe.mel.bands if domain == "mel" else 1
         self.dtype = np.dtype("<f2" if domain == "mel" else "<i2")

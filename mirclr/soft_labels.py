@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mirclr.config import Distillation
+from mirclr.config import Distillation, digested
 from mirclr.errors import LabelsError
 from mirclr.provenance import digest_json, writing
 
 FORMAT = 1
 _INDEX = "labels.json"
 _ROW = np.dtype("<f4")
+_DIGESTED = ("teacher", "digest", "tags", "exclusive", "dim", "window_s", "hop_s")  # of a description
 _SAMPLE = 1500  # windows that `how_alike` compares
 
 
@@ -191,7 +192,7 @@ class SoftLabels:
         if clip_seconds is not None:
             check_windows(folder, clip_seconds)
         self.folder, self.hop_s, self.settings = folder, about.hop_s, settings
-        self.digest = digest_json([*asdict(about).values(), settings.model_dump(mode="json")])
+        self.digest = digest_json([*(getattr(about, name) for name in _DIGESTED), digested(settings)])
         self.windows: dict[str, int] = {}
         total: Tensor | float = 0.0
         for key in keys:

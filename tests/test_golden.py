@@ -12,15 +12,24 @@ import pytest
 from mirclr import processes
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.classify import Heads
+from mirclr.clips import ClipCache
+from mirclr.config import Distillation
 from mirclr.embed import Embedder, embed_files, find_audio
 from mirclr.encoder import Model
 from mirclr.index import open_index
 from mirclr.library import Library
 from mirclr.pretrained import builtin_checkpoint, builtin_heads
+from mirclr.provenance import digest_json
+from mirclr.soft_labels import Description, SoftLabelFolder, SoftLabels
 from tests.conftest import AUDIO
 
 GOLDEN = Path(__file__).parent / "golden"
 MADE = json.loads((GOLDEN / "of_0_1.json").read_text(encoding="utf-8"))
+MEL_OF_0_1 = ("n_fft", "hop", "bands", "f_min", "f_max", "gain")
+TAUGHT_OF_0_1 = {
+    **{"labels": "x", "teacher": None, "heads": None, "alpha": 1.0},
+    **{"temperature": 0.5, "centre": False, "softmax": False, "by": "tags"},
+}
 SONGS = {"a.ogg": "gunroar-1.ogg", "b.ogg": "mucade-1.ogg", "sub/c.ogg": "torus-1.ogg", "sub/d.ogg": "torus-2.ogg"}
 
 
@@ -65,6 +74,26 @@ def test_a_key_that_comes_later_counts_only_where_it_is_not_at_its_default(name)
     assert "later" in with_keys(model, later=("old", "old")).recipe.mel.model_dump()
     assert encoder_digest(model) == MADE[name]["digest"]
     assert encoder_digest(with_keys(model, later=("old", "new"))) != MADE[name]["digest"]
+
+
+def test_what_is_cached_and_taught_is_kept_when_a_key_comes_later(tmp_path):
+    """The folder of a cache, and what training from soft labels is resumed by, as they were of 0.1."""
+    model = load_checkpoint(GOLDEN / "resnet_0_1.safetensors").model
+    mel = {name: getattr(model.recipe.mel, name) for name in MEL_OF_0_1}
+    of_0_1 = digest_json({"rate": 16000, "domain": "mel", "version": 1, "mel": mel})[:16]
+    assert ClipCache(model.recipe, "mel", tmp_path).folder.name == of_0_1
+    assert ClipCache(with_keys(model, later=("old", "old")).recipe, "mel", tmp_path).folder.name == of_0_1
+    assert ClipCache(with_keys(model, later=("old", "new")).recipe, "mel", tmp_path).folder.name != of_0_1
+
+    about = Description("a teacher", "1234", ("rock",), 0, 0, 3.0, 1.5)
+    folder = SoftLabelFolder.create(tmp_path / "labels", about)
+    facts = ["a teacher", "1234", ["rock"], 0, 0, 3.0, 1.5]
+    settings = Distillation(labels="x", temperature=0.5)
+    expected = digest_json([*facts, TAUGHT_OF_0_1])
+    later = type("Distillation", (Distillation,), {"__annotations__": {"later": str}, "later": "old"})
+    assert SoftLabels(folder, [], settings).digest == expected
+    assert SoftLabels(folder, [], later(**dict(settings))).digest == expected
+    assert SoftLabels(folder, [], later(**dict(settings), later="new")).digest != expected
 
 
 def test_every_setting_of_the_sections_counts():

@@ -246,3 +246,17 @@ def test_a_file_that_changed_loses_what_was_known_of_its_sound(kept, other, musi
     embedder = Embedder.load(other)
     files, _ = find_audio([music], kept)
     assert {o.did for o in embed_files(kept, files, embedder)} == {"unchanged"}
+
+
+def test_what_a_link_leads_to_out_of_the_folder_is_not_read(kept, other, music, tmp_path):
+    (tmp_path / "else").mkdir()
+    (music / "b.ogg").rename(tmp_path / "else" / "b.ogg")
+    try:
+        (music / "b.ogg").symlink_to(tmp_path / "else" / "b.ogg")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    said = json.loads(renew(kept, other, "--json").stdout)
+    assert said["embedded"] == 3
+    assert [Path(f["file"]).name for f in said["failures"]] == ["b.ogg"]
+    assert "leads out of" in said["failures"][0]["reason"]
+    assert {t.path for t in kept.tracks()}.isdisjoint({"b.ogg"})

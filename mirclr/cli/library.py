@@ -176,13 +176,13 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
     remove_renewed(library_path)
     if as_json:
         left_out = {
-            "failures": named(failures),
+            "failures": named([*failures, *held.outside]),
             "gone": [str(file) for file in held.gone],
             "came_meanwhile": [str(file) for file in came],
         }
         print_json({"library": str(library_path), "renewed": True, **counts, **left_out})
         return
-    for name, reason in failures:
+    for name, reason in (*failures, *held.outside):
         remark(f"left out {naming(name, reason)}")
     for file in held.gone:
         remark(f"left out {file}: it is gone")

@@ -8,6 +8,7 @@ an error.
 0.001
 """
 
+from mirclr.config.digests import digested
 from mirclr.config.reading import parse_recipe, read_recipe, recipe_from, recipe_yaml
 from mirclr.config.sections import (
     CLMR_STAGES,
@@ -85,6 +86,7 @@ __all__ = [
     "TimeStretch",
     "Training",
     "Triplet",
+    "digested",
     "parse_recipe",
     "read_recipe",
     "recipe_from",

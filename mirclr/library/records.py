@@ -17,6 +17,9 @@ from mirclr.terminal import shown
 NO_VECTOR = "the encoder made no usable vector of it (not finite, or zero)"
 """What is said of a track that an encoder fails on."""
 
+LEADS_OUT = "a link that leads out of {}; embed what it leads to by itself"
+"""What is said of a file that a link leads to from outside of its root, which is put in."""
+
 
 @dataclass(frozen=True)
 class EncoderStamp:
@@ -268,7 +271,7 @@ def part_leading_out(tracks: Iterable[LibraryTrack]) -> tuple[list[LibraryTrack]
     outside: list[str] = []
     for track in tracks:
         if leads_out(track.root, track.file):
-            outside.append(f"{track.file}: a link that leads out of {track.root}; embed what it leads to by itself")
+            outside.append(f"{track.file}: {LEADS_OUT.format(track.root)}")
         else:
             inside.append(track)
     return inside, outside

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from mirclr.errors import LibraryError, is_fault_of_machine
-from mirclr.library.records import EncoderStamp, FileState, shown
+from mirclr.library.records import LEADS_OUT, EncoderStamp, FileState, leads_out, shown
 from mirclr.library.schema import explained
 from mirclr.library.store import Library, _next_generation, _stored
 from mirclr.provenance import size_and_time
@@ -33,12 +33,15 @@ class Held:
         What the library knows of files that have not changed; of parts by their places.
     gone : list of Path
         Files that are not there.
+    outside : list of (str, str)
+        Tracks whose files are there by links that lead out of their roots, which are not read; each with the reason.
     states : dict of (root, path) to FileState
     """
 
     files: dict[Found, str] = field(default_factory=dict)
     tags: dict[Path, Tags] = field(default_factory=dict)
     gone: list[Path] = field(default_factory=list)
+    outside: list[tuple[str, str]] = field(default_factory=list)
     states: dict[tuple[str, str], FileState] = field(default_factory=dict)
 
 
@@ -66,6 +69,9 @@ def still_there(library: Library) -> Held:
             if is_fault_of_machine(error):
                 raise
             held.gone.append(state.place)
+            continue
+        if leads_out(state.root, state.file):
+            held.outside.append((str(state.place), LEADS_OUT.format(shown(state.root))))
             continue
         track = tracks[state.track_id]
         known = Tags(**{f.name: getattr(track, f.name) for f in fields(Tags) if hasattr(track, f.name)})

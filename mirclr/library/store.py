@@ -255,6 +255,10 @@ class Library:
         """The tracks under a root, as their files were when last seen, by path."""
         return {s.path: s for s in self._states("root = ?", _stored(root))}
 
+    def holds_parts(self) -> bool:
+        """Whether any track is a part of a file."""
+        return bool(self._rows("SELECT EXISTS (SELECT 1 FROM track WHERE audio_path IS NOT NULL)")[0][0])
+
     def sizes(self) -> set[int]:
         """The sizes of all files held, in bytes: a file of another size is none of them."""
         return {row[0] for row in self._rows("SELECT DISTINCT size FROM track")}
@@ -458,13 +462,19 @@ class Library:
             n = self._rows(f"SELECT COUNT(*) FROM vector {which}", *arguments)[0][0]  # noqa: S608
             held, matrix = np.empty(n, np.int64), np.empty((n, dim), np.float32)
             query = f"SELECT track_id, components FROM vector {which} ORDER BY track_id"  # noqa: S608
-            for i, (track_id, blob) in enumerate(self._cursor(query, *arguments)):
-                if len(blob) != 4 * dim:
-                    raise LibraryError(
-                        f"{self.path}: the vector of track {track_id} has {len(blob)} bytes; expected "
-                        f"{4 * dim}; see: mirclr library verify --library {shlex.quote(str(self.path))}"
-                    )
-                held[i], matrix[i] = track_id, np.frombuffer(blob, "<f4")
+            at = 0
+            for rows in self._batches(query, *arguments):
+                for track_id, blob in rows:
+                    if len(blob) != 4 * dim:
+                        raise LibraryError(
+                            f"{self.path}: the vector of track {track_id} has {len(blob)} bytes; expected "
+                            f"{4 * dim}; see: mirclr library verify --library {shlex.quote(str(self.path))}"
+                        )
+                end = at + len(rows)
+                held[at:end] = [row[0] for row in rows]
+                if dim:
+                    matrix[at:end] = np.frombuffer(b"".join([row[1] for row in rows]), "<f4").reshape(-1, dim)
+                at = end
         if matrix.size and not (matrix.min() >= -1.001 and matrix.max() <= 1.001):  # NaN is neither
             wrong = int(np.flatnonzero(~(np.abs(matrix) <= 1.001).all(axis=1))[0])
             what = "of unit length" if np.isfinite(matrix[wrong]).all() else "finite"
@@ -827,11 +837,15 @@ class Library:
         return rows
 
     def _cursor(self, query: str, *arguments: Any) -> Iterator[sqlite3.Row]:
+        for rows in self._batches(query, *arguments):
+            yield from rows
+
+    def _batches(self, query: str, *arguments: Any) -> Iterator[list[sqlite3.Row]]:
         with explained(self.path):
             cursor = self._connection.execute(query, arguments)
             while rows := cursor.fetchmany(_AT_ONCE):
                 check_rows(self.path, [column[0] for column in cursor.description], rows)
-                yield from rows
+                yield rows
 
     def _meta(self, key: str) -> str | None:
         rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
@@ -841,12 +855,12 @@ class Library:
         columns = [f.name for f in fields(LibraryTrack)]
         which = f"{where} ORDER BY id" if most < 0 else f"{where} LIMIT {most}"
         query = f"SELECT {', '.join(columns)} FROM track WHERE {which}"  # noqa: S608
-        return [LibraryTrack(*_values(columns, row)) for row in self._rows(query, *arguments)]
+        return list(map(LibraryTrack, *_values(columns, self._rows(query, *arguments))))
 
     def _states(self, where: str, *arguments: Any) -> list[FileState]:
         columns = ["id", *(f.name for f in fields(FileState) if f.name != "track_id")]
         query = f"SELECT {', '.join(columns)} FROM track WHERE {where} ORDER BY id"  # noqa: S608
-        return [FileState(*_values(columns, row)) for row in self._rows(query, *arguments)]
+        return list(map(FileState, *_values(columns, self._rows(query, *arguments))))
 
     def _part(self, root: str, audio_path: str | None, start_s: float) -> tuple[bytes | None, float]:
         """The columns `_PART`."""
@@ -890,10 +904,13 @@ def _path(stored: bytes) -> str:
     return stored.decode("utf-8", _SURROGATES)
 
 
-def _values(columns: Sequence[str], row: sqlite3.Row) -> list[Any]:
-    """What a row holds; of paths the texts, of a flag whether it is set."""
-    held = zip(columns, row, strict=True)
-    return [v if v is None or c not in _READ_AS else _READ_AS[c](v) for c, v in held]
+def _values(columns: Sequence[str], rows: Sequence[sqlite3.Row]) -> list[Sequence[Any]]:
+    """What rows hold, by column: of paths the texts, of a flag whether it is set."""
+    held: Iterable[Sequence[Any]] = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    return [
+        [v if v is None else _READ_AS[name](v) for v in values] if name in _READ_AS else values
+        for name, values in zip(columns, held, strict=True)
+    ]
 
 
 _READ_AS: dict[str, Any] = {**dict.fromkeys(("root", "path", "audio_path"), _path), "compilation": bool}

@@ -205,7 +205,7 @@ class OnlineTeacher:
 
     def __init__(self, teacher: Teacher, settings: config.Distillation, mel: LogMel | None, dtype: torch.dtype) -> None:
         self.teacher, self.settings, self.mel, self.dtype = teacher, settings, mel, dtype
-        self.digest = digest_json([teacher.digest, settings.model_dump(mode="json")])
+        self.digest = digest_json([teacher.digest, config.digested(settings)])
 
     @torch.no_grad()
     def __call__(self, heard: Tensor) -> Tensor:
