@@ -288,6 +288,32 @@ GENRES = {
     "APE behind MP3": (".mp3", lambda p: mp3(p) + ape(Genre="Doom\0Drone"), ("Doom", "Drone")),
     "APE before ID3v1": (".mp3", lambda p: mp3(p) + ape(GENRE="Doom") + id3v1(255), ("Doom",)),
     "ID3v1": (".mp3", lambda p: mp3(p) + id3v1(17), ("Rock",)),
+    "ID3v1 before APE": (".mp3", lambda p: mp3(p) + id3v1(17) + ape(Title="T"), ("Rock",)),
+    "ID3v1 twice": (".mp3", lambda p: mp3(p) + id3v1(17) + id3v1(255), ("Rock",)),
+    "ID3v1+": (
+        ".mp3",
+        lambda p: mp3(p) + b"TAG+" + bytes(181) + b"Doom".ljust(30, b"\0") + b"000:00" * 2 + id3v1(255),
+        ("Doom",),
+    ),
+    "APE before lyrics of version 1": (
+        ".mp3",
+        lambda p: mp3(p) + ape(Genre="Doom") + b"LYRICSBEGINla la\nLYRICSEND" + id3v1(255),
+        ("Doom",),
+    ),
+    "APE before MP3": (".mp3", lambda p: ape(Genre="Doom") + mp3(p), ("Doom",)),
+    "APE behind ID3": (".mp3", lambda p: id3(3, frame(b"TIT2", b"\0T")) + ape(Genre="Doom") + mp3(p), ("Doom",)),
+    "ID3 behind MP3": (
+        ".mp3",
+        lambda p: mp3(p) + id3(4, frame(b"TCON", b"\3Doom", 4), padding=0, flags=16, footer=True) + id3v1(255),
+        ("Doom",),
+    ),
+    "a frame of the person's own": (".mp3", lambda p: id3(3, frame(b"TXXX", b"\0Genre\0Doom")) + mp3(p), ("Doom",)),
+    "MP4, of another program": (
+        ".m4a",
+        lambda p: with_mutagen(p, muxed(p, "ipod", "aac"), ".m4a", **{"----:org.other:GENRE": [b"Doom"]}),
+        ("Doom",),
+    ),
+    "RIFF INFO, by its other name": (".wav", lambda p: riff(sound(p, ".wav"), info(GENR="Doom")), ("Doom",)),
     "ID3 before AAC": (".aac", lambda p: id3(3, frame(b"TCON", b"\0Folk")) + muxed(p, "adts", "aac"), ("Folk",)),
     "ID3 before FLAC": (".flac", lambda p: id3(3, frame(b"TCON", b"\0Folk")) + sound(p, ".flac"), ("Folk",)),
     "Vorbis comments": (

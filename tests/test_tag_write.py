@@ -375,3 +375,18 @@ def test_a_file_of_several_tracks_is_left_and_named_once(library):
         opened.store_probabilities("genre", {i: {"jazz": 0.9} for i in parts}, "s")
     said = run("write", "--library", library, "--fields", "genre", "--overwrite")
     assert sum("CUE sheet" in problem for problem in said["problems"]) == 1
+
+
+def test_a_file_that_moved_is_undone_in_its_new_place(library):
+    music = library.parent / "music"
+    before = {f.name: f.read_bytes() for f in music.iterdir()}
+    run("write", "--library", library)
+    old, new = music / "2.mp3", music / "elsewhere.mp3"
+    old.rename(new)
+    with Library.open(library) as held:
+        track, facts = held.find_file(old), new.stat()
+        state = (facts.st_size, facts.st_mtime_ns, file_digest(new), Tags())
+        held.move(track.id, str(music), new.name, *state)
+    assert run("undo", "--library", library)["undone"] == 4
+    assert new.read_bytes() == before["2.mp3"]
+    assert library.with_name("l.db.tags.jsonl").read_text() == ""

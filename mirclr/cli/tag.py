@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,10 @@ class _Run:
             if self._dry_run:
                 change: Change | None = Change(track.file, {f: before[f] for f in new}, new)
             else:
-                change = write_values(track.file, new, manner, keep=self._journal.add)
+                known = f"{self._library.uuid}:{track.id}"
+                change = write_values(
+                    track.file, new, manner, keep=lambda change: self._journal.add(replace(change, track=known))
+                )
             if change:
                 self.done.append({"file": str(change.file), "before": change.before, "after": change.after})
             if change and not self._dry_run:
@@ -204,16 +208,23 @@ class _Run:
 
         with self._one_file():
             self._sweep(change.file.parent)
-            track = self._library.find_file(change.file)
+            track = self._library.find_file(change.file) or self._moved(change)
             if track is None:
                 raise TagsError(f"{change.file}: not a file of this library any more; its tags are left as they are")
-            did = take_back(change, self._manner(track))
+            did = take_back(replace(change, file=track.file), self._manner(track))
             if did == "taken back":
                 self._follow(track)
                 self.undone += 1
             self.foreign += did == "changed since"
             return True
         return False
+
+    def _moved(self, change: Change) -> LibraryTrack | None:
+        """The track of a file that has another place since, which the library has followed."""
+        uuid, _, number = (change.track or "").partition(":")
+        if uuid != self._library.uuid or not number.isdecimal():
+            return None
+        return next(iter(self._library.tracks([int(number)])), None)
 
     def _manner(self, track: LibraryTrack) -> Manner:
         from mirclr.errors import TagsError

@@ -12,6 +12,8 @@ from typing import Any
 from mirclr.tags.block import Splice
 
 _BLOCK = 64  # bytes that must agree before a stretch counts as the same
+_MISSES = 1 << 13  # places without success after which only some are tried, so that no file takes minutes
+_STRIDE = 61  # prime to `_BLOCK`, so that a stretch is still found within 4 KB
 _SMALL = 256  # what is shorter is kept as it is
 
 
@@ -21,13 +23,14 @@ def encoded(old: bytes, new: bytes) -> list[Any]:
         return [_packed(old)] if old else []
     known = {new[at : at + _BLOCK]: at for at in range(len(new) - _BLOCK, -1, -_BLOCK)}
     runs: list[Any] = []
-    begin = at = 0
+    begin = at = misses = 0
     while at + _BLOCK <= len(old):
         found = known.get(old[at : at + _BLOCK])
         if found is None:
-            at += 1
+            misses += 1
+            at += 1 if misses < _MISSES else _STRIDE
             continue
-        back = 0
+        back = misses = 0
         while back < min(at - begin, found) and old[at - back - 1] == new[found - back - 1]:
             back += 1
         length = _BLOCK + _common(old, at + _BLOCK, new, found + _BLOCK)

@@ -64,6 +64,8 @@ def _line(change: Change) -> str:
     held: dict[str, Any] = {"file": str(change.file), "before": change.before, "after": change.after}
     if change.digests:
         held |= {"digests": change.digests, "runs": change.runs, "items": change.items}
+    if change.track is not None:
+        held["track"] = change.track
     return json.dumps(held) + "\n"
 
 
@@ -84,4 +86,5 @@ def _change(held: dict[str, Any]) -> Change:
         (str(digests[0]), str(digests[1])) if digests else None,
         some,
         items,
+        str(held["track"]) if "track" in held else None,
     )

@@ -17,11 +17,12 @@ from mirclr.errors import MirclrError, TagsError
 from mirclr.tagging.delta import decoded, inverse
 from mirclr.tagging.replacing import digest_of, refusal, replace
 from mirclr.tagging.sound import Compare, compare
-from mirclr.tags import values_of
+from mirclr.tags import texts_of, values_of
 from mirclr.tags.block import Block, Damaged, Item, Layout, Source, Splice
+from mirclr.tags.chunks import Info
 from mirclr.tags.id3 import ID3v1
 from mirclr.tags.layout import layout_of
-from mirclr.tags.names import names_of
+from mirclr.tags.names import CARRIED, WRITABLE, names_of
 
 _Items = dict[int, list[Item]]  # by the number of a block in its layout
 
@@ -41,6 +42,8 @@ class Change:
         What makes the old file from the new one (`mirclr.tagging.delta`).
     items : list of [place, field, old, new]
         The same tag by tag, for a file that others have changed since: names and bytes (base64) of a field's items.
+    track : str or None
+        What finds the file where it was moved: the library's name for itself and the number of the track.
     """
 
     file: Path
@@ -49,6 +52,7 @@ class Change:
     digests: tuple[str, str] | None = None
     runs: list[Any] = field(default_factory=list)
     items: list[Any] = field(default_factory=list)
+    track: str | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,13 @@ def _in_order(splices: Sequence[Splice]) -> list[Splice]:
     for one, other in pairwise(ordered):
         if one.start + one.length > other.start:
             raise Damaged("its tags overlap")
-    return ordered
+    joined: list[Splice] = []
+    for splice in ordered:  # those that touch are one, so that what moved from one to the next is found again
+        if joined and joined[-1].start + joined[-1].length == splice.start:
+            last = joined.pop()
+            splice = Splice(last.start, last.length + splice.length, last.new + splice.new)
+        joined.append(splice)
+    return joined
 
 
 def _check_tags(layout: Layout, changed: _Items, now: Layout, after: Mapping[str, tuple[str, ...]] | None) -> None:
@@ -257,14 +267,26 @@ def _with_values(layout: Layout, fields: Mapping[str, Sequence[str]]) -> _Items:
                 continue
             names = names_of(name, block.family)
             present = [n for n in names if any(item.name == n for item in items)]
-            if not present and not number and values:
+            if not present and values and (not number or isinstance(block, Info)):  # many programs know INFO alone
                 present = list(names[:1])
             for n in present:
                 new = block.made(n, values) if values or isinstance(block, ID3v1) else []
                 items = _replaced(items, {n, *(item.name for item in new)}, new)
         if items != block.items:
-            changed[number] = items
+            carried = _carried(layout, block, fields) if block.is_new else []
+            changed[number] = [*carried, *items]
     return changed
+
+
+def _carried(layout: Layout, new: Block, fields: Mapping[str, Sequence[str]]) -> list[Item]:
+    """What other tags say in all other fields, for a new tag: it would hide them from who looks at one tag alone."""
+    items: list[Item] = []
+    for name in CARRIED:
+        names = names_of(name, new.family)
+        values = next(texts_of(layout.blocks, name), ()) if names and name not in fields else ()
+        several = name in ("artist", "album_artist", *WRITABLE)
+        items += new.made(names[0], tuple(dict.fromkeys(values if several else values[:1]))) if values else []
+    return items
 
 
 def _replaced(items: Sequence[Item], names: set[str], new: Sequence[Item]) -> list[Item]:

@@ -20,7 +20,7 @@ from mirclr.errors import TagsError
 from mirclr.tags.block import Block, Damaged, Layout, Source
 from mirclr.tags.names import WRITABLE, names_of
 
-__all__ = ["AUDIO_SUFFIXES", "WRITABLE", "Tags", "read_tags", "read_values", "values_of"]
+__all__ = ["AUDIO_SUFFIXES", "WRITABLE", "Tags", "read_tags", "read_values", "texts_of", "values_of"]
 
 AUDIO_SUFFIXES = frozenset(
     (
@@ -82,7 +82,7 @@ def read_tags(path: Path) -> Tags:
         try:
             layout = layout_of(Source(f))
             found = {
-                field: next(_texts(layout.blocks, field), ())
+                field: next(texts_of(layout.blocks, field), ())
                 for field in ("title", "artist", "album", "album_artist", "genre", "year", "first_year", "compilation")
             }
             seconds = layout.seconds or 0
@@ -105,7 +105,7 @@ def read_tags(path: Path) -> Tags:
     )
 
 
-def _texts(blocks: Iterable[Block], field: str) -> Iterator[tuple[str, ...]]:
+def texts_of(blocks: Iterable[Block], field: str) -> Iterator[tuple[str, ...]]:
     """What each tag that says something in a field says; of several names that stand there, the first."""
     for block in blocks:
         for name in names_of(field, block.family):

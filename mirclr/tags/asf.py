@@ -108,6 +108,11 @@ _SPELT = {
     "wm/mood": "WM/Mood",
     "wm/beatsperminute": "WM/BeatsPerMinute",
     "wm/initialkey": "WM/InitialKey",
+    "genre": "Genre",
+    "mood": "Mood",
+    "bpm": "BPM",
+    "initialkey": "InitialKey",
+    "key": "Key",
 }
 
 

@@ -85,12 +85,18 @@ class Block(ABC):
         All that it holds, in order.
     joins : bool
         Whether several values are one text with '; ' between them.
+    length : int
+        Bytes that it takes in the file.
+    is_new : bool
+        Whether the file has it not yet; programs that look at one tag alone would then look at this one.
     """
 
     place: str
     family: str
     items: list[Item]
     joins: bool = False
+    length: int = 0
+    is_new: bool = False
 
     @abstractmethod
     def texts(self, item: Item) -> tuple[str, ...]:

@@ -18,11 +18,12 @@ from mirclr.tags.block import (
     unsigned,
     unsigned_le,
 )
-from mirclr.tags.id3 import ID3v2
+from mirclr.tags.id3 import ID3v1, ID3v1Plus, ID3v2
 
 _BIT_REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
 _MAX_PAGES = 4096  # of an Ogg stream's headers
 _MAX_METADATA = 4096  # blocks of a FLAC file
+_MAX_TAGS = 16  # in a row
 
 
 class VorbisComment(Block):
@@ -78,7 +79,7 @@ class _FlacComment(VorbisComment):
     """A metadata block of FLAC; of length 0 where the file has none yet."""
 
     def __init__(self, start: int, data: bytes) -> None:
-        self.start, self.length = start, len(data)
+        self.start, self.length, self.is_new = start, len(data), not data
         super().__init__(data or b"\x04\0\0\0\x06\0\0\0mirclr\0\0\0\0", 4)
 
     def splices(self, items: Sequence[Item]) -> list[Splice]:
@@ -326,6 +327,7 @@ class Ape(Block):
         self.end, self._footer = end, footer
         self.items: list[Item] = []
         self.refusal: str | None = None
+        self.is_new = not footer
         self._headed = not footer or bool(footer[23] & 128)
         self.length = len(data) + len(footer) + (32 if footer and self._headed else 0)
         at, count = 0, unsigned_le(footer[16:20])
@@ -348,6 +350,15 @@ class Ape(Block):
             return None
         return cls(end, footer, source.read(end - 32 - length, length))
 
+    @classmethod
+    def at(cls, source: Source, start: int) -> "Ape | None":
+        """The one that begins there with a header."""
+        head = source.peek(start, 32)
+        if not head.startswith(b"APETAGEX") or len(head) < 32 or not head[23] & 32:
+            return None
+        tag = cls.before(source, start + 32 + unsigned_le(head[12:16]))
+        return tag if tag and tag.end - tag.length == start else None
+
     def texts(self, item: Item) -> tuple[str, ...]:
         """The values of an item of text."""
         if item.raw[4] & 6:
@@ -357,6 +368,7 @@ class Ape(Block):
 
     def made(self, name: str, values: Sequence[str]) -> list[Item]:
         """One item; its name as the specification spells names."""
+        name = {"date": "year", "tracknumber": "track"}.get(name, name)
         value = "\0".join(values).encode("utf-8", "replace")
         spelt = name.upper() if name in ("bpm", "initialkey") else name.title()
         return [Item(name, len(value).to_bytes(4, "little") + bytes(4) + spelt.encode() + b"\0" + value)]
@@ -374,35 +386,38 @@ class Ape(Block):
         return [Splice(self.end - self.length, self.length, new)]
 
 
-def trailing(source: Source, end: int | None = None) -> tuple[list[Block], int]:
-    """The APE and ID3v1 tags that a file ends in, and where they begin."""
-    from mirclr.tags.id3 import ID3v1
-
+def trailing(source: Source) -> tuple[list[Block], int]:
+    """The tags that a file ends in, whatever their order and however many, ID3v1 last; and where they begin."""
     blocks: list[Block] = []
-    at = source.size if end is None else end
-    if last := ID3v1.of(source):
-        blocks.append(last)
-        at -= 128
-    at = _without_lyrics(source, at)
-    if ape := Ape.before(source, at):
-        blocks.insert(0, ape)
-        at -= ape.length
-    return blocks, at
+    at = source.size
+    for _ in range(_MAX_TAGS):
+        if tag := next(filter(None, (kind.before(source, at) for kind in (ID3v1, ID3v1Plus, Ape, ID3v2))), None):
+            blocks.append(tag)
+            at -= tag.length
+        elif (begin := _without_lyrics(source, at)) < at:
+            at = begin
+        else:
+            break
+    return sorted(blocks, key=lambda block: block.family == "id3v1"), at
 
 
 def _without_lyrics(source: Source, end: int) -> int:
-    """Where a Lyrics3v2 tag that ends there begins."""
+    """Where a Lyrics3 tag that ends there begins."""
     foot = source.peek(end - 15, 15)
     if foot[6:] == b"LYRICS200" and foot[:6].isdigit() and int(foot[:6]) + 15 <= end:
         return end - 15 - int(foot[:6])
+    if foot[6:] == b"LYRICSEND":  # of version 1, which states no length
+        begin = max(0, end - 9 - 5100 - 11)
+        found = source.peek(begin, end - begin).rfind(b"LYRICSBEGIN")
+        return begin + found if found >= 0 else end
     return end
 
 
-def leading(source: Source) -> tuple[list[ID3v2], int]:
-    """The ID3v2 tags that a file begins with, and where they end."""
-    tags: list[ID3v2] = []
+def leading(source: Source) -> tuple[list[ID3v2 | Ape], int]:
+    """The ID3v2 and APE tags that a file begins with, and where they end."""
+    tags: list[ID3v2 | Ape] = []
     at = 0
-    while len(tags) < 4 and (tag := ID3v2.at(source, at)):
+    while len(tags) < _MAX_TAGS and (tag := ID3v2.at(source, at) or Ape.at(source, at)):
         tags.append(tag)
         at += tag.length
     return tags, min(at, source.size)

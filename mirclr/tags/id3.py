@@ -26,6 +26,7 @@ _SHORT = {  # frames of 2.2, and what they are since
     "TCP": "TCMP",
     "TXX": "TXXX",
 }
+_BEFORE_2_4 = {"tmoo": "txxx:mood", "tdrc": "tyer", "tdor": "tory"}
 _LONG = {new: old for old, new in _SHORT.items()}
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 _V1 = (("title", 3, 33), ("artist", 33, 63), ("album", 63, 93), ("year", 93, 97), ("comment", 97, 127))
@@ -60,7 +61,7 @@ class ID3v2(Block):
         self.refusal: str | None = None
         self._plain_sizes = version != 4
         self._extension, self._revision = b"", 0
-        self.length = 0
+        self.length, self.is_new = 0, body is None
         if body is not None:
             self.length = 10 + len(body) + (10 if self._footed else 0)
             self._parse(body)
@@ -85,6 +86,15 @@ class ID3v2(Block):
             tag.refusal = "its ID3 tag announces a footer that is not there"
         tag.length = length
         return tag
+
+    @classmethod
+    def before(cls, source: Source, end: int) -> "ID3v2 | None":
+        """The one with a footer that ends there."""
+        foot = source.peek(end - 10, 10)
+        if foot[:3] != b"3DI" or len(foot) < 10 or max(foot[6:10]) > 127:
+            return None
+        tag = cls.at(source, end - 20 - _synchsafe(foot[6:10]))
+        return tag if tag and tag.start + tag.length == end else None
 
     @property
     def _footed(self) -> bool:
@@ -188,6 +198,8 @@ class ID3v2(Block):
 
     def texts(self, item: Item) -> tuple[str, ...]:
         """The values of a text frame, without what its end is padded with."""
+        if item.name == "comm":
+            return self._comment(item.raw)
         if not item.name.startswith("t"):
             return ()
         strings = self._strings(item.raw)[item.name.startswith("txxx:") :]
@@ -195,16 +207,31 @@ class ID3v2(Block):
             strings.pop()
         return genres(strings, self.version) if item.name == "tcon" else tuple(strings)
 
+    def _comment(self, raw: bytes) -> tuple[str, ...]:
+        """The text of a comment that has no description; others are what programs note down for themselves."""
+        data = self._payload(raw)
+        if len(data) < 5 or data[0] > 3:
+            return ()
+        wide = data[0] in (1, 2)
+        text = data[4 : len(data) - (len(data) % 2 if wide else 0)].decode(_ENCODINGS[data[0]], "replace")
+        description, _, text = text.partition("\0")
+        text = text.lstrip("\ufeff").split("\0")[0]
+        return (text,) if text and not description.strip("\ufeff") else ()
+
     def made(self, name: str, values: Sequence[str]) -> list[Item]:
         """One frame; before 2.4, which separates values, they are joined by '; ', and a mood is a TXXX frame."""
-        if name == "tmoo" and self.version < 4:
-            name = "txxx:mood"
+        if self.version < 4:
+            name = _BEFORE_2_4.get(name, name)
+        if name == "tyer":
+            values = [year[0] for value in values[:1] if (year := re.search(r"\d{4}", value))]
+        elif name == "comm":  # a language and a description, which is empty, come before the text
+            values = ["\0" + "; ".join(values)]
         frame, _, description = name.upper().partition(":")
         text = "\0".join(values) if self.version == 4 else "; ".join(values)
         if description:
             text = f"{description}\0{text}"
         encoding, data = self._encoded(text)
-        payload = bytes((encoding,)) + data
+        payload = bytes((encoding,)) + (b"eng" if name == "comm" else b"") + data
         size = len(payload).to_bytes(3 if self.version == 2 else 4, "big") if self._plain_sizes else b""
         if self.version == 2:
             raw = _LONG[frame].encode() + size + payload
@@ -273,16 +300,19 @@ class ID3v1(Block):
 
     place = "ID3v1"
     family = "id3v1"
+    length = 128
 
     def __init__(self, start: int, data: bytes) -> None:
         self.start = start
         self.items = [Item(name, data[begin:end]) for name, begin, end in _V1] + [Item("genre", data[127:])]
+        if not data[125] and data[126]:
+            self.items.append(Item("track", data[126:127]))
 
     @classmethod
-    def of(cls, source: Source) -> "ID3v1 | None":
-        """The one that the file ends in."""
-        data = source.peek(source.size - 128, 128)
-        return cls(source.size - 128, data) if data.startswith(b"TAG") and len(data) == 128 else None
+    def before(cls, source: Source, end: int) -> "ID3v1 | None":
+        """The one that ends there."""
+        data = source.peek(end - 128, 128)
+        return cls(end - 128, data) if data.startswith(b"TAG") and len(data) == 128 else None
 
     def texts(self, item: Item) -> tuple[str, ...]:
         """The one value of a field."""
@@ -290,6 +320,8 @@ class ID3v1(Block):
             from mutagen.id3 import TCON
 
             return (TCON.GENRES[item.raw[0]],) if item.raw[0] < len(TCON.GENRES) else ()
+        if item.name == "track":
+            return (str(item.raw[0]),)
         text = item.raw.split(b"\0")[0].decode("latin-1").strip()
         return (text,) if text else ()
 
@@ -304,3 +336,37 @@ class ID3v1(Block):
         """The byte of the genre; one that is taken out becomes that of none."""
         genre = next((item.raw for item in items if item.name == "genre"), b"\xff")
         return [Splice(self.start + 127, 1, genre)]
+
+
+class ID3v1Plus(Block):
+    """The 227 bytes that stand before an ID3v1 tag and lengthen it; of them only the genre is written."""
+
+    place = "ID3v1+"
+    family = "id3v1"
+    length = 227
+
+    def __init__(self, start: int, data: bytes) -> None:
+        self.start = start
+        parts = (("title", 4, 64), ("artist", 64, 124), ("album", 124, 184), ("genre", 185, 215))
+        held = [Item(name, data[begin:end].split(b"\0")[0].strip()) for name, begin, end in parts]
+        self.items = [item for item in held if item.raw]
+
+    @classmethod
+    def before(cls, source: Source, end: int) -> "ID3v1Plus | None":
+        """The one that ends there."""
+        data = source.peek(end - 227, 227)
+        return cls(end - 227, data) if data.startswith(b"TAG+") and len(data) == 227 else None
+
+    def texts(self, item: Item) -> tuple[str, ...]:
+        """The one value of a field."""
+        return (item.raw.decode("latin-1"),)
+
+    def made(self, name: str, values: Sequence[str]) -> list[Item]:
+        """The first genre; none where it does not fit, as the number in ID3v1 may not either."""
+        raw = values[0].encode("latin-1", "replace")
+        return [Item(name, raw)] if len(raw) <= 30 else []
+
+    def splices(self, items: Sequence[Item]) -> list[Splice]:
+        """The bytes of the genre."""
+        genre = next((item.raw for item in items if item.name == "genre"), b"")
+        return [Splice(self.start + 185, 30, genre.ljust(30, b"\0"))]

@@ -36,13 +36,15 @@ def layout_of(source: Source) -> Layout:
         layout = Layout("mp3", refusal="no sound is found behind its tags")
     if layout is None:
         raise Damaged("not a kind of file whose tags can be read")
-    if layout.demuxer in ("mp3", "aac", "tta"):
-        layout.blocks = [*(before or [ID3v2(0)]), *behind]
-    elif layout.demuxer in ("ape", "wv", "mpc", "mpc8"):
+    found = [*before, *behind]
+    if layout.demuxer in ("mp3", "aac") or (layout.demuxer == "tta" and not any(isinstance(b, Ape) for b in behind)):
+        leads = [b for b in before if isinstance(b, ID3v2)] or [ID3v2(0)]
+        layout.blocks = [*leads, *(b for b in found if b not in leads)]
+    elif layout.demuxer in ("ape", "wv", "mpc", "mpc8", "tta"):
         apes = [b for b in behind if isinstance(b, Ape)] or [Ape(end)]
-        layout.blocks = [*apes, *(b for b in behind if not isinstance(b, Ape)), *before]
+        layout.blocks = [*apes, *(b for b in behind if b not in apes), *before]
     else:
-        layout.blocks += [*before, *behind]
+        layout.blocks += found
     return layout
 
 

@@ -13,11 +13,19 @@ _MAX_ATOMS = 200_000
 _APPLE = "----:com.apple.itunes:"
 _SPELT = {
     "©gen": b"\xa9gen",
+    "©nam": b"\xa9nam",
+    "©art": b"\xa9ART",
+    "©alb": b"\xa9alb",
+    "©day": b"\xa9day",
+    "aart": b"aART",
     "tmpo": b"tmpo",
     _APPLE + "mood": b"MOOD",
     _APPLE + "initialkey": b"initialkey",
     _APPLE + "key": b"KEY",
     _APPLE + "bpm": b"BPM",
+    _APPLE + "tempo": b"TEMPO",
+    _APPLE + "genre": b"GENRE",
+    _APPLE + "initial key": b"initial key",
 }
 _HEADER = b"\0\0\0\x21hdlr\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0"
 
@@ -92,6 +100,7 @@ class ItemList(Block):
     def __init__(self, source: Source, start: int, atom: _Atom | None, shell: Sequence[bytes]) -> None:
         self.start, self.length, self._shell = start, atom.length if atom else 0, shell
         self.items: list[Item] = []
+        self.is_new = atom is None
         if atom is None:
             return
         if atom.head != 8:
@@ -107,9 +116,8 @@ class ItemList(Block):
         if raw[4:8] != b"----":
             return raw[4:8].decode("latin-1").lower()
         parts = {kind: data for kind, data in _inner(raw) if kind in (b"mean", b"name")}
-        return ":".join(
-            ["----", *(parts.get(k, b"")[4:].decode("utf-8", "replace") for k in (b"mean", b"name"))]
-        ).lower()
+        # whoever it is of: a mood is a mood
+        return (_APPLE + parts.get(b"name", b"")[4:].decode("utf-8", "replace")).lower()
 
     def texts(self, item: Item) -> tuple[str, ...]:
         """The values of an atom; numbers as text, genres by name."""
@@ -367,7 +375,8 @@ def mp4(source: Source, start: int) -> Layout:
     if source.peek(moov.start, 4) == bytes(4):
         layout.refusal = "its moov atom states no length"
     inside = _atoms(source, moov.body, moov.end)
-    layout.seconds = _seconds(source, inside)
+    if not any(a.kind == b"moof" for a in layout.top):  # else the header states the length of a part
+        layout.seconds = _seconds(source, inside)
     if not any(a.kind == b"trak" for a in inside):
         layout.refusal = "its moov atom holds no track"
     layout.parents = [moov]

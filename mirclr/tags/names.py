@@ -39,12 +39,12 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "asf": ("wm/albumartist",),
     },
     "genre": {
-        "id3": ("tcon",),
+        "id3": ("tcon", "txxx:genre"),
         "id3v1": ("genre",),
         "text": ("genre",),
-        "mp4": ("©gen", "gnre"),
-        "asf": ("wm/genre",),
-        "info": ("ignr",),
+        "mp4": ("©gen", "gnre", _APPLE + "genre"),
+        "asf": ("wm/genre", "genre"),
+        "info": ("ignr", "genr"),
     },
     "first_year": {
         "id3": ("tdor", "tory", "txxx:originaldate", "txxx:originalyear", "txxx:origyear"),
@@ -60,6 +60,19 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "asf": ("wm/year",),
         "info": ("icrd",),
     },
+    "track": {
+        "id3": ("trck",),
+        "id3v1": ("track",),
+        "text": ("tracknumber", "track"),
+        "info": ("iprt", "itrk"),
+    },
+    "comment": {
+        "id3": ("comm",),
+        "id3v1": ("comment",),
+        "text": ("comment", "description"),
+        "info": ("icmt",),
+        "aiff": ("anno",),
+    },
     "compilation": {
         "id3": ("tcmp", "txxx:compilation"),
         "text": ("compilation",),
@@ -71,21 +84,25 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "id3": ("tmoo", "txxx:mood"),
         "text": ("mood",),
         "mp4": (_APPLE + "mood",),
-        "asf": ("wm/mood",),
+        "asf": ("wm/mood", "mood"),
     },
     "bpm": {
         "id3": ("tbpm", "txxx:bpm", "txxx:tempo"),
         "text": ("bpm", "tempo"),
-        "mp4": ("tmpo", _APPLE + "bpm"),
-        "asf": ("wm/beatsperminute",),
+        "mp4": ("tmpo", _APPLE + "bpm", _APPLE + "tempo"),
+        "asf": ("wm/beatsperminute", "bpm"),
     },
     "key": {
-        "id3": ("tkey", "txxx:initialkey", "txxx:key"),
-        "text": ("initialkey", "key"),
-        "mp4": (_APPLE + "initialkey", _APPLE + "key"),
-        "asf": ("wm/initialkey",),
+        "id3": ("tkey", "txxx:initialkey", "txxx:initial key", "txxx:key"),
+        "text": ("initialkey", "initial key", "initial_key", "key"),
+        "mp4": (_APPLE + "initialkey", _APPLE + "initial key", _APPLE + "key"),
+        "asf": ("wm/initialkey", "initialkey", "key"),
     },
 }
+
+
+CARRIED = ("title", "artist", "album", "album_artist", "year", "track", "comment", *WRITABLE)
+"""Fields that a new tag takes over from those that a file has, as programs look at the best tag of a file alone."""
 
 
 def names_of(field: str, family: str) -> tuple[str, ...]:
