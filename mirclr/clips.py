@@ -28,6 +28,7 @@ from mirclr.corpus import find_manifest
 from mirclr.errors import CacheError, ManifestError, MirclrError, ObjectiveError, in_words, is_fault_of_machine
 from mirclr.manifest import Track, inside, read_manifest
 from mirclr.mel import LogMel
+from mirclr.names import album_name, known_artist
 from mirclr.objectives import Targets, teaches
 from mirclr.processes import Lost, begin_worker, results_in_order
 from mirclr.provenance import cache_dir, content_digest, digest_bytes, digest_json, size_and_time, writing
@@ -476,12 +477,14 @@ class ClipSource:
         gap = recipe.augment.gap_seconds
         self.gap = None if gap is None else round(gap * self.steps_a_second)
         never = recipe.data.never_negative
-        wider = [None if never == "recording" else getattr(t, never) for t in found]
+        # compared as names are: "Queen feat. David Bowie" is of Queen, "The Wall (Disc 2)" is The Wall
+        albums, artists = [album_name(t.album or "") for t in found], [known_artist(t.artist) for t in found]
+        wider = {"recording": [""] * len(found), "album": albums, "artist": artists}[never]
         apart = [f"{never} {w}" if w else r for w, r in zip(wider, recordings, strict=True)]
         self.recording = group_numbers(apart)
         self.data = recipe.data
         self.labels = label_rows(found, recipe.data.labels)
-        self.album, self.artist = group_numbers([t.album for t in found]), group_numbers([t.artist for t in found])
+        self.album, self.artist = (group_numbers([n or None for n in names]) for names in (albums, artists))
         if self.data.tracks_per_class and self.data.labels:
             self.classes = group_numbers([getattr(t, self.data.labels) for t in found])
         self._draw(0)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mirclr.errors import ManifestError, in_words
+from mirclr.names import known_artist
 from mirclr.provenance import digest_bytes, open_regular, sha256_of, writing
 from mirclr.scan import Exclusions, Part, PassedOver, ScanFailure, audio_files, audio_of, place_of
 from mirclr.tags import read_tags
@@ -266,8 +267,8 @@ def check_tracks(tracks: Sequence[Track], audio_root: Path | None = None) -> lis
         One line each; empty when all is well.
     """
     problems = _repeated_ids(tracks)
-    problems += _in_two_splits("artist", ((t.artist, t) for t in tracks))
-    problems += _in_two_splits("recording", ((t.recording, t) for t in tracks))
+    problems += _in_two_splits("artist", ((known_artist(t.artist), t.artist, t) for t in tracks))
+    problems += _in_two_splits("recording", ((t.recording, t.recording, t) for t in tracks))
     if audio_root is not None:
         if not audio_root.is_dir():
             return [*problems, f"audio root {audio_root}: not a folder"]
@@ -283,16 +284,18 @@ def _repeated_ids(tracks: Sequence[Track]) -> list[str]:
     return [f"id {i!r} is given to {len(p)} tracks: {_some(p)}" for i, p in paths.items() if len(p) > 1]
 
 
-def _in_two_splits(what: str, groups: Iterable[tuple[str | None, Track]]) -> list[str]:
-    """What must not be divided between splits, and is."""
+def _in_two_splits(what: str, groups: Iterable[tuple[str | None, str | None, Track]]) -> list[str]:
+    """What must not be divided between splits, and is; of a key, the name as the first has it, and a track each."""
     splits: dict[str, dict[str, list[str]]] = defaultdict(dict)
-    for name, track in groups:
-        if name is not None and track.split is not None:
-            splits[name].setdefault(track.split, []).append(track.id)
+    names: dict[str, str | None] = {}
+    for key, name, track in groups:
+        if key and track.split is not None:
+            splits[key].setdefault(track.split, []).append(track.id)
+            names.setdefault(key, name)
     return [
-        f"{what} {name!r} is in {len(sides)} splits: "
+        f"{what} {names[key]!r} is in {len(sides)} splits: "
         + "; ".join(f"{split} ({_some(ids)})" for split, ids in sorted(sides.items()))
-        for name, sides in splits.items()
+        for key, sides in splits.items()
         if len(sides) > 1
     ]
 

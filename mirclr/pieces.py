@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirclr.library import Library, fold
-from mirclr.library.names import album_name, artist_name, artists, bare_title, first_artist, loose, words
+from mirclr.library import Library
+from mirclr.names import album_name, artist_name, artists, bare_title, first_artist, fold, loose, words
 
 _SEPARATORS = re.compile(r"[/\\]+")
 _SAME_LENGTH_S = 3.0

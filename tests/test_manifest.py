@@ -163,6 +163,12 @@ def test_what_breaks_the_split_rules_is_told() -> None:
     assert any("id '4'" in p for p in problems)
 
 
+def test_an_artist_written_in_two_ways_is_one_in_two_splits() -> None:
+    some = [a_track(id="1", artist="Queen", split="train"), a_track(id="2", artist="Queen feat. X", split="test")]
+    some += [a_track(id="3", artist="Various Artists", split=split) for split in ("train", "test")]
+    assert [p for p in check_tracks(some) if "splits" in p] == ["artist 'Queen' is in 2 splits: test (2); train (1)"]
+
+
 @given(st.lists(st.tuples(st.sampled_from([None, "A", "B"]), st.sampled_from([None, "train", "test"])), max_size=8))
 def test_artists_in_two_splits_against_a_plain_count(rows: list[tuple[str | None, str | None]]) -> None:
     some = [a_track(id=str(i), artist=artist, split=split) for i, (artist, split) in enumerate(rows)]

@@ -8,24 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirclr.index import open_index
-from mirclr.library import EncoderStamp, Entry, Library, fold
-from mirclr.library.names import (
-    album_keys,
+from mirclr.library import EncoderStamp, Entry, Library
+from mirclr.library.names import album_keys, albums_of, artist_key, components, song_key
+from mirclr.library.search import search_text
+from mirclr.names import (
     album_name,
-    albums_of,
-    artist_key,
     artist_name,
     artists,
     bare_title,
-    components,
     first_artist,
+    fold,
     guests,
+    says_little,
     search_words,
-    song_key,
     song_title,
     words,
 )
-from mirclr.library.search import search_text
 from mirclr.recommend import Query, match_tracks, parse_rule, recommend
 from mirclr.recommend.keys import parse_key
 from mirclr.recommend.ranking import products
@@ -107,6 +105,22 @@ def test_no_name_is_lost_and_keys_are_stable(text):
         ("Dr. Dre", "Dr Dre", "Dr․ Dre"),
         ("Panic! At the Disco", "Panic at the Disco"),
         ("ザ・ビートルズ", "ザ ビートルズ", "ザ･ビートルズ"),
+        ("宇多田ヒカル", "宇多田 ヒカル", "宇多田　ヒカル"),
+        ("BTS", "BTS (방탄소년단)", "BTS [방탄소년단]"),
+        ("P!nk", "Pink"),
+        ("Ke$ha", "Kesha"),
+        ("A$AP Rocky", "ASAP Rocky"),
+        ("$uicideboy$", "Suicideboys"),
+        ("AC/DC", "AC-DC", "AC_DC"),
+        ("Salt-N-Pepa", "Salt 'N' Pepa", "Salt N Pepa"),
+        ("Nirvana", "Nirvana (2)", "Nirvana*"),
+        ("Beatles (The)", "The Beatles"),
+        ("Lil Nas X", "Lil Nas X feat. Jack Harlow", "Lil Nas X & Jack Harlow", "Lil Nas X x Billy Ray Cyrus"),
+        ("DJ X", "DJ X pres. Somebody"),
+        ("Drake", "Drake,Future", "Drake/Lil Wayne"),
+        ("Anitta", "Anitta part. Ludmilla"),
+        ("Sunn O)))", "Sunn O))) & Boris"),
+        ("İbrahim Tatlıses", "IBRAHIM TATLISES"),
     ],
 )
 def test_one_artist_in_many_spellings(same):
@@ -130,6 +144,10 @@ def test_one_artist_in_many_spellings(same):
         ("Dance", "Dance With The Dead"),
         ("Blink-182", "Blink"),
         ("が", "か"),
+        ("Love", "Love/Hate"),
+        ("X", "Lil Nas X", "Malcolm X"),
+        ("$100", "100"),
+        ("Die Antwoord", "Der Plan"),
     ],
 )
 def test_other_artists_stay_others(different):
@@ -163,6 +181,25 @@ SAME_SONG = [
     "Hey Jude (ライブ)",
     "Hey Jude (караоке)",
     "HEY JUDE (Taylor’s Version)",
+    "Hey Jude (Taylor's Version) (From The Vault)",
+    "Hey Jude (Year Mix 2020)",
+    "Hey Jude [Mixed]",
+    "Hey Jude (Karaokeversion)",
+    "Hey Jude (Radioversion)",
+    "Hey Jude (Deutsche Fassung)",
+    "Hey Jude (Remezcla)",
+    "Hey Jude (Official Music Video)",
+    "Hey Jude [Official Audio]",
+    "Hey Jude (Lyrics)",
+    "Hey Jude (prod. by X)",
+    "Hey Jude (w/ X)",
+    "Hey Jude (part. Ludmilla)",
+    "Hey Jude (Queen Cover)",
+    "Hey Jude -Instrumental-",
+    "Hey Jude ～Live ver.～",
+    "Hey Jude (Off Vocal ver.)",
+    "Hey Jude (Korean Ver.)",
+    "Hey Jude (インストゥルメンタル)",
 ]
 
 
@@ -175,6 +212,15 @@ def test_versions_are_one_song(title):
     "title",
     [
         *("Live Forever", "Remix", "(I Can't Get No) Satisfaction", "Live & Let Die", "Demo", "Song (Part 2)", "Mix"),
+        *(
+            "Song (Run for Cover)",
+            "Song (Discover)",
+            "Song (Conversion)",
+            "Song (From Now On)",
+            "Lyrics",
+            "Video Games",
+        ),
+        *("Song (Reprise)", "Song (Interlude)", "Song (Intro)", "Etude (Acoustic Guitar)", "Mixed Emotions"),
         *("Long Live (The King)", "Song (Live Your Life)", "Radio Edit", "Instrumental", "Étude (1910)", "Cover Me"),
     ],
 )
@@ -199,6 +245,44 @@ def test_versions_of_a_song_never_come_unless_asked(tmp_path):
         assert len({song_key(t) for t in library.tracks()}) == 3
 
 
+@pytest.mark.parametrize(
+    "title", ["Intro", "Untitled", "Track 01", "II. Andante", "Allegro con brio", "Nocturne No. 2"]
+)
+def test_a_title_that_says_little_is_one_of_its_album(tmp_path, title):
+    albums = [
+        ("One", title),
+        ("One", f"{title} (Live)"),
+        ("Two", title),
+        ("", title),
+        ("", title),
+        ("Unknown Album", title),
+    ]
+    rows = [(f"{i}.ogg", {"artist": "A", "title": t, "album": a}) for i, (a, t) in enumerate(albums)]
+    with filled(tmp_path, *rows) as library:
+        keys = [song_key(t) for t in library.tracks()]
+        assert keys[0] == keys[1] != keys[2]
+        assert keys[3:] == [None] * 3
+        assert len(recommended(library, 1)) == 4
+
+
+def test_titles_of_many_words_say_enough():
+    for title in ("1999", "22", "X", "7 Rings", "Intro to Love", "Prelude to a Kiss", "Untitled Love Song"):
+        assert not says_little(title.lower())
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ("Rock'n'Roll", "Rock ’n’ Roll", "Rock N Roll", "Rock and Roll", "Rock-n-Roll"),
+        ("Gymnopédie No.1", "Gymnopédie nº 1", "Gymnopedie n° 1", "Gymnopédie Nr. 1"),
+        ('Sonata "Moonlight": I. Adagio', "Sonata “Moonlight”: I. Adagio", "Sonata Moonlight: I. Adagio"),
+        ("Love / Hate", "Love/Hate", "Love/ Hate"),
+    ],
+)
+def test_one_title_in_many_spellings(same):
+    assert len({bare_title(title) for title in same}) == 1
+
+
 # albums
 
 
@@ -206,7 +290,9 @@ def test_versions_of_a_song_never_come_unless_asked(tmp_path):
     "name",
     [
         *("The Wall (Disc 1)", "The Wall [CD2]", "The Wall - Disc Two", "The Wall CD 1", "The Wall (Deluxe Edition)"),
-        *("The Wall (Disc 2: Outside)", "THE WALL [2011 Remaster]"),
+        *("The Wall (Disc 2: Outside)", "THE WALL [2011 Remaster]", "The Wall {CD1}", "The Wall (1 of 2)"),
+        *("The Wall (2CD)", "The Wall [Japanese Edition]", "The Wall (Mono)", "The Wall - EP"),
+        *("The Wall (Original Motion Picture Soundtrack)", "The Wall [OST]"),
     ],
 )
 def test_discs_and_editions_are_one_album(name):
@@ -215,7 +301,18 @@ def test_discs_and_editions_are_one_album(name):
 
 def test_other_albums_stay_others():
     names = ["Greatest Hits", "Greatest Hits Vol. 2", "Greatest Hits II", "In Disco 2", "CD1", "Disc 2", "Now 44"]
+    names += ["Live", "Hits (Live)", "Hits (Remixes)", "Hits", "1989", "1989 (Taylor's Version)"]
     assert len({album_name(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize(
+    "name", ["Greatest Hits", "The Very Best Of", "Unplugged", "Unknown Album", "[non-album tracks]"]
+)
+def test_a_pile_of_singles_is_no_compilation(tmp_path, name):
+    rows = [(f"{i}.ogg", {"artist": f"A{i}", "title": f"T{i}", "album": name}) for i in range(5)]
+    with filled(tmp_path, *rows) as library:
+        assert len(recommended(library, 1)) == 4
+        assert len({label for label in albums_of(library.tracks()) if label}) in (0, 5)
 
 
 def test_nothing_of_a_seeds_album_comes(tmp_path):

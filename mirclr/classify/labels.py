@@ -13,7 +13,8 @@ import numpy as np
 
 from mirclr.errors import LabelsError, LibraryError
 from mirclr.library import Library, LibraryTrack
-from mirclr.library.names import album_name, albums_of, components, known_artist, song_key
+from mirclr.library.names import albums_of, components, song_key
+from mirclr.names import album_name, known_artist
 from mirclr.provenance import open_regular
 
 _MOST_COLUMNS = 10_000
@@ -64,7 +65,7 @@ class Labels:
 
     @property
     def artist_keys(self) -> np.ndarray:
-        """(n,) str: the first artist, however it is written, as `mirclr.library.names` has it; empty where unknown."""
+        """(n,) str: the first artist, however it is written, as `mirclr.names` has it; empty where unknown."""
         return np.array([known_artist(artist) for artist in self.artist], object)
 
     @property

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from mirclr.errors import HistoryError
-from mirclr.library import Listen, fold
+from mirclr.library import Listen
+from mirclr.names import fold
 
 _MAX_PLAYS = 10**9
 _MAX_PIECES = 3_000_000  # of a listener; who hears one each three minutes for 17 years has as many

@@ -1,7 +1,6 @@
 """What a library holds and hands out, and its texts as search compares them and as people see them."""
 
 import os
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -275,27 +274,3 @@ def part_leading_out(tracks: Iterable[LibraryTrack]) -> tuple[list[LibraryTrack]
         else:
             inside.append(track)
     return inside, outside
-
-
-def fold(text: str) -> str:
-    """A text as names and search compare it: lower case, no accents, ligatures taken apart, typewriter's punctuation.
-
-    Apostrophes, quotes, hyphens and dots of print become those of a keyboard.
-    """
-    if text.isascii():
-        return text.lower().replace("`", "'")
-    folded = unicodedata.normalize("NFKD", text.translate(_TYPED))
-    folded = unicodedata.normalize("NFKD", folded.casefold()).translate(_TYPED)
-    # Latin, Greek and Cyrillic accents alone: in other scripts a mark tells one letter from another
-    return "".join(c for c in folded if not "\u0300" <= c <= "\u036f").translate(_PLAIN)
-
-
-_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
-_TYPED = str.maketrans(
-    dict.fromkeys("’‘‚‛ʼʻʹʽˈ′‵`´՚＇", "'")
-    | dict.fromkeys("“”„‟«»″‶〃〝〞＂", '"')
-    | dict.fromkeys("‐‑‒–—―−⁃﹘﹣－", "-")
-    | dict.fromkeys("·‧∙⋅•・･․", ".")
-    | {"…": "...", "⁄": "/", "∕": "/", "＆": "&", "\u00ad": None, "\u200b": None, "\u200e": None, "\u200f": None}
-    | {"\ufeff": None, "\u2060": None}
-)

@@ -2,9 +2,9 @@
 
 import sqlite3
 
-from mirclr.library.names import search_words
+from mirclr.names import search_words
 
-_VERSION = "1"  # of `search_words`; another one makes all texts anew
+_VERSION = "2"  # of `search_words`; another one makes all texts anew
 _KEY = "search"
 _CHUNK = 1000
 

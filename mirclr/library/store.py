@@ -19,7 +19,6 @@ import numpy as np
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
 from mirclr.library.checks import below_root, check_rows, parsed, parsed_stamp, whole_number
 from mirclr.library.moments import Moments
-from mirclr.library.names import search_words
 from mirclr.library.records import (
     NO_VECTOR,
     Description,
@@ -33,6 +32,7 @@ from mirclr.library.records import (
 )
 from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
 from mirclr.library.search import bring_search_up_to_date, search_text, searched_column
+from mirclr.names import search_words
 from mirclr.tags import Tags
 
 _SURROGATES = sys.getfilesystemencodeerrors()

@@ -16,7 +16,7 @@ from mirclr import metrics
 from mirclr.errors import MirclrError, in_words, is_fault_of_machine
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, EncoderStamp, Library, LibraryTrack, leads_out, part_leading_out
-from mirclr.library.names import albums_of, components, known_artist
+from mirclr.library.names import albums_of, components
 from mirclr.library_report.values import (
     AS_IS,
     GAIN_DB,
@@ -41,6 +41,7 @@ from mirclr.library_report.values import (
     Outlier,
     Robustness,
 )
+from mirclr.names import known_artist
 from mirclr.pretrained import checkpoint_named
 from mirclr.processes import Lost, results_in_order
 from mirclr.terminal import counted

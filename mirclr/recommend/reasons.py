@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mirclr.library import Library, LibraryTrack, Moments, shown
-from mirclr.library.names import album_name, first_artist
+from mirclr.names import album_name, first_artist
 from mirclr.recommend.facts import likely_labels
 from mirclr.recommend.keys import parse_key, relation
 from mirclr.recommend.rules import genres_of

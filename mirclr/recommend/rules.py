@@ -3,7 +3,7 @@
 An artist is any that a track's artist or album artist names, also as a guest, and in its title. A path is a folder or
 file: absolute, or a name anywhere below the embedded folder, with * and ? as wildcards. A track is its file, its title,
 or artist and title. Case, accents and the print of apostrophes and hyphens count in none; in names neither do articles,
-nor "and" for "&", as `mirclr.library.names` tells. An album without the number of a disc, or words of an edition, is
+nor "and" for "&", as `mirclr.names` tells. An album without the number of a disc, or words of an edition, is
 all of these.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mirclr.errors import QueryError
-from mirclr.library import LibraryTrack, fold
-from mirclr.library.names import album_name, artist_name, artists, guests, loose, search_words, words
+from mirclr.library import LibraryTrack
+from mirclr.names import album_name, artist_name, artists, fold, guests, loose, search_words, words
 
 KINDS = ("artist", "album", "genre", "path", "track")
 

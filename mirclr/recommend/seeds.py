@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mirclr.errors import LibraryError, NoMatch
-from mirclr.library import Library, LibraryTrack, Moments, fold, shown
-from mirclr.library.names import search_words
+from mirclr.library import Library, LibraryTrack, Moments, shown
+from mirclr.names import fold, search_words
 from mirclr.pieces import Wanted, find_pieces
 from mirclr.playlist import READABLE, read_entries
 from mirclr.provenance import content_digest, file_digest

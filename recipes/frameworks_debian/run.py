@@ -157,7 +157,7 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
         matrix, file = np.stack(vectors), runs / f"baseline-{name.replace(' ', '-')}.npz"
         np.savez(file, ids=np.array([t.path for t in labelled.tracks], dtype=str), vectors=matrix)
         figures = cross_validate(matrix, truth)
-        found = retrieval_rows([Features(name, matrix)], truth.artist, truth.album, truth.genre)
+        found = retrieval_rows([Features(name, matrix)], truth.artist_keys, truth.album, truth.genre)
         plain = [vars(f) for f in figures]
         all_figures = {"probe": [{"figures": plain}], "retrieval": [vars(r) for r in found], "score": scored(file, on)}
         out["mfcc" if name == "mfcc" else "random_weights"].append(in_short(all_figures))

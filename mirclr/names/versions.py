@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mirclr.library.records import fold
+from mirclr.names.texts import fold
 
 NoteTest = Callable[[str], object]
 
@@ -17,28 +17,45 @@ _LIVE = (
     r"live(?! (?:your|my|our|and|it|for|to|like|a|forever|free|life|together|or|through|without|up|on my|as)\b)|"
     r".*\blive(?:[ -](?:version|session|recording|acoustic|mix|take|performance)s?)?$"
 )
-# what says how or where a song was recorded, cut or pressed: the song as its listeners know it
+_KIND = "version|versie|fassung|edit|mix|cut"
+# what says how or where a song was recorded, cut, pressed or put on a page: the song as its listeners know it
 _RECORDING = (
-    rf"^(?:{_LIVE})|^(?:with|avec|mit|con) |\b(?:feat|ft|featuring)\b|\b(?:mono|stereo)\b|^(?:explicit|clean)\b|"
-    r"\bremaster|\bre-?master|\bremaste?ri[sz]|\brimasteri|"
-    r"\b(?:album|single|radio|original|lp|ep|video|full length) (?:version|edit|mix|cut)\b|^edit$|"
-    r"\bbonus\b|^\d{4} (?:version|mix)$|\b\d{4} mix$|^mix \d{4}$|"
+    rf"^(?:{_LIVE})|^(?:with|avec|mit|con|w/) |\b(?:feat|ft|featuring)\b|\b(?:mono|stereo)\b|^(?:explicit|clean)\b|"
+    r"\bremaster|\bre-?master|\bremaste?ri[sz]|\brimasteri|\b(?:neu|digital) gemastert\b|"
+    rf"\b(?:album|single|radio|original|lp|ep|video|full length|studio|soundtrack)(?:[ -]?(?:{_KIND})| ver\.?)(?!\w)|"
+    r"^edit$|\bbonus\b|\bhidden track\b|^\d{4} (?:version|mix)$|\b\d{4} mix$|^mix \d{4}$|^prod(?:uced)?\.? |"
     r"\ben (?:vivo|directo|concierto|concert|public)\b|\bao vivo\b|\bdal vivo\b|\bin concert\b|\blive-?version\b|"
-    r"\bunplugged\b|^recorded (?:live|at)\b|^from \""
+    r"\bunplugged\b|^recorded (?:live|at)\b|^(?:en )?(?:directo?|concert|concierto|vivo)$|^original$|"
+    r"^from (?:\"|(?:the )?(?:vault|motion picture|film|movie|musical|soundtrack)\b)|"
+    r"\bofficial (?:(?:music|lyrics?|hd|4k) )?(?:video|audio|visuali[sz]er|clip)\b|^(?:official|audio|video|h[dq]|4k)$|"
+    r"^(?:(?:music|lyrics?) video|(?:with )?lyrics|visuali[sz]er|audio only|clip officiel|video (?:oficial|ufficiale)|"
+    r"offizielles (?:musik)?video|audio oficial)\b|"
+    r"^(?:spotify|amazon|apple) (?:music )?(?:singles?|original|exclusive)\b"
 )
 _NATIVE_RECORDING = "ライブ|ライヴ|リマスター|现场|現場|라이브|концерт|вживую"
+# in one word, as Germanic languages have it
+_COMPOUND = (
+    r"\b(?:karaoke|akustik|acoustic|akoestische?|demo|instrumental|live|lang|kurz|maxi|club|dance|klavier|piano|orchester|"
+    r"chor|konzert|film|tv|extended|remix|cover|disco|party|duett|solo|kinder)"
+)
 # what makes another version of it
 _VERSION = (
-    r"remix|\bmix$|\bmix(?:ed)? by\b|\bedit$|\bversion(?:s| \d{4}| [ivx\d]+)?$|^version\b|\bversione\b|\bversao\b|"
-    r"\bkaraoke\b|\binstrumental|\bstrumentale|\bacoustic|\bacoustique|\bacustic[oa]|\bakust|\bdemo(?:s|version)?\b|"
+    r"remix|remezcla|\bmix(?:ed)?(?: \d{4})?$|year-?mix\b|\bmix(?:ed)? by\b|\bedit$|^version\b|\bversione\b|\bversao\b|"
+    rf"\b(?:version|versie|fassung|ver)(?:s| \d{{4}}| [ivx\d]+)?\.?$|{_COMPOUND}-?(?:{_KIND})(?:en)?(?: \d{{4}})?$|"
+    r"\bkaraoke\b|\binstrumental|\bstrumentale|^inst\.?$|\boff[ -]vocal|\btv[ -]size\b|\bacoustic(?! guitar)|"
+    r"\bacoustique|\bacustic[oa]|\bakust|\bdemo(?:s|version)?\b|\bmaqueta\b|\bensayo\b|"
     r"\bextended\b|\balternat(?:e|ive)\b|\bouttake|\brehearsal|\bre-?record|\bneuaufnahme|\btake \d+\b|"
-    r"\ba ?cap?pella\b|\bdub$|\bvip$|\bbootleg\b|\brework|\bre-?edit|\bsessions?$|\bsped up\b|\bspeed up\b|"
-    r"\bslowed\b|\bnightcore\b|\b8d\b|^cover$|\bcover version|\bcovered by\b|\btribute\b|\bin the style of\b|"
-    r"\bperformed by\b|"
-    r"\bmade (?:famous|popular) by\b|\bbacking track\b|\bplayback\b|\bsing-?along\b|\bstripped\b|"
-    r"\bdeluxe\b"
+    r"\ba ?cap?pella\b|\bdub$|\bvip$|\bbootleg\b|\brework|\bre-?edit|\bsessions?$|^sessions? (?:at|@) |\bsped up\b|"
+    r"\bspeed up\b|\bslowed\b|\bnightcore\b|\b8d\b|\bbass ?boosted\b|\breverb(?:ed)?$|"
+    r"(?<!under )(?<!take )(?<!for )\bcover$|"
+    r"\bcover version|\bcovered by\b|\btribute\b|\bin the style of\b|\bperformed by\b|"
+    r"\bmade (?:famous|popular) by\b|\bbacking track\b|\bplayback\b|\bsing-?along\b|\bstripped\b|^reimagined$|"
+    r"\bdeluxe\b|\b(?:anniversary|special|limited|expanded) edition\b"
 )
-_NATIVE_VERSION = "リミックス|カラオケ|アコースティック|伴奏|卡拉ok|리믹스|караоке|ремикс|акустик|минус|демо"
+_NATIVE_VERSION = (
+    "リミックス|カラオケ|アコースティック|インストゥルメンタル|インスト|オフボーカル|バージョン|ヴァージョン|伴奏|卡拉ok|리믹스|버전|어쿠스틱|караоке|ремикс|"
+    "акустик|минус|демо"
+)
 
 _OF_RECORDING = re.compile("|".join([_RECORDING, *map(re.escape, map(fold, _NATIVE_RECORDING.split("|")))]))
 _OF_VERSION = re.compile("|".join([_VERSION, *map(re.escape, map(fold, _NATIVE_VERSION.split("|")))]))
@@ -48,6 +65,9 @@ _TAIL = re.compile(
     r"(?:karaoke|instrumental|extended|acoustic|live|album|demo|original|piano) (?:version|mix)|live (?:at|from) .+)$"
 )
 _DASH = re.compile(r"\s-+\s")
+_BETWEEN = re.compile(
+    r".*\s([~-])([^~-]+(?:-[^~-]+)*)\1"
+)  # as Japanese titles have it: "Song -Instrumental-", "~Live~"
 _OPENING = {")": "(", "]": "[", "}": "{", "】": "【", ">": "<"}
 
 
@@ -68,6 +88,8 @@ def last_note(title: str) -> Note | None:
             if depth == 0:
                 return Note(title[at + 1 : -1].strip(), at)
         return None
+    if title.endswith(("-", "~")) and (between := _BETWEEN.fullmatch(title)):
+        return Note(between[2].strip(), between.start(1))
     dashes = list(_DASH.finditer(title))
     return Note(title[dashes[-1].end() :].strip(), dashes[-1].start()) if dashes else None
 

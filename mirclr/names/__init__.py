@@ -1,0 +1,35 @@
+"""Names: who an artist is, which album and which song; the one place that compares them.
+
+Conventions: every function takes texts as tags and histories have them and gives folded ones, to be compared with each
+other and never shown. Names are equal where people mean the same: "Guns N’ Roses" and "guns n' roses", "Simon and
+Garfunkel" and "Simon & Garfunkel", "Beatles, The" and "The Beatles". What a text does not tell is decided for caution:
+"Earth, Wind & Fire" and "Tyler, The Creator" stay whole, "Queen & David Bowie" begins with Queen.
+
+Contents: `fold`, `words`, `search_words`, `loose` (texts.py); `artists`, `first_artist`, `known_artist`, `artist_name`,
+`guests` (artists.py); `bare_title`, `song_title`, `says_little`, `album_name`, `is_album`, `is_of_many` (titles.py);
+`is_version_note` (versions.py: live, remix, karaoke and the like).
+"""
+
+from mirclr.names.artists import artist_name, artists, first_artist, guests, known_artist
+from mirclr.names.texts import fold, loose, search_words, words
+from mirclr.names.titles import album_name, bare_title, is_album, is_of_many, says_little, song_title
+from mirclr.names.versions import is_version_note
+
+__all__ = [
+    "album_name",
+    "artist_name",
+    "artists",
+    "bare_title",
+    "first_artist",
+    "fold",
+    "guests",
+    "is_album",
+    "is_of_many",
+    "is_version_note",
+    "known_artist",
+    "loose",
+    "says_little",
+    "search_words",
+    "song_title",
+    "words",
+]
