@@ -82,20 +82,27 @@ def find_pieces(library: Library, wanted: Sequence[Wanted]) -> list[Piece]:
 
 
 class _ByFile:
-    """Tracks by their absolute path."""
+    """Tracks by their absolute path: of many the whole library is read once, of few each is looked up."""
 
     def __init__(self, library: Library, many: bool) -> None:
-        self._library = library
-        self._ids = {os.path.normcase(file): i for file, i in _files(library)} if many else {}
+        self._library, self._many = library, many
+        self._ids: dict[str, tuple[int, ...]] = {}
+        if many:
+            for track in sorted(library.parts(), key=lambda track: track.start_s):
+                file = os.path.normcase(track.file)
+                self._ids[file] = (*self._ids.get(file, ()), track.id)
+            self._ids |= {os.path.normcase(file): (i,) for file, i in _files(library)}
 
     def find(self, files: Iterable[str]) -> tuple[int, ...]:
         """The track of the first file that the library holds, or its parts; looked for with links and without."""
         for file in files:
-            for name in (os.path.abspath(file), os.path.realpath(file)) if self._ids else ():
-                if (found := self._ids.get(os.path.normcase(name))) is not None:
-                    return (found,)
-            if held := self._library.find_files(Path(file)):
-                return tuple(track.id for track in held)
+            if self._many:
+                names = map(os.path.normcase, (os.path.abspath(file), os.path.realpath(file)))
+                held = next((self._ids[name] for name in names if name in self._ids), ())
+            else:
+                held = tuple(track.id for track in self._library.find_files(Path(file)))
+            if held:
+                return held
         return ()
 
 

@@ -566,6 +566,15 @@ def test_every_batch_teaches_where_one_can(counts, objective):
     assert any(redrawn for _, redrawn, _ in drawn)
 
 
+def test_an_artist_written_in_two_ways_is_no_negative_of_its_own():
+    names = ("Queen", "Queen feat. David Bowie", "Various Artists", None)
+    made = [Cached(Track(id=f"{i}", path=f"{i}", artist=a), Path(f"{i}"), 4000) for i, a in enumerate(names)]
+    plan = parse_recipe("name: a\ndata: {train: t, never_negative: artist}\nobjective: {name: nt_xent}")
+    numbers = ClipSource(ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan).recording
+    assert numbers[0] == numbers[1]
+    assert len(set(numbers)) == 3
+
+
 def test_where_no_batch_teaches_the_keys_are_named():
     with pytest.raises(ObjectiveError, match=r"no two of the 5 tracks .* data\.never_negative \(artist\)"):
         few_artists((5,))

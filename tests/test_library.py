@@ -24,10 +24,10 @@ from mirclr.library import (
     Library,
     Listen,
     Moments,
-    fold,
     part_leading_out,
     shown,
 )
+from mirclr.names import fold
 from mirclr.tags import Tags
 
 STAMP = EncoderStamp("0123abcd" * 4, "a.safetensors", 4, 8, {"audio": {"rate": 16000}})

@@ -596,6 +596,10 @@ class Library:
                     return sorted(found, key=lambda track: track.start_s)
         return []
 
+    def parts(self) -> list[LibraryTrack]:
+        """The tracks that are parts of files, as CUE sheets name them."""
+        return self._tracks("audio_path IS NOT NULL")
+
     def gone(self) -> list[LibraryTrack]:
         """The tracks whose file is no longer there."""
         return [track for track in self.tracks() if is_gone(track.file)]

@@ -18,7 +18,9 @@ from mirclr.playlist.entries import Listed, decoded_as_windows, named, of_line
 from mirclr.playlist.markup import of_jspf, of_media_tags, of_xml, of_xspf
 
 _LIMIT = 64 << 20  # bytes of a playlist: a quarter of a million tracks and more
-_EXTINF = re.compile(r"#EXTINF:\s*+(-?\d{1,7}(?:\.\d{1,6})?(?![\d.]))?[^,]*+,(.*)", re.ASCII | re.IGNORECASE)
+_EXTINF = re.compile(
+    r"#EXTINF:\s*+(-?\d{1,7}(?:\.\d{1,6})?(?![\d.]))?(?:\"[^\"]*+\"|[^,\"])*+,(.*)", re.ASCII | re.IGNORECASE
+)
 _PLS = re.compile(r"(file|title|length)(\d{1,7})\s*=\s*(.*)", re.ASCII | re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,7}(?:\.\d{1,6})?", re.ASCII)
 
