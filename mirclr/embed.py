@@ -42,7 +42,7 @@ from mirclr.scan import (
     audio_of,
     place_of,
 )
-from mirclr.tags import Tags, read_tags
+from mirclr.tags import READING, Tags, read_tags
 from mirclr.trainer import pick_device, pick_precision
 
 _LEAST_POWER = 10**-2.0  # -20 dBFS: of 50 tracks of Emotify four were below
@@ -337,7 +337,9 @@ def _follow_known(
             library.write(failures=[seen])
             return Outcome(place, "failed", seen.reason)
         state, failure = states[root].get(seen.path), failed[root].get(seen.path)
-        if seen.is_unchanged(state, failure):
+        if state and seen.is_unchanged(state, failure):
+            if state.tags_read != READING and os.access(seen.file, os.R_OK):
+                library.read_anew(state, seen.tags())
             return Outcome(place, "unchanged")
         if failure and not retry and seen.failed_before(failure):
             return Outcome(place, "failed", failure.reason, new=False)

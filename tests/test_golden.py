@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirclr import processes
+from mirclr import embed, processes
 from mirclr.checkpoint import encoder_digest, load_checkpoint
 from mirclr.classify import Heads
 from mirclr.clips import ClipCache
@@ -21,6 +21,7 @@ from mirclr.library import Library
 from mirclr.pretrained import builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_json
 from mirclr.soft_labels import Description, SoftLabelFolder, SoftLabels
+from mirclr.tags import Tags
 from tests.conftest import AUDIO
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -178,3 +179,21 @@ def test_a_library_of_schema_3_is_not_decoded_again(kept, monkeypatch):
         moved = music.rename(music.with_name("elsewhere"))
         assert bring_up_to_date(library, moved) == dict.fromkeys(SONGS, "moved")
         assert [t.id for t in library.tracks()] == [1, 2, 3, 4]
+
+
+def test_tags_of_unchanged_files_are_read_anew_once_where_less_was_read(kept, monkeypatch):
+    path, music = kept
+    monkeypatch.setattr(processes, "Pool", NoDecoding)
+    said = Tags(title="T", artist="A; B", genre="Rock; Folk", year=1999, compilation=True)
+    monkeypatch.setattr(embed, "read_tags", lambda file: said if file.name != "d.ogg" else Tags(duration_s=1.0))
+    with Library.open(path) as library:
+        before = {t.id: t for t in library.tracks()}
+        assert bring_up_to_date(library, music) == dict.fromkeys(SONGS, "unchanged")
+        for track in library.tracks():
+            if track.file.name == "d.ogg":  # what says nothing takes nothing away
+                assert track == before[track.id]
+            else:
+                assert (track.genre, track.compilation, track.artist) == ("Rock; Folk", True, "A; B")
+        assert len(library.find("A; B")) == 3
+        monkeypatch.setattr(embed, "read_tags", lambda file: pytest.fail("read again"))
+        assert bring_up_to_date(library, music) == dict.fromkeys(SONGS, "unchanged")

@@ -136,6 +136,7 @@ class FileState:
     audio_digest: str
     audio_path: str | None = None
     content_digest: str | None = None
+    tags_read: int = 0
 
     @property
     def file(self) -> Path:

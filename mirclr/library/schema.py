@@ -78,6 +78,8 @@ _MIGRATIONS = (
         "ALTER TABLE track ADD COLUMN start_s REAL NOT NULL DEFAULT 0",
         # of all bytes of the file; NULL of one that was embedded before this was kept
         "ALTER TABLE track ADD COLUMN content_digest TEXT",
+        # how tags were read (`mirclr.tags.READING`), so that those of an unchanged file are read anew when more is read
+        "ALTER TABLE track ADD COLUMN tags_read INTEGER NOT NULL DEFAULT 0",
         # patterns of folders and files below a root that are left out
         "CREATE TABLE exclusion (root BLOB NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (root, pattern)) WITHOUT ROWID",
     ),

@@ -33,7 +33,7 @@ from mirclr.library.records import (
 from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
 from mirclr.library.search import bring_search_up_to_date, search_text, searched_column
 from mirclr.names import search_words
-from mirclr.tags import Tags
+from mirclr.tags import READING, Tags
 
 _SURROGATES = sys.getfilesystemencodeerrors()
 _TAGS = ("title", "artist", "album", "album_artist", "genre", "year", "compilation")
@@ -340,9 +340,9 @@ class Library:
         place = self._place(entry.root, entry.path)
         state = (entry.size, entry.mtime_ns, entry.file_digest, entry.audio_digest, float(entry.duration_s))
         part = self._part(entry.root, entry.audio_path, entry.start_s)
-        columns = (*_STATE, "remark", *_PART, *_TAGS, "folded")
+        columns = (*_STATE, "remark", *_PART, *_TAGS, "folded", "tags_read")
         remark = None if entry.remark is None else _clean(entry.remark)
-        texts = (*_tag_values(entry.tags), _folded(entry.path, entry.tags))
+        texts = (*_tag_values(entry.tags), _folded(entry.path, entry.tags), READING)
         values = (*place, *state, entry.content_digest, remark, *part, *texts)
         db.execute(
             f"INSERT INTO track (root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
@@ -381,17 +381,28 @@ class Library:
             There is no track of that id, or the path leads out of its root.
         """
         place = self._place(root, path)
-        columns = ("root", "path", "size", "mtime_ns", "file_digest", "content_digest", *_PART, *_TAGS, "folded")
+        columns = ("root", "path", "size", "mtime_ns", "file_digest", "content_digest", *_PART, *_TAGS)
+        written = (*columns, "folded", "tags_read")
         part = self._part(root, audio_path, start_s)
-        values = (*place, size, mtime_ns, file_digest, content_digest, *part, *_tag_values(tags), _folded(path, tags))
+        texts = (*_tag_values(tags), _folded(path, tags), READING)
+        values = (*place, size, mtime_ns, file_digest, content_digest, *part, *texts)
         with self._transaction() as db:
             other = db.execute("DELETE FROM track WHERE root = ? AND path = ? AND id <> ?", (*place, track_id))
             if other.rowcount:
                 _next_generation(db)
-            update = f"UPDATE track SET {', '.join(f'{c} = ?' for c in columns)} WHERE id = ?"  # noqa: S608
+            update = f"UPDATE track SET {', '.join(f'{c} = ?' for c in written)} WHERE id = ?"  # noqa: S608
             if not db.execute(update, (*values, track_id)).rowcount:
                 raise LibraryError(f"{self.path}: holds no track {track_id} to move to {shown(path)}")
             db.execute("DELETE FROM failure WHERE root = ? AND path = ?", place)
+
+    def read_anew(self, state: FileState, tags: Tags) -> None:
+        """Take the tags of a file that did not change, which an earlier mirclr read less of; none take nothing away."""
+        says = any(value is not None for value in _tag_values(tags))
+        texts = (*_tag_values(tags), _folded(state.path, tags)) if says else ()
+        columns = (*((*_TAGS, "folded") if says else ()), "tags_read")
+        update = f"UPDATE track SET {', '.join(f'{c} = ?' for c in columns)} WHERE id = ?"  # noqa: S608
+        with self._transaction() as db:
+            db.execute(update, (*texts, READING, state.track_id))
 
     def remove(self, ids: Sequence[int]) -> int:
         """Remove tracks with their vectors and probabilities; the audio files stay.

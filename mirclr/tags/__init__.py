@@ -20,7 +20,7 @@ from mirclr.errors import TagsError
 from mirclr.tags.block import Block, Damaged, Layout, Source
 from mirclr.tags.names import WRITABLE, names_of
 
-__all__ = ["AUDIO_SUFFIXES", "WRITABLE", "Tags", "read_tags", "read_values", "texts_of", "values_of"]
+__all__ = ["AUDIO_SUFFIXES", "READING", "WRITABLE", "Tags", "read_tags", "read_values", "texts_of", "values_of"]
 
 AUDIO_SUFFIXES = frozenset(
     (
@@ -32,6 +32,8 @@ AUDIO_SUFFIXES = frozenset(
 )
 """Lower-case suffixes of the files that may be audio."""
 
+READING = 1
+"""Grows when more is read from files, so that libraries read the tags of unchanged files anew, once."""
 SEPARATOR = "; "
 """What stands between several values in one text."""
 _LONGEST = 4096  # letters of a text that are kept
