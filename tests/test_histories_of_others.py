@@ -267,3 +267,17 @@ def test_what_is_missing_is_listed(tmp_path):
     table = CliRunner().invoke(group, asked).stdout
     assert "3 pieces" in table
     assert table.index("Often") < table.index("Once")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "artist,track,date\nBjörk,Jóga,1690000000\n".encode("latin-1"),
+        "Artist;Track;Date\nBjörk;Jóga;22.07.2023 04:26:40\n".encode(),
+        "timeHuman,timeMs,artist,track,album\n2023,1690000000000,Björk,Jóga,\n".encode(),
+    ],
+)
+def test_tables_of_other_encodings_and_clocks(tmp_path, text):
+    (tmp_path / "a.csv").write_bytes(text)
+    (one,) = read_history(tmp_path / "a.csv").listens
+    assert (one.artist, one.title, one.last_s) == ("Björk", "Jóga", 1690000000)

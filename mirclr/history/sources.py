@@ -28,6 +28,7 @@ _GAP = re.compile(r"[\s,]*")
 _LISTS = re.compile(rb'"(listens|scrobbles|track|tracks|items|feedback|history|plays)"\s*:\s*(?=\[)')
 _NUMBER = re.compile(r"\d{1,13}(\.\d{1,9})?", re.ASCII)
 _LASTFM_TIME = re.compile(r"(\d{1,2}) (\w{3}) (\d{4}),? (\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
+_DOTTED_TIME = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4}),? (\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 Numbered = Iterator[tuple[str, str]]
@@ -200,7 +201,7 @@ def name(value: Any) -> str:
 def seconds(value: Any) -> float | None:
     """Seconds since 1970 of a time in UTC; None where it is none.
 
-    A number of s or ms, ISO 8601, or as 02 Jan 2023 10:11.
+    A number of s or ms, ISO 8601, or as 02 Jan 2023 10:11 or 02.01.2023 10:11.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
@@ -211,9 +212,12 @@ def seconds(value: Any) -> float | None:
         return float(text) / 1000 if float(text) > 1e11 else float(text)
     try:
         if found := _LASTFM_TIME.fullmatch(text):
-            day, month, year, hour, minute, second = found.groups(default="0")
-            number = _MONTHS.index(month.lower()) + 1
-            when = datetime(int(year), number, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+            day, month, *rest = found.groups(default="0")
+            year, hour, minute, second = map(int, rest)
+            when = datetime(year, _MONTHS.index(month.lower()) + 1, int(day), hour, minute, second, tzinfo=UTC)
+        elif found := _DOTTED_TIME.fullmatch(text):
+            numbers = list(map(int, found.groups(default="0")))
+            when = datetime(numbers[2], numbers[1], numbers[0], numbers[3], numbers[4], numbers[5], tzinfo=UTC)
         else:
             when = datetime.fromisoformat(text)
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

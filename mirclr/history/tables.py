@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mirclr.history.sources import FIRST_S, Numbered, Problems, believed, name, seconds
 from mirclr.library import Listen
+from mirclr.playlist.entries import decoded_as_windows
 
 ROCKBOX = "#AUDIOSCROBBLER/"
 _SAMPLE = 200  # lines by which columns without names are told apart
@@ -24,7 +25,7 @@ _COLUMNS = {  # the names that exporters give to columns, the last one found is 
     "album": ("master_metadata_album_album_name", "album title", "release", "album_name", "album name", "album"),
     "time": (
         *("last played", "played at", "played_at", "listened_at", "date played", "endtime", "ts"),
-        *("time", "utc_time", "date", "timestamp", "uts"),
+        *("time", "utc_time", "date", "timestamp", "timems", "uts"),
     ),
     "plays": ("play count", "playcount", "plays"),
     "played_ms": ("msplayed", "ms_played"),
@@ -124,6 +125,7 @@ def listens_of(lines: Numbered, table: Table, problems: Problems) -> Iterator[Li
     """The listens of a table's rows."""
     begun = not table.header
     for where, line in lines:
+        line = next(iter(decoded_as_windows(line)), line)  # where it is no UTF-8
         if not begun:  # what comes before the names of columns, such as "sep=;", is no listen
             begun = _named(line) == table
             continue
