@@ -104,6 +104,8 @@ def scope_of(library: Library, folders: Sequence[Path] = ()) -> dict[Path, str]:
     roots = list(library.roots())
     if not folders and not roots:
         raise NoMatch(f"{library.path}: holds no tracks of any folder yet; name the folder that it is to follow")
+    if not folders and any(Path(root) == Path("/") for root in roots):  # as one from elsewhere may claim
+        raise NoMatch(f"{library.path}: holds tracks of /, the whole system; name the folder that it is to follow")
     scope = {}
     for given in folders or [Path(root) for root in roots]:
         folder = given.expanduser().resolve()

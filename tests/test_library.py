@@ -811,6 +811,19 @@ def test_a_file_that_is_only_a_link_out_of_its_folder_is_not_opened(library, tmp
     assert sum("leads out of" in problem for problem in problems) == 2
 
 
+@pytest.mark.parametrize("create", [False, True])
+def test_what_is_no_regular_file_is_no_library(tmp_path, create):
+    """To open a pipe would wait for who writes it."""
+    with pytest.raises(LibraryError, match="a folder; expected a library file"):
+        Library.open(tmp_path, create=create)
+    with pytest.raises(LibraryError, match="not the name of a file"):
+        Library.open("a\0b", create=create)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(LibraryError, match="no regular file; expected a library file"):
+            Library.open(tmp_path / "pipe", create=create)
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_damaged_library_is_a_line(data):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mirclr.cli import main
+from mirclr.embed import embed_files
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Library
 from mirclr.sync import apply_changes, foresee_changes, scope_of
@@ -217,6 +218,16 @@ def test_many_files_that_moved_need_no_confirmation(library, embedder, tmp_path)
         (folder / f"{i:02}.wav").rename(folder / "sub" / f"{i}.wav")
     assert set(foreseen(library).values()) == {"moved"}
     assert set(synced(library, embedder).values()) == {"moved"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a drive may hold nothing but music")
+def test_a_library_that_claims_the_whole_system_is_not_followed_unasked(library, music, embedder):
+    library.bind(embedder.stamp)
+    list(embed_files(library, [(str(music), music / "a.ogg")], embedder))
+    library._connection.execute("UPDATE track SET root = CAST('/' AS BLOB)")
+    with pytest.raises(NoMatch, match="holds tracks of /, the whole system; name the folder"):
+        scope_of(library)
+    assert scope_of(library, [music]) == {music: "/"}
 
 
 def test_folders_that_cannot_be_synced(library, tmp_path):

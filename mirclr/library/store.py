@@ -94,6 +94,11 @@ class Library:
             The file is something else, or was made by a newer mirclr.
         """
         path = Path(path)
+        if "\0" in str(path):
+            raise LibraryError(f"{shown(str(path))}: not the name of a file; expected a library file")
+        if path.exists() and not path.is_file():  # to open a pipe waits for who writes it
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise LibraryError(f"{path}: {what}; expected a library file")
         if not path.exists():
             if not create:
                 raise LibraryNotFound(
