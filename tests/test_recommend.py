@@ -1036,7 +1036,7 @@ def fake_hear(files, *, count, seconds, rate, workers=0):
 @pytest.fixture
 def outside(library, tmp_path, monkeypatch):
     fake = ModuleType("mirclr.embed")
-    fake.Embedder, fake.hear = FakeEmbedder, fake_hear
+    fake.Embedder, fake.hear, fake.raised = FakeEmbedder, fake_hear, lambda waveforms: waveforms
     monkeypatch.setitem(sys.modules, "mirclr.embed", fake)
     library.write(entries=[entry(f"{i}.ogg", np.eye(4)[i] + 0.1) for i in range(4)])
     for name, content in (("zero.wav", "0"), ("two.wav", "2"), ("bad.wav", "bad"), ("a.ckpt", "")):
