@@ -136,8 +136,8 @@ def test_a_file_that_goes_in_the_middle_stops_no_other(library, embedder, music,
 
     monkeypatch.setattr(embed, "file_digest", vanishing)
     told = synced(library, embedder, music)
-    # it failed, and as it is gone that is forgotten
-    assert told == {"a.ogg": "embedded", "b.ogg": "forgotten", "c.ogg": "embedded", "d.ogg": "embedded"}
+    # it failed, and no failure of the file is kept, as it is gone
+    assert told == {"a.ogg": "embedded", "b.ogg": "failed", "c.ogg": "embedded", "d.ogg": "embedded"}
     assert paths_of(library) == ["a.ogg", "sub/c.ogg", "sub/d.ogg"]
     assert library.failures() == []
 
