@@ -30,7 +30,7 @@ from mirclr.manifest import Track, inside, read_manifest
 from mirclr.mel import LogMel
 from mirclr.names import album_name, known_artist
 from mirclr.objectives import Targets, teaches
-from mirclr.processes import Lost, begin_worker, results_in_order
+from mirclr.processes import Lost, begin_worker, results_in_order, seconds_for_file
 from mirclr.provenance import cache_dir, content_digest, digest_bytes, digest_json, size_and_time, writing
 from mirclr.sampling import (
     group_numbers,
@@ -172,7 +172,7 @@ class ClipCache:
             raise _no_cache(self.folder, error) from error
         jobs = [(place.source, place.file, self.domain, self.rate, self.mel, place.span) for place in missing]
         workers = min(workers or os.cpu_count() or 1, len(jobs))
-        results = results_in_order(_decode, jobs, workers=workers, begin=_begin_worker)
+        results = results_in_order(_decode, jobs, workers=workers, begin=_begin_worker, seconds_for=seconds_for_file)
         for place, (_, reason) in zip(missing, results, strict=True):
             if isinstance(reason, Lost):
                 reason = audio.why_lost(place.source, reason)

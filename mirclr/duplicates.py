@@ -25,7 +25,7 @@ from mirclr.audio import SILENCE, Span, decode_blocks, what_is_wrong, why_lost
 from mirclr.errors import UnusableAudio
 from mirclr.index import open_index
 from mirclr.library import Library, LibraryTrack, part_leading_out
-from mirclr.processes import Lost, results_in_order
+from mirclr.processes import Lost, results_in_order, seconds_for_file
 
 NEIGHBOURS = 10
 """How many of the nearest tracks of each are candidates."""
@@ -163,7 +163,9 @@ def find_duplicates(
         for other in list(partners[left_out]):
             _drop(partners, prints, left_out, other)
     try:
-        results = results_in_order(try_fingerprint, ((t.file, t.span) for t in tracks), workers=workers)
+        results = results_in_order(
+            try_fingerprint, ((t.file, t.span) for t in tracks), workers=workers, seconds_for=seconds_for_file
+        )
         for heard, (track, (_, result)) in enumerate(zip(tracks, results, strict=True), 1):
             this = track.id
             if isinstance(result, Fingerprint):

@@ -29,7 +29,7 @@ from mirclr.encoder import Model
 from mirclr.errors import LibraryError, in_words, is_fault_of_machine
 from mirclr.library import EncoderStamp, Entry, Failure, FileState, Library, Moments, is_usable
 from mirclr.pretrained import NAME, builtin_checkpoint
-from mirclr.processes import Lost, results_in_order
+from mirclr.processes import Lost, results_in_order, seconds_for_file
 from mirclr.provenance import content_digest, file_digest, size_and_time
 from mirclr.scan import (
     Exclusions,
@@ -181,7 +181,7 @@ def hear(
         For each file the part of it that is meant, or None for all of it.
     """
     jobs = ((file, count, seconds, rate, *([span] if span else [])) for file, span in zip(files, spans, strict=False))
-    for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers):
+    for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers, seconds_for=seconds_for_file):
         if isinstance(result, Lost):
             yield Heard(file, None, why_lost(file, result), of_file=result is not Lost.OUT_OF_MEMORY)
             continue

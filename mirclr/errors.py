@@ -7,6 +7,7 @@
     │   ├── UnreadableAudio            (OSError)      missing, empty, truncated, not audio
     │   │   └── UnreachableAudio       the system does not give it: gone, no permission, a disk that fails
     │   └── UnusableAudio              (ValueError)   too short, silent, NaN, too many channels, absurd header
+    ├── ProcessError                   (RuntimeError) the machine cannot start a process
     ├── MissingExtra                   (ImportError)  an optional dependency is not installed
     ├── CacheError                     (OSError)      the cache of clips cannot be written or read
     ├── ManifestError                  (ValueError)   a manifest line breaks the schema or the split rules
@@ -100,6 +101,10 @@ class UnreachableAudio(UnreadableAudio):
 
 class UnusableAudio(AudioError, ValueError):
     """The file decodes, but holds nothing to learn from: too short, silent, NaN, an absurd header."""
+
+
+class ProcessError(MirclrError, RuntimeError):
+    """A process of its own cannot be started, as memory or processes are used up; no file is at fault."""
 
 
 class MissingExtra(MirclrError, ImportError):

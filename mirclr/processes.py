@@ -18,12 +18,23 @@ from multiprocessing.reduction import ForkingPickler
 from types import ModuleType
 from typing import Any, Final
 
+from mirclr.errors import ProcessError
+
 JOB_S = 300.0
 """Seconds that one job may take unless a caller knows better: excerpts of a file take less than one."""
+_BYTES_A_SECOND = 500_000  # 24 hours of speech at 32 kbps are 345 MB, and decoded in less than this allows
 SILENCED = False
 """Whether this is a process of a pool, whose standard error leads nowhere."""
 
 _HIDING = threading.RLock()
+
+
+def seconds_for_file(file: os.PathLike[str], *_: Any) -> float:
+    """Seconds that a job may take which reads all of a file: more for a large one, as on a slow network drive."""
+    try:
+        return JOB_S + os.stat(file).st_size / _BYTES_A_SECOND
+    except OSError:
+        return JOB_S  # the job itself finds out what is wrong
 
 
 class Lost(Enum):
@@ -54,12 +65,14 @@ class Pool:
         How many.
     begin : callable
         Run once in each; a function at the top of a module.
-    job_s : float
-        Seconds that a job may take.
+    seconds_for : callable, optional
+        Called as ``seconds_for(*job)``: seconds that a job may take; `JOB_S` where it is not given.
     """
 
-    def __init__(self, workers: int, begin: Callable[[], None], job_s: float = JOB_S) -> None:
-        self._begin, self._job_s = begin, job_s
+    def __init__(
+        self, workers: int, begin: Callable[[], None], seconds_for: Callable[..., float] = lambda *_: JOB_S
+    ) -> None:
+        self._begin, self._seconds_for = begin, seconds_for
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="mirclr-pool")  # each waits for one process
         self._idle: deque[_Worker] = deque()
         self._all: set[_Worker] = set()
@@ -78,7 +91,7 @@ class Pool:
         if self._closed:
             worker.end()
         try:
-            result = worker.run(function, job, self._job_s)
+            result = worker.run(function, job, self._seconds_for(*job))
         except JobLost:
             self._all.discard(worker)
             raise
@@ -100,16 +113,13 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, begin), daemon=True)
-        self._begun = False
-        with _without_main(function), _without_interrupts():
-            self._process.start()
+        self._begun = self._ended = False
+        _start(self._process, function)
         theirs.close()  # the other process has its own; when that ends, so does the pipe
 
     def run(self, function: Callable[..., Any], job: tuple[Any, ...], job_s: float) -> Any:
         try:
-            if not self._begun:
-                self._pipe.recv()  # what it imports to begin is no part of a job
-                self._begun = True
+            self._wait_for_beginning()
             self._pipe.send((function, job))
             if not self._pipe.poll(job_s):
                 self._process.kill()
@@ -125,7 +135,21 @@ class _Worker:
             raise result
         return result
 
+    def _wait_for_beginning(self) -> None:
+        """What a process imports to begin is no part of a job; that it ends meanwhile is no fault of a file."""
+        if self._begun:
+            return
+        try:
+            self._pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            if (why := _why(self._process.exitcode)) is Lost.OUT_OF_MEMORY or self._ended:
+                raise JobLost(why) from None
+            raise _no_process(f"exit code {self._process.exitcode}") from None
+        self._begun = True
+
     def end(self) -> None:
+        self._ended = True
         self._process.terminate()
         self._process.join(1.0)
         self._process.kill()
@@ -157,6 +181,18 @@ def _answer(function: Callable[..., Any], job: tuple[Any, ...]) -> Any:
             return ForkingPickler.dumps((Exception, error))
         except Exception:  # what cannot be sent is described
             return ForkingPickler.dumps((Exception, RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def _start(process: Any, function: Callable[..., Any]) -> None:
+    try:
+        with _without_main(function), _without_interrupts():
+            process.start()
+    except OSError as error:
+        raise _no_process(error.strerror or str(error)) from error
+
+
+def _no_process(why: str) -> ProcessError:
+    return ProcessError(f"a process for decoding cannot be started ({why}); close other programs, or try --workers 1")
 
 
 @contextmanager
@@ -216,7 +252,7 @@ def results_in_order(
     *,
     workers: int = 0,
     begin: Callable[[], None] = begin_worker,
-    job_s: float = JOB_S,
+    seconds_for: Callable[..., float] = lambda *_: JOB_S,
 ) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Run a function over jobs in parallel, a few jobs ahead of the consumer.
 
@@ -230,8 +266,8 @@ def results_in_order(
         Processes; 0: one a core.
     begin : callable
         Run once in each process.
-    job_s : float
-        Seconds that a job may take.
+    seconds_for : callable, optional
+        As of `Pool`; `seconds_for_file` of jobs that read all of a file.
 
     Yields
     ------
@@ -242,7 +278,7 @@ def results_in_order(
     workers = workers or os.cpu_count() or 1
     waiting = deque(jobs)
     running: deque[tuple[tuple[Any, ...], Future[Any]]] = deque()
-    pool = Pool(workers, begin) if job_s == JOB_S else Pool(workers, begin, job_s)
+    pool = Pool(workers, begin, seconds_for)
     try:
         while waiting or running:
             while waiting and len(running) < 4 * workers:
@@ -285,8 +321,7 @@ def streamed(function: Callable[..., Iterable[Any]], *job: Any, item_s: float = 
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_all, args=(sender, function, job), daemon=True)
-    with _without_main(function), _without_interrupts():
-        process.start()
+    _start(process, function)
     sender.close()  # the other process has its own; when that ends, so does the stream
     try:
         while True:

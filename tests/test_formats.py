@@ -182,6 +182,29 @@ def test_mp3_of_variable_rate_without_a_header(tmp_path: Path) -> None:
     assert len(got.waveforms) == 5
 
 
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.0, 2.0, 1000.0])
+def test_a_wrong_count_of_frames_in_mp3_is_no_fact(coded: dict[str, Path], tmp_path: Path, share: float) -> None:
+    """Neither is the rest left out, nor is a file truncated of which all bytes are there."""
+    data = bytearray(as_bytes(coded, "mp3.mp3"))
+    place = max(data.find(b"Xing"), data.find(b"Info"))
+    frames = int.from_bytes(data[place + 8 : place + 12], "big")
+    data[place + 8 : place + 12] = round(share * frames).to_bytes(4, "big")
+    (tmp_path / "a.mp3").write_bytes(data)
+    got = read_excerpts(tmp_path / "a.mp3", count=5, seconds=1.0, rate=RATE)
+    assert got.duration_s == pytest.approx(SECONDS, abs=0.15)
+    assert got.remark is None
+    assert len(got.waveforms) == 5
+
+
+@pytest.mark.parametrize("name", ["flac.flac", "opus.opus"])
+def test_a_stream_that_begins_behind_something_else(coded: dict[str, Path], tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"HTTP/1.1 200 OK\r\n" * 300 + as_bytes(coded, name))
+    got = read_excerpts(tmp_path / name, count=5, seconds=1.0, rate=RATE)
+    assert got.duration_s == pytest.approx(SECONDS, abs=0.1)
+    assert len(got.waveforms) == 5
+    assert got.remark is None
+
+
 @pytest.mark.parametrize(
     "junk", [b"\0" * 60_000, b"LYRICSBEGIN" + b"la " * 9000, bytes(range(256)) * 100, b"\xff" * 30_000]
 )

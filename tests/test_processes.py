@@ -1,5 +1,8 @@
 """Processes of their own: what they import, and what they do not."""
 
+import errno
+import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mirclr.processes import Lost, results_in_order
+from mirclr.errors import ProcessError
+from mirclr.processes import JOB_S, Lost, results_in_order, seconds_for_file
 
 
 def test_a_script_needs_no_guard(tmp_path):
@@ -39,7 +43,7 @@ def test_a_function_of_the_script_itself_is_found(tmp_path):
 
 def test_a_job_without_end_is_given_up_and_takes_no_other_with_it():
     jobs = [(3600,), (0,), (0,)]
-    results = [result for _, result in results_in_order(time.sleep, jobs, workers=1, job_s=2.0)]
+    results = [result for _, result in results_in_order(time.sleep, jobs, workers=1, seconds_for=lambda *_: 2.0)]
     assert results == [Lost.OUT_OF_TIME, None, None]
 
 
@@ -84,3 +88,24 @@ print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_process_that_cannot_start_is_no_fault_of_a_job(monkeypatch):
+    """Neither where it ends before its first job, nor where the system gives none."""
+    with pytest.raises(ProcessError, match=r"cannot be started \(exit code 3\).*--workers 1"):
+        list(results_in_order(divmod, [(7, 2)], workers=1, begin=functools.partial(os._exit, 3)))
+
+    def none_left(_):
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", none_left)
+    with pytest.raises(ProcessError, match=r"cannot be started \(Resource temporarily unavailable\)"):
+        list(results_in_order(divmod, [(7, 2)], workers=1))
+
+
+def test_a_large_file_may_take_longer(tmp_path):
+    large = tmp_path / "large"
+    with large.open("wb") as f:
+        f.truncate(1 << 30)
+    assert seconds_for_file(large) > 1800
+    assert seconds_for_file(tmp_path / "none") == JOB_S

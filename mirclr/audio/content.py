@@ -13,6 +13,8 @@ _CHUNK = 1 << 20
 _ZEROS = 4096  # more zeros than this at the end of compressed audio are no audio
 _LINKS = 500  # a recording of the radio has one a song
 _FLAC_PLACES = 32
+_MPEG_PLACES, _MPEG_WINDOW = 32, 1 << 14
+_UNLIKE = 0.25  # by which frames of varying rate in some places may differ from all; beyond it a count is doubted
 _SLACK = 4096  # bytes by which a header may be wrong about the size of the audio
 
 # offset, bytes, FFmpeg's demuxer
@@ -49,8 +51,9 @@ _MAGIC = (
     (0, b"FLV\x01", "flv"),
     (0, b"ajkg", "shn"),
 )
+_INSIDE = {b"fLaC\0\0\0\x22": "flac", b"OggS\0\x02": "ogg"}  # long enough to be no accident
 _PCM = {"wav", "w64", "caf", "aiff", "au"}  # zeros at their end are silence
-DEMUXERS = frozenset(demuxer for _, _, demuxer in _MAGIC) | {"mp3", "aac", "ac3", "eac3"}
+DEMUXERS = frozenset(demuxer for _, _, demuxer in _MAGIC) | {"mp3", "aac", "loas", "ac3", "eac3"}
 """What FFmpeg may open a file as."""
 
 
@@ -89,27 +92,37 @@ def look(f: BinaryIO, size: int) -> Content:
     head = f.read(_SEARCHED)
     demuxer = next((d for at, magic, d in _MAGIC if head[at : at + len(magic)] == magic), None)
     first: _Frame | None = None
+    place = 0
     if demuxer is None:
-        found = _first_frame(head)
-        if found is None:
+        if found := _first_frame(head):
+            first, place = found
+            demuxer = first.demuxer
+        elif inside := [(place, d) for magic, d in _INSIDE.items() if (place := head.find(magic)) > 0]:
+            place, demuxer = min(inside)  # behind what is no audio
+        else:
             return Content(None, size)
-        first, place = found
-        demuxer, start, head = first.demuxer, start + place, head[place:]
+        start, head = start + place, head[place:]
     end = size if demuxer in _PCM else _without_zeros(f, size)
     whole = end == size
     if demuxer == "ogg":
         links, codec = _links(f, end)
-        plain = len(links) == 1 and whole and codec in ("vorbis", "flac")
+        plain = len(links) == 1 and whole and not place and codec in ("vorbis", "flac")
         return Content("ogg", end, links, len(links) == 1, plain)
     if demuxer == "flac":
         known = int.from_bytes(head[18:26], "big") & (1 << 36) - 1 > 0
-        return Content("flac", end, sure=known, libsndfile=known and whole and _flac_is_sound(f, start, end))
+        plain = known and whole and not place and _flac_is_sound(f, start, end)
+        return Content("flac", end, (place and start,), known, plain)
     if demuxer == "wav":
         sure = _wav_is_sure(f, size)
         return Content("wav", end, sure=sure, libsndfile=sure)
     if demuxer == "mp3" and first:
         claimed_s, counted = _mpeg_claim(head, first)
-        known = counted is not None and abs(counted - (_before_tags(f, size) - start)) <= _SLACK + counted // 1000
+        there = _before_tags(f, size) - start
+        known = counted is not None and abs(counted - there) <= _SLACK + counted // 1000
+        if known and claimed_s:  # all bytes are there; whether these are so many frames is another question
+            length = _mean_length(f, start, start + there)
+            likely = length is not None and abs(length * claimed_s * first.rate / first.samples / there - 1) < _UNLIKE
+            known, claimed_s = known and likely, claimed_s if likely else None
         return Content("mp3", end, sure=known, libsndfile=known and whole, claimed_s=claimed_s)
     return Content(demuxer, end, libsndfile=demuxer in _PCM)
 
@@ -257,7 +270,9 @@ class _Frame:
 def _first_frame(head: bytes) -> tuple[_Frame, int] | None:
     """The first frame that others follow, and its place."""
     at = -1
-    while (at := min((p for s in (b"\xff", b"\x0b\x77") if (p := head.find(s, at + 1)) >= 0), default=-1)) >= 0:
+    while (
+        at := min((p for s in (b"\xff", b"\x0b\x77", b"\x56") if (p := head.find(s, at + 1)) >= 0), default=-1)
+    ) >= 0:
         if (first := _frame(head, at)) is None:
             continue
         place, seen = at + first.length, 1
@@ -274,6 +289,8 @@ def _frame(data: bytes, at: int) -> _Frame | None:
         return None
     if h[:2] == b"\x0b\x77":
         return _dolby_frame(h)
+    if h[0] == 0x56 and h[1] & 0xE0 == 0xE0:  # LATM
+        return _Frame("loas", 3 + ((h[1] & 0x1F) << 8 | h[2]), ())
     if h[0] != 0xFF or h[1] & 0xE0 != 0xE0:
         return None
     if h[1] & 0xF6 == 0xF0:  # ADTS
@@ -310,6 +327,23 @@ def _dolby_frame(h: bytes) -> _Frame | None:
         return None
     words = _AC3_KBPS[code // 2] * 96000 // (48000, 44100, 32000)[rate]
     return _Frame("ac3", 2 * (words + (code & 1 if rate == 1 else 0)), (h[5], rate))
+
+
+def _mean_length(f: BinaryIO, start: int, end: int) -> float | None:
+    """The mean length in bytes of the frames of an MPEG stream in some places; None where there are none."""
+    lengths: list[float] = []
+    for part in range(_MPEG_PLACES):
+        f.seek(start + (end - start) * part // _MPEG_PLACES)
+        data = f.read(_MPEG_WINDOW)
+        if found := _first_frame(data):
+            frame: _Frame | None
+            (frame, at), own = found, []
+            while frame and frame.length and at + frame.length < len(data):
+                own.append(frame.length)
+                at += frame.length
+                frame = _frame(data, at)
+            lengths += [len(own) / sum(own)] if own else []  # places are spread by bytes, frames are by time
+    return len(lengths) / sum(lengths) if lengths else None
 
 
 def _mpeg_claim(head: bytes, first: _Frame) -> tuple[float | None, int | None]:

@@ -25,7 +25,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
     from mirclr.audio import why_lost
     from mirclr.describe import try_describe
     from mirclr.library import Description, Library, part_leading_out
-    from mirclr.processes import Lost, results_in_order
+    from mirclr.processes import Lost, results_in_order, seconds_for_file
 
     done: dict[int, Description] = {}
     waiting: dict[int, Description] = {}
@@ -34,7 +34,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
         tracks, problems = part_leading_out(t for t in library.tracks() if t.id not in known)
         jobs = ((t.file, t.span) for t in tracks)
         with progress("Describing", len(tracks)) as advance:
-            results = results_in_order(try_describe, jobs, workers=workers)
+            results = results_in_order(try_describe, jobs, workers=workers, seconds_for=seconds_for_file)
             try:
                 for track, ((file, _), found) in zip(tracks, results, strict=True):
                     if isinstance(found, Description):

@@ -43,7 +43,7 @@ from mirclr.library_report.values import (
 )
 from mirclr.names import known_artist
 from mirclr.pretrained import checkpoint_named
-from mirclr.processes import Lost, results_in_order
+from mirclr.processes import Lost, results_in_order, seconds_for_file
 from mirclr.terminal import counted
 
 _OUTLIERS = 10
@@ -329,7 +329,7 @@ def _hear_some(
 
     jobs = ((t.file, embedder.excerpts, embedder.seconds, embedder.rate, t.span) for t in heard)
     with progress("Hearing again", len(heard)) as advance:
-        results = results_in_order(_versions, jobs, workers=workers)
+        results = results_in_order(_versions, jobs, workers=workers, seconds_for=seconds_for_file)
         for row, ((file, *_), versions) in zip(rows.tolist(), results, strict=True):
             if not isinstance(versions, tuple):
                 problems.append(why_lost(file, versions) if isinstance(versions, Lost) else str(versions))

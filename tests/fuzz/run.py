@@ -113,7 +113,7 @@ def run(count: int, seed: int, workers: int, kinds: list[str], keep: Path) -> di
         corpus = Path(made)
         make_corpus(corpus, kinds)
         jobs = jobs_of(count, seed, corpus, kinds)
-        results = results_in_order(run_case, jobs, workers=workers, begin=begin, job_s=LIMIT_S)
+        results = results_in_order(run_case, jobs, workers=workers, begin=begin, seconds_for=lambda *_: LIMIT_S)
         for done, ((kind, number, *_), told) in enumerate(results, 1):
             if not isinstance(told, dict):  # its process ended
                 name, content = damaged(corpus / kind, random.Random(f"{seed}:{kind}:{number}"))
