@@ -1,4 +1,4 @@
-"""``python -m mirclr`` is the ``mirclr`` command."""
+"""Where the ``mirclr`` command begins; ``python -m mirclr`` is the same."""
 
 import sys
 

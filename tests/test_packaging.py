@@ -50,7 +50,7 @@ def test_the_wheel_holds_nothing_else(wheel):
 
 def test_the_wheel_names_its_command_licence_and_version(wheel):
     info = f"mirclr-{mirclr.__version__}.dist-info"
-    assert "mirclr = mirclr.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    assert "mirclr = mirclr.__main__:start" in wheel.read(f"{info}/entry_points.txt").decode()
     facts = Parser().parsestr(wheel.read(f"{info}/METADATA").decode())
     assert (facts["Name"], facts["Version"], facts["License-Expression"]) == ("mirclr", mirclr.__version__, "MIT")
     assert f"{info}/licenses/LICENSE" in wheel.namelist()

@@ -148,6 +148,15 @@ def test_of_the_same_encoder_nothing_is_done(kept, checkpoint):
     assert kept.generation == generation
 
 
+def test_again_embeds_all_once_more(kept, checkpoint):
+    before, vectors = kept.generation, kept.vectors()[1]
+    said = json.loads(renew(kept, checkpoint, "--again", "--json").stdout)
+    assert (said["renewed"], said["embedded"] + said["copied"]) == (True, len(kept.tracks()))
+    assert kept.generation > before
+    assert np.array_equal(kept.vectors()[1], vectors)
+    assert kept.blocks() == ["artist:X"]
+
+
 def test_ids_stay(kept, other):
     before = {t.path: t.id for t in kept.tracks()}
     assert renew(kept, other).exit_code == 0

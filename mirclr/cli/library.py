@@ -141,10 +141,11 @@ def verify(library_path: Path, as_json: bool) -> None:
 @click.option(
     "--checkpoint", type=options.CHECKPOINT, default="builtin", help="The encoder; the built-in one unless given."
 )
+@click.option("--again", is_flag=True, help="Also where the vectors are of this encoder already.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
 @options.as_json
-def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> None:
-    """Hear all tracks again with another encoder, such as that of a newer mirclr.
+def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, as_json: bool) -> None:
+    """Embed all tracks with another encoder, such as that of a newer mirclr.
 
     Tags, blocks, playlists, profiles, descriptions and duplicates stay, also those that come meanwhile; what `mirclr
     classify` found goes, as it was found by the old vectors. Until all is embedded the library answers as before. A run
@@ -158,8 +159,8 @@ def renew(library_path: Path, checkpoint: Path, workers: int, as_json: bool) -> 
 
     embedder = Embedder.load(checkpoint)
     with Library.open(library_path) as old:
-        if old.stamp and old.stamp.makes_vectors_of(embedder.stamp):
-            remark(f"{library_path}: its vectors are of this encoder already")
+        if old.stamp and old.stamp.makes_vectors_of(embedder.stamp) and not again:
+            remark(f"{library_path}: its vectors are of this encoder already; to embed all once more: --again")
             if as_json:
                 print_json({"library": str(library_path), "renewed": False})
             return
