@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -305,6 +306,17 @@ def test_what_was_lost_is_remarked(coded: dict[str, Path], tmp_path: Path) -> No
     got = read_excerpts(tmp_path / "a.flac", count=9, seconds=1.0, rate=RATE)
     assert got.remark is not None
     assert "damaged near 0:" in got.remark
+
+
+@pytest.mark.parametrize("name", ["opus.opus", "flac.oga", "surround.opus"])
+def test_pages_that_are_missing_in_ogg_are_remarked(tmp_path: Path, coded: dict[str, Path], name: str) -> None:
+    """Decoders go on behind them without a word."""
+    data = as_bytes(coded, name)
+    pages = [m.start() for m in re.finditer(b"OggS\\0", data)]
+    first, last = pages[len(pages) // 2], pages[len(pages) // 2 + 2]
+    (tmp_path / name).write_bytes(data[:first] + data[last:])
+    assert "damaged near 0:" in str(read_excerpts(tmp_path / name, count=5, seconds=1.0, rate=RATE).remark)
+    assert read_excerpts(coded[name], count=5, seconds=1.0, rate=RATE).remark is None
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,8 @@ class Content:
         Whether libsndfile is to try first.
     claimed_s : float or None
         The length in the header of an MPEG stream, in seconds.
+    gaps : tuple of float
+        Where pages of an Ogg file are missing, in seconds.
     """
 
     demuxer: str | None
@@ -83,6 +85,7 @@ class Content:
     sure: bool = True
     libsndfile: bool = True
     claimed_s: float | None = None
+    gaps: tuple[float, ...] = ()
 
 
 def look(f: BinaryIO, size: int) -> Content:
@@ -105,9 +108,9 @@ def look(f: BinaryIO, size: int) -> Content:
     end = size if demuxer in _PCM else _without_zeros(f, size)
     whole = end == size
     if demuxer == "ogg":
-        links, codec = _links(f, end)
+        links, codec, gaps = _links(f, end)
         plain = len(links) == 1 and whole and not place and codec in ("vorbis", "flac")
-        return Content("ogg", end, links, len(links) == 1, plain)
+        return Content("ogg", end, links, len(links) == 1, plain, gaps=gaps if len(links) == 1 else ())
     if demuxer == "flac":
         known = int.from_bytes(head[18:26], "big") & (1 << 36) - 1 > 0
         plain = known and whole and not place and _flac_is_sound(f, start, end)
@@ -165,13 +168,15 @@ def _without_zeros(f: BinaryIO, size: int) -> int:
     return end if size - end > _ZEROS else size
 
 
-def _links(f: BinaryIO, end: int) -> tuple[tuple[int, ...], str]:
-    """Where the links of an Ogg file begin, and the codec of its first stream."""
+def _links(f: BinaryIO, end: int) -> tuple[tuple[int, ...], str, tuple[float, ...]]:
+    """Where the links of an Ogg file begin, the codec of its first stream, and where pages of that are missing."""
     starts: list[int] = []
     codec, beginning, at = "", False, 0
+    rate, before, time, gaps = 0, 0, 0.0, list[float]()
+    serial = b""
     while at < end:
         f.seek(at)
-        head = f.read(27 + 255 + 8)
+        head = f.read(27 + 255 + 32)
         if head[:4] != b"OggS" or len(head) < 28:
             at = _find(f, b"OggS", at + 1, end)
             beginning = False
@@ -181,9 +186,16 @@ def _links(f: BinaryIO, end: int) -> tuple[tuple[int, ...], str]:
             if not beginning:
                 starts.append(at)
             codec = codec or _ogg_codec(head[body : body + 8])
+            if codec and not rate:
+                rate, serial = _ogg_rate(codec, head[body:]), head[14:18]
+        if rate and head[14:18] == serial:
+            number, ticks = int.from_bytes(head[18:22], "little"), int.from_bytes(head[6:14], "little", signed=True)
+            if number > before + 1:
+                gaps.append(time)
+            before, time = number, ticks / rate if ticks > 0 else time
         beginning = bool(head[5] & 2)
         at += body + sum(head[27:body])
-    return tuple(starts) if 1 <= len(starts) <= _LINKS else (0,), codec
+    return tuple(starts) if 1 <= len(starts) <= _LINKS else (0,), codec, tuple(gaps)
 
 
 def _find(f: BinaryIO, sought: bytes, at: int, end: int) -> int:
@@ -234,6 +246,15 @@ def _is_flac_frame(h: bytes) -> bool:
 
 def _ogg_codec(packet: bytes) -> str:
     return {b"\x01vor": "vorbis", b"\x7fFLA": "flac", b"Opus": "opus"}.get(packet[:4], "")
+
+
+def _ogg_rate(codec: str, packet: bytes) -> int:
+    """The rate by which the positions of pages are counted, in Hz."""
+    if codec == "opus":
+        return 48000
+    if codec == "vorbis":
+        return int.from_bytes(packet[12:16], "little")
+    return int.from_bytes(packet[27:30], "big") >> 4  # FLAC, behind its marks and half of its first block
 
 
 def _wav_is_sure(f: BinaryIO, size: int) -> bool:

@@ -367,12 +367,16 @@ def _source(path: Path, f: BinaryIO, size: int, stumbled: Stumbled | None, stack
     content = look(f, size)
     if stumbled is None and (content.libsndfile or content.demuxer is None):
         try:
-            return stack.enter_context(open_by_libsndfile(path))
+            source: Source = stack.enter_context(open_by_libsndfile(path))
+            source.damage.places.extend(content.gaps)
+            return source
         except Stumbled as error:
             stumbled = error
     if content.demuxer is None:
         raise UnreadableAudio(f"{path}: cannot be decoded ({stumbled})")
-    return stack.enter_context(open_by_ffmpeg(path, f, content))
+    source = stack.enter_context(open_by_ffmpeg(path, f, content))
+    source.damage.places.extend(content.gaps)
+    return source
 
 
 def _part(path: Path, source: Source, span: Span) -> Stretch:
