@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mirclr.errors import PlaylistError
 from mirclr.library import LibraryTrack
-from mirclr.playlist import SUFFIXES, read_playlist, write_playlist
+from mirclr.playlist import SUFFIXES, read_entries, read_playlist, write_playlist
 
 posix = pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
 
@@ -160,6 +160,20 @@ def test_m3u_of_other_programs(tmp_path):
     )
     m = Path(os.path.abspath(os.sep + "m"))
     assert read_playlist(path) == [*paths(tmp_path, "a.ogg", "b.ogg"), m / "c dé.ogg", m / "y.ogg"]
+
+
+def test_the_names_of_an_m3u_entry(tmp_path):
+    path = tmp_path / "l.m3u8"
+    path.write_text(
+        "#EXTM3U\n#EXTART:A\n#EXTALB:First\n#EXTINF:8,One\n/x/1\n#EXTINF:8,Two - Live\n/x/2\n"
+        '#extart: C\n#EXTALB:Second\n#EXTINF:8.5 group="a, b" logo="c,d",E, F - "Three", or 3\n/x/3\n/x/4\n'
+    )
+    one, two, three, four = read_entries(path)
+    assert (one.names, one.album, one.duration_s) == ((("A", "One"),), "First", 8)
+    assert two.names == (("Two", "Live"), ("Live", "Two"), ("A", "Two - Live"))
+    assert three.names[0] == ("E, F", '"Three", or 3')
+    assert (three.names[-1], three.album, three.duration_s) == (("C", 'E, F - "Three", or 3'), "Second", 8.5)
+    assert not four.names
 
 
 @pytest.mark.parametrize(("data", "name"), [(b"caf\xe9 \x80.ogg", "café €.ogg"), (b"\xe9\x81.ogg", "é\x81.ogg")])

@@ -3,6 +3,7 @@
 import re
 from functools import lru_cache
 
+from mirclr.names.given import turned_round
 from mirclr.names.texts import fold, loose, words
 
 _ARTICLES = "the|die|der|das|les|le|la|los|las|el|il|gli|het"
@@ -18,6 +19,7 @@ _APART = re.compile(
 _COMMA = re.compile(rf",\s+(?!(?:{_ARTICLES}) )|(?<=[^\W\d]),(?=[^\W\d])")  # "Tyler, The Creator" is one
 _SLASH = re.compile(r"(?<=...)/(?=...)")
 _OF_ONE_WORD = re.compile(r"(\w+(?:, \w+)+,? & \w+)(?: & (.+))?")  # "Earth, Wind & Fire", "Crosby, Stills & Nash"
+_DUO = re.compile(r"\w+ & \w+")  # "Sam & Dave", "Iron & Wine": neither is known by a first name that others have too
 _GUESTS = re.compile(rf"[ (\[](?:{_GUEST}) (.*)$")
 _JOINED = re.compile(rf"(?<=\S) (?:and|und|et|y|e|og|och|en|i|и|\+) (?=\S)(?!{_LINK})")  # "Guns N' Roses" are no two
 _NAMESAKE = re.compile(r"(?<=\w)(?: \(\d{1,3}\))?\*?$")  # how Discogs tells artists of one name apart
@@ -49,14 +51,17 @@ def artists(text: str) -> tuple[str, ...]:
     whole = words(text)
     one = (artist_name(text),) if len(_APART.split(whole)) == 1 else ()
     names = [name for part in _parts(whole) for name in (artist_name(part), *map(artist_name, _other_script(part)[1:]))]
-    return tuple(name for name in dict.fromkeys((whole, *one, *names)) if name)
+    return tuple(name for name in dict.fromkeys((whole, *one, first_artist(text), *names)) if name)
 
 
 @lru_cache(maxsize=1 << 14)
 def first_artist(text: str) -> str:
-    """The artist that a text names first, folded."""
+    """The artist that a text names first, folded; a duo of two words, such as "Simon & Garfunkel", is one."""
     whole = words(text)
-    return next((name for part in _parts(whole) if (name := artist_name(part))), "") or whole
+    alone = next(filter(None, map(str.strip, _APART.split(whole))), "")
+    head = _COMMA.split(_JOINED.sub(" & ", alone))[0]
+    parts = [head] if _DUO.fullmatch(head) else _parts(whole)
+    return next((name for part in parts if (name := artist_name(part))), "") or whole
 
 
 def known_artist(text: str | None) -> str:
@@ -74,6 +79,7 @@ def artist_name(text: str) -> str:
     name = _other_script(name)[0]
     if swapped := _ARTICLE_LAST.fullmatch(name):
         name = f"{swapped[2] or swapped[3]} {swapped[1]}"
+    name = turned_round(name) or name
     article = _ARTICLE_FIRST.match(name)
     bare = name[article.end() :] if article else name
     if article and bare == article[0].strip():  # "The The"
@@ -115,6 +121,8 @@ def _joined(part: str) -> list[str]:
     if not part or _ARTICLE_LAST.fullmatch(part):
         return [part]
     part = _JOINED.sub(" & ", part)
+    if all(map(turned_round, people := part.split(" & "))):
+        return people
     if band := _OF_ONE_WORD.fullmatch(part):
         return [name for name in band.groups() if name]
     found = [name.strip() for text in _COMMA.split(part) for name in re.split(r"(?:^|\s)&\s", text)]

@@ -21,6 +21,7 @@ _LIMIT = 64 << 20  # bytes of a playlist: a quarter of a million tracks and more
 _EXTINF = re.compile(
     r"#EXTINF:\s*+(-?\d{1,7}(?:\.\d{1,6})?(?![\d.]))?(?:\"[^\"]*+\"|[^,\"])*+,(.*)", re.ASCII | re.IGNORECASE
 )
+_EXTRA = re.compile(r"#EXT(ART|ALB):\s*(.*)", re.IGNORECASE)
 _PLS = re.compile(r"(file|title|length)(\d{1,7})\s*=\s*(.*)", re.ASCII | re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,7}(?:\.\d{1,6})?", re.ASCII)
 
@@ -95,15 +96,23 @@ def read_playlist(path: Path) -> list[Path]:
 
 
 def _of_m3u(name: str, path: Path, data: bytes) -> Iterator[Listed]:
-    names: tuple[tuple[str, str], ...] = ()
-    duration_s = None
+    display, duration_s = "", None
+    of = {"art": "", "alb": ""}  # of an entry, or once above all
     for line in _lines(name, path, data, "an M3U playlist"):
         if found := _EXTINF.match(line):
-            names = named(next(iter(decoded_as_windows(found[2])), found[2]))
+            display = _readable(found[2])
             duration_s = float(found[1]) if found[1] and float(found[1]) > 0 else None
+        elif found := _EXTRA.fullmatch(line):
+            of[found[1].lower()] = _readable(found[2])
         elif not line.startswith("#"):
-            yield of_line(line, names, duration_s)
-            names, duration_s = (), None
+            alone = ((of["art"], display),) if of["art"] and display else ()
+            names = tuple(dict.fromkeys((*named(display), *alone)))
+            yield replace(of_line(line, names, duration_s), album=of["alb"])
+            display, duration_s = "", None
+
+
+def _readable(text: str) -> str:
+    return " ".join(next(iter(decoded_as_windows(text)), text).split())
 
 
 def _of_pls(name: str, path: Path, data: bytes) -> Iterator[Listed]:
@@ -113,8 +122,7 @@ def _of_pls(name: str, path: Path, data: bytes) -> Iterator[Listed]:
             rows.setdefault(int(found[2]), {})[found[1].lower()] = found[3].strip()
     for _, row in sorted(rows.items()):
         seconds = float(row["length"]) if _SECONDS.fullmatch(row.get("length", "")) else 0.0
-        title = row.get("title", "")
-        names = named(next(iter(decoded_as_windows(title)), title))
+        names = named(_readable(row.get("title", "")))
         if row.get("file"):
             yield of_line(row["file"], names, seconds or None)
         elif names:
