@@ -14,7 +14,7 @@ import soundfile
 
 from mirclr.audio import decode_blocks, read_excerpts, read_middle, try_excerpts
 from mirclr.audio.content import DEMUXERS, look
-from mirclr.audio.ffmpeg import open_container
+from mirclr.audio.ffmpeg import open_container, reason
 from mirclr.errors import AudioError, UnreadableAudio, UnusableAudio
 
 RATE = 16000
@@ -534,3 +534,9 @@ def test_files_damaged_at_random_are_read_or_named(coded: dict[str, Path], tmp_p
                 assert np.abs(block).max(initial=0) <= 1
         except AudioError as error:
             assert file.name in str(error)  # noqa: PT017
+
+
+def test_an_error_without_words_is_no_number() -> None:
+    with pytest.raises(av.FFmpegError) as caught:
+        av.error.err_check(-1595270656)
+    assert reason(caught.value) == "its content is not understood"

@@ -72,6 +72,8 @@ class NothingDecoded(Exception):
 def reason(error: BaseException) -> str:
     """What a library or the system said."""
     text = str(getattr(error, "error_string", "") or getattr(error, "strerror", "") or error)
+    if text.startswith("Error number"):  # one for which FFmpeg has no words
+        return "its content is not understood"
     return text.strip().rstrip(".") or type(error).__name__
 
 
