@@ -281,3 +281,35 @@ def test_tables_of_other_encodings_and_clocks(tmp_path, text):
     (tmp_path / "a.csv").write_bytes(text)
     (one,) = read_history(tmp_path / "a.csv").listens
     assert (one.artist, one.title, one.last_s) == ("Björk", "Jóga", 1690000000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2023-07-22T04:26:00Z", "22 Jul 2023, 04:26", "22.07.2023 04:26", "07/22/2023 4:26 AM", "22/07/2023 04:26"),
+        *(
+            "Jul 22, 2023, 4:26:00\u202fAM",
+            "2023-07-22 4:26 a.m.",
+            "2023/07/22 4:26",
+            "1690000000000",
+            "7/22/2023, 4:26",
+        ),
+    ],
+)
+def test_times_as_services_and_spreadsheets_write_them(text):
+    expected = 1_690_000_000 if text.isdecimal() else 1_689_999_960
+    assert sources.seconds(text) == expected
+
+
+def test_a_time_that_no_one_knows_is_none():
+    for text in (
+        "07/08/2023 04:26",
+        "13/13/2023",
+        "07/22/2023 13:26 PM",
+        "07/22/2023 0:26 AM",
+        "4:26 AM",
+        "22 Foo 2023",
+    ):
+        assert sources.seconds(text) is None
+    assert sources.seconds("07/08/2023 12:26 PM") - sources.seconds("07/08/2023 12:26 AM") == 43_200
+    assert sources.seconds("07/08/2023 12:26 AM") == sources.seconds("2023-07-08T00:26Z")

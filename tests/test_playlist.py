@@ -182,6 +182,19 @@ def test_an_m3u_that_is_not_utf8_is_windows_1252_or_latin_1(tmp_path, data, name
     assert read_playlist(tmp_path / "l.M3U") == paths(tmp_path, name)
 
 
+@pytest.mark.parametrize("name", ["宇多田ヒカル/ひかり.ogg", "Perfume／ワンルーム・ディスコ.ogg", "ソ表示.ogg"])
+def test_an_m3u_of_japan_is_shift_jis(tmp_path, name):
+    names = [f"サザンオールスターズ - {i}.ogg" for i in range(2)] + [name]
+    (tmp_path / "l.m3u").write_bytes("".join(f"{n}\r\n" for n in names).encode("cp932"))
+    assert read_playlist(tmp_path / "l.m3u") == paths(tmp_path, *names)
+
+
+@pytest.mark.parametrize("name", ["Größe Äußerst.ogg", "Ñandú ¿Qué ƒ‚?.ogg", "ÀÁÂÃ ÈÉÊ.ogg"])
+def test_an_m3u_of_the_west_is_no_shift_jis(tmp_path, name):
+    (tmp_path / "l.m3u").write_bytes(name.encode("cp1252"))
+    assert read_playlist(tmp_path / "l.m3u") == paths(tmp_path, name)
+
+
 @posix
 def test_the_bytes_of_an_m3u8_that_is_not_utf8_are_the_name(tmp_path):
     (tmp_path / "l.m3u8").write_bytes(b"\xe9.ogg\n")

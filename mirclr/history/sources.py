@@ -27,8 +27,17 @@ _NAMED = 5
 _GAP = re.compile(r"[\s,]*")
 _LISTS = re.compile(rb'"(listens|scrobbles|track|tracks|items|feedback|history|plays)"\s*:\s*(?=\[)')
 _NUMBER = re.compile(r"\d{1,13}(\.\d{1,9})?", re.ASCII)
-_LASTFM_TIME = re.compile(r"(\d{1,2}) (\w{3}) (\d{4}),? (\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
-_DOTTED_TIME = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4}),? (\d{1,2}):(\d{2})(?::(\d{2}))?", re.ASCII)
+_CLOCK = r"(?:,? (?:at )?(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?(?:\s?(?P<half>[ap])\.?m\.?)?)?"
+_DATES = tuple(
+    re.compile(date + _CLOCK, re.ASCII)
+    for date in (
+        r"(?P<day>\d{1,2}) (?P<name>[a-z]{3}) (?P<year>\d{4})",
+        r"(?P<name>[a-z]{3}) (?P<day>\d{1,2}), (?P<year>\d{4})",
+        r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})",
+        r"(?P<one>\d{1,2})/(?P<other>\d{1,2})/(?P<year>\d{4})",
+        r"(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})",
+    )
+)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 Numbered = Iterator[tuple[str, str]]
@@ -201,7 +210,9 @@ def name(value: Any) -> str:
 def seconds(value: Any) -> float | None:
     """Seconds since 1970 of a time in UTC; None where it is none.
 
-    A number of s or ms, ISO 8601, or as 02 Jan 2023 10:11 or 02.01.2023 10:11.
+    A number of s or ms, ISO 8601, or as 02 Jan 2023 10:11, Jan 2, 2023, 10:11 AM, 02.01.2023 10:11, 1/22/2023 10:11 AM.
+    Of two numbers between slashes the one above 12 is the day; the month is first where the clock has AM and PM, and
+    what is left is no time, as both may be meant.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
@@ -211,18 +222,32 @@ def seconds(value: Any) -> float | None:
     if _NUMBER.fullmatch(text):
         return float(text) / 1000 if float(text) > 1e11 else float(text)
     try:
-        if found := _LASTFM_TIME.fullmatch(text):
-            day, month, *rest = found.groups(default="0")
-            year, hour, minute, second = map(int, rest)
-            when = datetime(year, _MONTHS.index(month.lower()) + 1, int(day), hour, minute, second, tzinfo=UTC)
-        elif found := _DOTTED_TIME.fullmatch(text):
-            numbers = list(map(int, found.groups(default="0")))
-            when = datetime(numbers[2], numbers[1], numbers[0], numbers[3], numbers[4], numbers[5], tzinfo=UTC)
-        else:
-            when = datetime.fromisoformat(text)
+        when = _written(" ".join(text.lower().split())) or datetime.fromisoformat(text)
         return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def _written(text: str) -> datetime | None:
+    """A date and a clock's time as people write them; ValueError where there is no such day."""
+    found = next(filter(None, (date.fullmatch(text) for date in _DATES)), None)
+    if found is None:
+        return None
+    of = found.groupdict()
+    hour, minute, second = (int(of[part] or 0) for part in ("hour", "minute", "second"))
+    if of["half"]:
+        if not 1 <= hour <= 12:
+            raise ValueError(text)
+        hour = hour % 12 + 12 * (of["half"] == "p")
+    if of.get("one"):
+        month, day = int(of["one"]), int(of["other"])
+        if month > 12:
+            month, day = day, month
+        elif day <= 12 and day != month and not of["half"]:
+            raise ValueError(text)
+    else:
+        month, day = _MONTHS.index(of["name"]) + 1 if of.get("name") else int(of["month"]), int(of["day"])
+    return datetime(int(of["year"]), month, day, hour, minute, second, tzinfo=UTC)
 
 
 def believed(value: Any, where: str, problems: Problems) -> float | None:

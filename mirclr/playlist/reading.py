@@ -1,6 +1,7 @@
 """Playlists as other programs write them, read: M3U and M3U8, PLS, XSPF, JSPF, iTunes, Rekordbox, WPL, ASX and ZPL.
 
-Conventions: lines end in LF, CR or both. A text is UTF-8 or UTF-16 by its mark, or else UTF-8, or else of Windows.
+Conventions: lines end in LF, CR or both. A text is UTF-8 or UTF-16 by its mark, or else UTF-8, or else of Windows:
+Shift JIS (M3U alone) where that gives Japanese, or Windows-1252.
 Nothing is fetched, and what declares entities is refused.
 """
 
@@ -76,7 +77,8 @@ def read_playlist(path: Path) -> list[Path]:
     Parameters
     ----------
     path : Path
-        The playlist; ends in one of `READABLE`. A file in ``.m3u`` is UTF-8, or else Windows-1252.
+        The playlist; ends in one of `READABLE`. A file in ``.m3u`` is UTF-8, or else Shift JIS or
+        Windows-1252.
 
     Returns
     -------
@@ -148,8 +150,20 @@ def _decoded(path: Path, data: bytes) -> str:
         return data.decode("utf-8", "surrogateescape")  # of other programs: a name that is not Unicode, as it is
     for encoding in ("utf-8", "cp1252"):
         with suppress(UnicodeDecodeError):
-            return data.decode(encoding)
-    return data.decode("latin-1")
+            text = data.decode(encoding)
+            return text if encoding == "utf-8" else _japanese(data) or text
+    return _japanese(data) or data.decode("latin-1")
+
+
+def _japanese(data: bytes) -> str | None:
+    """A text of Shift JIS; None unless it has kana, and beside ASCII nothing but what Japanese is written in."""
+    try:
+        text = data.decode("cp932")
+    except UnicodeDecodeError:
+        return None
+    wide = [c for c in text if not c.isascii()]
+    kana = sum("\u3041" <= c <= "\u30fc" for c in wide)
+    return text if kana >= 2 and all("\u3000" <= c <= "\u9fff" or "\uff01" <= c <= "\uff5e" for c in wide) else None
 
 
 def _markup(read: Callable[[str, bytes], Iterable[Listed]]) -> _Reader:
