@@ -30,6 +30,7 @@ from mirclr.errors import (
 )
 from mirclr.index import open_index
 from mirclr.library import Description, EncoderStamp, Entry, Library, Listen, Moments
+from mirclr.library.names import artist_key
 from mirclr.names import artists, first_artist
 from mirclr.playlist import read_playlist, write_playlist
 from mirclr.recommend import Facts, Query, find_seeds, match_tracks, parse_rule, recommend
@@ -390,6 +391,37 @@ def most_that_fit(counts, n, cap, gap):
         if some.total() == size and fits(+some, size, gap):
             return size
     return 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(library_rows, st.integers(0, 3), st.data())
+def test_the_match_rises_down_a_list_for_the_reasons_that_help_names(rows, gap, data):
+    """Alone where artists are kept apart, or from one seed's tracks to another's."""
+    with tempfile.TemporaryDirectory() as folder, filled(folder, rows) as library:
+        one = st.integers(1, len(rows))
+        seeds, liked, avoided = data.draw(st.sets(one, min_size=1)), *(data.draw(st.sets(one)) for _ in range(2))
+        query = Query(
+            seeds=() if liked else tuple(str(t.file) for t in library.tracks(sorted(seeds))),
+            avoid=tuple(str(t.file) for t in library.tracks(sorted(avoided))),
+            profile="x" if liked else None,
+            seed=data.draw(st.none() | st.integers(0, 9)),
+            artist_gap=gap,
+            artist_cap=0,
+        )
+        listens = [
+            Listen(t.artist or "", t.title or "", plays=9, last_s=1.0, taste=1) for t in library.tracks(sorted(liked))
+        ]
+        try:
+            answer = recommend(library, open_index(library), query, listens=listens, now_s=2.0)
+        except NoMatch:  # what is liked names no artist
+            return
+        found = answer.recommendations
+        names = [artist_key(r.track) for r in found]
+        if gap and len(set(names)) < len(names):
+            return
+        for near in {r.explanation.seed for r in found}:
+            matches = [r.match for r in found if r.explanation.seed == near]
+            assert matches == sorted(matches, reverse=True)
 
 
 @pytest.mark.parametrize(

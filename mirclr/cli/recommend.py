@@ -97,6 +97,9 @@ def command(
     A SEED is an audio file, in the library or not, a playlist, or words of an artist, a title or an album. Words that
     are a whole title mean that track; the name of an artist or an album means all its tracks. Never listed are copies
     and versions of a seed or of each other, and what `mirclr block` keeps out.
+
+    The best match comes first, but where seeds that sound unlike take turns, tracks of one artist are kept apart
+    (--artist-gap), or --diversity or --to asks for another order; with --to it is that with the track before.
     """
     from mirclr.api import Library
     from mirclr.errors import QueryError
