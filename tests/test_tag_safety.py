@@ -1,6 +1,7 @@
 """Writing tags harms nothing: whatever the container and its tags, the sound stays and undo gives the file back."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -318,6 +319,39 @@ def test_a_full_disk_harms_nothing_and_names_the_file(tmp_path, monkeypatch):
         write_values(path, NEW)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.flac"]
+
+
+def _unequal(*_):
+    raise TagsError("its sound would not be what it was")
+
+
+def test_no_copy_stays_where_the_last_bytes_find_no_place(tmp_path, monkeypatch):
+    from mirclr.tagging import replacing
+
+    class Full(io.FileIO):
+        def close(self):
+            if not self.closed:
+                super().close()
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = a_file(tmp_path, "flac")
+    before = path.read_bytes()
+    monkeypatch.setattr(replacing, "open", Full, raising=False)
+    with pytest.raises(OSError, match=r"a\.flac"):
+        write_values(path, NEW, Manner(same_sound=_unequal))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.flac"]
+
+
+def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
+    from mirclr.tagging import replacing
+
+    path = a_file(tmp_path, "flac")
+    before = path.read_bytes()
+    monkeypatch.setattr(replacing.os, "access", lambda where, _: where != tmp_path.resolve())
+    with pytest.raises(TagsError, match=r"a\.flac: its folder may not be written; left as it is"):
+        write_values(path, NEW)
+    assert path.read_bytes() == before
 
 
 # undo where others wrote too

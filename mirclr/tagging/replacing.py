@@ -73,8 +73,10 @@ def _copy_beside(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
     try:
         yield path, f
     finally:
-        f.close()
-        path.unlink(missing_ok=True)
+        try:
+            f.close()  # writes what is left, for which a full disk has no place either
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def digest_of(f: BinaryIO) -> str:
@@ -112,6 +114,8 @@ def refusal(target: Path, *, break_links: bool) -> str | None:
         )
     if not os.access(target, os.W_OK):
         return "it may not be written"
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        return "its folder may not be written"
     return None
 
 
