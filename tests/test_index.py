@@ -51,7 +51,7 @@ def is_true_to(index, library):
 
 
 def index_of(ids, matrix, hidden=(), more=None):
-    base = build(ids, matrix)
+    base = build(ids, matrix.copy())
     new_ids, rows = more or (np.zeros(0, np.int64), np.zeros((0, matrix.shape[1]), "f4"))
     return Index(base, np.isin(base.ids, hidden), new_ids, rows)
 

@@ -321,17 +321,23 @@ class _Asked:
     def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:
         """The tracks that are still there and that no rule keeps out, with their ids and vectors."""
         ids = ids[~np.isin(ids, [-1, *self.hidden])]
-        genres = likely_labels(self.library, "genre", ids.tolist()) if self.rules.genres else {}
+        tracks: list[LibraryTrack] = []
+        for at in range(0, len(ids), _BLOCK):  # of all tracks of a large library few may pass
+            tracks += self._kept(ids[at : at + _BLOCK].tolist())
+        ids = np.array([t.id for t in tracks], np.int64)
+        return tracks, ids, self.index.vectors(ids)
+
+    def _kept(self, ids: list[int]) -> list[LibraryTrack]:
+        genres = likely_labels(self.library, "genre", ids) if self.rules.genres else {}
         tracks = []
-        for track in self.library.tracks(ids.tolist()):
+        for track in self.library.tracks(ids):
             if self.albums and not self.albums.isdisjoint(album_keys(track)):
                 self._kept_out["of a seed's own album (--same-album yes lets them come)"] += 1
             elif self.rules and self.rules.keep_out(track, {genre_name(g) for g in genres.get(track.id, ())}):
                 self._kept_out["kept out by rules"] += 1
             else:
                 tracks.append(track)
-        ids = np.array([t.id for t in tracks], np.int64)
-        return tracks, ids, self.index.vectors(ids)
+        return tracks
 
     def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> Recordings:
         """What is taken by the seeds, with the duplicates that the library knows, and theirs."""
