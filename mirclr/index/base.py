@@ -151,7 +151,10 @@ class Base:
         many = max(_AT_LEAST, _AGAIN * k)
         if len(rows) > many:
             rows = np.sort(rows[np.argpartition(-products, many)[:many]])
-        return _best(_products(self.matrix[rows], query), rows, k)
+        exact = np.empty(len(rows), np.float32)
+        for at in range(0, len(rows), _CHUNK):  # at once they may be a copy of everything
+            exact[at : at + _CHUNK] = _products(self.matrix[rows[at : at + _CHUNK]], query)
+        return _best(exact, rows, k)
 
 
 def _products(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
