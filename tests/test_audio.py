@@ -551,3 +551,14 @@ def test_samples_that_overflow_what_comes_after_are_refused(tmp_path):
     soundfile.write(file, noise, 16000, subtype="FLOAT")
     with pytest.raises(UnusableAudio, match=r"a\.wav: holds samples that are NaN, infinite or absurdly loud"):
         list(decode_blocks(file, rate=8000))
+
+
+def test_a_packet_of_one_byte_is_no_error() -> None:
+    class Packet(bytes):
+        size = property(len)
+
+    source = object.__new__(AvSource)
+    source._content = SimpleNamespace(demuxer="aac")
+    packets = [Packet(part) for part in (b"\xff", b"", b"\xff\xf1\x50\x80", b"\xff\xf1")]
+    source._all_packets = lambda: iter(packets)
+    assert list(source._packets()) == packets

@@ -269,8 +269,8 @@ class AvSource:
             return
         first = before = None
         for packet in self._all_packets():  # among what is no audio there is now and then what looks like a frame
-            kind = bytes(packet)[1:3] if packet.size else None
-            now = kind and (kind[0] & masks[0], kind[1] & masks[1])
+            kind = bytes(packet)[1:3] if packet.size else b""
+            now = (kind[0] & masks[0], kind[1] & masks[1]) if len(kind) == 2 else None
             first = first or now
             if now in (None, first, before):
                 yield packet
