@@ -352,3 +352,9 @@ def test_a_file_with_overrides(tmp_path: Path) -> None:
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse().seed = 3  # type: ignore[misc]
+
+
+def test_a_long_name_is_not_quoted_whole():
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe("data: {train: x}\naugment: {mel: [{name: " + "m" * 5000 + "}]}\n" + "k" * 5000 + ": 1\n")
+    assert len(str(caught.value)) < 2000

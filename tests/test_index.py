@@ -242,11 +242,10 @@ def test_any_damage_is_noticed(data):
         saved = Path(folder) / "lib.db.index"
         good = saved.read_bytes()
         at = data.draw(st.integers(0, len(good) - 1))
-        bad = data.draw(
-            st.sampled_from(
-                [good[:at], good + b"x", good[:at] + bytes([good[at] ^ 0x40]) + good[at + 1 :], b"[" * 5000]
-            )
-        )
+        row = len(good) - 4 * DIM  # of the matrix, which comes last
+        swapped = good[: row - 4 * DIM] + good[row:] + good[row - 4 * DIM : row]
+        changed = good[:at] + bytes([good[at] ^ 0x40]) + good[at + 1 :]
+        bad = data.draw(st.sampled_from([good[:at], good + b"x", changed, swapped, b"[" * 5000]))
         saved.write_bytes(bad)
         assert is_true_to(open_index(library), library)
         assert saved.read_bytes() == good

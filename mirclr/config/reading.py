@@ -15,6 +15,7 @@ from mirclr.errors import OverrideError, RecipeError, in_words
 from mirclr.provenance import open_regular
 
 _MOST_ERRORS = 8  # that are listed; a file that is no recipe has thousands
+_LONGEST_MESSAGE = 500  # a message may quote what was found
 
 
 def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
@@ -71,9 +72,10 @@ def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
     except ValidationError as error:
         lines = []
         for e in error.errors():
-            place = ".".join(str(p) for p in e["loc"]) or "recipe"
+            place = shortened(".".join(str(p) for p in e["loc"]) or "recipe", str)
             found = "" if e["type"] in ("missing", "value_error") else f", found {shortened(e['input'])}"
-            lines.append(f"{place}: {e['msg'].removeprefix('Value error, ')}{found}")
+            message = shortened(e["msg"].removeprefix("Value error, "), str, _LONGEST_MESSAGE)
+            lines.append(f"{place}: {message}{found}")
             if len(lines) == _MOST_ERRORS and len(error.errors()) > _MOST_ERRORS:
                 lines.append(f"and {len(error.errors()) - _MOST_ERRORS} more")
                 break

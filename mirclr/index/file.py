@@ -1,8 +1,8 @@
 """The file of a base: a line with a checksum and JSON, padded to 64 bytes; then its arrays, little-endian.
 
-It is memory-mapped, and checked by the sums of its 32-bit words: a tenth of the time of a CRC, and they notice what may
-befall a file on a disk, such as other bits, zeros, or an end too early. Of a matrix above `_LARGE` bytes one page in
-sixteen is checked.
+It is memory-mapped, and checked by digests (xxh3) of its arrays, which notice what may befall a file on a disk, such as
+other bits, zeros, pages in another order, or an end too early. Of a matrix above `_LARGE` bytes one page in sixteen is
+checked.
 """
 
 import json
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from mirclr.index.base import Base
 from mirclr.provenance import writing
 
-_FORMAT = "mirclr-index 4"
+_FORMAT = "mirclr-index 5"
 _ALIGN = 64
 _LARGE = 2**30
 _WORDS = 1024  # of a page
@@ -45,7 +46,7 @@ def save(path: Path, base: Base, facts: dict[str, Any]) -> None:
         **facts,
         "probes": base.probes,
         "shapes": [list(a.shape) for a in arrays],
-        "sums": [_sum(a) for a in arrays],
+        "digests": [_digest(a) for a in arrays],
     }
     text = json.dumps(header).encode()
     text += b" " * (-(len(text) + 10) % _ALIGN)
@@ -64,9 +65,9 @@ def load(path: Path) -> tuple[Base, dict[str, Any]] | None:
         if header["format"] != _FORMAT or line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
             return None
         at, arrays = len(line), {}
-        for (name, dtype), shape, total in zip(_ARRAYS, header["shapes"], header["sums"], strict=True):
+        for (name, dtype), shape, digest in zip(_ARRAYS, header["shapes"], header["digests"], strict=True):
             array = _mapped(path, dtype, at, tuple(map(int, shape)))
-            if _sum(array) != total:
+            if _digest(array) != digest:
                 return None
             arrays[name] = array if name in _MAPPED else np.array(array)
             at += array.nbytes
@@ -100,9 +101,12 @@ def _fits(base: Base) -> bool:
     )
 
 
-def _sum(array: np.ndarray) -> int:
+def _digest(array: np.ndarray) -> str:
     words = array.reshape(-1).view("<u4")
+    digest = xxhash.xxh3_64()
     if array.nbytes > _LARGE:
         pages = words[: len(words) // _WORDS * _WORDS].reshape(-1, _WORDS)
-        return (int(pages[::16].sum(dtype="<u4")) + int(words[-_WORDS:].sum(dtype="<u4"))) % 2**32
-    return int(words.sum(dtype="<u4"))
+        digest.update(np.ascontiguousarray(pages[::16]))
+        words = words[-_WORDS:]
+    digest.update(words)
+    return digest.hexdigest()
