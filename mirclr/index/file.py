@@ -106,7 +106,7 @@ def _digest(array: np.ndarray) -> str:
     digest = xxhash.xxh3_64()
     if array.nbytes > _LARGE:
         pages = words[: len(words) // _WORDS * _WORDS].reshape(-1, _WORDS)
-        digest.update(np.ascontiguousarray(pages[::16]))
+        digest.update(np.ascontiguousarray(pages[::16]).data)
         words = words[-_WORDS:]
-    digest.update(words)
+    digest.update(words.data)
     return digest.hexdigest()
