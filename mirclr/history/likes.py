@@ -1,17 +1,17 @@
 """What a listener likes and dislikes: texts of lines, playlists, and the counts and hearts of iTunes."""
 
 import os
-import plistlib
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from mirclr.errors import HistoryError, is_fault_of_machine
+from mirclr.errors import HistoryError, PlaylistError
 from mirclr.history.sources import Numbered, Problems, believed, name
 from mirclr.library import Listen
 from mirclr.playlist import read_entries
+from mirclr.playlist.markup import property_list
 from mirclr.tags import AUDIO_SUFFIXES
 
 _DASH = re.compile(r"\s+[-–—]\s+")
@@ -71,11 +71,9 @@ def itunes_of(path: Path, file: IO[bytes], problems: Problems) -> Iterator[Liste
     if len(data) > _MAX_ITUNES:
         raise HistoryError(f"{path}: larger than {_MAX_ITUNES >> 20} MiB; export a playlist of what you hear instead")
     try:
-        value = plistlib.loads(data, fmt=plistlib.FMT_XML)  # refuses a declared entity
-    except Exception as error:  # of a damaged one it raises in many ways
-        if is_fault_of_machine(error):
-            raise
-        raise HistoryError(f"{path}: not a property list ({str(error)[:80]})") from error
+        value = property_list(path, data)
+    except PlaylistError as error:
+        raise HistoryError(str(error)) from error
     held = value.get("Tracks") if isinstance(value, dict) else None
     tracks = [t for t in held.values() if isinstance(t, dict)] if isinstance(held, dict) else []
     told = any(t.get("Play Count") or t.get("Loved") or t.get("Disliked") for t in tracks)

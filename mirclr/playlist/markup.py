@@ -126,15 +126,26 @@ def of_xml(name: str, data: bytes) -> Iterator[Listed]:
     raise PlaylistError(f"{name}: no playlist of iTunes, Rekordbox or XSPF; expected one of these")
 
 
-def _of_itunes(name: str, data: bytes) -> Iterator[Listed]:
+def property_list(name: object, data: bytes) -> Any:
+    """The value of an XML property list, as iTunes writes them.
+
+    Raises
+    ------
+    PlaylistError
+        It is none; `name` says which file.
+    """
     import plistlib
 
     try:
-        value = plistlib.loads(data, fmt=plistlib.FMT_XML)  # refuses a declared entity
+        return plistlib.loads(data, fmt=plistlib.FMT_XML)  # refuses a declared entity
     except Exception as error:  # of a damaged one it raises in many ways
         if is_fault_of_machine(error):
             raise
         raise PlaylistError(f"{name}: not a property list ({str(error)[:80]})") from error
+
+
+def _of_itunes(name: str, data: bytes) -> Iterator[Listed]:
+    value = property_list(name, data)
     tracks = value.get("Tracks") if isinstance(value, dict) else None
     lists = value.get("Playlists") if isinstance(value, dict) else None
     if not isinstance(tracks, dict):
