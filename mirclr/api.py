@@ -17,7 +17,7 @@ from mirclr import library as store
 from mirclr.errors import LibraryError, UnreadableAudio, UnusableAudio
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, LibraryTrack, Moments, is_usable, shown
-from mirclr.pretrained import checkpoint_named
+from mirclr.models.pretrained import checkpoint_named
 from mirclr.recommend import Answer, Facts, Query, Recommendation, Seed, recommend
 
 
@@ -128,7 +128,8 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
             f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "
             f"name that encoder: --checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
         )
-    from mirclr.embed import Embedder, hear, raised
+    from mirclr.audio.decoding import hear
+    from mirclr.models.embedder import Embedder, raised
     from mirclr.tags import read_tags
 
     embedder = Embedder.load(checkpoint, excerpts=stamp.excerpts)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mirclr.checkpoint import load_checkpoint
+from mirclr.models.checkpoint import load_checkpoint
 
 EVERY = 100  # steps between the points of a curve that are kept
 

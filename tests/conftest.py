@@ -10,11 +10,11 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from mirclr.audio import write_wav
-from mirclr.checkpoint import save_checkpoint
 from mirclr.config import parse_recipe
-from mirclr.embed import Embedder
-from mirclr.encoder import Model
 from mirclr.library import Library
+from mirclr.models.checkpoint import save_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import Model
 
 TINY = parse_recipe("""
 name: tiny

@@ -15,8 +15,8 @@ from torch import Generator, Tensor
 
 from mirclr import config
 from mirclr.audio import read_excerpts
-from mirclr.augment import ON, Views, keep_outside, mix_clips, stretch_time, vocode, warp
-from mirclr.mel import LogMel
+from mirclr.audio.augment import ON, Views, keep_outside, mix_clips, stretch_time, vocode, warp
+from mirclr.audio.mel import LogMel
 
 RATE = 16000
 MEL = LogMel(config.Mel(), RATE)

@@ -10,16 +10,16 @@ import torch
 from safetensors.torch import save_file
 
 import mirclr
-from mirclr.checkpoint import (
+from mirclr.config import parse_recipe
+from mirclr.errors import CheckpointError
+from mirclr.models.checkpoint import (
     encoder_digest,
     load_checkpoint,
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
 )
-from mirclr.config import parse_recipe
-from mirclr.encoder import Model
-from mirclr.errors import CheckpointError
+from mirclr.models.encoder import Model
 
 TINY = """
 name: tiny

@@ -17,7 +17,8 @@ from mirclr.classify.fitting import _fit, grouped_folds, softmax, tuned
 from mirclr.classify.labels import Labels
 from mirclr.cli import group
 from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, LibraryError
-from mirclr.library import EncoderStamp, Entry, Library
+from mirclr.library import Entry, Library
+from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 
 DIM = 6

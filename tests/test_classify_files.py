@@ -12,14 +12,14 @@ import torch
 from click.testing import CliRunner
 
 from mirclr.audio import decode_blocks
-from mirclr.checkpoint import save_checkpoint
 from mirclr.classify import Head, Heads, segments
 from mirclr.classify.segments import hear_segments, windows
 from mirclr.cli import group
-from mirclr.embed import Embedder
-from mirclr.encoder import Model
 from mirclr.errors import CheckpointError, EncoderMismatch, MissingExtra, UnreadableAudio
 from mirclr.library import Entry, Library
+from mirclr.models.checkpoint import save_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import Model
 from mirclr.processes import CRASHED, streamed
 from mirclr.tags import Tags
 from tests.conftest import TINY
@@ -48,8 +48,8 @@ def builtin(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def shipped(builtin, monkeypatch):
-    monkeypatch.setattr("mirclr.pretrained.builtin_checkpoint", lambda: builtin / "e.safetensors")
-    monkeypatch.setattr("mirclr.pretrained.builtin_heads", lambda: builtin / "h.safetensors")
+    monkeypatch.setattr("mirclr.models.pretrained.builtin_checkpoint", lambda: builtin / "e.safetensors")
+    monkeypatch.setattr("mirclr.models.pretrained.builtin_heads", lambda: builtin / "h.safetensors")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,19 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirclr import audio, clips, processes
+from mirclr import audio, processes
 from mirclr.audio import write_wav
-from mirclr.augment import ClipShape
+from mirclr.audio.augment import ClipShape
+from mirclr.audio.mel import LogMel
 from mirclr.cli import group
-from mirclr.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
 from mirclr.config import Mel, parse_recipe
+from mirclr.data import clips
+from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
+from mirclr.data.manifest import Track, write_manifest
+from mirclr.data.sampling import pair_that_teaches, pick_tracks
 from mirclr.errors import CacheError, ManifestError, ObjectiveError
-from mirclr.manifest import Track, write_manifest
-from mirclr.mel import LogMel
+from mirclr.objectives import teaches
 from mirclr.provenance import content_digest, file_digest
-from mirclr.sampling import pair_that_teaches, pick_tracks
 
 RECIPE = """
 name: tiny
@@ -351,7 +354,7 @@ def test_digests_that_were_kept_before_lengths_were_are_taken_over(music, here, 
     (before,) = cache.fill(tracks, music)
     kept = cache.folder.parent / "digests.json"
     kept.write_text(json.dumps({file: held[:3] for file, held in json.loads(kept.read_text()).items()}))
-    monkeypatch.setattr("mirclr.clips.content_digest", lambda file: pytest.fail("read again"))
+    monkeypatch.setattr("mirclr.data.clips.content_digest", lambda file: pytest.fail("read again"))
     assert list(cache.fill(tracks, music)) == [before]
 
 
@@ -447,7 +450,8 @@ def fake_cache(folder, lengths, recordings=None, bands=3):
 
 def source_of(folder, lengths, *overrides, crop=8, recordings=None):
     cache, cached = fake_cache(folder, lengths, recordings)
-    return ClipSource(cache, cached, ClipShape("mel", crop), recipe("mel.bands=3", *overrides))
+    plan = recipe("mel.bands=3", *overrides)
+    return ClipSource(cache, cached, ClipShape("mel", crop), plan, is_useful=partial(teaches, plan.objective))
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tmp_path):
@@ -548,7 +552,9 @@ def few_artists(counts, objective="nt_xent", labels=None, **training):
     text = "name: a\ndata: {train: t, never_negative: artist}\nobjective: {name: " + objective + "}"
     overrides = ["training.batch=2", "data.labels=" + (labels or "null")]
     plan = parse_recipe(text, overrides=overrides + [f"training.{k}={v}" for k, v in training.items()])
-    return ClipSource(ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan)
+    return ClipSource(
+        ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan, is_useful=partial(teaches, plan.objective)
+    )
 
 
 @pytest.mark.parametrize("objective", ["nt_xent", "triplet", "n_pair", "sup_con", "generalized_sup_con"])
@@ -570,7 +576,9 @@ def test_an_artist_written_in_two_ways_is_no_negative_of_its_own():
     names = ("Queen", "Queen feat. David Bowie", "Various Artists", None)
     made = [Cached(Track(id=f"{i}", path=f"{i}", artist=a), Path(f"{i}"), 4000) for i, a in enumerate(names)]
     plan = parse_recipe("name: a\ndata: {train: t, never_negative: artist}\nobjective: {name: nt_xent}")
-    numbers = ClipSource(ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan).recording
+    numbers = ClipSource(
+        ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan, is_useful=partial(teaches, plan.objective)
+    ).recording
     assert numbers[0] == numbers[1]
     assert len(set(numbers)) == 3
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-import mirclr.corpus
+import mirclr.data.corpora
 from mirclr.cli import group
-from mirclr.corpus import (
+from mirclr.data.corpora import (
     fetch_corpus,
     find_manifest,
     known_corpora,
     package_count,
     read_corpus,
 )
+from mirclr.data.manifest import Track, check_tracks, read_manifest, write_manifest
 from mirclr.errors import CorpusError
-from mirclr.manifest import Track, check_tracks, read_manifest, write_manifest
 from mirclr.provenance import sha256_of, shipped_dir
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the imitation of apt is a shell script")
@@ -194,7 +194,7 @@ def apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Apt:
     apt = Apt(tmp_path)
     monkeypatch.setenv("PATH", str(apt.bin))
     monkeypatch.setenv("MIRCLR_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(mirclr.corpus, "shipped_dir", lambda name: tmp_path / "cards")
+    monkeypatch.setattr(mirclr.data.corpora, "shipped_dir", lambda name: tmp_path / "cards")
     return apt
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mirclr.cue import file_named, read_cue
+from mirclr.data.cue import file_named, read_cue
 from mirclr.errors import CueError
 from mirclr.tags import Tags
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from mirclr.audio import Section, read_middle
 from mirclr.cli import group
-from mirclr.describe import KEYS, describe_file, find_key, find_loudness, find_tempo, try_describe
 from mirclr.errors import UnusableAudio
-from mirclr.library import Description, EncoderStamp, Entry, Library
+from mirclr.ingest.description import KEYS, describe_file, find_key, find_loudness, find_tempo, try_describe
+from mirclr.library import Description, Entry, Library
+from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 
 RATE = 22050
@@ -99,7 +100,7 @@ def test_a_song_with_a_silent_middle_is_described_by_what_sounds(songs, tmp_path
     song[8 * rate : 56 * rate] = 0
     soundfile.write(tmp_path / "a.flac", song, rate)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mirclr.describe.SECONDS", 8.0)
+        patch.setattr("mirclr.ingest.description.SECONDS", 8.0)
         found = describe_file(tmp_path / "a.flac")
     assert found.key in KEYS
     assert found.loudness_lufs > -40

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.augment import mix_clips
+from mirclr.audio.augment import mix_clips
 from mirclr.objectives import Objective, Targets, generalized_sup_con, sup_con
 
 MIXING = config.Mixing(name="mixup", p=1.0)  # every view, as published

@@ -10,23 +10,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mirclr.audio.fingerprint import Fingerprint, compare, fingerprint, fingerprint_of, similarities, try_fingerprint
 from mirclr.cli import group
 from mirclr.cli.duplicates import _told
-from mirclr.duplicates import (
-    SURE,
-    Fingerprint,
-    Found,
-    compare,
-    find_candidates,
-    find_duplicates,
-    fingerprint,
-    fingerprint_of,
-    groups,
-    similarities,
-    try_fingerprint,
-)
 from mirclr.errors import NoMatch, UnreadableAudio, UnusableAudio
-from mirclr.library import EncoderStamp, Entry, Library
+from mirclr.ingest.duplicates import SURE, Found, find_candidates, find_duplicates, groups
+from mirclr.library import Entry, Library
+from mirclr.models.stamp import EncoderStamp
 from mirclr.processes import CRASHED
 from mirclr.tags import Tags
 
@@ -43,7 +33,7 @@ def heard(monkeypatch):
             files.append(job[0].name)
             yield job, work(*job)
 
-    monkeypatch.setattr("mirclr.duplicates.results_in_order", here)
+    monkeypatch.setattr("mirclr.ingest.duplicates.results_in_order", here)
     return files
 
 
@@ -163,7 +153,9 @@ def test_a_damaged_or_missing_file_is_reported_and_ends_nothing(songs, tmp_path)
 
 def test_a_decoder_that_crashes_is_reported(songs, tmp_path, monkeypatch):
     path = write(tmp_path / "l.db", *(entry(tmp_path, name) for name in ("a.ogg", "b.ogg")))
-    monkeypatch.setattr("mirclr.duplicates.results_in_order", lambda work, jobs, **_: ((j, CRASHED) for j in jobs))
+    monkeypatch.setattr(
+        "mirclr.ingest.duplicates.results_in_order", lambda work, jobs, **_: ((j, CRASHED) for j in jobs)
+    )
     with Library.open(path) as library:
         found = find_duplicates(library)
     assert found.pairs == {}
@@ -254,7 +246,7 @@ def test_an_unexpected_error_of_a_decoder_comes_back_as_text(monkeypatch, tmp_pa
     def fails(path, rate, span=None):
         raise RuntimeError("odd")
 
-    monkeypatch.setattr("mirclr.duplicates.decode_blocks", fails)
+    monkeypatch.setattr("mirclr.ingest.duplicates.decode_blocks", fails)
     assert try_fingerprint(tmp_path / "a.ogg") == f"{tmp_path / 'a.ogg'}: cannot be heard (RuntimeError: odd)"
 
 

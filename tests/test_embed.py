@@ -14,16 +14,19 @@ import pytest
 import soundfile
 import torch
 
-from mirclr import audio, embed, processes
-from mirclr.checkpoint import save_checkpoint
+from mirclr import audio, processes
+from mirclr.audio.decoding import hear
 from mirclr.classify import Heads
 from mirclr.classify.heads import Head
 from mirclr.cli import main
 from mirclr.config import parse_recipe
-from mirclr.embed import Embedder, count_outcomes, embed_files, find_audio, hear
-from mirclr.encoder import Model
 from mirclr.errors import EncoderMismatch, LibraryError
+from mirclr.ingest import embedding as embed
+from mirclr.ingest.embedding import count_outcomes, embed_files, find_audio
 from mirclr.library import Failure, Library
+from mirclr.models.checkpoint import save_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import Model
 from mirclr.provenance import file_digest
 from mirclr.tags import Tags
 from tests.conftest import TINY
@@ -615,7 +618,7 @@ def test_quiet_music_is_raised_by_one_gain_and_other_music_left_to_the_bit():
 
 
 def test_the_level_of_a_recording_hardly_moves_its_vector(songs):
-    from mirclr.pretrained import builtin_checkpoint
+    from mirclr.models.pretrained import builtin_checkpoint
 
     embedder = embed.Embedder.load(builtin_checkpoint())
     x = audio.read_excerpts(songs[0], count=3, seconds=embedder.seconds, rate=embedder.rate).waveforms
@@ -682,7 +685,7 @@ def test_workers_import_no_torch():
     finally:
         pool.close()
     assert "mirclr.audio" in loaded
-    assert not {"torch", "mirclr.embed", "librosa"} & set(loaded)
+    assert not {"torch", "mirclr.ingest.embedding", "librosa"} & set(loaded)
 
 
 KILLED = """

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.encoder import EncoderModule, Model, PooledSampleCNN, Projector, ResNet, SampleCNN, TrackPooling
 from mirclr.errors import CheckpointError
+from mirclr.models.encoder import EncoderModule, Model, PooledSampleCNN, Projector, ResNet, SampleCNN, TrackPooling
 
 RATE, BANDS = 16000, 96
 LEAST = {"name": "test", "data": {"train": "t.jsonl"}}

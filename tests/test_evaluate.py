@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 from sklearn.preprocessing import StandardScaler
 
-from mirclr import evaluate
 from mirclr.cli import group
 from mirclr.errors import LibraryError
-from mirclr.evaluate import Features, baseline_features, mfcc_statistics, retrieval_rows, z_scored
+from mirclr.evaluation import probes as evaluate
+from mirclr.evaluation.probes import Features, baseline_features, mfcc_statistics, retrieval_rows, z_scored
 from mirclr.library import Library, LibraryTrack
 
 
@@ -109,8 +109,8 @@ def test_mfcc_statistics_are_of_all_excerpts_and_loudness_is_in_the_first_alone(
 def embedded(songs, tmp_path_factory):
     """A library of twelve copies of real songs, by a very small encoder, and a labels file."""
     from mirclr.config import parse_recipe
-    from mirclr.embed import Embedder
     from mirclr.library import Entry
+    from mirclr.models.embedder import Embedder
     from mirclr.tags import Tags
 
     folder = tmp_path_factory.mktemp("music")

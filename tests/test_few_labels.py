@@ -10,8 +10,8 @@ from mirclr.classify.labels import Labels
 from mirclr.cli import group
 from mirclr.config import parse_recipe
 from mirclr.errors import LabelsError
-from mirclr.evaluate import Features
-from mirclr.few_labels import _draws, _parted, labels_curve, trained_from_scratch
+from mirclr.evaluation.label_curve import _draws, _parted, labels_curve, trained_from_scratch
+from mirclr.evaluation.probes import Features
 from mirclr.library import LibraryTrack
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -122,8 +122,8 @@ embedding: {excerpts: 4}
 def test_from_the_command_line(tmp_path, songs):
     import torch
 
-    from mirclr.checkpoint import save_checkpoint
-    from mirclr.encoder import Model
+    from mirclr.models.checkpoint import save_checkpoint
+    from mirclr.models.encoder import Model
 
     recipe = parse_recipe("name: t\ndata: {train: x}\nencoder: {name: resnet, widths: [4], blocks: [1], dim: 4}")
     torch.manual_seed(0)

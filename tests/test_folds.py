@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from mirclr import evaluate
 from mirclr.classify import labelled_by_file, labelled_by_tags, read_labels, usable_tasks
 from mirclr.classify.fitting import grouped_folds
 from mirclr.cli import group
-from mirclr.evaluate import Features, retrieval_rows
-from mirclr.few_labels import _parted
-from mirclr.holdout import hold_out
-from mirclr.library import EncoderStamp, Entry, Library, Listen
-from mirclr.library_report.measure import _by_artist
+from mirclr.evaluation import probes as evaluate
+from mirclr.evaluation.holdout import hold_out
+from mirclr.evaluation.label_curve import _parted
+from mirclr.evaluation.probes import Features, retrieval_rows
+from mirclr.evaluation.report.measure import _by_artist
+from mirclr.library import Entry, Library, Listen
+from mirclr.models.stamp import EncoderStamp
+from mirclr.recommend.taste import match
 from mirclr.tags import Tags
-from mirclr.taste import match
 
 ROOT = os.path.abspath(os.sep + "music")
 QUEEN = ["Queen", "Queen feat. David Bowie", "QUEEN & George Michael", "Queen; Someone", "Queen, Annie Lennox"]

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirclr import embed, processes
-from mirclr.checkpoint import encoder_digest, load_checkpoint
+from mirclr import processes
 from mirclr.classify import Heads
-from mirclr.clips import ClipCache
 from mirclr.config import Distillation
-from mirclr.embed import Embedder, embed_files, find_audio
-from mirclr.encoder import Model
+from mirclr.data.clips import ClipCache
+from mirclr.data.soft_labels import Description, SoftLabelFolder, SoftLabels
 from mirclr.index import open_index
+from mirclr.ingest import embedding as embed
+from mirclr.ingest.embedding import embed_files, find_audio
 from mirclr.library import Library
-from mirclr.pretrained import builtin_checkpoint, builtin_heads
+from mirclr.models.checkpoint import encoder_digest, load_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import Model
+from mirclr.models.pretrained import builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_json
-from mirclr.soft_labels import Description, SoftLabelFolder, SoftLabels
 from mirclr.tags import Tags
 from tests.conftest import AUDIO
 

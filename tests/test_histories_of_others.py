@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mirclr.cli import group
 from mirclr.errors import HistoryError, PlaylistError
-from mirclr.history import read_history, sources
 from mirclr.library import Library, Listen
+from mirclr.recommend.history import read_history, sources
 
 T = 1_700_000_000
 ISO = "2023-11-14T22:13:20Z"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.errors import HistoryError, PlaylistError
-from mirclr.history import aggregate, merge, read_history, sources
 from mirclr.library import Listen
+from mirclr.recommend.history import aggregate, merge, read_history, sources
 
 T = 1_672_654_260  # 2023-01-02 10:11
 

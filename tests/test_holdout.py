@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 import mirclr
 from mirclr.cli import group
 from mirclr.errors import NoMatch
-from mirclr.holdout import HeldOut, hold_out, measure, ways_of_asking
-from mirclr.library import EncoderStamp, Entry, Listen
+from mirclr.evaluation.holdout import HeldOut, hold_out, measure, ways_of_asking
+from mirclr.library import Entry, Listen
+from mirclr.models.stamp import EncoderStamp
+from mirclr.recommend.taste import match
 from mirclr.tags import Tags
-from mirclr.taste import match
 
 ARTISTS, EACH, DIM = 12, 5, 16
 LIKED = (0, 1, 2, 3, 4, 5)  # artists; their tracks lie about one direction, those of others about others

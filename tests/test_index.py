@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import mirclr.index.base
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.index import Index, build, open_index
-from mirclr.library import EncoderStamp, Entry, Library
+from mirclr.library import Entry, Library
+from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 
 DIM = 8

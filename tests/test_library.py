@@ -16,17 +16,8 @@ from hypothesis import strategies as st
 
 from mirclr.cli import COMMANDS, group
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound, MirclrError
-from mirclr.library import (
-    Description,
-    EncoderStamp,
-    Entry,
-    Failure,
-    Library,
-    Listen,
-    Moments,
-    part_leading_out,
-    shown,
-)
+from mirclr.library import Description, Entry, Failure, Library, Listen, Moments, part_leading_out, shown
+from mirclr.models.stamp import EncoderStamp
 from mirclr.names import fold
 from mirclr.tags import Tags
 

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from mirclr.cli import group
 from mirclr.errors import LibraryError
-from mirclr.library import EncoderStamp, Entry, Failure, Library
-from mirclr.library_report import Hubs, measure, page, report_on, tables, to_html
+from mirclr.evaluation.report import Hubs, measure, page, report_on, tables, to_html
+from mirclr.library import Entry, Failure, Library
 from mirclr.metrics import k_occurrence, skewness
+from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 
 HOSTILE = "</table><script>alert('x')</script> & <img src=http://evil.example/x.png> \x1b[31m"
@@ -275,10 +276,11 @@ def heard(songs, tmp_path_factory):
     """Real songs by a very small encoder that is kept as a checkpoint, and thirteen tracks whose files are gone."""
     import torch
 
-    from mirclr.checkpoint import save_checkpoint
     from mirclr.config import parse_recipe
-    from mirclr.embed import Embedder, embed_files, find_audio
-    from mirclr.encoder import Model
+    from mirclr.ingest.embedding import embed_files, find_audio
+    from mirclr.models.checkpoint import save_checkpoint
+    from mirclr.models.embedder import Embedder
+    from mirclr.models.encoder import Model
 
     folder = tmp_path_factory.mktemp("heard")
     encoder = "{name: resnet, widths: [4, 4], blocks: [1, 1], dim: 8}"
@@ -291,7 +293,7 @@ def heard(songs, tmp_path_factory):
         shutil.copy(song, folder / "music")
     (folder / "music" / "torn.ogg").write_bytes(songs[0].read_bytes())
     with pytest.MonkeyPatch.context() as patch, Library.open(folder / "l.db", create=True) as library:
-        patch.setattr("mirclr.embed.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+        patch.setattr("mirclr.ingest.embedding.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
         list(embed_files(library, find_audio([folder / "music"], library)[0], embedder))
         rng = np.random.default_rng(0)
         library.write(

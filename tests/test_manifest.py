@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirclr.cli import group
-from mirclr.errors import ManifestError
-from mirclr.manifest import (
+from mirclr.data.manifest import (
     ScanFailure,
     Track,
     check_tracks,
@@ -22,6 +21,7 @@ from mirclr.manifest import (
     scan_folder,
     write_manifest,
 )
+from mirclr.errors import ManifestError
 from mirclr.provenance import sha256_of
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

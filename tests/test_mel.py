@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.audio import read_excerpts
+from mirclr.audio.mel import LogMel, hz_to_mel, mel_to_hz
 from mirclr.config import Mel
-from mirclr.mel import LogMel, hz_to_mel, mel_to_hz
 
 SETTINGS = [
     (Mel(), 16000),

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirclr.index import open_index
-from mirclr.library import EncoderStamp, Entry, Library
+from mirclr.library import Entry, Library
 from mirclr.library.names import album_keys, albums_of, artist_key, components, song_key
 from mirclr.library.search import search_text
+from mirclr.models.stamp import EncoderStamp
 from mirclr.names import (
     album_name,
     artist_name,

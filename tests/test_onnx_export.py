@@ -10,13 +10,13 @@ import torch
 from click.testing import CliRunner
 
 from mirclr.audio import read_excerpts
-from mirclr.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.audio.mel import LogMel
 from mirclr.cli import group
 from mirclr.config import parse_recipe
-from mirclr.encoder import Model
 from mirclr.errors import MissingExtra
-from mirclr.mel import LogMel
-from mirclr.onnx_export import ConvolvedLogMel, export_onnx
+from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.models.encoder import Model
+from mirclr.models.onnx import ConvolvedLogMel, export_onnx
 
 ENCODERS = {
     "resnet": "encoder: {name: resnet, widths: [4, 6], blocks: [1, 1]}",

@@ -44,7 +44,7 @@ def test_the_wheel_holds_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"mirclr", f"mirclr-{mirclr.__version__}.dist-info"}
     unwanted = {n for n in wheel.namelist() if n.endswith((".ogg", ".wav", ".pyc", ".safetensors", ".db"))}
-    assert unwanted == {f"mirclr/pretrained/builtin.{kind}" for kind in ("safetensors", "heads.safetensors")}
+    assert unwanted == {f"mirclr/models/pretrained/builtin.{kind}" for kind in ("safetensors", "heads.safetensors")}
     assert sum(info.file_size for info in wheel.infolist()) < 12e6
 
 

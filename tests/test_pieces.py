@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.errors import PlaylistError
-from mirclr.library import EncoderStamp, Entry, Library
-from mirclr.pieces import Wanted, find_pieces
-from mirclr.playlist import READABLE, read_entries
+from mirclr.library import Entry, Library
+from mirclr.models.stamp import EncoderStamp
+from mirclr.recommend.matching import Wanted, find_pieces
+from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.tags import Tags
 
 NFD = unicodedata.normalize("NFD", "Beyoncé")

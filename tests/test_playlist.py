@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mirclr.errors import PlaylistError
 from mirclr.library import LibraryTrack
-from mirclr.playlist import SUFFIXES, read_entries, read_playlist, write_playlist
+from mirclr.recommend.playlist import SUFFIXES, read_entries, read_playlist, write_playlist
 
 posix = pytest.mark.skipif(os.name == "nt", reason="names that Windows does not have")
 

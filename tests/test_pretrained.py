@@ -10,14 +10,14 @@ import torch
 from click.testing import CliRunner
 
 from mirclr.audio import read_excerpts
-from mirclr.checkpoint import load_checkpoint
 from mirclr.classify import Heads
 from mirclr.cli import group
 from mirclr.config import recipe_from
-from mirclr.embed import Embedder
-from mirclr.encoder import Model
 from mirclr.library import Library
-from mirclr.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named
+from mirclr.models.checkpoint import load_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import Model
+from mirclr.models.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named
 
 CARD = builtin_checkpoint().with_name("README.md")
 

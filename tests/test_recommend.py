@@ -29,13 +29,14 @@ from mirclr.errors import (
     QueryError,
 )
 from mirclr.index import open_index
-from mirclr.library import Description, EncoderStamp, Entry, Library, Listen, Moments
+from mirclr.library import Description, Entry, Library, Listen, Moments
 from mirclr.library.names import artist_key
+from mirclr.models.stamp import EncoderStamp
 from mirclr.names import artists, first_artist
-from mirclr.playlist import read_playlist, write_playlist
 from mirclr.recommend import Facts, Query, find_seeds, match_tracks, parse_rule, recommend
 from mirclr.recommend.keys import compatible, keys_of
 from mirclr.recommend.path import best_chain
+from mirclr.recommend.playlist import read_playlist, write_playlist
 from mirclr.recommend.ranking import clusters_of, fits, products, without_hubs
 from mirclr.recommend.reasons import most_alike
 from mirclr.recommend.rules import Rules
@@ -1067,9 +1068,9 @@ def fake_hear(files, *, count, seconds, rate, workers=0):
 
 @pytest.fixture
 def outside(library, tmp_path, monkeypatch):
-    fake = ModuleType("mirclr.embed")
+    fake = ModuleType("mirclr.ingest.embedding")
     fake.Embedder, fake.hear, fake.raised = FakeEmbedder, fake_hear, lambda waveforms: waveforms
-    monkeypatch.setitem(sys.modules, "mirclr.embed", fake)
+    monkeypatch.setitem(sys.modules, "mirclr.ingest.embedding", fake)
     library.write(entries=[entry(f"{i}.ogg", np.eye(4)[i] + 0.1) for i in range(4)])
     for name, content in (("zero.wav", "0"), ("two.wav", "2"), ("bad.wav", "bad"), ("a.ckpt", "")):
         (tmp_path / name).write_text(content)

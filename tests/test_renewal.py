@@ -8,13 +8,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from mirclr.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.cli import group
-from mirclr.embed import Embedder, embed_files, find_audio
-from mirclr.encoder import Model
 from mirclr.errors import LibraryError
 from mirclr.index import open_index
+from mirclr.ingest.embedding import embed_files, find_audio
 from mirclr.library import Description, Library, Listen
+from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import Model
 from mirclr.tags import Tags
 from tests.conftest import TINY, tone
 

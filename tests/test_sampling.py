@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirclr.config import parse_recipe
+from mirclr.data.manifest import Track
+from mirclr.data.sampling import group_numbers, part_of, pick_classes, pick_tracks, soft_positive_rows
 from mirclr.errors import ManifestError, RecipeError
-from mirclr.manifest import Track
 from mirclr.objectives import Targets, generalized_sup_con
-from mirclr.sampling import group_numbers, part_of, pick_classes, pick_tracks, soft_positive_rows
 
 seeds = st.integers(0, 2**32)
 

@@ -13,7 +13,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirclr.scan import (
+from mirclr.data.scan import (
     Exclusions,
     Part,
     PassedOver,
@@ -218,7 +218,7 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
     ],
 )
 def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, left: list[str]) -> None:
-    monkeypatch.setattr("mirclr.scan._FOLDS_CASE", False)
+    monkeypatch.setattr("mirclr.data.scan._FOLDS_CASE", False)
     root = make(tmp_path, "c.flac", "Rock/a.flac", "Rock/live/b.flac", "Podcasts/x.flac", "Rock/Podcasts/p.flac")
     if pattern == "podcasts/":
         left = [*left, "Podcasts/x.flac"]
@@ -226,7 +226,7 @@ def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str,
     assert sorted(scanned(root, pattern)[0]) == sorted(left)
     excluded = Exclusions({str(root): [pattern]})
     assert sorted(p for p in everything if not excluded.covers(root / p)) == sorted(left)
-    monkeypatch.setattr("mirclr.scan._FOLDS_CASE", True)
+    monkeypatch.setattr("mirclr.data.scan._FOLDS_CASE", True)
     assert scanned(root, pattern.upper())[0] == scanned(root, pattern.lower())[0]
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mirclr.config import Distillation
+from mirclr.data.soft_labels import Description, SoftLabelFolder, SoftLabels, as_weights, how_alike, probabilities
 from mirclr.errors import LabelsError
-from mirclr.soft_labels import Description, SoftLabelFolder, SoftLabels, as_weights, how_alike, probabilities
 
 DESCRIPTION = Description("t", "d" * 32, ("jazz", "folk", "calm"), 2, 4, 3.0, 1.5)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from mirclr.cli import main
-from mirclr.embed import embed_files
 from mirclr.errors import LibraryError, NoMatch
+from mirclr.ingest.embedding import embed_files
+from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
 from mirclr.library import Library
-from mirclr.sync import apply_changes, foresee_changes, scope_of
 from tests.conftest import tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -125,7 +125,7 @@ def test_a_damaged_file_keeps_its_track(library, embedder, music):
 
 
 def test_a_file_that_goes_in_the_middle_stops_no_other(library, embedder, music, monkeypatch):
-    from mirclr import embed
+    from mirclr.ingest import embedding as embed
 
     real = embed.file_digest
 

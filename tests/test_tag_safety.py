@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from mirclr.audio.packets import packets_digest
 from mirclr.errors import MirclrError, TagsError
-from mirclr.tagging import Manner, sweep, take_back, write_values
-from mirclr.tagging.delta import decoded, encoded
+from mirclr.ingest.tagging import Manner, sweep, take_back, write_values
+from mirclr.ingest.tagging.delta import decoded, encoded
 from mirclr.tags import WRITABLE, Tags, read_tags, read_values
 from mirclr.tags.block import Source
 from mirclr.tags.layout import layout_of
@@ -166,7 +166,7 @@ def test_a_container_that_holds_mp3_frames_is_not_tagged_as_mp3(head, tmp_path):
 
 
 def test_a_copy_with_other_sound_or_tags_never_takes_a_file_s_place(tmp_path, monkeypatch):
-    from mirclr.tagging import writing
+    from mirclr.ingest.tagging import writing
 
     path = a_file(tmp_path, "m4a, moov in front")
     before = path.read_bytes()
@@ -285,7 +285,7 @@ def test_a_killed_write_leaves_the_file_and_its_copy_is_swept_up(tmp_path):
     path = a_file(tmp_path, "flac")
     before = path.read_bytes()
     code = (
-        "import os, sys; from pathlib import Path; from mirclr.tagging import Manner, write_values\n"
+        "import os, sys; from pathlib import Path; from mirclr.ingest.tagging import Manner, write_values\n"
         "die = lambda *files: os._exit(9)\n"
         "write_values(Path(sys.argv[1]), {'genre': ['x']}, Manner(same_sound=die))"
     )
@@ -306,7 +306,7 @@ def test_a_copy_that_is_being_made_is_not_swept_up(tmp_path):
 
 
 def test_a_full_disk_harms_nothing_and_names_the_file(tmp_path, monkeypatch):
-    from mirclr.tagging import replacing
+    from mirclr.ingest.tagging import replacing
 
     path = a_file(tmp_path, "flac")
     before = path.read_bytes()
@@ -326,7 +326,7 @@ def _unequal(*_):
 
 
 def test_no_copy_stays_where_the_last_bytes_find_no_place(tmp_path, monkeypatch):
-    from mirclr.tagging import replacing
+    from mirclr.ingest.tagging import replacing
 
     class Full(io.FileIO):
         def close(self):
@@ -344,7 +344,7 @@ def test_no_copy_stays_where_the_last_bytes_find_no_place(tmp_path, monkeypatch)
 
 
 def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
-    from mirclr.tagging import replacing
+    from mirclr.ingest.tagging import replacing
 
     path = a_file(tmp_path, "flac")
     before = path.read_bytes()

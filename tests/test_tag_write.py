@@ -13,11 +13,12 @@ from click.testing import CliRunner
 
 from mirclr.audio import decode_blocks
 from mirclr.cli import group
-from mirclr.describe import KEYS
 from mirclr.errors import NoMatch, TagsError
-from mirclr.library import Description, EncoderStamp, Entry, Library
+from mirclr.ingest.description import KEYS
+from mirclr.ingest.tagging import write_values
+from mirclr.library import Description, Entry, Library
+from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import file_digest
-from mirclr.tagging import write_values
 from mirclr.tags import WRITABLE, Tags, read_tags, read_values
 from tests.conftest import write_aac
 
@@ -321,7 +322,7 @@ def test_a_journal_leads_to_no_file_outside_of_the_library(library, tmp_path):
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_was_done(library, monkeypatch):
-    from mirclr.tagging import replacing
+    from mirclr.ingest.tagging import replacing
 
     before, made = tags(library), []
 

@@ -189,7 +189,7 @@ def test_riff_info_is_read_in_utf8_and_in_windows_code_page(tmp_path: Path) -> N
 @pytest.mark.parametrize(("suffix", "kind", "codec"), [(".mka", "matroska", "libopus"), (".webm", "webm", "libopus")])
 def test_matroska_is_read_and_left(tmp_path: Path, suffix: str, kind: str, codec: str) -> None:
     from mirclr.errors import TagsError
-    from mirclr.tagging import write_values
+    from mirclr.ingest.tagging import write_values
 
     path = tmp_path / f"a{suffix}"
     given = {

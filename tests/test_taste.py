@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from mirclr.cli import group
 from mirclr.errors import NoMatch
-from mirclr.library import EncoderStamp, Entry, Library, Listen
+from mirclr.library import Entry, Library, Listen
+from mirclr.models.stamp import EncoderStamp
+from mirclr.recommend.taste import centre_count, find_centres, match, taste_of
 from mirclr.tags import Tags
-from mirclr.taste import centre_count, find_centres, match, taste_of
 
 ROOT = os.path.abspath(os.sep + "music")
 NOW = 1_700_000_000.0
@@ -179,7 +180,7 @@ def test_listens_of_one_track_are_added(library):
 def test_of_very_many_tracks_the_weightiest_make_the_centres(library, monkeypatch):
     listens = [of_file("a.ogg"), of_file("c.ogg"), of_file("e.ogg")]
     listens = [replace(listen, plays=plays) for listen, plays in zip(listens, (1, 9, 3), strict=True)]
-    monkeypatch.setattr("mirclr.taste._MOST_GROUPED", 2)
+    monkeypatch.setattr("mirclr.recommend.taste._MOST_GROUPED", 2)
     taste = taste_of(library, listens, now_s=NOW)
     expected = [library.vector(C), library.vector(E)]
     mean = np.log2(10) * expected[0] + np.log2(4) * expected[1]

@@ -9,20 +9,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from mirclr.augment import Views
-from mirclr.checkpoint import save_checkpoint
+from mirclr.audio.augment import Views
+from mirclr.audio.mel import LogMel
 from mirclr.classify import Head, Heads
 from mirclr.cli import group
-from mirclr.clips import ClipCache, Skipped
 from mirclr.config import parse_recipe
-from mirclr.encoder import Model
+from mirclr.data.clips import ClipCache, Skipped
+from mirclr.data.manifest import Track, write_manifest
+from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels
 from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, ManifestError, RecipeError, TrainingError
-from mirclr.manifest import Track, write_manifest
-from mirclr.mel import LogMel
+from mirclr.models.checkpoint import save_checkpoint
+from mirclr.models.encoder import Model
 from mirclr.objectives import completed_labels, generalized_sup_con
-from mirclr.soft_labels import SoftLabelFolder, SoftLabels
-from mirclr.teacher import label_tracks, load_teacher, online_teacher
-from mirclr.trainer import Trainer
+from mirclr.training.teacher import label_tracks, load_teacher, online_teacher
+from mirclr.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -58,7 +58,7 @@ def heads_for(digest, dim=8):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder with a teacher's checkpoint and its heads."""
-    from mirclr.checkpoint import load_checkpoint
+    from mirclr.models.checkpoint import load_checkpoint
 
     folder = tmp_path_factory.mktemp("teacher")
     torch.manual_seed(7)

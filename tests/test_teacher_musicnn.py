@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from mirclr.audio import read_excerpts
+from mirclr.audio.mel import LogMel
 from mirclr.cli import group
 from mirclr.errors import CheckpointError, CorpusError, DigestMismatch
-from mirclr.mel import LogMel
 from mirclr.provenance import cache_dir, sha256_of
-from mirclr.teacher import Teacher, import_musicnn, load_musicnn, musicnn
-from mirclr.teacher.bundle import read_bundle
+from mirclr.training.teacher import Teacher, import_musicnn, load_musicnn, musicnn
+from mirclr.training.teacher.bundle import read_bundle
 
 TESTS = Path(__file__).parent
 GOLDEN = json.loads((TESTS / "golden" / "musicnn.json").read_text(encoding="utf-8"))

@@ -14,17 +14,18 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from mirclr import clips
-from mirclr.augment import Views
-from mirclr.checkpoint import load_checkpoint
+from mirclr.audio.augment import Views
+from mirclr.audio.mel import LogMel
 from mirclr.cli import group
-from mirclr.clips import Cached, ClipCache, ClipSource
 from mirclr.config import parse_recipe, recipe_yaml
+from mirclr.data import clips
+from mirclr.data.clips import Cached, ClipCache, ClipSource
+from mirclr.data.manifest import Track, write_manifest
 from mirclr.errors import ManifestError, MirclrError, NotFinite, TrainingError
-from mirclr.manifest import Track, write_manifest
-from mirclr.mel import LogMel
+from mirclr.models.checkpoint import load_checkpoint
+from mirclr.models.device import pick_device, pick_precision
 from mirclr.provenance import digest_json
-from mirclr.trainer import METRICS, RECIPE, STATE, Trainer, check_run, pick_device, pick_precision
+from mirclr.training.trainer import METRICS, RECIPE, STATE, Trainer, check_run
 
 SMOKE = Path(__file__).parents[1] / "recipes" / "smoke"
 TINY = """
@@ -96,7 +97,7 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def no_board(monkeypatch):
     """Leave TensorBoard to the smoke recipe's first run: to import it takes longer than these runs."""
-    monkeypatch.setattr("mirclr.trainer._tensorboard", lambda run: lambda step, metrics: None)
+    monkeypatch.setattr("mirclr.training.trainer._tensorboard", lambda run: lambda step, metrics: None)
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])
@@ -105,7 +106,9 @@ def test_evaluation_data_is_never_trained_on_whoever_calls(decoded, tmp_path, sp
     held_out = replace(cached[2], track=cached[2].track.model_copy(update={"split": split}))
     for build in (
         lambda tracks: Trainer(recipe(), tracks, cache, tmp_path / "run", device="cpu"),
-        lambda tracks: ClipSource(cache, tracks, Views(recipe(), LogMel(recipe().mel, 16000)).takes, recipe()),
+        lambda tracks: ClipSource(
+            cache, tracks, Views(recipe(), LogMel(recipe().mel, 16000)).takes, recipe(), is_useful=lambda targets: True
+        ),
     ):
         with pytest.raises(ManifestError, match=rf"{held_out.track.id}.*split {split}; evaluation data is never"):
             build([*cached[:2], held_out])
@@ -578,7 +581,7 @@ def test_what_is_amiss_is_said_before_anything_is_decoded(monkeypatch, tmp_path,
     def no_decoding(*_, **__):
         raise AssertionError("decoded")
 
-    monkeypatch.setattr("mirclr.clips.results_in_order", no_decoding)
+    monkeypatch.setattr("mirclr.data.clips.results_in_order", no_decoding)
     monkeypatch.setenv("MIRCLR_HOME", str(tmp_path / "home"))
     artist = "one" if "never" in change else None
     write_manifest(tmp_path / "t.jsonl", [Track(id=s.stem, path=s.name, artist=artist or s.stem) for s in songs])

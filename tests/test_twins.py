@@ -7,11 +7,12 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from mirclr.audio.fingerprint import best_shift
 from mirclr.cli import group
-from mirclr.clips import ClipCache, Skipped
 from mirclr.config import Data, Recipe
-from mirclr.manifest import Track, read_manifest, write_manifest
-from mirclr.twins import Twins, best_shift, find_twins, mark_recordings
+from mirclr.data.clips import ClipCache, Skipped
+from mirclr.data.manifest import Track, read_manifest, write_manifest
+from mirclr.data.near_duplicates import Twins, find_twins, mark_recordings
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 

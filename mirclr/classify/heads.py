@@ -14,7 +14,8 @@ from mirclr.classify.crossval import ABSTAIN, Advance, Figures
 from mirclr.classify.fitting import sigmoid, softmax, tuned, usable_tasks
 from mirclr.classify.labels import Labels
 from mirclr.errors import CheckpointError, EncoderMismatch, LibraryError, in_words, is_fault_of_machine
-from mirclr.library import EncoderStamp, Library
+from mirclr.library import Library
+from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import digest_bytes, digest_json, stamp, writing
 
 FORMAT = 1

@@ -19,7 +19,7 @@ from mirclr.library import NO_VECTOR
 from mirclr.processes import Lost, streamed
 
 if TYPE_CHECKING:
-    from mirclr.embed import Embedder
+    from mirclr.models.embedder import Embedder
 
 _BATCH = 32
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Generator, Tensor
 
+    from mirclr.audio.mel import LogMel
     from mirclr.config import Recipe
-    from mirclr.mel import LogMel
 
 _KINDS = ("pitch_shift", "time_stretch", "gain", "noise", "equalizer", "filter", "polarity", "time_mask",
           "frequency_mask", "mix")  # fmt: skip
@@ -42,8 +42,8 @@ def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed
     import torch
 
     from mirclr.audio import read_excerpts, write_wav
+    from mirclr.audio.mel import LogMel
     from mirclr.config import parse_recipe, read_recipe
-    from mirclr.mel import LogMel
 
     if recipe_path:
         recipe = read_recipe(recipe_path)
@@ -82,7 +82,7 @@ def _view(recipe: Recipe, mel: LogMel, source: np.ndarray, generator: Generator)
     """One view of each row of the source: (2, F, T) log-mel, or (2, N) samples if the chain ends on the waveform."""
     import torch
 
-    from mirclr.augment import Views
+    from mirclr.audio.augment import Views
 
     views = Views(recipe, mel)
     waveforms = torch.from_numpy(source).repeat(1, 2)

@@ -19,7 +19,7 @@ def command() -> None:
 @as_json
 def info(checkpoint: Path, as_json: bool) -> None:
     """Show the encoder, recipe and provenance of CHECKPOINT (a file, or builtin)."""
-    from mirclr.checkpoint import load_checkpoint
+    from mirclr.models.checkpoint import load_checkpoint
 
     read = load_checkpoint(checkpoint)
     encoder = read.model.encoder
@@ -57,8 +57,8 @@ def export(checkpoint: Path, onnx_path: Path, as_json: bool) -> None:
 
     Input: waveform, (batch, samples) float32 in [-1, 1] at the encoder's rate, one clip long. Output: embedding.
     """
-    from mirclr.checkpoint import load_checkpoint
-    from mirclr.onnx_export import export_onnx
+    from mirclr.models.checkpoint import load_checkpoint
+    from mirclr.models.onnx import export_onnx
 
     export_onnx(load_checkpoint(checkpoint), onnx_path)
     if as_json:

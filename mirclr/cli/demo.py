@@ -11,12 +11,12 @@ import click
 
 from mirclr.cli.options import path_option
 from mirclr.cli.show import print_line, print_table, progress, remark
-from mirclr.pretrained import builtin_checkpoint, builtin_heads
+from mirclr.models.pretrained import builtin_checkpoint, builtin_heads
 
 if TYPE_CHECKING:
     from mirclr.api import Library
+    from mirclr.data.scan import Found
     from mirclr.library import LibraryTrack
-    from mirclr.scan import Found
     from mirclr.tags import Tags
 
 CORPUS = "debian-games/demo"
@@ -34,7 +34,8 @@ def command(music: Path | None, output: Path | None) -> None:
     from mirclr.classify import Heads
     from mirclr.cli.classify import classify_tracks
     from mirclr.cli.embed import bring_up_to_date, manifest_tags
-    from mirclr.embed import Embedder, find_audio
+    from mirclr.ingest.embedding import find_audio
+    from mirclr.models.embedder import Embedder
     from mirclr.provenance import data_dir, digest_bytes
 
     remark("1/3  music")
@@ -65,7 +66,7 @@ def command(music: Path | None, output: Path | None) -> None:
 
 def _obtain() -> tuple[Path, Path]:
     """Fetch the demo corpus; returns its manifest and folder."""
-    from mirclr.corpus import fetch_corpus, package_count
+    from mirclr.data.corpora import fetch_corpus, package_count
 
     with progress(f"Fetching {CORPUS}", package_count(CORPUS)) as advance:
         fetched = fetch_corpus(CORPUS, None, advance)
@@ -77,8 +78,8 @@ def _obtain() -> tuple[Path, Path]:
 def _recommend(library: Library, playlist: Path) -> None:
     """Print a table for each of two seeds, with genres where known, and write the last list as a playlist."""
     from mirclr.errors import NoMatch
-    from mirclr.playlist import write_playlist
     from mirclr.recommend import Query
+    from mirclr.recommend.playlist import write_playlist
 
     tracks = library.tracks()
     if len(tracks) < 2:

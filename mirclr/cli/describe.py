@@ -23,7 +23,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
     twice what one taps. `library list --json` and `export --csv` show the results.
     """
     from mirclr.audio import why_lost
-    from mirclr.describe import try_describe
+    from mirclr.ingest.description import try_describe
     from mirclr.library import Description, Library, part_leading_out
     from mirclr.processes import Lost, results_in_order, seconds_for_file
 

@@ -36,7 +36,7 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
     and compared. Nothing is deleted, and which one to keep is yours to decide; "best" marks the longest lossless file
     of a group, or else the one of the highest bitrate. What was found is kept in the library.
     """
-    from mirclr.duplicates import find_candidates, find_duplicates
+    from mirclr.ingest.duplicates import find_candidates, find_duplicates
     from mirclr.library import Library
 
     with Library.open(library_path) as library:
@@ -63,7 +63,7 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
 
 def _told(library: Library, pairs: Mapping[tuple[int, int], float], at_least: float) -> list[list[dict[str, Any]]]:
     """Each group's tracks as JSON values, each with the highest likelihood that ties it to another."""
-    from mirclr.duplicates import groups
+    from mirclr.ingest.duplicates import groups
 
     sizes = {s.track_id: s.size for root in library.roots() for s in library.states(root).values()}
     sure: dict[int, float] = {}

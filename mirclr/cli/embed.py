@@ -12,12 +12,13 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, progress, remark
-from mirclr.pretrained import builtin_checkpoint, checkpoint_named
+from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
 
 if TYPE_CHECKING:
-    from mirclr.embed import Embedder, Outcome
+    from mirclr.data.scan import Found, PassedOver
+    from mirclr.ingest.embedding import Outcome
     from mirclr.library import Library
-    from mirclr.scan import Found, PassedOver
+    from mirclr.models.embedder import Embedder
     from mirclr.tags import Tags
 
 
@@ -51,11 +52,12 @@ def command(
     A long file with a CUE sheet beside it becomes the tracks that the sheet names. Hidden folders, and those in which
     systems keep what was thrown away, are left out.
     """
-    from mirclr.embed import Embedder, find_audio, homes, superseded
+    from mirclr.data.scan import PassedOver
     from mirclr.errors import NoMatch
     from mirclr.index import open_index
+    from mirclr.ingest.embedding import find_audio, homes, superseded
     from mirclr.library import Library
-    from mirclr.scan import PassedOver
+    from mirclr.models.embedder import Embedder
 
     if checkpoint is None:
         checkpoint = checkpoint_of(library_path)
@@ -118,7 +120,7 @@ def bring_up_to_date(
     retry: bool = False,
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Embed with a progress display; returns how many of each outcome, and (file, reason) of the failures."""
-    from mirclr.embed import count_outcomes
+    from mirclr.ingest.embedding import count_outcomes
 
     failures: list[tuple[str, str]] = []
 
@@ -139,8 +141,8 @@ def embed_showing(
     workers: int = 0,
     retry: bool = False,
 ) -> Iterator[Outcome]:
-    """`mirclr.embed.embed_files` with a progress display; print nothing between its outcomes."""
-    from mirclr.embed import embed_files
+    """`mirclr.ingest.embedding.embed_files` with a progress display; print nothing between its outcomes."""
+    from mirclr.ingest.embedding import embed_files
 
     failed = 0
     with progress("Embedding", len(files)) as advance:
@@ -155,7 +157,7 @@ def manifest_tags(manifest: Path) -> dict[Path, Tags]:
 
     Of a file that several of its tracks are parts of, it says nothing.
     """
-    from mirclr.manifest import inside, read_manifest
+    from mirclr.data.manifest import inside, read_manifest
     from mirclr.tags import Tags
 
     tracks = read_manifest(manifest)

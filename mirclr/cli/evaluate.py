@@ -12,9 +12,9 @@ from mirclr.cli.show import print_json, print_line, print_table, progress, remar
 
 if TYPE_CHECKING:
     from mirclr.classify import Labelled
-    from mirclr.evaluate import Features
-    from mirclr.few_labels import Point
-    from mirclr.library import EncoderStamp
+    from mirclr.evaluation.label_curve import Point
+    from mirclr.evaluation.probes import Features
+    from mirclr.models.stamp import EncoderStamp
 
 
 @click.group(epilog="Example: mirclr evaluate retrieval --labels labels.csv")
@@ -44,7 +44,7 @@ def retrieval(library_path: Path, labels_path: Path | None, no_baselines: bool, 
     """
     from dataclasses import asdict
 
-    from mirclr.evaluate import hubness_rows, retrieval_rows
+    from mirclr.evaluation.probes import hubness_rows, retrieval_rows
 
     found, encoder = _labelled(library_path, labels_path)
     found, features, problems = _features(found, encoder, no_baselines, workers)
@@ -142,7 +142,7 @@ def labels_curve(
     import numpy as np
 
     from mirclr.config import read_recipe
-    from mirclr.few_labels import labels_curve, trained_from_scratch
+    from mirclr.evaluation.label_curve import labels_curve, trained_from_scratch
 
     parts = _shares(shares)
     recipe = read_recipe(recipe_path, overrides=overrides) if recipe_path else None
@@ -191,8 +191,8 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
     By the tags of its own files. A sample of tracks is heard again as mp3, more quietly and with noise, to see whether
     their neighbours stay.
     """
+    from mirclr.evaluation.report import report_on, tables, to_html
     from mirclr.library import Library
-    from mirclr.library_report import report_on, tables, to_html
     from mirclr.provenance import writing
 
     if page and page.suffix.lower() not in (".html", ".htm"):
@@ -240,8 +240,8 @@ def profile(name: str, library_path: Path, n: int, share: float, repeats: int, s
     import numpy as np
 
     import mirclr
-    from mirclr.holdout import hold_out, measure, ways_of_asking
-    from mirclr.taste import listens_of, match
+    from mirclr.evaluation.holdout import hold_out, measure, ways_of_asking
+    from mirclr.recommend.taste import listens_of, match
 
     with mirclr.Library.open(library_path) as opened, opened.snapshot():
         listens, index = listens_of(opened, name), opened.index
@@ -321,7 +321,7 @@ def _features(
     """The vectors and baselines of the tracks that all of them describe, and what is wrong with the others."""
     from dataclasses import replace
 
-    from mirclr.evaluate import Features, baseline_features
+    from mirclr.evaluation.probes import Features, baseline_features
 
     name = Path(encoder.name).name
     if no_baselines:

@@ -11,9 +11,9 @@ from mirclr.cli.show import print_json, print_line, print_table, remark
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
-    from mirclr.embed import Embedder
     from mirclr.library import Failure, Library, LibraryTrack
     from mirclr.library.renewal import Held
+    from mirclr.models.embedder import Embedder
 
 _ASK_ABOVE = 10
 
@@ -152,10 +152,10 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, as_js
     that was stopped goes on.
     """
     from mirclr.cli.embed import named, naming
-    from mirclr.embed import Embedder
     from mirclr.index import open_index
     from mirclr.library import Library
     from mirclr.library.renewal import open_renewed, remove_renewed, replace, still_there
+    from mirclr.models.embedder import Embedder
 
     embedder = Embedder.load(checkpoint)
     with Library.open(library_path) as old:
@@ -216,8 +216,8 @@ def exclude() -> None:
 @options.library
 def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
     """Add patterns of what is left out from now on; `mirclr sync` removes its tracks."""
+    from mirclr.data.scan import Exclusions
     from mirclr.library import Library
-    from mirclr.scan import Exclusions
 
     with Library.open(library_path) as library:
         kept = options.keep_exclusions(library, globs, _roots(library, folder))

@@ -11,8 +11,8 @@ from mirclr.cli.options import as_json, path_option
 from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.manifest import Track
-    from mirclr.scan import Exclusions, PassedOver, ScanFailure
+    from mirclr.data.manifest import Track
+    from mirclr.data.scan import Exclusions, PassedOver, ScanFailure
 
 
 @click.group(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
@@ -38,8 +38,8 @@ def scan(folder: Path, output: Path, globs: tuple[str, ...], as_json: bool) -> N
     """
     from mirclr.cli.embed import named, say_passed_over
     from mirclr.cli.options import pattern_of
-    from mirclr.manifest import write_manifest
-    from mirclr.scan import Exclusions, PassedOver
+    from mirclr.data.manifest import write_manifest
+    from mirclr.data.scan import Exclusions, PassedOver
 
     root, passed = str(folder.resolve()), PassedOver()
     patterns = [p for p in (pattern_of(glob, root, [folder]) for glob in globs) if p]
@@ -59,7 +59,7 @@ def scan(folder: Path, output: Path, globs: tuple[str, ...], as_json: bool) -> N
 
 def scanned(folder: Path, exclusions: Exclusions, passed: PassedOver) -> tuple[list[Track], list[ScanFailure]]:
     """Scan a folder with a progress display."""
-    from mirclr.manifest import Track, scan_folder
+    from mirclr.data.manifest import Track, scan_folder
 
     tracks: list[Track] = []
     failures: list[ScanFailure] = []
@@ -89,7 +89,7 @@ def scanned(folder: Path, exclusions: Exclusions, passed: PassedOver) -> tuple[l
 @as_json
 def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> int:
     """Check manifests used together: schema, unique ids, no artist or recording in two splits, files."""
-    from mirclr.manifest import check_tracks, examine_manifest
+    from mirclr.data.manifest import check_tracks, examine_manifest
 
     tracks: list[Track] = []
     problems: list[str] = []
@@ -118,10 +118,10 @@ def twins(manifest: Path, output: Path, audio_root: str | None, workers: int | N
 
     Tracks of one recording are never negatives of each other in training, and must stand in one split.
     """
-    from mirclr.clips import Cached, ClipCache
     from mirclr.config import Data, Recipe
-    from mirclr.manifest import read_manifest, write_manifest
-    from mirclr.twins import find_twins, mark_recordings
+    from mirclr.data.clips import Cached, ClipCache
+    from mirclr.data.manifest import read_manifest, write_manifest
+    from mirclr.data.near_duplicates import find_twins, mark_recordings
 
     tracks = read_manifest(manifest)
     root = Path(audio_root).expanduser() if audio_root else manifest.parent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirclr.pretrained import checkpoint_named
+from mirclr.models.pretrained import checkpoint_named
 from mirclr.provenance import data_dir
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.history import History
     from mirclr.library import Library, Listen
-    from mirclr.taste import Taste
+    from mirclr.recommend.history import History
+    from mirclr.recommend.taste import Taste
 
 _NEAREST = 3
 _SOME = 5
@@ -68,7 +68,7 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
     Taste is a few centres among the tracks that were heard; of each, the tracks nearest to it are named.
     """
     from mirclr.library import Library
-    from mirclr.taste import listens_of, match, taste_of
+    from mirclr.recommend.taste import listens_of, match, taste_of
 
     with Library.open(library_path) as library, library.snapshot():
         listens = listens_of(library, name)
@@ -129,7 +129,7 @@ def list_(library_path: Path, as_json: bool) -> None:
 def delete(name: str, library_path: Path, as_json: bool) -> None:
     """Delete a profile; tracks and files stay."""
     from mirclr.library import Library
-    from mirclr.taste import listens_of
+    from mirclr.recommend.taste import listens_of
 
     with Library.open(library_path) as library:
         n = len(listens_of(library, name))
@@ -155,9 +155,9 @@ def _show_missing(listens: "Sequence[Listen]", as_json: bool) -> None:
 def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
     """Read histories and keep them in a profile, instead of what it holds or with it; tell what came of it."""
     from mirclr.cli.recommend import check_name
-    from mirclr.history import aggregate, merge
     from mirclr.library import Library
-    from mirclr.taste import listens_of, match
+    from mirclr.recommend.history import aggregate, merge
+    from mirclr.recommend.taste import listens_of, match
 
     check_name(name)
     with Library.open(library_path) as library:
@@ -195,7 +195,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
 def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
     """The histories of files, and what could not be read; at least one can be."""
     from mirclr.errors import HistoryError, MirclrError, in_words, is_fault_of_machine
-    from mirclr.history import read_history
+    from mirclr.recommend.history import read_history
 
     histories, problems, failed = {}, [], 0
     files = list(dict.fromkeys(files))

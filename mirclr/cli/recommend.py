@@ -137,7 +137,7 @@ def check_name(name: str) -> None:
 
 def check_output(output: Path, library_path: Path) -> None:
     """Refuse a playlist of an unknown kind, or in the library's place, before anything is done."""
-    from mirclr.playlist import SUFFIXES
+    from mirclr.recommend.playlist import SUFFIXES
 
     options.check_apart(output, library_path)
     if output.suffix.lower() not in SUFFIXES:
@@ -164,7 +164,7 @@ def title_of(answer: "Answer") -> str:
 
 def write_answer(answer: "Answer", output: Path, title: str) -> None:
     """Write recommendations as a playlist."""
-    from mirclr.playlist import write_playlist
+    from mirclr.recommend.playlist import write_playlist
 
     if not answer.recommendations:
         remark(f"{output} is not written, as nothing was found")

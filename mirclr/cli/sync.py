@@ -15,7 +15,7 @@ from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots, naming, 
 from mirclr.cli.show import print_json, print_line, remark
 
 if TYPE_CHECKING:
-    from mirclr.sync import Change
+    from mirclr.ingest.sync import Change
 
 _COUNTED = ("embedded", "changed", "unchanged", "moved", "retagged", "copied", "removed", "forgotten", "failed")
 _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
@@ -52,12 +52,12 @@ def command(
     The tracks of a folder that is missing or empty are kept, as its disk may be off; so are more than ten that are
     more than half of their folder's, unless --yes is given. The exit code is then 1.
     """
-    from mirclr.embed import Embedder
+    from mirclr.data.scan import PassedOver
     from mirclr.errors import NoMatch
     from mirclr.index import open_index
+    from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
     from mirclr.library import Library
-    from mirclr.scan import PassedOver
-    from mirclr.sync import apply_changes, foresee_changes, scope_of
+    from mirclr.models.embedder import Embedder
 
     passed = PassedOver()
 

@@ -14,8 +14,8 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
+    from mirclr.ingest.tagging import Change, Journal, Manner
     from mirclr.library import Library, LibraryTrack
-    from mirclr.tagging import Change, Journal, Manner
 
 _MADE_BY = {"genre": "classify", "mood": "classify", "bpm": "describe", "key": "describe"}
 """The fields, with the command that finds what to write there."""
@@ -70,8 +70,8 @@ def write(
     that `mirclr tag undo` can take it back.
     """
     from mirclr.errors import NoMatch
+    from mirclr.ingest.tagging import Journal
     from mirclr.library import Library
-    from mirclr.tagging import Journal
 
     asked = _asked(fields)
     with Library.open(library_path) as library:
@@ -119,8 +119,8 @@ def undo(library_path: Path, touch: bool, break_links: bool, as_json: bool) -> i
     A file becomes byte for byte what it was; one that another program changed since gets back the fields alone. What
     cannot be taken back stays in the journal.
     """
+    from mirclr.ingest.tagging import Journal
     from mirclr.library import Library
-    from mirclr.tagging import Journal
 
     journal = Journal(library_path)
     left: list[Change] = []
@@ -156,7 +156,7 @@ class _Run:
     def __init__(
         self, library: Library, journal: Journal, *, touch: bool, break_links: bool, dry_run: bool = False
     ) -> None:
-        from mirclr.tagging import Comparer
+        from mirclr.ingest.tagging import Comparer
 
         self.done: list[dict[str, Any]] = []
         self.problems: list[str] = []
@@ -176,7 +176,7 @@ class _Run:
 
     def write(self, track: LibraryTrack, wanted: dict[str, tuple[str, ...]], *, overwrite: bool) -> None:
         """Write what is known of a track where its file does not say it."""
-        from mirclr.tagging import Change, write_values
+        from mirclr.ingest.tagging import Change, write_values
         from mirclr.tags import read_values
 
         with self._one_file():
@@ -204,7 +204,7 @@ class _Run:
     def take_back(self, change: Change) -> bool:
         """Take a change back; False where it has to stay in the journal."""
         from mirclr.errors import TagsError
-        from mirclr.tagging import take_back
+        from mirclr.ingest.tagging import take_back
 
         with self._one_file():
             self._sweep(change.file.parent)
@@ -228,7 +228,7 @@ class _Run:
 
     def _manner(self, track: LibraryTrack) -> Manner:
         from mirclr.errors import TagsError
-        from mirclr.tagging import Manner
+        from mirclr.ingest.tagging import Manner
 
         if track.audio_path is not None:
             raise TagsError(f"{track.file}: holds several tracks, by a CUE sheet; its tags are left as they are")
@@ -266,7 +266,7 @@ class _Run:
                 self._library.move(t.id, t.root, t.path, *state, content_digest=content)
 
     def _sweep(self, folder: Path) -> None:
-        from mirclr.tagging import sweep
+        from mirclr.ingest.tagging import sweep
 
         if folder not in self._swept and not self._dry_run:
             self._swept.add(folder)

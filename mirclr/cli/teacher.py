@@ -19,7 +19,7 @@ def command() -> None:
 @as_json
 def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
     """Obtain the published weights of NAME, check their digest, and keep them in the cache folder."""
-    from mirclr.teacher import import_musicnn
+    from mirclr.training.teacher import import_musicnn
 
     files = {"musicnn": import_musicnn}[name](wheel)
     if as_json:
@@ -58,11 +58,11 @@ def label(
 
     Tracks that are labelled already are not heard again. A recipe learns from the folder by distillation.labels.
     """
-    from mirclr.clips import Skipped, tracks_of
     from mirclr.config import Distillation
-    from mirclr.sampling import TRAINED_ON
-    from mirclr.soft_labels import SoftLabelFolder, how_alike
-    from mirclr.teacher import Told, label_tracks, load_teacher
+    from mirclr.data.clips import Skipped, tracks_of
+    from mirclr.data.sampling import TRAINED_ON
+    from mirclr.data.soft_labels import SoftLabelFolder, how_alike
+    from mirclr.training.teacher import Told, label_tracks, load_teacher
 
     tracks, root = tracks_of(manifest, Path(), audio_root=audio_root, splits=TRAINED_ON)
     teacher = load_teacher(name, heads=heads)

@@ -12,10 +12,10 @@ from mirclr.cli.options import as_json
 from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.clips import Cached, ClipCache
     from mirclr.config import Recipe
-    from mirclr.manifest import Track
-    from mirclr.trainer import Trainer
+    from mirclr.data.clips import Cached, ClipCache
+    from mirclr.data.manifest import Track
+    from mirclr.training.trainer import Trainer
 
 
 @click.command(epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000")
@@ -71,13 +71,14 @@ def prepare(
     workers: int | None = None,
 ) -> Trainer:
     """Find the tracks, decode what is not in the cache, and set the run up."""
-    from mirclr.augment import Views
-    from mirclr.clips import ClipCache, tracks_of
+    from mirclr.audio.augment import Views
+    from mirclr.audio.mel import LogMel
+    from mirclr.data.clips import ClipCache, tracks_of
+    from mirclr.data.sampling import TRAINED_ON, part_of
+    from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels, check_windows
     from mirclr.errors import LabelsError
-    from mirclr.mel import LogMel
-    from mirclr.sampling import TRAINED_ON, part_of
-    from mirclr.soft_labels import SoftLabelFolder, SoftLabels, check_windows
-    from mirclr.trainer import Trainer, check_run, check_tracks, pick_device
+    from mirclr.models.device import pick_device
+    from mirclr.training.trainer import Trainer, check_run, check_tracks
 
     # what is amiss is said before hours of decoding
     pick_device(device)
@@ -87,7 +88,7 @@ def prepare(
         told = SoftLabelFolder.read((folder / recipe.distillation.labels).expanduser())
         check_windows(told, recipe.audio.clip_seconds)
     elif recipe.distillation:
-        from mirclr.teacher import online_teacher
+        from mirclr.training.teacher import online_teacher
 
         teacher = online_teacher(recipe, folder, device=device)
     shape = Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes
@@ -130,7 +131,7 @@ def prepare(
 
 
 def _fill(label: str, cache: ClipCache, tracks: list[Track], root: Path, workers: int | None) -> list[Cached]:
-    from mirclr.clips import Cached
+    from mirclr.data.clips import Cached
 
     cached, skipped = [], []
     with progress(label, len(tracks)) as advance:

@@ -14,9 +14,10 @@ from mirclr.cli.show import print_json, print_line, remark
 from mirclr.cli.sync import line, row
 
 if TYPE_CHECKING:
-    from mirclr.embed import Embedder, Outcome
+    from mirclr.data.scan import Found
+    from mirclr.ingest.embedding import Outcome
     from mirclr.library import Library
-    from mirclr.scan import Found
+    from mirclr.models.embedder import Embedder
 
 _MANY = 50
 
@@ -57,10 +58,10 @@ def command(
     First does what `mirclr sync` does, and then the same for each file that comes, changes, moves or goes, with one
     line for each. Ctrl-C ends it. Without a FOLDER, all are meant that the library has tracks of.
     """
-    from mirclr.embed import Embedder
+    from mirclr.ingest.sync import scope_of
+    from mirclr.ingest.watch import FolderEvents, follow
     from mirclr.library import Library
-    from mirclr.sync import scope_of
-    from mirclr.watch import FolderEvents, follow
+    from mirclr.models.embedder import Embedder
 
     try:
         with Library.open(library_path) as library:
@@ -84,8 +85,8 @@ def command(
 def _embed(
     library: Library, files: Sequence[tuple[str, Found]], embedder: Embedder, *, workers: int = 0, retry: bool = False
 ) -> Iterator[Outcome]:
-    """`mirclr.embed.embed_files`, with a progress display where it takes long."""
-    from mirclr.embed import embed_files
+    """`mirclr.ingest.embedding.embed_files`, with a progress display where it takes long."""
+    from mirclr.ingest.embedding import embed_files
 
     if len(files) < _MANY:
         yield from embed_files(library, files, embedder, workers=workers, retry=retry)

@@ -78,7 +78,7 @@ class Audio(_Section):
 
 
 class Mel(_Section):
-    """Settings of `mirclr.mel.LogMel`; frequencies in Hz, n_fft and hop in samples."""
+    """Settings of `mirclr.audio.mel.LogMel`; frequencies in Hz, n_fft and hop in samples."""
 
     n_fft: Samples = 512
     hop: Samples = 256

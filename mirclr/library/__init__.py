@@ -16,7 +16,6 @@ from mirclr.library.moments import Moments
 from mirclr.library.records import (
     NO_VECTOR,
     Description,
-    EncoderStamp,
     Entry,
     Failure,
     FileState,
@@ -32,7 +31,6 @@ from mirclr.library.store import Library
 __all__ = [
     "NO_VECTOR",
     "Description",
-    "EncoderStamp",
     "Entry",
     "Failure",
     "FileState",

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from mirclr.errors import LibraryError
-from mirclr.library.records import EncoderStamp
+from mirclr.models.stamp import EncoderStamp
 from mirclr.terminal import shown
 
 _LONGEST = 1 << 20  # letters of a text, bytes of a value

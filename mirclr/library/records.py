@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,35 +17,6 @@ NO_VECTOR = "the encoder made no usable vector of it (not finite, or zero)"
 
 LEADS_OUT = "a link that leads out of {}; embed what it leads to by itself"
 """What is said of a file that a link leads to from outside of its root, which is put in."""
-
-
-@dataclass(frozen=True)
-class EncoderStamp:
-    """The encoder whose vectors a library holds.
-
-    Attributes
-    ----------
-    digest : str
-        Of the checkpoint's weights and recipe.
-    name : str
-        For people: the checkpoint's file name, or ``builtin``.
-    dim : int
-        Components of a vector.
-    excerpts : int
-        Excerpts heard per track.
-    recipe : dict
-        Resolved recipe, JSON values only: enough to build the same encoder with random weights.
-    """
-
-    digest: str
-    name: str
-    dim: int
-    excerpts: int
-    recipe: dict[str, Any]
-
-    def makes_vectors_of(self, other: "EncoderStamp") -> bool:
-        """Whether vectors of both can be compared: one encoder, hearing as many excerpts."""
-        return (self.digest, self.excerpts) == (other.digest, other.excerpts)
 
 
 def is_usable(vector: np.ndarray) -> bool:
@@ -150,7 +120,7 @@ class FileState:
 
     @property
     def mark(self) -> str:
-        """Of a part of a file what `mirclr.scan.Part.mark` was, which stands behind the file's digest; else empty."""
+        """Of a part of a file what `scan.Part.mark` was, which stands behind the file's digest; else empty."""
         return self.file_digest.partition(":")[2]
 
 

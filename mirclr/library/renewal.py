@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from mirclr.data.scan import Found, Part
 from mirclr.errors import LibraryError, is_fault_of_machine
-from mirclr.library.records import LEADS_OUT, EncoderStamp, FileState, leads_out, shown
+from mirclr.library.records import LEADS_OUT, FileState, leads_out, shown
 from mirclr.library.schema import explained
 from mirclr.library.store import Library, _next_generation, _stored
+from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import size_and_time
-from mirclr.scan import Found, Part
 from mirclr.tags import Tags
 
 _MISSED = "came while the library was renewed; mirclr sync embeds it"

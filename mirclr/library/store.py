@@ -19,19 +19,10 @@ import numpy as np
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
 from mirclr.library.checks import below_root, check_rows, parsed, parsed_stamp, whole_number
 from mirclr.library.moments import Moments
-from mirclr.library.records import (
-    NO_VECTOR,
-    Description,
-    EncoderStamp,
-    Entry,
-    Failure,
-    FileState,
-    LibraryTrack,
-    Listen,
-    shown,
-)
+from mirclr.library.records import NO_VECTOR, Description, Entry, Failure, FileState, LibraryTrack, Listen, shown
 from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
 from mirclr.library.search import bring_search_up_to_date, search_text, searched_column
+from mirclr.models.stamp import EncoderStamp
 from mirclr.names import search_words
 from mirclr.tags import READING, Tags
 
@@ -754,7 +745,7 @@ class Library:
             return sum(db.execute("DELETE FROM block WHERE rule = ?", (_clean(r),)).rowcount for r in rules)
 
     def exclusions(self) -> dict[str, list[str]]:
-        """The patterns of folders and files that are left out (`mirclr.scan.Exclusions`), by root."""
+        """The patterns of folders and files that are left out (`mirclr.data.scan.Exclusions`), by root."""
         found: dict[str, list[str]] = {}
         for root, pattern in self._rows("SELECT root, pattern FROM exclusion ORDER BY root, pattern"):
             found.setdefault(_path(root), []).append(pattern)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mirclr import config
+from mirclr.data.targets import Targets
 from mirclr.errors import ObjectiveError, RecipeError
 from mirclr.objectives.cross_entropy import cross_entropy
 from mirclr.objectives.instance_discrimination import InstanceDiscrimination
@@ -24,7 +25,6 @@ from mirclr.objectives.memory import CrossBatchMemory
 from mirclr.objectives.n_pair import n_pair
 from mirclr.objectives.nt_xent import nt_xent
 from mirclr.objectives.sup_con import completed_labels, generalized_sup_con, sup_con
-from mirclr.objectives.targets import Targets
 from mirclr.objectives.triplet import triplet
 
 __all__ = [

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mirclr.data.targets import Targets, check_rows, counting
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, counting
 
 
 def cross_entropy(z: Tensor, targets: Targets) -> Tensor:

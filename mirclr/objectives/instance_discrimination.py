@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mirclr.data.targets import Targets, check_rows
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows
 
 
 class InstanceDiscrimination(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mirclr.objectives.targets import Targets
+from mirclr.data.targets import Targets
 
 
 class CrossBatchMemory(nn.Module):

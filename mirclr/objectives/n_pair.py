@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from mirclr.data.targets import Targets, check_rows, same_class, same_recording
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, same_class, same_recording
 
 
 def n_pair(z: Tensor, targets: Targets, *, norm_weight: float = 0.02) -> Tensor:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mirclr.data.targets import Targets, check_rows, counting, same_recording
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, counting, same_recording
 
 
 def nt_xent(z: Tensor, targets: Targets, *, temperature: float = 0.1, decoupled: bool = False) -> Tensor:

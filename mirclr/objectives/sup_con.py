@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mirclr.data.targets import Targets, check_rows, counting, same_class, same_recording
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, counting, same_class, same_recording
 
 _EQUAL = 1 - 1e-6  # a cosine from which on two label rows are the same
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mirclr.data.targets import Targets, check_rows, counting, same_class, same_recording
 from mirclr.errors import ObjectiveError
-from mirclr.objectives.targets import Targets, check_rows, counting, same_class, same_recording
 
 Mining = Literal["all", "hard", "semi_hard", "batch_hard"]
 

@@ -418,7 +418,7 @@ def _tastes(
 
     With seeds of the query's own, what was heard lately is held back; else all that was heard is.
     """
-    from mirclr.taste import listens_of, taste_of
+    from mirclr.recommend.taste import listens_of, taste_of
 
     assert query.profile is not None
     taste = taste_of(library, listens_of(library, query.profile) if listens is None else listens, now_s=now_s)

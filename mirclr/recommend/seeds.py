@@ -11,9 +11,9 @@ import numpy as np
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import Library, LibraryTrack, Moments, shown
 from mirclr.names import fold, search_words
-from mirclr.pieces import Wanted, find_pieces
-from mirclr.playlist import READABLE, read_entries
 from mirclr.provenance import content_digest, file_digest
+from mirclr.recommend.matching import Wanted, find_pieces
+from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.recommend.query import Query
 from mirclr.recommend.rules import from_anywhere, parse_rule
 

@@ -6,7 +6,7 @@ text with '; ' between them. `read_values` is for the fields that mirclr can wri
 
 Tags are read item by item from their raw bytes (`block`, `id3`, `comments`, `chunks`, `mp4`, `asf`, put together by
 `layout`), within limits of size and number, so that no file makes them take more memory than it has bytes. mutagen,
-whose only door this is, gives the length of a stream and the list of genres. Writing is `mirclr.tagging`'s matter.
+whose only door this is, gives the length of a stream and the list of genres. `mirclr.ingest.tagging` writes.
 """
 
 import math

@@ -19,16 +19,16 @@ from safetensors import safe_open
 from torch import Tensor
 
 from mirclr.audio import read_excerpts
-from mirclr.checkpoint import load_checkpoint
 from mirclr.classify import Head, Heads
-from mirclr.embed import Embedder
-from mirclr.encoder import TrackPooling
+from mirclr.data.manifest import read_manifest
 from mirclr.errors import MirclrError
-from mirclr.manifest import read_manifest
 from mirclr.metrics import expected_calibration_error
-from mirclr.pretrained import NAME, builtin_checkpoint, builtin_heads
+from mirclr.models.checkpoint import load_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import TrackPooling
+from mirclr.models.pretrained import NAME, builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_bytes, stamp
-from mirclr.teacher import load_teacher
+from mirclr.training.teacher import load_teacher
 
 HERE = Path(__file__).parent
 # tags of musicnn-msd as they are, of musicnn-mtt after a colon

@@ -21,11 +21,11 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from mirclr.audio import decode_blocks
+from mirclr.audio.mel import LogMel
 from mirclr.config import Mel
+from mirclr.data.manifest import read_manifest
 from mirclr.errors import MirclrError
-from mirclr.manifest import read_manifest
-from mirclr.mel import LogMel
-from mirclr.teacher import load_teacher
+from mirclr.training.teacher import load_teacher
 
 RATE, SECONDS = 16_000, 3.0
 LENGTH = round(RATE * SECONDS)

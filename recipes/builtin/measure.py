@@ -22,11 +22,11 @@ from lessons import RATE, SECONDS, Panel
 from mirclr.audio import read_excerpts
 from mirclr.classify import Heads, Labels, read_labels
 from mirclr.classify.heads import UNKNOWN
-from mirclr.embed import Embedder
-from mirclr.evaluate import mfcc_statistics, z_scored
-from mirclr.manifest import read_manifest
+from mirclr.data.manifest import read_manifest
+from mirclr.evaluation.probes import mfcc_statistics, z_scored
 from mirclr.metrics import retrieval
-from mirclr.pretrained import builtin_heads, checkpoint_named
+from mirclr.models.embedder import Embedder
+from mirclr.models.pretrained import builtin_heads, checkpoint_named
 
 HERE = Path(__file__).parent
 COUNT = 10  # as the published figures of the teachers

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from mirclr import config
 from mirclr.audio import SILENCE, excerpt_starts
-from mirclr.checkpoint import load_checkpoint, save_checkpoint
-from mirclr.encoder import Model, ResNet
-from mirclr.pretrained import builtin_checkpoint
+from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.models.encoder import Model, ResNet
+from mirclr.models.pretrained import builtin_checkpoint
 
 HERE = Path(__file__).parent
 LARGEST = 10_000_000  # bytes

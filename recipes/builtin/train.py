@@ -25,12 +25,12 @@ from safetensors import safe_open
 from torch import Tensor, distributed, nn
 
 from mirclr import config
-from mirclr.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from mirclr.encoder import Model
-from mirclr.mel import LogMel
+from mirclr.audio.mel import LogMel
+from mirclr.models.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from mirclr.models.device import pick_precision
+from mirclr.models.encoder import Model
 from mirclr.objectives import Targets, generalized_sup_con
 from mirclr.provenance import digest_json, stamp
-from mirclr.trainer import pick_precision
 
 HERE = Path(__file__).parent
 TAGS, EMBEDDING = 100, 400  # as lessons.py keeps them

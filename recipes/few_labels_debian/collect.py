@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mirclr.checkpoint import load_checkpoint
+from mirclr.models.checkpoint import load_checkpoint
 
 
 def table(points: list[dict[str, Any]]) -> str:

@@ -11,8 +11,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from mirclr.corpus import find_manifest
-from mirclr.manifest import Track, read_manifest, write_manifest
+from mirclr.data.corpora import find_manifest
+from mirclr.data.manifest import Track, read_manifest, write_manifest
 from mirclr.provenance import digest_bytes
 
 FEWEST, EVERY = 5, 4

@@ -132,10 +132,11 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return found
+    from mirclr.audio.decoding import hear
     from mirclr.classify import cross_validate, labelled_by_file, read_labels
-    from mirclr.embed import Embedder, hear
-    from mirclr.evaluate import Features, mfcc_statistics, retrieval_rows
+    from mirclr.evaluation.probes import Features, mfcc_statistics, retrieval_rows
     from mirclr.library import Library
+    from mirclr.models.embedder import Embedder
 
     with Library.open(encoder.parent / "measured.db") as library:
         labelled, stamp = labelled_by_file(library, read_labels(on.labels)), library.stamp
@@ -176,9 +177,9 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
 
 def hours_of(run: Path) -> float:
     """Hours of music that a run learned from, by its manifest's durations."""
-    from mirclr.clips import tracks_of
     from mirclr.config import read_recipe
-    from mirclr.sampling import TRAINED_ON, part_of
+    from mirclr.data.clips import tracks_of
+    from mirclr.data.sampling import TRAINED_ON, part_of
 
     recipe = read_recipe(run / "recipe.yaml")
     tracks, _ = tracks_of(recipe.data.train, run, splits=TRAINED_ON)
@@ -253,7 +254,7 @@ def keep(results: dict[str, Any]) -> None:
 
 def write(group: str, name: str, details: dict[str, Any], seed: int, run: Path, short: dict[str, float]) -> None:
     """Put one run's figures into results.json."""
-    from mirclr.checkpoint import load_checkpoint
+    from mirclr.models.checkpoint import load_checkpoint
 
     results = held()
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

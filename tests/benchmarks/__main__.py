@@ -12,6 +12,7 @@ import os
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,19 @@ import soundfile
 import torch
 
 from mirclr.audio import decode_blocks
-from mirclr.augment import Views
-from mirclr.clips import Cached, ClipCache, ClipSource, tracks_of
+from mirclr.audio.augment import Views
 from mirclr.config import Recipe, parse_recipe, read_recipe
-from mirclr.corpus import fetch_corpus
-from mirclr.encoder import Model
-from mirclr.manifest import Track
-from mirclr.pretrained import builtin_checkpoint
+from mirclr.data.clips import Cached, ClipCache, ClipSource, tracks_of
+from mirclr.data.corpora import fetch_corpus
+from mirclr.data.manifest import Track
+from mirclr.data.near_duplicates import find_twins
+from mirclr.data.sampling import TRAINED_ON
+from mirclr.models.encoder import Model
+from mirclr.models.pretrained import builtin_checkpoint
+from mirclr.objectives import teaches
 from mirclr.provenance import shipped_dir, stamp
-from mirclr.sampling import TRAINED_ON
-from mirclr.teacher import Told, import_musicnn, label_tracks, load_musicnn
-from mirclr.trainer import Trainer
-from mirclr.twins import find_twins
+from mirclr.training.teacher import Told, import_musicnn, label_tracks, load_musicnn
+from mirclr.training.trainer import Trainer
 from tests.benchmarks.agreement import agreement
 from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
@@ -87,7 +89,9 @@ def loader() -> dict[str, Any]:
     """Clips a second that the cache gives, views not yet made."""
     plan = recipe()
     cache, cached = demo_clips(plan)
-    source = ClipSource(cache, cached, Views(plan, Model(plan).mel).takes, plan)
+    source = ClipSource(
+        cache, cached, Views(plan, Model(plan).mel).takes, plan, is_useful=partial(teaches, plan.objective)
+    )
     taken = [seconds(lambda step=step: source.batch(step)) for step in range(20)]  # type: ignore[misc]
     return {"clips_per_s": round(2 * plan.training.batch / statistics.median(taken))}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mirclr.audio import SILENCE, excerpt_starts
-from mirclr.embed import Embedder
+from mirclr.models.embedder import Embedder
 from mirclr.processes import results_in_order
 from tests.benchmarks.decoding import decode_at
 from tests.benchmarks.measuring import corpus

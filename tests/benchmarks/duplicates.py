@@ -1,8 +1,8 @@
 """`duplicates`: are altered copies of real tracks found, and nothing else?
 
-The tracks are those of debian-games. The rule of `mirclr.duplicates` was fitted on copies of tracks of the split train
-(`fit`; ``python -m tests.benchmarks.duplicates``), and is measured on copies of tracks of the split valid, hidden among
-all tracks of the split train.
+The tracks are those of debian-games. The rule of `mirclr.ingest.duplicates` was fitted on copies of tracks of the
+split train (`fit`; ``python -m tests.benchmarks.duplicates``), and is measured on copies of tracks of the split valid,
+hidden among all tracks of the split train.
 """
 
 import tempfile
@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mirclr import duplicates as rule
 from mirclr.audio import resample
-from mirclr.corpus import fetch_corpus, find_manifest
+from mirclr.data.corpora import fetch_corpus, find_manifest
+from mirclr.data.manifest import Track, read_manifest
+from mirclr.ingest import duplicates as rule
 from mirclr.library import Library
-from mirclr.manifest import Track, read_manifest
 from mirclr.processes import results_in_order
 
 CUT_S = 60.0  # what of each track is copied: encoding is the cost
@@ -210,7 +210,8 @@ def _make_copies(tracks: Sequence[Track], root: Path, folder: Path) -> dict[Path
 
 
 def _embed(library: Library, checkpoint: Path, files: Sequence[tuple[str, Path]]) -> None:
-    from mirclr.embed import Embedder, embed_files
+    from mirclr.ingest.embedding import embed_files
+    from mirclr.models.embedder import Embedder
 
     for outcome in embed_files(library, files, Embedder.load(checkpoint), workers=2):
         assert outcome.did != "failed", outcome.reason
@@ -246,6 +247,6 @@ def _told(names: dict[int, str], pair: rule.Pair, likelihood: float | None) -> l
 if __name__ == "__main__":
     import json
 
-    from mirclr.pretrained import builtin_checkpoint
+    from mirclr.models.pretrained import builtin_checkpoint
 
     print(json.dumps(fit(builtin_checkpoint()), indent=1))

@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mirclr.embed import Embedder, embed_files, hear
+from mirclr.audio.decoding import hear
+from mirclr.ingest.embedding import embed_files
 from mirclr.library import Library
+from mirclr.models.embedder import Embedder
 from mirclr.processes import results_in_order
 from mirclr.provenance import cache_dir
 from tests.benchmarks import rivals

@@ -9,8 +9,8 @@ from typing import Any
 
 import soundfile
 
-from mirclr.corpus import fetch_corpus
-from mirclr.manifest import audio_files
+from mirclr.data.corpora import fetch_corpus
+from mirclr.data.manifest import audio_files
 from mirclr.provenance import cache_dir
 
 ROUNDS = 5

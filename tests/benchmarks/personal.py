@@ -13,9 +13,10 @@ from unittest.mock import patch
 import numpy as np
 
 import mirclr
-from mirclr.embed import Embedder, embed_files, find_audio
-from mirclr.holdout import HeldOut, measure, ways_of_asking
+from mirclr.evaluation.holdout import HeldOut, measure, ways_of_asking
+from mirclr.ingest.embedding import embed_files, find_audio
 from mirclr.library import Listen
+from mirclr.models.embedder import Embedder
 from mirclr.tags import Tags
 
 EMOTIFY = "MIRCLR_EMOTIFY"
@@ -133,7 +134,7 @@ def compare(library: mirclr.Library, table: Sequence[Mapping[str, str]], listene
         ids[rng.permutation(np.setdiff1d(np.flatnonzero(one.possible), one.heard))][:N] for one in who
     ]
     for centres in CENTRES:
-        with patch("mirclr.taste.centre_count", lambda n, k=centres: min(n, k)):
+        with patch("mirclr.recommend.taste.centre_count", lambda n, k=centres: min(n, k)):
             answers[f"recommend --for, {centres} centres"] = [ways["recommend --for"](one) for one in questions]
     found, gains = measure(library.index, questions, answers, N)
     difference = gains["recommend --for"] - gains["nearest to the mean"]

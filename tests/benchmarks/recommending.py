@@ -14,8 +14,9 @@ import numpy as np
 
 import mirclr
 from mirclr.index import build
-from mirclr.library import Description, EncoderStamp, Entry, Library
+from mirclr.library import Description, Entry, Library
 from mirclr.metrics import k_occurrence, skewness
+from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Query
 from mirclr.recommend.ranking import products, without_hubs
 from mirclr.tags import Tags
@@ -173,8 +174,8 @@ def _plot(measured: Sequence[dict[str, Any]]) -> None:
 
 def hubs(checkpoint: Path) -> dict[str, Any]:
     """Skewness of N_10 and same-artist mAP of real libraries by cosine alone and with hubs corrected."""
-    from mirclr.corpus import fetch_corpus
-    from mirclr.manifest import read_manifest
+    from mirclr.data.corpora import fetch_corpus
+    from mirclr.data.manifest import read_manifest
 
     found = {}
     for name in ("debian-games", "debian-more"):
@@ -198,7 +199,8 @@ def hubs(checkpoint: Path) -> dict[str, Any]:
 
 
 def _embedded(files: Sequence[Path], checkpoint: Path) -> np.ndarray:
-    from mirclr.embed import Embedder, hear
+    from mirclr.audio.decoding import hear
+    from mirclr.models.embedder import Embedder
 
     embedder = Embedder.load(checkpoint)
     rows = []

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mirclr.embed import Embedder
 from mirclr.library import Entry, Library
+from mirclr.models.embedder import Embedder
 from mirclr.tags import Tags
 from tests.benchmarks.measuring import alternate, seconds
 

@@ -102,7 +102,7 @@ def check_embedding(case: Case) -> str:
 def _embedder(checkpoint: Path) -> Any:
     import torch
 
-    from mirclr.embed import Embedder
+    from mirclr.models.embedder import Embedder
 
     torch.set_num_threads(1)
     return Embedder.load(checkpoint, device="cpu")
@@ -114,7 +114,7 @@ _FIELDS = {"genre": ("Electronic",), "mood": ("calm", "sad"), "bpm": ("123",), "
 def check_tagging(case: Case) -> str:
     """Tags are written without harm to the music and taken back to the byte, or the file stays as it was."""
     path = case.path
-    from mirclr.tagging import Journal, take_back, write_values
+    from mirclr.ingest.tagging import Journal, take_back, write_values
     from mirclr.tags import read_tags, read_values
 
     before, stat = path.read_bytes(), path.stat()
@@ -169,7 +169,7 @@ def packets(path: Path) -> str | None:
 
 def check_journal(case: Case) -> str:
     """A damaged journal takes back what it can, and harms no music."""
-    from mirclr.tagging import Journal, take_back
+    from mirclr.ingest.tagging import Journal, take_back
 
     song = case.path.with_name("song.mp3")
     shutil.copy(case.whole / "_song.mp3", song)
@@ -191,7 +191,7 @@ def check_journal(case: Case) -> str:
 def check_playlist(case: Case) -> str:
     """A playlist gives paths."""
     path = case.path
-    from mirclr.playlist import read_playlist
+    from mirclr.recommend.playlist import read_playlist
 
     try:
         found = read_playlist(path)
@@ -204,7 +204,7 @@ def check_playlist(case: Case) -> str:
 def check_history(case: Case) -> str:
     """A history gives listens, each with numbers that can be, and few lines on what is left out."""
     path = case.path
-    from mirclr.history import merge, read_history
+    from mirclr.recommend.history import merge, read_history
 
     try:
         found = read_history(path)
@@ -223,7 +223,7 @@ def check_history(case: Case) -> str:
 def check_cue(case: Case) -> str:
     """A cue sheet gives tracks that begin before they end."""
     path = case.path
-    from mirclr.cue import read_cue
+    from mirclr.data.cue import read_cue
 
     try:
         found = read_cue(path)
@@ -249,7 +249,7 @@ def check_recipe(case: Case) -> str:
 def check_manifest(case: Case) -> str:
     """A manifest gives tracks whose paths lead out of no folder, or is refused."""
     path = case.path
-    from mirclr.manifest import inside, read_manifest
+    from mirclr.data.manifest import inside, read_manifest
 
     try:
         tracks = read_manifest(path)
@@ -313,7 +313,7 @@ def check_index(case: Case) -> str:
 def check_checkpoint(case: Case) -> str:
     """A checkpoint is whole, or refused."""
     path = case.path
-    from mirclr.checkpoint import load_checkpoint
+    from mirclr.models.checkpoint import load_checkpoint
 
     try:
         load_checkpoint(path)

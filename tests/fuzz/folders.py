@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mirclr.embed import Embedder, embed_files
 from mirclr.errors import MirclrError
+from mirclr.ingest.embedding import embed_files
 from mirclr.library import Library
+from mirclr.models.embedder import Embedder
 from tests.fuzz.mutate import mutated
 from tests.fuzz.stores import ENCODER
 

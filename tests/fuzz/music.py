@@ -30,7 +30,7 @@ def make_music(folder: Path) -> None:
 
 def make_journal(folder: Path) -> None:
     """The journal of what was written into a song, and the song."""
-    from mirclr.tagging import Journal, write_values
+    from mirclr.ingest.tagging import Journal, write_values
 
     song, journal = folder / "_song.mp3", Journal(folder / "song")
     _mp3(song)

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mirclr.checkpoint import save_checkpoint
 from mirclr.config import parse_recipe
-from mirclr.encoder import Model
 from mirclr.index import open_index
-from mirclr.library import Description, EncoderStamp, Entry, Failure, Library, Listen, Moments
-from mirclr.pretrained import builtin_heads
+from mirclr.library import Description, Entry, Failure, Library, Listen, Moments
+from mirclr.models.checkpoint import save_checkpoint
+from mirclr.models.encoder import Model
+from mirclr.models.pretrained import builtin_heads
+from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 from tests.fuzz.music import make_music
 

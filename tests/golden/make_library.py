@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.library import EncoderStamp, Entry, Failure, Library
+from mirclr.library import Entry, Failure, Library
+from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 
 VECTORS = np.array([[3, 4, 0], [0, 0, -2], [1, 1, 1]], dtype=np.float32)

@@ -17,14 +17,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mirclr.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.classify import Heads
 from mirclr.classify.heads import Head
 from mirclr.config import parse_recipe
-from mirclr.embed import Embedder, embed_files, find_audio
-from mirclr.encoder import Model
+from mirclr.ingest.embedding import embed_files, find_audio
 from mirclr.library import Description, Failure, Library, Listen
-from mirclr.pretrained import builtin_checkpoint
+from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.models.embedder import Embedder
+from mirclr.models.encoder import Model
+from mirclr.models.pretrained import builtin_checkpoint
 
 HERE = Path(__file__).resolve().parent
 COMMON = """

@@ -1,0 +1,207 @@
+"""The same recording held several times: under another name, in another format, at another bitrate, on another album.
+
+Three steps. Candidates: each track's `NEIGHBOURS` nearest by the library's vectors, where they are near enough and of
+about the same length; a library is not compared pair by pair. Listening: the first two minutes of each candidate are
+decoded, once, into a `Fingerprint`. Comparing: how well two fingerprints correlate at the best shift tells how likely
+they are one. Tracks whose excerpts are equal sample for sample are taken as one recording without listening.
+
+What a pair was found to be stays in the library, and is not heard again until one of its tracks changes.
+
+Axes: S eighths of a second, F bands of log-mel, 12 pitch classes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mirclr.audio import why_lost
+from mirclr.audio.fingerprint import Fingerprint, compare, try_fingerprint
+from mirclr.index import open_index
+from mirclr.library import Library, LibraryTrack, part_leading_out
+from mirclr.processes import Lost, results_in_order, seconds_for_file
+
+NEIGHBOURS = 10
+"""How many of the nearest tracks of each are candidates."""
+NEAR = 0.6
+"""Cosine from which a neighbour is a candidate: altered copies were at 0.75 or more by the built-in encoder."""
+SURE = 0.5
+"""Likelihood from which a pair counts as one recording."""
+_LENGTHS_S, _LENGTHS = 20.0, 0.1  # two lengths may differ by this, or by this share of the longer, whichever is more
+_CHUNK = 1024  # tracks whose neighbours are looked for at once
+_BATCH = 64  # tracks that are heard between two writes
+
+
+Pair = tuple[int, int]
+"""Two track ids, the lower one first."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `find_duplicates` found.
+
+    Attributes
+    ----------
+    pairs : dict
+        Likelihood by pair of track ids, of pairs with at least `SURE`.
+    failures : list of str
+        One line a file that could not be heard, naming it.
+    """
+
+    pairs: dict[Pair, float] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+
+def find_candidates(library: Library) -> list[Pair]:
+    """Pairs of tracks that are worth listening to: near by their vectors, of similar length, not compared already.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no tracks.
+    """
+    index = open_index(library)
+    known = library.duplicates(at_least=0)
+    tracks = {t.id: t for t in library.tracks()}
+    ids, vectors = library.vectors()
+    pairs: set[Pair] = set()
+    for start in range(0, len(ids), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        similarities, near = index.search(vectors[chunk], NEIGHBOURS + 1)  # itself is one of them
+        rows, columns = np.nonzero(similarities >= NEAR)
+        for first, second in zip(ids[chunk][rows].tolist(), near[rows, columns].tolist(), strict=True):
+            if first in tracks and second in tracks and _may_be_one(tracks[first], tracks[second]):
+                pairs.add((min(first, second), max(first, second)))
+    return sorted(pairs - known.keys())
+
+
+def _may_be_one(a: LibraryTrack, b: LibraryTrack) -> bool:
+    longer = max(a.duration_s, b.duration_s)
+    similar = abs(a.duration_s - b.duration_s) <= max(_LENGTHS_S, _LENGTHS * longer)
+    return a.id != b.id and a.audio_digest != b.audio_digest and similar
+
+
+def find_duplicates(
+    library: Library,
+    *,
+    candidates: Iterable[Pair] | None = None,
+    workers: int = 0,
+    advance: Callable[[], object] | None = None,
+) -> Found:
+    """Find the tracks that are one recording, and store them in the library.
+
+    What a pair was found to be is stored as it goes, and when the run is interrupted.
+
+    Parameters
+    ----------
+    library : Library
+        Keeps what is found.
+    candidates : iterable of Pair, optional
+        Pairs to listen to; by default those of `find_candidates`.
+    workers : int
+        Processes that decode; 0: one a core.
+    advance : callable, optional
+        Called after each track that was heard, or could not be.
+
+    Returns
+    -------
+    Found
+        A file that cannot be heard is among its failures, and its pairs are left out.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no tracks.
+    """
+    chosen = dict.fromkeys(find_candidates(library) if candidates is None else candidates, 1.0)
+    compared = _of_equal_audio(library.tracks())  # and not stored yet
+    found = Found(library.duplicates(at_least=SURE) | compared)
+    partners: dict[int, set[int]] = {}
+    for first, second in chosen:
+        partners.setdefault(first, set()).add(second)
+        partners.setdefault(second, set()).add(first)
+    # near ones one after the other, so that a fingerprint is soon compared with all that it waits for, and dropped
+    wanted = library.tracks([i for group in groups(chosen) for i in group])
+    tracks, outside = part_leading_out(wanted)
+    found.failures.extend(outside)
+    prints: dict[int, Fingerprint] = {}
+    for left_out in {track.id for track in wanted} - {track.id for track in tracks}:
+        for other in list(partners[left_out]):
+            _drop(partners, prints, left_out, other)
+    try:
+        results = results_in_order(
+            try_fingerprint, ((t.file, t.span) for t in tracks), workers=workers, seconds_for=seconds_for_file
+        )
+        for heard, (track, (_, result)) in enumerate(zip(tracks, results, strict=True), 1):
+            this = track.id
+            if isinstance(result, Fingerprint):
+                if partners[this]:  # else all of its partners failed
+                    prints[this] = result
+                for other in sorted(partners[this] & prints.keys()):
+                    pair = min(this, other), max(this, other)
+                    compared[pair] = compare(prints[other], result)
+                    if compared[pair] >= SURE:
+                        found.pairs[pair] = compared[pair]
+                    _drop(partners, prints, this, other)
+            else:
+                found.failures.append(why_lost(track.file, result) if isinstance(result, Lost) else str(result))
+                for other in list(partners[this]):
+                    _drop(partners, prints, this, other)
+            if heard % _BATCH == 0:
+                library.store_duplicates(compared)
+                compared.clear()
+            if advance:
+                advance()
+    finally:
+        library.store_duplicates(compared)
+    return found
+
+
+def _drop(partners: dict[int, set[int]], prints: dict[int, Fingerprint], first: int, second: int) -> None:
+    """Tick off a pair; a fingerprint that waits for no other is not needed any more."""
+    for this, other in ((first, second), (second, first)):
+        partners[this].discard(other)
+        if not partners[this]:
+            prints.pop(this, None)
+
+
+def _of_equal_audio(tracks: Iterable[LibraryTrack]) -> dict[Pair, float]:
+    """Each track whose excerpts are those of an earlier one, with the first of these."""
+    first: dict[str, int] = {}
+    return {
+        (first[t.audio_digest], t.id): 1.0
+        for t in sorted(tracks, key=lambda t: t.id)
+        if t.audio_digest and first.setdefault(t.audio_digest, t.id) != t.id
+    }
+
+
+def groups(pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[int]]:
+    """The tracks that are one recording, and those that are one with these: connected components.
+
+    Parameters
+    ----------
+    pairs : mapping of Pair to float
+        Likelihoods.
+    at_least : float
+        Pairs below this likelihood join nothing.
+
+    Returns
+    -------
+    list of lists of track ids
+        Each ascending; the largest first, among equals the one with the lowest id.
+    """
+    root: dict[int, int] = {}
+
+    def top(i: int) -> int:
+        while root.setdefault(i, i) != i:
+            root[i] = i = root[root[i]]
+        return i
+
+    for (first, second), likelihood in pairs.items():
+        if likelihood >= at_least:
+            low, high = sorted((top(first), top(second)))
+            root[high] = low
+    found: dict[int, list[int]] = {}
+    for i in sorted(root):
+        found.setdefault(top(i), []).append(i)
+    return sorted((g for g in found.values() if len(g) > 1), key=lambda g: (-len(g), g[0]))

@@ -1,0 +1,378 @@
+"""A library brought true to its folders.
+
+What is on the disk decides. Nothing is removed where a whole folder is missing: its disk may be off.
+
+Contents: `scope_of` (which folders), `apply_changes` (what is at some paths, into the library), `foresee_changes` (what
+that would do).
+"""
+
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from mirclr.data.scan import (
+    CUE,
+    Exclusions,
+    Found,
+    Part,
+    PassedOver,
+    ScanFailure,
+    audio_at,
+    audio_files,
+    audio_of,
+    is_named_as_audio,
+    left_out,
+    place_of,
+)
+from mirclr.errors import LibraryError, NoMatch
+from mirclr.ingest.embedding import Outcome, Seen, embed_files, look, superseded, twins_of
+from mirclr.library import Failure, FileState, Library, shown
+from mirclr.library.store import absence, is_gone
+from mirclr.models.embedder import Embedder
+
+_ASK_ABOVE = 10
+Scope = Mapping[Path, str]
+"""Folders, each with the root of the library that its files belong to."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one file or folder.
+
+    Attributes
+    ----------
+    file : Path
+    did : str
+        As `mirclr.ingest.embedding.Outcome`; or "removed" (a track), "forgotten" (a failure), "kept" (tracks of a
+        folder that is missing, or too many at once), "waiting" (another process writes to the library).
+        Of a dry run also "changed": another sound or other tags, which only decoding shows.
+    reason : str, optional
+        Why, where that needs words.
+    new : bool
+        False for a failure known from an earlier run.
+    """
+
+    file: Path
+    did: str
+    reason: str | None = None
+    new: bool = True
+
+
+class Embed(Protocol):
+    """Called as `mirclr.ingest.embedding.embed_files`."""
+
+    def __call__(
+        self,
+        library: Library,
+        files: Sequence[tuple[str, Found]],
+        embedder: Embedder,
+        *,
+        workers: int = 0,
+        retry: bool = False,
+    ) -> Iterator[Outcome]:
+        """Bring the library up to date with files."""
+        ...
+
+
+def scope_of(library: Library, folders: Sequence[Path] = ()) -> dict[Path, str]:
+    """Say which folders a library is to be kept true to.
+
+    Parameters
+    ----------
+    library : Library
+        The one to keep true.
+    folders : sequence of Path
+        By default all that the library has tracks of.
+
+    Returns
+    -------
+    dict of Path to str
+        Absolute folders, each with the root that its files belong to: the folder itself, or one that the library
+        already holds and that it lies in.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no track, and no folder is named.
+    LibraryError
+        A folder is not there, and the library holds no track of it either.
+    """
+    roots = list(library.roots())
+    if not folders and not roots:
+        raise NoMatch(f"{library.path}: holds no tracks of any folder yet; name the folder that it is to follow")
+    if not folders and any(Path(root) == Path("/") for root in roots):  # as one from elsewhere may claim
+        raise NoMatch(f"{library.path}: holds tracks of /, the whole system; name the folder that it is to follow")
+    scope = {}
+    for given in folders or [Path(root) for root in roots]:
+        folder = given.expanduser().resolve()
+        if not folder.is_dir() and (folder.exists() or not any(_tracks_below(library, [folder]))):
+            raise LibraryError(f"{given}: no such folder; expected a folder of audio files")
+        scope[folder] = next((root for root in roots if folder.is_relative_to(root)), str(folder))
+    return scope
+
+
+def apply_changes(
+    library: Library,
+    scope: Scope,
+    paths: Collection[Path],
+    embedder: Embedder,
+    *,
+    workers: int = 0,
+    retry: bool = False,
+    yes: bool = False,
+    embed: Embed = embed_files,
+    passed: PassedOver | None = None,
+) -> Iterator[Change]:
+    """Bring a library true to what is, and is no longer, at some paths.
+
+    Files that are there come first, so that one which moved is found in its new place before its old one is given up.
+
+    Parameters
+    ----------
+    library : Library
+        The one to keep true.
+    scope : mapping of Path to str
+        Of `scope_of`; paths elsewhere are left alone.
+    paths : collection of Path
+        Absolute. A folder stands for all below it, also when it is gone.
+    embedder : Embedder
+        The library's own.
+    workers, retry
+        As `mirclr.ingest.embedding.embed_files`.
+    yes : bool
+        Remove tracks even where they are more than half of their root's, and more than ten.
+    embed : callable
+        Stands for `mirclr.ingest.embedding.embed_files`.
+    passed : PassedOver, optional
+        Told of what was not taken.
+
+    Yields
+    ------
+    Change
+        When it is yielded, what it says is on disk.
+
+    Raises
+    ------
+    LibraryError
+        The library cannot be written.
+    EncoderMismatch
+        It holds vectors of another encoder.
+    """
+    held = library.roots()
+    yield from _absent(library, scope, paths)
+    files, failures = _audio_at(library, scope, paths, passed)
+    known = set(library.failures())
+    library.write(failures=failures)
+    for failure in failures:
+        yield Change(failure.file, "failed", failure.reason, failure not in known)
+    for outcome in embed(library, files, embedder, workers=workers, retry=retry):
+        yield Change(outcome.file, outcome.did, outcome.reason, outcome.new)
+    tracks, forgotten, kept = _gone(library, scope, paths, held, files, yes)
+    yield from kept
+    library.remove([track.track_id for track in tracks])
+    library.forget(forgotten)
+    yield from _told(tracks, forgotten)
+
+
+def foresee_changes(
+    library: Library,
+    scope: Scope,
+    paths: Collection[Path],
+    *,
+    retry: bool = False,
+    yes: bool = False,
+    passed: PassedOver | None = None,
+) -> Iterator[Change]:
+    """Tell what `apply_changes` would do, as far as that is known without decoding, and do nothing.
+
+    A file that moved and was re-tagged on the way is told as a new one and a removed one.
+    """
+    yield from _absent(library, scope, paths)
+    files, failures = _audio_at(library, scope, paths, passed)
+    yield from (Change(f.file, "failed", f.reason) for f in failures)
+    followed: set[int] = set()
+    yield from _foreseen(library, files, retry, followed)
+    tracks, forgotten, kept = _gone(library, scope, paths, library.roots(), files, yes, followed)
+    yield from kept
+    yield from _told(tracks, forgotten)
+
+
+def _absent(library: Library, scope: Scope, paths: Collection[Path]) -> Iterator[Change]:
+    for folder in scope:
+        reason = absence(folder) if folder in paths else None
+        if reason and (n := sum(1 for _ in _tracks_below(library, [folder]))):
+            yield _kept(folder, n, reason)
+
+
+def _kept(folder: Path, n: int, reason: str) -> Change:
+    remove = f"mirclr library remove {shlex.quote(shown(str(folder)))}"
+    return Change(folder, "kept", f"{reason}; its {n} tracks are kept; to remove them: {remove}")
+
+
+def _audio_at(
+    library: Library, scope: Scope, paths: Iterable[Path], passed: PassedOver | None = None
+) -> tuple[list[tuple[str, Found]], list[Failure]]:
+    """The audio at and below paths, each with its root; and what cannot be followed or read."""
+    exclusions = Exclusions(library.exclusions())
+    files: dict[Path, tuple[str, Found]] = {}
+    failures: list[Failure] = []
+    for path in paths:
+        folder = next((folder for folder in scope if path.is_relative_to(folder)), None)
+        if folder is None or any(map(left_out, path.relative_to(folder).parts)):
+            continue
+        root = scope[folder]
+        for found in _listed(library, path, exclusions, passed):
+            if isinstance(found, ScanFailure):
+                failures.append(Failure(root, (path / found.path).relative_to(root).as_posix(), 0, 0, found.reason))
+            else:
+                files.setdefault(place_of(found), (root, found))
+    if passed:
+        passed.patterns |= exclusions.used
+    return list(files.values()), failures
+
+
+def _listed(
+    library: Library, path: Path, exclusions: Exclusions, passed: PassedOver | None
+) -> list[Found | ScanFailure]:
+    if os.path.realpath(path) != str(path):
+        return []  # of links, what they lead to is looked at
+    if path.suffix.lower() == CUE and not path.is_dir():
+        # also of a sheet that is gone: the files whose tracks it made are tracks of their own again
+        split = [t.file for t in _tracks_below(library, [path.parent]) if t.audio_path and t.file.parent == path.parent]
+        sheets = audio_at([path, *dict.fromkeys(split)], exclusions=exclusions, passed=passed)
+        return [found for _, found in sheets if not isinstance(found, ScanFailure) and audio_of(found).is_file()]
+    if path.is_file():
+        if not is_named_as_audio(path):
+            return []
+        return [found for _, found in audio_at([path], exclusions=exclusions, passed=passed)]
+    try:
+        return list(audio_files(path, exclusions=exclusions, passed=passed))
+    except OSError:
+        return []  # it is gone
+
+
+def _below(root: str, paths: Iterable[Path]) -> Callable[[str], bool] | None:
+    """Tell whether a path below a root is one of `paths` or below one; None when none of them can be."""
+    named = set()
+    for path in paths:
+        if Path(root).is_relative_to(path):
+            return lambda _: True
+        if path.is_relative_to(root):
+            named.add(path.relative_to(root).as_posix())
+    if not named:
+        return None
+    return lambda path: path in named or any(str(p) in named for p in PurePosixPath(path).parents)
+
+
+def _tracks_below(library: Library, paths: Collection[Path]) -> Iterator[FileState]:
+    for root in library.roots():
+        if below := _below(root, paths):
+            yield from (state for path, state in library.states(root).items() if below(path))
+
+
+def _gone(
+    library: Library,
+    scope: Scope,
+    paths: Iterable[Path],
+    held: Mapping[str, int],
+    files: Sequence[tuple[str, Found]],
+    yes: bool,
+    followed: Collection[int] = (),
+) -> tuple[list[FileState], list[Failure], list[Change]]:
+    """What is to be removed and forgotten at and below paths, and what is kept all the same."""
+    paths = [path for path in paths if any(path.is_relative_to(folder) for folder in scope)]
+    exclusions = Exclusions(library.exclusions())
+    parts = {found.place for _, found in files if isinstance(found, Part) and found.file.exists()}
+    unwanted = {track.track_id: track for track in superseded(library, files)}
+    by_root: dict[str, list[FileState]] = defaultdict(list)
+    for track in _tracks_below(library, paths):
+        if track.track_id in followed:
+            unwanted.pop(track.track_id, None)
+        elif _is_left_out(track.root, track.path, exclusions):
+            unwanted[track.track_id] = track
+        elif track.track_id not in unwanted and is_gone(track.file):
+            by_root[track.root].append(track)
+    forgotten = []
+    for root, failures in groupby(library.failures(), lambda failure: failure.root):
+        if below := _below(root, paths):
+            found = (f for f in failures if below(f.path) and f.file not in parts)
+            forgotten += [
+                f for f in found if is_gone(f.file, follow_links=False) or _is_left_out(root, f.path, exclusions)
+            ]
+    # asked only now: a disk may have gone while its files were looked for
+    absent = {Path(root): why for root in (*by_root, *(f.root for f in forgotten)) if (why := absence(Path(root)))}
+    off = [*absent, *(folder for folder in scope if absence(folder))]
+    removed, kept = [*unwanted.values()], list[Change]()
+    for root, tracks in by_root.items():
+        n, total = len(tracks), max(held.get(root, 0), len(tracks))
+        if Path(root) in absent:
+            if Path(root) not in scope:
+                kept.append(_kept(Path(root), n, absent[Path(root)]))
+        elif n > _ASK_ABOVE and 2 * n > total and not yes:
+            reason = f"{n} of its {total} tracks have no file any more; kept; to remove them: mirclr sync --yes"
+            kept.append(Change(Path(root), "kept", reason))
+        else:
+            removed += [t for t in tracks if not any(t.place.is_relative_to(folder) for folder in off)]
+    forgotten = [f for f in forgotten if not any(f.file.is_relative_to(folder) for folder in off)]
+    return removed, forgotten, kept
+
+
+def _is_left_out(root: str, path: str, exclusions: Exclusions) -> bool:
+    """Whether a scan would not come by: a pattern covers it, or it is in a bin; what is hidden may have been named."""
+    bins = (what for part in PurePosixPath(path).parts if (what := left_out(part)))
+    return any(what != "hidden" for what in bins) or exclusions.covers(Path(root, path))
+
+
+def _told(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iterator[Change]:
+    yield from (Change(track.place, "removed") for track in tracks)
+    yield from (Change(failure.file, "forgotten", failure.reason) for failure in forgotten)
+
+
+def _foreseen(
+    library: Library, files: Sequence[tuple[str, Found]], retry: bool, followed: set[int]
+) -> Iterator[Change]:
+    """What would become of files; tracks that would move join `followed`."""
+    states = {root: library.states(root) for root in {root for root, _ in files}}
+    failed = {root: library.failed(root) for root in states}
+    sizes = library.sizes()
+    for root, found in files:
+        place, seen = place_of(found), look(root, found)
+        if isinstance(seen, Failure):
+            yield Change(place, "failed", seen.reason)
+            continue
+        state, failure = states[root].get(seen.path), failed[root].get(seen.path)
+        if failure and not retry and seen.failed_before(failure):
+            yield Change(place, "failed", failure.reason, new=False)
+        elif seen.is_unchanged(state, failure):
+            yield Change(place, "unchanged")
+        else:
+            yield _foreseen_by_digest(library, seen, state, sizes, followed)
+
+
+def _foreseen_by_digest(
+    library: Library, seen: Seen, state: FileState | None, sizes: Collection[int], followed: set[int]
+) -> Change:
+    place = Path(seen.root, seen.path)
+    try:
+        twins = twins_of(library, seen) if seen.size in sizes else []
+    except OSError as error:
+        return Change(place, "failed", f"{seen.file}: cannot be read ({error.strerror})")
+    return Change(place, _did_foreseen(state, twins, followed))
+
+
+def _did_foreseen(state: FileState | None, twins: Sequence[FileState], followed: set[int]) -> str:
+    """What would become of a file, given its track and those of the same bytes."""
+    if state and any(twin.track_id == state.track_id for twin in twins):
+        return "unchanged"
+    for twin in twins:
+        if twin.track_id not in followed and is_gone(twin.file):
+            followed.add(twin.track_id)
+            return "moved"
+    if twins:
+        return "copied"
+    return "changed" if state else "embedded"

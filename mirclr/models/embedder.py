@@ -1,0 +1,118 @@
+"""An encoder made ready to embed tracks: excerpts of decoded sound to vectors."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mirclr import config
+from mirclr.models.checkpoint import encoder_digest, load_checkpoint
+from mirclr.models.device import pick_device, pick_precision
+from mirclr.models.encoder import Model
+from mirclr.models.pretrained import NAME, builtin_checkpoint
+from mirclr.models.stamp import EncoderStamp
+
+_LEAST_POWER = 10**-2.0  # -20 dBFS: of 50 tracks of Emotify four were below
+_MOST_GAIN = 10**1.5  # 30 dB: what is quieter still is as much noise as music
+_CLIPS = 32  # heard at once: the spectrograms of more do not fit a CPU's caches
+
+
+class Embedder:
+    """An encoder made ready to hear tracks.
+
+    Parameters
+    ----------
+    model : Model
+        Its weights.
+    stamp : EncoderStamp
+        Its name and digest, as libraries keep them.
+    device : str
+        "auto", or a device of torch.
+    """
+
+    def __init__(self, model: Model, stamp: EncoderStamp, device: str = "auto") -> None:
+        self.stamp = stamp
+        self.rate = model.recipe.audio.rate
+        self.seconds = model.recipe.audio.clip_seconds
+        self.excerpts = stamp.excerpts
+        self.dim = stamp.dim
+        self._device = pick_device(device)
+        self._dtype = pick_precision(model.recipe.training.precision, self._device)
+        self._model = model.to(self._device).eval()
+
+    @classmethod
+    def load(cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto") -> "Embedder":
+        """Read a checkpoint; `excerpts` a track are the recipe's unless given."""
+        read = load_checkpoint(checkpoint)
+        # the built-in one by name: libraries outlive the place where mirclr is installed
+        name = NAME if checkpoint == builtin_checkpoint() else str(checkpoint.resolve())
+        stamp = _stamp(read.model, read.digest, name, excerpts or read.recipe.embedding.excerpts)
+        return cls(read.model, stamp, device)
+
+    @classmethod
+    def with_random_weights(cls, recipe: dict[str, Any], *, excerpts: int, seed: int = 0) -> "Embedder":
+        """The encoder of a resolved recipe, untrained: the baseline that training must beat."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            # only what an embedding depends on, so that libraries outlive changes to the rest of a recipe
+            heard = {section: recipe[section] for section in ("audio", "mel", "encoder") if section in recipe}
+            unused = {"name": "random weights", "data": {"train": "nothing"}}
+            model = Model(config.recipe_from(unused | heard, where="the library's recipe"))
+        return cls(model, _stamp(model, encoder_digest(model), f"random weights, seed {seed}", excerpts))
+
+    def embed_track(self, waveforms: np.ndarray) -> np.ndarray:
+        """(n, N) float32 excerpts of one track -> (D,) float32 of unit length, the track's vector."""
+        vector: np.ndarray = self.embed_tracks([waveforms])[0]
+        return vector
+
+    def embed_tracks(self, tracks: Sequence[np.ndarray]) -> np.ndarray:
+        """(n_i, N) float32 excerpts of several tracks -> (len(tracks), D) float32 unit rows."""
+        embedded = self.embed_excerpts(np.concatenate([raised(track) for track in tracks]))
+        ends = np.cumsum([len(t) for t in tracks])[:-1]
+        return np.stack([self.pool(part) for part in np.split(embedded, ends)])
+
+    def embed_excerpts(self, waveforms: np.ndarray) -> np.ndarray:
+        """(n, N) float32 excerpts -> (n, E) float32, as the encoder gives them."""
+        half = self._dtype != torch.float32
+        with _few_threads(), torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
+            parts = torch.from_numpy(waveforms).split(_CLIPS)
+            result: np.ndarray = torch.cat([self._model(p.to(self._device)).float() for p in parts]).cpu().numpy()
+        return result
+
+    def pool(self, embedded: np.ndarray) -> np.ndarray:
+        """(n, E) float32 embeddings of a track's excerpts -> (D,) float32 of unit length, the track's vector."""
+        with _few_threads(), torch.inference_mode():
+            vector: np.ndarray = self._model.pooling(torch.from_numpy(embedded).to(self._device)).cpu().numpy()
+        return vector
+
+
+def raised(waveforms: np.ndarray) -> np.ndarray:
+    """(n, N) float32 excerpts of one track, by one gain, where they are quieter than most music is; else as they are.
+
+    Encoders learn from music as it is mastered, and take the same music far below that for another.
+    """
+    power = float(np.square(waveforms, dtype=np.float64).mean())
+    if not 0 < power < _LEAST_POWER:
+        return waveforms
+    return waveforms * np.float32(min(math.sqrt(_LEAST_POWER / power), _MOST_GAIN))
+
+
+@contextmanager
+def _few_threads() -> Iterator[None]:
+    """A thread for every four cores: the processes that decode use the others, and threads that wait for one spin."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, min(before, (os.cpu_count() or 1) // 4)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _stamp(model: Model, digest: str, name: str, excerpts: int) -> EncoderStamp:
+    recipe = model.recipe.model_dump(mode="json")
+    return EncoderStamp(digest=digest, name=name, dim=model.pooling.dim, excerpts=excerpts, recipe=recipe)

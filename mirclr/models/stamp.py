@@ -1,0 +1,33 @@
+"""What a library and heads keep of the encoder that made their vectors; no torch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EncoderStamp:
+    """The encoder whose vectors a library holds.
+
+    Attributes
+    ----------
+    digest : str
+        Of the checkpoint's weights and recipe.
+    name : str
+        For people: the checkpoint's file name, or ``builtin``.
+    dim : int
+        Components of a vector.
+    excerpts : int
+        Excerpts heard per track.
+    recipe : dict
+        Resolved recipe, JSON values only: enough to build the same encoder with random weights.
+    """
+
+    digest: str
+    name: str
+    dim: int
+    excerpts: int
+    recipe: dict[str, Any]
+
+    def makes_vectors_of(self, other: "EncoderStamp") -> bool:
+        """Whether vectors of both can be compared: one encoder, hearing as many excerpts."""
+        return (self.digest, self.excerpts) == (other.digest, other.excerpts)

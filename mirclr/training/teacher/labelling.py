@@ -1,0 +1,249 @@
+"""What a teacher is asked: about a corpus once (`label_tracks`), or about the clips of a batch (`online_teacher`)."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mirclr import config
+from mirclr.audio.mel import LogMel
+from mirclr.data.clips import Cached, ClipCache, Skipped
+from mirclr.data.manifest import Track
+from mirclr.data.sampling import refuse_evaluation_data
+from mirclr.data.soft_labels import Description, SoftLabelFolder, as_weights, said
+from mirclr.errors import RecipeError
+from mirclr.models.device import pick_device, pick_precision
+from mirclr.provenance import digest_json
+from mirclr.training.teacher.encoder import load_encoder_teacher
+from mirclr.training.teacher.musicnn import Musicnn, load_musicnn
+from mirclr.training.teacher.protocol import Teacher
+
+AT_ONCE = 64
+"""Windows that are heard together."""
+
+
+def load_teacher(name: str, folder: Path = Path(), heads: str | None = None) -> Teacher:
+    """Load a teacher by name (``musicnn-msd``, ``musicnn-mtt``) or by the path of a checkpoint of mirclr.
+
+    Parameters
+    ----------
+    name : str
+        A path is relative to `folder`.
+    folder : Path
+        The recipe's folder.
+    heads : str, optional
+        Heads of a checkpoint, relative to `folder`.
+
+    Raises
+    ------
+    CheckpointError
+        There is no such teacher, or it has not been imported.
+    EncoderMismatch
+        The heads are another encoder's.
+    """
+    if name.endswith(".safetensors"):
+        return load_encoder_teacher((folder / name).expanduser(), (folder / heads).expanduser() if heads else None)
+    return load_musicnn(name)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A track that was labelled: its key, how many windows it has, and whether they were told just now."""
+
+    track: Track
+    key: str
+    windows: int
+    new: bool
+
+
+def label_tracks(
+    teacher: Teacher,
+    tracks: Sequence[Track],
+    root: Path,
+    to: Path,
+    *,
+    hop_s: float = 3.0,
+    precision: str = "auto",
+    device: str = "auto",
+    workers: int | None = None,
+) -> Iterator[Told | Skipped]:
+    """Ask a teacher about every window of tracks, and keep what it says; what is kept already is not asked again.
+
+    Parameters
+    ----------
+    teacher : Teacher
+        Whom to ask.
+    tracks : sequence of Track
+        Their paths are below `root`.
+    root : Path
+        The manifest's audio root.
+    to : Path
+        Folder of the soft labels.
+    hop_s : float
+        Distance between the starts of two windows, in seconds; rounded to whole frames.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the teacher's products.
+    device : str
+        "auto", or a device of torch.
+    workers : int, optional
+        Processes that decode; by default one a core.
+
+    Yields
+    ------
+    Told or Skipped
+        One for each track; what it tells is on disk.
+
+    Raises
+    ------
+    LabelsError
+        The folder holds labels of another teacher.
+    ManifestError
+        A track is of a split for evaluation: labels are to be learned from.
+    """
+    refuse_evaluation_data(tracks)
+    domain = teacher.hears
+    cache = ClipCache(_recipe_of(teacher), domain)
+    samples = round(teacher.seconds * teacher.rate)
+    length = LogMel(teacher.mel, teacher.rate).frames(samples) if domain == "mel" else samples
+    steps_a_second = teacher.rate / (teacher.mel.hop if domain == "mel" else 1)
+    hop = max(1, round(hop_s * steps_a_second))
+    where = pick_device(device)
+    dtype = pick_precision(precision, where)
+    described = Description(
+        teacher.name,
+        digest_json([teacher.digest, str(dtype)]),
+        teacher.tags,
+        teacher.exclusive,
+        teacher.dim,
+        teacher.seconds,
+        hop / steps_a_second,
+    )
+    folder = SoftLabelFolder.create(to, described)
+    teacher.to(where)
+
+    def tell(found: Cached) -> Told:
+        starts = range(0, max(0, found.length - length) + 1, hop)
+        new = not folder.has(found.key)
+        if new:
+            folder.write(found.key, *_told(teacher, cache, found, starts, length, where, dtype))
+        return Told(found.track, found.key, len(starts), new)
+
+    with _listeners(where) as (pool, many):
+        waiting: deque[Future[Told]] = deque()
+        for found in cache.fill(tracks, root, workers=workers):
+            if isinstance(found, Skipped):
+                yield found
+                continue
+            waiting.append(pool.submit(tell, found))
+            if len(waiting) > many:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def _listeners(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads that each hear a track: on a CPU one a core, with one thread of torch's each, which never wait for one
+    another as the threads of one small product do where other work is being done.
+    """
+    many, before = (os.cpu_count() or 1) if device.type == "cpu" else 1, torch.get_num_threads()
+    pool = ThreadPoolExecutor(many, initializer=lambda: torch.set_num_threads(1) if device.type == "cpu" else None)
+    try:
+        yield pool, many
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def _recipe_of(teacher: Teacher) -> config.Recipe:
+    """What a cache of clips asks of a recipe, as the teacher hears."""
+    data, audio = config.Data(train=teacher.name), config.Audio(rate=teacher.rate)
+    return config.Recipe(name=teacher.name, data=data, audio=audio, mel=teacher.mel)
+
+
+def _told(
+    teacher: Teacher,
+    cache: ClipCache,
+    track: Cached,
+    starts: Sequence[int],
+    length: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(S, C) logits and (S, D) embeddings of a track's windows."""
+    logits, embeddings = [], []
+    for begin in range(0, len(starts), AT_ONCE):
+        rows = [cache.read(track, start, length) for start in starts[begin : begin + AT_ONCE]]
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            told, embedding = teacher(cache.stack(rows).to(device))
+        logits.append(told.float().cpu().numpy())
+        embeddings.append(embedding.float().cpu().numpy())
+    return np.concatenate(logits), np.concatenate(embeddings)
+
+
+class OnlineTeacher:
+    """A teacher that hears what the student hears, mixed as it is, and gives the weights that distillation asks for.
+
+    Parameters
+    ----------
+    teacher : Teacher
+        Whom to ask.
+    settings : config.Distillation
+        Temperature, centring (by the mean of the batch), tags or embedding.
+    mel : LogMel or None
+        Makes log-mel of the student's waveforms for a teacher that hears log-mel; None where both hear the same.
+    dtype : torch.dtype
+        Of the teacher's products.
+    """
+
+    def __init__(self, teacher: Teacher, settings: config.Distillation, mel: LogMel | None, dtype: torch.dtype) -> None:
+        self.teacher, self.settings, self.mel, self.dtype = teacher, settings, mel, dtype
+        self.digest = digest_json([teacher.digest, config.digested(settings)])
+
+    @torch.no_grad()
+    def __call__(self, heard: Tensor) -> Tensor:
+        """(B, F, T) log-mel or (B, N) samples -> (B, C') float32 non-negative rows."""
+        x = heard if self.mel is None else self.mel(heard)
+        with torch.autocast(x.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits, embedding = self.teacher(x)
+        told = said(logits, embedding, self.teacher.exclusive, self.settings)
+        return as_weights(told, told.mean(dim=0), self.settings)
+
+
+def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto") -> OnlineTeacher:
+    """Load the teacher that a recipe's distillation names, and make sure that it can hear the student's clips.
+
+    Raises
+    ------
+    RecipeError
+        Teacher and student hear at different rates or by different log-mels, or the clips have another length than the
+        teacher's, or the teacher has no tags and those are asked for.
+    CheckpointError, EncoderMismatch
+        As `load_teacher`.
+    """
+    plan = recipe.distillation
+    assert plan is not None
+    assert plan.teacher is not None
+    teacher = load_teacher(plan.teacher, folder, plan.heads)
+    hears, student = teacher.hears, "mel" if recipe.encoder.name == "resnet" else "waveform"
+    if teacher.rate != recipe.audio.rate:
+        raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.rate to it")
+    if student == "mel" and (hears != "mel" or teacher.mel != recipe.mel):
+        raise RecipeError(
+            f"distillation: {teacher.name} hears other than this recipe's log-mel; set mel to its settings"
+        )
+    if isinstance(teacher, Musicnn) and abs(recipe.audio.clip_seconds - teacher.seconds) > 0.1:
+        raise RecipeError(f"distillation: {teacher.name} hears {teacher.seconds:g} s; set audio.clip_seconds to it")
+    if plan.by == "tags" and not teacher.tags:
+        raise RecipeError(f"distillation: {teacher.name} has no tags; name its heads, or set by to embedding")
+    where = pick_device(device)
+    mel = LogMel(teacher.mel, teacher.rate).to(where) if (hears, student) == ("mel", "waveform") else None
+    teacher.to(where)
+    return OnlineTeacher(teacher, plan, mel, pick_precision(recipe.training.precision, where))
