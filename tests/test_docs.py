@@ -86,7 +86,10 @@ def test_the_tables_of_the_built_in_encoder_are_the_recipe_s():
     folder = ROOT / "recipes" / "builtin"
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     figures = json.loads((folder / "heads.json").read_text(encoding="utf-8"))
-    report, card = script(folder / "report.py"), (ROOT / "mirclr" / "pretrained" / "README.md").read_text("utf-8")
+    report, card = (
+        script(folder / "report.py"),
+        (ROOT / "mirclr" / "models" / "pretrained" / "README.md").read_text("utf-8"),
+    )
     assert report.table(results) in README
     assert report.table(results) in card
     assert report.calibration(figures) in card

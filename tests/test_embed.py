@@ -591,7 +591,7 @@ def crashing(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     import crashing_decoder
 
-    monkeypatch.setattr(embed, "try_excerpts", crashing_decoder.try_excerpts)
+    monkeypatch.setattr("mirclr.audio.decoding.try_excerpts", crashing_decoder.try_excerpts)
     yield
     del sys.modules["crashing_decoder"]
 
@@ -629,7 +629,8 @@ def test_the_level_of_a_recording_hardly_moves_its_vector(songs):
 
 def test_a_want_of_memory_is_no_fault_of_the_file(library, embedder, music, monkeypatch):
     lost = iter([processes.Lost.OUT_OF_MEMORY] * 4)
-    monkeypatch.setattr(embed, "results_in_order", lambda work, jobs, **_: ((j, next(lost, work(*j))) for j in jobs))
+    decode = lambda work, jobs, **_: ((j, next(lost, work(*j))) for j in jobs)  # noqa: E731
+    monkeypatch.setattr("mirclr.audio.decoding.results_in_order", decode)
     first = did(library, embedder, music)
     assert first == all_are("failed")
     assert library.failures() == []

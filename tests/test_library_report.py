@@ -293,7 +293,7 @@ def heard(songs, tmp_path_factory):
         shutil.copy(song, folder / "music")
     (folder / "music" / "torn.ogg").write_bytes(songs[0].read_bytes())
     with pytest.MonkeyPatch.context() as patch, Library.open(folder / "l.db", create=True) as library:
-        patch.setattr("mirclr.ingest.embedding.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+        patch.setattr("mirclr.audio.decoding.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
         list(embed_files(library, find_audio([folder / "music"], library)[0], embedder))
         rng = np.random.default_rng(0)
         library.write(
