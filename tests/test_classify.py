@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
@@ -15,11 +14,11 @@ from sklearn.preprocessing import StandardScaler
 from mirclr.classify import Figures, Heads, cross_validate, labelled_by_file, labelled_by_tags, read_labels, unusable
 from mirclr.classify.fitting import _fit, grouped_folds, softmax, tuned
 from mirclr.classify.labels import Labels
-from mirclr.cli import group
 from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, LibraryError
 from mirclr.library import Entry, Library
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 DIM = 6
 STAMP = EncoderStamp("d" * 32, "encoder.safetensors", DIM, 3, {})
@@ -378,7 +377,7 @@ def on_disk(music, tmp_path):
 
 
 def run(*args):
-    return CliRunner().invoke(group, [str(a) for a in args])
+    return invoke([str(a) for a in args])
 
 
 def test_train_then_classify(on_disk):
@@ -417,8 +416,9 @@ def test_applying_imports_neither_scikit_learn_nor_torch(on_disk, music):
     heads = Heads().fit(*music, encoder=STAMP)
     heads.save(on_disk / "l.db.heads.safetensors")
     code = (
-        "import sys; from mirclr.cli import group; "
-        f"group.main(['classify', '--library', {str(on_disk / 'l.db')!r}], standalone_mode=False); "
+        "import sys; from mirclr.__main__ import start\n"
+        f"sys.argv = ['mirclr', 'classify', '--library', {str(on_disk / 'l.db')!r}]\n"
+        "try:\n    start()\nexcept SystemExit as stopped:\n    assert not stopped.code\n"
         "assert not {'sklearn', 'torch', 'scipy', 'librosa'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from click.testing import CliRunner
 
 from mirclr.audio import decode_blocks
 from mirclr.classify import Head, Heads, segments
 from mirclr.classify.segments import hear_segments, windows
-from mirclr.cli import group
 from mirclr.errors import CheckpointError, EncoderMismatch, MissingExtra, UnreadableAudio
 from mirclr.library import Entry, Library
 from mirclr.models.checkpoint import save_checkpoint
@@ -22,6 +20,7 @@ from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
 from mirclr.processes import CRASHED, streamed
 from mirclr.tags import Tags
+from tests.commands import invoke
 from tests.conftest import TINY
 
 GENRES, MOODS, AFFECT = ("dub", "folk", "jazz", "polka"), ("calm", "dark", "wild"), ("valence", "arousal")
@@ -68,7 +67,7 @@ def embedder(builtin):
 
 
 def run(*arguments):
-    return CliRunner().invoke(group, ["classify", *map(str, arguments)])
+    return invoke(["classify", *map(str, arguments)])
 
 
 def facts(*arguments):
@@ -123,7 +122,7 @@ def test_a_bad_file_is_named_and_skipped(here, songs, tmp_path):
     done = run(songs[0], bad)
     assert done.exit_code == 0
     assert f"skipped {bad}: " in done.stderr
-    alone = CliRunner().invoke(group, ["classify", str(bad), "--json"], standalone_mode=False)
+    alone = invoke(["classify", str(bad), "--json"], standalone_mode=False)
     assert alone.return_value == 1
     assert json.loads(alone.stdout)["failures"][0]["file"] == str(bad)
     with pytest.raises(UnreadableAudio, match="no such file or folder"):
@@ -193,11 +192,11 @@ def test_a_library_is_told_of_and_keeps_it(embedder, heads, tmp_path):
     assert "5 tracks classified" in shown
     assert "on average: valence" in shown
     # what others make of it
-    listed = json.loads(CliRunner().invoke(group, ["library", "list", "--library", str(library), "--json"]).stdout)
+    listed = json.loads(invoke(["library", "list", "--library", str(library), "--json"]).stdout)
     assert listed[0]["probabilities"]["affect"] == affect[1]
     assert set(listed[0]["probabilities"]["genre"]) == set(GENRES)
     table = tmp_path / "t.csv"
-    CliRunner().invoke(group, ["export", "--library", str(library), "--csv", str(table)])
+    invoke(["export", "--library", str(library), "--csv", str(table)])
     with table.open(encoding="utf-8", newline="") as f:
         first = next(csv.DictReader(f))
     assert float(first["predicted_valence"]) == pytest.approx(affect[1]["valence"])

@@ -2,6 +2,7 @@ import importlib
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -54,6 +55,20 @@ def raising(error):
 def test_every_file_is_a_command_and_every_command_a_file():
     files = {f.stem for f in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "options", "show"}
     assert files == set(COMMANDS)
+
+
+def test_the_command_line_is_imported_by_its_own_tests_alone():
+    """Also in the code that tests give to other processes, which no linter of imports reads."""
+    root = Path(cli.__file__).parents[2]
+    own = {
+        root / "mirclr" / "__main__.py",
+        *(root / "tests" / f"{n}.py" for n in ("commands", "test_cli", "test_output")),
+    }
+    own |= set((root / "mirclr" / "cli").glob("*.py"))
+    files = {file for folder in ("mirclr", "recipes", "tests") for file in (root / folder).rglob("*.py")}
+    assert own <= files
+    found = {file for file in files if re.search(r"mirclr\.cli\b|mirclr import .*\bcli\b", file.read_text("utf-8"))}
+    assert found <= own, found - own
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

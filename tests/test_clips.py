@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +20,6 @@ from mirclr import audio, processes
 from mirclr.audio import write_wav
 from mirclr.audio.augment import ClipShape
 from mirclr.audio.mel import LogMel
-from mirclr.cli import group
 from mirclr.config import Mel, parse_recipe
 from mirclr.data import clips
 from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
@@ -30,6 +28,7 @@ from mirclr.data.sampling import pair_that_teaches, pick_tracks
 from mirclr.errors import CacheError, ManifestError, ObjectiveError
 from mirclr.objectives import teaches
 from mirclr.provenance import content_digest, file_digest
+from tests.commands import invoke
 
 RECIPE = """
 name: tiny
@@ -367,14 +366,14 @@ def test_a_part_beyond_the_end_is_skipped(music, here, tmp_path):
 
 def test_the_commands_that_show_and_clear(music, here):
     def told():
-        return json.loads(CliRunner().invoke(group, ["clips", "info", "--json"]).output)
+        return json.loads(invoke(["clips", "info", "--json"]).output)
 
     assert told() == {"folder": str(clips_dir()), "tracks": 0, "bytes": 0}
     cached = list(ClipCache(recipe(), "mel").fill(tracks_in(music), music))
     size = sum(c.file.stat().st_size for c in cached)
     assert (told()["tracks"], told()["bytes"]) == (4, size) == cache_size()
-    assert "4 tracks" in CliRunner().invoke(group, ["clips", "info"]).output
-    cleared = CliRunner().invoke(group, ["clips", "clear", "--json"])
+    assert "4 tracks" in invoke(["clips", "info"]).output
+    cleared = invoke(["clips", "clear", "--json"])
     assert json.loads(cleared.output) == {"freed_bytes": size}
     assert cache_size() == (0, 0)
     assert clear_cache() == 0

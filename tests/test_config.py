@@ -5,10 +5,10 @@ import pytest
 import yaml
 
 from mirclr import config
-from mirclr.cli import main
 from mirclr.config import Recipe, parse_recipe, read_recipe, recipe_from, recipe_yaml
 from mirclr.errors import OverrideError, RecipeError
 from mirclr.provenance import shipped_dir
+from tests.commands import main
 
 LEAST = "name: a\ndata: {train: t.jsonl}\n"
 RECIPES = sorted(shipped_dir("recipes").glob("*/recipe.yaml"))

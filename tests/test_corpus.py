@@ -9,10 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import mirclr.data.corpora
-from mirclr.cli import group
 from mirclr.data.corpora import (
     fetch_corpus,
     find_manifest,
@@ -23,6 +21,7 @@ from mirclr.data.corpora import (
 from mirclr.data.manifest import Track, check_tracks, read_manifest, write_manifest
 from mirclr.errors import CorpusError
 from mirclr.provenance import sha256_of, shipped_dir
+from tests.commands import invoke
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the imitation of apt is a shell script")
 
@@ -281,7 +280,7 @@ def test_a_package_that_is_gone_does_not_lose_the_others(apt: Apt, two: None) ->
     fetched = fetch_corpus("debian-games")
     assert [t.id for t in read_manifest(fetched.manifest)] == ["q/c"]
     assert "package p: E: Version not found" in fetched.problems[0]
-    result = CliRunner().invoke(group, ["corpus", "fetch", "debian-games"], standalone_mode=False)
+    result = invoke(["corpus", "fetch", "debian-games"], standalone_mode=False)
     assert result.return_value == 1
     assert "apt knows none of p" in result.output
 
@@ -604,19 +603,19 @@ def test_a_table_of_another_kind_is_an_error_that_names_it(
 
 
 def test_the_list_names_what_is_known_and_what_is_here(apt: Apt) -> None:
-    result = CliRunner().invoke(group, ["corpus", "list", "--json"])
+    result = invoke(["corpus", "list", "--json"])
     assert result.exit_code == 0
     rows = {row["name"]: row for row in json.loads(result.output)}
     assert set(rows) == {c.name for c in known_corpora()}
     assert rows["debian-games"]["manifest"] is None
     assert rows["debian-games"]["subsets"] == ["demo"]
-    assert "debian-games/demo" in CliRunner().invoke(group, ["corpus", "list"]).output
+    assert "debian-games/demo" in invoke(["corpus", "list"]).output
 
 
 @posix
 def test_fetch_to_a_folder_on_the_command_line(apt: Apt, two: None, tmp_path: Path) -> None:
     arguments = ["corpus", "fetch", "debian-games/demo", "--to", str(tmp_path / "here")]
-    result = CliRunner().invoke(group, arguments, standalone_mode=False)
+    result = invoke(arguments, standalone_mode=False)
     assert result.return_value == 0
     assert "1 tracks; manifest: " in result.output
     assert (tmp_path / "here" / "p" / "a.ogg").is_file()
@@ -626,7 +625,7 @@ def test_read_on_the_command_line(tmp_path: Path) -> None:
     gtzan(tmp_path / "gtzan")
     put(tmp_path / "gtzan" / "extra.wav")
     out = tmp_path / "m.jsonl"
-    result = CliRunner().invoke(group, ["corpus", "read", "gtzan", str(tmp_path / "gtzan"), "-o", str(out)])
+    result = invoke(["corpus", "read", "gtzan", str(tmp_path / "gtzan"), "-o", str(out)])
     assert result.exit_code == 0
     assert "3 tracks; 1 problems" in result.output
     assert "extra.wav" in result.output

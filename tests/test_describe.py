@@ -7,15 +7,14 @@ import warnings
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
 from mirclr.audio import Section, read_middle
-from mirclr.cli import group
 from mirclr.errors import UnusableAudio
 from mirclr.ingest.description import KEYS, describe_file, find_key, find_loudness, find_tempo, try_describe
 from mirclr.library import Description, Entry, Library
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 RATE = 22050
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -140,15 +139,15 @@ def test_from_the_command_line(songs, tmp_path, monkeypatch):
         for name in ("a.ogg", "bad.ogg"):
             library.write(entries=[Entry(str(tmp_path), name, 1, 1, name, name, 8.0, Tags(), np.ones(2))])
     arguments = ["describe", "--library", str(tmp_path / "l.db"), "--json"]
-    first = json.loads(CliRunner().invoke(group, arguments).stdout)
+    first = json.loads(invoke(arguments).stdout)
     assert [d["file"] for d in first["described"]] == [str(tmp_path / "a.ogg")]
     assert "bad.ogg" in first["problems"][0]
-    again = json.loads(CliRunner().invoke(group, [*arguments[:-1], "--json"]).stdout)
+    again = json.loads(invoke([*arguments[:-1], "--json"]).stdout)
     assert (again["described"], again["known"]) == ([], 1)
-    rows = json.loads(CliRunner().invoke(group, ["library", "list", "--library", arguments[2], "--json"]).stdout)
+    rows = json.loads(invoke(["library", "list", "--library", arguments[2], "--json"]).stdout)
     assert rows[0]["key"] == first["described"][0]["key"]
     export = ["export", "--library", arguments[2], "--csv", str(tmp_path / "t.csv")]
-    assert CliRunner().invoke(group, export).exit_code == 0
+    assert invoke(export).exit_code == 0
     assert "tempo_bpm" in (tmp_path / "t.csv").read_text().splitlines()[0]
 
 

@@ -6,19 +6,17 @@ import os
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mirclr.audio.fingerprint import Fingerprint, compare, fingerprint, fingerprint_of, similarities, try_fingerprint
-from mirclr.cli import group
-from mirclr.cli.duplicates import _told
 from mirclr.errors import NoMatch, UnreadableAudio, UnusableAudio
-from mirclr.ingest.duplicates import SURE, Found, find_candidates, find_duplicates, groups
+from mirclr.ingest.duplicates import SURE, Found, copies, find_candidates, find_duplicates, groups
 from mirclr.library import Entry, Library
 from mirclr.models.stamp import EncoderStamp
 from mirclr.processes import CRASHED
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 DIM = 8
 
@@ -294,7 +292,7 @@ def held(songs, tmp_path):
 
 
 def test_from_the_command_line(held):
-    done = CliRunner().invoke(group, ["duplicates", "--library", str(held), "--json"])
+    done = invoke(["duplicates", "--library", str(held), "--json"])
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     (members,) = said["groups"]
@@ -305,7 +303,7 @@ def test_from_the_command_line(held):
     assert all(0.5 <= m["likelihood"] <= 1 for m in members)
     assert members[0]["file"] == os.path.join(members[0]["file"].rpartition(os.sep)[0], "a.ogg")
     assert ["d.ogg" in line for line in said["failures"]] == [True]
-    table = CliRunner().invoke(group, ["duplicates", "--library", str(held)])
+    table = invoke(["duplicates", "--library", str(held)])
     assert table.exit_code == 0
     assert "1 recordings are held several times, by 2 tracks" in table.output
     assert "best" in table.output
@@ -315,9 +313,9 @@ def test_from_the_command_line(held):
 def test_nothing_found_is_said(tmp_path, songs):
     (tmp_path / "a.ogg").write_bytes(songs[0].read_bytes())
     path = write(tmp_path / "l.db", entry(tmp_path, "a.ogg"))
-    done = CliRunner().invoke(group, ["duplicates", "--library", str(path)])
+    done = invoke(["duplicates", "--library", str(path)])
     assert (done.exit_code, done.stdout) == (0, "no duplicates found\n")
-    below = CliRunner().invoke(group, ["duplicates", "--library", str(path), "--min", "0.3"])
+    below = invoke(["duplicates", "--library", str(path), "--min", "0.3"])
     assert below.exit_code == 2
 
 
@@ -330,7 +328,7 @@ def test_the_best_is_the_longest_lossless_or_else_the_one_of_the_highest_bitrate
         entry(tmp_path, "d.mp3", (0, 1), digest="y", size=2000, seconds=100),
         entry(tmp_path, "e.ogg", (0, 1), digest="y", size=3000, seconds=100),
     )
-    said = json.loads(CliRunner().invoke(group, ["duplicates", "--library", str(path), "--json"]).stdout)
+    said = json.loads(invoke(["duplicates", "--library", str(path), "--json"]).stdout)
     assert [[m["file"][-6:] for m in g if m["best"]] for g in said["groups"]] == [["c.flac"], ["/e.ogg"]]
     assert {m["likelihood"] for g in said["groups"] for m in g} == {1}
 
@@ -340,9 +338,9 @@ def test_what_was_removed_meanwhile_is_in_no_group(tmp_path):
     with Library.open(write(tmp_path / "l.db", *rows)) as library:
         pairs = {(1, 2): 1.0, (3, 4): 1.0}
         library.remove([1])
-        assert [[m["id"] for m in group] for group in _told(library, pairs, 0.5)] == [[3, 4]]
+        assert [[copy.track.id for copy in group] for group in copies(library, pairs, 0.5)] == [[3, 4]]
         library.remove([3, 4])
-        assert _told(library, pairs, 0.5) == []
+        assert copies(library, pairs, 0.5) == []
 
 
 def test_fingerprints_are_compared_over_both_features():

@@ -18,7 +18,6 @@ from mirclr import audio, processes
 from mirclr.audio.decoding import hear
 from mirclr.classify import Heads
 from mirclr.classify.heads import Head
-from mirclr.cli import main
 from mirclr.config import parse_recipe
 from mirclr.errors import EncoderMismatch, LibraryError
 from mirclr.ingest import embedding as embed
@@ -29,6 +28,7 @@ from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
 from mirclr.provenance import file_digest
 from mirclr.tags import Tags
+from tests.commands import main
 from tests.conftest import TINY
 
 COMMON = {"count": 3, "seconds": 1.0, "rate": 16000}
@@ -690,8 +690,8 @@ def test_workers_import_no_torch():
 
 
 KILLED = """
-import os, signal, sys
-from mirclr.cli import main
+import os, signal
+from mirclr.__main__ import start
 from mirclr.library import Library
 
 upsert, n = Library._upsert, 0
@@ -705,7 +705,7 @@ def killed(*arguments):
 
 Library._upsert = killed
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    start()
 """
 
 

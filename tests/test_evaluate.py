@@ -3,14 +3,13 @@ import shutil
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from sklearn.preprocessing import StandardScaler
 
-from mirclr.cli import group
 from mirclr.errors import LibraryError
 from mirclr.evaluation import probes as evaluate
 from mirclr.evaluation.probes import Features, baseline_features, mfcc_statistics, retrieval_rows, z_scored
 from mirclr.library import Library, LibraryTrack
+from tests.commands import invoke
 
 
 def protocol_retrieval(x, groups):
@@ -135,7 +134,7 @@ def embedded(songs, tmp_path_factory):
 
 
 def run(*args):
-    result = CliRunner().invoke(group, [str(a) for a in args])
+    result = invoke([str(a) for a in args])
     assert result.exit_code == 0, f"{result.output}\n{result.exception}"
     return result
 
@@ -182,7 +181,7 @@ def test_probe(embedded):
 
 def test_an_empty_library_says_what_to_do(tmp_path):
     Library.open(tmp_path / "l.db", create=True).close()
-    result = CliRunner().invoke(group, ["evaluate", "retrieval", "--library", str(tmp_path / "l.db")])
+    result = invoke(["evaluate", "retrieval", "--library", str(tmp_path / "l.db")])
     assert isinstance(result.exception, LibraryError)
     assert "mirclr embed" in str(result.exception)
 

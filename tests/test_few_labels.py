@@ -4,15 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from mirclr.classify.labels import Labels
-from mirclr.cli import group
 from mirclr.config import parse_recipe
 from mirclr.errors import LabelsError
 from mirclr.evaluation.label_curve import _draws, _parted, labels_curve, trained_from_scratch
 from mirclr.evaluation.probes import Features
 from mirclr.library import LibraryTrack
+from tests.commands import invoke
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -129,18 +128,17 @@ def test_from_the_command_line(tmp_path, songs):
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "encoder.safetensors", Model(recipe), {})
     library = str(tmp_path / "l.db")
-    run = CliRunner()
     embed = ["embed", str(songs[0].parent), "--library", library, "--checkpoint", str(tmp_path / "encoder.safetensors")]
-    assert run.invoke(group, [*embed, "--workers", "1"]).exit_code == 0
+    assert invoke([*embed, "--workers", "1"]).exit_code == 0
     rows = [f"{s.name},{'ab'[i % 2]},artist {i}" for i, s in enumerate(songs)]
     (tmp_path / "labels.csv").write_text("file,genre,artist\n" + "\n".join(rows) + "\n")
     (tmp_path / "test.csv").write_text(f"file\n{songs[0].name}\n{songs[1].name}\n")
     arguments = ["evaluate", "labels-curve", "--library", library, "--labels", str(tmp_path / "labels.csv")]
     arguments += ["--test", str(tmp_path / "test.csv"), "--repeats", "2", "--shares", "50,100", "--no-baselines"]
-    done = run.invoke(group, [*arguments, "--json", "--plot", str(tmp_path / "curve.png")])
+    done = invoke([*arguments, "--json", "--plot", str(tmp_path / "curve.png")])
     assert done.exit_code == 0, done.output
     points = json.loads(done.stdout)["points"]
     assert [(p["share"], p["labelled"]) for p in points] == [(0.5, 2), (1.0, 2)]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert "learned from" in run.invoke(group, arguments).output
-    assert run.invoke(group, [*arguments, "--shares", "0,10"]).exit_code == 2
+    assert "learned from" in invoke(arguments).output
+    assert invoke([*arguments, "--shares", "0,10"]).exit_code == 2

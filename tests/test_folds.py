@@ -5,11 +5,9 @@ import os
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from mirclr.classify import labelled_by_file, labelled_by_tags, read_labels, usable_tasks
 from mirclr.classify.fitting import grouped_folds
-from mirclr.cli import group
 from mirclr.evaluation import probes as evaluate
 from mirclr.evaluation.holdout import hold_out
 from mirclr.evaluation.label_curve import _parted
@@ -19,6 +17,7 @@ from mirclr.library import Entry, Library, Listen
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend.taste import match
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 ROOT = os.path.abspath(os.sep + "music")
 QUEEN = ["Queen", "Queen feat. David Bowie", "QUEEN & George Michael", "Queen; Someone", "Queen, Annie Lennox"]
@@ -93,7 +92,7 @@ def test_a_test_set_is_matched_as_labels_are(library, tmp_path):
     judged = ["music/0/0.ogg", "0\\1.ogg", f"{ROOT}/1/./0.ogg".replace(os.sep, "/"), "1/1.ogg", "none/x.ogg"]
     test = labels_file(tmp_path, "test.csv", judged, "file")
     asked = ["evaluate", "labels-curve", "--library", str(library.path), "--labels", str(labels), "--test", str(test)]
-    done = CliRunner().invoke(group, [*asked, "--shares", "100", "--repeats", "2", "--no-baselines", "--json"])
+    done = invoke([*asked, "--shares", "100", "--repeats", "2", "--no-baselines", "--json"])
     assert done.exit_code == 0, done.output
     assert {p["labelled"] for p in json.loads(done.stdout)["points"]} == {len(rows) - 4}
 

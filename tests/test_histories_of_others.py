@@ -5,14 +5,13 @@ import zipfile
 from datetime import datetime
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirclr.cli import group
 from mirclr.errors import HistoryError, PlaylistError
 from mirclr.library import Library, Listen
 from mirclr.recommend.history import read_history, sources
+from tests.commands import invoke
 
 T = 1_700_000_000
 ISO = "2023-11-14T22:13:20Z"
@@ -262,9 +261,9 @@ def test_what_is_missing_is_listed(tmp_path):
         ]
         library.store_listens("me", listens, replace=True)
     asked = ["profile", "show", "me", "--missing", "--library", str(tmp_path / "l.db")]
-    found = json.loads(CliRunner().invoke(group, [*asked, "--json"]).stdout)
+    found = json.loads(invoke([*asked, "--json"]).stdout)
     assert [(x["artist"], x["plays"], x["file"]) for x in found] == [("A", 9, ""), ("B", 1, ""), ("", 0, "/x/y.ogg")]
-    table = CliRunner().invoke(group, asked).stdout
+    table = invoke(asked).stdout
     assert "3 pieces" in table
     assert table.index("Often") < table.index("Once")
 

@@ -4,18 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mirclr
-from mirclr.cli import group
 from mirclr.errors import NoMatch
 from mirclr.evaluation.holdout import HeldOut, hold_out, measure, ways_of_asking
 from mirclr.library import Entry, Listen
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend.taste import match
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 ARTISTS, EACH, DIM = 12, 5, 16
 LIKED = (0, 1, 2, 3, 4, 5)  # artists; their tracks lie about one direction, those of others about others
@@ -190,16 +189,16 @@ def test_a_song_that_is_held_twice_is_no_obstacle(library, tmp_path):
 def test_the_command_measures_a_profile_and_writes_nothing(library):
     state = library.state
     arguments = ["evaluate", "profile", "anna", "--library", str(library.path), "-n", "6", "--repeats", "4"]
-    done = CliRunner().invoke(group, [*arguments, "--json"], catch_exceptions=False)
+    done = invoke([*arguments, "--json"], catch_exceptions=False)
     assert done.exit_code == 0
     told = json.loads(done.stdout)
     assert told["heard"] + told["hidden"] == 30
     assert {row["way"] for row in told["ways"]} >= {"recommend --for", "random", "nearest to the mean"}
-    assert CliRunner().invoke(group, [*arguments, "--json"]).stdout == done.stdout  # the same draws
-    table = CliRunner().invoke(group, arguments)
+    assert invoke([*arguments, "--json"]).stdout == done.stdout  # the same draws
+    table = invoke(arguments)
     assert "recall@6" in table.stdout
     assert "recommend --for" in table.stdout
     assert library.state == state
-    missing = CliRunner().invoke(group, ["evaluate", "profile", "bob", "--library", str(library.path)])
+    missing = invoke(["evaluate", "profile", "bob", "--library", str(library.path)])
     assert isinstance(missing.exception, NoMatch)
     assert "known are: anna" in str(missing.exception)

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirclr.cli import COMMANDS, group
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound, MirclrError
 from mirclr.library import Description, Entry, Failure, Library, Listen, Moments, part_leading_out, shown
 from mirclr.models.stamp import EncoderStamp
 from mirclr.names import fold
 from mirclr.tags import Tags
+from tests.commands import COMMANDS, group, invoke
 
 STAMP = EncoderStamp("0123abcd" * 4, "a.safetensors", 4, 8, {"audio": {"rate": 16000}})
 ROOT = os.path.abspath(os.sep + "music")
@@ -498,7 +497,7 @@ def test_a_killed_writer_loses_the_batch_in_flight_at_most(tmp_path, lines):
 
 
 def run(*args, **more):
-    return CliRunner().invoke(group, [str(a) for a in args], **more)
+    return invoke([str(a) for a in args], **more)
 
 
 @pytest.fixture
@@ -773,7 +772,7 @@ def test_values_that_mirclr_does_not_write_are_a_line(strange, what, tmp_path, m
     path = strange(*VALUES[what])
     refused = 0
     for command in COMMANDS_OF:
-        error = CliRunner().invoke(group, [*command, "--library", str(path)]).exception
+        error = invoke([*command, "--library", str(path)]).exception
         assert error is None or isinstance(error, MirclrError | SystemExit), (command, error)
         refused += isinstance(error, LibraryError)
         assert "\n" not in str(error).strip(), (command, error)
@@ -797,7 +796,7 @@ def test_a_file_that_is_only_a_link_out_of_its_folder_is_not_opened(library, tmp
     inside, outside = part_leading_out(library.tracks())
     assert [track.path for track in inside] == ["in.ogg", "sub/in.ogg", "gone.ogg"]
     assert ["out.ogg" in outside[0], "more.ogg" in outside[1]] == [True, True]
-    said = CliRunner().invoke(group, ["describe", "--library", str(library.path), "--json"])
+    said = invoke(["describe", "--library", str(library.path), "--json"])
     problems = json.loads(said.stdout)["problems"]
     assert sum("leads out of" in problem for problem in problems) == 2
 
@@ -827,5 +826,5 @@ def test_a_damaged_library_is_a_line(data):
         path = Path(folder) / "lib.db"
         path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) // 2]))])
         for command in COMMANDS_OF[:3]:
-            error = CliRunner().invoke(group, [*command, "--library", str(path)]).exception
+            error = invoke([*command, "--library", str(path)]).exception
             assert error is None or isinstance(error, MirclrError | SystemExit), (command, error)

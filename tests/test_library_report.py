@@ -6,15 +6,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from mirclr.cli import group
 from mirclr.errors import LibraryError
 from mirclr.evaluation.report import Hubs, measure, page, report_on, tables, to_html
 from mirclr.library import Entry, Failure, Library
 from mirclr.metrics import k_occurrence, skewness
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 HOSTILE = "</table><script>alert('x')</script> & <img src=http://evil.example/x.png> \x1b[31m"
 
@@ -352,7 +351,7 @@ def test_a_sample_is_heard_and_another_encoder_is_not_used(heard, in_process, tm
 
 
 def run(*args):
-    return CliRunner().invoke(group, [str(a) for a in args])
+    return invoke([str(a) for a in args])
 
 
 def test_the_command_prints_writes_a_page_and_json(heard, in_process, tmp_path):

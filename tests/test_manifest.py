@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirclr.cli import group
 from mirclr.data.manifest import (
     ScanFailure,
     Track,
@@ -23,6 +21,7 @@ from mirclr.data.manifest import (
 )
 from mirclr.errors import ManifestError
 from mirclr.provenance import sha256_of
+from tests.commands import invoke
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 
@@ -55,7 +54,7 @@ def a_track(**fields: object) -> Track:
 
 
 def run(*arguments: object):
-    return CliRunner().invoke(group, [str(a) for a in arguments], standalone_mode=False)
+    return invoke([str(a) for a in arguments], standalone_mode=False)
 
 
 @given(st.lists(tracks, max_size=5))

@@ -7,16 +7,15 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from click.testing import CliRunner
 
 from mirclr.audio import read_excerpts
 from mirclr.audio.mel import LogMel
-from mirclr.cli import group
 from mirclr.config import parse_recipe
 from mirclr.errors import MissingExtra
 from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.models.encoder import Model
 from mirclr.models.onnx import ConvolvedLogMel, export_onnx
+from tests.commands import invoke
 
 ENCODERS = {
     "resnet": "encoder: {name: resnet, widths: [4, 6], blocks: [1, 1]}",
@@ -65,13 +64,12 @@ def test_the_convolution_is_the_log_mel(songs):
 
 def test_from_the_command_line(checkpoint, tmp_path, monkeypatch):
     file = str(tmp_path / "encoder.safetensors")
-    run = CliRunner()
-    said = json.loads(run.invoke(group, ["checkpoint", "info", file, "--json"]).stdout)
+    said = json.loads(invoke(["checkpoint", "info", file, "--json"]).stdout)
     assert said["dim"] == checkpoint.model.encoder.dim
     assert said["encoder"] == checkpoint.digest
     assert said["resolved"]["name"] == "t"
-    assert "parameters" in run.invoke(group, ["checkpoint", "info", file]).output
+    assert "parameters" in invoke(["checkpoint", "info", file]).output
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(MissingExtra, match=r"mirclr\[onnx\]"):
-        run.invoke(group, ["checkpoint", "export", file, "--onnx", str(tmp_path / "x.onnx")], catch_exceptions=False)
+        invoke(["checkpoint", "export", file, "--onnx", str(tmp_path / "x.onnx")], catch_exceptions=False)
     assert not (tmp_path / "x.onnx").exists()

@@ -15,13 +15,13 @@ import soundfile
 
 from mirclr.audio import read_middle
 from mirclr.audio.fingerprint import fingerprint
-from mirclr.cli import main
 from mirclr.ingest.embedding import embed_files, find_audio
 from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
 from mirclr.ingest.watch import event_paths
 from mirclr.library import Library
 from mirclr.library.renewal import still_there
 from mirclr.recommend.playlist import read_playlist, write_playlist
+from tests.commands import main
 from tests.conftest import AUDIO, tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from mirclr.audio import read_excerpts
 from mirclr.classify import Heads
-from mirclr.cli import group
 from mirclr.config import recipe_from
 from mirclr.library import Library
 from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
 from mirclr.models.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named
+from tests.commands import invoke
 
 CARD = builtin_checkpoint().with_name("README.md")
 
@@ -73,7 +72,7 @@ def test_builtin_is_a_name_and_not_a_file(tmp_path, monkeypatch):
 def test_a_new_library_is_made_with_it_and_outlives_where_mirclr_is_installed(tmp_path, songs, in_this_process):
     library = tmp_path / "a.db"
     for _ in range(2):  # the second time the library knows
-        result = CliRunner().invoke(group, ["embed", str(songs[0].parent), "--library", str(library)])
+        result = invoke(["embed", str(songs[0].parent), "--library", str(library)])
         assert result.exit_code == 0, result.output
     with Library.open(library) as opened:
         assert opened.stamp is not None
@@ -85,9 +84,9 @@ def test_a_library_whose_encoder_is_gone_says_so(tmp_path, songs, in_this_proces
     mine, library = tmp_path / "mine.safetensors", tmp_path / "a.db"
     mine.write_bytes(builtin_checkpoint().read_bytes())
     arguments = ["embed", str(songs[0]), "--library", str(library)]
-    assert CliRunner().invoke(group, [*arguments, "--checkpoint", str(mine)]).exit_code == 0
+    assert invoke([*arguments, "--checkpoint", str(mine)]).exit_code == 0
     mine.unlink()
-    result = CliRunner().invoke(group, arguments)
+    result = invoke(arguments)
     assert result.exit_code == 2
     assert f"was made with {mine}, which is gone" in result.output
 

@@ -13,12 +13,10 @@ from types import ModuleType, SimpleNamespace
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mirclr
-from mirclr.cli import group
 from mirclr.errors import (
     AudioError,
     EncoderMismatch,
@@ -41,6 +39,7 @@ from mirclr.recommend.ranking import clusters_of, fits, products, without_hubs
 from mirclr.recommend.reasons import most_alike
 from mirclr.recommend.rules import Rules
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 ROOT = os.path.abspath(os.sep + "music")
 STAMP = EncoderStamp("d" * 32, "a.safetensors", 4, 8, {})
@@ -987,7 +986,7 @@ def test_an_unknown_text_suggests_close_ones(songs):
 
 
 def run(*args):
-    return CliRunner().invoke(group, [str(a) for a in args])
+    return invoke([str(a) for a in args])
 
 
 def test_recommend_prints_and_writes(songs, tmp_path):
@@ -1027,8 +1026,9 @@ def test_recommend_by_path_in_the_library_or_copied(songs, tmp_path):
 def test_a_seed_in_the_library_imports_nothing_heavy(songs):
     heavy = {"torch", "torchaudio", "librosa", "soundfile", "sklearn", "scipy", "pydantic", "av"}
     code = (
-        "import sys\nfrom mirclr.cli import group\n"
-        f"group.main(['recommend', 'creep', '--library', {str(songs.path)!r}], standalone_mode=False)\n"
+        "import sys\nfrom mirclr.__main__ import start\n"
+        f"sys.argv = ['mirclr', 'recommend', 'creep', '--library', {str(songs.path)!r}]\n"
+        "try:\n    start()\nexcept SystemExit as stopped:\n    assert not stopped.code\n"
         f"assert not {heavy!r} & set(sys.modules), {heavy!r} & set(sys.modules)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
-from mirclr.cli import group
 from mirclr.errors import LibraryError
 from mirclr.index import open_index
 from mirclr.ingest.embedding import embed_files, find_audio
@@ -17,6 +15,7 @@ from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
 from mirclr.tags import Tags
+from tests.commands import invoke
 from tests.conftest import TINY, tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -45,9 +44,7 @@ def kept(library, embedder, music):
 
 
 def renew(library, checkpoint, *options):
-    return CliRunner().invoke(
-        group, ["library", "renew", "--library", str(library.path), "--checkpoint", str(checkpoint), *options]
-    )
+    return invoke(["library", "renew", "--library", str(library.path), "--checkpoint", str(checkpoint), *options])
 
 
 def by_path(library, values):

@@ -9,11 +9,11 @@ import mutagen
 import numpy as np
 import pytest
 
-from mirclr.cli import main
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.ingest.embedding import embed_files
 from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
 from mirclr.library import Library
+from tests.commands import main
 from tests.conftest import tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

@@ -9,10 +9,8 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
 from mirclr.audio import decode_blocks
-from mirclr.cli import group
 from mirclr.errors import NoMatch, TagsError
 from mirclr.ingest.description import KEYS
 from mirclr.ingest.tagging import write_values
@@ -20,6 +18,7 @@ from mirclr.library import Description, Entry, Library
 from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import file_digest
 from mirclr.tags import WRITABLE, Tags, read_tags, read_values
+from tests.commands import invoke
 from tests.conftest import write_aac
 
 SUFFIXES = [".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff", ".m4a"]
@@ -152,7 +151,7 @@ def library(tmp_path):
 
 
 def run(*arguments):
-    done = CliRunner().invoke(group, ["tag", *map(str, arguments), "--json"])
+    done = invoke(["tag", *map(str, arguments), "--json"])
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout)
 
@@ -209,7 +208,7 @@ def test_what_cannot_be_read_of_the_journal_stays_and_is_told(library):
     run("write", "--library", library)
     first, *rest = journal.read_text().splitlines()
     journal.write_text("\n".join(['{"file": "x"}', first, "no JSON", *rest]) + "\n")
-    done = CliRunner().invoke(group, ["tag", "undo", "--library", str(library), "--json"], standalone_mode=False)
+    done = invoke(["tag", "undo", "--library", str(library), "--json"], standalone_mode=False)
     assert done.return_value == 1
     said = json.loads(done.stdout)
     assert said["undone"] == 4
@@ -257,11 +256,11 @@ def test_tempo_and_key_come_from_the_description(library):
 
 
 def test_fields_that_are_not_known_are_skipped_with_a_remark(library):
-    done = CliRunner().invoke(group, ["tag", "write", "--library", str(library)])
+    done = invoke(["tag", "write", "--library", str(library)])
     assert done.exit_code == 0
     assert "bpm, key: not known of 5 tracks; mirclr describe finds what there is" in done.stderr
     assert tags(library) == WRITTEN
-    done = CliRunner().invoke(group, ["tag", "write", "--library", str(library), "--fields", "key,bpm"])
+    done = invoke(["tag", "write", "--library", str(library), "--fields", "key,bpm"])
     assert isinstance(done.exception, NoMatch)
     assert "mirclr describe" in str(done.exception)
     assert "mirclr classify" not in str(done.exception)
@@ -269,9 +268,9 @@ def test_fields_that_are_not_known_are_skipped_with_a_remark(library):
 
 def test_without_probabilities_there_is_nothing_to_write(tmp_path):
     Library.open(tmp_path / "l.db", create=True).close()
-    done = CliRunner().invoke(group, ["tag", "write", "--library", str(tmp_path / "l.db")])
+    done = invoke(["tag", "write", "--library", str(tmp_path / "l.db")])
     assert "mirclr classify" in str(done.exception)
-    wrong = CliRunner().invoke(group, ["tag", "write", "--library", str(tmp_path / "l.db"), "--fields", "tempo"])
+    wrong = invoke(["tag", "write", "--library", str(tmp_path / "l.db"), "--fields", "tempo"])
     assert wrong.exit_code == 2
 
 
@@ -316,7 +315,7 @@ def test_a_journal_leads_to_no_file_outside_of_the_library(library, tmp_path):
     before = victim.read_bytes()
     line = {"file": str(victim), "before": {"genre": ["x"]}, "after": {"genre": ["Mine"]}}
     library.with_name("l.db.tags.jsonl").write_text(json.dumps(line) + "\n")
-    done = CliRunner().invoke(group, ["tag", "undo", "--library", str(library), "--json"], standalone_mode=False)
+    done = invoke(["tag", "undo", "--library", str(library), "--json"], standalone_mode=False)
     assert "not a file of this library" in json.loads(done.stdout)["problems"][0]
     assert victim.read_bytes() == before
 
@@ -334,7 +333,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_done(library, monkeypatch):
 
     spliced = replacing.spliced
     monkeypatch.setattr(replacing, "spliced", full_after_one)
-    done = CliRunner().invoke(group, ["tag", "write", "--library", str(library)], standalone_mode=False)
+    done = invoke(["tag", "write", "--library", str(library)], standalone_mode=False)
     assert isinstance(done.exception, OSError)
     assert done.exception.errno == errno.ENOSPC
     assert tags(library) == before | {"0.flac": WRITTEN["0.flac"]}

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirclr.cli import group
 from mirclr.errors import NoMatch
 from mirclr.library import Entry, Library, Listen
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend.taste import centre_count, find_centres, match, taste_of
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 ROOT = os.path.abspath(os.sep + "music")
 NOW = 1_700_000_000.0
@@ -309,7 +308,7 @@ def run(tmp_path):
     make(path).close()
 
     def run(*words, code=0):
-        result = CliRunner().invoke(group, ["profile", *map(str, words), "--library", str(path)])
+        result = invoke(["profile", *map(str, words), "--library", str(path)])
         assert result.exit_code == code, result.output
         if code:
             return str(result.exception)

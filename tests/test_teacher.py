@@ -7,12 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from mirclr.audio.augment import Views
 from mirclr.audio.mel import LogMel
 from mirclr.classify import Head, Heads
-from mirclr.cli import group
 from mirclr.config import parse_recipe
 from mirclr.data.clips import ClipCache, Skipped
 from mirclr.data.manifest import Track, write_manifest
@@ -23,6 +21,7 @@ from mirclr.models.encoder import Model
 from mirclr.objectives import completed_labels, generalized_sup_con
 from mirclr.training.teacher import label_tracks, load_teacher, online_teacher
 from mirclr.training.trainer import Trainer
+from tests.commands import invoke
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -284,14 +283,14 @@ def test_from_the_command_line(made, corpus, tmp_path):
     arguments = ["teacher", "label", str(tmp_path / "tracks.jsonl"), "-o", str(tmp_path / "labels"), "--json"]
     arguments += ["--teacher", str(made / "teacher.safetensors"), "--heads", str(made / "heads.safetensors")]
     for new in (4, 0):
-        done = CliRunner().invoke(group, [*arguments, "--hop", "1", "--workers", "1"])
+        done = invoke([*arguments, "--hop", "1", "--workers", "1"])
         assert done.exit_code == 0, done.output
         said = json.loads(done.stdout)
         assert (said["tracks"], said["new"], len(said["skipped"])) == (4, new, 1)
     (tmp_path / "recipe.yaml").write_text(TINY + "distillation: {labels: labels, alpha: only}\n")
     run = ["train", str(tmp_path / "recipe.yaml"), "-o", str(tmp_path / "run"), "--json", "--workers", "1"]
-    done = CliRunner().invoke(group, run)
+    done = invoke(run)
     assert done.exit_code == 0, done.output
     (tmp_path / "labels" / "labels.json").unlink()
     with pytest.raises(LabelsError, match="holds no soft labels"):
-        CliRunner().invoke(group, [*run[:3], str(tmp_path / "b")], catch_exceptions=False)
+        invoke([*run[:3], str(tmp_path / "b")], catch_exceptions=False)

@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from click.testing import CliRunner
 
 from mirclr.audio import read_excerpts
 from mirclr.audio.mel import LogMel
-from mirclr.cli import group
 from mirclr.errors import CheckpointError, CorpusError, DigestMismatch
 from mirclr.provenance import cache_dir, sha256_of
 from mirclr.training.teacher import Teacher, import_musicnn, load_musicnn, musicnn
 from mirclr.training.teacher.bundle import read_bundle
+from tests.commands import invoke
 
 TESTS = Path(__file__).parent
 GOLDEN = json.loads((TESTS / "golden" / "musicnn.json").read_text(encoding="utf-8"))
@@ -292,12 +291,12 @@ def test_what_is_imported_says_where_it_is_from(wheel):
 
 
 def test_the_command(wheel):
-    done = CliRunner().invoke(group, ["teacher", "import", "musicnn", "--wheel", str(wheel), "--json"])
+    done = invoke(["teacher", "import", "musicnn", "--wheel", str(wheel), "--json"])
     assert done.exit_code == 0, done.output
     written = json.loads(done.stdout)
     assert [item["name"] for item in written] == list(NAMES)
     assert all(Path(item["file"]).stat().st_size == item["bytes"] for item in written)
-    done = CliRunner().invoke(group, ["teacher", "import", "musicnn", "--wheel", str(wheel)])
+    done = invoke(["teacher", "import", "musicnn", "--wheel", str(wheel)])
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == list(NAMES)
 
 

@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
 from mirclr.audio.augment import Views
 from mirclr.audio.mel import LogMel
-from mirclr.cli import group
 from mirclr.config import parse_recipe, recipe_yaml
 from mirclr.data import clips
 from mirclr.data.clips import Cached, ClipCache, ClipSource
@@ -26,6 +24,7 @@ from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.device import pick_device, pick_precision
 from mirclr.provenance import digest_json
 from mirclr.training.trainer import METRICS, RECIPE, STATE, Trainer, check_run
+from tests.commands import invoke
 
 SMOKE = Path(__file__).parents[1] / "recipes" / "smoke"
 TINY = """
@@ -543,7 +542,7 @@ def smoke_home(one_thread, tmp_path_factory):
     home = tmp_path_factory.mktemp("smoke-home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIRCLR_HOME", str(home))
-        result = CliRunner().invoke(group, [*smoke(home, home / "run"), "--json"])
+        result = invoke([*smoke(home, home / "run"), "--json"])
     assert result.exit_code == 0, result.output
     return home, json.loads(result.stdout)
 
@@ -596,7 +595,7 @@ def test_what_is_amiss_is_said_before_anything_is_decoded(monkeypatch, tmp_path,
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / STATE).touch()
     line += [change] if change.startswith("--") else ["--set", change]
-    error = CliRunner().invoke(group, line).exception
+    error = invoke(line).exception
     assert isinstance(error, MirclrError), error
     assert re.search(said, str(error))
 
@@ -627,10 +626,10 @@ def test_an_interrupted_command_goes_on_with_resume(smoke_home, monkeypatch, tmp
     assert "Traceback" not in said
     stopped_after = load_checkpoint(tmp_path / "run" / STATE).step
     assert 3 <= stopped_after < 150
-    resumed = CliRunner().invoke(group, [*line, "--resume"])
+    resumed = invoke([*line, "--resume"])
     assert resumed.exit_code == 0, resumed.output
     assert f"resuming after step {stopped_after}" in resumed.stderr
-    whole = CliRunner().invoke(group, smoke(home, tmp_path / "whole", "training.steps=150", "check=null"))
+    whole = invoke(smoke(home, tmp_path / "whole", "training.steps=150", "check=null"))
     assert whole.exit_code == 0, whole.output
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
@@ -642,9 +641,9 @@ def test_train_tells_what_it_skips_and_refuses(smoke_home, monkeypatch, tmp_path
     write_manifest(tmp_path / "tracks.jsonl", [*tracks, Track(id="gone", path="gone.ogg")])
     manifest = f"data={{train: {json.dumps(str(tmp_path / 'tracks.jsonl'))}, audio_root: ../../tests/audio}}"
     line = smoke(home, tmp_path / "run", manifest, "training.steps=2", "check=null")
-    result = CliRunner().invoke(group, line)
+    result = invoke(line)
     assert result.exit_code == 0, result.output
     assert re.search(r"skipped gone.ogg: .*No such file", result.stderr)
-    assert isinstance(CliRunner().invoke(group, line).exception, TrainingError)
+    assert isinstance(invoke(line).exception, TrainingError)
     assert parse_recipe((tmp_path / "run" / RECIPE).read_text()).training.steps == 2
     assert recipe_yaml(recipe()).startswith("name: tiny")

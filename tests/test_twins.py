@@ -5,14 +5,13 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner
 
 from mirclr.audio.fingerprint import best_shift
-from mirclr.cli import group
 from mirclr.config import Data, Recipe
 from mirclr.data.clips import ClipCache, Skipped
 from mirclr.data.manifest import Track, read_manifest, write_manifest
 from mirclr.data.near_duplicates import Twins, find_twins, mark_recordings
+from tests.commands import invoke
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -79,10 +78,10 @@ def test_from_the_command_line(folder):
     names = sorted(p.name for p in folder.iterdir() if p.name.startswith(("torus-1", "mucade", "bad")))
     write_manifest(folder / "tracks.jsonl", [Track(id=n, path=n) for n in names])
     arguments = ["manifest", "twins", str(folder / "tracks.jsonl"), "-o", str(folder / "marked.jsonl")]
-    done = CliRunner().invoke(group, [*arguments, "--json"])
+    done = invoke([*arguments, "--json"])
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert len(said["twins"]) == 12
     assert "bad.ogg" in said["skipped"][0]
     assert len({t.recording for t in read_manifest(folder / "marked.jsonl")}) == 3  # two songs, and the one unheard
-    assert "12 pairs of twins" in CliRunner().invoke(group, arguments).output
+    assert "12 pairs of twins" in invoke(arguments).output

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirclr.cli import main
 from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra
 from mirclr.ingest import watch
 from mirclr.ingest.sync import apply_changes, scope_of
 from mirclr.ingest.watch import FolderEvents, Pending, event_paths, follow
 from mirclr.library import Library
 from mirclr.models.embedder import Embedder
+from tests.commands import main
 from tests.conftest import TINY, tone
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

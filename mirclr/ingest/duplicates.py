@@ -29,11 +29,30 @@ SURE = 0.5
 """Likelihood from which a pair counts as one recording."""
 _LENGTHS_S, _LENGTHS = 20.0, 0.1  # two lengths may differ by this, or by this share of the longer, whichever is more
 _CHUNK = 1024  # tracks whose neighbours are looked for at once
+_LOSSLESS = frozenset((".flac", ".wav", ".aif", ".aiff", ".aifc"))
 _BATCH = 64  # tracks that are heard between two writes
 
 
 Pair = tuple[int, int]
 """Two track ids, the lower one first."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A track of a group that is one recording.
+
+    Attributes
+    ----------
+    track : LibraryTrack
+    likelihood : float
+        The highest that ties it to another of the group.
+    best : bool
+        Whether it is the longest lossless file of the group, or else the one of the highest bitrate.
+    """
+
+    track: LibraryTrack
+    likelihood: float
+    best: bool
 
 
 @dataclass(frozen=True)
@@ -205,3 +224,24 @@ def groups(pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[int
     for i in sorted(root):
         found.setdefault(top(i), []).append(i)
     return sorted((g for g in found.values() if len(g) > 1), key=lambda g: (-len(g), g[0]))
+
+
+def copies(library: Library, pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[Copy]]:
+    """The tracks of each of `groups`, but for those that were removed meanwhile."""
+    sizes = {s.track_id: s.size for root in library.roots() for s in library.states(root).values()}
+    highest: dict[int, float] = {}
+    for pair, likelihood in pairs.items():
+        highest |= {i: max(likelihood, highest.get(i, 0.0)) for i in pair}
+    found = []
+    for ids in groups(pairs, at_least):
+        tracks = library.tracks(ids)
+        if len(tracks) > 1:
+            best = max(tracks, key=lambda t: (*_quality(t, sizes[t.id]), -t.id))
+            found.append([Copy(t, highest[t.id], t is best) for t in tracks])
+    return found
+
+
+def _quality(track: LibraryTrack, size: int) -> tuple[bool, float]:
+    """Lossless files by their length in whole seconds, above others by their bytes a second."""
+    lossless = track.file.suffix.lower() in _LOSSLESS
+    return lossless, round(track.duration_s) if lossless else size / max(track.duration_s, 1e-3)
