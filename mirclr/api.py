@@ -128,14 +128,14 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
             f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "
             f"name that encoder: --checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
         )
-    from mirclr.audio.decoding import hear
+    from mirclr.audio.decoding import decode_files
     from mirclr.models.embedder import Embedder, raised
     from mirclr.tags import read_tags
 
     embedder = Embedder.load(checkpoint, excerpts=stamp.excerpts)
     library.bind(embedder.stamp)  # refuses another encoder than the library's
     seeds = []
-    for heard in hear(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
+    for heard in decode_files(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
         excerpts = heard.excerpts
         if excerpts is None:
             raise UnreadableAudio(heard.error or f"{heard.file}: cannot be heard")

@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from mirclr import audio, processes
-from mirclr.audio.decoding import hear
+from mirclr.audio.decoding import decode_files
 from mirclr.classify import Heads
 from mirclr.classify.heads import Head
 from mirclr.config import parse_recipe
@@ -600,7 +600,7 @@ def test_a_file_that_crashes_its_decoder_is_one_failure(library, embedder, crash
     shutil.copy(music / "a.ogg", music / "crash.ogg")
     tone(music / "e.wav", 700)
     files = [music / name for name in ("a.ogg", "crash.ogg", "b.ogg", "sub/c.ogg", "sub/d.ogg", "e.wav")]
-    heard = list(hear(files, **COMMON, workers=1))
+    heard = list(decode_files(files, **COMMON, workers=1))
     assert [h.file for h in heard] == files
     assert [h.file.name for h in heard if h.error] == ["crash.ogg"]
     assert "its decoder crashed" in heard[1].error

@@ -54,7 +54,7 @@ def sounds(encoder: EncoderModule, n: int, seconds: float | None = None, seed: i
     generator = torch.Generator().manual_seed(seed)
     level = torch.rand(n, 1, generator=generator) + 0.1
     n_samples = round((seconds or encoder.min_seconds + 0.1) * RATE)
-    if encoder.hears == "waveform":
+    if encoder.input == "waveform":
         return (torch.rand(n, n_samples, generator=generator) * 2 - 1) * level / 1.1
     return torch.rand(n, BANDS, n_samples // 256 + 1, generator=generator) * 4 * level[:, None]
 
@@ -62,7 +62,7 @@ def sounds(encoder: EncoderModule, n: int, seconds: float | None = None, seed: i
 @every_encoder
 def test_shape_type_and_protocol(name: str) -> None:
     encoder = built(name)
-    assert encoder.hears in ("mel", "waveform")
+    assert encoder.input in ("mel", "waveform")
     assert encoder.min_seconds >= 0.5
     for n in (1, 3):
         embedding = encoder(sounds(encoder, n))
@@ -257,8 +257,8 @@ def test_a_model_is_front_end_and_encoder(encoder: dict[str, object]) -> None:
     model = Model(config.recipe_from({**LEAST, "encoder": encoder})).eval()
     x = torch.rand(2, 2 * RATE) * 2 - 1
     with torch.no_grad():
-        heard = model.hear(x)
-        assert heard.shape == ((2, 96, 126) if model.encoder.hears == "mel" else x.shape)
+        heard = model.front_end(x)
+        assert heard.shape == ((2, 96, 126) if model.encoder.input == "mel" else x.shape)
         torch.testing.assert_close(model(x), model.encoder(heard), rtol=0, atol=0)
         assert model.projector(model(x)).shape == (2, 128)
     assert not any(key.startswith("mel.") for key in model.state_dict())

@@ -33,7 +33,7 @@ def checkpoint(request, tmp_path):
     model = Model(recipe).train()
     with torch.no_grad():
         for _ in range(3):  # statistics that are not those of a new network
-            model.encoder(model.hear(torch.randn(8, 16000) * 0.1))
+            model.encoder(model.front_end(torch.randn(8, 16000) * 0.1))
         if model.pooling.weight:
             model.pooling.usual.fill_(0.7)
     save_checkpoint(tmp_path / "encoder.safetensors", model, {"seed": 0})

@@ -1053,7 +1053,7 @@ class FakeEmbedder:
         return embedded[0]
 
 
-def fake_hear(files, *, count, seconds, rate, workers=0):
+def fake_decode_files(files, *, count, seconds, rate, workers=0):
     for file in files:
         if (content := file.read_bytes()) == b"bad":
             yield SimpleNamespace(file=file, excerpts=None, error=f"{file}: not audio")
@@ -1069,7 +1069,7 @@ def fake_hear(files, *, count, seconds, rate, workers=0):
 @pytest.fixture
 def outside(library, tmp_path, monkeypatch):
     fake = ModuleType("mirclr.ingest.embedding")
-    fake.Embedder, fake.hear, fake.raised = FakeEmbedder, fake_hear, lambda waveforms: waveforms
+    fake.Embedder, fake.decode_files, fake.raised = FakeEmbedder, fake_decode_files, lambda waveforms: waveforms
     monkeypatch.setitem(sys.modules, "mirclr.ingest.embedding", fake)
     library.write(entries=[entry(f"{i}.ogg", np.eye(4)[i] + 0.1) for i in range(4)])
     for name, content in (("zero.wav", "0"), ("two.wav", "2"), ("bad.wav", "bad"), ("a.ckpt", "")):

@@ -11,7 +11,7 @@ from mirclr.processes import Lost, results_in_order, seconds_for_file
 
 
 @dataclass(frozen=True)
-class Heard:
+class DecodedFile:
     """One file decoded, or why it could not be."""
 
     file: Path
@@ -20,7 +20,7 @@ class Heard:
     of_file: bool = True  # whether its content is at fault, and not the machine
 
 
-def hear(
+def decode_files(
     files: Iterable[Path],
     *,
     count: int,
@@ -28,7 +28,7 @@ def hear(
     rate: int,
     workers: int = 0,
     spans: Iterable[Span | None] = repeat(None),
-) -> Iterator[Heard]:
+) -> Iterator[DecodedFile]:
     """Decode excerpts of files in parallel processes, in order, a few files ahead of the consumer.
 
     Parameters
@@ -45,9 +45,9 @@ def hear(
     jobs = ((file, count, seconds, rate, *([span] if span else [])) for file, span in zip(files, spans, strict=False))
     for (file, *_), result in results_in_order(try_excerpts, jobs, workers=workers, seconds_for=seconds_for_file):
         if isinstance(result, Lost):
-            yield Heard(file, None, why_lost(file, result), of_file=result is not Lost.OUT_OF_MEMORY)
+            yield DecodedFile(file, None, why_lost(file, result), of_file=result is not Lost.OUT_OF_MEMORY)
             continue
         if isinstance(result, str):
-            yield Heard(file, None, result, of_file=not isinstance(result, NotRead))
+            yield DecodedFile(file, None, result, of_file=not isinstance(result, NotRead))
         else:
-            yield Heard(file, result, None)
+            yield DecodedFile(file, result, None)

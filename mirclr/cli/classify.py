@@ -314,7 +314,7 @@ def _classify(
     files: Sequence["Found"], embedder: "Embedder", heads: "Heads", top: int, workers: int
 ) -> Iterator[tuple["Found", dict[str, Any] | str]]:
     """What is told of each file, or part of one, or why it cannot be heard."""
-    from mirclr.audio.decoding import hear
+    from mirclr.audio.decoding import decode_files
     from mirclr.data.scan import audio_of, span_of
     from mirclr.library import NO_VECTOR, is_usable
 
@@ -328,7 +328,7 @@ def _classify(
                 yield file, facts if is_usable(vector) else NO_VECTOR
             batch.clear()
 
-    decoded = hear(
+    decoded = decode_files(
         map(audio_of, files),
         spans=map(span_of, files),
         count=embedder.excerpts,

@@ -108,7 +108,7 @@ def baseline_features(
     LibraryError
         None of the files can be heard.
     """
-    from mirclr.audio.decoding import hear
+    from mirclr.audio.decoding import decode_files
     from mirclr.ingest.embedding import BATCH_TRACKS
     from mirclr.models.embedder import Embedder
 
@@ -120,7 +120,7 @@ def baseline_features(
     place = {track.id: i for i, track in enumerate(tracks)}
     files, spans = [track.file for track in inside], [track.span for track in inside]
     count, seconds, rate = untrained.excerpts, untrained.seconds, untrained.rate
-    heard = hear(files, spans=spans, count=count, seconds=seconds, rate=rate, workers=workers)
+    heard = decode_files(files, spans=spans, count=count, seconds=seconds, rate=rate, workers=workers)
     for i, (track, one) in enumerate(zip(inside, heard, strict=True)):
         if one.excerpts is None:
             problems.append(one.error or f"{one.file}: cannot be heard")

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from mirclr.audio import Excerpts
-from mirclr.audio.decoding import Heard, hear
+from mirclr.audio.decoding import DecodedFile, decode_files
 from mirclr.data.scan import (
     Exclusions,
     Found,
@@ -408,7 +408,7 @@ def _decode_and_store(
     library: Library, to_decode: dict[Path, Seen], embedder: Embedder, workers: int
 ) -> Iterator[Outcome]:
     batch: list[_Decoded] = []
-    decoded = hear(
+    decoded = decode_files(
         [seen.file for seen in to_decode.values()],
         spans=[seen.part.span if seen.part else None for seen in to_decode.values()],
         count=embedder.excerpts,
@@ -428,7 +428,7 @@ def _decode_and_store(
     yield from _store(library, batch, embedder)
 
 
-def _decoded(library: Library, seen: Seen, heard: Heard, embedder: Embedder) -> _Decoded:
+def _decoded(library: Library, seen: Seen, heard: DecodedFile, embedder: Embedder) -> _Decoded:
     if heard.excerpts is None:
         reason = heard.error or "cannot be decoded"
         return _Decoded(seen, reason.replace(str(seen.file), str(seen.place), 1), heard.of_file)

@@ -1,7 +1,7 @@
 """Encoders, pooling and projector: a clip to an embedding, those of a track to its vector, or to a projection.
 
 Axes: B batch, F mel bands, T frames, N samples, D embedding dimensions, P projection dimensions. Every encoder keeps
-`EncoderModule`'s protocol: `hears` says what it takes, `dim` is D, and ``forward`` gives (B, D). A last batch
+`EncoderModule`'s protocol: `input` says what it takes, `dim` is D, and ``forward`` gives (B, D). A last batch
 normalisation without weights makes every dimension count alike in a cosine, in all but `SampleCNN`, which is as
 published.
 """
@@ -23,7 +23,7 @@ class EncoderModule(nn.Module):
 
     Attributes
     ----------
-    hears : {"mel", "waveform"}
+    input : {"mel", "waveform"}
         What ``forward`` takes.
     dim : int
         D.
@@ -31,7 +31,7 @@ class EncoderModule(nn.Module):
         The shortest clip that it can embed.
     """
 
-    hears: Literal["mel", "waveform"]
+    input: Literal["mel", "waveform"]
     dim: int
     min_seconds: float = 0.5
 
@@ -50,7 +50,7 @@ class ResNet(EncoderModule):
         F.
     """
 
-    hears = "mel"
+    input = "mel"
 
     def __init__(self, settings: config.ResNet, bands: int) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class SampleCNN(EncoderModule):
         Sampling rate, in Hz; CLMR's weights are of 22,050.
     """
 
-    hears = "waveform"
+    input = "waveform"
     dim = 512
 
     def __init__(self, rate: int) -> None:
@@ -182,7 +182,7 @@ class PooledSampleCNN(EncoderModule):
         Sampling rate, in Hz.
     """
 
-    hears = "waveform"
+    input = "waveform"
 
     def __init__(self, settings: config.PooledSampleCNN, rate: int) -> None:
         super().__init__()
@@ -294,13 +294,13 @@ class Model(nn.Module):
         self.encoder, self.pooling, self.projector = _networks(recipe)
         self.to(memory_format=torch.channels_last)
 
-    def hear(self, waveforms: Tensor) -> Tensor:
+    def front_end(self, waveforms: Tensor) -> Tensor:
         """(B, N) float32 in [-1, 1] -> what the encoder takes: (B, F, T) log-mel or the waveforms themselves."""
-        return cast(Tensor, self.mel(waveforms)) if self.encoder.hears == "mel" else waveforms
+        return cast(Tensor, self.mel(waveforms)) if self.encoder.input == "mel" else waveforms
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """(B, N) float32 in [-1, 1] -> (B, D) float32 embeddings."""
-        return cast(Tensor, self.encoder(self.hear(waveforms)))
+        return cast(Tensor, self.encoder(self.front_end(waveforms)))
 
 
 def _networks(recipe: config.Recipe) -> tuple[EncoderModule, TrackPooling, Projector]:

@@ -60,11 +60,11 @@ class _FromWaveform(nn.Module):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.hear = ConvolvedLogMel(model.mel) if model.encoder.hears == "mel" else nn.Identity()
+        self.front_end = ConvolvedLogMel(model.mel) if model.encoder.input == "mel" else nn.Identity()
         self.encoder, self.pooling = model.encoder, model.pooling
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        embedding = self.encoder(self.hear(waveform))
+        embedding = self.encoder(self.front_end(waveform))
         return embedding, self.pooling(embedding)
 
 

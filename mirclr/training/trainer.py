@@ -332,7 +332,7 @@ class Trainer:
             torch.no_grad(),
             torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
         ):
-            heard = self.model.hear(clips) if self.cache.domain == "waveform" else clips
+            heard = self.model.front_end(clips) if self.cache.domain == "waveform" else clips
             return cast(Tensor, self.model.encoder(heard).float())
 
     def _vector(self, cached: Cached) -> np.ndarray:

@@ -132,7 +132,7 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
     if kept.exists():
         found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return found
-    from mirclr.audio.decoding import hear
+    from mirclr.audio.decoding import decode_files
     from mirclr.classify import cross_validate, labelled_by_file, read_labels
     from mirclr.evaluation.probes import Features, mfcc_statistics, retrieval_rows
     from mirclr.library import Library
@@ -146,7 +146,9 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
     }
     one = next(iter(untrained.values()))
     rows: dict[str, list[np.ndarray]] = {name: [] for name in (*untrained, "mfcc")}
-    for heard in hear([t.file for t in labelled.tracks], count=one.excerpts, seconds=one.seconds, rate=one.rate):
+    for heard in decode_files(
+        [t.file for t in labelled.tracks], count=one.excerpts, seconds=one.seconds, rate=one.rate
+    ):
         assert heard.excerpts is not None, heard.error
         waveforms = heard.excerpts.waveforms
         rows["mfcc"].append(mfcc_statistics(waveforms, one.rate))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mirclr.audio.decoding import hear
+from mirclr.audio.decoding import decode_files
 from mirclr.ingest.embedding import embed_files
 from mirclr.library import Library
 from mirclr.models.embedder import Embedder
@@ -38,7 +38,7 @@ def embed(checkpoint: Path) -> dict[str, Any]:
             assert all(o.did == "embedded" for o in outcomes)
 
     def excerpts() -> None:
-        assert all(h.error is None for h in hear(files, workers=PROCESSES, **settings))
+        assert all(h.error is None for h in decode_files(files, workers=PROCESSES, **settings))
 
     def full() -> None:
         assert all(n > 0 for _, n in results_in_order(decode_whole, ((f,) for f in files), workers=PROCESSES))

@@ -199,12 +199,12 @@ def hubs(checkpoint: Path) -> dict[str, Any]:
 
 
 def _embedded(files: Sequence[Path], checkpoint: Path) -> np.ndarray:
-    from mirclr.audio.decoding import hear
+    from mirclr.audio.decoding import decode_files
     from mirclr.models.embedder import Embedder
 
     embedder = Embedder.load(checkpoint)
     rows = []
-    for heard in hear(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
+    for heard in decode_files(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
         if heard.excerpts is None:
             sys.exit(heard.error)
         rows.append(embedder.embed_track(heard.excerpts.waveforms))

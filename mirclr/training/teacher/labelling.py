@@ -108,7 +108,7 @@ def label_tracks(
         A track is of a split for evaluation: labels are to be learned from.
     """
     refuse_evaluation_data(tracks)
-    domain = teacher.hears
+    domain = teacher.input
     cache = ClipCache(_recipe_of(teacher), domain)
     samples = round(teacher.seconds * teacher.rate)
     length = LogMel(teacher.mel, teacher.rate).frames(samples) if domain == "mel" else samples
@@ -232,7 +232,7 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     assert plan is not None
     assert plan.teacher is not None
     teacher = load_teacher(plan.teacher, folder, plan.heads)
-    hears, student = teacher.hears, "mel" if recipe.encoder.name == "resnet" else "waveform"
+    hears, student = teacher.input, "mel" if recipe.encoder.name == "resnet" else "waveform"
     if teacher.rate != recipe.audio.rate:
         raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.rate to it")
     if student == "mel" and (hears != "mel" or teacher.mel != recipe.mel):

@@ -142,7 +142,7 @@ class Musicnn(Teacher):
         self.digest = ""  # until there are weights
         self.mel = Mel()
         self.precision = torch.float32
-        self.input = _Norm(1)
+        self.input_norm = _Norm(1)
         self.timbral = nn.ModuleList(_Filters(204, TAPS, bands) for bands in TIMBRAL)
         self.temporal = nn.ModuleList(_Filters(51, frames) for frames in TEMPORAL)
         front = 204 * len(TIMBRAL) + 51 * len(TEMPORAL)
@@ -180,7 +180,7 @@ class Musicnn(Teacher):
         kind = log_mel.device.type
         precision = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.precision
         with torch.autocast(kind, enabled=False):  # the front end casts once; the rest needs float32
-            x = self.input(log_mel[:, :, :FRAMES].float())
+            x = self.input_norm(log_mel[:, :, :FRAMES].float())
             at_once = _A_CORE * torch.get_num_threads() if kind == "cpu" else max(1, len(x))
             front = torch.cat([self._front(part, precision) for part in x.split(at_once)])
             return self._back(self._middle(front))
@@ -439,7 +439,7 @@ def _translated(published: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         scale = gamma / np.sqrt(variance + _EPSILON)
         return {f"{to}.scale": scale.astype(np.float32), f"{to}.shift": (beta - mean * scale).astype(np.float32)}
 
-    found = norm("input", 0)
+    found = norm("input_norm", 0)
     # kernels are (frames, bands or channels, 1, filters); the middle's see channels where the front end's see bands
     banks = [(f"timbral.{i}", (2, 0, 1)) for i in range(len(TIMBRAL))]
     banks += [(f"temporal.{i}", (2, 0, 1)) for i in range(len(TEMPORAL))]

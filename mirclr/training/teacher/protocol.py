@@ -30,11 +30,11 @@ class Teacher(nn.Module):
         Length of what it hears at once.
     dim : int
         D.
-    hears : {"mel", "waveform"}
+    input : {"mel", "waveform"}
         What ``forward`` takes; log-mel unless a teacher says otherwise.
     """
 
-    hears: Literal["mel", "waveform"] = "mel"
+    input: Literal["mel", "waveform"] = "mel"
 
     name: str
     digest: str
