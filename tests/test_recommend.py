@@ -1068,9 +1068,11 @@ def fake_decode_files(files, *, count, seconds, rate, workers=0):
 
 @pytest.fixture
 def outside(library, tmp_path, monkeypatch):
-    fake = ModuleType("mirclr.ingest.embedding")
-    fake.Embedder, fake.decode_files, fake.raised = FakeEmbedder, fake_decode_files, lambda waveforms: waveforms
-    monkeypatch.setitem(sys.modules, "mirclr.ingest.embedding", fake)
+    embedder, decoding = ModuleType("mirclr.models.embedder"), ModuleType("mirclr.audio.decoding")
+    embedder.Embedder, embedder.raised = FakeEmbedder, lambda waveforms: waveforms
+    decoding.decode_files = fake_decode_files
+    for fake in (embedder, decoding):
+        monkeypatch.setitem(sys.modules, fake.__name__, fake)
     library.write(entries=[entry(f"{i}.ogg", np.eye(4)[i] + 0.1) for i in range(4)])
     for name, content in (("zero.wav", "0"), ("two.wav", "2"), ("bad.wav", "bad"), ("a.ckpt", "")):
         (tmp_path / name).write_text(content)
