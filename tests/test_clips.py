@@ -24,9 +24,9 @@ from mirclr.config import Mel, parse_recipe
 from mirclr.data import clips
 from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
 from mirclr.data.manifest import Track, write_manifest
-from mirclr.data.sampling import pair_that_teaches, pick_tracks
+from mirclr.data.sampling import pick_tracks, useful_pair
 from mirclr.errors import CacheError, ManifestError, ObjectiveError
-from mirclr.objectives import teaches
+from mirclr.objectives import is_useful
 from mirclr.provenance import content_digest, file_digest
 from tests.commands import invoke
 
@@ -450,7 +450,7 @@ def fake_cache(folder, lengths, recordings=None, bands=3):
 def source_of(folder, lengths, *overrides, crop=8, recordings=None):
     cache, cached = fake_cache(folder, lengths, recordings)
     plan = recipe("mel.bands=3", *overrides)
-    return ClipSource(cache, cached, ClipShape("mel", crop), plan, is_useful=partial(teaches, plan.objective))
+    return ClipSource(cache, cached, ClipShape("mel", crop), plan, is_useful=partial(is_useful, plan.objective))
 
 
 def test_a_batch_is_a_function_of_seed_and_step(tmp_path):
@@ -552,13 +552,13 @@ def few_artists(counts, objective="nt_xent", labels=None, **training):
     overrides = ["training.batch=2", "data.labels=" + (labels or "null")]
     plan = parse_recipe(text, overrides=overrides + [f"training.{k}={v}" for k, v in training.items()])
     return ClipSource(
-        ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan, is_useful=partial(teaches, plan.objective)
+        ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan, is_useful=partial(is_useful, plan.objective)
     )
 
 
 @pytest.mark.parametrize("objective", ["nt_xent", "triplet", "n_pair", "sup_con", "generalized_sup_con"])
 @pytest.mark.parametrize("counts", [(30, 1), (3, 3), (400, 1)])
-def test_every_batch_teaches_where_one_can(counts, objective):
+def test_every_batch_is_useful_where_one_can_be(counts, objective):
     source = few_artists(counts, objective, "artist" if objective == "sup_con" else None)
     again = few_artists(counts, objective, "artist" if objective == "sup_con" else None)
     drawn = [source._draw(step) for step in range(12)]
@@ -576,18 +576,18 @@ def test_an_artist_written_in_two_ways_is_no_negative_of_its_own():
     made = [Cached(Track(id=f"{i}", path=f"{i}", artist=a), Path(f"{i}"), 4000) for i, a in enumerate(names)]
     plan = parse_recipe("name: a\ndata: {train: t, never_negative: artist}\nobjective: {name: nt_xent}")
     numbers = ClipSource(
-        ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan, is_useful=partial(teaches, plan.objective)
+        ClipCache(plan, "mel"), made, ClipShape("mel", 10), plan, is_useful=partial(is_useful, plan.objective)
     ).recording
     assert numbers[0] == numbers[1]
     assert len(set(numbers)) == 3
 
 
-def test_where_no_batch_teaches_the_keys_are_named():
+def test_where_no_batch_is_useful_the_keys_are_named():
     with pytest.raises(ObjectiveError, match=r"no two of the 5 tracks .* data\.never_negative \(artist\)"):
         few_artists((5,))
 
 
-def test_a_first_draw_that_teaches_is_kept():
+def test_a_first_draw_that_is_useful_is_taken():
     source = few_artists((50, 50), batch=64)
     rng = np.random.Generator(np.random.PCG64([0, 3]))
     np.testing.assert_array_equal(source._draw(3)[0], pick_tracks(100, 64, rng))
@@ -596,10 +596,10 @@ def test_a_first_draw_that_teaches_is_kept():
 
 def test_a_pair_is_found_where_what_is_no_negative_is_no_group():
     # only 7 and 300 teach anything together
-    def teaches(tracks):
+    def is_useful_pair(tracks):
         return {7, 300} <= set(tracks.tolist())
 
-    found = pair_that_teaches(np.array([5, 6]), np.random.default_rng(0).permutation(310), teaches)
+    found = useful_pair(np.array([5, 6]), np.random.default_rng(0).permutation(310), is_useful_pair)
     assert found is None or set(found.tolist()) == {7, 300}
-    close = pair_that_teaches(np.array([5, 6]), np.array([1, 300, 2, 7, 3]), teaches)
+    close = useful_pair(np.array([5, 6]), np.array([1, 300, 2, 7, 3]), is_useful_pair)
     assert set(close.tolist()) == {7, 300}

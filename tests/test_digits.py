@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mirclr import config
 from mirclr.audio.augment import mix_clips
-from mirclr.objectives import Objective, Targets, generalized_sup_con, sup_con
+from mirclr.objectives import GeneralizedSupConLoss, Objective, SupConLoss, Targets
 
 MIXING = config.Mixing(name="mixup", p=1.0)  # every view, as published
 LABELLED = 200  # images that are learned from; the probe is fitted on them and judged on the rest
@@ -53,9 +53,9 @@ def accuracy(objective: Objective, seed: int, mixing: config.Mixing | None = Non
 def scores() -> dict[str, list[float]]:
     seeds = range(5)
     return {
-        "sup_con": [accuracy(sup_con, s) for s in seeds],
-        "generalized": [accuracy(generalized_sup_con, s) for s in seeds],
-        "generalized, mixed": [accuracy(generalized_sup_con, s, MIXING) for s in seeds],
+        "sup_con": [accuracy(SupConLoss(), s) for s in seeds],
+        "generalized": [accuracy(GeneralizedSupConLoss(), s) for s in seeds],
+        "generalized, mixed": [accuracy(GeneralizedSupConLoss(), s, MIXING) for s in seeds],
     }
 
 

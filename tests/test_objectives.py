@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mirclr import config
 from mirclr.errors import ObjectiveError
-from mirclr.objectives import Targets, nt_xent, objective_from
+from mirclr.objectives import NTXentLoss, Targets, objective_from
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -58,7 +58,7 @@ def test_equals_the_loop_in_value_and_gradient(seed: int, decoupled: bool, tau: 
     instance = instance[torch.randperm(11, generator=generator)]
     recording = torch.tensor([0, 1, 2, 0, 1, 5])[instance] if with_recordings else None
     z = rows(11, 4, seed).requires_grad_()
-    loss = nt_xent(z, Targets(instance, recording), temperature=tau, decoupled=decoupled)
+    loss = NTXentLoss(temperature=tau, decoupled=decoupled)(z, Targets(instance, recording))
     assert loss.dtype == torch.float32
     assert loss.ndim == 0
     got, gradient = value_and_gradient(loss, z)
@@ -71,7 +71,7 @@ def test_equals_the_loop_in_value_and_gradient(seed: int, decoupled: bool, tau: 
 @pytest.mark.parametrize("n", [2, 7, 32])
 def test_two_views_equal_pytorch_metric_learning(n: int, tau: float) -> None:
     z = rows(2 * n, 16, seed=n).requires_grad_()
-    got, gradient = value_and_gradient(nt_xent(z, Targets(pairs(n)), temperature=tau), z)
+    got, gradient = value_and_gradient(NTXentLoss(temperature=tau)(z, Targets(pairs(n))), z)
     expected, oracle = value_and_gradient(losses.NTXentLoss(temperature=tau)(z, pairs(n)), z)
     assert got == pytest.approx(expected, rel=1e-4)
     torch.testing.assert_close(gradient, oracle, rtol=1e-3, atol=1e-5)
@@ -81,24 +81,24 @@ def test_known_values() -> None:
     """Orthogonal instances with equal views: log(1 + (2n - 2) e^(-1/tau)); decoupled log(2n - 2) - 1/tau."""
     n, tau = 5, 0.5
     z = torch.eye(n).repeat(2, 1)
-    plain = nt_xent(z, Targets(pairs(n)), temperature=tau)
+    plain = NTXentLoss(temperature=tau)(z, Targets(pairs(n)))
     assert float(plain) == pytest.approx(math.log1p((2 * n - 2) * math.exp(-1 / tau)), rel=1e-5)
-    decoupled = nt_xent(z, Targets(pairs(n)), temperature=tau, decoupled=True)
+    decoupled = NTXentLoss(temperature=tau, decoupled=True)(z, Targets(pairs(n)))
     assert float(decoupled) == pytest.approx(math.log(2 * n - 2) - 1 / tau, rel=1e-5)
 
 
 def test_other_crops_of_a_recording_are_never_negatives() -> None:
     z = rows(6)
-    got = nt_xent(z, Targets(torch.tensor([0, 0, 1, 1, 2, 3]), torch.tensor([7, 7, 7, 7, 8, 9])))
+    got = NTXentLoss()(z, Targets(torch.tensor([0, 0, 1, 1, 2, 3]), torch.tensor([7, 7, 7, 7, 8, 9])))
     # two crops of recording 7, two views each: as if each crop stood alone beside the strangers 8 and 9
     alone = torch.tensor([0, 0, 2, 3])
-    apart = [nt_xent(z[crop], Targets(alone)) for crop in ([0, 1, 4, 5], [2, 3, 4, 5])]
+    apart = [NTXentLoss()(z[crop], Targets(alone)) for crop in ([0, 1, 4, 5], [2, 3, 4, 5])]
     torch.testing.assert_close(got, (apart[0] + apart[1]) / 2)
 
 
 def test_instances_of_one_recording_each_change_nothing() -> None:
     z, instance = rows(12), pairs(6)
-    torch.testing.assert_close(nt_xent(z, Targets(instance, instance + 40)), nt_xent(z, Targets(instance)))
+    torch.testing.assert_close(NTXentLoss()(z, Targets(instance, instance + 40)), NTXentLoss()(z, Targets(instance)))
 
 
 @settings(max_examples=20, deadline=None)
@@ -106,8 +106,8 @@ def test_instances_of_one_recording_each_change_nothing() -> None:
 def test_order_and_names_do_not_matter(seed: int, decoupled: bool) -> None:
     z, instance, recording = rows(16, seed=seed), pairs(8), pairs(8) // 2
     order = torch.randperm(16, generator=torch.Generator().manual_seed(seed))
-    expected = nt_xent(z, Targets(instance, recording), decoupled=decoupled)
-    got = nt_xent(z[order], Targets(900 - 3 * instance[order], recording[order] + 5), decoupled=decoupled)
+    expected = NTXentLoss(decoupled=decoupled)(z, Targets(instance, recording))
+    got = NTXentLoss(decoupled=decoupled)(z[order], Targets(900 - 3 * instance[order], recording[order] + 5))
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -116,7 +116,7 @@ def test_order_and_names_do_not_matter(seed: int, decoupled: bool) -> None:
 def test_the_length_of_a_projection_does_not_matter(seed: int, factor: float) -> None:
     z, targets = rows(10, seed=seed), Targets(pairs(5))
     lengths = factor * torch.rand(10, 1, generator=torch.Generator().manual_seed(seed)).add(0.1)
-    torch.testing.assert_close(nt_xent(z * lengths, targets), nt_xent(z, targets), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(NTXentLoss()(z * lengths, targets), NTXentLoss()(z, targets), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
@@ -127,7 +127,7 @@ def test_the_length_of_a_projection_does_not_matter(seed: int, factor: float) ->
 )
 def test_it_is_finite_at_the_extremes(z: Tensor, decoupled: bool) -> None:
     z = z.clone().requires_grad_()
-    loss = nt_xent(z, Targets(pairs(4)), temperature=0.01, decoupled=decoupled)
+    loss = NTXentLoss(temperature=0.01, decoupled=decoupled)(z, Targets(pairs(4)))
     loss.backward()
     assert torch.isfinite(loss)
     assert z.grad is not None
@@ -135,33 +135,35 @@ def test_it_is_finite_at_the_extremes(z: Tensor, decoupled: bool) -> None:
 
 
 def test_identical_rows_give_the_logarithm_of_their_number() -> None:
-    assert float(nt_xent(torch.ones(8, 4), Targets(pairs(4)), temperature=0.01)) == pytest.approx(math.log(7), rel=1e-4)
+    assert float(NTXentLoss(temperature=0.01)(torch.ones(8, 4), Targets(pairs(4)))) == pytest.approx(
+        math.log(7), rel=1e-4
+    )
 
 
 def test_views_without_a_second_are_negatives_only() -> None:
     z, instance = rows(6), torch.tensor([0, 0, 1, 2, 3, 4])
-    got = nt_xent(z, Targets(instance))
+    got = NTXentLoss()(z, Targets(instance))
     torch.testing.assert_close(got, loop(z, instance, None, 0.1, False).float(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_autocast_changes_nothing(decoupled: bool) -> None:
     z, targets = rows(32, 16), Targets(pairs(16))
-    expected = nt_xent(z, targets, decoupled=decoupled)
+    expected = NTXentLoss(decoupled=decoupled)(z, targets)
     with torch.autocast("cpu", torch.bfloat16):
-        got = nt_xent(z, targets, decoupled=decoupled)
-        half = nt_xent(z.bfloat16(), targets, decoupled=decoupled)
+        got = NTXentLoss(decoupled=decoupled)(z, targets)
+        half = NTXentLoss(decoupled=decoupled)(z.bfloat16(), targets)
     torch.testing.assert_close(got, expected)  # the type too
     assert half.dtype == torch.float32
-    torch.testing.assert_close(half, nt_xent(z.bfloat16().float(), targets, decoupled=decoupled))
+    torch.testing.assert_close(half, NTXentLoss(decoupled=decoupled)(z.bfloat16().float(), targets))
 
 
 def test_a_step_down_the_gradient_brings_views_together() -> None:
     z, targets = rows(16).requires_grad_(), Targets(pairs(8))
-    before = nt_xent(z, targets)
+    before = NTXentLoss()(z, targets)
     before.backward()
     assert z.grad is not None
-    assert float(nt_xent((z - 0.05 * z.grad).detach(), targets)) < float(before.detach())
+    assert float(NTXentLoss()((z - 0.05 * z.grad).detach(), targets)) < float(before.detach())
 
 
 @pytest.mark.parametrize(
@@ -180,13 +182,13 @@ def test_a_step_down_the_gradient_brings_views_together() -> None:
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_what_cannot_be_computed_is_said(z: Tensor, targets: Targets, said: str, decoupled: bool) -> None:
     with pytest.raises(ObjectiveError, match=said):
-        nt_xent(z, targets, decoupled=decoupled)
+        NTXentLoss(decoupled=decoupled)(z, targets)
 
 
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_one_instance_has_no_negative(decoupled: bool) -> None:
     with pytest.raises(ObjectiveError, match="no negative"):
-        nt_xent(rows(2), Targets(torch.zeros(2, dtype=torch.long)), decoupled=decoupled)
+        NTXentLoss(decoupled=decoupled)(rows(2), Targets(torch.zeros(2, dtype=torch.long)))
 
 
 @pytest.mark.parametrize("recording", [pairs(3), pairs(2)[:, None], torch.tensor(0)])
@@ -198,5 +200,5 @@ def test_recordings_are_as_many_as_instances(recording: Tensor) -> None:
 def test_a_recipe_names_the_objective() -> None:
     z, targets = rows(10), Targets(pairs(5))
     for settings_ in (config.NTXent(), config.NTXent(temperature=0.5, decoupled=True)):
-        expected = nt_xent(z, targets, temperature=settings_.temperature, decoupled=settings_.decoupled)
+        expected = NTXentLoss(temperature=settings_.temperature, decoupled=settings_.decoupled)(z, targets)
         torch.testing.assert_close(objective_from(settings_, n_tracks=5, dim=8)(z, targets), expected, rtol=0, atol=0)

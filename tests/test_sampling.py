@@ -12,7 +12,7 @@ from mirclr.config import parse_recipe
 from mirclr.data.manifest import Track
 from mirclr.data.sampling import group_numbers, part_of, pick_classes, pick_tracks, soft_positive_rows
 from mirclr.errors import ManifestError, RecipeError
-from mirclr.objectives import Targets, generalized_sup_con
+from mirclr.objectives import GeneralizedSupConLoss, Targets
 
 seeds = st.integers(0, 2**32)
 
@@ -92,7 +92,7 @@ def test_a_soft_positive_pulls() -> None:
     near[[1, 5]] = torch.tensor([0.8, 0.6, 0.0, 0.0])
 
     def loss(z: torch.Tensor, labels: torch.Tensor | None) -> float:
-        return float(generalized_sup_con(z, Targets(instance, None, labels), temperature=0.5))
+        return float(GeneralizedSupConLoss(temperature=0.5)(z, Targets(instance, None, labels)))
 
     assert loss(near, rows) < loss(apart, rows)
     assert loss(near, None) > loss(apart, None)

@@ -18,7 +18,7 @@ from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels
 from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, ManifestError, RecipeError, TrainingError
 from mirclr.models.checkpoint import save_checkpoint
 from mirclr.models.encoder import Model
-from mirclr.objectives import completed_labels, generalized_sup_con
+from mirclr.objectives import GeneralizedSupConLoss, fill_missing_labels
 from mirclr.training.teacher import label_tracks, load_teacher, online_teacher
 from mirclr.training.trainer import Trainer
 from tests.commands import invoke
@@ -199,7 +199,7 @@ def test_the_loss_is_that_of_the_labels_and_alpha_times_that_of_the_teacher(trai
     assert both == pytest.approx(plain + 0.5 * only, rel=1e-5)
     heard = run.views(batch.clips, torch.Generator().manual_seed(1))
     z = run.model.projector(run.model.encoder(heard))
-    want = generalized_sup_con(z, replace(batch.targets, labels=batch.taught))
+    want = GeneralizedSupConLoss()(z, replace(batch.targets, labels=batch.taught))
     assert only == pytest.approx(float(want.detach()), rel=1e-5)
 
 
@@ -223,7 +223,7 @@ def test_stored_labels_are_mixed_as_the_clips_are(trainer):
     mixed, targets, taught = run._mixed(x, batch.targets, batch.taught, torch.Generator().manual_seed(2))
     share = torch.stack([(mixed == i).float().mean(dim=(1, 2)) for i in range(8)], dim=1)
     torch.testing.assert_close(taught, share @ batch.taught)
-    torch.testing.assert_close(targets.labels, share @ completed_labels(batch.targets))
+    torch.testing.assert_close(targets.labels, share @ fill_missing_labels(batch.targets))
 
 
 def test_a_run_stays_with_its_teacher(trainer, tmp_path):

@@ -29,11 +29,11 @@ from mirclr.data.corpora import find_manifest
 from mirclr.data.manifest import Track, inside, read_manifest
 from mirclr.data.sampling import (
     group_numbers,
-    pair_that_teaches,
     pick_classes,
     pick_tracks,
     refuse_evaluation_data,
     soft_positive_rows,
+    useful_pair,
 )
 from mirclr.data.soft_labels import SoftLabels
 from mirclr.data.targets import Targets
@@ -515,7 +515,7 @@ class ClipSource:
                 picks = pick_tracks(len(self.tracks), self.size, rng)
             if self._teaches(picks):
                 return picks, redrawn, rng
-        pair = pair_that_teaches(picks, rng.permutation(len(self.tracks)), self._teaches)
+        pair = useful_pair(picks, rng.permutation(len(self.tracks)), self._teaches)
         if pair is None:
             raise ObjectiveError(
                 f"no two of the {len(self.tracks)} tracks give {self.objective} a positive and a negative; see "

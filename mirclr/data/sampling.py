@@ -1,10 +1,10 @@
-"""What is a positive and what is a negative: which tracks a batch holds, and how alike its rows are taken to be.
+"""Which tracks a batch holds, and the label similarity of its rows.
 
 Conventions: n tracks of a corpus, B clips of a batch. Group arrays are (n,) int64, equal for tracks of one group, -1
 where the group is not known. All draws come from the generator that is passed.
 
 Contents: `refuse_evaluation_data`, `part_of`, `group_numbers`, `pick_tracks`, `pick_classes`,
-`pair_that_teaches`; `soft_positive_rows`.
+`useful_pair`; `soft_positive_rows`.
 """
 
 import math
@@ -40,9 +40,9 @@ def refuse_evaluation_data(tracks: Iterable[Track]) -> None:
         )
 
 
-def part_of(tracks: Sequence[Track], share: float) -> list[Track]:
-    """Draw a share of tracks by the digests of their ids, two at least, in order; a smaller part is in a larger."""
-    count = max(2, math.ceil(share * len(tracks)))
+def part_of(tracks: Sequence[Track], fraction: float) -> list[Track]:
+    """Draw a fraction of tracks by the digests of their ids, two at least, in order; a smaller part is in a larger."""
+    count = max(2, math.ceil(fraction * len(tracks)))
     drawn = {t.id for t in sorted(tracks, key=lambda t: digest_bytes(t.id.encode()))[:count]}
     return [t for t in tracks if t.id in drawn]
 
@@ -97,34 +97,32 @@ def pick_classes(classes: np.ndarray, size: int, per_class: int, rng: np.random.
     return rng.permutation(np.concatenate(picks))[:size]
 
 
-def pair_that_teaches(
-    picks: np.ndarray, others: np.ndarray, teaches: Callable[[np.ndarray], bool]
-) -> np.ndarray | None:
-    """Find two tracks that teach an objective something, for a corpus where most batches do not.
+def useful_pair(picks: np.ndarray, others: np.ndarray, is_useful: Callable[[np.ndarray], bool]) -> np.ndarray | None:
+    """Find two tracks that are useful to an objective together, for a corpus where most batches are not.
 
     Parameters
     ----------
     picks, others : (size,) and (n,) int64
-        A batch that teaches nothing, and all tracks, in the order in which they are tried.
-    teaches : callable
-        Whether some tracks together do.
+        A batch that is of no use, and all tracks, in the order in which they are tried.
+    is_useful : callable
+        Whether some tracks together give an objective anything to learn from.
 
     Returns
     -------
     (2,) int64, or None
-        None where no two do.
+        None where no two are.
     """
     for begin in range(0, len(others), _BLOCK):
         block = others[begin : begin + _BLOCK]
         # the batch's own first, and where what is no negative is no group, any of the block
         for first in (picks[:1], *(block[i : i + 1] for i in range(len(block)))):
             left = block
-            if not teaches(np.concatenate([first, left])):
+            if not is_useful(np.concatenate([first, left])):
                 break
             while len(left) > 1:
                 half = left[: len(left) // 2]
-                left = half if teaches(np.concatenate([first, half])) else left[len(half) :]
-            if teaches(pair := np.concatenate([first, left])):
+                left = half if is_useful(np.concatenate([first, half])) else left[len(half) :]
+            if is_useful(pair := np.concatenate([first, left])):
                 return pair
     return None
 
@@ -136,12 +134,12 @@ def soft_positive_rows(
 
     A row is made of three parts: of its instance, its album and its artist, with weights whose squares are
     1 - album_weight, album_weight - artist_weight and artist_weight. Tracks of one album that name different artists
-    have the difference. `mirclr.objectives.generalized_sup_con` makes soft positives of such rows.
+    have the difference. `mirclr.objectives.GeneralizedSupConLoss` makes soft positives of such rows.
 
     Parameters
     ----------
     instance, album, artist : (B,) int64
-        Groups of the rows of a batch; -1 where not known, which is like nothing else.
+        Groups of the rows of a batch; -1 where not known, which is similar to nothing else.
     album_weight, artist_weight : float
         0 <= artist_weight <= album_weight < 1.
 
@@ -152,9 +150,9 @@ def soft_positive_rows(
     """
     own = np.unique(instance, return_inverse=True)[1]
     parts = [np.eye(own.max() + 1, dtype=np.float32)[own] * np.sqrt(1 - album_weight)]
-    for group, share in ((album, album_weight - artist_weight), (artist, artist_weight)):
+    for group, weight in ((album, album_weight - artist_weight), (artist, artist_weight)):
         # what is not known is a group of the instance's own
         known = np.where(group >= 0, group, -1 - own)
         column = np.unique(known, return_inverse=True)[1]
-        parts.append(np.eye(column.max() + 1, dtype=np.float32)[column] * np.sqrt(max(0.0, share)))
+        parts.append(np.eye(column.max() + 1, dtype=np.float32)[column] * np.sqrt(max(0.0, weight)))
     return torch.from_numpy(np.concatenate(parts, axis=1).astype(np.float32))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mirclr.errors import ObjectiveError
 
@@ -45,19 +46,9 @@ class Targets:
         return Targets(*(None if v is None else v.to(device) for v in vars(self).values()))  # type: ignore[arg-type]
 
 
-def counting(targets: Targets, able: Tensor) -> Tensor:
+def anchor_mask(targets: Targets, able: Tensor) -> Tensor:
     """(B,) bool: the rows among `able` that are anchors."""
     return able if targets.anchor is None else able & targets.anchor
-
-
-def check_rows(name: str, z: Tensor, targets: Targets) -> None:
-    """Raise unless z is (B, P) with as many rows as the targets, and labels are weights: finite, never negative."""
-    if z.ndim != 2 or targets.instance.shape != z.shape[:1]:
-        shapes = f"z is {tuple(z.shape)}, instance {tuple(targets.instance.shape)}"
-        raise ObjectiveError(f"{name}: {shapes}; expected (B, P), (B,)")
-    # NaN compares as False with everything, so this finds it too
-    if targets.labels is not None and not bool(((targets.labels >= 0) & (targets.labels < torch.inf)).all()):
-        raise ObjectiveError(f"{name}: labels hold a weight that is negative or not finite")
 
 
 def same_class(targets: Targets) -> Tensor:
@@ -74,3 +65,14 @@ def same_recording(targets: Targets) -> Tensor:
     """(B, B) bool: rows that are never negatives of each other; the diagonal is True."""
     group = targets.instance if targets.recording is None else targets.recording
     return (group[:, None] == group[None, :]) | (targets.instance[:, None] == targets.instance[None, :])
+
+
+def fill_missing_labels(targets: Targets) -> Tensor:
+    """(B, C + I) float32: the label rows, and a column for each of I instances, with 1 for its rows without a label."""
+    instances, own = torch.unique(targets.instance, return_inverse=True)
+    extra = F.one_hot(own, len(instances)).float()
+    if targets.labels is None:
+        return extra
+    labels = targets.labels.float()
+    without = labels.sum(dim=1, keepdim=True) == 0
+    return torch.cat([labels, extra * without], dim=1)

@@ -1,98 +1,89 @@
-"""Contrastive objectives: functions of projections and of what is known of each row.
+"""Objectives: what is made small in training, each a module of ``(z, labels)`` that stands by itself.
 
-Axes: B counts views (two or more for each clip of the batch), P projection dimensions, C labels. Every objective takes
-``(z, targets)`` and its own settings, normalises z inside where its definition asks for it, computes in float32 even
-under autocast, and raises `ObjectiveError` where a batch gives it nothing to learn from, rather than return a silent 0.
+In: projections z (B, P) of B rows, two or more of each clip of a batch, and what is known of the rows: plain labels, or
+`mirclr.data.targets.Targets`. Out: one number with a gradient. B counts rows, P projection dimensions, C labels.
 
-Contents: `Targets`; `nt_xent`, `triplet`, `n_pair`, `sup_con`, `generalized_sup_con` and, with a memory of all tracks,
-`InstanceDiscrimination`; `CrossBatchMemory` around one of them; `cross_entropy`, the baseline without contrast;
-`objective_from` (a recipe's section to one of them), `teaches` (whether a batch is of any use to it).
+Contents: `NTXentLoss`, `TripletLoss`, `NPairLoss`, `SupConLoss`, `GeneralizedSupConLoss` and, with a memory of all
+tracks, `InstanceDiscriminationLoss`; `CrossBatchMemory` around one of them; `CrossEntropyLoss`, the baseline without
+contrast; `objective_from` (a recipe's section to one of them), `is_useful` (whether a batch gives it anything).
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
-import torch
-from torch import Tensor
-
 from mirclr import config
-from mirclr.data.targets import Targets
+from mirclr.data.targets import Targets, fill_missing_labels
 from mirclr.errors import ObjectiveError, RecipeError
-from mirclr.objectives.cross_entropy import cross_entropy
-from mirclr.objectives.instance_discrimination import InstanceDiscrimination
+from mirclr.objectives.base import Objective
+from mirclr.objectives.cross_entropy import CrossEntropyLoss
+from mirclr.objectives.instance_discrimination import InstanceDiscriminationLoss
 from mirclr.objectives.memory import CrossBatchMemory
-from mirclr.objectives.n_pair import n_pair
-from mirclr.objectives.nt_xent import nt_xent
-from mirclr.objectives.sup_con import completed_labels, generalized_sup_con, sup_con
-from mirclr.objectives.triplet import triplet
+from mirclr.objectives.n_pair import NPairLoss
+from mirclr.objectives.nt_xent import NTXentLoss
+from mirclr.objectives.sup_con import GeneralizedSupConLoss, SupConLoss
+from mirclr.objectives.triplet import TripletLoss
 
 __all__ = [
     "CrossBatchMemory",
-    "InstanceDiscrimination",
+    "CrossEntropyLoss",
+    "GeneralizedSupConLoss",
+    "InstanceDiscriminationLoss",
+    "NPairLoss",
+    "NTXentLoss",
     "Objective",
+    "SupConLoss",
     "Targets",
-    "completed_labels",
-    "cross_entropy",
-    "generalized_sup_con",
-    "n_pair",
-    "nt_xent",
+    "TripletLoss",
+    "fill_missing_labels",
+    "is_useful",
     "objective_from",
-    "sup_con",
-    "teaches",
-    "triplet",
 ]
 
-Objective = Callable[[Tensor, Targets], Tensor]
-
-_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "nt_xent": nt_xent,
-    "triplet": triplet,
-    "n_pair": n_pair,
-    "sup_con": sup_con,
-    "generalized_sup_con": generalized_sup_con,
-    "cross_entropy": cross_entropy,
+OBJECTIVES: dict[str, type[Objective]] = {
+    "nt_xent": NTXentLoss,
+    "triplet": TripletLoss,
+    "n_pair": NPairLoss,
+    "sup_con": SupConLoss,
+    "generalized_sup_con": GeneralizedSupConLoss,
+    "cross_entropy": CrossEntropyLoss,
+    "instance_discrimination": InstanceDiscriminationLoss,
 }
+"""By the name that a recipe gives; the keys of its section are keyword arguments."""
 
 
-def teaches(settings: config.Objective, targets: Targets) -> bool:
+def is_useful(settings: config.Objective, targets: Targets) -> bool:
     """Whether rows of which this is known give an objective anything to learn from, whatever their projections."""
     if settings.name == "instance_discrimination":
         return True  # by its memory of all tracks
-    columns = 1 if targets.labels is None else targets.labels.shape[1]
     try:
-        _plain(settings)(torch.zeros(len(targets.instance), columns), targets)
+        _plain(settings).check(targets)
     except ObjectiveError:
         return False
     return True
 
 
-def _plain(settings: config.Objective) -> Objective:
-    return partial(_FUNCTIONS[settings.name], **settings.model_dump(exclude={"name", "queue"}))
+def _plain(settings: config.Objective, **more: int) -> Objective:
+    return OBJECTIVES[settings.name](**more, **settings.model_dump(exclude={"name", "queue"}))
 
 
 def objective_from(settings: config.Objective, *, n_tracks: int, dim: int, n_labels: int = 0) -> Objective:
-    """Build the objective that a recipe names: a function of (z, targets) that gives a scalar.
+    """Build the objective that a recipe names.
 
     Parameters
     ----------
     settings : config.Objective
         The recipe's section.
     n_tracks, dim, n_labels : int
-        Of the corpus, of the projections and of the label rows, for an objective that remembers rows; such a one is a
-        `torch.nn.Module`, whose state belongs to the run's.
+        Of the corpus, of the projections and of the label rows, for an objective that remembers rows: its state belongs
+        to the run's.
 
     Raises
     ------
     RecipeError
         A classifier has fewer outputs than there are labels.
     """
-    arguments: dict[str, Any] = settings.model_dump(exclude={"name"})
     if settings.name == "instance_discrimination":
-        return InstanceDiscrimination(n_tracks, dim, **arguments)
+        return _plain(settings, n=n_tracks, dim=dim)
     if settings.name == "cross_entropy" and n_labels > dim:
         raise RecipeError(
             f"projector.dim is {dim}, but there are {n_labels} labels to classify; raise it to {n_labels}"
         )
-    queue = arguments.get("queue", 0)
+    queue: int = getattr(settings, "queue", 0)
     return CrossBatchMemory(_plain(settings), queue, dim, n_labels) if queue else _plain(settings)

@@ -43,7 +43,7 @@ from mirclr.models.checkpoint import (
 )
 from mirclr.models.device import pick_device, pick_precision
 from mirclr.models.encoder import Model
-from mirclr.objectives import Targets, completed_labels, objective_from, teaches
+from mirclr.objectives import Targets, fill_missing_labels, is_useful, objective_from
 from mirclr.provenance import digest_json, stamp, writing
 
 STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
@@ -120,7 +120,7 @@ class Trainer:
         self.model = Model(recipe).to(self.device)
         self.views = Views(recipe, self.model.mel)
         self.source = ClipSource(
-            cache, tracks, self.views.takes, recipe, soft_labels, is_useful=partial(teaches, recipe.objective)
+            cache, tracks, self.views.takes, recipe, soft_labels, is_useful=partial(is_useful, recipe.objective)
         )
         self.teacher = teacher
         if recipe.distillation and soft_labels is None and teacher is None:
@@ -131,8 +131,7 @@ class Trainer:
             dim=recipe.projector.dim,
             n_labels=0 if self.source.labels is None else self.source.labels.shape[1],
         )
-        if isinstance(self.objective, torch.nn.Module):
-            self.objective.to(self.device)
+        self.objective.to(self.device)
         self.optimizer = torch.optim.AdamW(_decay_groups(self.model, recipe.training.weight_decay))
         self.check = check or []
         self.step = 0
@@ -166,8 +165,7 @@ class Trainer:
             raise TrainingError(f"{state}: was made with another teacher; name another folder")
         self.model.load_state_dict(saved.model.state_dict())
         restore_optimizer(self.model, self.optimizer, saved.optimizer)
-        if isinstance(self.objective, torch.nn.Module):
-            self.objective.load_state_dict(saved.objective)
+        self.objective.load_state_dict(saved.objective)
         self.step = saved.step or 0
         self._unlogged = list(saved.provenance.get("losses_since_log", []))
         self._redrawn = saved.provenance.get("redrawn_since_log", 0)
@@ -294,7 +292,7 @@ class Trainer:
             rows = targets.labels
         else:
             # tracks without labels must be mixed as themselves, so their rows are completed before
-            rows = completed_labels(targets)
+            rows = fill_missing_labels(targets)
         both = rows if taught is None else torch.cat([rows, taught], dim=1)
         heard, both = mix_clips(heard, both, self.recipe.augment.mixing, generator)
         width = rows.shape[1]
@@ -347,8 +345,14 @@ class Trainer:
                 raise NotFinite(f"step {self.step}: {name} is not finite; the state before is kept: lower training.lr")
         tensors = optimizer_tensors(self.model, self.optimizer)
         provenance = self.provenance | {"losses_since_log": self._unlogged, "redrawn_since_log": self._redrawn}
-        memory = self.objective.state_dict() if isinstance(self.objective, torch.nn.Module) else None
-        save_checkpoint(self.run / STATE, self.model, provenance, optimizer=tensors, objective=memory, step=self.step)
+        save_checkpoint(
+            self.run / STATE,
+            self.model,
+            provenance,
+            optimizer=tensors,
+            objective=self.objective.state_dict(),
+            step=self.step,
+        )
 
     def digest(self) -> str:
         """Digest of the encoder as it is now."""
@@ -428,7 +432,7 @@ def check_tracks(
     found = [Cached(place.track, place.file, length=0) for place in places if not isinstance(place, Skipped)]
     if not found:
         return []  # each is skipped by name where it is decoded
-    source = ClipSource(cache, found, shape, recipe, is_useful=partial(teaches, recipe.objective))
+    source = ClipSource(cache, found, shape, recipe, is_useful=partial(is_useful, recipe.objective))
     if recipe.objective.name == "cross_entropy" and source.labels is not None:
         objective_from(recipe.objective, n_tracks=0, dim=recipe.projector.dim, n_labels=source.labels.shape[1])
     return [] if labels is None else [c.track for c in found if not labels.has(c.key)]

@@ -29,7 +29,7 @@ from mirclr.audio.mel import LogMel
 from mirclr.models.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
 from mirclr.models.device import pick_precision
 from mirclr.models.encoder import Model
-from mirclr.objectives import Targets, generalized_sup_con
+from mirclr.objectives import GeneralizedSupConLoss, Targets
 from mirclr.provenance import digest_json, stamp
 
 HERE = Path(__file__).parent
@@ -210,8 +210,8 @@ def losses(student: Student, batch: dict[str, Tensor], tag_mean: Tensor, recipe:
         # less the entropy of the labels, so that a perfect student has 0
         "tags": F.binary_cross_entropy_with_logits(tags, truth) - F.binary_cross_entropy(truth, truth),
         "embedding": F.mse_loss(embedding, batch["embedding"]),
-        "recording": generalized_sup_con(z, Targets(each, labels=recordings), **heat),
-        "teachers": generalized_sup_con(z, Targets(each, labels=alike), **heat),
+        "recording": GeneralizedSupConLoss(**heat)(z, Targets(each, labels=recordings)),
+        "teachers": GeneralizedSupConLoss(**heat)(z, Targets(each, labels=alike)),
     }
 
 

@@ -30,7 +30,7 @@ from mirclr.data.near_duplicates import find_twins
 from mirclr.data.sampling import TRAINED_ON
 from mirclr.models.encoder import Model
 from mirclr.models.pretrained import builtin_checkpoint
-from mirclr.objectives import teaches
+from mirclr.objectives import is_useful
 from mirclr.provenance import shipped_dir, stamp
 from mirclr.training.teacher import Told, import_musicnn, label_tracks, load_musicnn
 from mirclr.training.trainer import Trainer
@@ -90,7 +90,7 @@ def loader() -> dict[str, Any]:
     plan = recipe()
     cache, cached = demo_clips(plan)
     source = ClipSource(
-        cache, cached, Views(plan, Model(plan).mel).takes, plan, is_useful=partial(teaches, plan.objective)
+        cache, cached, Views(plan, Model(plan).mel).takes, plan, is_useful=partial(is_useful, plan.objective)
     )
     taken = [seconds(lambda step=step: source.batch(step)) for step in range(20)]  # type: ignore[misc]
     return {"clips_per_s": round(2 * plan.training.batch / statistics.median(taken))}
