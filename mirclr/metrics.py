@@ -1,8 +1,13 @@
-"""Figures of merit: pure functions of numpy arrays, each with its definition and source.
+"""Metrics: pure functions of numpy arrays, each with its definition and source.
 
 Conventions: n items, d dimensions, q queries. Similarity is the cosine. A group or label is any value that
 compares equal within the group; an empty text or None is "unknown": such an item is never relevant and never
-a query, but it stays in the rankings of others. Ties in a ranking are broken by the order of the rows.
+a query, but it stays in the rankings of others. Ties in a ranking are broken by the order of the rows. A metric that is
+not defined for what it is given is NaN, never an error; a score of infinity is a score like others.
+
+What scikit-learn and scipy have is theirs, imported when it is called: to import this module is cheap. By hand are
+rankings with groups left out, what chance gives them, votes of neighbours and the calibration error, which they lack,
+and `average_precision`, which `retrieval` takes of each query (theirs sorts again: 40 times as long).
 
 Contents: of rankings `average_precision`, `retrieval`, `chance_average_precision`, `chance_hit`, `ndcg`; of neighbours
 `hubness`, `k_occurrence`, `skewness`; of classifiers `knn_accuracy`, `accuracy`, `macro_f1`,
@@ -42,10 +47,10 @@ def average_precision(relevant: np.ndarray) -> float:
 
 
 def average_precision_of_scores(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Average precision of a classifier's scores: sum over thresholds of (recall gained) x (precision there).
+    """Average precision of a classifier's scores, by scikit-learn's ``average_precision_score``.
 
-    Equal scores share a threshold, so that the order of the rows has no say; as scikit-learn's
-    ``average_precision_score``.
+    The sum over thresholds of (recall gained) x (precision there). Equal scores share a threshold, so the order of the
+    rows has no influence.
 
     Parameters
     ----------
@@ -57,15 +62,14 @@ def average_precision_of_scores(positive: np.ndarray, scores: np.ndarray) -> flo
     Returns
     -------
     float
-        In (0, 1]; NaN when nothing is positive.
+        In (0, 1]; NaN when nothing is positive, or a score is NaN.
     """
     positive, scores = np.asarray(positive, bool), np.asarray(scores, float)
-    if not positive.any():
+    if not positive.any() or np.isnan(scores).any():
         return float("nan")
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # last row of each threshold
-    found = np.cumsum(positive[order])[last]
-    return float((np.diff(found, prepend=0) * found / (last + 1)).sum() / positive.sum())
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(positive, _ranks(scores)))
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Retrieval:
     Attributes
     ----------
     map, hit : float
-        Mean average precision; share of queries with a relevant item among the first k. NaN without queries.
+        Mean average precision; fraction of queries with a relevant item among the first k. NaN without queries.
     chance_map, chance_hit : float
         Their exact expectations for random rankings of the same queries.
     k : int
@@ -170,7 +174,8 @@ def chance_hit(relevant: int, items: int, k: int) -> float:
 def ndcg(relevant: np.ndarray, total: int, k: int) -> float:
     """Normalised discounted cumulative gain at k of one ranking, where an item is relevant or not.
 
-    Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", with a discount of log2(1 + rank).
+    Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", with a discount of log2(1 + rank);
+    by scikit-learn's ``ndcg_score``.
 
     Parameters
     ----------
@@ -186,9 +191,13 @@ def ndcg(relevant: np.ndarray, total: int, k: int) -> float:
     float
         In [0, 1]; 1 when the first min(k, total) are relevant.
     """
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    gains = np.asarray(relevant[:k], np.float64)
-    return float(gains @ discounts[: len(gains)] / discounts[:total].sum())
+    from sklearn.metrics import ndcg_score
+
+    first = np.asarray(relevant[:k], bool)
+    missing = max(0, min(total, k) - int(first.sum()))
+    gains = np.zeros((1, 2 * k + 1))  # the relevant items that are not among the first k come after them
+    gains[0, : len(first)], gains[0, k : k + missing] = first, 1
+    return float(ndcg_score(gains, -np.arange(gains.size)[None], k=k, ignore_ties=True))
 
 
 def hubness(vectors: np.ndarray, *, k: int = 10, queries: np.ndarray | None = None) -> float:
@@ -239,11 +248,13 @@ def k_occurrence(neighbours: np.ndarray, n: int) -> np.ndarray:
 
 
 def skewness(values: np.ndarray) -> float:
-    """Standardised third moment, E[(x - mean)^3] / std^3; 0 for values that are all alike, and for none."""
+    """Standardised third moment, E[(x - mean)^3] / std^3, by ``scipy.stats.skew``; 0 for equal values, and for none."""
     values = np.asarray(values, float)
-    deviation = values - values.mean() if len(values) else values
-    variance = float(np.square(deviation).mean()) if len(values) else 0.0
-    return float((deviation**3).mean() / variance**1.5) if variance > 0 else 0.0
+    if not len(values) or values.std() <= np.finfo(float).eps * abs(values.mean()):  # of rounding alone
+        return 0.0
+    from scipy.stats import skew
+
+    return float(skew(values))
 
 
 def knn_accuracy(
@@ -298,7 +309,7 @@ def knn_accuracy(
 
 
 def accuracy(predicted: Sequence[Any] | np.ndarray, actual: Sequence[Any] | np.ndarray) -> float:
-    """Share of items whose predicted label is the actual one; NaN for none."""
+    """Fraction of items whose predicted label is the actual one; NaN for none."""
     same = np.asarray(predicted) == np.asarray(actual)
     return float(np.mean(same)) if np.size(same) else float("nan")
 
@@ -306,20 +317,22 @@ def accuracy(predicted: Sequence[Any] | np.ndarray, actual: Sequence[Any] | np.n
 def macro_f1(predicted: Sequence[Any] | np.ndarray, actual: Sequence[Any] | np.ndarray) -> float:
     """Mean over labels of F1 = 2 TP / (2 TP + FP + FN); a label never predicted counts 0.
 
-    The labels are those that occur in either; so scikit-learn's ``f1_score(average="macro")``.
+    By scikit-learn's ``f1_score(average="macro")``: the labels are those that occur in either. NaN for no items.
     """
     predicted, actual = np.asarray(predicted), np.asarray(actual)
-    scores = []
-    for name in np.unique(np.concatenate([predicted, actual])):
-        hits = np.sum((predicted == name) & (actual == name))
-        scores.append(2 * hits / (np.sum(predicted == name) + np.sum(actual == name)))
-    return float(np.mean(scores)) if scores else float("nan")
+    if not len(actual):
+        return float("nan")
+    from sklearn.metrics import f1_score
+
+    codes = np.unique(np.concatenate([predicted, actual]), return_inverse=True)[1]  # labels of any kind
+    return float(f1_score(codes[len(predicted) :], codes[: len(predicted)], average="macro", zero_division=0))
 
 
 def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
     """Chance that a random positive scores above a random negative, ties counting half (Mann-Whitney U).
 
-    Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27 (2006).
+    Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27 (2006); by scikit-learn's
+    ``roc_auc_score``.
 
     Parameters
     ----------
@@ -331,16 +344,14 @@ def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
     Returns
     -------
     float
-        In [0, 1]; NaN when all or none are positive.
+        In [0, 1]; NaN when all or none are positive, or a score is NaN.
     """
-    positive = np.asarray(positive, bool)
-    n_positive, n = int(positive.sum()), len(positive)
-    if n_positive in (0, n):
+    positive, scores = np.asarray(positive, bool), np.asarray(scores, float)
+    if not positive.any() or positive.all() or np.isnan(scores).any():
         return float("nan")
-    _, place, counts = np.unique(np.asarray(scores, float), return_inverse=True, return_counts=True)
-    mid_ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    u = mid_ranks[positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(u / (n_positive * (n - n_positive)))
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(positive, _ranks(scores)))
 
 
 def expected_calibration_error(confidence: np.ndarray, outcome: np.ndarray, *, bins: int = 15) -> float:
@@ -353,7 +364,7 @@ def expected_calibration_error(confidence: np.ndarray, outcome: np.ndarray, *, b
     confidence : (n,) float in [0, 1]
         Of the predicted label; or the probability of one label.
     outcome : (n,) bool or float in [0, 1]
-        Whether the prediction was right; or whether, or to what share, the label was true.
+        Whether the prediction was right; or whether, or to what extent, the label was true.
     bins : int
         Of equal width, over [0, 1]; the upper edge belongs to a bin.
 
@@ -376,6 +387,14 @@ def pearson(predicted: np.ndarray, actual: np.ndarray) -> float:
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """Scores as finite numbers in the same order, equal where they are equal: scikit-learn refuses infinity."""
+    from scipy.stats import rankdata
+
+    ranks: np.ndarray = rankdata(scores, method="dense")
+    return ranks
 
 
 def _codes(groups: Sequence[Any] | np.ndarray) -> np.ndarray:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -189,3 +192,48 @@ def test_ndcg_is_scikit_learn_s(seed, n, k):
 def test_ndcg_of_a_list_that_is_too_short_counts_what_is_missing():
     assert metrics.ndcg(np.array([True]), 2, 2) == pytest.approx(1 / (1 + 1 / np.log2(3)))
     assert metrics.ndcg(np.zeros(0, bool), 1, 5) == 0
+
+
+# what is not defined is NaN, whatever the library behind a metric says of it
+
+
+@pytest.mark.parametrize("metric", [metrics.roc_auc, metrics.average_precision_of_scores])
+def test_scores_of_infinity_count_as_scores_and_nan_makes_nan(metric):
+    positive = np.array([True, False, True, False])
+    finite = metric(positive, np.array([9.0, 1.0, 2.0, -9.0]))
+    assert metric(positive, np.array([np.inf, 1.0, 2.0, -np.inf])) == finite == 1
+    assert metric(positive, np.array([1e300, -1e300, 0.0, -np.inf], np.float64)) == 1
+    assert np.isnan(metric(positive, np.array([1.0, 2.0, np.nan, 0.0])))
+    assert np.isnan(metric(np.zeros(0, bool), np.zeros(0)))
+
+
+def test_close_scores_are_not_taken_for_equal():
+    positive = np.array([True, False])
+    assert metrics.roc_auc(positive, np.array([np.nextafter(1.0, 2.0), 1.0])) == 1
+    assert metrics.roc_auc(positive, np.array([1.0, 1.0])) == 0.5
+
+
+def test_f1_is_of_labels_of_any_kind():
+    assert np.isnan(metrics.macro_f1([], []))
+    assert metrics.macro_f1([1.5, 2.5], [1.5, 1.5]) == pytest.approx(1 / 3)
+    assert metrics.macro_f1(np.array([True, True]), np.array([True, False])) == pytest.approx(1 / 3)
+    assert metrics.macro_f1(np.array(["a", "b"], object), ["a", "b"]) == 1
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=50))
+def test_skewness_is_the_standardised_third_moment(values):
+    x = np.array(values, float)
+    spread = x - x.mean()
+    expected = (spread**3).mean() / (spread**2).mean() ** 1.5 if len(set(values)) > 1 else 0
+    assert metrics.skewness(x) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_skewness_of_equal_values_is_0_without_a_warning(recwarn):
+    for values in (np.zeros(0), np.full(7, 0.1), np.full(7, 1e9), np.array([0.1 + 0.2, 0.3, 0.3])):
+        assert metrics.skewness(values) == 0
+    assert not recwarn.list
+
+
+def test_to_import_the_metrics_imports_no_scikit_learn():
+    code = "import sys, mirclr.metrics; print(sorted({'sklearn', 'scipy', 'torch'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
