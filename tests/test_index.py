@@ -138,8 +138,8 @@ def test_spread_is_of_similarities_to_the_library(library):
     ids, matrix = library.vectors()
     products = matrix @ matrix.T
     wanted = np.stack([products.mean(axis=1), products.std(axis=1)], axis=1)
-    np.testing.assert_allclose(index.spread(ids), wanted, atol=1e-5)
-    np.testing.assert_allclose(index.spread_of(matrix[:3]), wanted[:3], atol=1e-5)
+    np.testing.assert_allclose(index.similarity_stats(ids), wanted, atol=1e-5)
+    np.testing.assert_allclose(index.similarity_stats_of(matrix[:3]), wanted[:3], atol=1e-5)
 
 
 def test_it_is_saved_once_and_read_back(library, saved):
@@ -188,7 +188,7 @@ def test_how_a_small_library_grew_changes_nothing(library, saved):
     grown = open_index(library)
     saved.unlink()
     made = open_index(library)
-    np.testing.assert_array_equal(grown.spread(grown.ids), made.spread(made.ids))
+    np.testing.assert_array_equal(grown.similarity_stats(grown.ids), made.similarity_stats(made.ids))
 
 
 def test_many_queries_under_a_mask_are_answered_in_parts(monkeypatch):

@@ -35,7 +35,7 @@ from mirclr.recommend import Facts, Query, find_seeds, match_tracks, parse_rule,
 from mirclr.recommend.keys import compatible, keys_of
 from mirclr.recommend.path import best_chain
 from mirclr.recommend.playlist import read_playlist, write_playlist
-from mirclr.recommend.ranking import clusters_of, fits, products, without_hubs
+from mirclr.recommend.ranking import clusters_of, fits, mutual_proximity, products
 from mirclr.recommend.reasons import most_alike
 from mirclr.recommend.rules import Rules
 from mirclr.tags import Tags
@@ -81,7 +81,7 @@ def slowly(library, ids, n):
     vectors = np.stack([library.vector(i) for i in ids])
     clusters = clusters_of(vectors)
     cosines = products(vectors, matrix)
-    scores = without_hubs(cosines, index.spread_of(vectors), index.spread(all_ids))
+    scores = mutual_proximity(cosines, index.similarity_stats_of(vectors), index.similarity_stats(all_ids))
     nearest = scores.argmax(axis=0)
     queues = [[] for _ in range(clusters.max() + 1)]
     for i in sorted(range(len(tracks)), key=lambda i: (-scores[nearest[i], i], all_ids[i])):
@@ -155,16 +155,16 @@ def test_a_hub_is_not_near_to_everything():
     """Mutual proximity: what is as near to the seed as others, but near to everything else too, comes later."""
     similarities = np.array([[0.5, 0.5]])
     of_tracks = np.array([[0.4, 0.1], [0.0, 0.1]])
-    hub, other = without_hubs(similarities, np.array([[0.0, 0.2]]), of_tracks)[0]
+    hub, other = mutual_proximity(similarities, np.array([[0.0, 0.2]]), of_tracks)[0]
     assert hub < other
-    np.testing.assert_array_equal(without_hubs(similarities, np.zeros((1, 2)), np.zeros((2, 2))), similarities)
+    np.testing.assert_array_equal(mutual_proximity(similarities, np.zeros((1, 2)), np.zeros((2, 2))), similarities)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=20))
 def test_between_tracks_of_equal_spread_the_order_is_that_of_cosines(cosines):
     row = np.round(np.array([cosines]), 3)
     same = np.tile([[0.1, 0.2]], (len(cosines), 1))
-    found = without_hubs(row, same[:1], same)[0]
+    found = mutual_proximity(row, same[:1], same)[0]
     order = np.argsort(row[0], kind="stable")
     assert (np.diff(found[order]) >= -1e-9).all()
 

@@ -5,8 +5,8 @@ quantization for nearest neighbor search", section 4, without the quantisation) 
 that a query reads a few stretches of memory. It reads sketches first, the rows in their main directions, which are a
 few times smaller, and compares the best of those exactly.
 
-`spread` holds for each row the mean and deviation of its similarities to `REFERENCES` tracks spread over the library,
-from which `mirclr.recommend` corrects hubs.
+`similarity_stats` holds for each row the mean and standard deviation of its similarities to `REFERENCES` tracks taken
+evenly from the library, from which `mirclr.recommend` corrects hubs.
 """
 
 from dataclasses import dataclass, replace
@@ -39,8 +39,8 @@ class Base:
     ids : (n,) int64
         Track of each row.
     matrix : (n, d) float32, unit rows
-    spread : (n, 2) float32
-        Mean and deviation of each row's similarities to the reference rows.
+    similarity_stats : (n, 2) float32
+        Mean and standard deviation of each row's similarities to the reference rows.
     centroids : (c, d) float32
         Of the clusters; c is 0 in an exact base.
     starts : (c + 1,) int64
@@ -55,7 +55,7 @@ class Base:
 
     ids: np.ndarray
     matrix: np.ndarray
-    spread: np.ndarray
+    similarity_stats: np.ndarray
     centroids: np.ndarray
     starts: np.ndarray
     directions: np.ndarray
@@ -67,7 +67,7 @@ class Base:
 
     @cached_property
     def references(self) -> np.ndarray:
-        """(r, d) float32: the rows to which similarities are taken for `spread`."""
+        """(r, d) float32: the rows to which similarities are taken for `similarity_stats`."""
         return np.asarray(self.matrix[_reference_rows(self.ids)])
 
     def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -191,9 +191,9 @@ def build(ids: np.ndarray, matrix: np.ndarray) -> Base:
         (n, d) float32, unit rows. Of more than `EXACT` the order is changed in place: a copy would take as much again.
     """
     if len(ids) <= EXACT:
-        spread = spread_of(matrix, np.asarray(matrix[_reference_rows(ids)]))
+        stats = similarity_stats(matrix, np.asarray(matrix[_reference_rows(ids)]))
         none = np.zeros((0, matrix.shape[1]), np.float32)
-        return Base(ids, matrix, spread, none, np.zeros(1, np.int64), none, np.zeros((len(ids), 0), np.float32), 0)
+        return Base(ids, matrix, stats, none, np.zeros(1, np.int64), none, np.zeros((len(ids), 0), np.float32), 0)
     centroids = _centroids(matrix)
     nearest = _nearest(matrix, centroids)
     order = np.argsort(nearest, kind="stable")
@@ -201,20 +201,20 @@ def build(ids: np.ndarray, matrix: np.ndarray) -> Base:
     for start in range(0, matrix.shape[1], _COLUMNS):
         matrix[:, start : start + _COLUMNS] = matrix[order, start : start + _COLUMNS]
     rows, of = matrix, ids[order]
-    spread = spread_of(rows, rows[_reference_rows(of)])
+    stats = similarity_stats(rows, rows[_reference_rows(of)])
     directions = _directions(rows)
     sketch = np.concatenate([rows[i : i + _CHUNK] @ directions.T for i in range(0, len(rows), _CHUNK)])
-    return _with_enough_probes(Base(of, rows, spread, centroids, starts, directions, sketch, 1))
+    return _with_enough_probes(Base(of, rows, stats, centroids, starts, directions, sketch, 1))
 
 
-def spread_of(matrix: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """(n, 2) float32: mean and deviation of the similarities of (n, d) rows to (r, d) references."""
-    spread = np.empty((len(matrix), 2), np.float32)
+def similarity_stats(matrix: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """(n, 2) float32: mean and standard deviation of the similarities of (n, d) rows to (r, d) references."""
+    stats = np.empty((len(matrix), 2), np.float32)
     for start in range(0, len(matrix), _CHUNK):
         products = matrix[start : start + _CHUNK] @ references.T
-        spread[start : start + _CHUNK, 0] = products.mean(axis=1)
-        spread[start : start + _CHUNK, 1] = products.std(axis=1)
-    return spread
+        stats[start : start + _CHUNK, 0] = products.mean(axis=1)
+        stats[start : start + _CHUNK, 1] = products.std(axis=1)
+    return stats
 
 
 def _reference_rows(ids: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ _WORDS = 1024  # of a page
 _ARRAYS = (
     ("ids", "<i8"),
     ("starts", "<i8"),
-    ("spread", "<f4"),
+    ("similarity_stats", "<f4"),
     ("centroids", "<f4"),
     ("directions", "<f4"),
     ("sketch", "<f4"),
@@ -91,7 +91,7 @@ def _fits(base: Base) -> bool:
     return (
         n > 0
         and base.ids.shape == (n,)
-        and base.spread.shape == (n, 2)
+        and base.similarity_stats.shape == (n, 2)
         and base.centroids.shape == (clusters, dim)
         and base.directions.shape == (base.sketch.shape[1], dim)
         and len(base.sketch) == n

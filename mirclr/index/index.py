@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from mirclr.errors import LibraryError, NoMatch
-from mirclr.index.base import Base, build, spread_of
+from mirclr.index.base import Base, build, similarity_stats
 from mirclr.index.file import load, save
 from mirclr.library import Library
 
@@ -33,7 +33,7 @@ class Index:
     def __init__(self, base: Base, hidden: np.ndarray, ids: np.ndarray, matrix: np.ndarray) -> None:
         self._base, self._shown = base, ~hidden if hidden.any() else None
         self._ids, self._matrix = ids, matrix
-        self._spread = spread_of(matrix, base.references) if len(ids) else np.zeros((0, 2), np.float32)
+        self._stats = similarity_stats(matrix, base.references) if len(ids) else np.zeros((0, 2), np.float32)
         self._order = np.argsort(base.ids, kind="stable")
         self._sorted = base.ids[self._order]
 
@@ -54,7 +54,7 @@ class Index:
     @cached_property
     def mean_similarity(self) -> float:
         """Mean cosine of two tracks."""
-        return float(self._base.spread[:, 0].mean())
+        return float(self._base.similarity_stats[:, 0].mean())
 
     @property
     def ids(self) -> np.ndarray:
@@ -115,19 +115,19 @@ class Index:
         """(m,) ids that it holds -> (m, d) float32 unit rows."""
         return self._of(ids, self._base.matrix, self._matrix)
 
-    def spread(self, ids: np.ndarray) -> np.ndarray:
-        """(m,) ids that it holds -> (m, 2) float32: mean and deviation of their similarities to the library."""
-        return self._of(ids, self._base.spread, self._spread)
+    def similarity_stats(self, ids: np.ndarray) -> np.ndarray:
+        """(m,) ids that it holds -> (m, 2) float32: mean and std of their similarities to the library."""
+        return self._of(ids, self._base.similarity_stats, self._stats)
 
-    def spread_of(self, vectors: np.ndarray, ids: Sequence[int | None] = ()) -> np.ndarray:
-        """(m, d) unit rows, of tracks that it holds or not -> (m, 2) float32, as `spread`.
+    def similarity_stats_of(self, vectors: np.ndarray, ids: Sequence[int | None] = ()) -> np.ndarray:
+        """(m, d) unit rows, of tracks that it holds or not -> (m, 2) float32, as `similarity_stats`.
 
         Of tracks that it holds it knows them: `ids`, where all m are given.
         """
         known = np.array([-1 if i is None else i for i in ids], np.int64)
         if len(known) == len(vectors) and self._holds(known).all():
-            return self.spread(known)
-        return spread_of(np.asarray(vectors, np.float32), self._base.references)
+            return self.similarity_stats(known)
+        return similarity_stats(np.asarray(vectors, np.float32), self._base.references)
 
     def _holds(self, ids: np.ndarray) -> np.ndarray:
         at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)

@@ -25,9 +25,9 @@ from mirclr.recommend.ranking import (
     choose,
     clusters_of,
     jitter,
+    mutual_proximity,
     per_cent,
     products,
-    without_hubs,
 )
 from mirclr.recommend.reasons import Explainer, Explanation
 from mirclr.recommend.rules import Rules, from_anywhere, genre_name, parse_rule
@@ -51,7 +51,7 @@ class Recommendation:
         Cosine with the nearest seed; on a path, with the track before it.
     match : int from 0 to 100
         What it is ranked by, in per cent: the cosine without what hubs have in common with everything, less what it
-        has in common with tracks to stay away from; see `without_hubs`. On a path it is the cosine.
+        has in common with tracks to stay away from; see `mutual_proximity`. On a path it is the cosine.
     reason : str
         For people: what it shares with that seed.
     explanation : Explanation
@@ -100,8 +100,8 @@ def recommend(
 ) -> Answer:
     """Recommend tracks of a library.
 
-    Candidates are the tracks nearest to the seeds; they are ranked by `without_hubs` to the nearest seed, less half of
-    that to the nearest track to stay away from, and taken in turns from groups of seeds that sound alike. Never
+    Candidates are the tracks nearest to the seeds; they are ranked by `mutual_proximity` to the nearest seed, less half
+    of that to the nearest track to stay away from, and taken in turns from groups of seeds that sound alike. Never
     recommended: a seed or another version of one or of a track taken before, what a rule keeps out, what is nearer to
     a track to stay away from than to any seed, more of an artist than the query allows, or nearer together. There are
     as many as asked for while the library has them; candidates are looked for farther and farther.
@@ -194,13 +194,13 @@ class _Asked:
     def ranked(self) -> list[Candidate]:
         """The best candidates that the limits allow, looked for among more and more neighbours."""
         query, k = self.query, max(_POOL, 6 * self.query.n)
-        spread = self.index.spread_of(self.vectors, [seed.track_id for seed in self.seeds])
-        spread_of_away = self.index.spread_of(self.away)
+        stats = self.index.similarity_stats_of(self.vectors, [seed.track_id for seed in self.seeds])
+        stats_of_away = self.index.similarity_stats_of(self.away)
         weights = np.zeros(int(self.clusters.max()) + 1)
         np.add.at(weights, self.clusters, [seed.weight for seed in self.seeds])
         while True:
             self._kept_out.clear()
-            queues, ran_out = self._queues(k, spread, spread_of_away)
+            queues, ran_out = self._queues(k, stats, stats_of_away)
             recordings = self._recordings([c.track.id for queue in queues for c in queue])
             limits = Limits(query.n, query.artist_cap, query.artist_gap)
             chosen = choose(queues, weights.tolist(), limits, recordings, query.diversity)
@@ -283,7 +283,7 @@ class _Asked:
                 kept[at : at + _BLOCK] = away < similarities[at : at + _BLOCK]
         return kept
 
-    def _queues(self, k: int, spread: np.ndarray, spread_of_away: np.ndarray) -> tuple[list[list[Candidate]], bool]:
+    def _queues(self, k: int, stats: np.ndarray, stats_of_away: np.ndarray) -> tuple[list[list[Candidate]], bool]:
         """Candidates of each cluster, best first, and whether there are no more."""
         vectors = self.vectors
         if len(vectors) > _ASKED:  # the middle of each cluster, and seeds evenly from all
@@ -303,12 +303,12 @@ class _Asked:
         if len(kept) < len(ids):
             tracks, ids, matrix = [tracks[i] for i in kept.tolist()], ids[kept], matrix[kept]
             similarities = similarities[:, kept]
-        of_tracks = self.index.spread(ids)
-        scores = without_hubs(similarities, spread, of_tracks)
+        of_tracks = self.index.similarity_stats(ids)
+        scores = mutual_proximity(similarities, stats, of_tracks)
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
         score = scores[nearest, at]
         if len(self.away):
-            away = without_hubs(products(self.away, matrix), spread_of_away, of_tracks)
+            away = mutual_proximity(products(self.away, matrix), stats_of_away, of_tracks)
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)

@@ -77,19 +77,20 @@ def per_cent(score: float) -> int:
     return round(100 * min(1.0, max(0.0, score)))
 
 
-def without_hubs(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
-    """Correct cosines by how near everything is to either side: mutual proximity of independent normals.
+def mutual_proximity(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
+    """Mutual proximity of independent normals: cosines, corrected by how near everything is to either side.
 
     Schnitzer et al. 2012, "Local and global scaling reduce hubs in space", JMLR 13, equation 9: how likely it is that
-    both the seed and the track are less alike to a random track. Given here as the cosine that would be as unlikely
-    between two tracks of average spread, so that it can be compared with other cosines.
+    both the seed and the track are less similar to a random track. Given here as the cosine that would be as unlikely
+    between two average tracks, so that it can be compared with other cosines.
 
     Parameters
     ----------
     similarities : np.ndarray
         (s, m) cosines.
     of_seeds, of_tracks : np.ndarray
-        (s, 2) and (m, 2): mean and deviation of their similarities to the library, as `mirclr.index.Index.spread`.
+        (s, 2) and (m, 2): mean and standard deviation of their similarities to the library, as
+        `mirclr.index.Index.similarity_stats` gives them.
 
     Returns
     -------
@@ -97,13 +98,13 @@ def without_hubs(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.n
         (s, m) float64.
     """
     both = np.concatenate([of_seeds, of_tracks]).astype(np.float64)
-    mean, deviation = both.mean(axis=0)
-    if not deviation > 1e-6:  # everything is alike: there is nothing to correct
+    mean, std = both.mean(axis=0)
+    if not std > 1e-6:  # everything is alike: there is nothing to correct
         return similarities
     by_seed = _upper_tail((similarities - of_seeds[:, :1]) / np.maximum(of_seeds[:, 1:], 1e-6))
     by_track = _upper_tail((similarities - of_tracks[:, 0]) / np.maximum(of_tracks[:, 1], 1e-6))
     unlikely = np.clip(by_seed + by_track - by_seed * by_track, 1e-300, 1 - 1e-12)
-    return np.round(mean - deviation * _quantile(unlikely), DECIMALS)
+    return np.round(mean - std * _quantile(unlikely), DECIMALS)
 
 
 def _upper_tail(z: np.ndarray) -> np.ndarray:
@@ -147,7 +148,7 @@ def clusters_of(vectors: np.ndarray) -> np.ndarray:
 
 
 def jitter(ids: np.ndarray, seed: int) -> np.ndarray:
-    """(m,) float64, of deviation `JITTER`: a function of seed and id alone."""
+    """(m,) float64, of standard deviation `JITTER`: a function of seed and id alone."""
     drawn = (hashlib.blake2b(f"{seed} {i}".encode(), digest_size=8).digest() for i in ids.tolist())
     return JITTER * np.array([_NORMAL.inv_cdf((int.from_bytes(d, "big") + 0.5) / 2**64) for d in drawn])
 

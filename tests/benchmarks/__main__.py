@@ -37,6 +37,7 @@ from mirclr.training.trainer import Trainer
 from tests.benchmarks.agreement import agreement
 from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
+from tests.benchmarks.inverted_file import inverted_file
 from tests.benchmarks.measuring import ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
 from tests.benchmarks.personal import EMOTIFY, personal
@@ -135,7 +136,7 @@ def twins() -> dict[str, Any]:
     return {"copies": len(heard), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
-RECOMMENDING = (latency, hubs, duplicates, personal)
+RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal)
 MEASUREMENTS = {
     m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, twins, *RECOMMENDING)
 }

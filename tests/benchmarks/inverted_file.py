@@ -27,9 +27,8 @@ Search = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 def inverted_file() -> dict[str, Any]:
     """Milliseconds a query for 20 of n tracks takes by mirclr.index and by faiss.IndexIVFFlat of the same clusters.
 
-    IndexIVFFlat looks into as many clusters as give it the recall of ours, mask by mask; up to `EXACT` tracks, which
-    ours compares all, faiss.IndexFlatIP stands beside it. One query at a time, alternating; masks are made into what each
-    takes within the time.
+    IndexIVFFlat looks into as many clusters as give it the recall of ours, mask by mask; where ours compares with all
+    tracks, faiss.IndexFlatIP stands beside it. One query at a time, alternating; the time includes the mask.
     """
     sizes = [int(float(s)) for s in os.environ.get("MIRCLR_SIZES", "").split(",") if s] or list(SIZES)
     measured = []

@@ -18,7 +18,7 @@ from mirclr.library import Description, Entry, Library
 from mirclr.metrics import k_occurrence, skewness
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Query
-from mirclr.recommend.ranking import products, without_hubs
+from mirclr.recommend.ranking import mutual_proximity, products
 from mirclr.tags import Tags
 from tests.benchmarks.measuring import load
 
@@ -212,9 +212,9 @@ def _embedded(files: Sequence[Path], checkpoint: Path) -> np.ndarray:
 
 
 def _corrected(vectors: np.ndarray, artists: list[str]) -> dict[str, Any]:
-    spread = build(np.arange(len(vectors), dtype=np.int64), vectors).spread
+    stats = build(np.arange(len(vectors), dtype=np.int64), vectors).similarity_stats
     plain = products(vectors, vectors)
-    ways: dict[str, np.ndarray] = {"cosine": plain, "corrected": without_hubs(plain, spread, spread)}
+    ways: dict[str, np.ndarray] = {"cosine": plain, "corrected": mutual_proximity(plain, stats, stats)}
     return {"tracks": len(vectors)} | {name: _told(scores, artists) for name, scores in ways.items()}
 
 
