@@ -229,7 +229,7 @@ def test_noise_has_the_ratio_asked_for(music: Tensor, snr: float) -> None:
 
 
 def test_bands_weighed_by_their_widths_add_up_to_the_spectrum() -> None:
-    for plan in (config.Mel(), config.Mel(n_fft=1024, bands=40, f_min=60.0, f_max=7000.0)):
+    for plan in (config.Mel(), config.Mel(n_fft=1024, n_mels=40, f_min=60.0, f_max=7000.0)):
         mel = LogMel(plan, RATE)
         weights = mel.filters @ mel.widths()
         hz = torch.linspace(0, RATE / 2, len(weights))
@@ -248,7 +248,7 @@ def test_noise_of_white_noise_is_alike_in_both_forms() -> None:
 @pytest.mark.parametrize("snr", [0.0, 12.0])
 def test_a_mix_adds_another_clip_at_the_ratio(music: Tensor, snr: float) -> None:
     for x, form in ((music, "on_waveform"), (MEL.power(music), "on_mel")):
-        added = getattr(step("mix", snr_db=(snr, snr)), form)(x.clone(), generator()) - x
+        added = getattr(step("background_mix", snr_db=(snr, snr)), form)(x.clone(), generator()) - x
         signal, other = (v.square() if v.ndim == 2 else v for v in (x, added))
         axes = tuple(range(1, x.ndim))
         ratio = db(signal.mean(dim=axes) / other.mean(dim=axes))
@@ -264,7 +264,7 @@ def test_a_mix_of_one_row_takes_the_other_from_the_whole_batch(music: Tensor) ->
     mixed = 0
     for seed in range(40):
         for x in (music[:4, :RATE].clone(), MEL.power(music[:4, :RATE])):
-            y = step("mix", p=0.1, snr_db=(6.0, 6.0)).apply(x.clone(), generator(seed))
+            y = step("background_mix", p=0.1, snr_db=(6.0, 6.0)).apply(x.clone(), generator(seed))
             for row in torch.nonzero((y != x).flatten(1).any(dim=1)).flatten():
                 added, own = (y - x)[row].flatten(), x[row].flatten()
                 assert float(torch.cosine_similarity(added, own, dim=0)) < 0.9
@@ -374,7 +374,7 @@ def test_a_time_mask_silences_exactly(form: str, count: int) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_frequency_mask_silences_exactly(count: int) -> None:
     x = MEL.power(noise(40)) + 1
-    y = step("frequency_mask", share=0.25, count=count).on_mel(x.clone(), generator())
+    y = step("frequency_mask", fraction=0.25, count=count).on_mel(x.clone(), generator())
     silent = (y == 0).all(dim=2)
     assert (y[x != y] == 0).all()
     for row in silent:
@@ -386,7 +386,7 @@ def test_a_frequency_mask_silences_exactly(count: int) -> None:
 def test_both_forms_of_a_frequency_mask_agree() -> None:
     x = noise(10, 2.0)
     before = MEL.power(x).mean(dim=2)
-    exact, cheap = (changed(form, x, "frequency_mask", seed=2, share=0.5).mean(dim=2) / before for form in BOTH)
+    exact, cheap = (changed(form, x, "frequency_mask", seed=2, fraction=0.5).mean(dim=2) / before for form in BOTH)
     inside = cheap == 0
     border = (torch.nn.functional.max_pool1d(inside.float(), 7, 1, 3) > 0) & ~inside
     deep = torch.nn.functional.max_pool1d((~inside).float(), 7, 1, 3) == 0
@@ -671,14 +671,23 @@ def test_both_forms_of_a_whole_chain_are_near_on_music(music: Tensor) -> None:
 # mixing clips with their labels
 
 
+def settings(name: str, p: float = 1.0) -> config.Mixup | config.Cutmix:
+    kinds = {
+        "mixup": config.Mixup(p=p),
+        "time": config.Cutmix(region="time", p=p),
+        "box": config.Cutmix(region="box", p=p),
+    }
+    return kinds[name]
+
+
 def mixed(name: str, p: float = 1.0, seed: int = 0, n: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
     """Clips whose every cell holds the clip's own number, and one-hot labels of that number, mixed."""
     x = torch.arange(n, dtype=torch.float32)[:, None, None].expand(n, 20, 30).contiguous()
     g = torch.Generator().manual_seed(seed)
-    return mix_clips(x, torch.eye(n), config.Mixing(name=name, p=p), g)
+    return mix_clips(x, torch.eye(n), settings(name, p), g)
 
 
-@pytest.mark.parametrize("name", ["cutmix_time", "cutmix_box"])
+@pytest.mark.parametrize("name", ["time", "box"])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_label_is_the_area_that_was_kept(name: str, seed: int) -> None:
     x, rows = mixed(name, seed=seed)
@@ -687,7 +696,7 @@ def test_the_label_is_the_area_that_was_kept(name: str, seed: int) -> None:
             assert row[number] == pytest.approx(float((clip == number).float().mean()), abs=1e-6)
         assert row.sum() == pytest.approx(1.0, abs=1e-6)
         other = clip != i
-        if name == "cutmix_time":
+        if name == "time":
             assert (other.all(dim=0) == other.any(dim=0)).all()
         where = other.nonzero()
         if len(where):  # one box
@@ -698,7 +707,7 @@ def test_the_label_is_the_area_that_was_kept(name: str, seed: int) -> None:
 def test_a_box_lies_as_published() -> None:
     """CutMix's box has its centre anywhere, so corners are replaced as often as by the published code."""
     x = torch.arange(4000.0)[:, None, None].expand(4000, 20, 30).contiguous()
-    mixed, _ = mix_clips(x, torch.eye(4000), config.Mixing(name="cutmix_box", p=1.0), torch.Generator().manual_seed(1))
+    mixed, _ = mix_clips(x, torch.eye(4000), settings("box"), torch.Generator().manual_seed(1))
     replaced = (mixed != x).float().mean(dim=0)
     rng = np.random.default_rng(0)
     counts = np.zeros((20, 30))
@@ -717,20 +726,20 @@ def test_mixup_adds_clips_as_their_labels_say() -> None:
     assert 0.2 < float(rows.diagonal().mean()) < 0.8
 
 
-@pytest.mark.parametrize("name", ["mixup", "cutmix_time"])
+@pytest.mark.parametrize("name", ["mixup", "time"])
 def test_waveforms_are_mixed_as_log_mels_are(name: str) -> None:
     x = torch.arange(24.0)[:, None].expand(24, 300).contiguous()
-    mixed, rows = mix_clips(x, torch.eye(24), config.Mixing(name=name, p=1.0), torch.Generator().manual_seed(3))
+    mixed, rows = mix_clips(x, torch.eye(24), settings(name), torch.Generator().manual_seed(3))
     torch.testing.assert_close(mixed.mean(dim=1), rows @ torch.arange(24.0))
     torch.testing.assert_close(rows.sum(dim=1), torch.ones(24))
-    if name == "cutmix_time":
+    if name == "time":
         for clip, row in zip(mixed, rows, strict=True):
             assert set(clip.unique().tolist()) == set(row.nonzero().flatten().float().tolist())
             assert int((clip.diff() != 0).sum()) <= 2
 
 
 def test_mixing_follows_its_probability_and_generator() -> None:
-    x, rows = mixed("cutmix_box", p=0.0)
+    x, rows = mixed("box", p=0.0)
     assert torch.equal(rows, torch.eye(24))
     assert torch.equal(x[:, 0, 0], torch.arange(24.0))
     assert torch.equal(mixed("mixup", seed=4)[0], mixed("mixup", seed=4)[0])

@@ -25,7 +25,7 @@ TINY = """
 name: tiny
 data: {train: tracks.jsonl}
 audio: {clip_seconds: 1.0}
-mel: {bands: 32}
+mel: {n_mels: 32}
 encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
 projector: {hidden: 8, dim: 4}
 """
@@ -217,9 +217,15 @@ def test_the_digest_is_of_the_settings_that_an_embedding_depends_on():
     digest = with_weights()
     for same in ("training.lr=0.5", "seed=9", "name=other", "projector.dim=6", "embedding.excerpts=2"):
         assert with_weights(same) == digest, same
-    for other in ("audio.clip_seconds=2.0", "mel.hop=128", "mel.gain=10.0", "mel.f_min=20", "embedding.deviation=1.0"):
+    for other in (
+        "audio.clip_seconds=2.0",
+        "mel.hop_length=128",
+        "mel.gain=10.0",
+        "mel.f_min=20",
+        "embedding.std_weight=1.0",
+    ):
         assert with_weights(other) != digest, other
-    model = tiny("embedding.deviation=1.0")
+    model = tiny("embedding.std_weight=1.0")
     digest = encoder_digest(model)
     model.pooling.usual += 1
     assert encoder_digest(model) != digest

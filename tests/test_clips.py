@@ -118,7 +118,7 @@ def test_the_cache_is_the_log_mel_of_the_whole_file_decoded_by_processes(music, 
 )
 def test_chunks_leave_no_seam(lengths, fft_and_hop, chunk):
     """Whatever the blocks of the decoder, the FFT, the hop and the chunk: as of the whole waveform at once."""
-    mel = LogMel(Mel(n_fft=fft_and_hop[0], hop=fft_and_hop[1], bands=16), RATE)
+    mel = LogMel(Mel(n_fft=fft_and_hop[0], hop_length=fft_and_hop[1], n_mels=16), RATE)
     waveform = np.random.default_rng(0).uniform(-1, 1, sum(lengths)).astype(np.float32)
     blocks = np.split(waveform, np.cumsum(lengths)[:-1])
     with pytest.MonkeyPatch.context() as patch:
@@ -171,10 +171,16 @@ def test_other_settings_have_another_folder(tmp_path):
     mel = folder()
     assert mel.parent == tmp_path
     assert folder("training.batch=9", "seed=3", "audio.clip_seconds=2.0") == mel
-    others = {mel, folder("mel.hop=128"), folder("mel.gain=1.0"), folder("audio.rate=8000"), folder(domain="waveform")}
+    others = {
+        mel,
+        folder("mel.hop_length=128"),
+        folder("mel.gain=1.0"),
+        folder("audio.sample_rate=8000"),
+        folder(domain="waveform"),
+    }
     assert len(others) == 5
-    assert folder("mel.hop=128", domain="waveform") == folder(domain="waveform")
-    assert folder("audio.rate=8000", domain="waveform") != folder(domain="waveform")
+    assert folder("mel.hop_length=128", domain="waveform") == folder(domain="waveform")
+    assert folder("audio.sample_rate=8000", domain="waveform") != folder(domain="waveform")
 
 
 def test_a_decoder_that_fails_in_its_own_way_skips_one_track(music, here, tmp_path, monkeypatch):
@@ -435,7 +441,7 @@ def test_tracks_of_a_manifest(tmp_path):
 
 def fake_cache(folder, lengths, recordings=None, bands=3):
     """Tracks of `lengths` frames; every value of track i's frame t is i + t / 1024."""
-    cache = ClipCache(recipe(f"mel.bands={bands}"), "mel", folder)
+    cache = ClipCache(recipe(f"mel.n_mels={bands}"), "mel", folder)
     cache.folder.mkdir(parents=True)
     cached = []
     for i, length in enumerate(lengths):
@@ -449,7 +455,7 @@ def fake_cache(folder, lengths, recordings=None, bands=3):
 
 def source_of(folder, lengths, *overrides, crop=8, recordings=None):
     cache, cached = fake_cache(folder, lengths, recordings)
-    plan = recipe("mel.bands=3", *overrides)
+    plan = recipe("mel.n_mels=3", *overrides)
     return ClipSource(cache, cached, ClipShape("mel", crop), plan, is_useful=partial(is_useful, plan.objective))
 
 
@@ -478,7 +484,7 @@ def test_no_track_twice_before_each_once(tmp_path_factory, tracks, batch, step):
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(8, 60), min_size=2, max_size=5), st.integers(1, 20), st.integers(0, 99))
 def test_crops_lie_inside_and_near(tmp_path_factory, lengths, gap, step):
-    frames_a_second = RATE / Mel().hop
+    frames_a_second = RATE / Mel().hop_length
     folder = tmp_path_factory.mktemp("cache")
     source = source_of(folder, lengths, f"augment.gap_seconds={gap / frames_a_second}")
     batch = source.batch(step)
@@ -496,7 +502,7 @@ def test_crops_lie_inside_and_near(tmp_path_factory, lengths, gap, step):
 
 
 def test_the_gap_is_used_to_its_ends(tmp_path):
-    gap = 2 / (RATE / Mel().hop)
+    gap = 2 / (RATE / Mel().hop_length)
     source = source_of(tmp_path, [100, 100], f"augment.gap_seconds={gap}")
     rng = np.random.default_rng(0)
     pairs = np.array([source._two_crops(source.tracks[0], rng) for _ in range(2000)])

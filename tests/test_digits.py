@@ -12,7 +12,7 @@ from mirclr import config
 from mirclr.audio.augment import mix_clips
 from mirclr.objectives import GeneralizedSupConLoss, Objective, SupConLoss, Targets
 
-MIXING = config.Mixing(name="mixup", p=1.0)  # every view, as published
+MIXING = config.Mixup(p=1.0)  # every view, as published
 LABELLED = 200  # images that are learned from; the probe is fitted on them and judged on the rest
 
 
@@ -23,7 +23,7 @@ def views(images: Tensor, g: torch.Generator) -> Tensor:
     return moved + 0.1 * torch.randn(moved.shape, generator=g)
 
 
-def accuracy(objective: Objective, seed: int, mixing: config.Mixing | None = None) -> float:
+def accuracy(objective: Objective, seed: int, mixing: config.Mixup | None = None) -> float:
     """Train a small network on a few digits, then a linear probe on its embedding of the same; judge on the others."""
     data = load_digits()
     images, digits = torch.tensor(data.images / 16, dtype=torch.float32), torch.tensor(data.target)

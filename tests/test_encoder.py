@@ -21,7 +21,7 @@ ENCODERS: dict[str, tuple[type[EncoderModule], config.Encoder]] = {
     "resnet": (ResNet, config.ResNet()),
     "resnet-deep": (ResNet, config.ResNet(widths=(8, 8, 12), blocks=(2, 1, 3), dim=10)),
     "resnet-pooled": (ResNet, config.ResNet(widths=(6, 8), blocks=(1, 1))),
-    "resnet-collapsed": (ResNet, config.ResNet(widths=(4, 6, 8), blocks=(1, 1, 1), collapse=5)),
+    "resnet-collapsed": (ResNet, config.ResNet(widths=(4, 6, 8), blocks=(1, 1, 1), freq_collapse=5)),
     "resnet-one-stage": (ResNet, config.ResNet(widths=(6,), blocks=(1,), dim=7)),
     "sample_cnn": (PooledSampleCNN, config.PooledSampleCNN(widths=(8, 8, 8, 12, 12, 12, 12, 16, 16))),
     "sample_cnn-small": (PooledSampleCNN, config.PooledSampleCNN(widths=(4, 8, 12, 12), dropout=0.1)),
@@ -337,7 +337,7 @@ def test_other_weights_are_not_taken_for_the_published_ones() -> None:
 def test_a_recipe_trains_the_published_one() -> None:
     recipe = config.parse_recipe("{name: a, data: {train: t}, encoder: {name: sample_cnn}, projector: {dim: 4}}")
     model = Model(recipe)
-    z = model.projector(model(torch.randn(2, round(recipe.audio.clip_seconds * recipe.audio.rate))))
+    z = model.projector(model(torch.randn(2, round(recipe.audio.clip_seconds * recipe.audio.sample_rate))))
     z.sum().backward()
     assert z.shape == (2, 4)
     assert all(p.grad is not None for p in model.encoder.parameters())

@@ -104,7 +104,7 @@ def test_an_encoder_learns_from_the_drawn_labels_alone(songs):
 name: s
 data: {train: x}
 audio: {clip_seconds: 0.5}
-mel: {bands: 24}
+mel: {n_mels: 24}
 encoder: {name: resnet, widths: [8], blocks: [1], dim: 8}
 projector: {hidden: 8, dim: 8}
 training: {steps: 30, batch: 8, lr: 1e-2, warmup: 3, precision: float32}

@@ -13,8 +13,8 @@ from mirclr.config import Mel
 
 SETTINGS = [
     (Mel(), 16000),
-    (Mel(n_fft=1024, hop=160, bands=64, f_min=30.0, f_max=7000.0), 22050),
-    (Mel(n_fft=2048, hop=500, bands=40, gain=100.0), 8000),
+    (Mel(n_fft=1024, hop_length=160, n_mels=64, f_min=30.0, f_max=7000.0), 22050),
+    (Mel(n_fft=2048, hop_length=500, n_mels=40, gain=100.0), 8000),
 ]
 every_setting = pytest.mark.parametrize(("plan", "rate"), SETTINGS)
 
@@ -31,8 +31,8 @@ def test_equals_librosa_on_music(songs: list[Path], number: int, plan: Mel, rate
         y=waveforms.numpy(),
         sr=rate,
         n_fft=plan.n_fft,
-        hop_length=plan.hop,
-        n_mels=plan.bands,
+        hop_length=plan.hop_length,
+        n_mels=plan.n_mels,
         fmin=plan.f_min,
         fmax=plan.f_max,
         pad_mode="constant",
@@ -45,12 +45,12 @@ def test_equals_librosa_on_music(songs: list[Path], number: int, plan: Mel, rate
 @every_setting
 def test_bands_lie_where_librosa_has_them(plan: Mel, rate: int) -> None:
     mel = LogMel(plan, rate)
-    points = librosa.mel_frequencies(plan.bands + 2, fmin=plan.f_min, fmax=plan.f_max or rate / 2)
+    points = librosa.mel_frequencies(plan.n_mels + 2, fmin=plan.f_min, fmax=plan.f_max or rate / 2)
     np.testing.assert_allclose(mel.centres(), points[1:-1], rtol=1e-6)
-    np.testing.assert_allclose(mel.band_of(mel.centres()), np.arange(plan.bands), atol=1e-4)
+    np.testing.assert_allclose(mel.band_of(mel.centres()), np.arange(plan.n_mels), atol=1e-4)
     between = torch.tensor(points[1:-1][:2]).mean()
     assert 0 < float(mel.band_of(between)) < 1
-    assert float(mel.band_of(torch.tensor(rate * 1.0))) > plan.bands - 1
+    assert float(mel.band_of(torch.tensor(rate * 1.0))) > plan.n_mels - 1
 
 
 @given(st.floats(0, 24000))
@@ -77,7 +77,7 @@ def test_a_tone_peaks_in_its_band(plan: Mel, rate: int) -> None:
 def test_frames_are_as_many_as_said(plan: Mel, rate: int, n_samples: int) -> None:
     mel = LogMel(plan, rate)
     log_mel = mel(torch.zeros(1, n_samples))
-    assert log_mel.shape == (1, plan.bands, mel.frames(n_samples))
+    assert log_mel.shape == (1, plan.n_mels, mel.frames(n_samples))
     assert (log_mel == 0).all()
 
 

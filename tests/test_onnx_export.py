@@ -19,10 +19,10 @@ from tests.commands import invoke
 
 ENCODERS = {
     "resnet": "encoder: {name: resnet, widths: [4, 6], blocks: [1, 1]}",
-    "other mel": "mel: {n_fft: 1024, hop: 400, bands: 40, f_min: 50}\n"
+    "other mel": "mel: {n_fft: 1024, hop_length: 400, n_mels: 40, f_min: 50}\n"
     "encoder: {name: resnet, widths: [4], blocks: [1], dim: 3}",
     "waveform": "encoder: {name: sample_cnn, widths: [4, 4, 8, 8]}",
-    "deviations": "encoder: {name: resnet, widths: [4], blocks: [1], dim: 3}\nembedding: {deviation: 0.5}",
+    "deviations": "encoder: {name: resnet, widths: [4], blocks: [1], dim: 3}\nembedding: {std_weight: 0.5}",
 }
 
 

@@ -106,7 +106,7 @@ def test_a_soft_positive_pulls() -> None:
         ("data: {train: x, tracks_per_class: 2}", "needs data.labels"),
         ("data: {train: x, labels: genre, tracks_per_class: 3}", "no multiple"),
         ("data: {train: x}\nobjective: {name: sup_con}", "needs data.labels"),
-        ("data: {train: x}\naugment: {mixing: {name: mixup}}", "needs objective generalized_sup_con"),
+        ("data: {train: x}\naugment: {mixup: {}}", "needs objective generalized_sup_con"),
     ],
 )
 def test_recipes_that_do_not_fit_together_say_so(text: str, said: str) -> None:

@@ -30,7 +30,7 @@ name: tiny
 seed: 3
 data: {train: tracks.jsonl}
 audio: {clip_seconds: 0.5}
-mel: {bands: 24}
+mel: {n_mels: 24}
 augment: {mel: [{name: gain}, {name: noise}]}
 encoder: {name: resnet, widths: [4], blocks: [1], dim: 8}
 projector: {hidden: 8, dim: 8}
@@ -165,7 +165,7 @@ def trainer(teacher, corpus, tmp_path, made):
 
 STORED = "distillation={labels: labels, alpha: 0.5, centre: true}"
 ONLINE = "distillation={teacher: teacher.safetensors, heads: heads.safetensors, alpha: 0.5}"
-CUTMIX = "augment.mixing={name: cutmix_time, p: 1.0}"
+CUTMIX = "augment.cutmix={p: 1.0}"
 
 
 def losses(trainer):
@@ -238,8 +238,8 @@ def test_a_run_stays_with_its_teacher(trainer, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("audio={rate: 22050, clip_seconds: 0.5}", "16000 Hz"),
-        ("mel.bands=32", "other than this recipe's log-mel"),
+        ("audio={sample_rate: 22050, clip_seconds: 0.5}", "16000 Hz"),
+        ("mel.n_mels=32", "other than this recipe's log-mel"),
         ("distillation={teacher: teacher.safetensors}", "has no tags"),
     ],
 )

@@ -32,13 +32,13 @@ name: tiny
 seed: 3
 data: {train: tracks.jsonl}
 audio: {clip_seconds: 0.5}
-mel: {bands: 24}
+mel: {n_mels: 24}
 augment:
   mel:
     - {name: time_stretch}
     - {name: pitch_shift}
     - {name: noise}
-    - {name: mix}
+    - {name: background_mix}
 encoder: {name: resnet, widths: [4], blocks: [1], dim: 8}
 projector: {hidden: 8, dim: 8}
 training: {steps: 12, batch: 4, lr: 1e-2, warmup: 3, log_every: 5, precision: float32}
@@ -154,7 +154,7 @@ REMEMBERED = ("objective={name: instance_discrimination, negatives: 8}",)
 MIXED = (
     "data.labels=artist",
     "objective={name: generalized_sup_con}",
-    "augment.mixing={name: cutmix_box, p: 0.8}",
+    "augment.cutmix={region: box, p: 0.8}",
 )
 BALANCED = ("data={train: t, labels: artist, tracks_per_class: 2, never_negative: artist}", "objective={name: triplet}")
 QUEUED = ("data={train: t, labels: artist}", "objective={name: sup_con, queue: 12}")
@@ -414,7 +414,7 @@ def test_weights_decay_and_biases_do_not(trainer):
 def test_the_knn_check_is_the_slow_way(trainer, decoded, tmp_path):
     _, cached = decoded(recipe())
     labelled = [(c, c.track.artist) for c in cached for _ in range(2)]
-    settings = ("check={manifest: x.jsonl, split: null, k: 1, every: 3}",)
+    settings = ("validation={manifest: x.jsonl, split: null, k: 1, every: 3}",)
     run = trainer(*settings, check=labelled)
     train(run)
     lines = metrics_of(tmp_path / "run")
@@ -432,7 +432,7 @@ def test_the_knn_check_is_the_slow_way(trainer, decoded, tmp_path):
 def test_a_check_changes_nothing_in_training(trainer, decoded):
     _, cached = decoded(recipe())
     labelled = [(c, c.track.artist) for c in cached]
-    settings = ("check={manifest: x.jsonl, k: 1, every: 2}",)
+    settings = ("validation={manifest: x.jsonl, k: 1, every: 2}",)
     assert train(trainer(*settings, run="a", check=labelled)) == train(trainer(*settings, run="b"))
 
 
@@ -610,7 +610,7 @@ def test_a_run_that_cannot_be_written_is_said_before_anything_is_decoded(tmp_pat
 def test_an_interrupted_command_goes_on_with_resume(smoke_home, monkeypatch, tmp_path):
     home, _ = smoke_home
     monkeypatch.setenv("MIRCLR_HOME", str(home))
-    line = smoke(home, tmp_path / "run", "training.steps=150", "check=null")
+    line = smoke(home, tmp_path / "run", "training.steps=150", "validation=null")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as many as here, or rounding may differ
     process = subprocess.Popen([sys.executable, "-m", "mirclr", *line], stderr=subprocess.PIPE, text=True)
     try:
@@ -629,7 +629,7 @@ def test_an_interrupted_command_goes_on_with_resume(smoke_home, monkeypatch, tmp
     resumed = invoke([*line, "--resume"])
     assert resumed.exit_code == 0, resumed.output
     assert f"resuming after step {stopped_after}" in resumed.stderr
-    whole = invoke(smoke(home, tmp_path / "whole", "training.steps=150", "check=null"))
+    whole = invoke(smoke(home, tmp_path / "whole", "training.steps=150", "validation=null"))
     assert whole.exit_code == 0, whole.output
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
@@ -640,7 +640,7 @@ def test_train_tells_what_it_skips_and_refuses(smoke_home, monkeypatch, tmp_path
     tracks = [Track(id=s.stem, path=s.name) for s in songs]
     write_manifest(tmp_path / "tracks.jsonl", [*tracks, Track(id="gone", path="gone.ogg")])
     manifest = f"data={{train: {json.dumps(str(tmp_path / 'tracks.jsonl'))}, audio_root: ../../tests/audio}}"
-    line = smoke(home, tmp_path / "run", manifest, "training.steps=2", "check=null")
+    line = smoke(home, tmp_path / "run", manifest, "training.steps=2", "validation=null")
     result = invoke(line)
     assert result.exit_code == 0, result.output
     assert re.search(r"skipped gone.ogg: .*No such file", result.stderr)

@@ -159,7 +159,7 @@ class Equalizer(_Curve):
 
     def curve(self, hz: Tensor, n: int, generator: Generator) -> Tensor:
         points = uniform((-self.settings.db, self.settings.db), (n, self.settings.points), generator)
-        place = self.mel.band_of(hz).clamp(0, self.mel.settings.bands - 1) / (self.mel.settings.bands - 1)
+        place = self.mel.band_of(hz).clamp(0, self.mel.settings.n_mels - 1) / (self.mel.settings.n_mels - 1)
         place = place * (self.settings.points - 1)
         left = place.floor().long().clamp(max=self.settings.points - 2)
         smooth = 0.5 - 0.5 * torch.cos(torch.pi * (place - left))
@@ -193,7 +193,7 @@ class TimeMask(Augmentation):
         return x * self._keep(x, self.mel.rate, generator)
 
     def on_mel(self, power: Tensor, generator: Generator) -> Tensor:
-        return power * self._keep(power, self.mel.rate / self.mel.settings.hop, generator)[:, None]
+        return power * self._keep(power, self.mel.rate / self.mel.settings.hop_length, generator)[:, None]
 
     def _keep(self, x: Tensor, steps_a_second: float, generator: Generator) -> Tensor:
         longest = min(self.settings.seconds * steps_a_second, x.shape[-1] / 2)
@@ -207,7 +207,7 @@ class FrequencyMask(Augmentation):
         bands = self._keep(len(x), generator)
         length = next_fast_len(x.shape[1], real=True)
         hz = torch.fft.rfftfreq(length, 1 / self.mel.rate)
-        nearest = self.mel.band_of(hz).round().long().clamp(0, self.mel.settings.bands - 1)
+        nearest = self.mel.band_of(hz).round().long().clamp(0, self.mel.settings.n_mels - 1)
         kept = torch.fft.rfft(x, n=length) * bands[:, nearest].to(x.device)
         return torch.fft.irfft(kept, n=length)[:, : x.shape[1]]
 
@@ -215,11 +215,11 @@ class FrequencyMask(Augmentation):
         return power * self._keep(len(power), generator).to(power.device)[:, :, None]
 
     def _keep(self, n: int, generator: Generator) -> Tensor:
-        bands = self.mel.settings.bands
-        return keep_outside(n, bands, self.settings.share * bands, self.settings.count, generator)
+        bands = self.mel.settings.n_mels
+        return keep_outside(n, bands, self.settings.fraction * bands, self.settings.count, generator)
 
 
-class Mix(Augmentation):
+class BackgroundMix(Augmentation):
     """Add another clip of the batch, quieter."""
 
     def apply(self, x: Tensor, generator: Generator) -> Tensor:
@@ -255,7 +255,7 @@ ON: dict[type, type[Augmentation]] = {
     config.Polarity: Polarity,
     config.TimeMask: TimeMask,
     config.FrequencyMask: FrequencyMask,
-    config.Mix: Mix,
+    config.BackgroundMix: BackgroundMix,
 }
 
 
@@ -324,7 +324,9 @@ def shift_pitch(x: Tensor, semitones: float, rate: int) -> Tensor:
     return F.pad(result, (0, max(0, len(x) - len(result))))[: len(x)]
 
 
-def mix_clips(clips: Tensor, labels: Tensor, settings: config.Mixing, generator: Generator) -> tuple[Tensor, Tensor]:
+def mix_clips(
+    clips: Tensor, labels: Tensor, settings: config.Mixup | config.Cutmix, generator: Generator
+) -> tuple[Tensor, Tensor]:
     """Mix each clip with another of the batch, and its label row with the other's.
 
     Parameters
@@ -333,8 +335,8 @@ def mix_clips(clips: Tensor, labels: Tensor, settings: config.Mixing, generator:
         Left as they are. A box is one of log-mel.
     labels : (B, C) float
         Rows of label weight.
-    settings : config.Mixing
-        The kind, its probability, and alpha of Beta(alpha, alpha), from which the share kept is drawn.
+    settings : config.Mixup or config.Cutmix
+        The probability, and alpha of Beta(alpha, alpha), from which the fraction that stays is drawn.
     generator : torch.Generator
         On the CPU.
 
@@ -353,10 +355,10 @@ def mix_clips(clips: Tensor, labels: Tensor, settings: config.Mixing, generator:
     gammas = torch._standard_gamma(torch.full((2, n), settings.alpha), generator=generator)
     keep = gammas[0] / gammas.sum(dim=0).clamp(min=1e-30)
     keep = torch.where(torch.rand(n, generator=generator) < settings.p, keep, 1.0)
-    if settings.name == "mixup":
+    if isinstance(settings, config.Mixup):
         share = keep[:, None]
     else:
-        if settings.name == "cutmix_box":
+        if settings.region == "box":
             side = (1 - keep).sqrt()
             inside = _side(length, side, generator)[:, None, :] & _side(clips.shape[1], side, generator)[:, :, None]
         else:
@@ -413,7 +415,7 @@ class Views:
         self.hears_mel = recipe.encoder.name == "resnet"
         self.waveform = [ON[type(s)](s, mel) for s in recipe.augment.waveform]
         self.on_mel = [ON[type(s)](s, mel) for s in recipe.augment.mel]
-        self.samples = round(recipe.audio.clip_seconds * recipe.audio.rate)
+        self.samples = round(recipe.audio.clip_seconds * recipe.audio.sample_rate)
         self.frames = mel.frames(self.samples)
         domain: Literal["mel", "waveform"] = "waveform" if self.waveform or not self.hears_mel else "mel"
         fastest = max((s.settings.rate[1] for s in self._stretches(domain)), default=1.0)

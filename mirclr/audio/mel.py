@@ -36,7 +36,7 @@ class LogMel(nn.Module):
             settings.n_fft // 2 + 1,
             settings.f_min,
             self.f_max,
-            settings.bands,
+            settings.n_mels,
             rate,
             norm="slaney",
             mel_scale="slaney",
@@ -47,7 +47,7 @@ class LogMel(nn.Module):
 
     def frames(self, n_samples: int) -> int:
         """How many frames `n_samples` give."""
-        return n_samples // self.settings.hop + 1
+        return n_samples // self.settings.hop_length + 1
 
     def power(self, waveforms: Tensor) -> Tensor:
         """Mel power spectrogram, (B, N) float32 in [-1, 1] -> (B, F, T) float32, before compression."""
@@ -55,7 +55,7 @@ class LogMel(nn.Module):
             spectrum = torch.stft(
                 waveforms.float(),
                 n_fft=self.settings.n_fft,
-                hop_length=self.settings.hop,
+                hop_length=self.settings.hop_length,
                 window=self.window,
                 center=True,
                 pad_mode="constant",
@@ -79,7 +79,7 @@ class LogMel(nn.Module):
     def centres(self) -> Tensor:
         """(F,) float32: the centre frequency of each band, in Hz."""
         ends = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64))
-        points = torch.linspace(float(ends[0]), float(ends[1]), self.settings.bands + 2, dtype=torch.float64)
+        points = torch.linspace(float(ends[0]), float(ends[1]), self.settings.n_mels + 2, dtype=torch.float64)
         return mel_to_hz(points)[1:-1].float()
 
     def widths(self) -> Tensor:
@@ -89,13 +89,15 @@ class LogMel(nn.Module):
         the triangles, of unit area, add up to 1 there.
         """
         ends = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64))
-        points = mel_to_hz(torch.linspace(float(ends[0]), float(ends[1]), self.settings.bands + 2, dtype=torch.float64))
+        points = mel_to_hz(
+            torch.linspace(float(ends[0]), float(ends[1]), self.settings.n_mels + 2, dtype=torch.float64)
+        )
         return ((points[2:] - points[:-2]) / 2).float()
 
     def band_of(self, hz: Tensor) -> Tensor:
         """Fractional band index of frequencies in Hz: the inverse of `centres`; outside [0, F-1] off the scale."""
         low, high = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64)).tolist()
-        step = (high - low) / (self.settings.bands + 1)
+        step = (high - low) / (self.settings.n_mels + 1)
         return ((hz_to_mel(hz.double()) - low) / step - 1).float()
 
 

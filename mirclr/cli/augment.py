@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli.options import as_json
-from mirclr.cli.show import print_json, print_line, progress
+from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mirclr.config import Recipe
 
 _KINDS = ("pitch_shift", "time_stretch", "gain", "noise", "equalizer", "filter", "polarity", "time_mask",
-          "frequency_mask", "mix")  # fmt: skip
+          "frequency_mask", "background_mix")  # fmt: skip
 
 
 @click.group(epilog="Example: mirclr augment preview song.ogg -o views")
@@ -46,14 +46,18 @@ def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed
     from mirclr.config import parse_recipe, read_recipe
 
     if recipe_path:
-        recipe = read_recipe(recipe_path)
+        recipe = read_recipe(recipe_path, on_note=remark)
         recipes = {f"view-{i + 1}": recipe for i in range(count)}
     else:
         text = "name: preview\ndata: {{train: preview}}\naugment: {{{form}: [{{name: {kind}, p: 1.0}}]}}"
         forms = [(kind, form) for kind in _KINDS for form in ("waveform", "mel")]
         recipes = {f"{kind}-{form}": parse_recipe(text.format(kind=kind, form=form)) for kind, form in forms}
         recipe = next(iter(recipes.values()))
-    rate, seconds, mel = recipe.audio.rate, recipe.audio.clip_seconds, LogMel(recipe.mel, recipe.audio.rate)
+    rate, seconds, mel = (
+        recipe.audio.sample_rate,
+        recipe.audio.clip_seconds,
+        LogMel(recipe.mel, recipe.audio.sample_rate),
+    )
     # two places of the file, so that there is something to mix with; twice as long as a clip, to stretch
     source = read_excerpts(file, count=2, seconds=2 * seconds, rate=rate).waveforms
     original = source[0, : round(seconds * rate)]
@@ -70,7 +74,7 @@ def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed
             written.append(output / f"{name}.wav")
             write_wav(written[-1], view[0].numpy() if view.ndim == 2 else _audible(view[0].numpy(), each), rate)
             advance()
-    written.append(_draw(pictures, output / "views.png", rate / recipe.mel.hop))
+    written.append(_draw(pictures, output / "views.png", rate / recipe.mel.hop_length))
     if as_json:
         print_json({"files": [str(path) for path in written]})
     else:
@@ -97,7 +101,7 @@ def _audible(log_mel: np.ndarray, recipe: Recipe) -> np.ndarray:
     import librosa
 
     power = (10.0**log_mel - 1) / recipe.mel.gain
-    settings = {"sr": recipe.audio.rate, "n_fft": recipe.mel.n_fft, "hop_length": recipe.mel.hop}
+    settings = {"sr": recipe.audio.sample_rate, "n_fft": recipe.mel.n_fft, "hop_length": recipe.mel.hop_length}
     waveform: np.ndarray = librosa.feature.inverse.mel_to_audio(
         power, **settings, fmin=recipe.mel.f_min, fmax=recipe.mel.f_max, pad_mode="constant", n_iter=24
     )

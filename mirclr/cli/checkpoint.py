@@ -31,7 +31,7 @@ def info(checkpoint: Path, as_json: bool) -> None:
         "dim": encoder.dim,
         "track_dim": read.model.pooling.dim,
         "parameters": sum(p.numel() for p in encoder.parameters()),
-        "rate": read.recipe.audio.rate,
+        "rate": read.recipe.audio.sample_rate,
         "clip_seconds": read.recipe.audio.clip_seconds,
         "recipe": read.recipe.name,
         "objective": read.recipe.objective.name,

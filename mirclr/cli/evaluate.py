@@ -145,7 +145,7 @@ def labels_curve(
     from mirclr.evaluation.label_curve import labels_curve, trained_from_scratch
 
     parts = _shares(shares)
-    recipe = read_recipe(recipe_path, overrides=overrides) if recipe_path else None
+    recipe = read_recipe(recipe_path, overrides=overrides, on_note=remark) if recipe_path else None
     found, encoder = _labelled(library_path, labels_path)
     found, features, problems = _features(found, encoder, no_baselines, workers)
     scratch = None

@@ -44,7 +44,7 @@ def command(
     """Train a contrastive encoder from a recipe."""
     from mirclr.config import read_recipe
 
-    recipe = read_recipe(recipe_path, overrides=overrides)
+    recipe = read_recipe(recipe_path, overrides=overrides, on_note=remark)
     trainer = prepare(recipe, recipe_path.parent, output, resume=resume, device=device, workers=workers)
     if trainer.step:
         remark(f"resuming after step {trainer.step}")
@@ -91,11 +91,11 @@ def prepare(
         from mirclr.training.teacher import online_teacher
 
         teacher = online_teacher(recipe, folder, device=device)
-    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes
+    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes
     cache = ClipCache(recipe, shape.domain)
     data = recipe.data
     tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
-    tracks = part_of(tracks, data.share)
+    tracks = part_of(tracks, data.fraction)
     without = check_tracks(recipe, tracks, root, cache, shape, told)
     if without and (found := _fill("Decoding what has no labels", cache, without, root, workers)):
         raise LabelsError(
@@ -104,16 +104,16 @@ def prepare(
         )
     tracks = [t for t in tracks if t not in without]
     to_check: list[Track] = []
-    if recipe.check:
-        check = recipe.check
+    if recipe.validation:
+        check = recipe.validation
         to_check, check_root = tracks_of(check.manifest, folder, audio_root=check.audio_root, splits=(check.split,))
         counts = Counter(getattr(t, check.label) for t in to_check)
         to_check = [t for t in to_check if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
     cached = _fill("Decoding", cache, tracks, root, workers)
     labelled: list[tuple[Cached, str]] = []
-    if recipe.check and to_check:
+    if recipe.validation and to_check:
         found = _fill("Decoding the labelled tracks", cache, to_check, check_root, workers)
-        labelled = [(c, getattr(c.track, recipe.check.label)) for c in found]
+        labelled = [(c, getattr(c.track, recipe.validation.label)) for c in found]
     soft_labels = None
     if recipe.distillation and told is not None:
         soft_labels = SoftLabels(told, [c.key for c in cached], recipe.distillation)

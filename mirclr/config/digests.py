@@ -1,4 +1,4 @@
-"""The settings of a recipe's sections that digests are made of: of encoders, of caches of clips, of what is taught."""
+"""The settings of a recipe's sections that digests are made of: of encoders, caches of clips and soft targets."""
 
 from typing import Any
 
@@ -8,17 +8,20 @@ from pydantic import BaseModel
 # the digests that are kept in libraries, heads, caches and runs as they are; the default of such a key must hence be
 # what was done before, and never change.
 _LISTED = {
-    "Audio": ("rate", "clip_seconds"),
-    "Mel": ("n_fft", "hop", "bands", "f_min", "f_max", "gain"),
-    "ResNet": ("name", "widths", "blocks", "collapse", "dim"),
+    "Audio": ("sample_rate", "clip_seconds"),
+    "Mel": ("n_fft", "hop_length", "n_mels", "f_min", "f_max", "gain"),
+    "ResNet": ("name", "widths", "blocks", "freq_collapse", "dim"),
     "SampleCNN": ("name",),
     "PooledSampleCNN": ("name", "widths", "dropout"),
     "Distillation": ("labels", "teacher", "heads", "alpha", "temperature", "centre", "softmax", "by"),
 }
+# what digests call a key that was renamed since
+_FIRST_NAMES = {"sample_rate": "rate", "hop_length": "hop", "n_mels": "bands", "freq_collapse": "collapse"}
 
 
 def digested(section: BaseModel) -> dict[str, Any]:
     """The settings of a section that count, JSON values: those that are listed, and others not at their defaults."""
     listed = _LISTED[type(section).__name__]
     changed = section.model_dump(mode="json", exclude_defaults=True)
-    return {k: v for k, v in section.model_dump(mode="json").items() if k in listed or k in changed}
+    held = section.model_dump(mode="json").items()
+    return {_FIRST_NAMES.get(key, key): value for key, value in held if key in listed or key in changed}

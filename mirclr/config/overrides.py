@@ -5,13 +5,28 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from mirclr.config.renamed import modern_key, modern_recipe
 from mirclr.config.sections import Recipe
 from mirclr.config.strict_yaml import plain_values
 from mirclr.errors import OverrideError, RecipeError
 
 
-def apply_override(tree: dict[str, Any], override: str) -> None:
-    """Change one value in the plain values of a recipe, in place.
+def apply_override(tree: dict[str, Any], override: str, notes: list[str]) -> dict[str, Any]:
+    """Change one value in the plain values of a recipe.
+
+    Parameters
+    ----------
+    tree : dict
+        With keys as they are called now; may be changed in place.
+    override : str
+        ``dotted.key=value``.
+    notes : list of str
+        Gets a phrase for each key that is called otherwise now.
+
+    Returns
+    -------
+    dict
+        The plain values with the change.
 
     Raises
     ------
@@ -21,7 +36,10 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise OverrideError(f"--set {override}: expected dotted.key=value")
-    *parents, last = key.strip().split(".")
+    modern = modern_key(key.strip(), tree)
+    if modern != key.strip():
+        notes.append(f"{key.strip()} is {modern} now")
+    *parents, last = modern.split(".")
     node: Any = tree
     kinds: list[Any] = [Recipe]  # the sections that may stand where the key has come to
     for part in parents:
@@ -42,13 +60,14 @@ def apply_override(tree: dict[str, Any], override: str) -> None:
         node[_position(node, last, override)] = value
     else:
         node[last] = value
+    return modern_recipe(tree, notes, old_wins=True)
 
 
-def unknown_key(override: str) -> str | None:
+def unknown_key(override: str, tree: dict[str, Any]) -> str | None:
     """What to write instead, where no recipe has the key of an override; None where one may."""
     kinds: list[Any] = [Recipe]
     before = ""
-    for part in override.partition("=")[0].strip().split("."):
+    for part in modern_key(override.partition("=")[0].strip(), tree).split("."):
         if not kinds:
             return None
         names = sorted({name for kind in kinds for name in kind.model_fields})

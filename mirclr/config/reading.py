@@ -1,7 +1,8 @@
 """Recipes as files and as plain values."""
 
 import json
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from mirclr.config.overrides import apply_override, unknown_key
+from mirclr.config.renamed import modern_recipe
 from mirclr.config.sections import CLMR_STAGES, Audio, Recipe
 from mirclr.config.strict_yaml import LONGEST, plain_values, shortened
 from mirclr.errors import OverrideError, RecipeError, in_words
@@ -18,7 +20,13 @@ _MOST_ERRORS = 8  # that are listed; a file that is no recipe has thousands
 _LONGEST_MESSAGE = 500  # a message may quote what was found
 
 
-def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
+def _warn(note: str) -> None:
+    warnings.warn(note, FutureWarning, stacklevel=4)
+
+
+def parse_recipe(
+    text: str, *, overrides: Iterable[str] = (), where: str = "recipe", on_note: Callable[[str], None] = _warn
+) -> Recipe:
     """Read a recipe from YAML text.
 
     Parameters
@@ -30,6 +38,8 @@ def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "reci
         ``augment.mel.0.p=0.3``.
     where : str
         The name that errors give the recipe.
+    on_note : callable
+        Takes a line where keys are called otherwise now; a `FutureWarning` by default.
 
     Returns
     -------
@@ -43,32 +53,42 @@ def parse_recipe(text: str, *, overrides: Iterable[str] = (), where: str = "reci
     tree = plain_values(text, where) or {}
     if not isinstance(tree, dict):
         raise RecipeError(f"{where}: found {type(tree).__name__}; a recipe is a mapping of sections")
+    notes: list[str] = []
     overrides = list(overrides)
-    for override in overrides:
-        apply_override(tree, override)
     try:
-        return recipe_from(tree, where=where)
+        tree = modern_recipe(tree, notes)
+        for override in overrides:
+            tree = apply_override(tree, override, notes)
+    except OverrideError:
+        raise
     except RecipeError as error:
-        hints = [hint for override in overrides if (hint := unknown_key(override))]
+        raise RecipeError(f"{where}: {error}") from None
+    try:
+        recipe = recipe_from(tree, where=where)
+    except RecipeError as error:
+        hints = [hint for override in overrides if (hint := unknown_key(override, tree))]
         if hints or (overrides and _is_valid(text)):
             raise OverrideError("; ".join([f"{error}", *hints])) from error
         raise
+    if notes:
+        on_note(f"{where}: {', '.join(dict.fromkeys(notes))}; the old names are read, and will go some day")
+    return recipe
 
 
 def _is_valid(text: str) -> bool:
     """Whether a recipe is right without its overrides."""
     try:
-        parse_recipe(text)
+        parse_recipe(text, on_note=lambda note: None)
     except RecipeError:
         return False
     return True
 
 
 def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
-    """Validate a recipe given as plain values, such as the one a checkpoint holds."""
+    """Validate a recipe given as plain values, such as the one a checkpoint holds; keys of before are read."""
     try:
         # as JSON, where a list is a tuple but, strictly, "5" is no number
-        return Recipe.model_validate_json(json.dumps(_of_today(tree), default=str))
+        return Recipe.model_validate_json(json.dumps(_of_today(modern_recipe(tree, [])), default=str))
     except ValidationError as error:
         lines = []
         for e in error.errors():
@@ -93,19 +113,19 @@ def _of_today(tree: dict[str, Any]) -> dict[str, Any]:
         return {**tree, "encoder": {**encoder, "name": "sample_cnn_pooled"}}
     if not isinstance(audio, dict) or "clip_seconds" in audio:
         return tree
-    rate = audio.get("rate", Audio().rate)
+    rate = audio.get("sample_rate", Audio().sample_rate)
     known = type(rate) is int and rate > 0
     return {**tree, "audio": {**audio, "clip_seconds": 3**CLMR_STAGES / rate}} if known else tree
 
 
-def read_recipe(path: Path, *, overrides: Iterable[str] = ()) -> Recipe:
+def read_recipe(path: Path, *, overrides: Iterable[str] = (), on_note: Callable[[str], None] = _warn) -> Recipe:
     """Read a recipe file; see `parse_recipe`. Manifests named by relative path are taken from its folder."""
     try:
         with open_regular(path) as f:
             text = f.read(4 * LONGEST + 1).decode("utf-8")  # what is longer is refused by its characters
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read ({in_words(error, path)}); expected a recipe in YAML") from error
-    return parse_recipe(text, overrides=overrides, where=str(path))
+    return parse_recipe(text, overrides=overrides, where=str(path), on_note=on_note)
 
 
 def recipe_yaml(recipe: Recipe) -> str:

@@ -35,7 +35,7 @@ class _Section(BaseModel):
 
 
 class SoftPositives(_Section):
-    """How alike tracks of one album, and of one artist, are taken to be: 0 <= artist <= album < 1."""
+    """The similarity given to tracks of one album, and of one artist: 0 <= artist <= album < 1."""
 
     album: Annotated[float, Field(ge=0, lt=1)] = 0.3
     artist: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -53,14 +53,15 @@ class Data(_Section):
     `train` names a corpus of data_manifests/ that has been fetched, or a manifest file (relative to the recipe's
     folder). Its tracks of the splits valid and test are never trained on. `labels` is the field that objectives with
     labels learn from; tracks without it take part as instances of themselves. `soft_positives` takes albums and
-    artists for labels instead. Tracks of one group of `never_negative` are never negatives of each other, unless labels
-    make them alike. `tracks_per_class` draws batches balanced over the labels, with so many tracks of each; None draws
-    all tracks evenly. `share` learns from a part of the tracks, drawn by their ids: a smaller part is held in a larger.
+    artists for labels instead. Tracks of one group of `never_negative` are never negatives of each other, unless
+    their labels are similar. `tracks_per_class` draws batches balanced over the labels, with so many tracks of each;
+    None draws all tracks evenly. `fraction` learns from a part of the tracks, drawn by their ids: a smaller part is
+    held in a larger one.
     """
 
     train: str
     audio_root: str | None = None
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     labels: Literal["artist", "album", "genre", "moods", "tags"] | None = None
     soft_positives: SoftPositives | None = None
     never_negative: Literal["recording", "album", "artist"] = "recording"
@@ -68,21 +69,21 @@ class Data(_Section):
 
 
 class Audio(_Section):
-    """Rate in Hz, and the length in seconds of what the encoder hears at once.
+    """Sampling rate in Hz, and the length in seconds of the clips that the encoder takes.
 
     A file that gives no `clip_seconds` for a `sample_cnn` gets the 59,049 samples that it takes.
     """
 
-    rate: Annotated[int, Field(ge=8000, le=48000)] = 16000
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)] = 16000
     clip_seconds: Annotated[float, Field(ge=0.5, le=30)] = 3.0
 
 
 class Mel(_Section):
-    """Settings of `mirclr.audio.mel.LogMel`; frequencies in Hz, n_fft and hop in samples."""
+    """Settings of the log-mel spectrogram; frequencies in Hz, n_fft and hop_length in samples."""
 
     n_fft: Samples = 512
-    hop: Samples = 256
-    bands: Annotated[int, Field(ge=2, le=2048)] = 96
+    hop_length: Samples = 256
+    n_mels: Annotated[int, Field(ge=2, le=2048)] = 96
     f_min: Annotated[float, Field(ge=0)] = 0.0
     f_max: Positive | None = None
     gain: Positive = 10_000.0
@@ -151,35 +152,43 @@ class TimeMask(_Step):
 
 
 class FrequencyMask(_Step):
-    """Silence `count` bands of frequency, each of a width drawn uniformly up to `share` of the mel axis."""
+    """Silence `count` bands of frequency, each of a width drawn uniformly up to `fraction` of the mel axis."""
 
     name: Literal["frequency_mask"] = "frequency_mask"
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     count: Few = 1
 
 
-class Mix(_Step):
-    """Add another clip of the batch, quieter by decibels drawn uniformly."""
+class BackgroundMix(_Step):
+    """Add another clip of the batch, quieter by decibels drawn uniformly; labels stay as they are."""
 
-    name: Literal["mix"] = "mix"
+    name: Literal["background_mix"] = "background_mix"
     snr_db: Range = (6.0, 20.0)
 
 
 Step = Annotated[
-    PitchShift | TimeStretch | Gain | Noise | Equalizer | Filter | Polarity | TimeMask | FrequencyMask | Mix,
+    PitchShift | TimeStretch | Gain | Noise | Equalizer | Filter | Polarity | TimeMask | FrequencyMask | BackgroundMix,
     Field(discriminator="name"),
 ]
 
 
-class Mixing(_Step):
-    """Mix each view with another of the batch, and their label rows with them, before the encoder.
+class Mixup(_Step):
+    """Mix each view with another of the batch, and their label rows with them (arXiv 1710.09412).
 
-    ``mixup`` adds log-mels or waveforms (arXiv 1710.09412); ``cutmix_time`` puts in a stretch of time of the other,
-    ``cutmix_box`` a box of time and frequency whose centre is anywhere (arXiv 1905.04899). The share kept is drawn from
-    Beta(alpha, alpha).
+    The sum is of log-mels or waveforms; the fraction that stays is drawn from Beta(alpha, alpha).
     """
 
-    name: Literal["mixup", "cutmix_time", "cutmix_box"]
+    alpha: Positive = 1.0
+
+
+class Cutmix(_Step):
+    """Paste a region of another view of the batch into each, and mix their label rows by area (arXiv 1905.04899).
+
+    The region is a stretch of ``time``, or a ``box`` of time and frequency whose centre is anywhere; the fraction that
+    stays is drawn from Beta(alpha, alpha).
+    """
+
+    region: Literal["time", "box"] = "time"
     alpha: Positive = 1.0
 
 
@@ -187,13 +196,14 @@ class Augment(_Section):
     """What makes two views of a recording differ, in order of application.
 
     `waveform` steps are exact and slower: they work on samples, before the mel spectrogram. `mel` steps are the
-    cheap forms. `mixing` comes last, for objectives that take label distributions. `gap_seconds` bounds the distance
-    between the two crops of a recording; None: anywhere.
+    cheap forms. `mixup` or `cutmix` comes last, for objectives that take label distributions. `gap_seconds` bounds the
+    distance between the two crops of a recording; None: anywhere.
     """
 
     waveform: tuple[Step, ...] = ()
     mel: tuple[Step, ...] = ()
-    mixing: Mixing | None = None
+    mixup: Mixup | None = None
+    cutmix: Cutmix | None = None
     gap_seconds: Positive | None = None
 
     @model_validator(mode="after")
@@ -203,20 +213,31 @@ class Augment(_Section):
             raise ValueError("time_stretch stands more than once; keep one, on the waveform or on the mel")
         return self
 
+    @model_validator(mode="after")
+    def _one_mix(self) -> "Augment":
+        if self.mixup and self.cutmix:
+            raise ValueError("mixup and cutmix both mix every view; keep one of them")
+        return self
+
+    @property
+    def label_mix(self) -> Mixup | Cutmix | None:
+        """What mixes views together with their label rows, if anything does."""
+        return self.mixup or self.cutmix
+
 
 class ResNet(_Section):
     """A residual network on log-mel; `widths` are the channels of its stages.
 
-    `collapse` adds a layer of so many channels, as high as the last maps: it knows where in frequency something is, of
-    which the mean over frequency that is pooled otherwise tells little. The embedding is the pooled maps themselves,
-    twice their channels; with a number for `dim` it is a linear layer on them, which is nearer to the objective and
-    tells less of what that does not ask for.
+    `freq_collapse` adds a convolution with so many channels over the whole height of the last maps, which keeps the
+    place in frequency that a mean over frequency loses. The embedding is the pooled
+    maps themselves, twice their channels; with a number for `dim` it is a linear layer on them, which fits the
+    objective more closely and keeps less of what the objective does not ask for.
     """
 
     name: Literal["resnet"] = "resnet"
     widths: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=12)] = (16, 48, 128, 256)
     blocks: tuple[Few, ...] = (1, 1, 1, 1)
-    collapse: Channels | None = None
+    freq_collapse: Channels | None = None
     dim: Channels | None = None
 
     @model_validator(mode="after")
@@ -373,8 +394,8 @@ class Training(_Section):
     log_every: Count = 20
 
 
-class Check(_Section):
-    """A kNN vote on labelled tracks every `every` steps: the label of a track is told by its nearest others.
+class Validation(_Section):
+    """A kNN vote on labelled tracks every `every` steps: the label of each is predicted from its nearest others.
 
     `manifest` is as `Data.train`; tracks without the label, or alone with it, are left out.
     """
@@ -388,13 +409,13 @@ class Check(_Section):
 
 
 class Embedding(_Section):
-    """How a track is heard when it is embedded: `excerpts` clips spread over it, averaged.
+    """How a track is embedded: as the mean over `excerpts` clips spread over it.
 
-    With a `deviation` above 0 the vector also tells how much the excerpts differ, and that is how much it counts.
+    With a `std_weight` above 0 the vector also holds the standard deviation over the excerpts, multiplied by it.
     """
 
     excerpts: Few = 10
-    deviation: Weight = 0.0
+    std_weight: Weight = 0.0
 
 
 _ONE_LABEL = ("artist", "album", "genre")  # fields of which a track has one at most
@@ -414,7 +435,7 @@ class Recipe(_Section):
     objective: Objective = NTXent()
     distillation: Distillation | None = None
     training: Training = Training()
-    check: Check | None = None
+    validation: Validation | None = None
     embedding: Embedding = Embedding()
 
     @model_validator(mode="after")
@@ -433,40 +454,46 @@ class Recipe(_Section):
             raise ValueError("data.tracks_per_class needs data.labels: artist, album or genre")
         if self.training.batch % (self.data.tracks_per_class or 1):
             raise ValueError(f"training.batch ({self.training.batch}) is no multiple of data.tracks_per_class")
-        mixing = self.augment.mixing
-        if mixing and self.objective.name not in ("generalized_sup_con", "cross_entropy"):
-            raise ValueError("augment.mixing needs objective generalized_sup_con or cross_entropy, for mixed labels")
+        if self.augment.label_mix and self.objective.name not in ("generalized_sup_con", "cross_entropy"):
+            kind = "mixup" if self.augment.mixup else "cutmix"
+            raise ValueError(f"augment.{kind} needs objective generalized_sup_con or cross_entropy, for mixed labels")
         if self.encoder.name != "resnet":
             self._fit_for_waveforms(self.encoder)
-        cells = self.audio.rate * self.audio.clip_seconds / self.mel.hop * self.mel.bands
+        cells = self.audio.sample_rate * self.audio.clip_seconds / self.mel.hop_length * self.mel.n_mels
         if cells > _MOST_CELLS:
-            raise ValueError(f"the log-mel of a clip has {cells:.3g} numbers; raise mel.hop, or lower mel.bands")
-        if (weights := _weights(self.encoder, self.mel.bands)) > _MOST_WEIGHTS:
+            raise ValueError(
+                f"the log-mel of a clip has {cells:.3g} numbers; raise mel.hop_length, or lower mel.n_mels"
+            )
+        if (weights := _weights(self.encoder, self.mel.n_mels)) > _MOST_WEIGHTS:
             raise ValueError(f"the encoder has about {weights:.3g} weights; lower encoder.widths or encoder.blocks")
-        half = self.audio.rate / 2
+        half = self.audio.sample_rate / 2
         if (self.mel.f_max or 0) > half:
-            raise ValueError(f"mel.f_max is {self.mel.f_max} Hz, above half of audio.rate ({self.audio.rate} Hz)")
+            raise ValueError(
+                f"mel.f_max is {self.mel.f_max} Hz, above half of audio.sample_rate ({self.audio.sample_rate} Hz)"
+            )
         if self.mel.f_min >= (self.mel.f_max or half):
-            raise ValueError(f"mel.f_min is {self.mel.f_min} Hz; it must lie below mel.f_max or half of audio.rate")
+            raise ValueError(
+                f"mel.f_min is {self.mel.f_min} Hz; it must lie below mel.f_max or half of audio.sample_rate"
+            )
         return self
 
     def _fit_for_waveforms(self, encoder: SampleCNN | PooledSampleCNN) -> None:
         """Raise where settings do not go with an encoder of waveforms."""
-        name, mixing = encoder.name, self.augment.mixing
-        if mixing and mixing.name.startswith("cutmix_box"):
-            raise ValueError(f"augment.mixing: a cutmix_box is one of log-mel; {name} takes mixup or cutmix_time")
+        name, cutmix = encoder.name, self.augment.cutmix
+        if cutmix and cutmix.region == "box":
+            raise ValueError(f"augment.cutmix: a box is a region of log-mel; {name} takes region: time, or mixup")
         if self.augment.mel:
-            raise ValueError(f"augment.mel has steps, but {name} hears the waveform; move them to augment.waveform")
+            raise ValueError(f"augment.mel has steps, but {name} takes the waveform; move them to augment.waveform")
         stages = len(encoder.widths) if isinstance(encoder, PooledSampleCNN) else CLMR_STAGES
-        if round(self.audio.clip_seconds * self.audio.rate) < 3**stages:
+        if round(self.audio.clip_seconds * self.audio.sample_rate) < 3**stages:
             other = "give fewer widths" if isinstance(encoder, PooledSampleCNN) else "name sample_cnn_pooled"
             raise ValueError(
                 f"audio.clip_seconds is {self.audio.clip_seconds:g}, but a {name} of {stages} stages needs "
-                f"{3**stages / self.audio.rate:.4g} s; make the clips longer, or {other}"
+                f"{3**stages / self.audio.sample_rate:.4g} s; make the clips longer, or {other}"
             )
 
 
-def _weights(encoder: ResNet | SampleCNN | PooledSampleCNN, bands: int) -> int:
+def _weights(encoder: ResNet | SampleCNN | PooledSampleCNN, n_mels: int) -> int:
     """About how many numbers an encoder learns."""
     if not isinstance(encoder, ResNet):
         widths = encoder.widths if isinstance(encoder, PooledSampleCNN) else ()
@@ -475,7 +502,7 @@ def _weights(encoder: ResNet | SampleCNN | PooledSampleCNN, bands: int) -> int:
     for width, blocks in zip(encoder.widths, encoder.blocks, strict=True):
         count += 9 * (channels * width + (2 * blocks - 1) * width * width)
         channels = width
-    if encoder.collapse is not None:
-        height = -(-bands // 2 ** len(encoder.widths))
-        count += channels * encoder.collapse * height
+    if encoder.freq_collapse is not None:
+        height = -(-n_mels // 2 ** len(encoder.widths))
+        count += channels * encoder.freq_collapse * height
     return count

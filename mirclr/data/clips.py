@@ -131,12 +131,12 @@ class ClipCache:
     """
 
     def __init__(self, recipe: config.Recipe, domain: str, folder: Path | None = None) -> None:
-        self.rate, self.mel, self.domain = recipe.audio.rate, recipe.mel, domain
+        self.rate, self.mel, self.domain = recipe.audio.sample_rate, recipe.mel, domain
         settings = {"rate": self.rate, "domain": domain, "version": 1}
         if domain == "mel":
             settings["mel"] = config.digested(recipe.mel)
         self.folder = (folder or clips_dir()) / digest_json(settings)[:16]
-        self.row = recipe.mel.bands if domain == "mel" else 1
+        self.row = recipe.mel.n_mels if domain == "mel" else 1
         self.dtype = np.dtype("<f2" if domain == "mel" else "<i2")
 
     def fill(self, tracks: Sequence[Track], root: Path, *, workers: int | None = None) -> Iterator[Cached | Skipped]:
@@ -363,7 +363,7 @@ def _no_cache(folder: Path, error: OSError) -> CacheError:
 
 def _mel_blocks(blocks: Iterator[np.ndarray], mel: LogMel) -> Iterator[np.ndarray]:
     """Stream (n_samples,) blocks to (frames, F) log-mel, the same as of the whole waveform at once."""
-    hop = mel.settings.hop
+    hop = mel.settings.hop_length
     context = -(-mel.settings.n_fft // 2 // hop)  # frames on each side that see beyond their chunk
     held = np.zeros(0, np.float32)
     first = True
@@ -477,7 +477,7 @@ class ClipSource:
         self.seed, self.size = recipe.seed % 2**64, recipe.training.batch
         self.objective, self._is_useful = recipe.objective.name, is_useful
         self.soft_labels = soft_labels
-        self.steps_a_second = recipe.audio.rate / (recipe.mel.hop if cache.domain == "mel" else 1)
+        self.steps_a_second = recipe.audio.sample_rate / (recipe.mel.hop_length if cache.domain == "mel" else 1)
         gap = recipe.augment.gap_seconds
         self.gap = None if gap is None else round(gap * self.steps_a_second)
         never = recipe.data.never_negative

@@ -48,7 +48,7 @@ class Twins:
 
 def fingerprint(cache: ClipCache, track: Cached) -> np.ndarray:
     """(S, F) float32: log-mel averaged over eighths of a second, each band with mean 0 and deviation 1 over time."""
-    frames = round(STEP_S * cache.rate / cache.mel.hop)
+    frames = round(STEP_S * cache.rate / cache.mel.hop_length)
     steps = min(max(1, track.length // frames), round(_HEARD_S / STEP_S))
     rows = cache.read(track, 0, min(track.length, steps * frames)).astype(np.float32)
     means = rows[: steps * frames].reshape(steps, -1, rows.shape[1]).mean(axis=1)

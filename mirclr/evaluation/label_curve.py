@@ -186,10 +186,10 @@ def trained_from_scratch(
     from mirclr.data.clips import ClipCache, Skipped
     from mirclr.training.trainer import Trainer
 
-    plain = recipe.model_dump(mode="json") | {"distillation": None, "check": None}
+    plain = recipe.model_dump(mode="json") | {"distillation": None, "validation": None}
     plain |= {"objective": {"name": "cross_entropy"}, "data": {"train": "labelled", "labels": "genre"}}
-    plain["augment"]["mixing"] = None
-    cache = ClipCache(recipe, Views(recipe, LogMel(recipe.mel, recipe.audio.rate)).takes.domain)
+    plain["augment"] |= {"mixup": None, "cutmix": None}
+    cache = ClipCache(recipe, Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes.domain)
     root = Path(os.path.commonpath([t.file.parent for t in tracks]))
     wanted = [
         Track(

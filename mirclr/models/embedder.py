@@ -37,7 +37,7 @@ class Embedder:
 
     def __init__(self, model: Model, stamp: EncoderStamp, device: str = "auto") -> None:
         self.stamp = stamp
-        self.rate = model.recipe.audio.rate
+        self.rate = model.recipe.audio.sample_rate
         self.seconds = model.recipe.audio.clip_seconds
         self.excerpts = stamp.excerpts
         self.dim = stamp.dim

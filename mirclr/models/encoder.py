@@ -68,16 +68,16 @@ class ResNet(EncoderModule):
                 channels = width
         self.stages = nn.Sequential(*stages)
         self.collapse: nn.Module = nn.Identity()
-        if settings.collapse is not None:
+        if settings.freq_collapse is not None:
             height = bands
             for _ in settings.widths:  # the stem and all stages but the first halve it
                 height = -(-height // 2)
             self.collapse = nn.Sequential(
-                nn.Conv2d(channels, settings.collapse, (height, 1), bias=False),
-                nn.BatchNorm2d(settings.collapse),
+                nn.Conv2d(channels, settings.freq_collapse, (height, 1), bias=False),
+                nn.BatchNorm2d(settings.freq_collapse),
                 nn.ReLU(inplace=True),
             )
-            channels = settings.collapse
+            channels = settings.freq_collapse
         self.dim = settings.dim or 2 * channels
         self.head = nn.Identity() if settings.dim is None else nn.Linear(2 * channels, settings.dim)
         self.output_norm = nn.BatchNorm1d(self.dim, affine=False)
@@ -290,7 +290,7 @@ class Model(nn.Module):
     def __init__(self, recipe: config.Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        self.mel = LogMel(recipe.mel, recipe.audio.rate)
+        self.mel = LogMel(recipe.mel, recipe.audio.sample_rate)
         self.encoder, self.pooling, self.projector = _networks(recipe)
         self.to(memory_format=torch.channels_last)
 
@@ -306,12 +306,12 @@ class Model(nn.Module):
 def _networks(recipe: config.Recipe) -> tuple[EncoderModule, TrackPooling, Projector]:
     encoder: EncoderModule
     if isinstance(recipe.encoder, config.ResNet):
-        encoder = ResNet(recipe.encoder, recipe.mel.bands)
+        encoder = ResNet(recipe.encoder, recipe.mel.n_mels)
     elif isinstance(recipe.encoder, config.PooledSampleCNN):
-        encoder = PooledSampleCNN(recipe.encoder, recipe.audio.rate)
+        encoder = PooledSampleCNN(recipe.encoder, recipe.audio.sample_rate)
     else:
-        encoder = SampleCNN(recipe.audio.rate)
-    return encoder, TrackPooling(encoder.dim, recipe.embedding.deviation), Projector(recipe.projector, encoder.dim)
+        encoder = SampleCNN(recipe.audio.sample_rate)
+    return encoder, TrackPooling(encoder.dim, recipe.embedding.std_weight), Projector(recipe.projector, encoder.dim)
 
 
 def weight_shapes(recipe: config.Recipe) -> dict[str, tuple[int, ...]]:

@@ -40,7 +40,7 @@ class ConvolvedLogMel(nn.Module):
     def __init__(self, mel: LogMel) -> None:
         super().__init__()
         n_fft = mel.settings.n_fft
-        self.hop, self.pad, self.gain = mel.settings.hop, n_fft // 2, mel.settings.gain
+        self.hop, self.pad, self.gain = mel.settings.hop_length, n_fft // 2, mel.settings.gain
         angle = torch.arange(n_fft, dtype=torch.float64) * (2 * math.pi / n_fft)
         angles = torch.arange(n_fft // 2 + 1, dtype=torch.float64)[:, None] * angle
         waves = torch.cat([angles.cos(), -angles.sin()]) * mel.window.double()
@@ -91,7 +91,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
     except ImportError as error:
         raise MissingExtra.of("export to ONNX", "onnx") from error
     audio = checkpoint.recipe.audio
-    samples = round(audio.clip_seconds * audio.rate)
+    samples = round(audio.clip_seconds * audio.sample_rate)
     example = torch.zeros(2, samples)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
@@ -109,7 +109,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
     assert program is not None
     model = program.model_proto
     dims = {"dim": checkpoint.model.encoder.dim, "track_dim": checkpoint.model.pooling.dim}
-    facts = {"encoder": checkpoint.digest, "rate": audio.rate, "samples": samples, **dims}
+    facts = {"encoder": checkpoint.digest, "rate": audio.sample_rate, "samples": samples, **dims}
     entry = model.metadata_props.add()
     entry.key, entry.value = "mirclr", json.dumps(facts)
     onnx.checker.check_model(model)

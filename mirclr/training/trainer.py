@@ -207,7 +207,7 @@ class Trainer:
                 self.step += 1
                 metrics = None
                 last = self.step == plan.steps
-                check = self.recipe.check if self.check else None
+                check = self.recipe.validation if self.check else None
                 checked = check is not None and (self.step % check.every == 0 or last)
                 if self.step % plan.log_every == 0 or checked or last:
                     clips = 2 * plan.batch * plan.accumulate * (self.step - timed_from)
@@ -271,7 +271,7 @@ class Trainer:
         taught = None if batch.taught is None else batch.taught.to(self.device)
         with torch.no_grad():
             heard = self.views(clips, generator)
-            if self.recipe.augment.mixing is not None:
+            if self.recipe.augment.label_mix is not None:
                 heard, targets, taught = self._mixed(heard, targets, taught, generator)
             if self.teacher is not None:
                 taught = self.teacher(heard)
@@ -287,14 +287,14 @@ class Trainer:
         self, heard: Tensor, targets: Targets, taught: Tensor | None, generator: torch.Generator
     ) -> tuple[Tensor, Targets, Tensor | None]:
         """Mix clips, and with them their labels and what a teacher said of them."""
-        assert self.recipe.augment.mixing is not None
+        assert self.recipe.augment.label_mix is not None
         if self.recipe.objective.name == "cross_entropy" and targets.labels is not None:
             rows = targets.labels
         else:
             # tracks without labels must be mixed as themselves, so their rows are completed before
             rows = fill_missing_labels(targets)
         both = rows if taught is None else torch.cat([rows, taught], dim=1)
-        heard, both = mix_clips(heard, both, self.recipe.augment.mixing, generator)
+        heard, both = mix_clips(heard, both, self.recipe.augment.label_mix, generator)
         width = rows.shape[1]
         return heard, replace(targets, labels=both[:, :width]), None if taught is None else both[:, width:]
 
@@ -310,10 +310,10 @@ class Trainer:
 
     def knn_check(self) -> float:
         """Accuracy of a kNN vote among the labelled tracks, each left out in turn."""
-        assert self.recipe.check is not None
+        assert self.recipe.validation is not None
         vectors = np.stack([self._vector(cached) for cached, _ in self.check])
         labels = np.array([label for _, label in self.check])
-        k, right = self.recipe.check.k, []
+        k, right = self.recipe.validation.k, []
         for i in range(len(labels)):
             others = np.arange(len(labels)) != i
             right.append(knn_accuracy(vectors[others], labels[others], vectors[[i]], labels[[i]], k=k))

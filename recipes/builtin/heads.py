@@ -224,7 +224,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     read = load_checkpoint(builtin_checkpoint())
-    encoder, every = read.model.encoder, read.recipe.mel.hop // MEL.hop
+    encoder, every = read.model.encoder, read.recipe.mel.hop_length // MEL.hop_length
     lessons = read_lessons(arguments.run / "lessons", encoder, every, arguments.shards)
     words = Words(lessons["tags"])
     single = words.all(lessons["tags"])

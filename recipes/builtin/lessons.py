@@ -29,7 +29,7 @@ from mirclr.training.teacher import load_teacher
 
 RATE, SECONDS = 16_000, 3.0
 LENGTH = round(RATE * SECONDS)
-MEL = Mel(n_fft=1024, hop=256, bands=96)
+MEL = Mel(n_fft=1024, hop_length=256, n_mels=96)
 """The student's; a hop of 512 is every second frame of it."""
 STEP = 0.03
 """Of the stored log-mel: 255 steps reach 7.65, above what music at full level has."""

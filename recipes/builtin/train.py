@@ -230,7 +230,7 @@ def main() -> None:
     recipe = config.read_recipe(HERE / "recipe.yaml", overrides=arguments.set)
     plan = recipe.training
     torch.manual_seed(recipe.seed)
-    lessons = Lessons(arguments.run / "lessons", recipe.mel.hop // MEL.hop, arguments.shards)
+    lessons = Lessons(arguments.run / "lessons", recipe.mel.hop_length // MEL.hop_length, arguments.shards)
     student, step = Student(recipe, lessons.tag_mean), 0
     decayed = [p for p in student.parameters() if p.ndim > 1]
     others = [p for p in student.parameters() if p.ndim <= 1]

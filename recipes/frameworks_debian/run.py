@@ -185,7 +185,7 @@ def hours_of(run: Path) -> float:
 
     recipe = read_recipe(run / "recipe.yaml")
     tracks, _ = tracks_of(recipe.data.train, run, splits=TRAINED_ON)
-    return sum(t.duration_s or 0.0 for t in part_of(tracks, recipe.data.share)) / 3600
+    return sum(t.duration_s or 0.0 for t in part_of(tracks, recipe.data.fraction)) / 3600
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def recipe() -> Recipe:
-    return read_recipe(shipped_dir("recipes") / "debian_ntxent" / "recipe.yaml", overrides=["check=null"])
+    return read_recipe(shipped_dir("recipes") / "debian_ntxent" / "recipe.yaml", overrides=["validation=null"])
 
 
 def demo_clips(plan: Recipe) -> tuple[ClipCache, list[Cached]]:
@@ -67,7 +67,7 @@ def train() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(plan, cached, cache, Path(folder))
         model = Model(plan)
-        clips = torch.rand(2 * plan.training.batch, plan.mel.bands, trainer.views.frames)
+        clips = torch.rand(2 * plan.training.batch, plan.mel.n_mels, trainer.views.frames)
 
         def training() -> None:
             for step in range(steps):

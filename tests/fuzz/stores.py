@@ -23,7 +23,7 @@ TINY = """
 name: tiny
 data: {train: tracks.jsonl}
 audio: {clip_seconds: 1.0}
-mel: {bands: 24}
+mel: {n_mels: 24}
 encoder: {name: resnet, widths: [4, 8], blocks: [1, 1], dim: 8}
 projector: {hidden: 8, dim: 4}
 training: {precision: float32}

@@ -53,7 +53,7 @@ class EncoderTeacher(Teacher):
         self.digest = digest_bytes(digest.encode(), (heads.digest if heads else "").encode())
         self.tags = tuple(label for head in tasks for label in head.labels)
         self.exclusive = len(held["genre"].labels) if "genre" in held else 0
-        self.rate, self.mel, self.dim = model.recipe.audio.rate, model.recipe.mel, model.pooling.dim
+        self.rate, self.mel, self.dim = model.recipe.audio.sample_rate, model.recipe.mel, model.pooling.dim
         self.seconds, self.input = model.recipe.audio.clip_seconds, model.encoder.input
         # the calibrating temperature divides the logits for good
         rows = [torch.from_numpy(h.weight / h.temperature[:, None]) for h in tasks]

@@ -112,7 +112,7 @@ def label_tracks(
     cache = ClipCache(_recipe_of(teacher), domain)
     samples = round(teacher.seconds * teacher.rate)
     length = LogMel(teacher.mel, teacher.rate).frames(samples) if domain == "mel" else samples
-    steps_a_second = teacher.rate / (teacher.mel.hop if domain == "mel" else 1)
+    steps_a_second = teacher.rate / (teacher.mel.hop_length if domain == "mel" else 1)
     hop = max(1, round(hop_s * steps_a_second))
     where = pick_device(device)
     dtype = pick_precision(precision, where)
@@ -164,7 +164,7 @@ def _listeners(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]
 
 def _recipe_of(teacher: Teacher) -> config.Recipe:
     """What a cache of clips asks of a recipe, as the teacher hears."""
-    data, audio = config.Data(train=teacher.name), config.Audio(rate=teacher.rate)
+    data, audio = config.Data(train=teacher.name), config.Audio(sample_rate=teacher.rate)
     return config.Recipe(name=teacher.name, data=data, audio=audio, mel=teacher.mel)
 
 
@@ -233,8 +233,8 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     assert plan.teacher is not None
     teacher = load_teacher(plan.teacher, folder, plan.heads)
     hears, student = teacher.input, "mel" if recipe.encoder.name == "resnet" else "waveform"
-    if teacher.rate != recipe.audio.rate:
-        raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.rate to it")
+    if teacher.rate != recipe.audio.sample_rate:
+        raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.sample_rate to it")
     if student == "mel" and (hears != "mel" or teacher.mel != recipe.mel):
         raise RecipeError(
             f"distillation: {teacher.name} hears other than this recipe's log-mel; set mel to its settings"
