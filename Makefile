@@ -48,7 +48,7 @@ fuzz: install
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy mirclr
+	$(BIN)/mypy mirclr tests/api_types.py
 	$(BIN)/lint-imports --no-cache
 
 format: install

@@ -1,27 +1,67 @@
-"""mirclr learns what music sounds alike, from music without labels, and makes that useful.
+"""mirclr learns which music sounds similar, from music without labels, and makes that useful.
 
     import mirclr
 
-    with mirclr.Library.open("lib.db") as library:
-        for r in library.recommend(["a.mp3"], n=20, exclude=["artist:X"]):
-            print(r.track.title, r.similarity, r.reason)
+    encoder = mirclr.load_encoder()
+    v = encoder.embed_file("song.mp3")                   # (768,) float32, unit length
 
-The rooms, in pipeline order, are described in ARCHITECTURE.md. Importing this package imports no torch.
+    with mirclr.Library.open("lib.db", create=True) as library:
+        library.embed(["~/Music"])
+        for r in library.recommend("Nils Frahm", n=20, year=(1990, 2020)):
+            print(r.track.label, r.match, r.reason)
+
+The packages, in pipeline order, are described in ARCHITECTURE.md. Importing this one imports neither torch nor numpy:
+each name is loaded when it is first asked for.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mirclr.version import __version__
 
 if TYPE_CHECKING:
-    from mirclr.api import Library, Query, Recommendation
+    from mirclr import audio, errors, objectives, sklearn
+    from mirclr.api import EmbedReport, Library
+    from mirclr.models.encoding import Encoder, load_encoder
+    from mirclr.recommend import Answer, Query, Recommendation
 
-__all__ = ["Library", "Query", "Recommendation", "__version__"]
+__all__ = [
+    "Answer",
+    "EmbedReport",
+    "Encoder",
+    "Library",
+    "Query",
+    "Recommendation",
+    "__version__",
+    "audio",
+    "errors",
+    "load_encoder",
+    "objectives",
+    "sklearn",
+]
+
+_FROM = {
+    "Answer": "mirclr.recommend",
+    "EmbedReport": "mirclr.api",
+    "Encoder": "mirclr.models.encoding",
+    "Library": "mirclr.api",
+    "Query": "mirclr.recommend",
+    "Recommendation": "mirclr.recommend",
+    "load_encoder": "mirclr.models.encoding",
+}
+_MODULES = ("audio", "errors", "objectives", "sklearn")
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("Library", "Query", "Recommendation"):
-        from mirclr import api
+if not TYPE_CHECKING:  # a checker sees the names above, and that there are no others
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'mirclr' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"mirclr.{name}")
+        if name not in _FROM:
+            raise AttributeError(f"module 'mirclr' has no attribute {name!r}")
+        globals()[name] = value = getattr(import_module(_FROM[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,56 +1,258 @@
-"""mirclr for Python: `Library`, a library that recommends.
+"""mirclr for Python: `Library`, a library that embeds folders and recommends.
 
     import mirclr
 
-    with mirclr.Library.open("lib.db") as library:
-        for r in library.recommend(["a.mp3"], n=20, exclude=["artist:X"]):
-            print(r.track.title, r.similarity, r.reason)
+    with mirclr.Library.open("lib.db", create=True) as library:
+        library.embed(["~/Music"])
+        for r in library.recommend("Nils Frahm", n=20, year=(1990, 2020)):
+            print(r.track.label, r.match, r.reason)
 
-Nothing here imports torch before a file is to be heard that the library does not hold.
+Nothing here imports torch before a file is to be embedded.
 """
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mirclr import library as store
 from mirclr.errors import LibraryError, UnreadableAudio, UnusableAudio
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, LibraryTrack, Moments, is_usable, shown
-from mirclr.models.pretrained import checkpoint_named
+from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
 from mirclr.recommend import Answer, Facts, Query, Recommendation, Seed, recommend
+
+if TYPE_CHECKING:
+    from mirclr.models.encoding import Encoder
+
+PathName = str | PathLike[str]
+Names = PathName | Iterable[PathName]
+Bounds = float | tuple[float | None, float | None]
+
+
+@dataclass
+class EmbedReport:
+    """What became of the files of some folders.
+
+    Attributes
+    ----------
+    embedded, unchanged, moved, retagged, copied : int
+        Files that are new, that are as they were, and those whose vector was kept: found in another place, with other
+        tags, or as a copy.
+    failures : dict of Path to str
+        Files that could not be embedded, each with the reason.
+    remarks : list of str
+        For people: what was not taken, such as pictures and hidden folders.
+    """
+
+    embedded: int = 0
+    unchanged: int = 0
+    moved: int = 0
+    retagged: int = 0
+    copied: int = 0
+    failures: dict[Path, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> int:
+        """How many could not be embedded."""
+        return len(self.failures)
+
+    def __str__(self) -> str:
+        kinds = ("embedded", "unchanged", "moved", "retagged", "copied", "failed")
+        return ", ".join(f"{n} {kind}" for kind in kinds if (n := getattr(self, kind))) or "no audio files"
 
 
 class Library(store.Library):
-    """A library that recommends; see `mirclr.library.Library` for all else that it is asked.
+    """A library of music that embeds, recommends and lists: one SQLite file, opened by `Library.open`.
 
-    Used by the thread that opened it. Its index and facts are kept between queries, and read again when the library
-    was written to, by whomever.
+    Used by the thread that opened it, best as a context manager. Its index is kept between queries, and brought up to
+    date when the library was written to, by whomever. All that the store offers is there too: ``tracks()``,
+    ``vectors()``, ``find(text)``, ``failures()``, ``info()``, ``remove(ids)``, ``add_blocks(rules)``,
+    ``add_exclusions(root, patterns)``.
+
+    Examples
+    --------
+    >>> import mirclr
+    >>> with mirclr.Library.open("lib.db", create=True) as library:
+    ...     report = library.embed(["Music"])
+    ...     found = library.recommend("Nils Frahm", n=2, artist_cap=0)
+    >>> print(report)
+    3 embedded
+    >>> [r.rank for r in found]
+    [1, 2]
     """
 
     _index: tuple[int, Index] | None = None
     _facts: Facts | None = None
+    _encoder: Encoder | None = None
+
+    @classmethod
+    def open(cls, path: PathName, *, create: bool = False) -> Self:
+        """Open a library file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; ``~`` is the home folder. Where it cannot be written, it is opened for reading.
+        create : bool
+            Make an empty library where there is no file.
+
+        Returns
+        -------
+        Library
+            Close it, or use it as a context manager.
+
+        Raises
+        ------
+        LibraryNotFound
+            There is no such file.
+        LibraryError
+            The file is something else, or was made by a newer mirclr.
+        """
+        return super().open(Path(path).expanduser(), create=create)
+
+    def embed(
+        self,
+        paths: Names,
+        *,
+        encoder: Encoder | None = None,
+        workers: int = 0,
+        retry: bool = False,
+        device: str = "auto",
+        progress: Callable[[int, int], object] | None = None,
+    ) -> EmbedReport:
+        """Bring the library up to date with folders and files, as ``mirclr embed`` does.
+
+        What is as it was is not opened, what moved or was tagged anew keeps its vector, and a file that cannot be
+        decoded is a failure that ends no run. What is embedded is on disk a batch at a time.
+
+        Parameters
+        ----------
+        paths : str, Path, or several
+            Folders and files; ``~`` is the home folder.
+        encoder : Encoder, optional
+            As `mirclr.load_encoder` gives it; the one that the library was made with, or for a new library the built-in
+            one.
+        workers : int
+            Processes that decode; 0: one a core.
+        retry : bool
+            Try again files that failed before and have not changed.
+        device : str
+            A device of torch, where `encoder` is not given.
+        progress : callable, optional
+            Called after each file as ``progress(done, total)``.
+
+        Returns
+        -------
+        EmbedReport
+            How many of each outcome, and the failures by file.
+
+        Raises
+        ------
+        EncoderMismatch
+            The library holds vectors of another encoder.
+        LibraryError
+            A path is not there, or the library's encoder is not where it was.
+
+        Examples
+        --------
+        >>> import mirclr
+        >>> with mirclr.Library.open("lib.db", create=True) as library:
+        ...     report = library.embed("Music", progress=lambda done, total: print(done, "of", total))
+        1 of 3
+        2 of 3
+        3 of 3
+        """
+        from mirclr.data.scan import PassedOver
+        from mirclr.ingest.embedding import embed_files, find_audio, superseded
+
+        embedder = self._encoder = encoder or self._own_encoder(None, device)
+        passed = PassedOver()
+        files, problems = find_audio([Path(path) for path in _several(paths)], self, passed)
+        report = EmbedReport(failures={problem.file: problem.reason for problem in problems})
+        outcomes = embed_files(self, files, embedder, workers=workers, retry=retry)
+        for done, outcome in enumerate(outcomes, 1):
+            if outcome.did == "failed":
+                report.failures[outcome.file] = outcome.reason or ""
+            else:
+                setattr(report, outcome.did, getattr(report, outcome.did) + 1)
+            if progress:
+                progress(done, len(files))
+        self.write(failures=problems)
+        self.remove([track.track_id for track in superseded(self, files)])
+        report.remarks = passed.lines()
+        return report
 
     def recommend(
-        self, seeds: str | Path | Iterable[str | Path] = (), n: int = 20, *, moments: bool = False, **asked: Any
+        self,
+        seeds: Names = (),
+        n: int = 20,
+        *,
+        avoid: Names = (),
+        to: PathName | None = None,
+        diversity: float = 0.0,
+        artist_cap: int = 2,
+        artist_gap: int = 3,
+        same_album: bool = False,
+        versions: bool = False,
+        exclude: str | Iterable[str] = (),
+        genre: str | Iterable[str] = (),
+        mood: str | Iterable[str] = (),
+        bpm: Bounds | None = None,
+        year: Bounds | None = None,
+        duration_s: Bounds | None = None,
+        key: str | None = None,
+        profile: str | None = None,
+        seed: int | None = None,
+        moments: bool = False,
     ) -> list[Recommendation]:
         """Recommend tracks that belong with the given ones.
 
         Parameters
         ----------
         seeds : str, Path, or several
-            Audio files, playlists, or words of an artist, a title or an album.
+            Audio files, in the library or not, playlists, or words of an artist, a title or an album.
         n : int
-            How many are wanted.
+            How many are wanted, at least 1; with `to` from 2 to 500, both ends among them.
+        avoid : str, Path, or several
+            What to stay away from, named as seeds are.
+        to : str or Path, optional
+            Where a path from the one seed ends. It has an order of its own: no diversity, no seed.
+        diversity : float in [0, 1]
+            How much a track unlike those chosen before it is preferred to one like the seeds.
+        artist_cap : int
+            At most this many tracks of one artist; 0: no limit.
+        artist_gap : int
+            How many tracks by others come between two of one artist, at least.
+        same_album : bool
+            Whether tracks of a seed's own album may come.
+        versions : bool
+            Whether several versions of one song may come. Copies of one recording never do.
+        exclude : str or several
+            Rules such as ``"artist:X"``, ``"album:…"``, ``"genre:…"``, ``"path:…"`` or ``"track:…"``.
+        genre, mood : str or several
+            One of these is wanted: of the tags, or likely by ``mirclr classify``.
+        bpm, year, duration_s : number or (number, number), optional
+            The very value, or least and most, of which None is no limit: ``year=(1990, None)``.
+        key : str, optional
+            A key such as ``"Am"``, or with ``",compatible"`` those that mix well with it too.
+        profile : str, optional
+            The listener to recommend for.
+        seed : int, optional
+            Shuffles what is about as good; the same seed gives the same list.
         moments : bool
-            Find the most alike moments too.
-        **asked
-            Everything else that a `mirclr.Query` has, such as ``exclude=["artist:X"]`` or ``year=(1970, 1985)``.
+            Find the most similar excerpts for each `Explanation` too.
 
         Returns
         -------
         list of Recommendation
-            Each with ``track``, ``similarity``, ``reason`` and ``explanation``; at most n.
+            At most n, in the order of playing, each with ``track``, ``similarity`` (a cosine), ``match`` (in per cent),
+            ``reason`` and ``explanation``.
 
         Raises
         ------
@@ -58,8 +260,36 @@ class Library(store.Library):
             It asks for what cannot be.
         NoMatch
             A seed matches nothing, or the library is empty.
+
+        Examples
+        --------
+        >>> import mirclr
+        >>> with mirclr.Library.open("lib.db", create=True) as library:
+        ...     report = library.embed("Music")
+        ...     for r in library.recommend("Nils Frahm", n=5, year=(1990, 2010)):
+        ...         print(r.rank, r.track.label)
+        1 Other – Second
         """
-        query = Query(**{name: _plain(value) for name, value in {"seeds": seeds, "n": n, **asked}.items()})
+        query = Query(
+            seeds=_texts(seeds),
+            n=n,
+            avoid=_texts(avoid),
+            to=None if to is None else str(to),
+            diversity=diversity,
+            artist_cap=artist_cap,
+            artist_gap=artist_gap,
+            same_album=same_album,
+            versions=versions,
+            exclude=_texts(exclude),
+            genre=_texts(genre),
+            mood=_texts(mood),
+            bpm=_bounds(bpm),
+            year=_bounds(year),
+            duration_s=_bounds(duration_s),
+            key=key,
+            profile=profile,
+            seed=seed,
+        )
         return self.answer(query, moments=moments).recommendations
 
     def answer(self, query: Query, *, checkpoint: Path | None = None, moments: bool = False) -> Answer:
@@ -72,7 +302,12 @@ class Library(store.Library):
         checkpoint : Path, optional
             The library's encoder, if it is no longer where it was.
         moments : bool
-            Find the most alike moments too.
+            Find the most similar excerpts too.
+
+        Returns
+        -------
+        Answer
+            With ``recommendations``, ``seeds`` and ``remarks``.
         """
         with self.snapshot():  # whatever others write meanwhile
             return recommend(
@@ -80,7 +315,7 @@ class Library(store.Library):
                 self.index,
                 query,
                 facts=self.facts,
-                hear=lambda files: hear_seeds(self, files, checkpoint),
+                hear=lambda files: self._embed_seeds(files, checkpoint),
                 moments=moments,
             )
 
@@ -98,48 +333,71 @@ class Library(store.Library):
         self._facts = self._facts or Facts(self)
         return self._facts
 
+    def _embed_seeds(self, files: Sequence[Path], checkpoint: Path | None) -> list[Seed]:
+        try:
+            encoder = self._own_encoder(checkpoint)
+        except LibraryError as error:
+            raise LibraryError(f"{files[0]} is not in the library, and {error}") from None
+        self.bind(encoder.stamp)  # refuses another encoder than the library's
+        return embed_seeds(files, encoder)
 
-def _plain(value: Any) -> Any:
-    """A value as a `Query` holds it: several as a tuple, paths as texts."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        return tuple(map(_plain, value))
+    def _own_encoder(self, checkpoint: Path | None = None, device: str = "auto") -> Encoder:
+        """The encoder that the library was made with, for a new one the built-in one; or that of a checkpoint."""
+        stamp = self.stamp
+        if checkpoint is None:
+            if self._encoder is not None and (stamp is None or self._encoder.stamp.makes_vectors_of(stamp)):
+                return self._encoder
+            checkpoint = builtin_checkpoint() if stamp is None else checkpoint_named(stamp.name)
+            if not checkpoint.is_file():
+                raise LibraryError(
+                    f"the library's encoder is not where it was; name that encoder: --checkpoint {checkpoint}, or in "
+                    "Python library.embed(…, encoder=mirclr.load_encoder(…))"
+                )
+        from mirclr.models.encoding import Encoder
+
+        self._encoder = Encoder.load(checkpoint, excerpts=stamp.excerpts if stamp else None, device=device)
+        return self._encoder
+
+
+def _several(names: Names) -> list[PathName]:
+    return [names] if isinstance(names, str | PathLike) else list(names)
+
+
+def _texts(names: Any) -> Any:
+    """Names as a `Query` holds them; what are none are refused there."""
+    if isinstance(names, str | PathLike):
+        return (str(names),)
+    return tuple(str(n) if isinstance(n, PathLike) else n for n in names) if isinstance(names, Iterable) else names
+
+
+def _bounds(value: Any) -> Any:
+    """Bounds as a `Query` holds them; what are none are refused there."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value, value
+    if isinstance(value, list | tuple) and len(value) == 2:
+        low, high = value
+        return -inf if low is None else low, inf if high is None else high
     return value
 
 
-def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path | None = None) -> list[Seed]:
-    """Embed files that a library does not hold with its own encoder, and make seeds of them.
+def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed]:
+    """Embed files that a library does not hold, and make seeds of them.
 
     Raises
     ------
-    LibraryError
-        The library's encoder is not to be found.
-    UnreadableAudio
-        A file cannot be heard.
-    EncoderMismatch
-        The checkpoint is of another encoder.
+    UnreadableAudio, UnusableAudio
+        A file cannot be decoded, or the encoder makes no vector of it.
     """
-    stamp = library.stamp
-    if checkpoint is None and stamp is not None and checkpoint_named(stamp.name).is_file():
-        checkpoint = checkpoint_named(stamp.name)
-    if checkpoint is None or stamp is None:
-        raise LibraryError(
-            f"{files[0]} is not in the library, and the library's encoder is not where it was; to hear the file, "
-            f"name that encoder: --checkpoint {stamp.name if stamp else 'CHECKPOINT'}"
-        )
     from mirclr.audio.decoding import decode_files
-    from mirclr.models.embedder import Embedder, raised
+    from mirclr.models.embedder import raised
     from mirclr.tags import read_tags
 
-    embedder = Embedder.load(checkpoint, excerpts=stamp.excerpts)
-    library.bind(embedder.stamp)  # refuses another encoder than the library's
     seeds = []
-    for heard in decode_files(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
-        excerpts = heard.excerpts
+    for decoded in decode_files(files, count=encoder.excerpts, seconds=encoder.seconds, rate=encoder.rate):
+        excerpts = decoded.excerpts
         if excerpts is None:
-            raise UnreadableAudio(heard.error or f"{heard.file}: cannot be heard")
-        tags, file = read_tags(heard.file), heard.file.absolute()
+            raise UnreadableAudio(decoded.error or f"{decoded.file}: cannot be decoded")
+        tags, file = read_tags(decoded.file), decoded.file.absolute()
         track = LibraryTrack(
             0,  # of no track of the library
             str(file.parent),
@@ -154,10 +412,10 @@ def hear_seeds(library: store.Library, files: Sequence[Path], checkpoint: Path |
             excerpts.digest,
             compilation=tags.compilation,
         )
-        embedded = embedder.embed_excerpts(raised(excerpts.waveforms))
-        vector = embedder.pool(embedded)
+        embedded = encoder.embed_excerpts(raised(excerpts.waveforms))
+        vector = encoder.pool(embedded)
         if not is_usable(vector):
-            raise UnusableAudio(f"{heard.file}: {NO_VECTOR}")
+            raise UnusableAudio(f"{decoded.file}: {NO_VECTOR}")
         moments = Moments.of(excerpts.starts, embedded)
         seeds.append(Seed(shown(track.label), vector, track, moments=moments))
     return seeds

@@ -1068,10 +1068,11 @@ def fake_decode_files(files, *, count, seconds, rate, workers=0):
 
 @pytest.fixture
 def outside(library, tmp_path, monkeypatch):
-    embedder, decoding = ModuleType("mirclr.models.embedder"), ModuleType("mirclr.audio.decoding")
-    embedder.Embedder, embedder.raised = FakeEmbedder, lambda waveforms: waveforms
+    names = ("mirclr.models.encoding", "mirclr.models.embedder", "mirclr.audio.decoding")
+    encoding, embedder, decoding = map(ModuleType, names)
+    encoding.Encoder, embedder.raised = FakeEmbedder, lambda waveforms: waveforms
     decoding.decode_files = fake_decode_files
-    for fake in (embedder, decoding):
+    for fake in (encoding, embedder, decoding):
         monkeypatch.setitem(sys.modules, fake.__name__, fake)
     library.write(entries=[entry(f"{i}.ogg", np.eye(4)[i] + 0.1) for i in range(4)])
     for name, content in (("zero.wav", "0"), ("two.wav", "2"), ("bad.wav", "bad"), ("a.ckpt", "")):

@@ -412,7 +412,7 @@ class Views:
 
     def __init__(self, recipe: config.Recipe, mel: LogMel) -> None:
         self.mel = mel
-        self.hears_mel = recipe.encoder.name == "resnet"
+        self.hears_mel = recipe.encoder.input == "mel"
         self.waveform = [ON[type(s)](s, mel) for s in recipe.augment.waveform]
         self.on_mel = [ON[type(s)](s, mel) for s in recipe.augment.mel]
         self.samples = round(recipe.audio.clip_seconds * recipe.audio.sample_rate)

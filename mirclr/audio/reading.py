@@ -125,13 +125,14 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int, span: Sp
     """
     try:
         with _open(path, span) as source:
-            return _excerpts(source, path, count, seconds, rate)
+            return excerpts_of(source, path, count, seconds, rate)
     except Stumbled as stumbled:
         with _open(path, span, stumbled) as source:
-            return _excerpts(source, path, count, seconds, rate)
+            return excerpts_of(source, path, count, seconds, rate)
 
 
-def _excerpts(source: Source, path: Path, count: int, seconds: float, rate: int) -> Excerpts:
+def excerpts_of(source: Source, path: Path, count: int, seconds: float, rate: int) -> Excerpts:
+    """Excerpts of whatever gives samples; `path` is what messages call it."""
     starts = excerpt_starts(source.seconds, count=count, seconds=seconds)
     wanted = min(seconds, source.seconds)
     parts, products = _mono_parts(source, path, starts, wanted, None)
@@ -237,6 +238,13 @@ def decode_blocks(path: Path, *, rate: int, span: Span | None = None) -> Iterato
         with _open(path, span, stumbled) as source:
             stream = stream or _Mono(source, path, rate)
             yield from stream.of(source)
+    yield from stream.end()
+
+
+def mono_blocks_of(source: Source, path: Path, rate: int) -> Iterator[np.ndarray]:
+    """All of whatever gives samples, as mono blocks at `rate`; `path` is what messages call it."""
+    stream = _Mono(source, path, rate)
+    yield from stream.of(source)
     yield from stream.end()
 
 

@@ -47,7 +47,7 @@ def to_mono(samples: np.ndarray, path: Path, signs: np.ndarray | None = None) ->
     if len(channels) and not max(channels.max(initial=0), -channels.min(initial=0)) < _LOUDEST:  # not, as of NaN
         raise UnusableAudio(f"{path}: holds samples that are NaN, infinite or absurdly loud; export it again")
     if signs is not None:
-        channels *= signs[:, None]
+        channels = channels * signs[:, None]  # not in place: it may be what a caller holds
     mono: np.ndarray = channels.mean(axis=0)
     return mono
 

@@ -13,6 +13,7 @@ _LISTED = {
     "ResNet": ("name", "widths", "blocks", "freq_collapse", "dim"),
     "SampleCNN": ("name",),
     "PooledSampleCNN": ("name", "widths", "dropout"),
+    "RegisteredEncoder": ("name", "entry_point", "input", "settings"),
     "Distillation": ("labels", "teacher", "heads", "alpha", "temperature", "centre", "softmax", "by"),
 }
 # what digests call a key that was renamed since

@@ -1,9 +1,9 @@
 """The sections of a recipe: a tree of pydantic models, with their defaults and bounds."""
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
@@ -234,6 +234,7 @@ class ResNet(_Section):
     objective more closely and keeps less of what the objective does not ask for.
     """
 
+    input: ClassVar[Literal["mel", "waveform"]] = "mel"
     name: Literal["resnet"] = "resnet"
     widths: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=12)] = (16, 48, 128, 256)
     blocks: tuple[Few, ...] = (1, 1, 1, 1)
@@ -253,12 +254,14 @@ class SampleCNN(_Section):
     It takes clips of 59,049 samples (3 to the power of 10), 2.7 s at its 22,050 Hz, or longer ones.
     """
 
+    input: ClassVar[Literal["mel", "waveform"]] = "waveform"
     name: Literal["sample_cnn"] = "sample_cnn"
 
 
 class PooledSampleCNN(_Section):
     """A smaller network like CLMR's, for clips of any length: the last maps are averaged over time."""
 
+    input: ClassVar[Literal["mel", "waveform"]] = "waveform"
     name: Literal["sample_cnn_pooled"] = "sample_cnn_pooled"
     widths: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=12)] = (
         128, 128, 128, 256, 256, 256, 256, 512, 512,
@@ -266,7 +269,19 @@ class PooledSampleCNN(_Section):
     dropout: Probability = 0.5
 
 
-Encoder = Annotated[ResNet | SampleCNN | PooledSampleCNN, Field(discriminator="name")]
+class RegisteredEncoder(_Section):
+    """An encoder of one's own: the `entry_point` of the group mirclr.encoders that an installed package registers.
+
+    It is called with `settings` for its keyword arguments and gives a module of torch; `input` is what that takes.
+    """
+
+    name: Literal["registered"] = "registered"
+    entry_point: Annotated[str, Field(min_length=1, max_length=500)]
+    input: Literal["mel", "waveform"] = "waveform"
+    settings: dict[str, JsonValue] = {}
+
+
+Encoder = Annotated[ResNet | SampleCNN | PooledSampleCNN | RegisteredEncoder, Field(discriminator="name")]
 
 
 class Projector(_Section):
@@ -457,7 +472,7 @@ class Recipe(_Section):
         if self.augment.label_mix and self.objective.name not in ("generalized_sup_con", "cross_entropy"):
             kind = "mixup" if self.augment.mixup else "cutmix"
             raise ValueError(f"augment.{kind} needs objective generalized_sup_con or cross_entropy, for mixed labels")
-        if self.encoder.name != "resnet":
+        if self.encoder.input == "waveform":
             self._fit_for_waveforms(self.encoder)
         cells = self.audio.sample_rate * self.audio.clip_seconds / self.mel.hop_length * self.mel.n_mels
         if cells > _MOST_CELLS:
@@ -477,13 +492,15 @@ class Recipe(_Section):
             )
         return self
 
-    def _fit_for_waveforms(self, encoder: SampleCNN | PooledSampleCNN) -> None:
+    def _fit_for_waveforms(self, encoder: ResNet | SampleCNN | PooledSampleCNN | RegisteredEncoder) -> None:
         """Raise where settings do not go with an encoder of waveforms."""
         name, cutmix = encoder.name, self.augment.cutmix
         if cutmix and cutmix.region == "box":
             raise ValueError(f"augment.cutmix: a box is a region of log-mel; {name} takes region: time, or mixup")
         if self.augment.mel:
             raise ValueError(f"augment.mel has steps, but {name} takes the waveform; move them to augment.waveform")
+        if isinstance(encoder, RegisteredEncoder):
+            return  # what it needs, it alone knows
         stages = len(encoder.widths) if isinstance(encoder, PooledSampleCNN) else CLMR_STAGES
         if round(self.audio.clip_seconds * self.audio.sample_rate) < 3**stages:
             other = "give fewer widths" if isinstance(encoder, PooledSampleCNN) else "name sample_cnn_pooled"
@@ -493,8 +510,8 @@ class Recipe(_Section):
             )
 
 
-def _weights(encoder: ResNet | SampleCNN | PooledSampleCNN, n_mels: int) -> int:
-    """About how many numbers an encoder learns."""
+def _weights(encoder: ResNet | SampleCNN | PooledSampleCNN | RegisteredEncoder, n_mels: int) -> int:
+    """About how many numbers an encoder learns; 0 of one that is registered, whose class alone knows."""
     if not isinstance(encoder, ResNet):
         widths = encoder.widths if isinstance(encoder, PooledSampleCNN) else ()
         return 3 * sum(a * b for a, b in pairwise(widths))

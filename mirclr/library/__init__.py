@@ -14,19 +14,18 @@ Contents: `Library` (store.py), what it holds and hands out (records.py, moments
 
 from mirclr.library.moments import Moments
 from mirclr.library.records import (
-    NO_VECTOR,
     Description,
     Entry,
     Failure,
     FileState,
     LibraryTrack,
     Listen,
-    is_usable,
     leads_out,
     part_leading_out,
     shown,
 )
 from mirclr.library.store import Library
+from mirclr.models.stamp import NO_VECTOR, is_usable
 
 __all__ = [
     "NO_VECTOR",

@@ -12,17 +12,8 @@ from mirclr.library.moments import Moments
 from mirclr.tags import Tags
 from mirclr.terminal import shown
 
-NO_VECTOR = "the encoder made no usable vector of it (not finite, or zero)"
-"""What is said of a track that an encoder fails on."""
-
 LEADS_OUT = "a link that leads out of {}; embed what it leads to by itself"
 """What is said of a file that a link leads to from outside of its root, which is put in."""
-
-
-def is_usable(vector: np.ndarray) -> bool:
-    """Whether a vector of an encoder is one: finite, and not zero."""
-    norm = float(np.linalg.norm(np.asarray(vector, np.float64)))
-    return bool(np.isfinite(norm)) and norm > 0.5
 
 
 @dataclass(frozen=True, eq=False)

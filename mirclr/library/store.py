@@ -19,10 +19,10 @@ import numpy as np
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound
 from mirclr.library.checks import below_root, check_rows, parsed, parsed_stamp, whole_number
 from mirclr.library.moments import Moments
-from mirclr.library.records import NO_VECTOR, Description, Entry, Failure, FileState, LibraryTrack, Listen, shown
+from mirclr.library.records import Description, Entry, Failure, FileState, LibraryTrack, Listen, shown
 from mirclr.library.schema import SCHEMA_VERSION, bring_up_to_date, connect, explained
 from mirclr.library.search import bring_search_up_to_date, search_text, searched_column
-from mirclr.models.stamp import EncoderStamp
+from mirclr.models.stamp import NO_VECTOR, EncoderStamp
 from mirclr.names import search_words
 from mirclr.tags import READING, Tags
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mirclr import config
 from mirclr.errors import CheckpointError, RecipeError, in_words, is_fault_of_machine
 from mirclr.models.encoder import Model, weight_shapes
+from mirclr.models.own import OwnEncoder, qualified_name
 from mirclr.provenance import digest_bytes, digest_json, open_regular, writing
 
 FORMAT = 1
@@ -76,17 +77,27 @@ def save_checkpoint(
         "provenance": dict(provenance),
         "step": step,
     }
+    if isinstance(model.encoder, OwnEncoder):
+        header["encoder_class"] = qualified_name(model.encoder.module)
     with writing(path) as f:
         f.write(save(tensors, metadata={"mirclr": json.dumps(header, ensure_ascii=False)}))
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, own: nn.Module | None = None) -> Checkpoint:
     """Read a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    own : nn.Module, optional
+        What its weights are put into, where its encoder is one that was passed in; else what is registered is made.
 
     Raises
     ------
     CheckpointError
-        The file is missing, damaged, not a checkpoint of mirclr, or made by a newer mirclr.
+        The file is missing, damaged, not a checkpoint of mirclr, or made by a newer mirclr; or its encoder is not
+        registered, or of another class than the one that is registered or given.
     """
     try:
         open_regular(path).close()
@@ -111,14 +122,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except RecipeError as error:
         raise CheckpointError(str(error)) from error
     weights = {n: t for n, t in tensors.items() if not n.startswith((_OPTIMIZER, _OBJECTIVE))}
-    # before anything is made: a recipe may ask for more than there is memory
-    shapes = weight_shapes(recipe)
+    model = None
+    if isinstance(recipe.encoder, config.RegisteredEncoder):
+        model = _with_own(path, recipe, header.get("encoder_class"), own)
+        shapes = {name: (*t.shape,) for name, t in model.state_dict().items()}
+    elif own is not None:
+        raise CheckpointError(
+            f"{path}: its encoder is mirclr's own {recipe.encoder.name}, and a module was given for it"
+        )
+    else:  # before anything is made: a recipe may ask for more than there is memory
+        shapes = weight_shapes(recipe)
     if wrong := _first_difference(shapes, {name: (*t.shape,) for name, t in weights.items()}):
         raise CheckpointError(f"{path}: its weights do not fit its recipe ({wrong})")
     provenance, step = header.get("provenance", {}), header.get("step")
     if not isinstance(provenance, dict) or not (step is None or (type(step) is int and step >= 0)):
         raise CheckpointError(f"{path}: its header is damaged: provenance and step are not what mirclr writes there")
-    model = Model(recipe)
+    model = model or Model(recipe)
     model.load_state_dict(weights)
     return Checkpoint(
         model.eval(),
@@ -129,6 +148,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
         objective=_part(tensors, _OBJECTIVE),
         step=step,
     )
+
+
+def _with_own(path: Path, recipe: config.Recipe, named: object, own: nn.Module | None) -> Model:
+    """The model of a checkpoint whose encoder is somebody's own; nothing is imported by a name that is in the file."""
+    try:
+        model = Model(recipe, own)
+    except RecipeError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    assert isinstance(model.encoder, OwnEncoder)
+    if (found := qualified_name(model.encoder.module)) != named:
+        raise CheckpointError(f"{path}: holds weights of the class {named}, and was given {found}")
+    return model
 
 
 def _first_difference(asked: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str | None:
@@ -154,6 +185,9 @@ def encoder_digest(model: Model) -> str:
         "mel": config.digested(recipe.mel),
         "encoder": config.digested(recipe.encoder),
     }
+    if isinstance(model.encoder, OwnEncoder):  # by whichever name it is registered
+        del settings["encoder"]["entry_point"]
+        settings["encoder"]["class"] = qualified_name(model.encoder.module)
     settings["encoder"]["name"] = _FIRST_NAMES.get(recipe.encoder.name, recipe.encoder.name)
     if model.pooling.weight:
         settings["deviation"] = model.pooling.weight

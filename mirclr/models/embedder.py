@@ -5,10 +5,11 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from mirclr import config
 from mirclr.models.checkpoint import encoder_digest, load_checkpoint
@@ -46,16 +47,17 @@ class Embedder:
         self._model = model.to(self._device).eval()
 
     @classmethod
-    def load(cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto") -> "Embedder":
-        """Read a checkpoint; `excerpts` a track are the recipe's unless given."""
-        read = load_checkpoint(checkpoint)
+    def load(
+        cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto", own: nn.Module | None = None
+    ) -> Self:
+        """Read a checkpoint; `excerpts` a track are the recipe's unless given, `own` is as of `load_checkpoint`."""
+        read = load_checkpoint(checkpoint, own)
         # the built-in one by name: libraries outlive the place where mirclr is installed
         name = NAME if checkpoint == builtin_checkpoint() else str(checkpoint.resolve())
-        stamp = _stamp(read.model, read.digest, name, excerpts or read.recipe.embedding.excerpts)
-        return cls(read.model, stamp, device)
+        return cls(read.model, stamp_of(read.model, name=name, excerpts=excerpts), device)
 
     @classmethod
-    def with_random_weights(cls, recipe: dict[str, Any], *, excerpts: int, seed: int = 0) -> "Embedder":
+    def with_random_weights(cls, recipe: dict[str, Any], *, excerpts: int, seed: int = 0) -> Self:
         """The encoder of a resolved recipe, untrained: the baseline that training must beat."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -63,7 +65,7 @@ class Embedder:
             heard = {section: recipe[section] for section in ("audio", "mel", "encoder") if section in recipe}
             unused = {"name": "random weights", "data": {"train": "nothing"}}
             model = Model(config.recipe_from(unused | heard, where="the library's recipe"))
-        return cls(model, _stamp(model, encoder_digest(model), f"random weights, seed {seed}", excerpts))
+        return cls(model, stamp_of(model, name=f"random weights, seed {seed}", excerpts=excerpts))
 
     def embed_track(self, waveforms: np.ndarray) -> np.ndarray:
         """(n, N) float32 excerpts of one track -> (D,) float32 of unit length, the track's vector."""
@@ -113,6 +115,12 @@ def _few_threads() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _stamp(model: Model, digest: str, name: str, excerpts: int) -> EncoderStamp:
-    recipe = model.recipe.model_dump(mode="json")
-    return EncoderStamp(digest=digest, name=name, dim=model.pooling.dim, excerpts=excerpts, recipe=recipe)
+def stamp_of(model: Model, *, name: str, excerpts: int | None = None) -> EncoderStamp:
+    """The stamp of a model's vectors: `excerpts` a track are the recipe's unless given."""
+    return EncoderStamp(
+        digest=encoder_digest(model),
+        name=name,
+        dim=model.pooling.dim,
+        excerpts=excerpts or model.recipe.embedding.excerpts,
+        recipe=model.recipe.model_dump(mode="json"),
+    )

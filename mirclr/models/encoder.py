@@ -8,7 +8,7 @@ published.
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,24 +16,8 @@ from torch import Tensor, nn
 from mirclr import config
 from mirclr.audio.mel import LogMel
 from mirclr.errors import CheckpointError
-
-
-class EncoderModule(nn.Module):
-    """What every encoder is: (B, F, T) log-mel or (B, N) waveform in, (B, D) embedding out.
-
-    Attributes
-    ----------
-    input : {"mel", "waveform"}
-        What ``forward`` takes.
-    dim : int
-        D.
-    min_seconds : float
-        The shortest clip that it can embed.
-    """
-
-    input: Literal["mel", "waveform"]
-    dim: int
-    min_seconds: float = 0.5
+from mirclr.models.module import EncoderModule
+from mirclr.models.own import OwnEncoder, made
 
 
 class ResNet(EncoderModule):
@@ -283,15 +267,17 @@ class Model(nn.Module):
     ----------
     recipe : config.Recipe
         Gives the rate, the mel settings, the encoder, the pooling and the projector. Weights are random.
+    own : nn.Module, optional
+        The encoder, of a recipe whose encoder is a `config.RegisteredEncoder`; else what is registered is made.
     """
 
     encoder: EncoderModule
 
-    def __init__(self, recipe: config.Recipe) -> None:
+    def __init__(self, recipe: config.Recipe, own: nn.Module | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         self.mel = LogMel(recipe.mel, recipe.audio.sample_rate)
-        self.encoder, self.pooling, self.projector = _networks(recipe)
+        self.encoder, self.pooling, self.projector = _networks(recipe, own)
         self.to(memory_format=torch.channels_last)
 
     def front_end(self, waveforms: Tensor) -> Tensor:
@@ -303,9 +289,11 @@ class Model(nn.Module):
         return cast(Tensor, self.encoder(self.front_end(waveforms)))
 
 
-def _networks(recipe: config.Recipe) -> tuple[EncoderModule, TrackPooling, Projector]:
+def _networks(recipe: config.Recipe, own: nn.Module | None = None) -> tuple[EncoderModule, TrackPooling, Projector]:
     encoder: EncoderModule
-    if isinstance(recipe.encoder, config.ResNet):
+    if isinstance(recipe.encoder, config.RegisteredEncoder):
+        encoder = OwnEncoder(own or made(recipe.encoder), recipe)
+    elif isinstance(recipe.encoder, config.ResNet):
         encoder = ResNet(recipe.encoder, recipe.mel.n_mels)
     elif isinstance(recipe.encoder, config.PooledSampleCNN):
         encoder = PooledSampleCNN(recipe.encoder, recipe.audio.sample_rate)

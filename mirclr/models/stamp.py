@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+NO_VECTOR = "the encoder made no usable vector of it (not finite, or zero)"
+"""What is reported of a track that an encoder fails on."""
+
 
 @dataclass(frozen=True)
 class EncoderStamp:
@@ -31,3 +36,9 @@ class EncoderStamp:
     def makes_vectors_of(self, other: "EncoderStamp") -> bool:
         """Whether vectors of both can be compared: one encoder, hearing as many excerpts."""
         return (self.digest, self.excerpts) == (other.digest, other.excerpts)
+
+
+def is_usable(vector: np.ndarray) -> bool:
+    """Whether a vector of an encoder is one: finite, and not zero."""
+    norm = float(np.linalg.norm(np.asarray(vector, np.float64)))
+    return bool(np.isfinite(norm)) and norm > 0.5

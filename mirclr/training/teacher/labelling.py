@@ -232,7 +232,7 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     assert plan is not None
     assert plan.teacher is not None
     teacher = load_teacher(plan.teacher, folder, plan.heads)
-    hears, student = teacher.input, "mel" if recipe.encoder.name == "resnet" else "waveform"
+    hears, student = teacher.input, recipe.encoder.input
     if teacher.rate != recipe.audio.sample_rate:
         raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.sample_rate to it")
     if student == "mel" and (hears != "mel" or teacher.mel != recipe.mel):
