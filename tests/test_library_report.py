@@ -2,13 +2,14 @@ import json
 import math
 import re
 import shutil
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from mirclr.errors import LibraryError
-from mirclr.evaluation.report import Hubs, measure, page, report_on, tables, to_html
+from mirclr.evaluation.report import Hubs, charts, measure, report_on, tables, to_html
 from mirclr.library import Entry, Failure, Library
 from mirclr.metrics import k_occurrence, skewness
 from mirclr.models.stamp import EncoderStamp
@@ -258,13 +259,49 @@ def test_the_page_needs_nothing_else_and_fits_a_phone(tmp_path):
     assert all(float(v) >= 0 for name, v in page.attributes if name in ("height", "width"))
 
 
+def bars_of(svg):
+    """(title, height) of each bar."""
+    found = re.findall(r"<title>([^<]*)</title><path d=\"([^\"]*)", svg)
+    ys = [[float(y) for y in re.findall(r"[ML] [\d.-]+ ([\d.-]+)", path)] for _, path in found]
+    return [(title, max(y) - min(y)) for (title, _), y in zip(found, ys, strict=True)]
+
+
 def test_the_largest_bar_is_the_highest():
-    svg = page._bars("t", ["0", "1", "2–3"], [1, 4, 2])
-    heights = [float(h) for h in re.findall(r'<rect[^>]* height="([\d.]+)"', svg)]
+    pytest.importorskip("matplotlib")
+    bars = bars_of(charts.bar_chart("t", ["0", "1", "2–3"], [1, 4, 2]).svg)
+    assert [title for title, _ in bars] == ["0: 1", "1: 4", "2–3: 2"]
+    heights = [height for _, height in bars]
     assert heights == pytest.approx([max(heights) / 4, max(heights), max(heights) / 2], abs=0.1)
-    assert "<title>2–3: 2</title>" in svg
-    flat = page._bars("t", ["a", "b"], [-0.5, 2.0], top=1)
-    assert re.findall(r'<rect[^>]* height="([\d.]+)"', flat) == ["0.0", "125.0"]
+    flat = bars_of(charts.bar_chart("t", ["a", "b"], [-0.5, 2.0], top=1).svg)
+    full = bars_of(charts.bar_chart("t", ["a", "b"], [0.0, 1.0], top=1).svg)
+    assert [h for _, h in flat] == [h for _, h in full] == [0, pytest.approx(heights[1], abs=1)]
+
+
+def test_a_chart_is_the_same_each_time_and_only_an_element():
+    matplotlib = pytest.importorskip("matplotlib")
+    hostile = "<script>alert(1)</script> $x_1$ & \"'"
+    first = charts.bar_chart(hostile, [hostile, "b"], [1, 2])
+    with matplotlib.rc_context({"axes.facecolor": "red", "svg.fonttype": "path", "font.size": 30}):
+        assert charts.bar_chart(hostile, [hostile, "b"], [1, 2]) == first
+    page = Page(first.svg)
+    assert page.tags[0] == "svg"
+    assert set(page.tags) <= {"svg", "g", "path", "text", "title"}
+    assert {name for name, _ in page.attributes} <= {
+        "viewbox", "role", "aria-label", "d", "style", "x", "y", "transform"
+    }  # fmt: skip
+    assert hostile in page.text
+    many = charts.bar_chart("t", [f"{i}" for i in range(25)], list(range(25)))
+    assert len(bars_of(many.svg)) == 25
+    assert bars_of(charts.bar_chart("t", ["a"], [0]).svg) == [("a: 0", 0)]
+
+
+def test_without_matplotlib_the_page_has_no_charts_and_says_so(tmp_path, monkeypatch):
+    path = fill(tmp_path / "l.db", np.random.default_rng(0).normal(size=(20, 3)), [Tags(artist="a")] * 20)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    page = Page(to_html(measured(path)))
+    assert "svg" not in page.tags
+    assert "pip install 'mirclr[plot]'" in "".join(page.text)
+    assert page.tags.count("table") >= 5
 
 
 # robustness, on real music

@@ -1,10 +1,11 @@
 """A report for people: `tables`, and `to_html` as one page."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from importlib.resources import files
 from typing import Any
 
+from mirclr.errors import MissingExtra
+from mirclr.evaluation.report.charts import charts_by_table
 from mirclr.evaluation.report.values import (
     AS_IS,
     GAIN_DB,
@@ -139,112 +140,29 @@ def _of(listed: int, all_: int) -> str:
     return "" if listed == all_ else f"The first {listed} of {all_}."
 
 
-_STYLE = """
-:root{color-scheme:light dark;--back:#fff;--ink:#1b1f24;--soft:#59636e;--line:#d5dae0;--bar:#2f6f9f}
-@media(prefers-color-scheme:dark){:root{--back:#14171b;--ink:#e6e9ed;--soft:#9aa4af;--line:#333a42;--bar:#6fb1e0}}
-body{margin:0 auto;padding:1rem;max-width:52rem;background:var(--back);color:var(--ink)}
-body{font:1rem/1.5 system-ui,sans-serif}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2rem 0 .25rem}
-p{color:var(--soft);margin:.25rem 0}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;margin:.5rem 0}
-th,td{text-align:left;padding:.25rem .9rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-td{overflow-wrap:anywhere;min-width:4rem}
-.number{text-align:right;font-variant-numeric:tabular-nums}
-figure{margin:1rem 0}figcaption{color:var(--soft)}
-svg{width:100%;max-width:36rem;height:auto}rect{fill:var(--bar)}line{stroke:var(--line)}
-text{fill:var(--ink);font:10px system-ui,sans-serif;text-anchor:middle}
-"""
-
-
 def to_html(report: LibraryReport) -> str:
-    """The report as one HTML page that needs nothing else: no scripts, no files, plots as inline SVG."""
-    plots = _plots(report)
-    body = []
-    for part in tables(report):
-        body.append(f"<section><h2>{_text(part.title)}</h2>")
-        if part.note:
-            body.append(f"<p>{_text(part.note)}</p>")
-        body.append(_html_table(part))
-        body += plots.get(part.title, [])
-        body.append("</section>")
-    title = f"Report on {report.library}"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{_text(title)}</h1>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
+    """The report as one HTML page that needs nothing else: no scripts, no files, charts as inline SVG.
 
-
-def _plots(report: LibraryReport) -> dict[str, list[str]]:
-    """SVG figures by the title of the table that they stand below."""
-    plots: dict[str, list[str]] = {}
-    if report.nearest:
-        of = report.nearest
-        plots["duplicates"] = [_bars("tracks by the cosine of their nearest neighbour", of.labels, of.counts)]
-    if report.hubs:
-        of = report.hubs.occurrences
-        plots["hubs"] = [_bars(f"tracks by N_{report.k}", of.labels, of.counts)]
-    if report.robustness:
-        changes = report.robustness.changes
-        names = [c.name for c in changes]
-        kept = [c.overlap for c in changes if c.overlap is not None]
-        plots["robustness"] = [_bars(f"overlap@{report.k}", names, kept, top=1)] if kept else []
-        plots["robustness"].append(_bars("cosine to the stored vector", names, [c.cosine for c in changes], top=1))
-    return plots
-
-
-def _bars(title: str, labels: Sequence[str], values: Sequence[float], *, top: float | None = None) -> str:
-    """A bar chart of values, 0 and above, as an SVG figure; below 0 there is no bar.
-
-    Parameters
-    ----------
-    title : str
-        What the bars are.
-    labels : (n,) of str
-        Shown in full with a bar's value; below the axis up to the first dash, and where there are many, some of them.
-    values : (n,) of float
-        Heights.
-    top : float, optional
-        Value of a bar of full height; the highest unless given.
+    Without matplotlib it has no charts, and says what to install.
     """
-    width, height, base = 360, 170, 145
-    top = top or max([*values, 1e-9])
-    step = width / len(values)
-    few = len(values) <= 12
-    parts = []
-    for i, (label, value) in enumerate(zip(labels, values, strict=True)):
-        tall = min(1.0, max(0.0, value / top)) * (base - 20)
-        middle, said = (i + 0.5) * step, f"{value:.3f}" if isinstance(value, float) else str(value)
-        parts.append(
-            f'<rect x="{i * step + 0.1 * step:.1f}" y="{base - tall:.1f}" width="{0.8 * step:.1f}" '
-            f'height="{tall:.1f}"><title>{_text(label)}: {_text(said)}</title></rect>'
-        )
-        if few:
-            parts.append(f'<text x="{middle:.1f}" y="{base - tall - 4:.1f}">{_text(said)}</text>')
-        if few or i % 5 == 0:
-            parts.append(f'<text x="{middle:.1f}" y="{base + 14}">{_text(label.split("–")[0])}</text>')
-    return (
-        f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{_text(title)}">'
-        f'<line x1="0" y1="{base}" x2="{width}" y2="{base}"/>{"".join(parts)}</svg>'
-        f"<figcaption>{_text(title)}</figcaption></figure>"
+    from jinja2 import Environment, StrictUndefined
+
+    try:
+        charts, no_charts = charts_by_table(report), ""
+    except MissingExtra as error:
+        charts, no_charts = {}, str(error)
+    # names are those of files from anywhere: whatever stands on the page is made printable, then escaped
+    page = Environment(autoescape=True, finalize=_printable, undefined=StrictUndefined, trim_blocks=True)
+    template = page.from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+    title = f"Report on {report.library}"
+    return template.render(
+        title=title, parts=tables(report), numeric=_numeric, cell=_cell, charts=charts, no_charts=no_charts
     )
 
 
-def _html_table(part: Table) -> str:
-    numeric = [
-        all(isinstance(row[i], int | float) or row[i] is None for row in part.rows) for i in range(len(part.columns))
-    ]
-    kinds = [' class="number"' if is_numeric else "" for is_numeric in numeric]
-    head = "".join(f"<th{kind}>{_text(name)}</th>" for kind, name in zip(kinds, part.columns, strict=True))
-    rows = "".join(
-        "<tr>" + "".join(f"<td{kind}>{_text(_cell(v))}</td>" for kind, v in zip(kinds, row, strict=True)) + "</tr>"
-        for row in part.rows
-    )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+def _numeric(part: Table) -> list[bool]:
+    """Which columns hold numbers alone."""
+    return [all(isinstance(v, int | float | None) for v in column) for column in zip(*part.rows, strict=True)]
 
 
 def _cell(value: Any) -> str:
@@ -253,5 +171,6 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _text(text: str) -> str:
-    return escape(shown(text))
+def _printable(value: Any) -> Any:
+    """A value as text without what cannot be printed; markup stays as it is."""
+    return value if hasattr(value, "__html__") else shown(str(value))
