@@ -19,10 +19,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mirclr import library as store
 from mirclr.errors import LibraryError, UnreadableAudio, UnusableAudio
 from mirclr.index import Index, open_index
-from mirclr.library import NO_VECTOR, LibraryTrack, Moments, is_usable, shown
+from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryStore, LibraryTrack, is_usable, shown
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
 from mirclr.recommend import Answer, Facts, Query, Recommendation, Seed, recommend
 
@@ -67,7 +66,7 @@ class EmbedReport:
         return ", ".join(f"{n} {kind}" for kind in kinds if (n := getattr(self, kind))) or "no audio files"
 
 
-class Library(store.Library):
+class Library(LibraryStore):
     """A library of music that embeds, recommends and lists: one SQLite file, opened by `Library.open`.
 
     Used by the thread that opened it, best as a context manager. Its index is kept between queries, and brought up to
@@ -416,6 +415,6 @@ def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed]:
         vector = encoder.pool(embedded)
         if not is_usable(vector):
             raise UnusableAudio(f"{decoded.file}: {NO_VECTOR}")
-        moments = Moments.of(excerpts.starts, embedded)
+        moments = ExcerptEmbeddings.of(excerpts.starts, embedded)
         seeds.append(Seed(shown(track.label), vector, track, moments=moments))
     return seeds

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from mirclr.audio import write_wav
 from mirclr.config import parse_recipe
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
@@ -90,9 +90,9 @@ def music(tmp_path: Path, songs: list[Path]) -> Path:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
+def library(tmp_path: Path) -> Iterator[LibraryStore]:
     """An empty library."""
-    with Library.open(tmp_path / "lib.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
         yield library
 
 

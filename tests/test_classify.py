@@ -15,7 +15,7 @@ from mirclr.classify import Figures, Heads, cross_validate, labelled_by_file, la
 from mirclr.classify.fitting import _fit, grouped_folds, softmax, tuned
 from mirclr.classify.labels import Labels
 from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, LibraryError
-from mirclr.library import Entry, Library
+from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 from tests.commands import invoke
@@ -26,7 +26,7 @@ STAMP = EncoderStamp("d" * 32, "encoder.safetensors", DIM, 3, {})
 
 def make_library(path, files, vectors=None, root="/music", tags=None):
     vectors = np.eye(DIM)[np.arange(len(files)) % DIM] if vectors is None else vectors
-    library = Library.open(path, create=True)
+    library = LibraryStore.open(path, create=True)
     library.bind(STAMP)
     tags = tags or [Tags()] * len(files)
     library.write(
@@ -173,7 +173,7 @@ def test_labels_by_tags(tmp_path):
     assert found.labels.album.tolist() == ["A – X", "V – X", ""]
     assert found.labels.genre.tolist() == ["rock", "", ""]
     assert len(found.vectors) == 3
-    with Library.open(tmp_path / "empty.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "empty.db", create=True) as library:
         assert labelled_by_tags(library).tracks == []
 
 
@@ -356,7 +356,7 @@ def test_heads_are_applied_to_their_own_encoder_alone(music, tmp_path):
     mismatch = pytest.raises(EncoderMismatch, match=r"encoder\.safetensors .* other\.safetensors")
     with make_library(tmp_path / "l.db", ["1.ogg"]) as library, mismatch:
         heads.check_encoder(library)
-    with Library.open(tmp_path / "empty.db", create=True) as library, pytest.raises(LibraryError, match="embed"):
+    with LibraryStore.open(tmp_path / "empty.db", create=True) as library, pytest.raises(LibraryError, match="embed"):
         heads.check_encoder(library)
 
 
@@ -392,7 +392,7 @@ def test_train_then_classify(on_disk):
     result = run("classify", "--library", library, "--json")
     top = json.loads(result.stdout)["counts"]
     assert sum(top["genre"].values()) == sum(top["mood"].values()) == 60
-    with Library.open(library) as opened:
+    with LibraryStore.open(library) as opened:
         assert set(opened.tasks()) == {"genre", "mood"}
         for row in opened.probabilities("genre").values():
             assert sum(row.values()) == pytest.approx(1)

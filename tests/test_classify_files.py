@@ -14,7 +14,7 @@ from mirclr.audio import decode_blocks
 from mirclr.classify import Head, Heads, segments
 from mirclr.classify.segments import hear_segments, windows
 from mirclr.errors import CheckpointError, EncoderMismatch, MissingExtra, UnreadableAudio
-from mirclr.library import Entry, Library
+from mirclr.library import Entry, LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
@@ -78,7 +78,7 @@ def facts(*arguments):
 
 def a_library(path, stamp, n=5):
     rng = np.random.default_rng(1)
-    with Library.open(path, create=True) as library:
+    with LibraryStore.open(path, create=True) as library:
         library.bind(stamp)
         vectors = rng.normal(size=(n, stamp.dim))
         library.write(
@@ -183,7 +183,7 @@ def test_a_library_is_told_of_and_keeps_it(embedder, heads, tmp_path):
     assert sum(said["counts"]["genre"].values()) == sum(said["counts"]["mood"].values()) == 5
     assert [t["file"] for t in said["tracks"]] == [f"/m/{i}.ogg" for i in range(5)]
     assert all(len(t["genres"]) == len(t["moods"]) == 1 for t in said["tracks"])
-    with Library.open(library) as opened:
+    with LibraryStore.open(library) as opened:
         assert opened.tasks() == dict.fromkeys(("affect", "genre", "mood"), heads.digest)
         affect = opened.probabilities("affect")
     assert [affect[1][name] for name in AFFECT] == pytest.approx([said["tracks"][0][n] for n in AFFECT], abs=1e-4)

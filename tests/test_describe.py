@@ -11,7 +11,7 @@ import soundfile
 from mirclr.audio import Section, read_middle
 from mirclr.errors import UnusableAudio
 from mirclr.ingest.description import KEYS, describe_file, find_key, find_loudness, find_tempo, try_describe
-from mirclr.library import Description, Entry, Library
+from mirclr.library import Description, Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 from tests.commands import invoke
@@ -134,7 +134,7 @@ def test_from_the_command_line(songs, tmp_path, monkeypatch):
     monkeypatch.setattr("mirclr.processes.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
     shutil.copy(songs[0], tmp_path / "a.ogg")
     (tmp_path / "bad.ogg").write_bytes(b"no")
-    with Library.open(tmp_path / "l.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "l.db", create=True) as library:
         library.bind(EncoderStamp("d" * 32, "e", 2, 1, {}))
         for name in ("a.ogg", "bad.ogg"):
             library.write(entries=[Entry(str(tmp_path), name, 1, 1, name, name, 8.0, Tags(), np.ones(2))])
@@ -152,7 +152,7 @@ def test_from_the_command_line(songs, tmp_path, monkeypatch):
 
 
 def test_new_audio_forgets_its_description(tmp_path):
-    with Library.open(tmp_path / "l.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "l.db", create=True) as library:
         library.bind(EncoderStamp("d" * 32, "e", 2, 1, {}))
         entry = Entry("/music", "a.ogg", 1, 1, "f", "a", 8.0, Tags(), np.ones(2))
         library.write(entries=[entry])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mirclr.audio.fingerprint import Fingerprint, compare, fingerprint, fingerprint_of, similarities, try_fingerprint
 from mirclr.errors import NoMatch, UnreadableAudio, UnusableAudio
 from mirclr.ingest.duplicates import SURE, Found, copies, find_candidates, find_duplicates, groups
-from mirclr.library import Entry, Library
+from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.processes import CRASHED
 from mirclr.tags import Tags
@@ -58,7 +58,7 @@ def entry(root, name, components=(1.0,), *, digest=None, seconds=8.0, size=1000,
 
 
 def write(path, *entries):
-    with Library.open(path, create=True) as library:
+    with LibraryStore.open(path, create=True) as library:
         library.bind(EncoderStamp("d" * 32, "e", DIM, 1, {}))
         library.write(entries=entries)
     return path
@@ -74,7 +74,7 @@ def song_of(name):
 
 
 def test_altered_copies_are_found_and_other_songs_are_not(folder, songs, heard):
-    with Library.open(all_near(folder)) as library:
+    with LibraryStore.open(all_near(folder)) as library:
         names = {t.id: t.path for t in library.tracks()}
         candidates = [(a, b) for a in names for b in names if a < b]
         found = find_duplicates(library, candidates=candidates)
@@ -83,7 +83,7 @@ def test_altered_copies_are_found_and_other_songs_are_not(folder, songs, heard):
         assert {frozenset(map(song_of, members)) for members in told} == {frozenset([s.stem]) for s in songs}
         assert [len(members) for members in told] == [4] * 4
         assert len(found.pairs) == 4 * 6  # every two of the four of each song
-        assert library.duplicates() == found.pairs
+        assert library.near_duplicates() == found.pairs
         assert sorted(heard) == sorted(names.values())  # each once
 
 
@@ -92,7 +92,7 @@ def test_what_was_found_is_not_heard_again_until_a_track_changes(songs, tmp_path
     (tmp_path / "a.ogg").write_bytes(songs[0].read_bytes())
     soundfile.write(tmp_path / "b.flac", 0.5 * x, rate)
     path = write(tmp_path / "l.db", entry(tmp_path, "a.ogg"), entry(tmp_path, "b.flac"))
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         first = find_duplicates(library).pairs
         assert list(first) == [(1, 2)]
         heard.clear()
@@ -105,7 +105,7 @@ def test_what_was_found_is_not_heard_again_until_a_track_changes(songs, tmp_path
 
 def test_equal_audio_needs_no_listening(tmp_path, heard):
     rows = [entry(tmp_path, f"{i}.ogg", vector(*np.eye(DIM)[i]), digest="ab"[i == 2]) for i in range(4)]
-    with Library.open(write(tmp_path / "l.db", *rows)) as library:
+    with LibraryStore.open(write(tmp_path / "l.db", *rows)) as library:
         found = find_duplicates(library)
         assert found == Found({(1, 2): 1.0, (1, 4): 1.0}, [])
         assert groups(found.pairs) == [[1, 2, 4]]
@@ -123,12 +123,12 @@ def test_candidates_are_near_of_similar_length_and_of_other_audio(tmp_path):
         entry(tmp_path, "6", (0, 0, 1), seconds=1000),
         entry(tmp_path, "7", (0, 0, 1), seconds=1090),  # within a tenth
     )
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         assert find_candidates(library) == [(1, 2), (2, 3), (2, 5), (6, 7)]
 
 
 def test_a_library_without_tracks_has_nothing_to_compare(tmp_path):
-    with Library.open(write(tmp_path / "l.db")) as library, pytest.raises(NoMatch):
+    with LibraryStore.open(write(tmp_path / "l.db")) as library, pytest.raises(NoMatch):
         find_duplicates(library)
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_or_missing_file_is_reported_and_ends_nothing(songs, tmp_path)
     names = ("a.ogg", "bad.ogg", "gone.ogg", "silent.wav", "z.flac")
     path = write(tmp_path / "l.db", *(entry(tmp_path, name) for name in names))
     advanced = []
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         found = find_duplicates(library, advance=lambda: advanced.append(1))
     assert list(found.pairs) == [(1, 5)]
     assert len(advanced) == 5
@@ -154,7 +154,7 @@ def test_a_decoder_that_crashes_is_reported(songs, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "mirclr.ingest.duplicates.results_in_order", lambda work, jobs, **_: ((j, CRASHED) for j in jobs)
     )
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         found = find_duplicates(library)
     assert found.pairs == {}
     assert len(found.failures) == 2
@@ -162,12 +162,12 @@ def test_a_decoder_that_crashes_is_reported(songs, tmp_path, monkeypatch):
 
 
 def test_what_is_no_copy_is_not_heard_again_either(folder, heard):
-    with Library.open(all_near(folder)) as library:
+    with LibraryStore.open(all_near(folder)) as library:
         first = find_duplicates(library)
         assert heard
-        assert len(library.duplicates(at_least=0)) > len(first.pairs)
+        assert len(library.near_duplicates(at_least=0)) > len(first.pairs)
         heard.clear()
-        assert find_duplicates(library).pairs == first.pairs == library.duplicates()
+        assert find_duplicates(library).pairs == first.pairs == library.near_duplicates()
         assert heard == []
 
 
@@ -183,10 +183,10 @@ def test_an_interrupted_run_keeps_what_it_found(songs, tmp_path):
         if len(times) == 2:
             raise KeyboardInterrupt
 
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         with pytest.raises(KeyboardInterrupt):
             find_duplicates(library, advance=stop)
-        assert list(library.duplicates()) == [(1, 2)]
+        assert list(library.near_duplicates()) == [(1, 2)]
         assert len(find_duplicates(library).pairs) == 3
 
 
@@ -201,7 +201,7 @@ def test_a_file_under_two_roots_is_compared_for_both(songs, tmp_path):
         entry(tmp_path / "in", "a.flac", digest="a"),
         entry(tmp_path / "in", "b.wav", digest="b"),
     )
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         assert find_duplicates(library).pairs.keys() == {(1, 2), (1, 3), (2, 3)}
 
 
@@ -335,7 +335,7 @@ def test_the_best_is_the_longest_lossless_or_else_the_one_of_the_highest_bitrate
 
 def test_what_was_removed_meanwhile_is_in_no_group(tmp_path):
     rows = [entry(tmp_path, f"{i}.mp3", (i // 2, 1 - i // 2), digest=f"{i // 2}") for i in range(4)]
-    with Library.open(write(tmp_path / "l.db", *rows)) as library:
+    with LibraryStore.open(write(tmp_path / "l.db", *rows)) as library:
         pairs = {(1, 2): 1.0, (3, 4): 1.0}
         library.remove([1])
         assert [[copy.track.id for copy in group] for group in copies(library, pairs, 0.5)] == [[3, 4]]

@@ -22,7 +22,7 @@ from mirclr.config import parse_recipe
 from mirclr.errors import EncoderMismatch, LibraryError
 from mirclr.ingest import embedding as embed
 from mirclr.ingest.embedding import count_outcomes, embed_files, find_audio
-from mirclr.library import Failure, Library
+from mirclr.library import Failure, LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
@@ -104,10 +104,10 @@ def test_vectors_are_those_of_the_slow_way(library, embedder, here, music):
 
 def test_the_order_of_files_is_no_difference(embedder, here, music, tmp_path):
     for name, turn in (("one.db", 1), ("two.db", -1)):
-        with Library.open(tmp_path / name, create=True) as library:
+        with LibraryStore.open(tmp_path / name, create=True) as library:
             files, _ = find_audio([music], library)
             list(embed_files(library, files[::turn], embedder))
-    with Library.open(tmp_path / "one.db") as one, Library.open(tmp_path / "two.db") as two:
+    with LibraryStore.open(tmp_path / "one.db") as one, LibraryStore.open(tmp_path / "two.db") as two:
         assert paths_of(one) == paths_of(two)
         for track in one.tracks():
             other = two.find_file(track.file)
@@ -242,7 +242,7 @@ def test_a_copy_that_was_damaged_between_is_no_copy(library, embedder, here, tmp
     assert did(library, embedder, music) == {"a.wav": "unchanged", "b.wav": "embedded"}
     one, two = (library.vector(library.find_file(music / name).id) for name in ("a.wav", "b.wav"))
     assert not np.array_equal(one, two)
-    with Library.open(tmp_path / "fresh.db", create=True) as fresh:
+    with LibraryStore.open(tmp_path / "fresh.db", create=True) as fresh:
         did(fresh, embedder, music)
         np.testing.assert_array_equal(fresh.vector(fresh.find_file(music / "b.wav").id), two)
 
@@ -319,10 +319,10 @@ def test_what_is_written_together_is_all_there_or_nothing(library, embedder):
     with library.together(), library.together():
         library.write(failures=[failure])
         library.add_blocks(["artist:X"])
-    with Library.open(library.path) as other:
+    with LibraryStore.open(library.path) as other:
         assert (other.failures(), other.blocks()) == ([failure], ["artist:X"])
     library.add_blocks(["artist:Y"])  # alone again
-    with Library.open(library.path) as other:
+    with LibraryStore.open(library.path) as other:
         assert other.blocks() == ["artist:X", "artist:Y"]
 
 
@@ -692,9 +692,9 @@ def test_workers_import_no_torch():
 KILLED = """
 import os, signal
 from mirclr.__main__ import start
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 
-upsert, n = Library._upsert, 0
+upsert, n = LibraryStore._upsert, 0
 
 def killed(*arguments):
     global n
@@ -703,7 +703,7 @@ def killed(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     upsert(*arguments)
 
-Library._upsert = killed
+LibraryStore._upsert = killed
 if __name__ == "__main__":
     start()
 """
@@ -726,12 +726,12 @@ def test_kill_9_loses_the_batch_in_flight_and_leaves_no_process(checkpoint, tmp_
         os.killpg(process.pid, signal.SIGKILL)
         raise
     assert process.returncode == -signal.SIGKILL
-    with Library.open(lib) as library:
+    with LibraryStore.open(lib) as library:
         assert len(library.tracks()) == 32
         assert library.verify() == []
     with pytest.raises(SystemExit) as stopped:
         main(line)
     assert stopped.value.code == 0
-    with Library.open(lib) as library:
+    with LibraryStore.open(lib) as library:
         assert len(library.tracks()) == 50
         assert library.verify() == []

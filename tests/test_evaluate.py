@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from mirclr.errors import LibraryError
 from mirclr.evaluation import probes as evaluate
 from mirclr.evaluation.probes import Features, baseline_features, mfcc_statistics, retrieval_rows, z_scored
-from mirclr.library import Library, LibraryTrack
+from mirclr.library import LibraryStore, LibraryTrack
 from tests.commands import invoke
 
 
@@ -118,7 +118,7 @@ def embedded(songs, tmp_path_factory):
     recipe = parse_recipe(text).model_dump(mode="json")
     untrained = Embedder.with_random_weights(recipe, excerpts=2, seed=1)
     rng = np.random.default_rng(0)
-    with Library.open(folder / "l.db", create=True) as library:
+    with LibraryStore.open(folder / "l.db", create=True) as library:
         library.bind(untrained.stamp)
         for i in range(12):
             name = f"{i:02}.ogg"
@@ -180,14 +180,14 @@ def test_probe(embedded):
 
 
 def test_an_empty_library_says_what_to_do(tmp_path):
-    Library.open(tmp_path / "l.db", create=True).close()
+    LibraryStore.open(tmp_path / "l.db", create=True).close()
     result = invoke(["evaluate", "retrieval", "--library", str(tmp_path / "l.db")])
     assert isinstance(result.exception, LibraryError)
     assert "mirclr embed" in str(result.exception)
 
 
 def test_baselines_of_files_that_are_all_gone(embedded, tmp_path):
-    with Library.open(embedded / "l.db") as library:
+    with LibraryStore.open(embedded / "l.db") as library:
         encoder = library.stamp
     gone = LibraryTrack(1, str(tmp_path), "x.ogg", 1.0, None, None, None, None, None, None, "")
     with pytest.raises(LibraryError, match="none of 1 files"):

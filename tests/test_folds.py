@@ -13,7 +13,7 @@ from mirclr.evaluation.holdout import hold_out
 from mirclr.evaluation.label_curve import _parted
 from mirclr.evaluation.probes import Features, retrieval_rows
 from mirclr.evaluation.report.measure import _by_artist
-from mirclr.library import Entry, Library, Listen
+from mirclr.library import Entry, LibraryStore, Listen
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend.taste import match
 from mirclr.tags import Tags
@@ -28,7 +28,7 @@ OTHERS = [f"Artist {i}" for i in range(9)]
 def library(tmp_path):
     """Two tracks of each name, in two genres; the last one's first is a copy of the first of Artist 0."""
     rng = np.random.default_rng(0)
-    with Library.open(tmp_path / "l.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "l.db", create=True) as library:
         library.bind(EncoderStamp("d" * 32, "a.safetensors", 6, 8, {}))
         entries = []
         for i, artist in enumerate([*QUEEN, *OTHERS]):
@@ -37,7 +37,7 @@ def library(tmp_path):
                 path = f"{i}/{j}.ogg"
                 entries.append(Entry(ROOT, path, 1, 1, path, path, 100.0 + 9 * i + j, tags, rng.standard_normal(6)))
         library.write(entries=entries)
-        library.store_duplicates({(2 * len(QUEEN) + 1, 2 * len(entries) // 2 - 1): 0.9})
+        library.store_near_duplicates({(2 * len(QUEEN) + 1, 2 * len(entries) // 2 - 1): 0.9})
         yield library
 
 
@@ -108,7 +108,7 @@ def test_a_copy_is_no_neighbour_that_tells_anything(library):
     assert rows[1].map < rows[0].map
     tracks = library.tracks()
     vectors = library.vectors()[1]
-    plain, without = (_by_artist(vectors, tracks, pairs) for pairs in ([], library.duplicates()))
+    plain, without = (_by_artist(vectors, tracks, pairs) for pairs in ([], library.near_duplicates()))
     assert plain is not None
     assert without is not None
     assert plain.k == evaluate.K

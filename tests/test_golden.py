@@ -17,7 +17,7 @@ from mirclr.data.soft_labels import Description, SoftLabelFolder, SoftLabels
 from mirclr.index import open_index
 from mirclr.ingest import embedding as embed
 from mirclr.ingest.embedding import embed_files, find_audio
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.checkpoint import encoder_digest, load_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
@@ -164,24 +164,24 @@ def bring_up_to_date(library, music):
 
 def test_a_library_of_schema_3_holds_what_it_held(kept):
     path, _ = kept
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         assert library.verify() == []
         assert library.stamp.digest == MADE["builtin"]["digest"]
         assert library.info()["tracks"] == 4
         assert [t.path for t in library.tracks()] == list(SONGS)
         assert library.descriptions()[1].tempo_bpm == 100.0
-        assert library.duplicates(at_least=0) == {(1, 3): 0.9, (2, 4): 0.1}
+        assert library.near_duplicates(at_least=0) == {(1, 3): 0.9, (2, 4): 0.1}
         assert library.probabilities("genre") == {1: {"rock": 0.75, "dub": 0.25}}
         assert (library.blocks(), list(library.playlists())) == (["artist:X"], ["mine"])
         assert [(x.artist, x.plays, x.taste) for x in library.listens("me")] == [("A", 3, 1)]
-        assert set(library.moments([1, 2, 3, 4])) == {1, 2, 3, 4}
+        assert set(library.excerpt_embeddings([1, 2, 3, 4])) == {1, 2, 3, 4}
         assert [f.path for f in library.failures()] == ["bad.ogg"]
         index = open_index(library)
         np.testing.assert_array_equal(index.vectors(index.ids), library.vectors()[1])
     db = sqlite3.connect(GOLDEN / "library_v3.db")
     before = dict(db.execute("SELECT track_id, components FROM vector"))
     db.close()
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         for track_id, blob in before.items():
             assert library.vector(track_id).astype("<f4").tobytes() == blob
 
@@ -189,7 +189,7 @@ def test_a_library_of_schema_3_holds_what_it_held(kept):
 def test_a_library_of_schema_3_is_not_decoded_again(kept, monkeypatch):
     path, music = kept
     monkeypatch.setattr(processes, "Pool", NoDecoding)
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         assert bring_up_to_date(library, music) == dict.fromkeys(SONGS, "unchanged")
         # the folder is renamed
         moved = music.rename(music.with_name("elsewhere"))
@@ -202,7 +202,7 @@ def test_tags_of_unchanged_files_are_read_anew_once_where_less_was_read(kept, mo
     monkeypatch.setattr(processes, "Pool", NoDecoding)
     said = Tags(title="T", artist="A; B", genre="Rock; Folk", year=1999, compilation=True)
     monkeypatch.setattr(embed, "read_tags", lambda file: said if file.name != "d.ogg" else Tags(duration_s=1.0))
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         before = {t.id: t for t in library.tracks()}
         assert bring_up_to_date(library, music) == dict.fromkeys(SONGS, "unchanged")
         for track in library.tracks():

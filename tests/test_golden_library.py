@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from mirclr.index import open_index
-from mirclr.library import Library
-from mirclr.playlist import read_playlist
+from mirclr.ingest.tagging import Journal, take_back
+from mirclr.library import LibraryStore
 from mirclr.recommend import Query, recommend
-from mirclr.tagging import Journal, take_back
-from mirclr.taste import taste_of
+from mirclr.recommend.playlist import read_playlist
+from mirclr.recommend.taste import taste_of
 
 GOLDEN = Path(__file__).parent / "golden"
 MADE = json.loads((GOLDEN / "of_schema_4.json").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def path(tmp_path, root):
 
 
 def test_it_holds_what_it_held(path, root):
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         assert [p for p in library.verify() if not p.endswith(" is gone")] == []
         facts = library.info()
         assert (facts["tracks"], facts["failures"], facts["schema"]) == (41, 1, 4)
@@ -53,11 +53,11 @@ def test_it_holds_what_it_held(path, root):
         assert (library.stamp.digest, library.stamp.dim, library.stamp.excerpts) == ("e" * 32, 16, 4)
         assert library.blocks() == ["artist:Artist 6", "track:Song 17"]
         assert library.exclusions() == {str(root): ["Audio books/**", "Podcasts"]}
-        assert library.duplicates(at_least=0) == {(2, 6): 0.9, (3, 7): 0.1}
+        assert library.near_duplicates(at_least=0) == {(2, 6): 0.9, (3, 7): 0.1}
         assert library.tasks() == {"genre": "h" * 32, "mood": "h" * 32}
         assert library.probabilities("genre", [1]) == {1: {"folk": 0.7, "dub": 0.2}}
         assert library.descriptions([2])[2].key == "Em"
-        assert {m.starts.tolist()[-1] for m in library.moments(list(range(1, 42))).values()} == {60.0}
+        assert {m.starts.tolist()[-1] for m in library.excerpt_embeddings(list(range(1, 42))).values()} == {60.0}
         (track,) = library.tracks([13])
         assert (track.title, track.album, track.year, track.remark) == ("Song 12", "Album 2", None, "damaged near 1:20")
         assert [t.path for t in library.find("song 33")] == ["disc 6/33 é.ogg"]
@@ -68,7 +68,7 @@ def test_it_holds_what_it_held(path, root):
 
 @pytest.mark.parametrize("name", MADE["answers"])
 def test_a_saved_query_gives_the_list_that_it_gave(path, name):
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         query = Query.from_json(library.playlists()[name]["query"])
         answer = recommend(library, open_index(library), query, moments=True, now_s=NOW_S)
         rows = [
@@ -79,7 +79,7 @@ def test_a_saved_query_gives_the_list_that_it_gave(path, name):
 
 
 def test_a_listener_likes_what_was_liked(path):
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         taste = taste_of(library, library.listens("me"), now_s=NOW_S)
         np.testing.assert_allclose(taste.weights, MADE["taste"]["weights"], atol=1e-4)
         assert sorted(taste.heard) == MADE["taste"]["heard"]

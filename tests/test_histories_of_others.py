@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.errors import HistoryError, PlaylistError
-from mirclr.library import Library, Listen
+from mirclr.library import LibraryStore, Listen
 from mirclr.recommend.history import read_history, sources
 from tests.commands import invoke
 
@@ -155,7 +155,7 @@ def test_rockbox_and_exportify_and_itunes(tmp_path):
         {"Name": "Never", "Artist": A},
     ]
     library = plistlib.dumps({"Tracks": {str(i): track for i, track in enumerate(tracks)}})
-    assert read_history(written(tmp_path, "Library.xml", library)).listens == [
+    assert read_history(written(tmp_path, "LibraryStore.xml", library)).listens == [
         Listen(A, "Loved", taste=1),
         Listen(A, B, C, "", 7, float(T)),
     ]
@@ -253,7 +253,7 @@ def test_no_json_makes_it_crash(tmp_path_factory, some, form):
 
 
 def test_what_is_missing_is_listed(tmp_path):
-    with Library.open(tmp_path / "l.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "l.db", create=True) as library:
         listens = [
             Listen("A", "Often", plays=9),
             Listen("B", "Once", plays=1),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import mirclr.index.base
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.index import Index, build, open_index
-from mirclr.library import Entry, Library
+from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 
@@ -34,7 +34,7 @@ def fill(library, names, rng):
 
 @pytest.fixture
 def library(tmp_path):
-    with Library.open(tmp_path / "lib.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
         library.bind(EncoderStamp("d", "e", DIM, 8, {}))
         fill(library, [f"{i}" for i in range(50)], np.random.default_rng(1))
         yield library
@@ -209,7 +209,7 @@ def test_when_all_are_replaced_the_base_is_made_again(library, saved):
 
 
 def test_the_file_of_another_library_is_not_used(library, saved, tmp_path):
-    with Library.open(tmp_path / "other.db", create=True) as other:
+    with LibraryStore.open(tmp_path / "other.db", create=True) as other:
         other.bind(EncoderStamp("d", "e", DIM, 8, {}))
         fill(other, [f"{i}" for i in range(50)], np.random.default_rng(4))
         open_index(other)
@@ -222,11 +222,11 @@ def test_copies_that_grew_apart_do_not_share_an_index(library, saved):
     copy = library.path.with_name("copy.db")
     copy.write_bytes(library.path.read_bytes())
     for path, seed in ((copy, 5), (library.path, 6)):
-        with Library.open(path) as one:
+        with LibraryStore.open(path) as one:
             fill(one, ["new"], np.random.default_rng(seed))
             open_index(one)
     copy.with_name("copy.db.index").replace(saved)
-    with Library.open(library.path) as one:
+    with LibraryStore.open(library.path) as one:
         assert is_true_to(open_index(one), one)
 
 
@@ -235,7 +235,7 @@ def test_copies_that_grew_apart_do_not_share_an_index(library, saved):
 def test_any_damage_is_noticed(data):
     with (
         tempfile.TemporaryDirectory() as folder,
-        Library.open(Path(folder) / "lib.db", create=True) as library,
+        LibraryStore.open(Path(folder) / "lib.db", create=True) as library,
     ):
         library.bind(EncoderStamp("d", "e", DIM, 8, {}))
         fill(library, ["a", "b", "c"], np.random.default_rng(1))
@@ -261,7 +261,7 @@ def test_where_it_cannot_be_saved_it_still_answers(library, saved):
 
 def test_an_empty_library_says_so(tmp_path):
     with (
-        Library.open(tmp_path / "lib.db", create=True) as library,
+        LibraryStore.open(tmp_path / "lib.db", create=True) as library,
         pytest.raises(NoMatch, match="no tracks yet"),
     ):
         open_index(library)

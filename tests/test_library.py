@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.errors import EncoderMismatch, LibraryError, LibraryNotFound, MirclrError
-from mirclr.library import Description, Entry, Failure, Library, Listen, Moments, part_leading_out, shown
+from mirclr.library import Description, Entry, ExcerptEmbeddings, Failure, LibraryStore, Listen, part_leading_out, shown
 from mirclr.models.stamp import EncoderStamp
 from mirclr.names import fold
 from mirclr.tags import Tags
@@ -32,7 +32,7 @@ def entry(path, vector=(1, 0, 0, 0), root=ROOT, digest=None, **tags):
 
 @pytest.fixture
 def library(tmp_path):
-    with Library.open(tmp_path / "lib.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
         library.bind(STAMP)
         yield library
 
@@ -46,9 +46,9 @@ def ids(tracks):
 
 def test_a_missing_file_is_not_made_unless_asked(tmp_path):
     with pytest.raises(LibraryNotFound, match="mirclr embed"):
-        Library.open(tmp_path / "lib.db")
+        LibraryStore.open(tmp_path / "lib.db")
     assert not list(tmp_path.iterdir())
-    Library.open(tmp_path / "new" / "lib.db", create=True).close()
+    LibraryStore.open(tmp_path / "new" / "lib.db", create=True).close()
     assert (tmp_path / "new" / "lib.db").exists()
 
 
@@ -57,7 +57,7 @@ def test_another_file_is_refused_and_left_alone(tmp_path, content):
     path = tmp_path / "lib.db"
     path.write_bytes(content)
     with pytest.raises(LibraryError, match="not a mirclr library"):
-        Library.open(path)
+        LibraryStore.open(path)
     assert path.read_bytes() == content
 
 
@@ -69,18 +69,18 @@ def test_a_database_of_something_else_is_refused(tmp_path, create):
     db.close()
     before = path.read_bytes()
     with pytest.raises(LibraryError, match="not a mirclr library"):
-        Library.open(path, create=create)
+        LibraryStore.open(path, create=create)
     assert path.read_bytes() == before
 
 
 def test_a_newer_schema_is_refused(tmp_path):
     path = tmp_path / "lib.db"
-    Library.open(path, create=True).close()
+    LibraryStore.open(path, create=True).close()
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 999")
     db.close()
     with pytest.raises(LibraryError, match=r"999.*upgrade"):
-        Library.open(path)
+        LibraryStore.open(path)
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,10 +93,10 @@ def test_a_newer_schema_is_refused(tmp_path):
 def test_what_is_read_and_written_again_is_bit_for_bit_what_it_was(vector, n, duration_s, described):
     """Whatever kernels numpy was built with: nothing that is copied or carried over moves by an ulp."""
     rng = np.random.default_rng(n)
-    moments = Moments.of(np.arange(n, dtype=np.float32) / 3, rng.normal(size=(n, 4)).astype(np.float32))
-    with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "lib.db", create=True) as library:
+    excerpts = ExcerptEmbeddings.of(np.arange(n, dtype=np.float32) / 3, rng.normal(size=(n, 4)).astype(np.float32))
+    with tempfile.TemporaryDirectory() as folder, LibraryStore.open(Path(folder) / "lib.db", create=True) as library:
         library.bind(STAMP)
-        made = replace(entry("0.ogg", vector), duration_s=duration_s, moments=moments)
+        made = replace(entry("0.ogg", vector), duration_s=duration_s, excerpts=excerpts)
         library.write(entries=[made])
         library.store_descriptions({1: Description(described[0], described[1], described[2], -9.1)})
         for i in range(1, 4):  # a copy of a copy of a copy
@@ -105,7 +105,7 @@ def test_what_is_read_and_written_again_is_bit_for_bit_what_it_was(vector, n, du
                 made,
                 path=f"{i}.ogg",
                 vector=library.vector(i),
-                moments=library.moments([i])[i],
+                excerpts=library.excerpt_embeddings([i])[i],
                 duration_s=track.duration_s,
             )
             library.write(entries=[again])
@@ -124,7 +124,7 @@ def test_schema_1_stays_loadable(tmp_path):
     golden = Path(__file__).parent / "golden" / "library_v1.db"
     assert golden.stat().st_size < 100_000
     path = shutil.copy(golden, tmp_path / "lib.db")
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         assert library.stamp == EncoderStamp("d" * 32, "golden.safetensors", 3, 8, {"audio": {"rate": 16000}})
         held, matrix = library.vectors()
         np.testing.assert_allclose(matrix, [[0.6, 0.8, 0], [0, 0, -1], [3**-0.5] * 3], atol=1e-6)
@@ -147,7 +147,7 @@ def test_a_library_that_cannot_be_written_is_read(tmp_path, library, monkeypatch
     library.write(entries=[entry("a")])
     library.close()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with Library.open(library.path) as frozen:
+    with LibraryStore.open(library.path) as frozen:
         assert len(frozen.tracks()) == 1
         frozen.bind(STAMP)
         with pytest.raises(LibraryError, match="may not be written"):
@@ -172,7 +172,7 @@ def test_another_encoder_is_refused_naming_both_and_the_way_out(library):
 
 
 def test_writing_needs_an_encoder_and_its_dimension(tmp_path, library):
-    unbound = Library.open(tmp_path / "other.db", create=True)
+    unbound = LibraryStore.open(tmp_path / "other.db", create=True)
     with pytest.raises(LibraryError, match="bind"):
         unbound.write(entries=[entry("a")])
     unbound.close()
@@ -191,7 +191,7 @@ paths = st.sampled_from(["a.ogg", "b/c.ogg", "b/ü.ogg", "z z.ogg"])
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.lists(st.tuples(paths, vectors), max_size=5), max_size=4))
 def test_a_library_is_the_last_that_was_written_of_each_path(batches):
-    with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "l.db", create=True) as library:
+    with tempfile.TemporaryDirectory() as folder, LibraryStore.open(Path(folder) / "l.db", create=True) as library:
         library.bind(STAMP)
         last, first_ids, generations = {}, {}, [library.generation]
         for batch in batches:
@@ -449,11 +449,11 @@ def test_verify_finds_what_is_broken(library, tmp_path):
 
 def test_readers_see_one_state_while_another_writes(library):
     library.write(entries=[entry("a")])
-    with Library.open(library.path) as reader, reader.snapshot():
+    with LibraryStore.open(library.path) as reader, reader.snapshot():
         generation = reader.generation
         library.write(entries=[entry("b"), entry("c")])
         assert (len(reader.tracks()), len(reader.vectors()[0]), reader.generation) == (1, 1, generation)
-    with Library.open(library.path) as reader:
+    with LibraryStore.open(library.path) as reader:
         assert len(reader.tracks()) == 3
 
 
@@ -461,9 +461,9 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from test_library import STAMP, Library, entry
+from test_library import STAMP, LibraryStore, entry
 root = Path({root!r})
-with Library.open(Path({library!r}), create=True) as library:
+with LibraryStore.open(Path({library!r}), create=True) as library:
     library.bind(STAMP)
     for batch in range(10_000):
         names = [f"{{batch}}-{{i}}" for i in range(7)]
@@ -483,7 +483,7 @@ def test_a_killed_writer_loses_the_batch_in_flight_at_most(tmp_path, lines):
         reported = [int(writer.stdout.readline()) for _ in range(lines)]
         writer.kill()
         reported += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         held = {}
         for track in library.tracks():
             held.setdefault(int(track.path.split("-")[0]), []).append(track.path)
@@ -649,12 +649,12 @@ def strange(tmp_path, library):
     music = tmp_path / "music"
     music.mkdir()
     library.write(
-        entries=[replace(entry(f"{i}.ogg", root=str(music), title=f"T{i}"), moments=MOMENTS) for i in range(3)],
+        entries=[replace(entry(f"{i}.ogg", root=str(music), title=f"T{i}"), excerpts=EXCERPTS) for i in range(3)],
         failures=[Failure(str(music), "bad.ogg", 1, 2, "bad")],
     )
     library.store_descriptions({1: Description(100.0, "Am", 0.5, -9.0)})
     library.store_probabilities("genre", {1: {"rock": 0.9}}, "x")
-    library.store_duplicates({(1, 2): 0.7})
+    library.store_near_duplicates({(1, 2): 0.7})
     library.save_playlist("p", {"query": {"n": 3}, "output": None})
     library.store_listens("me", [Listen("A", "T", plays=3)], replace=True)
     library._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -671,11 +671,11 @@ def strange(tmp_path, library):
     return make
 
 
-MOMENTS = Moments.of(np.zeros(1, np.float32), np.ones((1, 4), np.float32))
+EXCERPTS = ExcerptEmbeddings.of(np.zeros(1, np.float32), np.ones((1, 4), np.float32))
 
 
 def test_a_copy_is_no_stranger(strange):
-    with Library.open(strange("VACUUM", "ANALYZE")) as library:
+    with LibraryStore.open(strange("VACUUM", "ANALYZE")) as library:
         assert len(library.tracks()) == 3
 
 
@@ -701,7 +701,7 @@ def test_what_mirclr_did_not_make_is_refused_in_a_line(strange, found, statement
         pytest.skip("this SQLite lacks it")
     before = path.read_bytes()
     with pytest.raises(LibraryError, match="not a library of mirclr's") as caught:
-        Library.open(path)
+        LibraryStore.open(path)
     assert found in str(caught.value)
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
@@ -805,13 +805,13 @@ def test_a_file_that_is_only_a_link_out_of_its_folder_is_not_opened(library, tmp
 def test_what_is_no_regular_file_is_no_library(tmp_path, create):
     """To open a pipe would wait for who writes it."""
     with pytest.raises(LibraryError, match="a folder; expected a library file"):
-        Library.open(tmp_path, create=create)
+        LibraryStore.open(tmp_path, create=create)
     with pytest.raises(LibraryError, match="not the name of a file"):
-        Library.open("a\0b", create=create)
+        LibraryStore.open("a\0b", create=create)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         with pytest.raises(LibraryError, match="no regular file; expected a library file"):
-            Library.open(tmp_path / "pipe", create=create)
+            LibraryStore.open(tmp_path / "pipe", create=create)
 
 
 @settings(max_examples=40, deadline=None)

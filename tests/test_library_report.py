@@ -10,7 +10,7 @@ import pytest
 
 from mirclr.errors import LibraryError
 from mirclr.evaluation.report import Hubs, charts, measure, report_on, tables, to_html
-from mirclr.library import Entry, Failure, Library
+from mirclr.library import Entry, Failure, LibraryStore
 from mirclr.metrics import k_occurrence, skewness
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
@@ -26,7 +26,7 @@ def in_process(monkeypatch):
 
 def fill(path, vectors, tags=(), durations=(), root="/music"):
     vectors = np.asarray(vectors, np.float32)
-    with Library.open(path, create=True) as library:
+    with LibraryStore.open(path, create=True) as library:
         if len(vectors):
             library.bind(EncoderStamp("d" * 32, "no such encoder", vectors.shape[1], 2, {}))
             library.write(
@@ -49,7 +49,7 @@ def fill(path, vectors, tags=(), durations=(), root="/music"):
 
 
 def measured(path, **asked):
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         return report_on(library, **({"robustness": 0} | asked))
 
 
@@ -130,8 +130,8 @@ def test_albums_of_two_artists_with_one_title_are_two(tmp_path):
 
 def test_near_duplicates_are_as_long_and_nearly_equal(tmp_path):
     path = fill(tmp_path / "l.db", circle(0, 1, 2, 90), durations=[100, 101.9, 300, 100])
-    with Library.open(path) as library:
-        library.store_duplicates({(1, 2): 0.9, (2, 3): 0.6})
+    with LibraryStore.open(path) as library:
+        library.store_near_duplicates({(1, 2): 0.9, (2, 3): 0.6})
     found = measured(path).duplicates
     assert (found.near, found.of, found.share) == (2, 4, 0.5)
     assert (found.stored_pairs, found.stored_tracks) == (2, 3)
@@ -172,7 +172,7 @@ def test_artists_in_lists(tmp_path):
 
 def test_the_odd_one_comes_first_and_broken_files_are_listed(tmp_path):
     path = fill(tmp_path / "l.db", circle(0, 2, 4, 6, 150), [Tags(title=f"t{i}") for i in range(5)])
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         library.write(failures=[Failure("/music", "bad.ogg", 1, 1, "empty file")])
     report = measured(path)
     assert report.outliers[0].track == "t4"
@@ -238,7 +238,7 @@ def test_hostile_names_are_only_text(tmp_path):
     x = np.random.default_rng(0).normal(size=(14, 3))
     tags = [Tags(title=f"{HOSTILE}{i}", artist=f'" onload="x" {HOSTILE}') for i in range(14)]
     path = fill(tmp_path / "l.db", x, tags, root="/music/<b>")
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         library.write(failures=[Failure("/music/<b>", "<i>.ogg", 1, 1, f"odd {HOSTILE}")])
     html = to_html(measured(path))
     page = Page(html)
@@ -328,7 +328,7 @@ def heard(songs, tmp_path_factory):
     for song in songs:
         shutil.copy(song, folder / "music")
     (folder / "music" / "torn.ogg").write_bytes(songs[0].read_bytes())
-    with pytest.MonkeyPatch.context() as patch, Library.open(folder / "l.db", create=True) as library:
+    with pytest.MonkeyPatch.context() as patch, LibraryStore.open(folder / "l.db", create=True) as library:
         patch.setattr("mirclr.audio.decoding.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
         list(embed_files(library, find_audio([folder / "music"], library)[0], embedder))
         rng = np.random.default_rng(0)
@@ -408,7 +408,7 @@ def test_the_command_prints_writes_a_page_and_json(heard, in_process, tmp_path):
 
 
 def test_an_empty_library_is_reported_on(tmp_path):
-    Library.open(tmp_path / "l.db", create=True).close()
+    LibraryStore.open(tmp_path / "l.db", create=True).close()
     result = run("evaluate", "library", "--library", tmp_path / "l.db")
     assert result.exit_code == 0, result.output
     assert "holds none" in result.stdout

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirclr.index import open_index
-from mirclr.library import Entry, Library
+from mirclr.library import Entry, LibraryStore
 from mirclr.library.names import album_keys, albums_of, artist_key, components, song_key
 from mirclr.library.search import search_text
 from mirclr.models.stamp import EncoderStamp
@@ -36,7 +36,7 @@ ROOT = os.path.abspath(os.sep + "music")
 
 def filled(folder, *rows):
     """A library of tracks, given by path and tags; each of a vector and a length of its own."""
-    library = Library.open(folder / "l.db", create=True)
+    library = LibraryStore.open(folder / "l.db", create=True)
     library.bind(EncoderStamp("d" * 32, "a.safetensors", 4, 8, {}))
     rng = np.random.default_rng(0)
     entries = []
@@ -435,7 +435,7 @@ def test_a_library_of_before_is_searched_as_one_of_now(tmp_path):
     db.execute("DELETE FROM meta WHERE key = 'search'")
     db.commit()
     db.close()
-    with Library.open(path) as library:
+    with LibraryStore.open(path) as library:
         assert [t.path for t in library.find("aint")] == ["a.ogg"]
     db = sqlite3.connect(path)
     assert db.execute("SELECT folded FROM track").fetchone()[0] == search_text("Nas", "It Ain’t Hard", None, "a.ogg")

@@ -18,8 +18,8 @@ from mirclr.audio.fingerprint import fingerprint
 from mirclr.ingest.embedding import embed_files, find_audio
 from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
 from mirclr.ingest.watch import event_paths
-from mirclr.library import Library
-from mirclr.library.renewal import still_there
+from mirclr.library import LibraryStore
+from mirclr.library.renewal import take_inventory
 from mirclr.recommend.playlist import read_playlist, write_playlist
 from tests.commands import main
 from tests.conftest import AUDIO, tone
@@ -107,12 +107,12 @@ def test_parts_are_tracks_as_if_they_were_files(library, embedder, album, long_f
     ]
     assert [t.span for t in tracks] == [(0, 8), (8, 16), (16, 24)]
     assert library.verify() == []
-    with Library.open(library.path.with_name("alone.db"), create=True) as alone:
+    with LibraryStore.open(library.path.with_name("alone.db"), create=True) as alone:
         embedded(alone, embedder, *long_file[1])
         for part, own in zip(tracks, alone.tracks(), strict=True):
             assert (part.duration_s, part.audio_digest) == (own.duration_s, own.audio_digest)
             np.testing.assert_array_equal(library.vector(part.id), alone.vector(own.id))
-            moments = [lib.moments([t.id])[t.id] for lib, t in ((library, part), (alone, own))]
+            moments = [lib.excerpt_embeddings([t.id])[t.id] for lib, t in ((library, part), (alone, own))]
             np.testing.assert_array_equal(*(m.starts for m in moments))  # told from where the part begins
             middles = [read_middle(t.file, seconds=3.0, span=t.span).samples for t in (part, own)]
             np.testing.assert_array_equal(*middles)
@@ -223,8 +223,8 @@ def test_a_part_that_is_not_there_fails_by_name_and_others_are_in(library, embed
 def test_parts_are_renewed_as_they_are(library, embedder, album):
     embedded(library, embedder, album)
     (album / "x" / "album.cue").unlink()
-    held = still_there(library)
-    with Library.open(library.path.with_name("new.db"), create=True) as new:
+    held = take_inventory(library)
+    with LibraryStore.open(library.path.with_name("new.db"), create=True) as new:
         files = [(root, found) for found, root in held.files.items()]
         told = [o.did for o in embed_files(new, files, embedder, known_tags=held.tags)]
         assert (told, held.gone) == (["embedded"] * 3, [])
@@ -257,7 +257,7 @@ def test_embed_takes_a_whole_file_away_when_its_parts_come(capsys, album, checkp
     code, out, err = run(capsys, *embed, "--json")
     told = json.loads(out)
     assert (told["embedded"], told["passed_over"], told["left_out"], told["remarks"]) == (3, {}, {}, [])
-    with Library.open(lib) as library:
+    with LibraryStore.open(lib) as library:
         assert paths_of(library) == PARTS
     seed = run(capsys, "recommend", album / "x" / "album.flac" / "02", "--library", lib, "--json", "-n", "5")
     assert seed[0] == 0
@@ -284,7 +284,7 @@ def test_what_is_excluded_stays_out_and_its_tracks_go(capsys, music, checkpoint,
     code, out, _ = run(capsys, "sync", "--library", lib)
     assert out == f"removed {music / 'sub' / 'c.ogg'}\n2 unchanged, 1 removed\n"
     assert run(capsys, "sync", "--library", lib, "--exclude", "d.ogg", "--json")[0] == 0
-    with Library.open(lib) as library:
+    with LibraryStore.open(lib) as library:
         assert paths_of(library) == ["a.ogg"]
     for wrong in ("", "..", "**", "/", tmp_path / "elsewhere"):
         code, _, err = run(capsys, *embed, "--exclude", wrong)
@@ -396,7 +396,7 @@ def test_whatever_happens_a_library_is_as_one_embedded_anew(library, embedder, t
         for file in filter(Path.exists, touched):
             os.utime(file, ns=(0, next(clock) * 10**9))
         list(apply_changes(library, {root: str(root)}, draw.choice([touched, [root]]), embedder, yes=True))
-        with Library.open(tmp_path / f"{next(clock)}.db", create=True) as fresh:
+        with LibraryStore.open(tmp_path / f"{next(clock)}.db", create=True) as fresh:
             fresh.bind(embedder.stamp)
             list(embed_files(fresh, find_audio([root], fresh)[0], embedder))
             assert facts_of(library) == facts_of(fresh)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.errors import PlaylistError
-from mirclr.library import Entry, Library
+from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend.matching import Wanted, find_pieces
 from mirclr.recommend.playlist import READABLE, read_entries
@@ -29,7 +29,7 @@ TRACKS = [  # path, artist, title, length in s
 def library(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pieces")
     root = str(folder.resolve() / "music")
-    with Library.open(folder / "l.db", create=True) as library:
+    with LibraryStore.open(folder / "l.db", create=True) as library:
         library.bind(EncoderStamp("d" * 32, "a.safetensors", 4, 8, {}))
         library.write(
             entries=[

@@ -11,7 +11,7 @@ import torch
 from mirclr.audio import read_excerpts
 from mirclr.classify import Heads
 from mirclr.config import recipe_from
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
@@ -74,7 +74,7 @@ def test_a_new_library_is_made_with_it_and_outlives_where_mirclr_is_installed(tm
     for _ in range(2):  # the second time the library knows
         result = invoke(["embed", str(songs[0].parent), "--library", str(library)])
         assert result.exit_code == 0, result.output
-    with Library.open(library) as opened:
+    with LibraryStore.open(library) as opened:
         assert opened.stamp is not None
         assert opened.stamp.name == "builtin"
     assert "unchanged" in result.output

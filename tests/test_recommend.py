@@ -27,7 +27,7 @@ from mirclr.errors import (
     QueryError,
 )
 from mirclr.index import open_index
-from mirclr.library import Description, Entry, Library, Listen, Moments
+from mirclr.library import Description, Entry, ExcerptEmbeddings, LibraryStore, Listen
 from mirclr.library.names import artist_key
 from mirclr.models.stamp import EncoderStamp
 from mirclr.names import artists, first_artist
@@ -45,16 +45,16 @@ ROOT = os.path.abspath(os.sep + "music")
 STAMP = EncoderStamp("d" * 32, "a.safetensors", 4, 8, {})
 
 
-def entry(path, vector, root=ROOT, digest=None, duration_s=None, moments=None, **tags):
+def entry(path, vector, root=ROOT, digest=None, duration_s=None, excerpts=None, **tags):
     """A track; each is of a length of its own, unless told."""
     digest = path if digest is None else digest
     duration_s = 100.0 + zlib.crc32(path.encode()) % 100_000 if duration_s is None else duration_s
-    return Entry(root, path, 1, 1, f"f-{path}", digest, duration_s, Tags(**tags), np.array(vector, "f4"), moments)
+    return Entry(root, path, 1, 1, f"f-{path}", digest, duration_s, Tags(**tags), np.array(vector, "f4"), excerpts)
 
 
 @pytest.fixture
 def library(tmp_path):
-    with Library.open(tmp_path / "lib.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
         library.bind(STAMP)
         yield library
 
@@ -113,7 +113,7 @@ tracks = st.tuples(directions, st.sampled_from([100.0, 100.05, 200.0]), st.integ
 @settings(max_examples=60, deadline=None)
 @given(st.lists(tracks, min_size=1, max_size=80), st.integers(1, 12), st.data())
 def test_the_answer_is_that_of_the_slow_way(rows, n, data):
-    with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "l.db", create=True) as library:
+    with tempfile.TemporaryDirectory() as folder, LibraryStore.open(Path(folder) / "l.db", create=True) as library:
         library.bind(STAMP)
         library.write(entries=[entry(f"{i}", v, duration_s=s, digest=f"d{d}") for i, (v, s, d) in enumerate(rows)])
         ids = data.draw(st.lists(st.integers(1, len(rows)), min_size=1, max_size=3, unique=True))
@@ -220,7 +220,7 @@ def test_versions_and_known_duplicates_of_a_seed_never_come(library):
             entry("e", (1, 0.2, 0, 0), artist="E", title="Found out by that", duration_s=80),
         ]
     )
-    library.store_duplicates({(1, 4): 0.9, (4, 5): 0.8})
+    library.store_near_duplicates({(1, 4): 0.9, (4, 5): 0.8})
     assert paths(ask(library, 1)) == ["c"]
 
 
@@ -291,7 +291,7 @@ library_rows = st.lists(
 
 
 def filled(folder, rows):
-    library = Library.open(Path(folder) / "l.db", create=True)
+    library = LibraryStore.open(Path(folder) / "l.db", create=True)
     library.bind(STAMP)
     library.write(
         entries=[
@@ -606,10 +606,10 @@ def test_the_most_alike_moments(library):
     rng = np.random.default_rng(9)
     rows = rng.standard_normal((2, 5, 64)).astype("f4")
     rows[1, 3] = 3 * rows[0, 1]
-    one, two = (Moments.of(np.arange(5) * 10.0, r) for r in rows)
+    one, two = (ExcerptEmbeddings.of(np.arange(5) * 10.0, r) for r in rows)
     assert most_alike(one, two) == (10.0, 30.0)
-    assert most_alike(one, Moments.from_bytes(b"")) is None
-    library.write(entries=[entry("a", (1, 0, 0, 0), moments=one), entry("b", (0, 1, 0, 0), moments=two)])
+    assert most_alike(one, ExcerptEmbeddings.from_bytes(b"")) is None
+    library.write(entries=[entry("a", (1, 0, 0, 0), excerpts=one), entry("b", (0, 1, 0, 0), excerpts=two)])
     query = Query(seeds=("a",))
     found = recommend(library, open_index(library), query, moments=True).recommendations
     assert found[0].explanation.moments == (10.0, 30.0)
@@ -618,7 +618,7 @@ def test_the_most_alike_moments(library):
 def test_moments_keep_cosines():
     rng = np.random.default_rng(10)
     rows = rng.standard_normal((40, 656)) + rng.standard_normal(656)
-    kept = Moments.from_bytes(Moments.of(np.arange(40.0), rows).to_bytes())
+    kept = ExcerptEmbeddings.from_bytes(ExcerptEmbeddings.of(np.arange(40.0), rows).to_bytes())
     exact = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     error = kept.units() @ kept.units().T - exact @ exact.T
     assert np.sqrt(np.square(error).mean()) < 0.1
@@ -841,7 +841,7 @@ def test_a_query_sees_one_state_of_the_library(songs, monkeypatch):
     real = mirclr.recommend.answer.clusters_of
 
     def written_meanwhile(vectors):
-        with Library.open(songs.path) as other:
+        with LibraryStore.open(songs.path) as other:
             other.remove([t.id for t in other.tracks() if t.title != "Beth"])
         return real(vectors)
 
@@ -1135,7 +1135,7 @@ def test_export_says_what_is_missing(songs, tmp_path, monkeypatch):
     result = run("export", "--library", songs.path, "--parquet", tmp_path / "a.parquet")
     assert isinstance(result.exception, MissingExtra)
     assert "mirclr[parquet]" in str(result.exception)
-    Library.open(tmp_path / "empty.db", create=True).close()
+    LibraryStore.open(tmp_path / "empty.db", create=True).close()
     result = run("export", "--library", tmp_path / "empty.db", "--csv", tmp_path / "a.csv")
     assert isinstance(result.exception, NoMatch)
     assert not isinstance(result.exception, click.ClickException)

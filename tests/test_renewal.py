@@ -10,7 +10,7 @@ import torch
 from mirclr.errors import LibraryError
 from mirclr.index import open_index
 from mirclr.ingest.embedding import embed_files, find_audio
-from mirclr.library import Description, Library, Listen
+from mirclr.library import Description, LibraryStore, Listen
 from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
@@ -38,7 +38,7 @@ def kept(library, embedder, music):
     library.save_playlist("mine", {})
     library.store_listens("me", [Listen("A", "T", plays=3)], replace=True)
     library.store_descriptions({1: Description(100.0, "Am", 0.5, -9.0), 3: Description(None, None, 0.0, None)})
-    library.store_duplicates({(1, 3): 0.9, (2, 4): 0.1})
+    library.store_near_duplicates({(1, 3): 0.9, (2, 4): 0.1})
     library.store_probabilities("genre", {1: {"rock": 0.9}}, source="old heads")
     return library
 
@@ -58,7 +58,7 @@ def what_is_kept(library):
         "playlists": library.playlists(),
         "listens": library.listens("me"),
         "descriptions": by_path(library, library.descriptions()),
-        "duplicates": by_path(library, library.duplicates(at_least=0)),
+        "duplicates": by_path(library, library.near_duplicates(at_least=0)),
         "tags": {t.path: (t.title, t.artist) for t in library.tracks()},
         "uuid": library.uuid,
     }
@@ -69,7 +69,7 @@ def test_vectors_are_new_and_what_a_person_keeps_stays(kept, other, music):
     old = open_index(kept)
     said = json.loads(renew(kept, other, "--json").stdout)
     assert (said["embedded"], said["gone"]) == (4, [])
-    with Library.open(kept.path) as library:
+    with LibraryStore.open(kept.path) as library:
         assert library.stamp.digest == load_checkpoint(other).digest
         assert library.verify() == []
         embedder = Embedder.load(other)
@@ -92,7 +92,7 @@ def test_a_run_that_was_stopped_goes_on(kept, other, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr(renewal, "replace", stop)
+        m.setattr(renewal, "replace_vectors", stop)
         assert renew(kept, other).exit_code != 0
     assert kept.stamp.digest != load_checkpoint(other).digest
     assert len(kept.tracks()) == 4
@@ -165,14 +165,14 @@ def meanwhile(monkeypatch, change):
     """Another process writes at the last moment, just before all is put into the library."""
     from mirclr.library import renewal
 
-    real = renewal.replace
+    real = renewal.replace_vectors
 
     def replace(old, new, held):
-        with Library.open(old.path) as another:
+        with LibraryStore.open(old.path) as another:
             change(another)
         return real(old, new, held)
 
-    monkeypatch.setattr(renewal, "replace", replace)
+    monkeypatch.setattr(renewal, "replace_vectors", replace)
 
 
 def test_what_others_write_meanwhile_stays(kept, other, embedder, music, monkeypatch):
@@ -203,7 +203,7 @@ def test_what_others_write_meanwhile_stays(kept, other, embedder, music, monkeyp
     # what came is not lost: the next run embeds it
     files, _ = find_audio([music / "new.wav"], kept)
     assert [o.did for o in embed_files(kept, files, Embedder.load(other))] == ["embedded"]
-    with Library.open(kept.path.with_name("fresh.db"), create=True) as fresh:
+    with LibraryStore.open(kept.path.with_name("fresh.db"), create=True) as fresh:
         files, _ = find_audio([music], fresh)
         list(embed_files(fresh, files, Embedder.load(other)))
         for track in kept.tracks():
@@ -214,18 +214,18 @@ def test_what_others_write_meanwhile_stays(kept, other, embedder, music, monkeyp
 def test_what_comes_while_files_are_decoded_is_embedded_too(kept, other, embedder, music, songs, monkeypatch):
     from mirclr.library import renewal
 
-    real, looked = renewal.still_there, []
+    real, looked = renewal.take_inventory, []
 
-    def still_there(library):
+    def take_inventory(library):
         held = real(library)
         looked.append(len(held.states))
         if len(looked) == 1:  # while the first are decoded
             (music / "new.ogg").write_bytes(songs[0].read_bytes() + b"\0")
-            with Library.open(library.path) as another:
+            with LibraryStore.open(library.path) as another:
                 list(embed_files(another, find_audio([music / "new.ogg"], another)[0], embedder))
         return held
 
-    monkeypatch.setattr(renewal, "still_there", still_there)
+    monkeypatch.setattr(renewal, "take_inventory", take_inventory)
     said = json.loads(renew(kept, other, "--json").stdout)
     assert (said["copied"] + said["embedded"], said["came_meanwhile"]) == (5, [])
     assert looked == [4, 5, 5]

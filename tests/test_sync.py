@@ -12,7 +12,7 @@ import pytest
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.ingest.embedding import embed_files
 from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from tests.commands import main
 from tests.conftest import tone
 
@@ -262,7 +262,7 @@ def test_adding_and_removing_tracks_changes_no_vector_of_others(library, embedde
 
 def test_a_vector_does_not_depend_on_what_was_embedded_with_it(library, embedder, music, tmp_path):
     synced(library, embedder, music)
-    with Library.open(tmp_path / "alone.db", create=True) as alone:
+    with LibraryStore.open(tmp_path / "alone.db", create=True) as alone:
         for file in (music / "sub" / "d.ogg", music / "a.ogg"):
             scope = {music: str(music)}
             assert [c.did for c in apply_changes(alone, scope, [file], embedder)] == ["embedded"]
@@ -290,7 +290,7 @@ def test_recommending_while_tracks_come_and_go_gives_answers_of_one_state(librar
 
     def ask():
         try:
-            with Library.open(library.path) as other:
+            with LibraryStore.open(library.path) as other:
                 query = Query(seeds=(str(music / "a.ogg"),), n=10, artist_cap=0, artist_gap=0, same_album=True)
                 start.wait()
                 while True:
@@ -356,7 +356,7 @@ def test_the_command(capsys, music, checkpoint, tmp_path):
     code, out, err = run(capsys, "sync", "--library", lib)
     assert (code, out) == (1, "no audio files found\n")
     assert f"kept {music}: is not there; its 4 tracks are kept" in err
-    with Library.open(lib) as library:
+    with LibraryStore.open(lib) as library:
         assert len(library.tracks()) == 4
 
 
@@ -365,7 +365,7 @@ def test_the_command_without_a_library_or_folder(capsys, tmp_path, music):
     assert (code, err.count("\n")) == (1, 1)
     assert "no such library" in err
     assert not (tmp_path / "no.db").exists()
-    Library.open(tmp_path / "lib.db", create=True).close()
+    LibraryStore.open(tmp_path / "lib.db", create=True).close()
     code, _, err = run(capsys, "sync", "--library", tmp_path / "lib.db")
     assert code == 1
     assert "name the folder" in err

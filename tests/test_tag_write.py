@@ -14,7 +14,7 @@ from mirclr.audio import decode_blocks
 from mirclr.errors import NoMatch, TagsError
 from mirclr.ingest.description import KEYS
 from mirclr.ingest.tagging import write_values
-from mirclr.library import Description, Entry, Library
+from mirclr.library import Description, Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import file_digest
 from mirclr.tags import WRITABLE, Tags, read_tags, read_values
@@ -135,7 +135,7 @@ def library(tmp_path):
     files = [a_file(music / f"{i}{s}") for i, s in enumerate([".flac", ".ogg", ".mp3", ".flac"])]
     (music / "4.mp3").write_bytes(b"no")
     write_values(files[3], {"genre": ["Mine"]})
-    with Library.open(tmp_path / "l.db", create=True) as library:
+    with LibraryStore.open(tmp_path / "l.db", create=True) as library:
         library.bind(EncoderStamp("d" * 32, "e", 2, 1, {}))
         entries = []
         for i, file in enumerate(sorted(music.iterdir())):
@@ -226,7 +226,7 @@ def test_what_was_changed_since_is_not_undone(library):
 
 def test_the_library_follows_so_that_nothing_is_embedded_again(library):
     run("write", "--library", library)
-    with Library.open(library) as opened:
+    with LibraryStore.open(library) as opened:
         states = opened.states(str(library.parent / "music"))
         assert {t.path: t.genre for t in opened.tracks()}["0.flac"] == "jazz"
     for name in WRITTEN:
@@ -237,7 +237,7 @@ def test_the_library_follows_so_that_nothing_is_embedded_again(library):
 def test_tempo_and_key_come_from_the_description(library):
     music = library.parent / "music"
     write_values(music / "1.ogg", {"key": ["Dm"]})
-    with Library.open(library) as opened:
+    with LibraryStore.open(library) as opened:
         ids = {t.path: t.id for t in opened.tracks()}
         opened.store_descriptions(
             {ids["0.flac"]: Description(127.6, "F#m", 0.9, -9.0), ids["2.mp3"]: Description(None, "Bb", 0.8, None)}
@@ -267,7 +267,7 @@ def test_fields_that_are_not_known_are_skipped_with_a_remark(library):
 
 
 def test_without_probabilities_there_is_nothing_to_write(tmp_path):
-    Library.open(tmp_path / "l.db", create=True).close()
+    LibraryStore.open(tmp_path / "l.db", create=True).close()
     done = invoke(["tag", "write", "--library", str(tmp_path / "l.db")])
     assert "mirclr classify" in str(done.exception)
     wrong = invoke(["tag", "write", "--library", str(tmp_path / "l.db"), "--fields", "tempo"])
@@ -337,7 +337,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_done(library, monkeypatch):
     assert isinstance(done.exception, OSError)
     assert done.exception.errno == errno.ENOSPC
     assert tags(library) == before | {"0.flac": WRITTEN["0.flac"]}
-    with Library.open(library) as opened:
+    with LibraryStore.open(library) as opened:
         assert {t.path: t.genre for t in opened.tracks()}["0.flac"] == "jazz"
     monkeypatch.undo()
     assert run("undo", "--library", library)["undone"] == 1
@@ -354,10 +354,10 @@ def test_copies_of_a_killed_run_are_swept_up_by_the_next(library):
 
 
 def test_a_file_of_several_tracks_is_left_and_named_once(library):
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     music = library.parent / "music"
-    with Library.open(library) as opened:
+    with LibraryStore.open(library) as opened:
         for number in (1, 2):
             state = (
                 str(music),
@@ -383,7 +383,7 @@ def test_a_file_that_moved_is_undone_in_its_new_place(library):
     run("write", "--library", library)
     old, new = music / "2.mp3", music / "elsewhere.mp3"
     old.rename(new)
-    with Library.open(library) as held:
+    with LibraryStore.open(library) as held:
         track, facts = held.find_file(old), new.stat()
         state = (facts.st_size, facts.st_mtime_ns, file_digest(new), Tags())
         held.move(track.id, str(music), new.name, *state)

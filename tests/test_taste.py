@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.errors import NoMatch
-from mirclr.library import Entry, Library, Listen
+from mirclr.library import Entry, LibraryStore, Listen
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend.taste import centre_count, find_centres, match, taste_of
 from mirclr.tags import Tags
@@ -33,7 +33,7 @@ A, B, C, D, E, F, G, H = range(1, 9)
 
 
 def make(path, root=ROOT):
-    library = Library.open(path, create=True)
+    library = LibraryStore.open(path, create=True)
     library.bind(EncoderStamp("0123abcd" * 4, "a.safetensors", 4, 8, {}))
     library.write(
         entries=[

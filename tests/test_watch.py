@@ -15,7 +15,7 @@ from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra
 from mirclr.ingest import watch
 from mirclr.ingest.sync import apply_changes, scope_of
 from mirclr.ingest.watch import FolderEvents, Pending, event_paths, follow
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
 from tests.commands import main
 from tests.conftest import TINY, tone
@@ -358,7 +358,7 @@ def test_many_tracks_at_once_are_not_removed(library, embedder, music):
 
 def test_a_library_that_another_process_writes_to_is_waited_for(library, embedder, music, monkeypatch, tmp_path):
     library._connection.execute("PRAGMA busy_timeout = 1")
-    with Library.open(library.path) as other:
+    with LibraryStore.open(library.path) as other:
         other._connection.execute("BEGIN IMMEDIATE")
 
         def release():
@@ -505,7 +505,7 @@ def test_the_command_ends_by_ctrl_c_with_code_0(capsys, music, checkpoint, tmp_p
     told.clear()
     code, out, _ = run("watch", "--library", lib, "--poll", "60")
     assert (code, out) == (0, "removed " + str(music / "a.ogg") + "\n")
-    with Library.open(lib) as library:
+    with LibraryStore.open(lib) as library:
         assert library.verify() == []
 
 

@@ -14,7 +14,7 @@ from mirclr.classify.crossval import ABSTAIN, Advance, Figures
 from mirclr.classify.fitting import sigmoid, softmax, tuned, usable_tasks
 from mirclr.classify.labels import Labels
 from mirclr.errors import CheckpointError, EncoderMismatch, LibraryError, in_words, is_fault_of_machine
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import digest_bytes, digest_json, stamp, writing
 
@@ -176,7 +176,7 @@ class Heads:
         """Whether they were fitted on the vectors of this encoder."""
         return (encoder.digest, encoder.dim) == (self.encoder["digest"], self.encoder["dim"])
 
-    def check_encoder(self, library: Library) -> None:
+    def check_encoder(self, library: LibraryStore) -> None:
         """Make sure that a library's vectors are of the encoder that the heads were fitted on.
 
         Raises

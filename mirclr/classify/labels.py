@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mirclr.errors import LabelsError, LibraryError
-from mirclr.library import Library, LibraryTrack
+from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.library.names import albums_of, components, song_key
 from mirclr.names import album_name, known_artist
 from mirclr.provenance import open_regular
@@ -148,14 +148,14 @@ def read_labels(path: Path) -> Labels:
     )
 
 
-def labelled_by_file(library: Library, labels: Labels) -> Labelled:
+def labelled_by_file(library: LibraryStore, labels: Labels) -> Labelled:
     """Match labels with the tracks of a library whose path ends in `file`, by whole components.
 
     Where a track's path below its embedded folder is exactly `file`, that track is meant.
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Holds vectors.
     labels : Labels
         Of its tracks, or of some of them.
@@ -197,7 +197,7 @@ def labelled_by_file(library: Library, labels: Labels) -> Labelled:
     return Labelled(matched, found, _vectors_of(library, found), unmatched)
 
 
-def labelled_by_tags(library: Library) -> Labelled:
+def labelled_by_tags(library: LibraryStore) -> Labelled:
     """The whole library, with its files' own tags as labels."""
     tracks = library.tracks()
     artist = [t.artist or "" for t in tracks]
@@ -292,17 +292,17 @@ def _match(where: str, file: str, candidates: list[tuple[LibraryTrack, str]]) ->
     return ending[0] if ending else None
 
 
-def _recordings(library: Library, tracks: Sequence[LibraryTrack]) -> np.ndarray:
+def _recordings(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> np.ndarray:
     """(n,) int: equal for tracks of equal audio, that `mirclr duplicates` found to be one, or of one song."""
     keys: dict[int, list[object]] = {t.id: [t.audio_digest or t.id, song_key(t) or t.id] for t in tracks}
-    for pair in library.duplicates():
+    for pair in library.near_duplicates():
         for track_id in pair:
             if track_id in keys:
                 keys[track_id].append(pair)
     return np.array(components(keys[t.id] for t in tracks), np.int64)
 
 
-def _vectors_of(library: Library, tracks: Sequence[LibraryTrack]) -> np.ndarray:
+def _vectors_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> np.ndarray:
     ids, matrix = library.vectors([track.id for track in tracks])
     held = {int(track_id): row for row, track_id in enumerate(ids)}
     if lacking := [track.path for track in tracks if track.id not in held]:

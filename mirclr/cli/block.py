@@ -27,11 +27,11 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
 
     A path is a folder or file, or a name of one anywhere in the library, with * and ? as wildcards.
     """
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.recommend import Rules
 
     kept = _parsed(rules)
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         library.add_blocks([str(rule) for rule in kept])
         tracks = library.tracks()
         for rule in kept:
@@ -46,9 +46,9 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
 def remove(rules: tuple[str, ...], library_path: Path) -> None:
     """Remove rules, named as `mirclr block list` shows them."""
     from mirclr.errors import NoMatch
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         kept = set(library.blocks())
         named = [rule if rule in kept else str(parsed) for rule, parsed in zip(rules, _parsed(rules), strict=True)]
         if unknown := [rule for rule in named if rule not in kept]:
@@ -64,9 +64,9 @@ def remove(rules: tuple[str, ...], library_path: Path) -> None:
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
     """List the rules."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         rules = library.blocks()
     if as_json:
         print_json(rules)

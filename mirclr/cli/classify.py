@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mirclr.classify import Figures, Heads, Labelled
     from mirclr.classify.segments import Segments
     from mirclr.data.scan import Found
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
 FIGURES = {
@@ -160,10 +160,10 @@ def train(library_path: Path, labels_path: Path, output: Path | None, abstain: f
     from dataclasses import asdict
 
     from mirclr.classify import Heads, cross_validate, labelled_by_file, read_labels, unusable, usable_tasks
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     labels = read_labels(labels_path)
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         found = labelled_by_file(library, labels)
         encoder = library.stamp
     assert encoder is not None  # it holds vectors
@@ -236,12 +236,12 @@ def _cells(values: dict[str, float | None]) -> list[float | None]:
 def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_json: bool) -> None:
     """Store what is told of a library's tracks, and print how many have each label on top."""
     from mirclr.classify import Heads
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.pretrained import builtin_heads
 
     own = heads_path(library_path)
     heads_file = heads_file or (own if own.exists() else builtin_heads())
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         heads = Heads.load(heads_file)
         ids, probabilities = classify_tracks(library, heads)
         tracks = library.tracks(ids.tolist()) if as_json else []
@@ -259,7 +259,7 @@ def _classify_library(library_path: Path, heads_file: Path | None, top: int, as_
     print_line(f"{len(ids)} tracks classified by {heads_file}")
 
 
-def classify_tracks(library: "Library", heads: "Heads") -> "tuple[np.ndarray, dict[str, np.ndarray]]":
+def classify_tracks(library: "LibraryStore", heads: "Heads") -> "tuple[np.ndarray, dict[str, np.ndarray]]":
     """Store what heads tell of all tracks of a library: ids (n,), and by task (n, C) probabilities."""
     heads.check_encoder(library)
     ids, vectors = library.vectors()

@@ -24,12 +24,12 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
     """
     from mirclr.audio import why_lost
     from mirclr.ingest.description import try_describe
-    from mirclr.library import Description, Library, part_leading_out
+    from mirclr.library import Description, LibraryStore, part_leading_out
     from mirclr.processes import Lost, results_in_order, seconds_for_file
 
     done: dict[int, Description] = {}
     waiting: dict[int, Description] = {}
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         known = {} if again else library.descriptions()
         tracks, problems = part_leading_out(t for t in library.tracks() if t.id not in known)
         jobs = ((t.file, t.span) for t in tracks)

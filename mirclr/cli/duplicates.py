@@ -34,9 +34,9 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
     of a group, or else the one of the highest bitrate. What was found is kept in the library.
     """
     from mirclr.ingest.duplicates import copies, find_candidates, find_duplicates
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         candidates = find_candidates(library)
         with progress("Listening", len({i for pair in candidates for i in pair})) as advance:
             found = find_duplicates(library, candidates=candidates, workers=workers, advance=advance)

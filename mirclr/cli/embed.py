@@ -17,7 +17,7 @@ from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
 if TYPE_CHECKING:
     from mirclr.data.scan import Found, PassedOver
     from mirclr.ingest.embedding import Outcome
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
     from mirclr.tags import Tags
 
@@ -56,14 +56,14 @@ def command(
     from mirclr.errors import NoMatch
     from mirclr.index import open_index
     from mirclr.ingest.embedding import find_audio, homes, superseded
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
     if checkpoint is None:
         checkpoint = checkpoint_of(library_path)
     embedder = Embedder.load(checkpoint, device=device)
     known = manifest_tags(manifest) if manifest else {}
-    with Library.open(library_path, create=True) as library:
+    with LibraryStore.open(library_path, create=True) as library:
         kept = {}
         if globs:
             kept = options.keep_exclusions(library, globs, given_roots(paths, homes(paths, library)))
@@ -111,7 +111,7 @@ def naming(file: str, reason: str) -> str:
 
 
 def bring_up_to_date(
-    library: Library,
+    library: LibraryStore,
     files: Sequence[tuple[str, Found]],
     embedder: Embedder,
     known_tags: Mapping[Path, Tags],
@@ -133,7 +133,7 @@ def bring_up_to_date(
 
 
 def embed_showing(
-    library: Library,
+    library: LibraryStore,
     files: Sequence[tuple[str, Found]],
     embedder: Embedder,
     known_tags: Mapping[Path, Tags] | None = None,
@@ -171,11 +171,11 @@ def manifest_tags(manifest: Path) -> dict[Path, Tags]:
 
 def checkpoint_of(library_path: Path) -> Path:
     """The checkpoint that a library was made with, where it still is; the built-in one for a new library."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     if not library_path.exists():
         return builtin_checkpoint()
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         if library.stamp is None:
             return builtin_checkpoint()
         made_with = checkpoint_named(library.stamp.name)

@@ -192,14 +192,14 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
     their neighbours stay.
     """
     from mirclr.evaluation.report import report_on, tables, to_html
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.provenance import writing
 
     if page and page.suffix.lower() not in (".html", ".htm"):
         raise click.UsageError(f"-o {page}: the page is HTML; name a file that ends in .html")
     if page:
         options.check_apart(page, library_path)
-    with Library.open(library_path) as opened:
+    with LibraryStore.open(library_path) as opened:
         report = report_on(opened, robustness=robustness, workers=workers, progress=progress)
     if page:
         with writing(page, "w") as f:
@@ -302,10 +302,10 @@ def _labelled(library_path: Path, labels_path: Path | None) -> tuple["Labelled",
     """The tracks to be measured, by a labels file or else by their tags."""
     from mirclr.classify import labelled_by_file, labelled_by_tags, read_labels
     from mirclr.errors import LibraryError
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     labels = read_labels(labels_path) if labels_path else None
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         found = labelled_by_file(library, labels) if labels else labelled_by_tags(library)
         encoder = library.stamp
     if encoder is None or not found.tracks:

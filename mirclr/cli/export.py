@@ -13,7 +13,7 @@ from mirclr.cli.show import remark
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
 _LIKELY = 0.5
 _AFFECT = ("valence", "arousal")
@@ -31,11 +31,11 @@ def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet:
     An id is the track's path relative to the embedded folder. Several files may be asked for at once.
     """
     from mirclr.errors import NoMatch
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     if not (vectors or csv or parquet):
         raise click.UsageError("say what to write: --vectors, --csv or --parquet")
-    with Library.open(library_path) as library, library.snapshot():
+    with LibraryStore.open(library_path) as library, library.snapshot():
         ids, matrix = library.vectors()
         if not len(ids):
             raise NoMatch(f"{library_path}: holds no tracks yet; embed some with: mirclr embed FOLDER")
@@ -51,7 +51,7 @@ def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet:
         remark(f"wrote {path} ({counted(len(ids), 'track')})")
 
 
-def _rows(library: "Library", names: Mapping[int, str]) -> list[dict[str, Any]]:
+def _rows(library: "LibraryStore", names: Mapping[int, str]) -> list[dict[str, Any]]:
     """A row a track, in order of id, as the vectors are. For each task its likely labels, likeliest first.
 
     Valence and arousal are numbers of their own.

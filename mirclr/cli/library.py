@@ -11,8 +11,8 @@ from mirclr.cli.show import print_json, print_line, print_table, remark
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
-    from mirclr.library import Failure, Library, LibraryTrack
-    from mirclr.library.renewal import Held
+    from mirclr.library import Failure, LibraryStore, LibraryTrack
+    from mirclr.library.renewal import Inventory
     from mirclr.models.embedder import Embedder
 
 _ASK_ABOVE = 10
@@ -31,9 +31,9 @@ def command() -> None:
 @options.as_json
 def info(library_path: Path, failures: bool, as_json: bool) -> None:
     """Show what a library holds: counts, its encoder, its folders, failures."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         facts = library.info()
         failed = [{"file": str(f.file), "reason": f.why} for f in library.failures()]
         remarks = [{"file": str(t.file), "remark": t.remark} for t in library.tracks() if t.remark] if failures else []
@@ -62,9 +62,9 @@ def list_(library_path: Path, as_json: bool) -> None:
 
     As JSON with what `mirclr describe` found and the probabilities that `mirclr classify` stored, by task and label.
     """
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library, library.snapshot():
+    with LibraryStore.open(library_path) as library, library.snapshot():
         tracks = library.tracks()
         if as_json:
             described = library.descriptions()
@@ -92,11 +92,11 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
 
     A path is that of a file, or of a folder with all below it. A text is matched as `mirclr recommend` does.
     """
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     if not all(text.strip() for text in which) or not (which or gone):
         raise click.UsageError("name what to remove: a text, a path, or --gone")
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         doomed = {track.id: track for text in which for track in _meant(library, text)}
         forgotten: list[Failure] = []
         if gone:
@@ -121,9 +121,9 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
 def verify(library_path: Path, as_json: bool) -> None:
     """Check a library's file, its vectors, and that every track's file is there."""
     from mirclr.errors import LibraryError
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         problems = library.verify()
         n = len(library.tracks())
     if as_json:
@@ -153,26 +153,26 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, as_js
     """
     from mirclr.cli.embed import named, naming
     from mirclr.index import open_index
-    from mirclr.library import Library
-    from mirclr.library.renewal import open_renewed, remove_renewed, replace, still_there
+    from mirclr.library import LibraryStore
+    from mirclr.library.renewal import open_renewed, remove_renewed, replace_vectors, take_inventory
     from mirclr.models.embedder import Embedder
 
     embedder = Embedder.load(checkpoint)
-    with Library.open(library_path) as old:
+    with LibraryStore.open(library_path) as old:
         if old.stamp and old.stamp.makes_vectors_of(embedder.stamp) and not again:
             remark(f"{library_path}: its vectors are of this encoder already; to embed all once more: --again")
             if as_json:
                 print_json({"library": str(library_path), "renewed": False})
             return
-        held = still_there(old)
+        held = take_inventory(old)
         with open_renewed(library_path, embedder.stamp) as new:
             counts, failures = _embed_held(new, held, embedder, workers)
-            while (now := still_there(old)).states != held.states:  # others wrote to it meanwhile
+            while (now := take_inventory(old)).states != held.states:  # others wrote to it meanwhile
                 held = now
                 more, failures = _embed_held(new, held, embedder, workers)
                 counts |= {did: counts[did] + n for did, n in more.items() if did not in ("unchanged", "failed")}
                 counts["failed"] = more["failed"]
-            came = replace(old, new, held)
+            came = replace_vectors(old, new, held)
         open_index(old)
     remove_renewed(library_path)
     if as_json:
@@ -193,7 +193,7 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, as_js
 
 
 def _embed_held(
-    new: "Library", held: "Held", embedder: "Embedder", workers: int
+    new: "LibraryStore", held: "Inventory", embedder: "Embedder", workers: int
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     from mirclr.cli.embed import bring_up_to_date
 
@@ -217,9 +217,9 @@ def exclude() -> None:
 def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
     """Add patterns of what is left out from now on; `mirclr sync` removes its tracks."""
     from mirclr.data.scan import Exclusions
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         kept = options.keep_exclusions(library, globs, _roots(library, folder))
         excluded = Exclusions(kept)
         n = sum(excluded.covers(track.place) for track in library.tracks())
@@ -234,9 +234,9 @@ def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path)
 def exclude_remove(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
     """Remove patterns, named as `mirclr library exclude list` shows them; `mirclr sync` takes what is there again."""
     from mirclr.errors import NoMatch
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         held = library.exclusions()
         roots = dict.fromkeys(_roots(library, folder).values()) if folder else held
         for glob in globs:
@@ -254,9 +254,9 @@ def exclude_remove(globs: tuple[str, ...], folder: Path | None, library_path: Pa
 @options.as_json
 def exclude_list(library_path: Path, as_json: bool) -> None:
     """List the patterns, each with the folder that it holds for."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         rows = [(root, pattern) for root, patterns in library.exclusions().items() for pattern in patterns]
     if as_json:
         print_json([{"folder": root, "pattern": pattern} for root, pattern in rows])
@@ -265,7 +265,7 @@ def exclude_list(library_path: Path, as_json: bool) -> None:
             print_line(f"{pattern}\t{root}")
 
 
-def _roots(library: "Library", folder: Path | None) -> dict[Path, str]:
+def _roots(library: "LibraryStore", folder: Path | None) -> dict[Path, str]:
     from mirclr.errors import NoMatch
 
     held = [*dict.fromkeys((*library.roots(), *library.exclusions()))]
@@ -280,7 +280,7 @@ def _roots(library: "Library", folder: Path | None) -> dict[Path, str]:
     return found
 
 
-def _meant(library: "Library", text: str) -> "list[LibraryTrack]":
+def _meant(library: "LibraryStore", text: str) -> "list[LibraryTrack]":
     """The tracks at or below a path, or else those that a text means."""
     from mirclr.recommend import match_tracks
 
@@ -290,9 +290,9 @@ def _meant(library: "Library", text: str) -> "list[LibraryTrack]":
     return [t for t in library.tracks() if PurePath(t.file).is_relative_to(place)] or match_tracks(library, text)
 
 
-def _gone(library: "Library") -> "tuple[list[LibraryTrack], list[Failure]]":
+def _gone(library: "LibraryStore") -> "tuple[list[LibraryTrack], list[Failure]]":
     """The tracks and failures whose files are gone, but for those of a missing or empty folder: a disk may be off."""
-    from mirclr.library.store import absence, is_gone
+    from mirclr.library.files import absence, is_gone
 
     tracks = library.gone()
     failures = [f for f in library.failures() if is_gone(f.file, follow_links=False)]

@@ -12,7 +12,7 @@ from mirclr.models.pretrained import checkpoint_named
 from mirclr.provenance import data_dir
 
 if TYPE_CHECKING:
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -127,12 +127,12 @@ def pattern_of(glob: str, root: str, given: Iterable[Path] = ()) -> str | None:
     return ("./" if text.startswith("./") else anchor) + "/".join(parts)
 
 
-def keep_exclusions(library: "Library", globs: Sequence[str], roots: Mapping[Path, str]) -> dict[str, list[str]]:
+def keep_exclusions(library: "LibraryStore", globs: Sequence[str], roots: Mapping[Path, str]) -> dict[str, list[str]]:
     """Keep globs in a library for the roots of folders; returns the patterns by root.
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Keeps them.
     globs : sequence of str
         Of the command line.

@@ -9,7 +9,7 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
 
 @click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
@@ -48,9 +48,9 @@ def refresh(
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
     """List the saved queries."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         saved = _all_saved(library)
     if as_json:
         print_json(saved)
@@ -65,9 +65,9 @@ def list_(library_path: Path, as_json: bool) -> None:
 @options.as_json
 def show(name: str, library_path: Path, as_json: bool) -> None:
     """Show what a saved query asks."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         saved = _saved(library, name)
     if as_json:
         print_json(saved)
@@ -81,15 +81,15 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
 @options.library
 def delete(name: str, library_path: Path) -> None:
     """Delete a saved query; the playlist file stays."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         if not library.delete_playlist(name):
             _saved(library, name)  # says which there are
     remark(f"deleted {name!r}")
 
 
-def _all_saved(library: "Library") -> dict[str, dict[str, Any]]:
+def _all_saved(library: "LibraryStore") -> dict[str, dict[str, Any]]:
     """The saved queries by name: each a query, and the file that it was last written to, if any."""
     from mirclr.errors import LibraryError
 
@@ -102,7 +102,7 @@ def _all_saved(library: "Library") -> dict[str, dict[str, Any]]:
     return saved
 
 
-def _saved(library: "Library", name: str) -> dict[str, Any]:
+def _saved(library: "LibraryStore", name: str) -> dict[str, Any]:
     from mirclr.errors import NoMatch
 
     saved = _all_saved(library)

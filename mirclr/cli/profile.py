@@ -11,7 +11,7 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.library import Library, Listen
+    from mirclr.library import LibraryStore, Listen
     from mirclr.recommend.history import History
     from mirclr.recommend.taste import Taste
 
@@ -67,10 +67,10 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
 
     Taste is a few centres among the tracks that were heard; of each, the tracks nearest to it are named.
     """
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.recommend.taste import listens_of, match, taste_of
 
-    with Library.open(library_path) as library, library.snapshot():
+    with LibraryStore.open(library_path) as library, library.snapshot():
         listens = listens_of(library, name)
         matched = match(library, listens)
         if missing:
@@ -109,9 +109,9 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
     """List the profiles of a library, each with its number of pieces of music."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         held = library.profiles()
     if as_json:
         print_json(held)
@@ -128,10 +128,10 @@ def list_(library_path: Path, as_json: bool) -> None:
 @options.as_json
 def delete(name: str, library_path: Path, as_json: bool) -> None:
     """Delete a profile; tracks and files stay."""
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.recommend.taste import listens_of
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         n = len(listens_of(library, name))
         library.delete_profile(name)
     if as_json:
@@ -155,12 +155,12 @@ def _show_missing(listens: "Sequence[Listen]", as_json: bool) -> None:
 def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
     """Read histories and keep them in a profile, instead of what it holds or with it; tell what came of it."""
     from mirclr.cli.recommend import check_name
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.recommend.history import aggregate, merge
     from mirclr.recommend.taste import listens_of, match
 
     check_name(name)
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         held = listens_of(library, name) if update else []
         histories, problems = _read(files)
         listens = aggregate(listen for history in histories.values() for listen in history.listens)
@@ -215,7 +215,7 @@ def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
     return histories, problems
 
 
-def _nearest(library: "Library", taste: "Taste", among: Iterable[int]) -> list[list[str]]:
+def _nearest(library: "LibraryStore", taste: "Taste", among: Iterable[int]) -> list[list[str]]:
     """For each centre the labels of the tracks that are nearest to it."""
     import numpy as np
 

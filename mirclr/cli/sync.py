@@ -56,12 +56,12 @@ def command(
     from mirclr.errors import NoMatch
     from mirclr.index import open_index
     from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
     passed = PassedOver()
 
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         scope = scope_of(library, folders)
         kept = {}
         if globs:

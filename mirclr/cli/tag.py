@@ -15,7 +15,7 @@ from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.ingest.tagging import Change, Journal, Manner
-    from mirclr.library import Library, LibraryTrack
+    from mirclr.library import LibraryStore, LibraryTrack
 
 _MADE_BY = {"genre": "classify", "mood": "classify", "bpm": "describe", "key": "describe"}
 """The fields, with the command that finds what to write there."""
@@ -71,10 +71,10 @@ def write(
     """
     from mirclr.errors import NoMatch
     from mirclr.ingest.tagging import Journal
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     asked = _asked(fields)
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         told = _told(library, asked, likely)
         if not any(told.values()):
             first = " or ".join(f"mirclr {command} --library {library_path}" for command in _makers(asked))
@@ -120,11 +120,11 @@ def undo(library_path: Path, touch: bool, break_links: bool, as_json: bool) -> i
     cannot be taken back stays in the journal.
     """
     from mirclr.ingest.tagging import Journal
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     journal = Journal(library_path)
     left: list[Change] = []
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         changes, unread = journal.read()
         run = _Run(library, journal, touch=touch, break_links=break_links)
         run.problems = [f"{journal.path}: a line is damaged and stays: {line[:80]}" for line in unread]
@@ -154,7 +154,7 @@ class _Run:
     """What happens to one file after another, and what became of them."""
 
     def __init__(
-        self, library: Library, journal: Journal, *, touch: bool, break_links: bool, dry_run: bool = False
+        self, library: LibraryStore, journal: Journal, *, touch: bool, break_links: bool, dry_run: bool = False
     ) -> None:
         from mirclr.ingest.tagging import Comparer
 
@@ -288,7 +288,7 @@ def _makers(fields: Iterable[str]) -> dict[str, list[str]]:
     return makers
 
 
-def _told(library: Library, fields: Sequence[str], likely: float) -> dict[str, dict[int, tuple[str, ...]]]:
+def _told(library: LibraryStore, fields: Sequence[str], likely: float) -> dict[str, dict[int, tuple[str, ...]]]:
     """For each field what to write there, by track id; nothing where a track was heard and there is nothing to say."""
     described = library.descriptions()
     told: dict[str, dict[int, tuple[str, ...]]] = {}

@@ -16,7 +16,7 @@ from mirclr.cli.sync import line, row
 if TYPE_CHECKING:
     from mirclr.data.scan import Found
     from mirclr.ingest.embedding import Outcome
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
 _MANY = 50
@@ -60,11 +60,11 @@ def command(
     """
     from mirclr.ingest.sync import scope_of
     from mirclr.ingest.watch import FolderEvents, follow
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
     try:
-        with Library.open(library_path) as library:
+        with LibraryStore.open(library_path) as library:
             scope = scope_of(library, folders)
             options.keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
             with FolderEvents(scope, poll=poll, remark=remark) as events:
@@ -83,7 +83,12 @@ def command(
 
 
 def _embed(
-    library: Library, files: Sequence[tuple[str, Found]], embedder: Embedder, *, workers: int = 0, retry: bool = False
+    library: LibraryStore,
+    files: Sequence[tuple[str, Found]],
+    embedder: Embedder,
+    *,
+    workers: int = 0,
+    retry: bool = False,
 ) -> Iterator[Outcome]:
     """`mirclr.ingest.embedding.embed_files`, with a progress display where it takes long."""
     from mirclr.ingest.embedding import embed_files

@@ -16,7 +16,7 @@ import numpy as np
 
 from mirclr.errors import NoMatch
 from mirclr.index import Index
-from mirclr.library import Library, Listen
+from mirclr.library import LibraryStore, Listen
 from mirclr.library.names import artist_key, components
 from mirclr.metrics import ndcg
 from mirclr.recommend import Facts, Query, recommend
@@ -85,7 +85,7 @@ class Found:
 
 
 def hold_out(
-    library: Library, listens: Sequence[Listen], matched: Matched, share: float, rng: np.random.Generator
+    library: LibraryStore, listens: Sequence[Listen], matched: Matched, share: float, rng: np.random.Generator
 ) -> HeldOut:
     """Hold out artists, drawn at random, until they have a share of the tracks that a listener likes.
 
@@ -94,7 +94,7 @@ def hold_out(
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Where the tracks are.
     listens : sequence of Listen
         The history.
@@ -115,7 +115,7 @@ def hold_out(
     liked = {of[row] for row in of if listens[row].plays or listens[row].taste > 0} - disliked
     tracks = library.tracks(sorted(liked))
     keys: dict[int, list[object]] = {track.id: [artist_key(track)] for track in tracks}
-    for pair in library.duplicates(list(keys)):
+    for pair in library.near_duplicates(list(keys)):
         for track_id in pair:
             if track_id in keys:
                 keys[track_id].append(pair)
@@ -151,7 +151,7 @@ def hold_out(
     )
 
 
-def ways_of_asking(library: Library, index: Index, *, n: int, seed: int) -> dict[str, Way]:
+def ways_of_asking(library: LibraryStore, index: Index, *, n: int, seed: int) -> dict[str, Way]:
     """`recommend --for` and baselines, each of which gives n tracks that are not known.
 
     Parameters
@@ -234,7 +234,7 @@ def _right(asked: HeldOut, ids: np.ndarray) -> np.ndarray:
     return first & np.isin(meant, asked.hidden)
 
 
-def _recommended(library: Library, index: Index, facts: Facts, asked: HeldOut, query: Query) -> np.ndarray:
+def _recommended(library: LibraryStore, index: Index, facts: Facts, asked: HeldOut, query: Query) -> np.ndarray:
     last = [listen.last_s for listen in asked.listens if listen.last_s is not None]
     answer = recommend(library, index, query, facts=facts, listens=asked.listens, now_s=max(last) if last else None)
     return np.array([r.track.id for r in answer.recommendations], np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.index.base import Base, build, similarity_stats
 from mirclr.index.file import load, save
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 
 _SMALL = 10_000  # a base of as many tracks is made again at every change: a quarter of a second
 _STALE = 0.1  # share of changed tracks at which a larger one is
@@ -148,7 +148,7 @@ def _allowed(allowed: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return known & allowed[np.where(known, ids, 0)] if len(allowed) else np.zeros(len(ids), bool)
 
 
-def open_index(library: Library) -> Index:
+def open_index(library: LibraryStore) -> Index:
     """Give the index of a library: the base saved beside it and what changed since, or a new base, which is saved.
 
     Where it cannot be saved, as in a folder that may not be written, it is made again each time.
@@ -174,7 +174,7 @@ def open_index(library: Library) -> Index:
     return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), np.zeros((0, matrix.shape[1]), np.float32))
 
 
-def _brought_up_to_date(library: Library, base: Base, facts: dict[str, object]) -> Index | None:
+def _brought_up_to_date(library: LibraryStore, base: Base, facts: dict[str, object]) -> Index | None:
     """A saved base with what changed since; None when it is of another library, or much has changed."""
     generation, stamp = facts.get("generation"), library.stamp
     if facts.get("library") != library.uuid or not isinstance(generation, int) or stamp is None:

@@ -1,4 +1,4 @@
 """Files into a library: embedded, described, compared, kept in step with their folders; and tags back into files.
 
-In: folders and an `Embedder`. Out: what a `Library` holds of them, and an outcome for each file.
+In: folders and an `Embedder`. Out: what a `LibraryStore` holds of them, and an outcome for each file.
 """

@@ -18,7 +18,7 @@ import numpy as np
 from mirclr.audio import why_lost
 from mirclr.audio.fingerprint import Fingerprint, compare, try_fingerprint
 from mirclr.index import open_index
-from mirclr.library import Library, LibraryTrack, part_leading_out
+from mirclr.library import LibraryStore, LibraryTrack, part_leading_out
 from mirclr.processes import Lost, results_in_order, seconds_for_file
 
 NEIGHBOURS = 10
@@ -71,7 +71,7 @@ class Found:
     failures: list[str] = field(default_factory=list)
 
 
-def find_candidates(library: Library) -> list[Pair]:
+def find_candidates(library: LibraryStore) -> list[Pair]:
     """Pairs of tracks that are worth listening to: near by their vectors, of similar length, not compared already.
 
     Raises
@@ -80,7 +80,7 @@ def find_candidates(library: Library) -> list[Pair]:
         The library holds no tracks.
     """
     index = open_index(library)
-    known = library.duplicates(at_least=0)
+    known = library.near_duplicates(at_least=0)
     tracks = {t.id: t for t in library.tracks()}
     ids, vectors = library.vectors()
     pairs: set[Pair] = set()
@@ -101,7 +101,7 @@ def _may_be_one(a: LibraryTrack, b: LibraryTrack) -> bool:
 
 
 def find_duplicates(
-    library: Library,
+    library: LibraryStore,
     *,
     candidates: Iterable[Pair] | None = None,
     workers: int = 0,
@@ -113,7 +113,7 @@ def find_duplicates(
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Keeps what is found.
     candidates : iterable of Pair, optional
         Pairs to listen to; by default those of `find_candidates`.
@@ -134,7 +134,7 @@ def find_duplicates(
     """
     chosen = dict.fromkeys(find_candidates(library) if candidates is None else candidates, 1.0)
     compared = _of_equal_audio(library.tracks())  # and not stored yet
-    found = Found(library.duplicates(at_least=SURE) | compared)
+    found = Found(library.near_duplicates(at_least=SURE) | compared)
     partners: dict[int, set[int]] = {}
     for first, second in chosen:
         partners.setdefault(first, set()).add(second)
@@ -167,12 +167,12 @@ def find_duplicates(
                 for other in list(partners[this]):
                     _drop(partners, prints, this, other)
             if heard % _BATCH == 0:
-                library.store_duplicates(compared)
+                library.store_near_duplicates(compared)
                 compared.clear()
             if advance:
                 advance()
     finally:
-        library.store_duplicates(compared)
+        library.store_near_duplicates(compared)
     return found
 
 
@@ -226,7 +226,7 @@ def groups(pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[int
     return sorted((g for g in found.values() if len(g) > 1), key=lambda g: (-len(g), g[0]))
 
 
-def copies(library: Library, pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[Copy]]:
+def copies(library: LibraryStore, pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[Copy]]:
     """The tracks of each of `groups`, but for those that were removed meanwhile."""
     sizes = {s.track_id: s.size for root in library.roots() for s in library.states(root).values()}
     highest: dict[int, float] = {}

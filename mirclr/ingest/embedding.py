@@ -32,7 +32,7 @@ from mirclr.data.scan import (
     place_of,
 )
 from mirclr.errors import LibraryError, in_words, is_fault_of_machine
-from mirclr.library import Entry, Failure, FileState, Library, Moments, is_usable
+from mirclr.library import Entry, ExcerptEmbeddings, Failure, FileState, LibraryStore, is_usable
 from mirclr.models.embedder import Embedder, raised
 from mirclr.provenance import content_digest, file_digest, size_and_time
 from mirclr.tags import READING, Tags, read_tags
@@ -58,7 +58,7 @@ class Outcome:
 
 
 def find_audio(
-    paths: Sequence[Path], library: Library, passed: PassedOver | None = None
+    paths: Sequence[Path], library: LibraryStore, passed: PassedOver | None = None
 ) -> tuple[list[tuple[str, Found]], list[Failure]]:
     """List the audio of folders and files with the root that each belongs to, but for what the library excludes.
 
@@ -66,7 +66,7 @@ def find_audio(
     ----------
     paths : sequence of Path
         Folders and files.
-    library : Library
+    library : LibraryStore
         Says what is excluded, and to which roots paths belong (`homes`).
     passed : PassedOver, optional
         Told of what was not taken.
@@ -104,7 +104,7 @@ def find_audio(
     return list(files.values()), failures
 
 
-def homes(paths: Sequence[Path], library: Library) -> dict[Path, str]:
+def homes(paths: Sequence[Path], library: LibraryStore) -> dict[Path, str]:
     """The root that each of some paths, made absolute, belongs to.
 
     A path below a folder that the library already holds belongs to that folder, so that embedding a part again
@@ -127,7 +127,7 @@ def homes(paths: Sequence[Path], library: Library) -> dict[Path, str]:
 
 
 def embed_files(
-    library: Library,
+    library: LibraryStore,
     files: Sequence[tuple[str, Found]],
     embedder: Embedder,
     *,
@@ -139,7 +139,7 @@ def embed_files(
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Bound to the embedder's stamp here; another encoder's is refused.
     files : sequence of (root, file or part of a file)
         As `find_audio` lists them.
@@ -169,7 +169,7 @@ def embed_files(
 
 
 def _follow_known(
-    library: Library,
+    library: LibraryStore,
     files: Sequence[tuple[str, Found]],
     to_decode: dict[Path, "Seen"],
     retry: bool,
@@ -189,7 +189,7 @@ def _follow_known(
         state, failure = states[root].get(seen.path), failed[root].get(seen.path)
         if state and seen.is_unchanged(state, failure):
             if state.tags_read != READING and os.access(seen.file, os.R_OK):
-                library.read_anew(state, seen.tags())
+                library.refresh_tags(state, seen.tags())
             return Outcome(place, "unchanged")
         if failure and not retry and seen.failed_before(failure):
             return Outcome(place, "failed", failure.reason, new=False)
@@ -297,7 +297,7 @@ def look(root: str, found: Found, known_tags: Tags | None = None) -> Seen | Fail
     return Seen(root, path, file, size, mtime_ns, known_tags, found if isinstance(found, Part) else None)
 
 
-def twins_of(library: Library, seen: Seen) -> list[FileState]:
+def twins_of(library: LibraryStore, seen: Seen) -> list[FileState]:
     """The tracks that are of the very bytes of a file, as far as that is known without decoding.
 
     Size and three places find them. One whose own file is gone, or is this one, is taken by its time stamp too, which
@@ -313,7 +313,7 @@ def _is_twin(seen: Seen, twin: FileState) -> bool:
     return twin.content_digest is not None and twin.content_digest == seen.content
 
 
-def _known_by_file(library: Library, seen: Seen) -> Did | None:
+def _known_by_file(library: LibraryStore, seen: Seen) -> Did | None:
     """Follow a file whose bytes the library knows, under this path or another."""
     try:
         twins = twins_of(library, seen)
@@ -322,7 +322,9 @@ def _known_by_file(library: Library, seen: Seen) -> Did | None:
     return _follow(library, seen, seen.digest, None, twins)
 
 
-def _follow(library: Library, seen: Seen, digest: str, content: str | None, twins: Sequence[FileState]) -> Did | None:
+def _follow(
+    library: LibraryStore, seen: Seen, digest: str, content: str | None, twins: Sequence[FileState]
+) -> Did | None:
     """Keep the vector of a twin: moved here when its own file is gone (or is this very file), else copied."""
     here = [twin for twin in twins if (twin.root, twin.path) == (seen.root, seen.path)]
     for twin in here or twins:
@@ -341,7 +343,7 @@ def _follow(library: Library, seen: Seen, digest: str, content: str | None, twin
     if twins:
         known = twins[0].track_id
         track, vector = library.tracks([known])[0], library.vector(known)
-        moments = library.moments([known]).get(known)
+        moments = library.excerpt_embeddings([known]).get(known)
         content = content or twins[0].content_digest
         audio = (twins[0].audio_digest, track.duration_s, track.remark)
         library.write(entries=[_entry(seen, digest, content, *audio, vector, moments)])
@@ -373,7 +375,7 @@ def _entry(
     duration_s: float,
     remark: str | None,
     vector: np.ndarray,
-    moments: Moments | None,
+    moments: ExcerptEmbeddings | None,
 ) -> Entry:
     return Entry(
         root=seen.root,
@@ -386,7 +388,7 @@ def _entry(
         remark=remark,
         tags=seen.tags(),
         vector=vector,
-        moments=moments,
+        excerpts=moments,
         content_digest=content,
         audio_path=seen.audio_path,
         start_s=seen.start_s,
@@ -405,7 +407,7 @@ class _Decoded:
 
 
 def _decode_and_store(
-    library: Library, to_decode: dict[Path, Seen], embedder: Embedder, workers: int
+    library: LibraryStore, to_decode: dict[Path, Seen], embedder: Embedder, workers: int
 ) -> Iterator[Outcome]:
     batch: list[_Decoded] = []
     decoded = decode_files(
@@ -428,7 +430,7 @@ def _decode_and_store(
     yield from _store(library, batch, embedder)
 
 
-def _decoded(library: Library, seen: Seen, heard: DecodedFile, embedder: Embedder) -> _Decoded:
+def _decoded(library: LibraryStore, seen: Seen, heard: DecodedFile, embedder: Embedder) -> _Decoded:
     if heard.excerpts is None:
         reason = heard.error or "cannot be decoded"
         return _Decoded(seen, reason.replace(str(seen.file), str(seen.place), 1), heard.of_file)
@@ -447,12 +449,12 @@ def _decoded(library: Library, seen: Seen, heard: DecodedFile, embedder: Embedde
 def _embedded(seen: Seen, excerpts: Excerpts, embedder: Embedder) -> Entry:
     embedded = embedder.embed_excerpts(raised(excerpts.waveforms))
     vector = embedder.pool(embedded)
-    moments = Moments.of(excerpts.starts, embedded) if is_usable(vector) else None
+    moments = ExcerptEmbeddings.of(excerpts.starts, embedded) if is_usable(vector) else None
     audio = (excerpts.digest, excerpts.duration_s, excerpts.remark)
     return _entry(seen, seen.digest, excerpts.content or seen.content, *audio, vector, moments)
 
 
-def _store(library: Library, batch: Sequence[_Decoded], embedder: Embedder) -> Iterator[Outcome]:
+def _store(library: LibraryStore, batch: Sequence[_Decoded], embedder: Embedder) -> Iterator[Outcome]:
     """Write what was decoded, in one transaction; the outcomes tell what is on disk."""
     outcomes: dict[Path, Outcome] = {}
     entries: list[tuple[Seen, Entry]] = []
@@ -479,7 +481,7 @@ def _store(library: Library, batch: Sequence[_Decoded], embedder: Embedder) -> I
     yield from (outcomes[one.seen.place] for one in batch)
 
 
-def superseded(library: Library, files: Iterable[tuple[str, Found]]) -> list[FileState]:
+def superseded(library: LibraryStore, files: Iterable[tuple[str, Found]]) -> list[FileState]:
     """The tracks of files that are listed otherwise now: as their parts, or no longer as these."""
     files = list(files)
     if not (library.holds_parts() or any(isinstance(found, Part) for _, found in files)):

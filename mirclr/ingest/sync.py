@@ -31,8 +31,8 @@ from mirclr.data.scan import (
 )
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.ingest.embedding import Outcome, Seen, embed_files, look, superseded, twins_of
-from mirclr.library import Failure, FileState, Library, shown
-from mirclr.library.store import absence, is_gone
+from mirclr.library import Failure, FileState, LibraryStore, shown
+from mirclr.library.files import absence, is_gone
 from mirclr.models.embedder import Embedder
 
 _ASK_ABOVE = 10
@@ -68,7 +68,7 @@ class Embed(Protocol):
 
     def __call__(
         self,
-        library: Library,
+        library: LibraryStore,
         files: Sequence[tuple[str, Found]],
         embedder: Embedder,
         *,
@@ -79,12 +79,12 @@ class Embed(Protocol):
         ...
 
 
-def scope_of(library: Library, folders: Sequence[Path] = ()) -> dict[Path, str]:
+def scope_of(library: LibraryStore, folders: Sequence[Path] = ()) -> dict[Path, str]:
     """Say which folders a library is to be kept true to.
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         The one to keep true.
     folders : sequence of Path
         By default all that the library has tracks of.
@@ -117,7 +117,7 @@ def scope_of(library: Library, folders: Sequence[Path] = ()) -> dict[Path, str]:
 
 
 def apply_changes(
-    library: Library,
+    library: LibraryStore,
     scope: Scope,
     paths: Collection[Path],
     embedder: Embedder,
@@ -134,7 +134,7 @@ def apply_changes(
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         The one to keep true.
     scope : mapping of Path to str
         Of `scope_of`; paths elsewhere are left alone.
@@ -180,7 +180,7 @@ def apply_changes(
 
 
 def foresee_changes(
-    library: Library,
+    library: LibraryStore,
     scope: Scope,
     paths: Collection[Path],
     *,
@@ -202,7 +202,7 @@ def foresee_changes(
     yield from _told(tracks, forgotten)
 
 
-def _absent(library: Library, scope: Scope, paths: Collection[Path]) -> Iterator[Change]:
+def _absent(library: LibraryStore, scope: Scope, paths: Collection[Path]) -> Iterator[Change]:
     for folder in scope:
         reason = absence(folder) if folder in paths else None
         if reason and (n := sum(1 for _ in _tracks_below(library, [folder]))):
@@ -215,7 +215,7 @@ def _kept(folder: Path, n: int, reason: str) -> Change:
 
 
 def _audio_at(
-    library: Library, scope: Scope, paths: Iterable[Path], passed: PassedOver | None = None
+    library: LibraryStore, scope: Scope, paths: Iterable[Path], passed: PassedOver | None = None
 ) -> tuple[list[tuple[str, Found]], list[Failure]]:
     """The audio at and below paths, each with its root; and what cannot be followed or read."""
     exclusions = Exclusions(library.exclusions())
@@ -237,7 +237,7 @@ def _audio_at(
 
 
 def _listed(
-    library: Library, path: Path, exclusions: Exclusions, passed: PassedOver | None
+    library: LibraryStore, path: Path, exclusions: Exclusions, passed: PassedOver | None
 ) -> list[Found | ScanFailure]:
     if os.path.realpath(path) != str(path):
         return []  # of links, what they lead to is looked at
@@ -269,14 +269,14 @@ def _below(root: str, paths: Iterable[Path]) -> Callable[[str], bool] | None:
     return lambda path: path in named or any(str(p) in named for p in PurePosixPath(path).parents)
 
 
-def _tracks_below(library: Library, paths: Collection[Path]) -> Iterator[FileState]:
+def _tracks_below(library: LibraryStore, paths: Collection[Path]) -> Iterator[FileState]:
     for root in library.roots():
         if below := _below(root, paths):
             yield from (state for path, state in library.states(root).items() if below(path))
 
 
 def _gone(
-    library: Library,
+    library: LibraryStore,
     scope: Scope,
     paths: Iterable[Path],
     held: Mapping[str, int],
@@ -334,7 +334,7 @@ def _told(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iterator
 
 
 def _foreseen(
-    library: Library, files: Sequence[tuple[str, Found]], retry: bool, followed: set[int]
+    library: LibraryStore, files: Sequence[tuple[str, Found]], retry: bool, followed: set[int]
 ) -> Iterator[Change]:
     """What would become of files; tracks that would move join `followed`."""
     states = {root: library.states(root) for root in {root for root, _ in files}}
@@ -355,7 +355,7 @@ def _foreseen(
 
 
 def _foreseen_by_digest(
-    library: Library, seen: Seen, state: FileState | None, sizes: Collection[int], followed: set[int]
+    library: LibraryStore, seen: Seen, state: FileState | None, sizes: Collection[int], followed: set[int]
 ) -> Change:
     place = Path(seen.root, seen.path)
     try:

@@ -22,7 +22,7 @@ from mirclr.data.scan import left_out, may_say_of_audio
 from mirclr.errors import LibraryError, MissingExtra
 from mirclr.ingest.embedding import embed_files
 from mirclr.ingest.sync import Change, Embed, Scope, apply_changes
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
 
 _PATIENCE = 10  # times `settle` that what is gone waits for what is still being written
@@ -239,7 +239,7 @@ def event_paths(event: Any, folders: Iterable[Path]) -> list[Path]:
 
 
 def follow(
-    library: Library,
+    library: LibraryStore,
     scope: Scope,
     embedder: Embedder,
     events: Callable[[float], list[Path] | None],

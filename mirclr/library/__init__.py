@@ -1,18 +1,25 @@
-"""A person's library: tracks, tags and vectors in one SQLite file; the only door to sqlite3.
+"""A person's library: tracks, vectors, labels and profiles in one SQLite file; the only door to sqlite3.
+
+In: what `mirclr.ingest` found of files (`Entry`, `Failure`), what was predicted or measured of tracks, what a person
+stores. Out: tracks, vectors and the rest by track id, for the index, recommendation, classification and evaluation.
 
 Conventions: a track is a file under a `root` (the absolute folder that was embedded), known by its
 `path` below it, with '/' whatever the system. An id is never used again. Vectors are unit rows, float32,
-little-endian on disk. All of them come from one encoder, whose `EncoderStamp` the library keeps; vectors of
+little-endian on disk. All of them come from one encoder, whose `EncoderStamp` the library stores; vectors of
 another are refused. Each call that writes is one transaction, on disk before it returns, so a killed run
 loses the call in flight and no more; readers work on while another process writes.
 
 Paths are stored as bytes, with the system's own handling of names that are not Unicode, so that such files
 can be embedded and found; `shown` makes a text of them that can be printed.
 
-Contents: `Library` (store.py), what it holds and hands out (records.py, moments.py), the file (schema.py).
+Contents: `LibraryStore` (store.py), made of a class for each subject: tracks.py, vectors.py, entries.py (what embedding
+writes), labels.py, profiles.py, on the transactions of database.py. What goes in and out: records.py, excerpts.py. The
+file: schema.py, checks.py. Beside these: files.py (may a track's file be opened), names.py (artists, songs and albums
+of tracks), search.py (the text that is searched), renewal.py (vectors of another encoder).
 """
 
-from mirclr.library.moments import Moments
+from mirclr.library.excerpts import ExcerptEmbeddings
+from mirclr.library.files import leads_out, part_leading_out
 from mirclr.library.records import (
     Description,
     Entry,
@@ -20,23 +27,21 @@ from mirclr.library.records import (
     FileState,
     LibraryTrack,
     Listen,
-    leads_out,
-    part_leading_out,
-    shown,
 )
-from mirclr.library.store import Library
+from mirclr.library.store import LibraryStore
 from mirclr.models.stamp import NO_VECTOR, is_usable
+from mirclr.terminal import shown
 
 __all__ = [
     "NO_VECTOR",
     "Description",
     "Entry",
+    "ExcerptEmbeddings",
     "Failure",
     "FileState",
-    "Library",
+    "LibraryStore",
     "LibraryTrack",
     "Listen",
-    "Moments",
     "is_usable",
     "leads_out",
     "part_leading_out",

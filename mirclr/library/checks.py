@@ -1,6 +1,6 @@
 """Whether a library file holds what mirclr writes there, and nothing else: it may come from elsewhere, or be damaged.
 
-SQLite takes any value in any column, and whatever its schema says runs when it is read. So the schema must be the very
+SQLite takes any value in any column, and runs whatever its schema holds when it is read. So the schema must be the very
 one of the migrations, and each value that is read is of its column's type and size; a path stays below its root. What
 is not so is a `LibraryError` of one line.
 
@@ -160,7 +160,7 @@ def check_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]
         if found and not (found <= types and check(held)):
             wrong = next(row for row in rows if not _is_right(name, row[at]))
             raise LibraryError(
-                f"{path}: not a library of mirclr's, or damaged: {_where(columns, wrong)}{_told(name, wrong[at])}; "
+                f"{path}: not a library of mirclr's, or damaged: {_where(columns, wrong)}{_found(name, wrong[at])}; "
                 f"expected {expected}"
             )
 
@@ -179,7 +179,7 @@ def _where(columns: Sequence[str], row: Sequence[Any]) -> str:
     return ""
 
 
-def _told(name: str, value: Any) -> str:
+def _found(name: str, value: Any) -> str:
     if name in ("path", "audio_path") and isinstance(value, bytes) and value:
         return f"{shown(_text(value[:200]))!r} leads out of its folder"
     kind = {bytes: "bytes", str: "a text", int: "a whole number", float: "a number", type(None): "nothing"}
@@ -188,7 +188,7 @@ def _told(name: str, value: Any) -> str:
 
 
 def parsed(text: str | None, kind: type, what: str, path: Path) -> Any:
-    """Read JSON that a library keeps.
+    """Read JSON that a library stores.
 
     Raises
     ------
@@ -212,18 +212,18 @@ def parsed_stamp(text: str, path: Path) -> EncoderStamp:
     LibraryError
         As `parsed`.
     """
-    facts = parsed(text, dict, "its encoder", path)
+    values = parsed(text, dict, "its encoder", path)
     named = {"digest": str, "name": str, "dim": int, "excerpts": int, "recipe": dict}
-    known = facts.keys() == {f.name for f in fields(EncoderStamp)}
-    if known and all(type(facts[key]) is kind for key, kind in named.items()):
-        stamp = EncoderStamp(**facts)
+    known = values.keys() == {f.name for f in fields(EncoderStamp)}
+    if known and all(type(values[key]) is kind for key, kind in named.items()):
+        stamp = EncoderStamp(**values)
         if 0 < stamp.dim <= 1 << 20 and 0 < stamp.excerpts <= 1 << 20:
             return stamp
     raise LibraryError(f"{path}: not a library of mirclr's, or damaged: its encoder cannot be read")
 
 
 def whole_number(text: str | None, what: str, path: Path) -> int:
-    """Read a whole number that a library keeps as a text; 0 where there is none.
+    """Read a whole number that a library stores as a text; 0 where there is none.
 
     Raises
     ------

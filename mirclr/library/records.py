@@ -1,24 +1,18 @@
-"""What a library holds and hands out, and its texts as search compares them and as people see them."""
+"""What a library stores and returns: records without behaviour of their own."""
 
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from mirclr.library.moments import Moments
+from mirclr.library.excerpts import ExcerptEmbeddings
 from mirclr.tags import Tags
 from mirclr.terminal import shown
-
-LEADS_OUT = "a link that leads out of {}; embed what it leads to by itself"
-"""What is said of a file that a link leads to from outside of its root, which is put in."""
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """What is to be stored of one file.
+    """A file that was embedded, to be stored.
 
     Attributes
     ----------
@@ -34,9 +28,9 @@ class Entry:
         Length in seconds.
     tags : Tags
     vector : (dim,) float32
-        Of any length above 0; stored at unit length, and to the bit where it is of unit length.
-    moments : Moments, optional
-        What its excerpts sound like, one by one.
+        Of any length above 0; stored at unit length, and bit for bit where it is of unit length.
+    excerpts : ExcerptEmbeddings, optional
+        The embeddings of its excerpts.
     audio_path : str, optional
         Of a track that is a part of a file: that file, relative to the root; `path` then only names the track.
     start_s : float
@@ -56,7 +50,7 @@ class Entry:
     duration_s: float
     tags: Tags
     vector: np.ndarray
-    moments: Moments | None = None
+    excerpts: ExcerptEmbeddings | None = None
     audio_path: str | None = None
     start_s: float = 0.0
     content_digest: str | None = None
@@ -111,7 +105,7 @@ class FileState:
 
     @property
     def mark(self) -> str:
-        """Of a part of a file what `scan.Part.mark` was, which stands behind the file's digest; else empty."""
+        """Of a part of a file what `Part.mark` was, which stands behind the file's digest; else empty."""
         return self.file_digest.partition(":")[2]
 
 
@@ -152,7 +146,7 @@ class Listen:
     last_s : float or None
         When last, in seconds since 1970 (UTC).
     taste : {-1, 0, 1}
-        Disliked, nothing said, liked.
+        Disliked, no opinion, liked.
     """
 
     artist: str
@@ -171,7 +165,7 @@ class LibraryTrack:
     One that is a part of a file has the file's path as `audio_path`, and begins there at `start_s`; its own `path`, the
     file's with a number after it, is its name alone.
 
-    ``compilation`` is whether its tags say that the album is one of several artists; None where they say nothing.
+    ``compilation`` is whether the album is one of several artists, by its tags; None where they do not have it.
     """
 
     id: int
@@ -211,28 +205,3 @@ class LibraryTrack:
         if not self.title:
             return shown(self.path)
         return shown(f"{self.artist} – {self.title}" if self.artist else self.title)
-
-
-def leads_out(root: str, file: Path) -> bool:
-    """Whether a file below a root is only there by a link that leads out of it, as scanning a folder follows none."""
-    try:
-        return not Path(os.path.realpath(file)).is_relative_to(_real(root))
-    except (OSError, ValueError):
-        return False  # to open it will say what is wrong
-
-
-@lru_cache(maxsize=16)
-def _real(root: str) -> str:
-    return os.path.realpath(root)
-
-
-def part_leading_out(tracks: Iterable[LibraryTrack]) -> tuple[list[LibraryTrack], list[str]]:
-    """Tracks whose files may be opened, and a line for each other: what a link leads to is not of the library."""
-    inside: list[LibraryTrack] = []
-    outside: list[str] = []
-    for track in tracks:
-        if leads_out(track.root, track.file):
-            outside.append(f"{track.file}: {LEADS_OUT.format(track.root)}")
-        else:
-            inside.append(track)
-    return inside, outside

@@ -11,20 +11,23 @@ from pathlib import Path
 
 from mirclr.data.scan import Found, Part
 from mirclr.errors import LibraryError, is_fault_of_machine
-from mirclr.library.records import LEADS_OUT, FileState, leads_out, shown
-from mirclr.library.schema import explained
-from mirclr.library.store import Library, _next_generation, _stored
+from mirclr.library.database import encode_path
+from mirclr.library.files import LEADS_OUT, leads_out
+from mirclr.library.records import FileState
+from mirclr.library.store import LibraryStore
+from mirclr.library.vectors import next_generation
 from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import size_and_time
 from mirclr.tags import Tags
+from mirclr.terminal import shown
 
-_MISSED = "came while the library was renewed; mirclr sync embeds it"
+_MISSED = "was added while the library was renewed; mirclr sync embeds it"
 _OF_ENCODER = ("audio_digest", "content_digest", "duration_s", "remark")  # what decoding for this encoder found
 
 
 @dataclass
-class Held:
-    """The tracks of a library as they were looked at.
+class Inventory:
+    """The tracks of a library and their files at one time.
 
     Attributes
     ----------
@@ -46,7 +49,7 @@ class Held:
     states: dict[tuple[str, str], FileState] = field(default_factory=dict)
 
 
-def still_there(library: Library) -> Held:
+def take_inventory(library: LibraryStore) -> Inventory:
     """Look at the files of a library's tracks.
 
     Parts of files are as they were made, also where their sheets have changed; what is known goes by their places.
@@ -56,46 +59,46 @@ def still_there(library: Library) -> Held:
     LibraryError
         A whole folder is not there: a disk may be off.
     """
-    held = Held()
+    inventory = Inventory()
     with library.snapshot():
         tracks = {track.id: track for track in library.tracks()}
-        roots, held.states = list(library.roots()), _by_place(library)
+        roots, inventory.states = list(library.roots()), _by_place(library)
     for root in roots:
         if not Path(root).is_dir():
             raise LibraryError(f"{shown(root)}: not there; attach its disk, or remove it: mirclr library remove FOLDER")
-    for (root, _), state in held.states.items():
+    for (root, _), state in inventory.states.items():
         try:
             now = size_and_time(state.file)
         except OSError as error:
             if is_fault_of_machine(error):
                 raise
-            held.gone.append(state.place)
+            inventory.gone.append(state.place)
             continue
         if leads_out(state.root, state.file):
-            held.outside.append((str(state.place), LEADS_OUT.format(shown(state.root))))
+            inventory.outside.append((str(state.place), LEADS_OUT.format(shown(state.root))))
             continue
         track = tracks[state.track_id]
         known = Tags(**{f.name: getattr(track, f.name) for f in fields(Tags) if hasattr(track, f.name)})
         number = state.place.name
         if track.span and number.isdecimal():
-            held.files[Part(state.file, int(number), track.span, known, state.mark)] = root
+            inventory.files[Part(state.file, int(number), track.span, known, state.mark)] = root
         else:
-            held.files[state.file] = root
+            inventory.files[state.file] = root
         if now == (state.size, state.mtime_ns):
-            held.tags[state.place] = known
-    return held
+            inventory.tags[state.place] = known
+    return inventory
 
 
-def open_renewed(path: Path, stamp: EncoderStamp) -> Library:
+def open_renewed(path: Path, stamp: EncoderStamp) -> LibraryStore:
     """The library beside that of a path in which an encoder's vectors are made: what was begun, or a new one."""
     beside = _renewed(path)
     if beside.exists():
-        library = Library.open(beside, create=True)  # one that was killed as it was made is empty
+        library = LibraryStore.open(beside, create=True)  # one that was killed as it was made is empty
         if library.stamp and library.stamp.makes_vectors_of(stamp):
             return library
         library.close()
         remove_renewed(path)
-    return Library.open(beside, create=True)
+    return LibraryStore.open(beside, create=True)
 
 
 def remove_renewed(path: Path) -> None:
@@ -109,77 +112,57 @@ def _renewed(path: Path) -> Path:
     return path.with_name(path.name + ".renewed")
 
 
-def replace(old: Library, new: Library, held: Held) -> list[Path]:
+def replace_vectors(old: LibraryStore, new: LibraryStore, inventory: Inventory) -> list[Path]:
     """Put the vectors of one library into another, in one transaction: others may have it open, and write to it.
 
-    Of tracks that are in both, whatever does not hang on the vectors stays. Tracks that came, or whose files changed,
-    after `held` was looked at have no vector of the new encoder: they become failures, which the next sync embeds.
-    Tracks that were removed meanwhile stay away.
+    Of tracks that are in both, whatever does not depend on the vectors stays. Tracks that were added, or whose files
+    changed, after the inventory was taken have no vector of the new encoder: they become failures, which the next sync
+    embeds. Tracks that were removed meanwhile stay away.
 
     Parameters
     ----------
-    old : Library
+    old : LibraryStore
         To be renewed.
-    new : Library
+    new : LibraryStore
         Holds the vectors.
-    held : Held
-        What `still_there` saw of the old one before the vectors were made.
+    inventory : Inventory
+        What `take_inventory` found in the old one before the vectors were made.
 
     Returns
     -------
     list of Path
-        The files that came meanwhile.
+        The files that were added meanwhile.
 
     Raises
     ------
     LibraryError
         It cannot be written, or the new encoder made no vector of any track; it is as it was.
     """
-    db = old._connection
-    with explained(old.path):
-        db.execute("ATTACH ? AS fresh", (str(new.path),))
-        try:
-            with old._transaction():
-                return _replace(db, old, new, held)
-        finally:
-            db.execute("DETACH fresh")
-
-
-def _replace(db: sqlite3.Connection, old: Library, new: Library, held: Held) -> list[Path]:
-    fresh, now = _by_place(new), _by_place(old)
-    same, changed, removed = _matched(now, fresh, held)
-    if held.files and not (same or changed):
-        raise LibraryError(f"{old.path}: the encoder made no vector of any of its tracks; the library is as it was")
-    of_the_file = [c for c in _columns(db) if c not in ("id", "root", "path")]
-    _take_rows(db, same, _OF_ENCODER)
-    _take_rows(db, changed, of_the_file)
-    for table, key in (("description", "track_id"), ("duplicate", "first"), ("duplicate", "second")):
-        db.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(i,) for i, _ in changed])  # noqa: S608
-    db.executemany("DELETE FROM track WHERE id = ?", [(state.track_id,) for state in removed])
-    parts = [s for place, s in fresh.items() if place not in now and place not in held.states and s.file in held.files]
-    added = [(_insert(db, ["root", "path", *of_the_file], part.track_id), part.track_id) for part in parts]
-    _take_vectors(db, [*same, *changed, *added])
-    db.execute(
-        "DELETE FROM failure WHERE EXISTS"
-        " (SELECT 1 FROM fresh.track AS made WHERE (made.root, made.path) = (failure.root, failure.path))"
-    )
-    db.execute("INSERT OR REPLACE INTO failure SELECT * FROM fresh.failure")
-    missed = [state for state in removed if state != held.states.get((state.root, state.path))]
-    places = [(_stored(state.root), _stored(state.path), _MISSED) for state in missed]
-    db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, 0, 0, ?)", places)
-    db.execute("DELETE FROM task")  # what was told by the old vectors
-    db.execute("INSERT OR REPLACE INTO meta SELECT * FROM fresh.meta WHERE key = 'encoder'")
-    db.execute("DELETE FROM change")  # no index of the old vectors can be brought up to date
-    db.execute("UPDATE vector SET generation = ?", (_next_generation(db),))
+    with old.merging(new.path) as db:
+        fresh, now = _by_place(new), _by_place(old)
+        same, changed, removed = _matched(now, fresh, inventory)
+        if inventory.files and not (same or changed):
+            raise LibraryError(f"{old.path}: the encoder made no vector of any of its tracks; the library is as it was")
+        parts = [
+            state
+            for place, state in fresh.items()
+            if place not in now and place not in inventory.states and state.file in inventory.files
+        ]
+        _take_tracks(db, same, changed, removed, parts)
+        missed = [state for state in removed if state != inventory.states.get((state.root, state.path))]
+        _take_failures(db, missed)
+        db.execute("DELETE FROM task")  # what was predicted from the old vectors
+        db.execute("INSERT OR REPLACE INTO meta SELECT * FROM fresh.meta WHERE key = 'encoder'")
+        db.execute("DELETE FROM change")  # no index of the old vectors can be brought up to date
+        db.execute("UPDATE vector SET generation = ?", (next_generation(db),))
     return [state.file for state in missed]
 
 
 _Pairs = list[tuple[int, int]]  # ids of a track in the old library and in the new one
+_States = dict[tuple[str, str], FileState]  # by root and path
 
 
-def _matched(
-    now: dict[tuple[str, str], FileState], fresh: dict[tuple[str, str], FileState], held: Held
-) -> tuple[_Pairs, _Pairs, list[FileState]]:
+def _matched(now: _States, fresh: _States, inventory: Inventory) -> tuple[_Pairs, _Pairs, list[FileState]]:
     """The tracks of the same bytes, those whose files changed before they were embedded, and those with no vector."""
     by_content = {(s.file_digest, s.content_digest): s for s in fresh.values() if s.audio_path is None}
     same, changed, removed = _Pairs(), _Pairs(), []
@@ -188,20 +171,45 @@ def _matched(
         moved = by_content.get((state.file_digest, state.content_digest)) if state.audio_path is None else None
         if made and _same_bytes(state, made):
             same.append((state.track_id, made.track_id))
-        elif made and state == held.states.get(place):
+        elif made and state == inventory.states.get(place):
             changed.append((state.track_id, made.track_id))
-        elif moved and state != held.states.get(place):
+        elif moved and state != inventory.states.get(place):
             same.append((state.track_id, moved.track_id))
         else:
             removed.append(state)
     return same, changed, removed
 
 
+def _take_tracks(
+    db: sqlite3.Connection, same: _Pairs, changed: _Pairs, removed: Sequence[FileState], parts: Sequence[FileState]
+) -> None:
+    """Update, remove and add tracks, with the vectors of the new library."""
+    of_the_file = [c for c in _columns(db) if c not in ("id", "root", "path")]
+    _take_rows(db, same, _OF_ENCODER)
+    _take_rows(db, changed, of_the_file)
+    for table, key in (("description", "track_id"), ("duplicate", "first"), ("duplicate", "second")):
+        db.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(i,) for i, _ in changed])  # noqa: S608
+    db.executemany("DELETE FROM track WHERE id = ?", [(state.track_id,) for state in removed])
+    added = [(_insert(db, ["root", "path", *of_the_file], part.track_id), part.track_id) for part in parts]
+    _take_vectors(db, [*same, *changed, *added])
+
+
+def _take_failures(db: sqlite3.Connection, missed: Sequence[FileState]) -> None:
+    """Take the failures of the new library, and make one of each track that it missed."""
+    db.execute(
+        "DELETE FROM failure WHERE EXISTS"
+        " (SELECT 1 FROM fresh.track AS made WHERE (made.root, made.path) = (failure.root, failure.path))"
+    )
+    db.execute("INSERT OR REPLACE INTO failure SELECT * FROM fresh.failure")
+    places = [(encode_path(state.root), encode_path(state.path), _MISSED) for state in missed]
+    db.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, 0, 0, ?)", places)
+
+
 def _same_bytes(state: FileState, made: FileState) -> bool:
     return state.file_digest == made.file_digest and state.content_digest in (None, made.content_digest)
 
 
-def _by_place(library: Library) -> dict[tuple[str, str], FileState]:
+def _by_place(library: LibraryStore) -> _States:
     return {(root, path): state for root in library.roots() for path, state in library.states(root).items()}
 
 

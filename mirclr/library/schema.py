@@ -70,13 +70,13 @@ _MIGRATIONS = (
             PRIMARY KEY (profile, artist, title, file)) WITHOUT ROWID""",
     ),
     (
-        # whether the file says that its album is a compilation; what is wrong with a file that plays all the same
+        # whether the album is a compilation, by the file's tags; what is wrong with a file that plays all the same
         "ALTER TABLE track ADD COLUMN compilation INTEGER",
         "ALTER TABLE track ADD COLUMN remark TEXT",
-        # a track that is a part of a file, as a CUE sheet says: its file below the root, and where it begins
+        # a track that is a part of a file, by a CUE sheet: its file below the root, and where it begins
         "ALTER TABLE track ADD COLUMN audio_path BLOB",
         "ALTER TABLE track ADD COLUMN start_s REAL NOT NULL DEFAULT 0",
-        # of all bytes of the file; NULL of one that was embedded before this was kept
+        # of all bytes of the file; NULL of one that was embedded before this was stored
         "ALTER TABLE track ADD COLUMN content_digest TEXT",
         # how tags were read (`mirclr.tags.READING`), so that those of an unchanged file are read anew when more is read
         "ALTER TABLE track ADD COLUMN tags_read INTEGER NOT NULL DEFAULT 0",
@@ -117,7 +117,7 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:
     import secrets
 
     db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file; WAL fixes it
-    db.execute("PRAGMA journal_mode = WAL")  # kept in the file; other systems than local disks may refuse it
+    db.execute("PRAGMA journal_mode = WAL")  # stays in the file; other systems than local disks may refuse it
     db.execute("BEGIN IMMEDIATE")
     try:
         # another process may have made the tables while this one waited

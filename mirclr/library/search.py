@@ -1,4 +1,4 @@
-"""The text of a track that search looks into, and the column that keeps it."""
+"""The text of a track that is searched, and the column that stores it."""
 
 import sqlite3
 
@@ -10,7 +10,7 @@ _CHUNK = 1000
 
 
 def search_text(artist: str | None, title: str | None, album: str | None, path: str) -> str:
-    """What search looks into: a line each, so that no word is found across two fields."""
+    """The text that is searched: a line for each field, so that no word is found across two fields."""
     return "\n".join(search_words(text or "") for text in (artist, title, album, path))
 
 
@@ -38,7 +38,7 @@ def bring_search_up_to_date(db: sqlite3.Connection) -> None:
 
 
 def searched_column(db: sqlite3.Connection) -> str:
-    """SQL for the text that search looks into: the column, or, where it cannot be made anew, what it would hold."""
+    """SQL for the text that is searched: the column, or, where it cannot be made anew, what it would hold."""
     if _is_current(db):
         return "folded"
     db.create_function("search_text", 4, _text, deterministic=True)

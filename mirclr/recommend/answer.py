@@ -10,7 +10,7 @@ import numpy as np
 
 from mirclr.errors import NoMatch, QueryError
 from mirclr.index import Index
-from mirclr.library import Library, LibraryTrack, Listen
+from mirclr.library import LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
 from mirclr.recommend.facts import Facts, likely_labels
 from mirclr.recommend.path import CANDIDATES, best_chain, points_between
@@ -88,7 +88,7 @@ class Answer:
 
 
 def recommend(
-    library: Library,
+    library: LibraryStore,
     index: Index,
     query: Query,
     *,
@@ -108,7 +108,7 @@ def recommend(
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Where the tracks are. Its own blocks are always obeyed.
     index : Index
         Its index, of now or before.
@@ -161,7 +161,7 @@ class _Asked:
 
     def __init__(
         self,
-        library: Library,
+        library: LibraryStore,
         index: Index,
         query: Query,
         facts: Facts,
@@ -344,7 +344,7 @@ class _Asked:
         seeds = (*self.seeds, *more)
         asked = {*ids, *(s.track_id for s in seeds if s.track_id is not None)}
         while True:
-            pairs = self.library.duplicates(sorted(asked))
+            pairs = self.library.near_duplicates(sorted(asked))
             if asked.issuperset(i for pair in pairs for i in pair):
                 break
             asked.update(i for pair in pairs for i in pair)
@@ -370,7 +370,7 @@ class _Asked:
         return [*self._notes, f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
 
 
-def _albums_of(library: Library, tracks: Sequence[LibraryTrack]) -> set[AlbumKey]:
+def _albums_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> set[AlbumKey]:
     """What tells the albums of tracks from others; also their folders where these hold compilations of many artists."""
     keys = {key for track in tracks for key in album_keys(track)}
     for folder, track in {folder_key(track): track for track in tracks}.items():
@@ -412,7 +412,7 @@ def _with(path: list[Candidate], candidate: Candidate, gap: int) -> list[Candida
 
 
 def _tastes(
-    library: Library, query: Query, listens: Sequence[Listen] | None, now_s: float
+    library: LibraryStore, query: Query, listens: Sequence[Listen] | None, now_s: float
 ) -> tuple[tuple[Seed, ...], list[np.ndarray], set[int]]:
     """A listener's tastes as seeds, what is disliked, and which tracks to hold back.
 

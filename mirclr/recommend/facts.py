@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mirclr.errors import QueryError
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.recommend.keys import keys_of, parse_key
 from mirclr.recommend.query import Query, Range
 from mirclr.recommend.rules import genre_name, genres_of
@@ -22,11 +22,11 @@ class Facts:
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Whose facts.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: LibraryStore) -> None:
         self._library = library
         self._state: object = None
         self._size = 0
@@ -116,7 +116,7 @@ class Facts:
         return self._coded[name]
 
 
-def likely_labels(library: Library, task: str, ids: Sequence[int]) -> dict[int, dict[str, float]]:
+def likely_labels(library: LibraryStore, task: str, ids: Sequence[int]) -> dict[int, dict[str, float]]:
     """The labels that tracks likely have, with their probabilities, the likeliest first; by track id."""
     return {
         i: {label: p for label, p in sorted(row.items(), key=lambda item: (-item[1], item[0])) if p >= LIKELY}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.names import album_name, artist_name, artists, bare_title, first_artist, fold, loose, words
 
 _SEPARATORS = re.compile(r"[/\\]+")
@@ -60,7 +60,7 @@ class Piece:
     copies: tuple[int, ...] = ()
 
 
-def find_pieces(library: Library, wanted: Sequence[Wanted]) -> list[Piece]:
+def find_pieces(library: LibraryStore, wanted: Sequence[Wanted]) -> list[Piece]:
     """Find the tracks of a library that are meant.
 
     By file, with links and without; else by the longest end of its path that the library knows, in any case, Unicode
@@ -84,7 +84,7 @@ def find_pieces(library: Library, wanted: Sequence[Wanted]) -> list[Piece]:
 class _ByFile:
     """Tracks by their absolute path: of many the whole library is read once, of few each is looked up."""
 
-    def __init__(self, library: Library, many: bool) -> None:
+    def __init__(self, library: LibraryStore, many: bool) -> None:
         self._library, self._many = library, many
         self._ids: dict[str, tuple[int, ...]] = {}
         if many:
@@ -106,7 +106,7 @@ class _ByFile:
         return ()
 
 
-def _files(library: Library) -> Iterator[tuple[str, int]]:
+def _files(library: LibraryStore) -> Iterator[tuple[str, int]]:
     ids, files = library.column("file")
     for i, file in zip(ids.tolist(), files, strict=True):
         # of the root '/' a path begins with '//'
@@ -116,7 +116,7 @@ def _files(library: Library) -> Iterator[tuple[str, int]]:
 class _ByEnd:
     """Tracks by the last components of their paths, in any case, accents, and suffix."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: LibraryStore) -> None:
         self._held: dict[str, list[tuple[str, int]]] = {}
         self._durations: dict[int, float] | None = None
         self._library = library
@@ -178,13 +178,13 @@ class _ByName:
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Where the tracks are.
     names : set of str
         The artists that are looked for, as texts.
     """
 
-    def __init__(self, library: Library, names: set[str]) -> None:
+    def __init__(self, library: LibraryStore, names: set[str]) -> None:
         self._library = library
         self._albums: dict[int, str | None] = {}
         self._held: list[dict[tuple[str, str], list[int]]] = [{} for _ in _FORMS]
@@ -192,7 +192,7 @@ class _ByName:
             return
         wanted = {name for text in names for name in (*artists(text), first_artist(text))}
         held = (a for a in library.artists() if not wanted.isdisjoint((*artists(a), first_artist(a))))
-        for i, artist, title, album in library.pieces_by(held):
+        for i, artist, title, album in library.titles_by(held):
             self._albums[i] = album
             for held_as, form in zip(self._held, _FORMS, strict=True):
                 for key in form(artist, title):

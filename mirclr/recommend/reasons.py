@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mirclr.library import Library, LibraryTrack, Moments, shown
+from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import album_name, first_artist
 from mirclr.recommend.facts import likely_labels
 from mirclr.recommend.keys import parse_key, relation
@@ -57,7 +57,7 @@ class Explainer:
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         What it knows of them.
     pairs : sequence of (Seed, LibraryTrack)
         What is to be explained.
@@ -65,13 +65,13 @@ class Explainer:
         Look for the most alike moments too.
     """
 
-    def __init__(self, library: Library, pairs: Sequence[tuple[Seed, LibraryTrack]], *, moments: bool) -> None:
+    def __init__(self, library: LibraryStore, pairs: Sequence[tuple[Seed, LibraryTrack]], *, moments: bool) -> None:
         ids = [i for seed, track in pairs for i in (seed.track_id, track.id) if i is not None]
         ids = list(dict.fromkeys(ids))
         tasks = (task for task in library.tasks() if task != "affect")  # valence and arousal are no labels
         self._labels = {task: likely_labels(library, task, ids) for task in tasks}
         self._described = library.descriptions(ids)
-        self._moments = library.moments(ids) if moments else {}
+        self._moments = library.excerpt_embeddings(ids) if moments else {}
 
     def explain(self, seed: Seed, track: LibraryTrack) -> Explanation:
         """What one track has in common with a seed."""
@@ -97,7 +97,7 @@ class Explainer:
         )
 
 
-def most_alike(a: Moments, b: Moments) -> tuple[float, float] | None:
+def most_alike(a: ExcerptEmbeddings, b: ExcerptEmbeddings) -> tuple[float, float] | None:
     """Where the two most alike moments of two tracks begin, in seconds; None where either has none."""
     if not len(a.starts) or not len(b.starts):
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mirclr.errors import LibraryError, NoMatch
-from mirclr.library import Library, LibraryTrack, Moments, shown
+from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import fold, search_words
 from mirclr.provenance import content_digest, file_digest
 from mirclr.recommend.matching import Wanted, find_pieces
@@ -39,7 +39,7 @@ class Seed:
         Its id when the library holds it.
     weight : float
         How much it counts beside other seeds.
-    moments : Moments, optional
+    moments : ExcerptEmbeddings, optional
         Of a file outside the library.
     """
 
@@ -48,17 +48,17 @@ class Seed:
     track: LibraryTrack | None = None
     track_id: int | None = None
     weight: float = 1.0
-    moments: Moments | None = None
+    moments: ExcerptEmbeddings | None = None
 
 
 def find_seeds(
-    library: Library, texts: Sequence[str], hear: Hear | None = None, note: Callable[[str], None] = lambda _: None
+    library: LibraryStore, texts: Sequence[str], hear: Hear | None = None, note: Callable[[str], None] = lambda _: None
 ) -> tuple[Seed, ...]:
     """Find the seeds that texts mean, in their order, each once.
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Where to look.
     texts : sequence of str
         Each a path of an audio file or of a playlist, or words as `match_tracks` takes them.
@@ -97,7 +97,7 @@ def find_seeds(
     )
 
 
-def _meant(library: Library, text: str, note: Callable[[str], None]) -> list[int | Path]:
+def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> list[int | Path]:
     file = Path(os.path.expanduser(text))
     if file.suffix.lower() in READABLE and _is_file(file):
         listed = read_entries(file)
@@ -142,15 +142,15 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def match_tracks(library: Library, text: str) -> list[LibraryTrack]:
+def match_tracks(library: LibraryStore, text: str) -> list[LibraryTrack]:
     """Find the tracks that a text means.
 
-    Among the tracks that `Library.find` finds: the one whose title, or artist and title, the text is; else
+    Among the tracks that `LibraryStore.find` finds: the one whose title, or artist and title, the text is; else
     all of the artist or album that it names; else all of them, if they are of one artist.
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Where to look.
     text : str
         Words of artist, title, album or path, in any case, accents or not.
@@ -187,7 +187,7 @@ def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
     return {search_words(track.artist or "") for track in tracks}
 
 
-def _suggestions(library: Library, text: str) -> str:
+def _suggestions(library: LibraryStore, text: str) -> str:
     from difflib import get_close_matches
 
     names: dict[str, str] = {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mirclr.errors import NoMatch
-from mirclr.library import Library, Listen, shown
+from mirclr.library import LibraryStore, Listen, shown
 from mirclr.recommend.matching import Wanted, find_pieces
 
 RECENT_DAYS = 14
@@ -75,7 +75,7 @@ class Taste:
     recent: frozenset[int]
 
 
-def listens_of(library: Library, profile: str) -> list[Listen]:
+def listens_of(library: LibraryStore, profile: str) -> list[Listen]:
     """What a library keeps of a listener.
 
     Raises
@@ -90,7 +90,7 @@ def listens_of(library: Library, profile: str) -> list[Listen]:
     return library.listens(profile)
 
 
-def match(library: Library, listens: Sequence[Listen]) -> Matched:
+def match(library: LibraryStore, listens: Sequence[Listen]) -> Matched:
     """Find the tracks of a library that listens are of.
 
     As `matching.find_pieces` finds them: by file, by the end of its path, by artist and title. Of several tracks
@@ -98,7 +98,7 @@ def match(library: Library, listens: Sequence[Listen]) -> Matched:
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Where the tracks are.
     listens : sequence of Listen
         As `mirclr.recommend.history.read_history` gives them.
@@ -127,7 +127,7 @@ def _wanted(listen: Listen) -> Wanted:
     return Wanted((listen.file,), (listen.file,), (*names, *(pair[::-1] for pair in names)), listen.album)
 
 
-def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Taste:
+def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) -> Taste:
     """Find what a listener likes from what was heard.
 
     A track weighs log2(1 + plays), twice that where it is liked, times 0.5 for each `HALF_LIFE_DAYS` days since it was
@@ -137,7 +137,7 @@ def taste_of(library: Library, listens: Sequence[Listen], *, now_s: float) -> Ta
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Where the tracks are.
     listens : sequence of Listen
         In any order.

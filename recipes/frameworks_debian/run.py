@@ -135,10 +135,10 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
     from mirclr.audio.decoding import decode_files
     from mirclr.classify import cross_validate, labelled_by_file, read_labels
     from mirclr.evaluation.probes import Features, mfcc_statistics, retrieval_rows
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
-    with Library.open(encoder.parent / "measured.db") as library:
+    with LibraryStore.open(encoder.parent / "measured.db") as library:
         labelled, stamp = labelled_by_file(library, read_labels(on.labels)), library.stamp
     assert stamp is not None
     untrained = {

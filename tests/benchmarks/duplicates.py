@@ -19,7 +19,7 @@ from mirclr.audio import resample
 from mirclr.data.corpora import fetch_corpus, find_manifest
 from mirclr.data.manifest import Track, read_manifest
 from mirclr.ingest import duplicates as rule
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.processes import results_in_order
 
 CUT_S = 60.0  # what of each track is copied: encoding is the cost
@@ -75,7 +75,7 @@ def duplicates(checkpoint: Path) -> dict[str, Any]:
     valid, train = ([t for t in tracks if t.split == split] for split in ("valid", "train"))
     with tempfile.TemporaryDirectory() as folder:
         made = _make_copies(valid, root, Path(folder))
-        with Library.open(Path(folder) / "l.db", create=True) as library:
+        with LibraryStore.open(Path(folder) / "l.db", create=True) as library:
             _embed(library, checkpoint, [(folder, f) for f in made] + [(str(root), root / t.path) for t in train])
             of = {t.id: t for t in library.tracks()}
             source = {i: made[t.file].source if t.file in made else t.path for i, t in of.items()}
@@ -135,7 +135,7 @@ def fit(checkpoint: Path) -> dict[str, Any]:
         made = _make_copies(copied, root, Path(folder))
         files = [*made, *(root / t.path for t in train)]
         prints = dict(_fingerprints(files))
-        with Library.open(Path(folder) / "l.db", create=True) as library:
+        with LibraryStore.open(Path(folder) / "l.db", create=True) as library:
             _embed(library, checkpoint, [(str(root), root / t.path) for t in train])
             near = _neighbours(library)
             of = {t.id: t.file for t in library.tracks()}
@@ -209,7 +209,7 @@ def _make_copies(tracks: Sequence[Track], root: Path, folder: Path) -> dict[Path
     return made
 
 
-def _embed(library: Library, checkpoint: Path, files: Sequence[tuple[str, Path]]) -> None:
+def _embed(library: LibraryStore, checkpoint: Path, files: Sequence[tuple[str, Path]]) -> None:
     from mirclr.ingest.embedding import embed_files
     from mirclr.models.embedder import Embedder
 
@@ -223,7 +223,7 @@ def _fingerprints(files: Iterable[Path]) -> Iterable[tuple[Path, rule.Fingerprin
             yield file, result
 
 
-def _neighbours(library: Library) -> list[rule.Pair]:
+def _neighbours(library: LibraryStore) -> list[rule.Pair]:
     """Pairs of each track and its nearest, whatever their lengths."""
     from mirclr.index import open_index
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mirclr.audio.decoding import decode_files
 from mirclr.ingest.embedding import embed_files
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
 from mirclr.processes import results_in_order
 from mirclr.provenance import cache_dir
@@ -33,7 +33,7 @@ def embed(checkpoint: Path) -> dict[str, Any]:
     settings = {"count": embedder.excerpts, "seconds": embedder.seconds, "rate": embedder.rate}
 
     def whole() -> None:
-        with tempfile.TemporaryDirectory() as folder, Library.open(Path(folder) / "l.db", create=True) as library:
+        with tempfile.TemporaryDirectory() as folder, LibraryStore.open(Path(folder) / "l.db", create=True) as library:
             outcomes = embed_files(library, [(str(f.parent), f) for f in files], embedder, workers=PROCESSES)
             assert all(o.did == "embedded" for o in outcomes)
 

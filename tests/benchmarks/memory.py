@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from mirclr.audio import decode_blocks
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from tests.benchmarks.measuring import songs
 
 TRACKS = (100, 1_000, 10_000)
@@ -52,7 +52,7 @@ def _peaks(folder: Path, checkpoint: Path) -> dict[int, float]:
     while process.poll() is None:
         highest = max(highest, resident_mib(process.pid))
         if library.exists():
-            with Library.open(library) as held:
+            with LibraryStore.open(library) as held:
                 done = held.info()["tracks"]
         for n in TRACKS:
             if done >= n and n not in peaks:

@@ -14,7 +14,7 @@ import numpy as np
 
 import mirclr
 from mirclr.index import build
-from mirclr.library import Description, Entry, Library
+from mirclr.library import Description, Entry, LibraryStore
 from mirclr.metrics import k_occurrence, skewness
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Query
@@ -37,7 +37,7 @@ def latency() -> dict[str, Any]:
         print(f"{n:,} tracks", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "l.db"
-            with Library.open(path, create=True) as library:
+            with LibraryStore.open(path, create=True) as library:
                 _fill(library, n)
             measured.append(_measured(path, n))
             print(measured[-1], flush=True)
@@ -61,7 +61,7 @@ def synthetic(n: int, seed: int = 1) -> Iterator[np.ndarray]:
         yield rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def _fill(library: Library, n: int) -> None:
+def _fill(library: LibraryStore, n: int) -> None:
     library.bind(EncoderStamp("d" * 32, "synthetic", DIM, 15, {}))
     rng, at = np.random.default_rng(2), 0
     for rows in synthetic(n):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mirclr.library import Entry, Library
+from mirclr.library import Entry, LibraryStore
 from mirclr.models.embedder import Embedder
 from mirclr.tags import Tags
 from tests.benchmarks.measuring import alternate, seconds
@@ -50,7 +50,7 @@ def _fill(path: Path, embedder: Embedder, count: int) -> None:
     """A library of made-up tracks with random vectors of the encoder's dimension."""
     rng = np.random.default_rng(0)
     root = str(path.parent.resolve())
-    with Library.open(path, create=True) as library:
+    with LibraryStore.open(path, create=True) as library:
         library.bind(embedder.stamp)
         for start in range(0, count, 5000):
             vectors = rng.standard_normal((min(5000, count - start), embedder.dim)).astype(np.float32)

@@ -268,11 +268,11 @@ def check_library(case: Case) -> str:
     """A damaged library answers, or is refused; no path leads out of its folder."""
     path = case.path
     from mirclr.index import open_index
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
     from mirclr.recommend import Query, recommend
 
     try:
-        with Library.open(path) as library:
+        with LibraryStore.open(path) as library:
             library.info()
             library.verify()
             for track in library.tracks():
@@ -295,12 +295,12 @@ def check_index(case: Case) -> str:
     """A damaged index is made again, or answers as comparing with all does."""
     path = case.path
     from mirclr.index import open_index
-    from mirclr.library import Library
+    from mirclr.library import LibraryStore
 
     library_path = path.with_name("library.db")
     shutil.copy(case.whole / "_library.db", library_path)
     path.rename(path.with_name("library.db.index"))
-    with Library.open(library_path) as library:
+    with LibraryStore.open(library_path) as library:
         ids, matrix = library.vectors()
         similarities, found = open_index(library).search(matrix, 3)
     exact = matrix @ matrix.T

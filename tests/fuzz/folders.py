@@ -7,7 +7,7 @@ from typing import Any
 
 from mirclr.errors import MirclrError
 from mirclr.ingest.embedding import embed_files
-from mirclr.library import Library
+from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
 from tests.fuzz.mutate import mutated
 from tests.fuzz.stores import ENCODER
@@ -39,7 +39,7 @@ def check_folders(corpus: Path, seed: int, count: int) -> dict[str, Any]:
 
 
 def _embed(root: Path, whole: dict[Path, bytes], embedder: Embedder, told: dict[str, Any]) -> None:
-    with Library.open(root.with_name("library.db"), create=True) as library:
+    with LibraryStore.open(root.with_name("library.db"), create=True) as library:
         files = [(str(root), file) for file in whole]
         outcomes = {outcome.file: outcome.did for outcome in embed_files(library, files, embedder, workers=1)}
         held, failed = {t.file for t in library.tracks()}, {f.file for f in library.failures()}

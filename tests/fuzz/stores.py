@@ -8,7 +8,7 @@ import torch
 
 from mirclr.config import parse_recipe
 from mirclr.index import open_index
-from mirclr.library import Description, Entry, Failure, Library, Listen, Moments
+from mirclr.library import Description, Entry, ExcerptEmbeddings, Failure, LibraryStore, Listen
 from mirclr.models.checkpoint import save_checkpoint
 from mirclr.models.encoder import Model
 from mirclr.models.pretrained import builtin_heads
@@ -35,7 +35,7 @@ def make_library(folder: Path) -> None:
     """A library of thirty tracks with all that a person keeps in one, and its index."""
     chance = np.random.default_rng(0)
     path = folder / "library.db"
-    with Library.open(path, create=True) as library:
+    with LibraryStore.open(path, create=True) as library:
         library.bind(EncoderStamp("0123abcd" * 4, "builtin", DIM, 8, {"audio": {"rate": 16000}}))
         library.write(
             entries=[
@@ -45,7 +45,7 @@ def make_library(folder: Path) -> None:
                         title=f"Song {i}", artist=f"Artist {i % 7}", album=f"Album {i % 5}", genre="rock", year=1990 + i
                     ),
                     chance.standard_normal(DIM).astype(np.float32),
-                    Moments.of(np.arange(4.0), chance.standard_normal((4, DIM)).astype(np.float32)),
+                    ExcerptEmbeddings.of(np.arange(4.0), chance.standard_normal((4, DIM)).astype(np.float32)),
                 )
                 for i in range(30)
             ],

@@ -20,15 +20,15 @@ import mutagen.flac
 import numpy as np
 import soundfile
 from click.testing import CliRunner
+from mirclr.playlist import write_playlist
+from mirclr.taste import taste_of
 
 from mirclr.cli import group
 from mirclr.index import open_index
 from mirclr.library import Description, EncoderStamp, Entry, Failure, Library, Listen, Moments
-from mirclr.playlist import write_playlist
 from mirclr.provenance import content_digest, file_digest, size_and_time
 from mirclr.recommend import Query, recommend
 from mirclr.tags import Tags, read_tags
-from mirclr.taste import taste_of
 
 HERE = Path(__file__).resolve().parent
 DIM, EXCERPTS = 16, 4

@@ -39,7 +39,7 @@ from mirclr.evaluation.report.values import (
     Robustness,
 )
 from mirclr.index import Index, open_index
-from mirclr.library import NO_VECTOR, Library, LibraryTrack, leads_out, part_leading_out
+from mirclr.library import NO_VECTOR, LibraryStore, LibraryTrack, leads_out, part_leading_out
 from mirclr.library.names import albums_of, components
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.models.stamp import EncoderStamp
@@ -63,7 +63,7 @@ def _silent(label: str, total: int | None) -> Iterator[Callable[..., None]]:
 
 
 def report_on(
-    library: Library, *, robustness: int = 24, workers: int = 0, progress: Progress = _silent
+    library: LibraryStore, *, robustness: int = 24, workers: int = 0, progress: Progress = _silent
 ) -> LibraryReport:
     """Measure a library.
 
@@ -71,7 +71,7 @@ def report_on(
 
     Parameters
     ----------
-    library : Library
+    library : LibraryStore
         Open; it may hold no tracks.
     robustness : int
         Tracks to hear again, a fixed random sample; 0: none.
@@ -87,7 +87,7 @@ def report_on(
     """
     with library.snapshot():
         info, stamp = library.info(), library.stamp
-        every, failures, pairs = library.tracks(), library.failures(), library.duplicates()
+        every, failures, pairs = library.tracks(), library.failures(), library.near_duplicates()
         ids, matrix = library.vectors()
         index = open_index(library) if len(ids) else None
     by_id = {track.id: track for track in every}

@@ -1,8 +1,8 @@
-"""What the excerpts of a track sound like, one by one, in two kilobytes a track.
+"""Embeddings of a track's excerpts, in two kilobytes a track.
 
 An excerpt's embedding is turned into `COMPONENTS` numbers of eight bits by a fixed projection of the kind of Johnson
-and Lindenstrauss (random signs, then rows of a cosine transform), which keeps cosines to about a tenth: enough to tell
-which moments of two tracks are most alike.
+and Lindenstrauss (random signs, then rows of a cosine transform), which preserves cosines to about a tenth: enough to
+find which excerpts of two tracks are most similar.
 """
 
 import hashlib
@@ -16,22 +16,22 @@ _ROW = np.dtype([("start", "<f4"), ("components", "i1", (COMPONENTS,))])
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
-    """The excerpts of a track.
+class ExcerptEmbeddings:
+    """The excerpts of a track, embedded and compacted.
 
     Attributes
     ----------
     starts : (n,) float32
         Where they begin, in seconds.
     components : (n, COMPONENTS) int8
-        What they sound like; cosines are what counts.
+        Their projected embeddings; only their directions count.
     """
 
     starts: np.ndarray
     components: np.ndarray
 
     @classmethod
-    def of(cls, starts: np.ndarray, embeddings: np.ndarray) -> "Moments":
+    def of(cls, starts: np.ndarray, embeddings: np.ndarray) -> "ExcerptEmbeddings":
         """Compact (n,) seconds and (n, D) float32 embeddings of any length above 0."""
         # not a matrix product of BLAS: its threads would wait for those that decode
         rows = np.einsum("nd,dc->nc", np.asarray(embeddings, np.float32), _projection(embeddings.shape[1]))
@@ -39,13 +39,13 @@ class Moments:
         return cls(np.asarray(starts, np.float32), np.round(rows / largest * 127).astype(np.int8))
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> "Moments":
+    def from_bytes(cls, blob: bytes) -> "ExcerptEmbeddings":
         """Read what `to_bytes` made; what is left over at the end is dropped."""
         rows = np.frombuffer(blob[: len(blob) // _ROW.itemsize * _ROW.itemsize], _ROW)
         return cls(rows["start"], rows["components"])
 
     def to_bytes(self) -> bytes:
-        """As a library keeps them."""
+        """Pack them as a library stores them."""
         rows = np.empty(len(self.starts), _ROW)
         rows["start"], rows["components"] = self.starts, self.components
         return rows.tobytes()
