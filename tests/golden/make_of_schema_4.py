@@ -13,17 +13,17 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import mutagen.flac
 import numpy as np
 import soundfile
-from click.testing import CliRunner
 from mirclr.playlist import write_playlist
 from mirclr.taste import taste_of
 
-from mirclr.cli import group
 from mirclr.index import open_index
 from mirclr.library import Description, EncoderStamp, Entry, Failure, Library, Listen, Moments
 from mirclr.provenance import content_digest, file_digest, size_and_time
@@ -106,9 +106,9 @@ def answers(library: Library) -> dict[str, object]:
 
 
 def write_tags(path: Path) -> None:
-    result = CliRunner().invoke(group, ["tag", "write", "--library", str(path), "--json"], catch_exceptions=False)
-    done = json.loads(result.stdout)
-    assert [Path(change["file"]).name for change in done["changes"]] == ["sine.flac"], result.output
+    command = [sys.executable, "-m", "mirclr", "tag", "write", "--library", str(path), "--json"]
+    done = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert [Path(change["file"]).name for change in done["changes"]] == ["sine.flac"], done
 
 
 def move_to_music(path: Path, root: Path) -> None:
