@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mirclr import config
@@ -45,6 +45,7 @@ from mirclr.models.device import pick_device, pick_precision
 from mirclr.models.encoder import Model
 from mirclr.objectives import Targets, fill_missing_labels, is_useful, objective_from
 from mirclr.provenance import digest_json, stamp, writing
+from mirclr.training.distributed import ALONE, Ranks
 
 STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
 
@@ -91,11 +92,14 @@ class Trainer:
         Go on from the state in the folder, if there is one; else the folder must not hold one.
     device : str
         "auto", or a device of torch.
+    ranks : Ranks
+        This process among those that train together; see `mirclr.training.distributed.joined`.
 
     Raises
     ------
     TrainingError
-        The folder holds a run and `resume` was not asked for, or its recipe differs.
+        The folder holds a run and `resume` was not asked for, or its recipe differs; or the processes do not agree on
+        recipe, tracks or state.
     ManifestError
         Fewer than two recordings, or one of a split for evaluation.
     """
@@ -112,8 +116,9 @@ class Trainer:
         teacher: OnlineTeacher | None = None,
         resume: bool = False,
         device: str = "auto",
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.recipe, self.run, self.cache = recipe, run, cache
+        self.recipe, self.run, self.cache, self.ranks = recipe, run, cache, ranks
         self.device = pick_device(device)
         self.dtype = pick_precision(recipe.training.precision, self.device)
         torch.manual_seed(recipe.seed)
@@ -132,6 +137,7 @@ class Trainer:
             n_labels=0 if self.source.labels is None else self.source.labels.shape[1],
         )
         self.objective.to(self.device)
+        self.network = ranks.wrap(nn.Sequential(self.model.encoder, self.model.projector), 2 * recipe.training.batch)
         self.optimizer = torch.optim.AdamW(_decay_groups(self.model, recipe.training.weight_decay))
         self.check = check or []
         self.step = 0
@@ -144,17 +150,23 @@ class Trainer:
             n_tracks=len(tracks),
             precision=str(self.dtype).removeprefix("torch."),
             device=self.device.type,
+            processes=ranks.world,
             teacher=None if not recipe.distillation else (teacher or soft_labels).digest,  # type: ignore[union-attr]
         )
         self._prepare_folder(resume)
+        made_from = [self.provenance[key] for key in ("recipe", "tracks", "teacher", "precision")]
+        ranks.agree("recipe, tracks, teacher and precision", json.dumps(made_from))
+        ranks.agree(f"{run}: the state to go on from", f"{self.step} {self.digest()}")
 
     def _prepare_folder(self, resume: bool) -> None:
         state = self.run / STATE
         saved = check_run(self.recipe, self.run, resume=resume)
-        self.run.mkdir(parents=True, exist_ok=True)
-        if saved is None:
+        self.ranks.barrier()  # all have looked before one writes
+        if self.ranks.first:
+            self.run.mkdir(parents=True, exist_ok=True)
+        if self.ranks.first and saved is None:
             (self.run / METRICS).unlink(missing_ok=True)
-        if saved is None or saved.recipe != self.recipe:
+        if self.ranks.first and (saved is None or saved.recipe != self.recipe):
             with writing(self.run / RECIPE, "w") as f:
                 f.write(config.recipe_yaml(self.recipe))
         if saved is None:
@@ -169,7 +181,8 @@ class Trainer:
         self.step = saved.step or 0
         self._unlogged = list(saved.provenance.get("losses_since_log", []))
         self._redrawn = saved.provenance.get("redrawn_since_log", 0)
-        self._forget_after(self.step)
+        if self.ranks.first:
+            self._forget_after(self.step)
 
     def _forget_after(self, step: int) -> None:
         """Drop the log lines of steps that were made after the state was saved: they will be made again.
@@ -184,6 +197,8 @@ class Trainer:
     def train(self) -> Iterator[Report]:
         """Make the steps that are left, yielding after each; the state is saved on the way and at the end.
 
+        Of several processes all must iterate; they stop together.
+
         Raises
         ------
         NotFinite
@@ -195,7 +210,7 @@ class Trainer:
         """
         plan, saved = self.recipe.training, time.monotonic()
         timed_from, timed_at = self.step, time.monotonic()
-        board = _tensorboard(self.run)
+        board = _tensorboard(self.run) if self.ranks.first else _no_board
         with _stop_requested() as stopping, ThreadPoolExecutor(1) as reader:
             ahead = reader.submit(self._read, self.step)
             while self.step < plan.steps:
@@ -220,14 +235,17 @@ class Trainer:
                     self._log(metrics, board)
                     self._unlogged, self._redrawn = [], 0
                     timed_from, timed_at = self.step, time.monotonic()
-                stop = stopping.is_set()  # asked once: a signal after this line waits for the next step's save
-                if last or stop or time.monotonic() - saved > 60 * plan.checkpoint_minutes:
+                # asked once: a signal after this line waits for the next step's save
+                stop = self.ranks.any(stopping.is_set())
+                due = self.ranks.first and time.monotonic() - saved > 60 * plan.checkpoint_minutes
+                if last or stop or due:
                     self.save()
                     saved = time.monotonic()
                 yield Report(self.step, plan.steps, loss, metrics)
                 if stop and not last:
                     raise KeyboardInterrupt
-        save_checkpoint(self.run / ENCODER, self.model, self.provenance | {"steps": self.step})
+        if self.ranks.first:
+            save_checkpoint(self.run / ENCODER, self.model, self.provenance | {"steps": self.step})
 
     def _read(self, step: int) -> list[Batch]:
         """The batches of a step, read while the one before is worked on."""
@@ -242,16 +260,18 @@ class Trainer:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for batch in batches:
-            loss = self._loss(batch, generator)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                names = ", ".join(batch.tracks[:8])
-                raise NotFinite(
-                    f"step {self.step + 1}: the loss is {value}; batch of {len(batch.tracks)} tracks: {names} …; "
-                    "lower training.lr, or raise objective.temperature"
-                )
-            (loss / len(batches)).backward()
+        for i, batch in enumerate(batches):
+            accumulating = self.ranks.without_exchange(self.network) if i + 1 < len(batches) else nullcontext()
+            with accumulating:
+                loss = self._loss(batch, generator)
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    names = ", ".join(batch.tracks[:8])
+                    raise NotFinite(
+                        f"step {self.step + 1}: the loss is {value}; batch of {len(batch.tracks)} tracks: {names} …; "
+                        "lower training.lr, or raise objective.temperature"
+                    )
+                (loss / len(batches)).backward()
             total += value / len(batches)
         # without a bound the norm alone is wanted: gradients are multiplied by 1
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip_norm or math.inf)
@@ -273,10 +293,13 @@ class Trainer:
             heard = self.views(clips, generator)
             if self.recipe.augment.label_mix is not None:
                 heard, targets, taught = self._mixed(heard, targets, taught, generator)
+            total = len(heard)
+            heard = heard[self.ranks.part(total)]
             if self.teacher is not None:
-                taught = self.teacher(heard)
+                taught = self.ranks.gather(self.teacher(heard), total)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            z = self.model.projector(self.model.encoder(heard))
+            z = self.network(heard)
+        z = self.ranks.gather(z.float(), total)
         plan = self.recipe.distillation
         if plan is None:
             return self.objective(z, targets)
@@ -311,7 +334,9 @@ class Trainer:
     def knn_check(self) -> float:
         """Accuracy of a kNN vote among the labelled tracks, each left out in turn."""
         assert self.recipe.validation is not None
-        vectors = np.stack([self._vector(cached) for cached, _ in self.check])
+        own = [self._vector(cached) for cached, _ in self.check[self.ranks.part(len(self.check))]]
+        rows = np.stack(own) if own else np.zeros((0, self.model.encoder.dim), np.float32)
+        vectors = self.ranks.gather(torch.from_numpy(rows), len(self.check)).numpy()
         labels = np.array([label for _, label in self.check])
         k, right = self.recipe.validation.k, []
         for i in range(len(labels)):
@@ -339,7 +364,9 @@ class Trainer:
         return vector
 
     def save(self) -> None:
-        """Write the state that `resume` goes on from, unless it holds NaN or infinity."""
+        """Write the state that `resume` goes on from, unless it holds NaN or infinity; process 0 alone does."""
+        if not self.ranks.first:
+            return
         for name, tensor in self.model.state_dict().items():
             if not bool(torch.isfinite(tensor).all()):
                 raise NotFinite(f"step {self.step}: {name} is not finite; the state before is kept: lower training.lr")
@@ -359,6 +386,8 @@ class Trainer:
         return encoder_digest(self.model)
 
     def _log(self, metrics: dict[str, float], board: Callable[[int, dict[str, float]], None]) -> None:
+        if not self.ranks.first:
+            return
         with (self.run / METRICS).open("a", encoding="utf-8") as f:
             f.write(json.dumps({"step": self.step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}) + "\n")
         board(self.step, metrics)
@@ -495,12 +524,16 @@ def _stop_requested() -> Iterator[threading.Event]:
             signal.signal(number, old)
 
 
+def _no_board(step: int, metrics: dict[str, float]) -> None:
+    """Write no scalars."""
+
+
 def _tensorboard(run: Path) -> Callable[[int, dict[str, float]], None]:
     """A function that writes scalars for TensorBoard, or does nothing where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        return lambda step, metrics: None
+        return _no_board
     writer = SummaryWriter(str(run / "tensorboard"))
 
     def write(step: int, metrics: dict[str, float]) -> None:

@@ -1,0 +1,157 @@
+"""Processes that train together, for tests: `train_together` starts them, and each runs this file.
+
+What they are to do is a list of jobs in a JSON file, done one after another in the same processes, as to start them
+takes longer than all the training. The results of process 0 come back as JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from mirclr.audio.augment import Views
+from mirclr.audio.mel import LogMel
+from mirclr.config import parse_recipe
+from mirclr.data.clips import ClipCache, _decode
+from mirclr.data.manifest import Track
+from mirclr.errors import MirclrError
+from mirclr.training import trainer as training
+from mirclr.training.distributed import ALONE, Ranks, joined
+from mirclr.training.trainer import Trainer
+
+AUDIO = Path(__file__).parent / "audio"
+TINY = """
+name: tiny
+seed: 3
+data: {train: tracks.jsonl, labels: artist}
+audio: {clip_seconds: 0.5}
+mel: {n_mels: 24}
+augment:
+  mel:
+    - {name: time_stretch}
+    - {name: pitch_shift}
+    - {name: noise}
+    - {name: background_mix}
+encoder: {name: resnet, widths: [4], blocks: [1]}
+projector: {hidden: 8, dim: 8}
+training: {steps: 4, batch: 5, lr: 1e-3, warmup: 1, log_every: 2, precision: float32}
+embedding: {excerpts: 2}
+"""
+
+
+def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, **options: Any) -> Trainer:
+    """A trainer of the songs, decoded where they were not, without processes."""
+    recipe = parse_recipe(TINY, overrides=overrides)
+    cache = ClipCache(recipe, Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes.domain, clips)
+    found = []
+    for song in sorted(AUDIO.glob("*.ogg")):
+        file = cache.folder / f"{song.stem}.raw"
+        if not file.exists():
+            assert _decode(song, file, cache.domain, cache.rate, cache.mel, None) is None
+        found.append(cache._cached(Track(id=song.stem, path=song.name, artist=song.stem.split("-")[0]), file))
+    if recipe.validation:
+        options["check"] = [(cached, cached.track.artist) for cached in found for _ in range(2)]
+    training._tensorboard = lambda run: training._no_board  # to import it takes longer than these runs
+    return Trainer(recipe, found, cache, run, device="cpu", ranks=ranks, **options)
+
+
+def losses(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, **options: Any) -> list[float]:
+    """The losses of a whole run."""
+    return [float(report.loss) for report in trainer(overrides, run, clips, ranks, **options).train()]
+
+
+def train_together(jobs: list[dict[str, Any]], folder: Path, *, world: int = 2) -> list[Any]:
+    """Run jobs in several processes; their results, in order."""
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    results = folder / "results.json"
+    processes = start(world, ["-m", "tests.ranks", str(folder / "jobs.json"), str(results)])
+    said = [process.communicate(timeout=240)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * world, "\n".join(said)
+    found: list[Any] = json.loads(results.read_text())
+    return found
+
+
+def start(world: int, arguments: list[str], **more: str) -> list["subprocess.Popen[str]"]:
+    """Start Python so many times, in the environment that torchrun sets."""
+    # the port is one that the system gives: no other process can take it meanwhile
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    root = Path(__file__).parents[1]
+    common = os.environ | {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(root), *filter(None, sys.path)]),
+        **more,
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *arguments],
+            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=root,
+        )
+        for rank in range(world)
+    ]
+    for process in processes:
+        process.store = store  # type: ignore[attr-defined]  # it lives as long as they do
+    return processes
+
+
+def _job(job: dict[str, Any], ranks: Ranks) -> Any:
+    run, clips = Path(job["run"]), Path(job["clips"])
+    if job["kind"] == "train":
+        return losses(job["overrides"], run, clips, ranks, resume=job.get("resume", False))
+    if job["kind"] == "some steps":
+        made = trainer(job["overrides"], run, clips, ranks)
+        steps = made.train()
+        found = [float(next(steps).loss) for _ in range(job["steps"])]
+        made.save()
+        steps.close()
+        return found
+    if job["kind"] == "disagree":
+        try:
+            trainer([*job["overrides"], f"seed={ranks.rank}"], run, clips, ranks)
+        except MirclrError as error:
+            return str(error)
+    if job["kind"] == "interrupted":  # one process alone
+        made, count = trainer(job["overrides"], run, clips, ranks), 0
+        try:
+            for report in made.train():
+                count += 1
+                if ranks.rank == 1 and report.step == 2:
+                    os.kill(os.getpid(), 15)
+        except KeyboardInterrupt:
+            return [count, made.step]
+    if job["kind"] == "not finite":
+        made = trainer(job["overrides"], run, clips, ranks)
+        objective = made.objective
+        made.objective = lambda z, targets: objective(z, targets) * float("nan")  # type: ignore[assignment]
+        try:
+            list(made.train())
+        except MirclrError as error:
+            return str(error)
+    raise AssertionError(job)
+
+
+def main() -> None:
+    """Do the jobs as one of several processes."""
+    torch.set_num_threads(1)
+    jobs, results = map(Path, sys.argv[1:3])
+    with joined("cpu") as (ranks, _):
+        found = [_job(job, ranks) for job in json.loads(jobs.read_text())]
+        if ranks.first:
+            results.write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
