@@ -10,7 +10,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo test test-newest constraints fuzz check format bench bench-recommend bench-frameworks clean
+.PHONY: install demo test test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
@@ -51,6 +51,12 @@ check: install
 	$(BIN)/mypy mirclr tests/api_types.py
 	$(BIN)/lint-imports --no-cache
 
+# pages of the Python API, made of the docstrings; open docs/api/index.html
+docs: install
+	$(BIN)/python -m pdoc --docformat numpy --output-directory docs/api mirclr mirclr.classify mirclr.config mirclr.data \
+		mirclr.evaluation mirclr.index mirclr.ingest mirclr.library mirclr.metrics mirclr.models mirclr.recommend \
+		mirclr.training
+
 format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -68,4 +74,4 @@ bench-frameworks: install
 		$(if $(SCORE),--score "$(SCORE)")
 
 clean:
-	rm -rf .venv .venv-newest dist .pytest_cache .ruff_cache .mypy_cache .hypothesis fuzz-failures
+	rm -rf .venv .venv-newest dist docs .pytest_cache .ruff_cache .mypy_cache .hypothesis fuzz-failures

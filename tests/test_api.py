@@ -1,9 +1,10 @@
 """What mirclr is to Python: one import, encoders, a library that embeds; and the examples of its documentation."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -368,3 +369,25 @@ def test_examples_of_docstrings(name, folder, in_this_process):
         runner.run(test, out=printed.append)
     assert runner.tries > 0
     assert runner.failures == 0, "".join(printed)
+
+
+# the pages of the API
+
+
+def test_the_pages_of_the_api_are_built(tmp_path):
+    """As `make docs` does, of the names of the package alone: without network, neither to make nor to read them."""
+    import pdoc
+
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs: ")[2].partition("\n\n")[0]
+    assert "-m pdoc --docformat numpy --output-directory docs/api mirclr " in recipe
+    modules = re.findall(r"\bmirclr(?:\.\w+)*", recipe)
+    assert all(importlib.util.find_spec(module) for module in modules)
+    pdoc.render.configure(docformat="numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # as pdoc gives of what it cannot make out
+        pdoc.pdoc("mirclr", output_directory=tmp_path)
+    page = (tmp_path / "mirclr.html").read_text(encoding="utf-8")
+    pages = {p.stem for p in (tmp_path / "mirclr").iterdir()}
+    assert all(f'id="{name}"' in page or name in pages for name in mirclr.__all__)
+    for path in tmp_path.rglob("*.html"):
+        assert not re.search(r"""<(?:script|link|img)[^>]*(?:src|href)=["'](?:https?:)?//""", path.read_text("utf-8"))
