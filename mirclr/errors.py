@@ -26,6 +26,7 @@
     ├── NoMatch                        (LookupError)  a seed, label or name matches nothing
     ├── LabelsError                    (ValueError)   a labels file cannot be used
     ├── QueryError                     (ValueError)   a query asks for what cannot be
+    ├── PatternError                   (ValueError)   a pattern of what is left out stands for nothing
     ├── PlaylistError                  (ValueError)   a playlist cannot be read, or its kind is not known
     ├── TagsError                      (ValueError)   the tags of a file cannot be read or written
     └── HistoryError                   (ValueError)   a listening history cannot be read
@@ -185,6 +186,10 @@ class LabelsError(MirclrError, ValueError):
 
 class QueryError(MirclrError, ValueError):
     """A query asks for what cannot be, or in a form that is none."""
+
+
+class PatternError(MirclrError, ValueError):
+    """A pattern of what is left out of a library stands for nothing, or for all of it."""
 
 
 class PlaylistError(MirclrError, ValueError):

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mirclr.classify import Figures, Heads, cross_validate, labelled_by_file, labelled_by_tags, read_labels, unusable
-from mirclr.classify.fitting import _fit, grouped_folds, softmax, tuned
+from mirclr.classify import Heads, Scores, cross_validate, labelled_by_file, labelled_by_tags, read_labels, unusable
+from mirclr.classify.fitting import _fit, fit_with_grid_search, grouped_folds, softmax
 from mirclr.classify.labels import Labels
 from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, LibraryError
 from mirclr.library import Entry, LibraryStore
@@ -38,7 +38,7 @@ def make_library(path, files, vectors=None, root="/music", tags=None):
     return library
 
 
-def make_labels(n, *, genre=None, artist=None, shares=None, moods=()):
+def make_labels(n, *, genre=None, artist=None, fractions=None, moods=()):
     empty = np.array([""] * n, object)
     return Labels(
         source="test",
@@ -48,7 +48,7 @@ def make_labels(n, *, genre=None, artist=None, shares=None, moods=()):
         album=empty,
         genre=empty if genre is None else np.array(genre, object),
         moods=tuple(moods),
-        shares=np.zeros((n, 0)) if shares is None else np.asarray(shares, float),
+        fractions=np.zeros((n, 0)) if fractions is None else np.asarray(fractions, float),
     )
 
 
@@ -70,7 +70,7 @@ def music():
         60,
         genre=np.array(["jazz", "folk", "dub"])[genre],
         artist=[f"artist {i // 5}" for i in range(60)],
-        shares=np.column_stack([share, share > 0.5]),
+        fractions=np.column_stack([share, share > 0.5]),
         moods=("calm", "vocal"),
     )
     return vectors.astype(np.float32), labels
@@ -89,7 +89,7 @@ def test_reads_columns_and_leaves_unknown_cells_unknown(tmp_path):
     assert labels.album.tolist() == ["B, C – D", ""]
     assert labels.genre.tolist() == ["rock", ""]
     assert labels.moods == ("calm", "piano")
-    np.testing.assert_array_equal(labels.shares, [[0.25, 1], [np.nan, 0]])
+    np.testing.assert_array_equal(labels.fractions, [[0.25, 1], [np.nan, 0]])
     assert labels.lines.tolist() == [2, 4]
 
 
@@ -229,7 +229,7 @@ def test_a_class_that_was_never_seen_is_not_predicted():
 def test_what_cannot_be_told_is_given_its_prevalence():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(200, 20)), rng.random(200) < 0.3
-    fit = tuned(x, np.column_stack([~y, y]).astype(float), np.arange(200))
+    fit = fit_with_grid_search(x, np.column_stack([~y, y]).astype(float), np.arange(200))
     assert np.abs(softmax(fit.logits(x) / fit.temperature)[:, 1] - 0.3).max() < 0.15
 
 
@@ -263,8 +263,8 @@ def test_no_artist_leaks_between_folds():
 
 def test_reports_what_cannot_be_learnt(music):
     vectors, labels = music
-    labels.shares[:, 1] = 1
-    labels.shares[5:, 0] = np.nan
+    labels.fractions[:, 1] = 1
+    labels.fractions[5:, 0] = np.nan
     labels.genre[labels.genre == "dub"] = "jazz"
     assert set(unusable(labels)) == {"calm", "vocal"}
     assert [f.task for f in cross_validate(vectors, labels)] == ["genre"]
@@ -275,7 +275,7 @@ def test_reports_what_cannot_be_learnt(music):
 
 def test_a_genre_of_one_artist_does_not_stop_the_others(music):
     vectors, labels = music
-    labels = replace(labels, moods=(), shares=labels.shares[:, :0])
+    labels = replace(labels, moods=(), fractions=labels.fractions[:, :0])
     labels.genre[:5] = "polka"
     genre = cross_validate(vectors, labels)[0]
     assert 0.5 < genre.values["accuracy"] < 1
@@ -287,14 +287,14 @@ def test_a_genre_of_one_artist_does_not_stop_the_others(music):
 
 def test_heads_come_back_as_they_were_saved(music, tmp_path):
     vectors, labels = music
-    figures = [Figures("genre", "", 60, 12, "each", {"accuracy": 0.9, "ece": None}, {"accuracy": 0.3})]
-    heads = Heads(abstain=0.5).fit(vectors, labels, encoder=STAMP, figures=figures)
+    scores = [Scores("genre", "", 60, 12, "each", {"accuracy": 0.9, "ece": None}, {"accuracy": 0.3})]
+    heads = Heads(abstain=0.5).fit(vectors, labels, encoder=STAMP, scores=scores)
     heads.save(tmp_path / "h.safetensors")
     loaded = Heads.load(tmp_path / "h.safetensors")
     for task, expected in heads.predict_proba(vectors).items():
         np.testing.assert_array_equal(loaded.predict_proba(vectors)[task], expected)
     assert (loaded.digest, loaded.abstain, loaded.training) == (heads.digest, 0.5, heads.training)
-    assert loaded.figures == heads.figures == json.loads(json.dumps(heads.figures))
+    assert loaded.scores == heads.scores == json.loads(json.dumps(heads.scores))
     assert loaded.provenance["encoder"] == STAMP.digest
     assert loaded.tasks["mood"].labels == ("calm", "vocal")
 
@@ -305,7 +305,7 @@ def test_heads_are_right_and_abstain(music):
     probabilities = heads.predict_proba(vectors)
     np.testing.assert_allclose(probabilities["genre"].sum(axis=1), 1)
     assert np.mean(np.array(heads.predict(vectors)) == labels.genre) > 0.9
-    assert np.corrcoef(probabilities["mood"][:, 0], labels.shares[:, 0])[0, 1] > 0.8
+    assert np.corrcoef(probabilities["mood"][:, 0], labels.fractions[:, 0])[0, 1] > 0.8
     heads.abstain = 1.0
     assert set(heads.predict(vectors)) == {"unknown"}
     with pytest.raises(EncoderMismatch):
@@ -314,7 +314,7 @@ def test_heads_are_right_and_abstain(music):
 
 def test_the_digest_tells_heads_apart(music):
     vectors, labels = music
-    labels = replace(labels, moods=(), shares=labels.shares[:, :0])
+    labels = replace(labels, moods=(), fractions=labels.fractions[:, :0])
     one = Heads().fit(vectors, labels, encoder=STAMP)
     again = Heads().fit(vectors, labels, encoder=STAMP)
     other = Heads().fit(vectors + np.float32(0.01) * vectors[::-1], labels, encoder=STAMP)
@@ -369,9 +369,8 @@ def on_disk(music, tmp_path):
     make_library(tmp_path / "l.db", [f"x/{f}" for f in labels.files], vectors).close()
     rows = ["file,artist,genre,mood_calm,tag_vocal", "gone.ogg,Z,dub,0,0"]
     for i in range(60):
-        rows.append(
-            f"{labels.files[i]},{labels.artist[i]},{labels.genre[i]},{labels.shares[i, 0]:.4f},{labels.shares[i, 1]}"
-        )
+        calm, vocal = labels.fractions[i]
+        rows.append(f"{labels.files[i]},{labels.artist[i]},{labels.genre[i]},{calm:.4f},{vocal}")
     written(tmp_path, "\n".join(rows))
     return tmp_path
 
@@ -389,7 +388,7 @@ def test_train_then_classify(on_disk):
         assert word in result.stdout
     assert (on_disk / "l.db.heads.safetensors").is_file()
 
-    result = run("classify", "--library", library, "--json")
+    result = run("classify", "predict", "--library", library, "--json")
     top = json.loads(result.stdout)["counts"]
     assert sum(top["genre"].values()) == sum(top["mood"].values()) == 60
     with LibraryStore.open(library) as opened:
@@ -397,7 +396,7 @@ def test_train_then_classify(on_disk):
         for row in opened.probabilities("genre").values():
             assert sum(row.values()) == pytest.approx(1)
         assert set(opened.probabilities("mood")[1]) == {"calm", "vocal"}
-    assert "60 tracks classified" in run("classify", "--library", library).stdout
+    assert "60 tracks classified" in run("classify", "predict", "--library", library).stdout
 
 
 def test_train_prints_json_and_writes_where_told(on_disk):
@@ -409,7 +408,7 @@ def test_train_prints_json_and_writes_where_told(on_disk):
     assert facts["tracks"] == 60
     assert facts["unmatched"] == ["gone.ogg"]
     assert facts["figures"][0]["values"]["accuracy"] > 0.85
-    assert Heads.load(heads).figures == facts["figures"]
+    assert Heads.load(heads).scores == facts["figures"]
 
 
 def test_applying_imports_neither_scikit_learn_nor_torch(on_disk, music):
@@ -417,7 +416,7 @@ def test_applying_imports_neither_scikit_learn_nor_torch(on_disk, music):
     heads.save(on_disk / "l.db.heads.safetensors")
     code = (
         "import sys; from mirclr.__main__ import start\n"
-        f"sys.argv = ['mirclr', 'classify', '--library', {str(on_disk / 'l.db')!r}]\n"
+        f"sys.argv = ['mirclr', 'classify', 'predict', '--library', {str(on_disk / 'l.db')!r}]\n"
         "try:\n    start()\nexcept SystemExit as stopped:\n    assert not stopped.code\n"
         "assert not {'sklearn', 'torch', 'scipy', 'librosa'} & set(sys.modules)"
     )

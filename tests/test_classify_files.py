@@ -12,7 +12,7 @@ import torch
 
 from mirclr.audio import decode_blocks
 from mirclr.classify import Head, Heads, segments
-from mirclr.classify.segments import hear_segments, windows
+from mirclr.classify.segments import predict_segments, windows
 from mirclr.errors import CheckpointError, EncoderMismatch, MissingExtra, UnreadableAudio
 from mirclr.library import Entry, LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
@@ -67,7 +67,7 @@ def embedder(builtin):
 
 
 def run(*arguments):
-    return invoke(["classify", *map(str, arguments)])
+    return invoke(["classify", "predict", *map(str, arguments)])
 
 
 def facts(*arguments):
@@ -122,7 +122,7 @@ def test_a_bad_file_is_named_and_skipped(here, songs, tmp_path):
     done = run(songs[0], bad)
     assert done.exit_code == 0
     assert f"skipped {bad}: " in done.stderr
-    alone = invoke(["classify", str(bad), "--json"], standalone_mode=False)
+    alone = invoke(["classify", "predict", str(bad), "--json"], standalone_mode=False)
     assert alone.return_value == 1
     assert json.loads(alone.stdout)["failures"][0]["file"] == str(bad)
     with pytest.raises(UnreadableAudio, match="no such file or folder"):
@@ -147,16 +147,27 @@ def test_the_encoder_is_that_of_the_heads(here, songs, builtin, heads, tmp_path)
 def test_a_file_may_be_called_like_a_subcommand(here, songs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train").write_bytes(songs[0].read_bytes())
-    assert facts("./train")["tracks"][0]["file"] == str(tmp_path / "train")
-    assert facts("--top", 1, "./train")["tracks"]
-    assert run("train").exit_code == 2  # its own wrong usage: no --labels
+    assert facts("train")["tracks"][0]["file"] == str(tmp_path / "train")
+    assert invoke(["classify", "train"]).exit_code == 2  # its own wrong usage: no --labels
 
 
-def test_help_shows_both_usages():
-    text = run("--help").output
-    assert "mirclr classify [OPTIONS] [PATH]…" in text.replace("group", "mirclr")
-    assert "classify train [OPTIONS]" in text
-    assert run("train", "--help").output.startswith("Usage: group classify train [OPTIONS]")
+def test_it_is_a_group_and_takes_what_it_took_as_a_command(here, songs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train").write_bytes(songs[0].read_bytes())
+    text = invoke(["classify", "--help"]).output
+    assert "classify [OPTIONS] COMMAND" in text
+    assert all(name in text for name in ("predict", "train"))
+    assert invoke(["classify", "predict", "--help"]).output.startswith(
+        "Usage: group classify predict [OPTIONS] [PATH]…"
+    )
+    assert invoke(["classify", "train", "--help"]).output.startswith("Usage: group classify train [OPTIONS]")
+    for before in ([str(songs[0])], ["--top", "1", "./train"], ["./train", "--json"]):
+        old, new = invoke(["classify", *before]), run(*before)
+        assert (old.exit_code, old.stdout) == (0, new.stdout)
+        assert old.stderr.replace(new.stderr, "") == "mirclr: group classify is now called group classify predict\n"
+    for nothing in ([], ["--nonsense"]):  # the library in the data directory, which there is not; wrong usage
+        old, new = invoke(["classify", *nothing]), run(*nothing)
+        assert (old.exit_code, str(old.exception)) == (new.exit_code, str(new.exception))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,7 @@ def test_help_shows_both_usages():
     [
         ["a.ogg", "--library", "l.db"],
         ["--segments", "a.csv"],
-        ["--picture", "a.png"],
+        ["--plot", "a.png"],
         ["--checkpoint", "e"],
         ["a.ogg", "--hop", "2"],
         ["--nonsense"],
@@ -236,7 +247,7 @@ def test_windows_are_cut_the_same_however_the_stream_comes(size, step, length):
 
 
 def test_segments_are_what_the_windows_embed_to(here, songs, embedder, heads):
-    found = hear_segments(songs[0], embedder, heads, hop=0.5)
+    found = predict_segments(songs[0], embedder, heads, hop=0.5)
     whole = np.concatenate(list(decode_blocks(songs[0], rate=RATE)))
     np.testing.assert_allclose(found.starts, np.arange(len(found.starts)) * 0.5)
     assert found.ends[-1] == pytest.approx(len(whole) / RATE, abs=0.25)
@@ -249,7 +260,7 @@ def test_segments_are_what_the_windows_embed_to(here, songs, embedder, heads):
 def test_nothing_is_told_of_silence(here, embedder, heads, tmp_path):
     noise = np.random.default_rng(0).normal(size=RATE).astype(np.float32) * 0.1
     soundfile.write(tmp_path / "a.wav", np.concatenate([noise, np.zeros(RATE), noise[: RATE // 2]]), RATE)
-    found = hear_segments(tmp_path / "a.wav", embedder, heads)
+    found = predict_segments(tmp_path / "a.wav", embedder, heads)
     assert np.isnan(found.probabilities["genre"]).all(axis=1).tolist() == [False, True, False]
     assert found.ends.tolist() == [1.0, 2.0, 2.5]
 
@@ -260,7 +271,7 @@ def test_segments_and_pictures_are_written(here, songs, tmp_path):
     again = tmp_path / "a" / songs[0].name
     again.write_bytes(songs[0].read_bytes())
     table, pictures = tmp_path / "out" / "s.csv", tmp_path / "pictures"
-    done = run(songs[0], again, "--segments", table, "--picture", pictures, "--hop", 2)
+    done = run(songs[0], again, "--segments", table, "--plot", pictures, "--hop", 2)
     assert done.exit_code == 0, done.output
     with table.open(encoding="utf-8", newline="") as f:
         rows = list(csv.reader(f))
@@ -281,15 +292,15 @@ def test_segments_and_pictures_are_written(here, songs, tmp_path):
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures.iterdir())
     assert f"wrote {table}" in done.stderr
     assert done.stdout.count(songs[0].name) == 2  # two files of one name are two rows
-    one = run(songs[0], "--picture", tmp_path / "one.png")
+    one = run(songs[0], "--plot", tmp_path / "one.png")
     assert one.exit_code == 0
     assert (tmp_path / "one.png").is_file()
-    assert run(*songs[:2], "--picture", tmp_path / "one.png").exit_code == 2
+    assert run(*songs[:2], "--plot", tmp_path / "one.png").exit_code == 2
 
 
 def test_a_picture_needs_matplotlib(songs, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    error = run(songs[0], "--picture", tmp_path / "a.png").exception
+    error = run(songs[0], "--plot", tmp_path / "a.png").exception
     assert isinstance(error, MissingExtra)
     assert "mirclr[plot]" in str(error)
 
@@ -305,7 +316,7 @@ def test_a_stream_comes_whole_or_ends_in_a_crash():
 def test_a_decoder_that_crashes_takes_its_file_alone(embedder, heads, tmp_path, monkeypatch):
     monkeypatch.setattr(segments, "streamed", lambda *_: iter([CRASHED]))
     with pytest.raises(UnreadableAudio, match="crashed"):
-        hear_segments(tmp_path / "a.wav", embedder, heads)
+        predict_segments(tmp_path / "a.wav", embedder, heads)
     monkeypatch.setattr(segments, "streamed", lambda work, *job: work(*job))
     with pytest.raises(UnreadableAudio, match="cannot be read"):
-        hear_segments(tmp_path / "a.wav", embedder, heads)
+        predict_segments(tmp_path / "a.wav", embedder, heads)

@@ -151,6 +151,74 @@ def imports_of_commands(found={}):  # noqa: B006  (the processes' answer is kept
     return found
 
 
+# one spelling of an option for one thing
+
+FORMER = [
+    ("classify predict", "--picture", "--plot", "x.png"),
+    ("classify train", "--abstain", "--threshold", "0.5"),
+    ("duplicates", "--min", "--threshold", "0.9"),
+    ("tag write", "--likely", "--threshold", "0.9"),
+    ("evaluate profile", "--share", "--fraction", "0.5"),
+    ("corpus fetch", "--to", "--output", "x"),
+]
+
+
+@pytest.mark.parametrize(("name", "old", "new", "value"), FORMER)
+@pytest.mark.parametrize("form", ["apart", "joined"])
+def test_options_go_by_their_old_names_too_and_the_new_one_is_given(capsys, name, old, new, value, form):
+    command = ALL[f"mirclr {name}"]
+    arguments = ["x"] * sum(isinstance(p, click.Argument) for p in command.params)
+    if name == "classify train":
+        arguments += ["--labels", __file__]
+
+    def parsed(option):
+        given = [option, value] if form == "apart" else [f"{option}={value}"]
+        return command.make_context(name, [*arguments, *given]).params
+
+    assert parsed(old) == parsed(new)
+    assert capsys.readouterr().err == f"mirclr: {old} is now called {new}\n"
+    assert old not in command.get_help(click.Context(command))
+    assert any(new in p.opts for p in command.params)
+
+
+def test_subcommands_go_by_their_old_names_too(capsys):
+    group = ALL["mirclr manifest"]
+    name, command, _ = group.resolve_command(group.make_context("manifest", ["twins"]), ["twins", "--help"])
+    assert (name, command) == ("duplicates", ALL["mirclr manifest duplicates"])
+    assert capsys.readouterr().err == "mirclr: twins is now called duplicates\n"
+
+
+def shown_options():
+    for name, command in ALL.items():
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                yield name, option
+
+
+def test_an_option_of_several_commands_is_of_one_kind():
+    """The same flag takes the same kind of value everywhere; what many share is one definition."""
+    kinds, helps = {}, {}
+    for name, option in shown_options():
+        for flag in option.opts:
+            kind = type(option.type).__name__ if option.type.name != "directory" else "HomePath"
+            kinds.setdefault(flag, {}).setdefault((kind, option.is_flag), []).append(name)
+            helps.setdefault(flag, set()).add(option.help)
+    several = {"--exclude", "--library"}  # globs, or rules of a query; classify predict has none where files are named
+    assert not {flag: found for flag, found in kinds.items() if len(found) > 1 and flag not in several}
+    for flag in ("--workers", "--device", "--audio-root"):
+        assert len(helps[flag]) == 1, flag
+
+
+def test_one_thing_has_one_spelling():
+    flags = {frozenset(option.opts) for _, option in shown_options()}
+    assert frozenset({"-n", "--count"}) in flags
+    assert frozenset({"-o", "--output"}) in flags
+    single = [flag for names in flags for flag in names if not flag.startswith("--")]
+    assert sorted(single) == ["-n", "-o"]  # a short form belongs to one long one
+    assert not {old for _, old, _, _ in FORMER if old != "--to"} & {flag for names in flags for flag in names}
+    assert not [name for name, option in shown_options() if "--to" in option.opts and name != "mirclr recommend"]
+
+
 # how it ends
 
 
@@ -333,8 +401,9 @@ def test_no_option_takes_what_is_no_number(number):
     lines = (
         ["recommend", "x", "--diversity", number],
         ["recommend", "x", "--bpm", f"{number}.."],
-        ["evaluate", "profile", "x", "--share", number],
-        ["evaluate", "labels-curve", "--library", "x", "--shares", number],
+        ["evaluate", "profile", "x", "--fraction", number],
+        ["evaluate", "labels-curve", "--library", "x", "--labels", __file__, "--fractions", number],
+        ["evaluate", "labels-curve", "--library", "x", "--labels", __file__, "--shares", number],
     )
     for line in lines:
         done = CliRunner().invoke(group, line)

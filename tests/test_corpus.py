@@ -614,7 +614,7 @@ def test_the_list_names_what_is_known_and_what_is_here(apt: Apt) -> None:
 
 @posix
 def test_fetch_to_a_folder_on_the_command_line(apt: Apt, two: None, tmp_path: Path) -> None:
-    arguments = ["corpus", "fetch", "debian-games/demo", "--to", str(tmp_path / "here")]
+    arguments = ["corpus", "fetch", "debian-games/demo", "-o", str(tmp_path / "here")]
     result = invoke(arguments, standalone_mode=False)
     assert result.return_value == 0
     assert "1 tracks; manifest: " in result.output

@@ -315,7 +315,7 @@ def test_nothing_found_is_said(tmp_path, songs):
     path = write(tmp_path / "l.db", entry(tmp_path, "a.ogg"))
     done = invoke(["duplicates", "--library", str(path)])
     assert (done.exit_code, done.stdout) == (0, "no duplicates found\n")
-    below = invoke(["duplicates", "--library", str(path), "--min", "0.3"])
+    below = invoke(["duplicates", "--library", str(path), "--threshold", "0.3"])
     assert below.exit_code == 2
 
 

@@ -365,7 +365,9 @@ def test_commands_tell_of_an_encoder_that_fails(broken, here, music, tmp_path, c
     heads.tasks["genre"] = Head("one", ("a", "b"), np.ones((2, 8), "f4"), np.zeros(2, "f4"), np.ones(2, "f4"))
     heads.encoder = {"digest": stamp.digest, "name": stamp.name, "dim": stamp.dim}
     heads.save(tmp_path / "heads.safetensors")
-    code, out, err = run("classify", music / "a.ogg", "--heads", tmp_path / "heads.safetensors", "--checkpoint", broken)
+    code, out, err = run(
+        "classify", "predict", music / "a.ogg", "--heads", tmp_path / "heads.safetensors", "--checkpoint", broken
+    )
     assert (code, out) == (1, "")
     assert "no usable vector" in err
 

@@ -134,11 +134,15 @@ def test_from_the_command_line(tmp_path, songs):
     (tmp_path / "labels.csv").write_text("file,genre,artist\n" + "\n".join(rows) + "\n")
     (tmp_path / "test.csv").write_text(f"file\n{songs[0].name}\n{songs[1].name}\n")
     arguments = ["evaluate", "labels-curve", "--library", library, "--labels", str(tmp_path / "labels.csv")]
-    arguments += ["--test", str(tmp_path / "test.csv"), "--repeats", "2", "--shares", "50,100", "--no-baselines"]
+    arguments += ["--test", str(tmp_path / "test.csv"), "--repeats", "2", "--fractions", "0.5,1", "--no-baselines"]
     done = invoke([*arguments, "--json", "--plot", str(tmp_path / "curve.png")])
     assert done.exit_code == 0, done.output
     points = json.loads(done.stdout)["points"]
     assert [(p["share"], p["labelled"]) for p in points] == [(0.5, 2), (1.0, 2)]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert "learned from" in invoke(arguments).output
+    assert invoke([*arguments, "--fractions", "0,0.1"]).exit_code == 2
+    before = invoke([*arguments, "--shares", "50,100"])  # as it was called, in per cent
+    assert before.stdout == invoke(arguments).stdout
+    assert "--shares is now called --fractions" in before.stderr
     assert invoke([*arguments, "--shares", "0,10"]).exit_code == 2

@@ -92,7 +92,7 @@ def test_a_test_set_is_matched_as_labels_are(library, tmp_path):
     judged = ["music/0/0.ogg", "0\\1.ogg", f"{ROOT}/1/./0.ogg".replace(os.sep, "/"), "1/1.ogg", "none/x.ogg"]
     test = labels_file(tmp_path, "test.csv", judged, "file")
     asked = ["evaluate", "labels-curve", "--library", str(library.path), "--labels", str(labels), "--test", str(test)]
-    done = invoke([*asked, "--shares", "100", "--repeats", "2", "--no-baselines", "--json"])
+    done = invoke([*asked, "--fractions", "1", "--repeats", "2", "--no-baselines", "--json"])
     assert done.exit_code == 0, done.output
     assert {p["labelled"] for p in json.loads(done.stdout)["points"]} == {len(rows) - 4}
 

@@ -278,7 +278,7 @@ def test_undo_gives_back_the_very_files(library):
     music = library.parent / "music"
     before = {f.name: f.read_bytes() for f in music.iterdir()}
     run("write", "--library", library)
-    run("write", "--library", library, "--overwrite", "--likely", "0.95")
+    run("write", "--library", library, "--overwrite", "--threshold", "0.95")
     run("undo", "--library", library)
     assert {f.name: f.read_bytes() for f in music.iterdir()} == before
     assert library.with_name("l.db.tags.jsonl").read_text() == ""

@@ -77,11 +77,11 @@ def test_from_the_command_line(folder):
     (folder / "bad.ogg").write_bytes(b"no")
     names = sorted(p.name for p in folder.iterdir() if p.name.startswith(("torus-1", "mucade", "bad")))
     write_manifest(folder / "tracks.jsonl", [Track(id=n, path=n) for n in names])
-    arguments = ["manifest", "twins", str(folder / "tracks.jsonl"), "-o", str(folder / "marked.jsonl")]
+    arguments = ["manifest", "duplicates", str(folder / "tracks.jsonl"), "-o", str(folder / "marked.jsonl")]
     done = invoke([*arguments, "--json"])
     assert done.exit_code == 0, done.output
     said = json.loads(done.stdout)
     assert len(said["twins"]) == 12
     assert "bad.ogg" in said["skipped"][0]
     assert len({t.recording for t in read_manifest(folder / "marked.jsonl")}) == 3  # two songs, and the one unheard
-    assert "12 pairs of twins" in invoke(arguments).output
+    assert "12 pairs of near-duplicates" in invoke(arguments).output

@@ -1,32 +1,38 @@
-"""Genre (one of several) and moods (any of several) from a library's vectors: learnt, calibrated, may abstain.
+"""Genre (one of several), moods (any of several), valence and arousal, predicted from vectors by calibrated heads.
+
+In: vectors of one encoder with labels, or files and an `Embedder`. Out: `Heads` with their `Scores`, predictions of
+tracks and of windows.
 
 A head is a logistic regression on standardised vectors, its probabilities calibrated by one temperature
-(Guo et al. 2017, arXiv 1706.04599). Figures come from nested cross-validation in which no artist is in two
-folds; a track without an artist is a group of its own. A share such as 0.37 of listeners is a soft target: the
+(Guo et al. 2017, arXiv 1706.04599). Scores come from nested cross-validation in which no artist is in two
+folds; a track without an artist is a group of its own. A fraction such as 0.37 of listeners is a soft target: the
 track counts as 0.37 of a positive and 0.63 of a negative. Applying heads needs numpy alone.
 
 Conventions: n tracks, d dimensions, C labels.
 
 Contents: `read_labels`, `labelled_by_file`, `labelled_by_tags` (labels.py); `usable_tasks`, `unusable`
-(fitting.py); `cross_validate` (crossval.py); `Heads` (heads.py); `hear_segments` (segments.py).
+(fitting.py); `cross_validate` (crossval.py); `Heads` (heads.py); `predict_files`, `predict_library` (predict.py);
+`predict_segments` (segments.py), `write_segments`, `plot_segments` (over_time.py).
 """
 
-from mirclr.classify.crossval import ABSTAIN, Figures, cross_validate
+from mirclr.classify.crossval import ABSTAIN, Scores, cross_validate
 from mirclr.classify.fitting import unusable, usable_tasks
-from mirclr.classify.heads import UNKNOWN, Head, Heads
-from mirclr.classify.labels import Labelled, Labels, labelled_by_file, labelled_by_tags, read_labels
+from mirclr.classify.heads import UNKNOWN, Head, Heads, heads_path
+from mirclr.classify.labels import Labelled, Labels, labelled_by_file, labelled_by_tags, labelled_library, read_labels
 
 __all__ = [
     "ABSTAIN",
     "UNKNOWN",
-    "Figures",
     "Head",
     "Heads",
     "Labelled",
     "Labels",
+    "Scores",
     "cross_validate",
+    "heads_path",
     "labelled_by_file",
     "labelled_by_tags",
+    "labelled_library",
     "read_labels",
     "unusable",
     "usable_tasks",

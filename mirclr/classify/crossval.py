@@ -1,4 +1,4 @@
-"""The figures that tell what heads are worth: nested cross-validation, grouped by artist.
+"""What heads are worth: nested cross-validation, grouped by artist.
 
 What is fitted is chosen inside the training part alone: inner folds choose the regularisation and the
 temperature, outer folds report, and no artist is ever in two folds.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mirclr import metrics
-from mirclr.classify.fitting import Task, grouped_folds, softmax, tuned, usable_tasks
+from mirclr.classify.fitting import Task, fit_with_grid_search, grouped_folds, softmax, usable_tasks
 from mirclr.classify.labels import Labels
 
 ABSTAIN = 0.4
@@ -22,8 +22,8 @@ Advance = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Cross-validated figures of one task, on the predictions of all outer folds together.
+class Scores:
+    """Cross-validated scores of one task, on the predictions of all outer folds together.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class Figures:
         What counts as positive for the ROC-AUC and the average precision.
     values : dict of str to float or None
         ``accuracy``, ``macro_f1``, ``roc_auc``, ``map``, ``pearson_r``, ``ece`` (expected calibration error);
-        for genre ``answered``, the share of tracks not unknown, and ``accuracy_answered``. None: undefined.
+        for genre ``answered``, the fraction of tracks that are not unknown, and ``accuracy_answered``. None: undefined.
     chance : dict of str to float or None
-        The same of a rule that hears nothing: the commonest label for accuracy and macro-F1, 0.5 for ROC-AUC,
+        The same of a rule that ignores the vectors: the commonest label for accuracy and macro-F1, 0.5 for ROC-AUC,
         the prevalence for average precision, 0 for Pearson's r.
     """
 
@@ -52,8 +52,8 @@ class Figures:
 
 def cross_validate(
     vectors: np.ndarray, labels: Labels, *, abstain: float = ABSTAIN, advance: Advance | None = None
-) -> list[Figures]:
-    """Measure how well genre and moods can be told from vectors, by cross-validation grouped by artist.
+) -> list[Scores]:
+    """Measure how well genre and moods can be predicted from vectors, by cross-validation grouped by artist.
 
     Parameters
     ----------
@@ -64,11 +64,11 @@ def cross_validate(
     abstain : float in [0, 1]
         Threshold below which a genre is unknown.
     advance : callable, optional
-        Told of each task that is done; there are as many as `usable_tasks` gives.
+        Called for each task that is done; there are as many as `usable_tasks` gives.
 
     Returns
     -------
-    list of Figures
+    list of Scores
         Genre, each mood, the mean of the moods; whatever of these can be measured.
 
     Raises
@@ -76,34 +76,34 @@ def cross_validate(
     LabelsError
         Nothing can be measured.
     """
-    figures = []
+    scores = []
     for task in usable_tasks(labels):
-        figures.append(_figures(task, _out_of_fold(vectors[task.rows], task), abstain))
+        scores.append(_scores(task, _out_of_fold(vectors[task.rows], task), abstain))
         if advance:
             advance(1, task.label or task.name)
-    moods = [f for f in figures if f.task == "mood"]
-    return [*figures, *([_mean(moods)] if len(moods) > 1 else [])]
+    moods = [s for s in scores if s.task == "mood"]
+    return [*scores, *([_mean(moods)] if len(moods) > 1 else [])]
 
 
 def _out_of_fold(x: np.ndarray, task: Task) -> np.ndarray:
-    """(m, C) probabilities of each row by a head that never met its artist."""
+    """(m, C) probabilities of each row by a head that was not fitted on its artist."""
     probabilities = np.zeros(task.target.shape)
     for train, test in grouped_folds(task.target, task.groups, OUTER_FOLDS):
-        fit = tuned(x[train], task.target[train], task.groups[train])
+        fit = fit_with_grid_search(x[train], task.target[train], task.groups[train])
         probabilities[test] = softmax(fit.logits(x[test]) / fit.temperature)
     return probabilities
 
 
-def _figures(task: Task, probabilities: np.ndarray, abstain: float) -> Figures:
+def _scores(task: Task, probabilities: np.ndarray, abstain: float) -> Scores:
     groups = len(set(task.groups))
     if task.name == "genre":
-        rule, values, chance = _genre_figures(task, probabilities, abstain)
+        rule, values, chance = _genre_scores(task, probabilities, abstain)
     else:
-        rule, values, chance = _mood_figures(task.target[:, 1], probabilities[:, 1])
-    return Figures(task.name, task.label, len(task.rows), groups, rule, _without_nan(values), _without_nan(chance))
+        rule, values, chance = _mood_scores(task.target[:, 1], probabilities[:, 1])
+    return Scores(task.name, task.label, len(task.rows), groups, rule, _without_nan(values), _without_nan(chance))
 
 
-def _genre_figures(
+def _genre_scores(
     task: Task, probabilities: np.ndarray, abstain: float
 ) -> tuple[str, dict[str, float], dict[str, float]]:
     actual = task.target.argmax(axis=1)
@@ -129,35 +129,35 @@ def _genre_figures(
     return "each genre against the rest", values, chance
 
 
-def _mood_figures(share: np.ndarray, probability: np.ndarray) -> tuple[str, dict[str, float], dict[str, float]]:
-    yes_or_no = bool(np.isin(share, (0, 1)).all())
-    median = float(np.median(share))
-    positive = share >= 0.5 if yes_or_no else share > median
+def _mood_scores(fraction: np.ndarray, probability: np.ndarray) -> tuple[str, dict[str, float], dict[str, float]]:
+    yes_or_no = bool(np.isin(fraction, (0, 1)).all())
+    median = float(np.median(fraction))
+    positive = fraction >= 0.5 if yes_or_no else fraction > median
     rule = "at least 0.5" if yes_or_no else f"above the median, {median:.3f}"
     values = {
         "roc_auc": metrics.roc_auc(positive, probability),
         "map": metrics.average_precision_of_scores(positive, probability),
-        "ece": metrics.expected_calibration_error(probability, share),
+        "ece": metrics.expected_calibration_error(probability, fraction),
     }
     chance = {"roc_auc": 0.5, "map": float(positive.mean())}
     if yes_or_no:
-        commonest = np.full(len(share), positive.mean() >= 0.5)
-        for name, figure in (("accuracy", metrics.accuracy), ("macro_f1", metrics.macro_f1)):
-            values[name] = figure(probability >= 0.5, positive)
-            chance[name] = figure(commonest, positive)
+        commonest = np.full(len(fraction), positive.mean() >= 0.5)
+        for name, score in (("accuracy", metrics.accuracy), ("macro_f1", metrics.macro_f1)):
+            values[name] = score(probability >= 0.5, positive)
+            chance[name] = score(commonest, positive)
     else:
-        values["pearson_r"], chance["pearson_r"] = metrics.pearson(probability, share), 0.0
+        values["pearson_r"], chance["pearson_r"] = metrics.pearson(probability, fraction), 0.0
     return rule, values, chance
 
 
-def _mean(moods: Sequence[Figures]) -> Figures:
+def _mean(moods: Sequence[Scores]) -> Scores:
     def mean(columns: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
         names = dict.fromkeys(name for column in columns for name in column)
         found = {name: [v for c in columns if (v := c.get(name)) is not None] for name in names}
         return {name: float(np.mean(v)) if v else None for name, v in found.items()}
 
-    tracks, groups = max(f.tracks for f in moods), max(f.groups for f in moods)
-    return Figures("mood", "mean", tracks, groups, "", mean([f.values for f in moods]), mean([f.chance for f in moods]))
+    tracks, groups = max(s.tracks for s in moods), max(s.groups for s in moods)
+    return Scores("mood", "mean", tracks, groups, "", mean([s.values for s in moods]), mean([s.chance for s in moods]))
 
 
 def _without_nan(values: dict[str, float]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""What there is to learn, and how it is fitted and calibrated; scikit-learn is met here alone."""
+"""The tasks that labels hold, and how each is fitted and calibrated; scikit-learn is used here alone."""
 
 import math
 import warnings
@@ -19,22 +19,22 @@ _NEVER_SEEN = -20.0  # logit of a class that its training part lacks
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One thing to learn, genre or a mood.
+    """One thing to predict, genre or a mood.
 
     Attributes
     ----------
     name, label : str
-        As of `Figures`.
+        As of `Scores`.
     classes : tuple of str
         C names.
     rows : (m,) int
-        Of the labels, where it is known.
+        Rows of the labels in which it is known.
     target : (m, C) float
-        What share of each row is of each class; rows add up to 1.
+        What fraction of each row is of each class; rows add up to 1.
     groups : (m,) of any value
-        What folds never part.
+        What folds never split.
     problem : str
-        Why it cannot be learnt; empty when it can.
+        Why it cannot be fitted; empty when it can.
     """
 
     name: str
@@ -52,9 +52,9 @@ def _tasks(labels: Labels) -> Iterator[Task]:
     if len(known):
         yield _task("genre", "", tuple(classes.tolist()), known, np.eye(len(classes))[index], labels.groups)
     for column, mood in enumerate(labels.moods):
-        known = np.flatnonzero(~np.isnan(labels.shares[:, column]))
-        share = labels.shares[known, column]
-        target = np.column_stack([1 - share, share])
+        known = np.flatnonzero(~np.isnan(labels.fractions[:, column]))
+        fraction = labels.fractions[known, column]
+        target = np.column_stack([1 - fraction, fraction])
         yield _task("mood", mood, (f"not {mood}", mood), known, target, labels.groups)
 
 
@@ -70,23 +70,23 @@ def _task(
 
 
 def unusable(labels: Labels) -> dict[str, str]:
-    """What of the labels cannot be learnt, with the reason."""
+    """The tasks of the labels that cannot be fitted, with the reason."""
     return {task.label or task.name: task.problem for task in _tasks(labels) if task.problem}
 
 
 def usable_tasks(labels: Labels) -> list[Task]:
-    """What can be learnt of the labels.
+    """The tasks of the labels that can be fitted.
 
     Raises
     ------
     LabelsError
-        Nothing.
+        There is none.
     """
     tasks = [task for task in _tasks(labels) if not task.problem]
     if not tasks:
         reasons = "; ".join(f"{what}: {why}" for what, why in unusable(labels).items())
         raise LabelsError(
-            f"{labels.source}: nothing to learn ({reasons or 'no genre and no mood'}); expected a column "
+            f"{labels.source}: nothing to fit ({reasons or 'no genre and no mood'}); expected a column "
             "genre with two or more genres, or columns mood_… or tag_…"
         )
     return tasks
@@ -100,7 +100,7 @@ class Fit:
     ----------
     weight, bias : (C, d) and (C,) float64
     seen : (C,) bool
-        Which classes its training part held.
+        Which classes its training part has.
     temperature : float
         By which to divide the logits, for calibrated probabilities.
     """
@@ -117,7 +117,7 @@ class Fit:
 
 
 def _fit(x: np.ndarray, target: np.ndarray, strength: float) -> Fit:
-    """Multinomial logistic regression on standardised vectors, rows weighted by their share of each class."""
+    """Multinomial logistic regression on standardised vectors, rows weighted by their fraction of each class."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -130,7 +130,7 @@ def _fit(x: np.ndarray, target: np.ndarray, strength: float) -> Fit:
     if len(present) > 1:
         scaler = StandardScaler().fit(x)
         model = LogisticRegression(C=strength, tol=1e-3, max_iter=2000)
-        # at this size threads cost more than they save; and few labels are meant, whatever scikit-learn thinks of it
+        # at this size threads cost more than they save; and few labels are no mistake, as scikit-learn would warn
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model.fit(scaler.transform(x)[row], label, sample_weight=target[row, label])
@@ -140,8 +140,8 @@ def _fit(x: np.ndarray, target: np.ndarray, strength: float) -> Fit:
     return Fit(weight, bias, np.isin(np.arange(target.shape[1]), present))
 
 
-def tuned(x: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Fit:
-    """Choose strength and temperature by the log loss of inner folds; fit on all rows.
+def fit_with_grid_search(x: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Fit:
+    """Fit on all rows, with the strength and temperature of least log loss on inner folds.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def tuned(x: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Fit:
 def grouped_folds(
     target: np.ndarray, groups: np.ndarray, most: int, *, seed: int = 0
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(train, test) rows of folds that part no group and are alike in classes.
+    """(train, test) rows of folds that split no group and have similar fractions of each class.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from mirclr.classify.crossval import ABSTAIN, Advance, Figures
-from mirclr.classify.fitting import sigmoid, softmax, tuned, usable_tasks
+from mirclr.classify.crossval import ABSTAIN, Advance, Scores
+from mirclr.classify.fitting import fit_with_grid_search, sigmoid, softmax, usable_tasks
 from mirclr.classify.labels import Labels
 from mirclr.errors import CheckpointError, EncoderMismatch, LibraryError, in_words, is_fault_of_machine
 from mirclr.library import LibraryStore
@@ -20,7 +20,10 @@ from mirclr.provenance import digest_bytes, digest_json, stamp, writing
 
 FORMAT = 1
 UNKNOWN = "unknown"
-_KEPT = ("encoder", "training", "figures", "provenance")
+TASKS = ("genre", "mood", "affect")
+"""What heads may predict, in the order in which it is shown."""
+_KEPT = {"encoder": "encoder", "training": "training", "scores": "figures", "provenance": "provenance"}
+"""Attributes, with their keys in the file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +58,19 @@ class Heads:
     Parameters
     ----------
     abstain : float in [0, 1]
-        Threshold below which `predict` says `UNKNOWN`.
+        Threshold below which `predict` gives `UNKNOWN`.
 
     Attributes
     ----------
     tasks : dict of str to Head
-        By ``genre`` and ``mood``, whichever could be learnt; of the built-in heads also ``affect``, whose
+        By ``genre`` and ``mood``, whichever could be fitted; of the built-in heads also ``affect``, whose
         labels ``valence`` and ``arousal`` are numbers from 0 to 1.
     encoder : dict
         ``digest``, ``name`` and ``dim`` of the encoder whose vectors they take.
     training : str
         Digest of the vectors and labels that they were fitted on.
-    figures : list of dict
-        `Figures` of the cross-validation.
+    scores : list of dict
+        `Scores` of the cross-validation.
     provenance : dict
         `mirclr.provenance.stamp` of the fit.
     """
@@ -77,7 +80,7 @@ class Heads:
         self.tasks: dict[str, Head] = {}
         self.encoder: dict[str, Any] = {}
         self.training = ""
-        self.figures: list[dict[str, Any]] = []
+        self.scores: list[dict[str, Any]] = []
         self.provenance: dict[str, Any] = {}
 
     def fit(
@@ -86,7 +89,7 @@ class Heads:
         labels: Labels,
         *,
         encoder: EncoderStamp,
-        figures: Sequence[Figures] = (),
+        scores: Sequence[Scores] = (),
         advance: Advance | None = None,
     ) -> "Heads":
         """Fit a head for each task on all tracks that have its label.
@@ -99,19 +102,19 @@ class Heads:
             What is true.
         encoder : EncoderStamp
             Made the vectors.
-        figures : sequence of Figures
+        scores : sequence of Scores
             Of `cross_validate` on the same tracks, to be kept with the heads.
         advance : callable, optional
-            Told of each task that is done.
+            Called for each task that is done.
 
         Raises
         ------
         LabelsError
-            Nothing can be learnt.
+            There is no task that can be fitted.
         """
         fitted = []
         for task in usable_tasks(labels):
-            fitted.append((task, tuned(vectors[task.rows], task.target, task.groups)))
+            fitted.append((task, fit_with_grid_search(vectors[task.rows], task.target, task.groups)))
             if advance:
                 advance(1, task.label or task.name)
         self.tasks = {}
@@ -127,10 +130,10 @@ class Heads:
         self.encoder = {"digest": encoder.digest, "name": encoder.name, "dim": encoder.dim}
         self.training = digest_bytes(
             np.ascontiguousarray(vectors, "<f4").tobytes(),
-            np.ascontiguousarray(labels.shares, "<f8").tobytes(),
+            np.ascontiguousarray(labels.fractions, "<f8").tobytes(),
             digest_json([list(labels.artist), list(labels.genre), list(labels.moods)]).encode(),
         )
-        self.figures = [asdict(f) for f in figures]
+        self.scores = [asdict(s) for s in scores]
         self.provenance = stamp(encoder=encoder.digest, training=self.training)
         return self
 
@@ -167,7 +170,7 @@ class Heads:
         return self.genres(self.predict_proba(vectors)["genre"])
 
     def genres(self, probabilities: np.ndarray) -> list[str]:
-        """What `predict` says, of the (n, C) probabilities of genres."""
+        """What `predict` gives, from the (n, C) probabilities of genres."""
         best, top = probabilities.argmax(axis=1), probabilities.max(axis=1)
         names = self.tasks["genre"].labels
         return [names[b] if p >= self.abstain else UNKNOWN for b, p in zip(best, top, strict=True)]
@@ -200,7 +203,7 @@ class Heads:
 
     @property
     def digest(self) -> str:
-        """Of all that bears on a prediction."""
+        """Of all that a prediction depends on."""
         parts = [digest_json([h.kind, h.labels, name]).encode() for name, h in sorted(self.tasks.items())]
         arrays = [tensor.tobytes() for _, tensor in sorted(self._tensors().items())]
         return digest_bytes(*parts, *arrays, str(self.encoder.get("digest")).encode())
@@ -211,7 +214,8 @@ class Heads:
             "format": FORMAT,
             "kind": "heads",
             "tasks": {name: {"kind": h.kind, "labels": h.labels} for name, h in self.tasks.items()},
-            **{name: getattr(self, name) for name in ("abstain", *_KEPT)},
+            "abstain": self.abstain,
+            **{key: getattr(self, name) for name, key in _KEPT.items()},
         }
         blob = safetensors.numpy.save(self._tensors(), {"mirclr": json.dumps(header, ensure_ascii=False)})
         with writing(path) as f:
@@ -251,15 +255,15 @@ class Heads:
     @classmethod
     def _of(cls, header: dict[str, Any], tensors: dict[str, np.ndarray]) -> "Heads":
         heads = cls(abstain=float(header["abstain"]))
-        for name in _KEPT:
-            setattr(heads, name, header[name])
+        for name, key in _KEPT.items():
+            setattr(heads, name, header[key])
         named = {"digest": str, "name": str, "dim": int}
         if not all(isinstance(heads.encoder.get(key), kind) for key, kind in named.items()):
             raise ValueError("its encoder is not named")
         if not (0 <= heads.abstain <= 1 and isinstance(heads.training, str) and isinstance(heads.provenance, dict)):
             raise ValueError("its threshold or provenance")
-        if not all(isinstance(row, dict) for row in heads.figures):
-            raise ValueError("its figures")
+        if not all(isinstance(row, dict) for row in heads.scores):
+            raise ValueError("its scores")
         for name, task in header["tasks"].items():
             arrays = [tensors[f"{name}.{part}"] for part in ("weight", "bias", "temperature")]
             if not all(isinstance(label, str) for label in task["labels"]):
@@ -281,6 +285,11 @@ class Heads:
 def _head(
     kind: str, labels: tuple[str, ...], weight: np.ndarray, bias: np.ndarray, temperature: Sequence[float]
 ) -> Head:
-    spread = np.broadcast_to(np.asarray(temperature, np.float32), (len(labels),))
-    arrays = (weight.astype(np.float32), bias.astype(np.float32), np.ascontiguousarray(spread))
+    all_labels = np.broadcast_to(np.asarray(temperature, np.float32), (len(labels),))
+    arrays = (weight.astype(np.float32), bias.astype(np.float32), np.ascontiguousarray(all_labels))
     return Head(kind, labels, *arrays)
+
+
+def heads_path(library_path: Path) -> Path:
+    """Where a library's own heads are kept, unless another file is named."""
+    return library_path.with_name(f"{library_path.name}.heads.safetensors")

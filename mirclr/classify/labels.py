@@ -1,4 +1,4 @@
-"""What is known of tracks: by a labels file or by their tags, matched with the vectors of a library."""
+"""Labels of tracks: from a labels file or from their tags, matched with the vectors of a library."""
 
 import csv
 import io
@@ -14,6 +14,7 @@ import numpy as np
 from mirclr.errors import LabelsError, LibraryError
 from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.library.names import albums_of, components, song_key
+from mirclr.models.stamp import EncoderStamp
 from mirclr.names import album_name, known_artist
 from mirclr.provenance import open_regular
 
@@ -28,7 +29,7 @@ class Labels:
     Attributes
     ----------
     source : str
-        The file, or whatever else it was learnt from, for messages.
+        The file, or whatever else it was read from, for messages.
     files : (n,) str
         Paths with '/', NFC.
     lines : (n,) int
@@ -36,8 +37,8 @@ class Labels:
     artist, album, genre : (n,) str
         Empty where unknown. Albums of two artists are never one.
     moods : tuple of str
-        Names of the columns of `shares`, without ``mood_`` or ``tag_``.
-    shares : (n, M) float64 in [0, 1]
+        Names of the columns of `fractions`, without ``mood_`` or ``tag_``.
+    fractions : (n, M) float64 in [0, 1]
         NaN where unknown.
     album_keys : (n,) str, optional
         Equal for the tracks of one album, however it is written; empty where unknown. As `album`, unless given.
@@ -52,14 +53,14 @@ class Labels:
     album: np.ndarray
     genre: np.ndarray
     moods: tuple[str, ...]
-    shares: np.ndarray
+    fractions: np.ndarray
     album_keys: np.ndarray | None = None
     recordings: np.ndarray | None = None
 
     def rows(self, which: Sequence[int]) -> "Labels":
         """Keep the given rows, in the order given."""
         at = np.asarray(which, int)
-        names = ("files", "lines", "artist", "album", "genre", "shares")
+        names = ("files", "lines", "artist", "album", "genre", "fractions")
         maybe = [name for name in ("album_keys", "recordings") if getattr(self, name) is not None]
         return replace(self, **{name: getattr(self, name)[at] for name in (*names, *maybe)})
 
@@ -70,7 +71,7 @@ class Labels:
 
     @property
     def groups(self) -> np.ndarray:
-        """(n,) str: equal for tracks of one artist, and for copies of one recording. Folds never part a group."""
+        """(n,) str: equal for tracks of one artist, and for copies of one recording. Folds never split a group."""
         copies = np.arange(len(self.files)) if self.recordings is None else self.recordings
         keys = zip(self.artist_keys, copies.tolist(), strict=True)
         joined = components([("artist", artist), copy] if artist else [copy] for artist, copy in keys)
@@ -130,7 +131,7 @@ def read_labels(path: Path) -> Labels:
         raise LabelsError(f"{path}: no rows below the header; expected one row a track")
     _check_files(path, rows)
     columns = [name for name in header if name.startswith(_MOOD_PREFIXES)]
-    shares = [[_share(path, line, name, cells[name]) for name in columns] for line, cells in rows]
+    fractions = [[_fraction(path, line, name, cells[name]) for name in columns] for line, cells in rows]
     artist = [cells.get("artist", "") for _, cells in rows]
     album = [cells.get("album", "") for _, cells in rows]
     return Labels(
@@ -141,7 +142,7 @@ def read_labels(path: Path) -> Labels:
         album=_albums(artist, album),
         genre=np.array([cells.get("genre", "") for _, cells in rows], object),
         moods=tuple(_mood(name) for name in columns),
-        shares=np.array(shares, float).reshape(len(rows), len(columns)),
+        fractions=np.array(fractions, float).reshape(len(rows), len(columns)),
         album_keys=np.array(
             [f"{known_artist(a)}\n{album_name(b)}" if b else "" for a, b in zip(artist, album, strict=True)], object
         ),
@@ -209,11 +210,28 @@ def labelled_by_tags(library: LibraryStore) -> Labelled:
         album=_albums([t.album_artist or t.artist or "" for t in tracks], [t.album or "" for t in tracks]),
         genre=np.array([t.genre or "" for t in tracks], object),
         moods=(),
-        shares=np.zeros((len(tracks), 0)),
+        fractions=np.zeros((len(tracks), 0)),
         album_keys=np.array(albums_of(tracks), object),
         recordings=_recordings(library, tracks),
     )
     return Labelled(labels, tracks, _vectors_of(library, tracks), [])
+
+
+def labelled_library(path: Path, labels_path: Path | None = None) -> tuple[Labelled, EncoderStamp]:
+    """Read a library's tracks with labels by a labels file, or else by their tags; and the stamp of its encoder.
+
+    Raises
+    ------
+    LabelsError, LibraryError
+        As of `read_labels` and `labelled_by_file`; or the library holds no tracks.
+    """
+    labels = read_labels(labels_path) if labels_path else None
+    with LibraryStore.open(path) as library:
+        found = labelled_by_file(library, labels) if labels else labelled_by_tags(library)
+        encoder = library.stamp
+    if encoder is None or not found.tracks:
+        raise LibraryError(f"{path}: holds no tracks; embed music first: mirclr embed FOLDER --library {path}")
+    return found, encoder
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -250,7 +268,7 @@ def _check_files(path: Path, rows: list[tuple[int, dict[str, str]]]) -> None:
             )
 
 
-def _share(path: Path, line: int, column: str, cell: str) -> float:
+def _fraction(path: Path, line: int, column: str, cell: str) -> float:
     if not cell:
         return math.nan
     try:

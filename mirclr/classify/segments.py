@@ -26,7 +26,7 @@ _BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """What was told of each window of a file.
+    """Predictions for each window of a file.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Segments:
     probabilities: dict[str, np.ndarray]
 
 
-def hear_segments(
+def predict_segments(
     path: Path,
     embedder: "Embedder",
     heads: Heads,
@@ -50,7 +50,7 @@ def hear_segments(
     span: Span | None = None,
     advance: Advance | None = None,
 ) -> Segments:
-    """Tell genre and moods of each window of a file, decoded in a process of its own and never held whole.
+    """Predict genre and moods for each window of a file, decoded in a process of its own and never held whole.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ def hear_segments(
     hop : float, optional
         Seconds from the start of a window to that of the next; the length of a window unless given.
     span : Span, optional
-        The part of the file that is meant; times are told from where it begins.
+        The part of the file that is meant; times count from where it begins.
     advance : callable, optional
-        Told of each few windows that are done.
+        Called for each few windows that are done.
 
     Raises
     ------
     UnreadableAudio
-        The file cannot be heard to its end.
+        The file cannot be decoded to its end.
     UnusableAudio
         It is silent, or the encoder makes no usable vector of it.
     """
@@ -83,16 +83,16 @@ def hear_segments(
         vectors = embedder.embed_tracks([w[None] for w in waveforms])
         if not np.isfinite(vectors).all():
             raise UnusableAudio(f"{path}: {NO_VECTOR}")
-        told = heads.predict_proba(vectors)
+        tables_of_batch = heads.predict_proba(vectors)
         silent = np.array([np.abs(w).max() < SILENCE for w in waveforms])
-        tables.append({task: np.where(silent[:, None], np.nan, table) for task, table in told.items()})
+        tables.append({task: np.where(silent[:, None], np.nan, table) for task, table in tables_of_batch.items()})
         starts += [start / rate for start, _ in batch]
         ends += [(start + len(waveform)) / rate for start, waveform in batch]
         if advance:
             advance(len(batch), "")
     probabilities = {task: np.concatenate([t[task] for t in tables]) for task in tables[0]}
     if all(np.isnan(table).all() for table in probabilities.values()):
-        raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in its windows); nothing to tell of")
+        raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in its windows); nothing to predict from")
     return Segments(np.array(starts), np.array(ends), probabilities)
 
 
@@ -107,8 +107,8 @@ def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[t
         while len(held) >= max(size, step):
             yield start, held[:size]
             held, start = held[step:], start + step
-    unheard = len(held) - max(0, size - step)
-    if unheard >= min(size, step) / 2 or (start == 0 and len(held)):
+    rest = len(held) - max(0, size - step)
+    if rest >= min(size, step) / 2 or (start == 0 and len(held)):
         yield start, held[:size]
 
 

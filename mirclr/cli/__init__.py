@@ -27,19 +27,19 @@ COMMANDS = {
     "augment": "Show and play what the augmentations of a recipe do to a file.",
     "block": "Keep artists, albums, folders or tracks out of all recommendations.",
     "checkpoint": "Show what a checkpoint holds; export its encoder.",
-    "classify": "Tell genre, moods, valence and arousal of files, or of a library.",
+    "classify": "Predict genre, moods, valence and arousal; fit heads of your own.",
     "clips": "Show or clear the cache of decoded clips.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",
     "demo": "Do the main job end to end on real music.",
     "describe": "Find tempo, key and loudness of a library's tracks.",
-    "duplicates": "Find the same recording under several names.",
+    "duplicates": "Find near-duplicates: the same recording under several names.",
     "embed": "Turn audio files into vectors in a library.",
     "evaluate": "Measure a library's vectors against labels, beside baselines.",
     "export": "Write a library's vectors and tracks to a file.",
     "library": "Look at a library, check it, remove tracks from it.",
-    "manifest": "Scan a folder into a manifest; check manifests, mark copies.",
+    "manifest": "Scan a folder into a manifest; check manifests, mark near-duplicates.",
     "playlist": "Run saved queries again; list and delete them.",
-    "profile": "Keep what a listener heard and likes, for recommend --for.",
+    "profile": "Keep what a listener played and likes, for recommend --for.",
     "recommend": "Recommend tracks that belong with the given ones.",
     "sync": "Bring a library up to date with its folders.",
     "tag": "Write genre, mood, tempo and key into files' tags, and take them out again.",
@@ -82,7 +82,7 @@ class _LazyGroup(click.Group):
 @click.version_option(mirclr.__version__, "--version", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
 def group(debug: bool) -> None:
-    """Learn what music sounds alike, from music without labels, and make that useful."""
+    """Learn which music sounds similar, from music without labels, and make that useful."""
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -138,11 +138,11 @@ def _interrupted() -> int:
 
 
 def _failed(error: Exception, debug: bool) -> int:
-    """The exit code of a command that raised, once it is said why; what is no error of use is raised again."""
+    """Print why a command raised, and return its exit code; an error that is not ours is raised again."""
     if isinstance(error, click.ClickException):
-        told = io.StringIO()
-        error.show(told)
-        for line in told.getvalue().splitlines():
+        text = io.StringIO()
+        error.show(text)
+        for line in text.getvalue().splitlines():
             remark(line.replace("\t", "  "))
         return error.exit_code
     if debug or not (isinstance(error, MirclrError | OSError) or is_fault_of_machine(error)):
@@ -155,7 +155,7 @@ def _failed(error: Exception, debug: bool) -> int:
 
 
 def _silence_libraries() -> None:
-    """Keep what libraries say to programmers off the terminal, here and in the processes that are started."""
+    """Keep warnings and logs of libraries off the terminal, here and in the processes that are started."""
     warnings.simplefilter("ignore")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     logging.getLogger().addHandler(logging.NullHandler())  # else what nobody handles is printed

@@ -1,4 +1,4 @@
-"""``mirclr augment``: hear and see what augmentations do."""
+"""``mirclr augment``: what augmentations do, as sound and as pictures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mirclr.cli import options
 from mirclr.cli.options import as_json
 from mirclr.cli.show import print_json, print_line, progress, remark
 
@@ -31,13 +32,16 @@ def command() -> None:
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
 )
-@click.option("--recipe", "recipe_path", type=click.Path(path_type=Path), help="Its views; else each kind once.")
-@click.option("-n", "count", type=click.IntRange(1, 64), default=4, show_default=True, help="Views of a recipe.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the random numbers: the same seed, the same views."
+    "--recipe",
+    "recipe_path",
+    type=click.Path(path_type=Path),
+    help="Write views by this recipe; else one of each kind of augmentation.",
 )
+@options.count(4, "How many views of a recipe.", most=64)
+@options.seed("Of the random numbers: the same seed, the same views.", default=0)
 @as_json
-def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed: int, as_json: bool) -> None:
+def preview(file: Path, output: Path, recipe_path: Path | None, n: int, seed: int, as_json: bool) -> None:
     """Write views of FILE as wav files, and a picture of their log-mel spectrograms."""
     import torch
 
@@ -47,7 +51,7 @@ def preview(file: Path, output: Path, recipe_path: Path | None, count: int, seed
 
     if recipe_path:
         recipe = read_recipe(recipe_path, on_note=remark)
-        recipes = {f"view-{i + 1}": recipe for i in range(count)}
+        recipes = {f"view-{i + 1}": recipe for i in range(n)}
     else:
         text = "name: preview\ndata: {{train: preview}}\naugment: {{{form}: [{{name: {kind}, p: 1.0}}]}}"
         forms = [(kind, form) for kind in _KINDS for form in ("waveform", "mel")]

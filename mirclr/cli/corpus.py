@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mirclr.cli import options
 from mirclr.cli.options import as_json, path_option
 from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
@@ -41,15 +42,16 @@ def list_corpora(as_json: bool) -> None:
     print_table(("name", "title", "licence", "use", "obtained by", "here"), rows)
 
 
+@options.formerly({"--to": "--output"})
 @command.command(epilog="Example: mirclr corpus fetch debian-games/demo")
 @click.argument("name")
-@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder to fetch it to.")
-def fetch(name: str, to: Path | None) -> int:
+@path_option("-o", "--output", folder=True, help="Folder to fetch it to; by default one in your data directory.")
+def fetch(name: str, output: Path | None) -> int:
     """Obtain the corpus NAME, and check every digest. What is there already is not fetched again."""
     from mirclr.data.corpora import fetch_corpus, package_count
 
     with progress(f"Fetching {name}", package_count(name)) as advance:
-        fetched = fetch_corpus(name, to, advance)
+        fetched = fetch_corpus(name, output, advance)
     for line in (*fetched.problems, *fetched.remarks):
         remark(line)
     print_line(f"{fetched.tracks} tracks; manifest: {fetched.manifest}")

@@ -32,8 +32,9 @@ def command(music: Path | None, output: Path | None) -> None:
     """
     from mirclr.api import Library
     from mirclr.classify import Heads
-    from mirclr.cli.classify import classify_tracks
-    from mirclr.cli.embed import bring_up_to_date, manifest_tags
+    from mirclr.classify.predict import predict_library
+    from mirclr.cli.embed import bring_up_to_date
+    from mirclr.data.manifest import tags_by_file
     from mirclr.ingest.embedding import find_audio
     from mirclr.models.embedder import Embedder
     from mirclr.provenance import data_dir, digest_bytes
@@ -42,7 +43,7 @@ def command(music: Path | None, output: Path | None) -> None:
     known: dict[Path, Tags] = {}
     if music is None:
         home, (manifest, root) = data_dir() / "demo", _obtain()
-        known = manifest_tags(manifest)
+        known = tags_by_file(manifest)
     else:
         root = music.resolve()
         home = data_dir() / f"demo-{digest_bytes(str(root).encode())[:8]}"
@@ -57,7 +58,7 @@ def command(music: Path | None, output: Path | None) -> None:
         for _, reason in failures:
             remark(f"skipped {reason}")
         print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n))
-        classify_tracks(library, Heads.load(builtin_heads()))
+        predict_library(library, Heads.load(builtin_heads()))
         remark("3/3  recommendations")
         _recommend(library, output or Path("demo-playlist.m3u8"))
     again = shlex.join(["mirclr", "recommend", "SEED", "--library", str(database)])

@@ -1,4 +1,4 @@
-"""``mirclr duplicates``: the same recording under several names."""
+"""``mirclr duplicates``: near-duplicates, the same recording under several names."""
 
 from __future__ import annotations
 
@@ -14,22 +14,16 @@ if TYPE_CHECKING:
     from mirclr.ingest.duplicates import Copy
 
 
-@click.command(epilog="Example: mirclr duplicates --min 0.9")
+@options.formerly({"--min": "--threshold"})
+@click.command(epilog="Example: mirclr duplicates --threshold 0.9")
 @options.library
-@click.option(
-    "--min",
-    "at_least",
-    type=options.Number(0.5, 1),
-    default=0.5,
-    show_default=True,
-    help="How sure a pair must be to count, from 0.5 to 1.",
-)
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@options.threshold(0.5, "How likely a pair must be one recording to count, from 0.5 to 1.", least=0.5)
+@options.workers
 @options.as_json
-def command(library_path: Path, at_least: float, workers: int, as_json: bool) -> None:
-    """Find the same recording under several names.
+def command(library_path: Path, threshold: float, workers: int, as_json: bool) -> None:
+    """Find near-duplicates: the same recording under several names.
 
-    Re-encoded, louder or quieter, cut by some seconds, on another album: tracks whose vectors are near are listened to
+    Re-encoded, louder or quieter, cut by some seconds, on another album: tracks whose vectors are near are decoded
     and compared. Nothing is deleted, and which one to keep is yours to decide; "best" marks the longest lossless file
     of a group, or else the one of the highest bitrate. What was found is kept in the library.
     """
@@ -38,9 +32,9 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
 
     with LibraryStore.open(library_path) as library:
         candidates = find_candidates(library)
-        with progress("Listening", len({i for pair in candidates for i in pair})) as advance:
+        with progress("Comparing", len({i for pair in candidates for i in pair})) as advance:
             found = find_duplicates(library, candidates=candidates, workers=workers, advance=advance)
-        listed = [[_as_json(copy) for copy in group] for group in copies(library, found.pairs, at_least)]
+        listed = [[_as_json(copy) for copy in group] for group in copies(library, found.pairs, threshold)]
     if as_json:
         print_json({"groups": listed, "failures": list(found.failures)})
         return
@@ -53,7 +47,7 @@ def command(library_path: Path, at_least: float, workers: int, as_json: bool) ->
         for row in members
     ]
     if rows:
-        print_table(("group", "sure", "artist", "title", "album", "seconds", "format", "file", ""), rows)
+        print_table(("group", "likelihood", "artist", "title", "album", "seconds", "format", "file", ""), rows)
     tracks = sum(map(len, listed))
     print_line(
         f"{len(listed)} recordings are held several times, by {tracks} tracks" if listed else "no duplicates found"

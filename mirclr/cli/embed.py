@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_line, progress, remark
+from mirclr.cli.show import failures_as_json, naming, print_json, print_line, progress, remark
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
 
 if TYPE_CHECKING:
@@ -25,16 +24,12 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: mirclr embed ~/Music")
 @click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=options.HomePath(path_type=Path))
 @options.library
-@click.option(
-    "--checkpoint",
-    type=options.CHECKPOINT,
-    help="The encoder; by default the one that the library was made with, or for a new library the built-in one.",
-)
+@options.checkpoint("The encoder; by default the one that made the library, or for a new library the built-in one.")
 @options.path_option("--manifest", help="Take artist, album, title and genre from this manifest and not from tags.")
 @options.exclude
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@options.workers
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@options.device
 @options.as_json
 def command(
     paths: tuple[Path, ...],
@@ -49,24 +44,29 @@ def command(
 ) -> int:
     """Turn audio files into vectors in a library.
 
-    A long file with a CUE sheet beside it becomes the tracks that the sheet names. Hidden folders, and those in which
-    systems keep what was thrown away, are left out.
+    Run again, only what is new or changed is decoded; moved and re-tagged files are followed. What a file holds counts,
+    not its name. A bad file is skipped and reported (`mirclr library info --failures`); one with a bad spot, or without
+    its end, is taken with half of its excerpts. A long file with a CUE sheet beside it becomes the tracks that the
+    sheet names. Hidden folders, and those in which systems keep what was thrown away, are left out.
     """
+    from mirclr.data.manifest import tags_by_file
     from mirclr.data.scan import PassedOver
-    from mirclr.errors import NoMatch
+    from mirclr.errors import NoMatch, PatternError
     from mirclr.index import open_index
     from mirclr.ingest.embedding import find_audio, homes, superseded
+    from mirclr.ingest.exclusions import keep_exclusions
     from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
     if checkpoint is None:
         checkpoint = checkpoint_of(library_path)
     embedder = Embedder.load(checkpoint, device=device)
-    known = manifest_tags(manifest) if manifest else {}
+    known = tags_by_file(manifest) if manifest else {}
     with LibraryStore.open(library_path, create=True) as library:
         kept = {}
         if globs:
-            kept = options.keep_exclusions(library, globs, given_roots(paths, homes(paths, library)))
+            with options.wrong_usage(PatternError):
+                kept = keep_exclusions(library, globs, given_roots(paths, homes(paths, library)))
         passed = PassedOver()
         files, problems = find_audio(paths, library, passed)
         counts, failures = bring_up_to_date(library, files, embedder, known, workers=workers, retry=retry)
@@ -77,11 +77,11 @@ def command(
     failures = [(str(p.file), p.reason) for p in problems] + failures
     counts["failed"] = len(failures)
     if as_json:
-        print_json({"library": str(library_path), **counts, "failures": named(failures), **passed.as_json()})
+        print_json({"library": str(library_path), **counts, "failures": failures_as_json(failures), **passed.as_json()})
     else:
         for file, reason in failures:
             remark(f"skipped {naming(file, reason)}")
-        say_passed_over(passed, kept)
+        remark_passed_over(passed, kept)
         print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
 
@@ -91,23 +91,13 @@ def given_roots(paths: Sequence[Path], roots: Mapping[Path, str]) -> dict[Path, 
     return {path: roots[path.expanduser().resolve()] for path in paths}
 
 
-def say_passed_over(passed: PassedOver, kept: Mapping[str, Sequence[str]] | None = None) -> None:
-    """Say what a scan did not take, and which patterns of `--exclude` it did not meet: they may be misspelt."""
+def remark_passed_over(passed: PassedOver, kept: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Remark what a scan did not take, and which patterns of `--exclude` it did not meet: they may be misspelt."""
     for line in passed.lines():
         remark(line)
     for pattern in dict.fromkeys(p for patterns in (kept or {}).values() for p in patterns):
         if pattern not in passed.patterns:
             remark(f"--exclude {pattern}: nothing of this name was met, for now")
-
-
-def named(failures: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Files and what is wrong with them, as a JSON value."""
-    return [{"file": file, "reason": reason} for file, reason in failures]
-
-
-def naming(file: str, reason: str) -> str:
-    """What is wrong with a file, with its name."""
-    return reason if reason.startswith(file) else f"{file}: {reason}"
 
 
 def bring_up_to_date(
@@ -150,23 +140,6 @@ def embed_showing(
             failed += outcome.did == "failed"
             advance(note=f"{failed} failed" if failed else "")
             yield outcome
-
-
-def manifest_tags(manifest: Path) -> dict[Path, Tags]:
-    """What a manifest knows of its files; their paths are relative to the manifest's folder.
-
-    Of a file that several of its tracks are parts of, it says nothing.
-    """
-    from mirclr.data.manifest import inside, read_manifest
-    from mirclr.tags import Tags
-
-    tracks = read_manifest(manifest)
-    of_file = Counter(t.path for t in tracks)
-    return {
-        inside(manifest.parent, t.path).resolve(): Tags(title=t.title, artist=t.artist, album=t.album, genre=t.genre)
-        for t in tracks
-        if of_file[t.path] == 1
-    }
 
 
 def checkpoint_of(library_path: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_line, print_table, remark
+from mirclr.cli.show import failures_as_json, naming, print_json, print_line, print_table, remark
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def info(library_path: Path, failures: bool, as_json: bool) -> None:
 def list_(library_path: Path, as_json: bool) -> None:
     """List the tracks of a library, one a line: id, artist and title, file.
 
-    As JSON with what `mirclr describe` found and the probabilities that `mirclr classify` stored, by task and label.
+    As JSON with what `mirclr describe` found, and by task and label the probabilities that `mirclr classify predict`
+    stored.
     """
     from mirclr.library import LibraryStore
 
@@ -68,12 +69,12 @@ def list_(library_path: Path, as_json: bool) -> None:
         tracks = library.tracks()
         if as_json:
             described = library.descriptions()
-            told = {task: library.probabilities(task) for task in library.tasks()}
+            predicted = {task: library.probabilities(task) for task in library.tasks()}
     if as_json:
         rows = []
         for track in tracks:
             row = _as_json(track) | (vars(described[track.id]) if track.id in described else {})
-            if known := {task: rows_of[track.id] for task, rows_of in told.items() if track.id in rows_of}:
+            if known := {task: rows_of[track.id] for task, rows_of in predicted.items() if track.id in rows_of}:
                 row["probabilities"] = known
             rows.append(row)
         print_json(rows)
@@ -138,26 +139,24 @@ def verify(library_path: Path, as_json: bool) -> None:
 
 @command.command(epilog="Example: mirclr library renew --library lib.db")
 @options.library
-@click.option(
-    "--checkpoint", type=options.CHECKPOINT, default="builtin", help="The encoder; the built-in one unless given."
-)
+@options.checkpoint("The encoder; the built-in one unless given.", default="builtin")
 @click.option("--again", is_flag=True, help="Also where the vectors are of this encoder already.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
+@options.workers
+@options.device
 @options.as_json
-def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, as_json: bool) -> None:
+def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, device: str, as_json: bool) -> None:
     """Embed all tracks with another encoder, such as that of a newer mirclr.
 
     Tags, blocks, playlists, profiles, descriptions and duplicates stay, also those that come meanwhile; what `mirclr
-    classify` found goes, as it was found by the old vectors. Until all is embedded the library answers as before. A run
-    that was stopped goes on.
+    classify predict` found goes, as it was predicted from the old vectors. Until all is embedded the library answers as
+    before. A run that was stopped is resumed.
     """
-    from mirclr.cli.embed import named, naming
     from mirclr.index import open_index
     from mirclr.library import LibraryStore
     from mirclr.library.renewal import open_renewed, remove_renewed, replace_vectors, take_inventory
     from mirclr.models.embedder import Embedder
 
-    embedder = Embedder.load(checkpoint)
+    embedder = Embedder.load(checkpoint, device=device)
     with LibraryStore.open(library_path) as old:
         if old.stamp and old.stamp.makes_vectors_of(embedder.stamp) and not again:
             remark(f"{library_path}: its vectors are of this encoder already; to embed all once more: --again")
@@ -177,7 +176,7 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, as_js
     remove_renewed(library_path)
     if as_json:
         left_out = {
-            "failures": named([*failures, *held.outside]),
+            "failures": failures_as_json([*failures, *held.outside]),
             "gone": [str(file) for file in held.gone],
             "came_meanwhile": [str(file) for file in came],
         }
@@ -201,6 +200,11 @@ def _embed_held(
     return bring_up_to_date(new, files, embedder, held.tags, workers=workers)
 
 
+_folder = click.option(
+    "--folder", type=options.HomePath(path_type=Path), help="Below this folder; below every one unless given."
+)
+
+
 @command.group("exclude", epilog='Example: mirclr library exclude add Podcasts "Audio books/**"')
 def exclude() -> None:
     """Keep folders and files out of a library.
@@ -212,15 +216,18 @@ def exclude() -> None:
 
 @exclude.command("add", epilog='Example: mirclr library exclude add "Audio books" --folder ~/Music')
 @click.argument("globs", nargs=-1, required=True, metavar="GLOB…")
-@click.option("--folder", type=options.HomePath(path_type=Path), help="Below this folder; of all unless given.")
+@_folder
 @options.library
 def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
     """Add patterns of what is left out from now on; `mirclr sync` removes its tracks."""
     from mirclr.data.scan import Exclusions
+    from mirclr.errors import PatternError
+    from mirclr.ingest.exclusions import keep_exclusions, roots_for
     from mirclr.library import LibraryStore
 
     with LibraryStore.open(library_path) as library:
-        kept = options.keep_exclusions(library, globs, _roots(library, folder))
+        with options.wrong_usage(PatternError):
+            kept = keep_exclusions(library, globs, roots_for(library, folder))
         excluded = Exclusions(kept)
         n = sum(excluded.covers(track.place) for track in library.tracks())
     some = f"; {counted(n, 'track')} of the library left out: mirclr sync removes them" if n else ""
@@ -229,18 +236,19 @@ def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path)
 
 @exclude.command("remove", epilog="Example: mirclr library exclude remove Podcasts")
 @click.argument("globs", nargs=-1, required=True, metavar="GLOB…")
-@click.option("--folder", type=options.HomePath(path_type=Path), help="Below this folder; of all unless given.")
+@_folder
 @options.library
 def exclude_remove(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
     """Remove patterns, named as `mirclr library exclude list` shows them; `mirclr sync` takes what is there again."""
-    from mirclr.errors import NoMatch
+    from mirclr.errors import NoMatch, PatternError
+    from mirclr.ingest.exclusions import pattern_of, roots_for
     from mirclr.library import LibraryStore
 
-    with LibraryStore.open(library_path) as library:
+    with LibraryStore.open(library_path) as library, options.wrong_usage(PatternError):
         held = library.exclusions()
-        roots = dict.fromkeys(_roots(library, folder).values()) if folder else held
+        roots = dict.fromkeys(roots_for(library, folder).values()) if folder else held
         for glob in globs:
-            of = {root: {glob, options.pattern_of(glob, root) or glob} & set(held.get(root, ())) for root in roots}
+            of = {root: {glob, pattern_of(glob, root) or glob} & set(held.get(root, ())) for root in roots}
             if not any(of.values()):
                 known = ", ".join(sorted({p for kept in held.values() for p in kept})) or "none"
                 raise NoMatch(f"{library_path}: holds no pattern {glob!r}; it holds: {known}")
@@ -263,21 +271,6 @@ def exclude_list(library_path: Path, as_json: bool) -> None:
     else:
         for root, pattern in rows:
             print_line(f"{pattern}\t{root}")
-
-
-def _roots(library: "LibraryStore", folder: Path | None) -> dict[Path, str]:
-    from mirclr.errors import NoMatch
-
-    held = [*dict.fromkeys((*library.roots(), *library.exclusions()))]
-    if folder is None:
-        found = {Path(root): root for root in held}
-    else:
-        place = folder.resolve()
-        found = dict.fromkeys([folder], next((root for root in held if place.is_relative_to(root)), ""))
-    if not any(found.values()):
-        named = f"{folder}: no folder of the library" if folder else f"{library.path}: holds no folder yet"
-        raise NoMatch(f"{named}; to embed one without some of it: mirclr embed FOLDER --exclude GLOB")
-    return found
 
 
 def _meant(library: "LibraryStore", text: str) -> "list[LibraryTrack]":

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mirclr.cli import options
 from mirclr.cli.options import as_json, path_option
-from mirclr.cli.show import print_json, print_line, progress, remark
+from mirclr.cli.show import failures_as_json, print_json, print_line, progress, remark
+from mirclr.terminal import shown
 
 if TYPE_CHECKING:
     from mirclr.data.manifest import Track
     from mirclr.data.scan import Exclusions, PassedOver, ScanFailure
 
 
+@options.formerly({"twins": "duplicates"})
 @click.group(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
 def command() -> None:
-    """Scan a folder into a manifest; check manifests, mark copies."""
+    """Scan a folder into a manifest; check manifests, mark near-duplicates."""
 
 
 @command.command(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
@@ -36,24 +39,26 @@ def scan(folder: Path, output: Path, globs: tuple[str, ...], as_json: bool) -> N
 
     A long file with a CUE sheet beside it becomes the tracks that the sheet names.
     """
-    from mirclr.cli.embed import named, say_passed_over
-    from mirclr.cli.options import pattern_of
+    from mirclr.cli.embed import remark_passed_over
     from mirclr.data.manifest import write_manifest
     from mirclr.data.scan import Exclusions, PassedOver
+    from mirclr.errors import PatternError
+    from mirclr.ingest.exclusions import pattern_of
 
     root, passed = str(folder.resolve()), PassedOver()
-    patterns = [p for p in (pattern_of(glob, root, [folder]) for glob in globs) if p]
+    with options.wrong_usage(PatternError):
+        patterns = [p for p in (pattern_of(glob, root, [folder]) for glob in globs) if p]
     exclusions = Exclusions({root: patterns})
     tracks, failures = scanned(folder, exclusions, passed)
     passed.patterns = exclusions.used
     write_manifest(output, tracks)
     if as_json:
-        listed = named([(failure.path, failure.reason) for failure in failures])
+        listed = failures_as_json((failure.path, failure.reason) for failure in failures)
         print_json({"manifest": str(output), "tracks": len(tracks), "failures": listed, **passed.as_json()})
         return
-    say_passed_over(passed, {root: patterns})
+    remark_passed_over(passed, {root: patterns})
     for failure in failures:
-        remark(f"{_shown(failure.path)}: {failure.reason}")
+        remark(f"{shown(failure.path)}: {failure.reason}")
     print_line(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
 
 
@@ -81,14 +86,13 @@ def scanned(folder: Path, exclusions: Exclusions, passed: PassedOver) -> tuple[l
     metavar="FILE…",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
 )
-@click.option(
-    "--audio-root",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Check that the files are below it, and their digests.",
-)
+@options.audio_root
 @as_json
 def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> int:
-    """Check manifests used together: schema, unique ids, no artist or recording in two splits, files."""
+    """Check manifests used together: schema, unique ids, no artist or recording in two splits, files.
+
+    With --audio-root also that the files are below it, and their digests.
+    """
     from mirclr.data.manifest import check_tracks, examine_manifest
 
     tracks: list[Track] = []
@@ -107,14 +111,14 @@ def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> in
     return 1 if problems else 0
 
 
-@command.command(epilog="Example: mirclr manifest twins tracks.jsonl -o marked.jsonl --audio-root ~/Music")
+@command.command(epilog="Example: mirclr manifest duplicates tracks.jsonl -o marked.jsonl --audio-root ~/Music")
 @click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @path_option("-o", "--output", required=True, help="The manifest to write.")
-@click.option("--audio-root", help="Folder of the audio; by default the manifest's own.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
+@options.audio_root
+@options.workers
 @as_json
-def twins(manifest: Path, output: Path, audio_root: str | None, workers: int | None, as_json: bool) -> None:
-    """Find tracks of MANIFEST that are one recording (copies in other formats, louder, cut), and mark them so.
+def duplicates(manifest: Path, output: Path, audio_root: Path | None, workers: int, as_json: bool) -> None:
+    """Find near-duplicates among the tracks of MANIFEST (other formats, louder, cut), and mark them as one recording.
 
     Tracks of one recording are never negatives of each other in training, and must stand in one split.
     """
@@ -124,12 +128,12 @@ def twins(manifest: Path, output: Path, audio_root: str | None, workers: int | N
     from mirclr.data.near_duplicates import find_twins, mark_recordings
 
     tracks = read_manifest(manifest)
-    root = Path(audio_root).expanduser() if audio_root else manifest.parent
+    root = audio_root or manifest.parent
     cache = ClipCache(Recipe(name="twins", data=Data(train=str(manifest))), "mel")
     cached: list[Cached] = []
     skipped: list[str] = []
     with progress("Decoding", len(tracks)) as advance:
-        for found in cache.fill(tracks, root, workers=workers):
+        for found in cache.fill(tracks, root, workers=workers or None):
             if isinstance(found, Cached):
                 cached.append(found)
             else:
@@ -145,11 +149,5 @@ def twins(manifest: Path, output: Path, audio_root: str | None, workers: int | N
         print_json({"tracks": len(tracks), "twins": named, "skipped": skipped, "manifest": str(output)})
         return
     for p in pairs:
-        print_line(f"{p.similarity:.3f}  {_shown(p.first.path)}  =  {_shown(p.second.path)} ({p.shift_s:+.1f} s)")
-    print_line(f"{len(tracks)} tracks; {len(pairs)} pairs of twins; manifest: {output}")
-
-
-def _shown(path: str) -> str:
-    """A path on one line, whatever bytes are in it."""
-    plain = path.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
+        print_line(f"{p.similarity:.3f}  {shown(p.first.path)}  =  {shown(p.second.path)} ({p.shift_s:+.1f} s)")
+    print_line(f"{len(tracks)} tracks; {len(pairs)} pairs of near-duplicates; manifest: {output}")

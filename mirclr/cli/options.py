@@ -2,19 +2,19 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from mirclr.cli.show import remark
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.provenance import data_dir
 
-if TYPE_CHECKING:
-    from mirclr.library import LibraryStore
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_C = TypeVar("_C", bound=click.Command)
 
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 
@@ -95,66 +95,97 @@ exclude: Decorator = click.option(
 )
 
 
-def pattern_of(glob: str, root: str, given: Iterable[Path] = ()) -> str | None:
-    """A glob as a pattern below a root; None of an absolute one that leads elsewhere.
+def count(default: int, help: str, *, most: int | None = None) -> Decorator:
+    """How many of what a command gives."""
+    return click.option(
+        "-n", "--count", "n", type=click.IntRange(1, most), default=default, show_default=True, help=help
+    )
+
+
+def seed(help: str, *, default: int | None = None, least: int | None = None) -> Decorator:
+    """The seed of random numbers."""
+    return click.option("--seed", type=click.IntRange(least), default=default, show_default=True, help=help)
+
+
+def plot(help: str) -> Decorator:
+    """The picture to draw."""
+    return click.option("--plot", type=HomePath(path_type=Path), help=help)
+
+
+def checkpoint(help: str, *, default: str | None = None) -> Decorator:
+    """The encoder."""
+    return click.option("--checkpoint", type=CHECKPOINT, default=default, help=help)
+
+
+def labels(help: str, *, required: bool = False) -> Decorator:
+    """A file of labels."""
+    return path_option("--labels", "labels_path", exists=True, required=required, help=help)
+
+
+def threshold(default: float, help: str, *, least: float = 0.0) -> Decorator:
+    """How probable something must be."""
+    return click.option("--threshold", type=Number(least, 1), default=default, show_default=True, help=help)
+
+
+workers: Decorator = click.option(
+    "--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one for each core."
+)
+device: Decorator = click.option(
+    "--device", default="auto", show_default=True, help="What runs the encoder: auto, cpu, cuda, cuda:1, mps …"
+)
+overrides: Decorator = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.steps=200."
+)
+audio_root: Decorator = click.option(
+    "--audio-root",
+    type=HomePath(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the audio files; by default the manifest's own.",
+)
+
+
+def formerly(names: Mapping[str, str]) -> Callable[[_C], _C]:
+    """Take options and subcommands by their old names too; on standard error the new name is given.
+
+    Stands above ``@click.command``.
 
     Parameters
     ----------
-    glob : str
-        As a person writes it: relative to the root, or absolute.
-    root : str
-        The absolute folder.
-    given : iterable of Path
-        Other names of the root, such as through a link.
-
-    Raises
-    ------
-    click.UsageError
-        It stands for nothing, or for the whole folder.
+    names : mapping of str to str
+        By the old name the new one, such as ``--picture`` to ``--plot``, or a subcommand's.
     """
-    text = os.path.expanduser(glob).replace(os.sep, "/")
-    anchor = ""
-    if PurePath(text).is_absolute():
-        for place in (Path(root), *(Path(os.path.abspath(g)) for g in given)):
-            if PurePath(text).is_relative_to(place):
-                text, anchor = PurePath(text).relative_to(place).as_posix(), "./"
-                break
-        else:
-            return None
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or set(parts) <= {"**"}:
-        raise click.UsageError(f"--exclude {glob!r}: expected a name or a path below {root}, with *, ? and **")
-    return ("./" if text.startswith("./") else anchor) + "/".join(parts)
+    bare = {old.lstrip("-"): (old, new) for old, new in names.items()}
+
+    def normalized(token: str) -> str:  # click asks for every name of an option or subcommand that is typed
+        if token not in bare:
+            return token
+        old, new = bare[token]
+        remark(f"mirclr: {old} is now called {new}")
+        return new.lstrip("-")
+
+    def decorate(command: _C) -> _C:
+        command.context_settings["token_normalize_func"] = normalized
+        return command
+
+    return decorate
 
 
-def keep_exclusions(library: "LibraryStore", globs: Sequence[str], roots: Mapping[Path, str]) -> dict[str, list[str]]:
-    """Keep globs in a library for the roots of folders; returns the patterns by root.
+def once_a_command(subcommand: str) -> type[click.Group]:
+    """A kind of group that was a command itself: arguments that name no subcommand go to this one, with a note."""
 
-    Parameters
-    ----------
-    library : LibraryStore
-        Keeps them.
-    globs : sequence of str
-        Of the command line.
-    roots : mapping of Path to str
-        Folders as they were given, each with its root.
+    class Group(click.Group):
+        def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+            if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+                remark(f"mirclr: {ctx.command_path} is now called {ctx.command_path} {subcommand}")
+                args = [subcommand, *args]
+            return super().parse_args(ctx, args)
 
-    Raises
-    ------
-    click.UsageError
-        A glob stands for nothing, or is absolute and below none of the roots.
-    """
-    kept: dict[str, list[str]] = {}
-    for glob in globs:
-        patterns = {
-            root: pattern_of(glob, root, [folder for folder, of in roots.items() if of == root])
-            for root in dict.fromkeys(roots.values())
-        }
-        if not any(patterns.values()):
-            raise click.UsageError(f"--exclude {glob!r}: is below none of the folders {', '.join(patterns)}")
-        for root, pattern in patterns.items():
-            if pattern:
-                kept.setdefault(root, []).append(pattern)
-    for root, some in kept.items():
-        library.add_exclusions(root, some)
-    return kept
+    return Group
+
+
+@contextmanager
+def wrong_usage(*kinds: type[Exception]) -> Iterator[None]:
+    """Show errors of these kinds, which come from what was typed, with the command's usage; the exit code is 2."""
+    try:
+        yield
+    except kinds as error:
+        raise click.UsageError(str(error)) from None

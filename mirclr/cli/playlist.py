@@ -20,10 +20,10 @@ def command() -> None:
 @command.command(epilog="Example: mirclr playlist refresh evening")
 @click.argument("name")
 @options.library
-@click.option("--explain", is_flag=True, help="Say more of each track.")
+@click.option("--explain", is_flag=True, help="Give details of each track, as recommend does.")
 @options.as_json
 @options.path_option("-o", "--output", help="The file to write; by default that of the last time, if there was one.")
-@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved: hears other files.")
+@options.checkpoint("The library's encoder, where its file has moved: embeds seeds that are files.")
 def refresh(
     name: str, library_path: Path, explain: bool, as_json: bool, output: Path | None, checkpoint: Path | None
 ) -> None:

@@ -1,4 +1,4 @@
-"""``mirclr profile``: what listeners heard and like, kept in a library by name."""
+"""``mirclr profile``: what listeners played and like, kept in a library by name."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _FILES = click.argument(
 
 @click.group(epilog="Example: mirclr profile import anna listenbrainz_anna.zip likes.txt")
 def command() -> None:
-    """Keep what a listener heard and likes, for recommend --for."""
+    """Keep what a listener played and likes, for recommend --for."""
 
 
 @command.command("import", epilog="Example: mirclr profile import anna listenbrainz_anna.zip likes.txt")
@@ -65,7 +65,7 @@ def update(name: str, files: tuple[Path, ...], library_path: Path, as_json: bool
 def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
     """Show what a profile holds, and the taste that follows from it.
 
-    Taste is a few centres among the tracks that were heard; of each, the tracks nearest to it are named.
+    Taste is a few centres among the tracks that were played; of each, the tracks nearest to it are named.
     """
     from mirclr.library import LibraryStore
     from mirclr.recommend.taste import listens_of, match, taste_of
@@ -101,7 +101,7 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
     rows += [(what, _some(facts[what])) for what in ("disliked", "recent") if facts[what]]
     print_table(("", "value"), rows)
     centres = [(centre["weight"], "; ".join(centre["nearest"])) for centre in facts["centres"]]
-    print_table(("weight", "nearest of the tracks that were heard"), centres, title="centres of taste")
+    print_table(("weight", "nearest of the tracks that were played"), centres, title="centres of taste")
 
 
 @command.command("list", epilog="Example: mirclr profile list --json")
@@ -153,7 +153,7 @@ def _show_missing(listens: "Sequence[Listen]", as_json: bool) -> None:
 
 
 def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
-    """Read histories and keep them in a profile, instead of what it holds or with it; tell what came of it."""
+    """Read histories and keep them in a profile, instead of what it holds or with it; print what came of it."""
     from mirclr.cli.recommend import check_name
     from mirclr.library import LibraryStore
     from mirclr.recommend.history import aggregate, merge

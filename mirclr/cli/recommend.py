@@ -1,4 +1,4 @@
-"""``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to hear a file."""
+"""``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to embed a file."""
 
 import math
 import re
@@ -57,30 +57,58 @@ def _duration(text: str) -> float:
 @click.command(epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/a.ogg --exclude path:Christmas -o list.m3u8')
 @click.argument("seeds", nargs=-1, metavar="[SEED]…")
 @options.library
-@click.option("--not", "avoid", multiple=True, metavar="TRACK", help="Stay away from this one. May be given again.")
-@click.option("--to", metavar="TRACK", help="A path from the one seed to this track, both among the -n.")
-@click.option("-n", "n", type=click.IntRange(min=1), default=20, show_default=True, help="How many tracks.")
-@click.option("--diversity", type=options.Number(0, 1), default=0.0, show_default=True, help="Unlike each other.")
-@click.option("--artist-cap", type=click.IntRange(min=0), default=2, show_default=True, help="Of one artist; 0: any.")
-@click.option("--artist-gap", type=click.IntRange(min=0), default=3, show_default=True, help="Others between two.")
-@click.option("--same-album", type=click.Choice(["yes", "no"]), default="no", show_default=True, help="Of a seed's.")
+@click.option("--not", "avoid", multiple=True, metavar="TRACK", help="Stay away from this track. May be given again.")
+@click.option("--to", metavar="TRACK", help="A path from the one seed to this track, both among the -n tracks.")
+@options.count(20, "How many tracks.")
 @click.option(
-    "--versions", type=click.Choice(["yes", "no"]), default="no", show_default=True, help="Several of a song."
+    "--diversity", type=options.Number(0, 1), default=0.0, show_default=True, help="Diversity of the list, 0 to 1."
 )
-@click.option("--exclude", multiple=True, metavar="RULE", help="artist:…, album:…, genre:…, path:… or track:…")
+@click.option(
+    "--artist-cap",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="At most this many tracks of one artist (0: no limit).",
+)
+@click.option(
+    "--artist-gap",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="At least this many other tracks between two of one artist.",
+)
+@click.option(
+    "--same-album",
+    type=click.Choice(["yes", "no"]),
+    default="no",
+    show_default=True,
+    help="Whether tracks of a seed's own album may come.",
+)
+@click.option(
+    "--versions",
+    type=click.Choice(["yes", "no"]),
+    default="no",
+    show_default=True,
+    help="Whether several versions of one song may come (live, remix, karaoke).",
+)
+@click.option(
+    "--exclude", multiple=True, metavar="RULE", help="Leave out artist:…, album:…, genre:…, path:… or track:…"
+)
 @click.option("--genre", multiple=True, help="Only of this genre, or of one of several.")
 @click.option("--mood", multiple=True, help="Only of this mood, or of one of several.")
 @click.option("--bpm", type=_Range("range", float), metavar="A..B", help="Tempo, as mirclr describe found it.")
-@click.option("--key", metavar="KEY[,compatible]", help="Such as Am or 8A; with ,compatible also keys that mix.")
+@click.option("--key", metavar="KEY[,compatible]", help="Key, such as Am or 8A; with ,compatible also keys that mix.")
 @click.option("--year", type=_Range("range", float), metavar="A..B", help="Year of the tags.")
-@click.option("--duration", "duration_s", type=_Range("range", _duration), metavar="A..B", help="Such as 2m..8m.")
-@click.option("--for", "profile", metavar="PROFILE", help="For this listener: near what is liked, and not heard yet.")
-@click.option("--seed", type=int, help="Shuffle what is about as good; the same number gives the same list.")
-@click.option("--explain", is_flag=True, help="Say more of each: labels, tempo, key, the most alike moments.")
+@click.option(
+    "--duration", "duration_s", type=_Range("range", _duration), metavar="A..B", help="Length, such as 2m..8m."
+)
+@click.option("--for", "profile", metavar="PROFILE", help="For this listener: near what is liked, and not played yet.")
+@options.seed("Shuffle what is about as good; the same number gives the same list.")
+@click.option("--explain", is_flag=True, help="Give details of each: labels, tempo, key, the most similar excerpts.")
 @options.as_json
 @options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf")
 @click.option("--save", metavar="NAME", help="Keep the query, to be run again: mirclr playlist refresh NAME")
-@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved: hears other files.")
+@options.checkpoint("The library's encoder, where its file has moved: embeds seeds that are files.")
 def command(
     library_path: Path,
     same_album: str,

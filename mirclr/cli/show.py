@@ -1,4 +1,4 @@
-"""How commands speak: tables and JSON on standard output, progress and remarks on standard error.
+"""How commands print: tables and JSON on standard output, progress and remarks on standard error.
 
 What is printed goes through here, so that names and tags cannot steer a terminal, an encoding that lacks their letters
 ends no command, and a reader that leaves (``mirclr … | head``) ends one quietly.
@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol
 
@@ -18,7 +18,7 @@ from mirclr.terminal import one_line, shown
 
 
 class Advance(Protocol):
-    """Tell a progress display that `steps` more are done, with a word on the present state."""
+    """Moves a progress display on by `steps`, with a word on the present state."""
 
     def __call__(self, steps: int = 1, note: str = "") -> None:
         """Advance by `steps`."""
@@ -147,6 +147,16 @@ def _cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else shown(str(value))
 
 
+def failures_as_json(failures: Iterable[tuple[object, str]]) -> list[dict[str, str]]:
+    """Files and what is wrong with them, as a JSON value."""
+    return [{"file": str(file), "reason": reason} for file, reason in failures]
+
+
+def naming(file: str, reason: str) -> str:
+    """What is wrong with a file, with its name."""
+    return reason if reason.startswith(file) else f"{file}: {reason}"
+
+
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
     """Show progress on standard error: a bar on a terminal, a line every 15 s elsewhere.
@@ -187,13 +197,13 @@ def _bar(label: str, total: int | None) -> Iterator[Advance]:
 
 
 def _lines(label: str, total: int | None) -> Advance:
-    done, said = 0, time.monotonic()
+    done, shown_at = 0, time.monotonic()
 
     def advance(steps: int = 1, note: str = "") -> None:
-        nonlocal done, said
+        nonlocal done, shown_at
         done += steps
-        if time.monotonic() - said >= 15 or done == total:
-            said = time.monotonic()
+        if time.monotonic() - shown_at >= 15 or done == total:
+            shown_at = time.monotonic()
             remark(f"{label}: {done}{f'/{total}' if total is not None else ''} {note}".rstrip())
 
     return advance

@@ -1,4 +1,4 @@
-"""``mirclr sync``: a library made true to its folders."""
+"""``mirclr sync``: a library brought up to date with its folders."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots, naming, say_passed_over
-from mirclr.cli.show import print_json, print_line, remark
+from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots, remark_passed_over
+from mirclr.cli.show import naming, print_json, print_line, remark
 
 if TYPE_CHECKING:
     from mirclr.ingest.sync import Change
@@ -25,12 +25,12 @@ _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
 @click.argument("folders", metavar="[FOLDER…]", nargs=-1, type=options.HomePath(path_type=Path, file_okay=False))
 @options.library
 @options.exclude
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option("--yes", is_flag=True, help="Remove tracks even where they are most of a folder's.")
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
-@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@options.checkpoint("The library's encoder, where its file has moved.")
+@options.workers
+@options.device
 @options.as_json
 def command(
     folders: tuple[Path, ...],
@@ -47,14 +47,15 @@ def command(
     """Bring a library up to date with its folders.
 
     What is new or changed is embedded with the library's own encoder, what moved is followed, and tracks whose files
-    are gone are removed. Without a FOLDER, all are meant that the library has tracks of.
+    are gone are removed. Without a FOLDER, all folders that the library has tracks of are looked at.
 
     The tracks of a folder that is missing or empty are kept, as its disk may be off; so are more than ten that are
     more than half of their folder's, unless --yes is given. The exit code is then 1.
     """
     from mirclr.data.scan import PassedOver
-    from mirclr.errors import NoMatch
+    from mirclr.errors import NoMatch, PatternError
     from mirclr.index import open_index
+    from mirclr.ingest.exclusions import keep_exclusions
     from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
     from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
@@ -67,7 +68,8 @@ def command(
         if globs:
             if dry_run:
                 raise click.UsageError("--exclude is kept in the library, which --dry-run leaves as it is")
-            kept = options.keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
+            with options.wrong_usage(PatternError):
+                kept = keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
         if dry_run:
             changes = list(foresee_changes(library, scope, list(scope), retry=retry, yes=yes, passed=passed))
         else:
@@ -93,7 +95,7 @@ def command(
     if as_json:
         print_json({"library": str(library_path), "dry_run": dry_run, **counts, **_lists(changes), **passed.as_json()})
     else:
-        say_passed_over(passed, kept)
+        remark_passed_over(passed, kept)
         _print(changes, counts, dry_run)
     nothing_but_failures = counts["failed"] and counts["failed"] == sum(counts.values())
     return 1 if not dry_run and (by["kept"] or nothing_but_failures) else 0
@@ -101,8 +103,8 @@ def command(
 
 def row(change: Change) -> dict[str, Any]:
     """A change as a JSON value."""
-    told: dict[str, Any] = {"did": change.did, "file": str(change.file)}
-    return told | ({"reason": change.reason} if change.reason else {})
+    done: dict[str, Any] = {"did": change.did, "file": str(change.file)}
+    return done | ({"reason": change.reason} if change.reason else {})
 
 
 def line(change: Change) -> str:
@@ -129,5 +131,5 @@ def _print(changes: Sequence[Change], counts: dict[str, int], dry_run: bool) -> 
             remark(line(change))
         elif (dry_run and change.did in _LISTED) or change.did == "removed":
             print_line(f"{'would be ' if dry_run else ''}{line(change)}")
-    told = ", ".join(f"{n} {did}" for did, n in counts.items() if n)
-    print_line(f"{'would be: ' if dry_run and told else ''}{told or 'no audio files found'}")
+    summary = ", ".join(f"{n} {did}" for did, n in counts.items() if n)
+    print_line(f"{'would be: ' if dry_run and summary else ''}{summary or 'no audio files found'}")

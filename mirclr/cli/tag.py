@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mirclr.ingest.tagging import Change, Journal, Manner
     from mirclr.library import LibraryStore, LibraryTrack
 
-_MADE_BY = {"genre": "classify", "mood": "classify", "bpm": "describe", "key": "describe"}
+_MADE_BY = {"genre": "classify predict", "mood": "classify predict", "bpm": "describe", "key": "describe"}
 """The fields, with the command that finds what to write there."""
 _TOGETHER = 64  # files that the library learns of at once; a killed run leaves as many for the next embedding
 
@@ -37,17 +37,12 @@ _break_links = click.option(
 )
 
 
+@options.formerly({"--likely": "--threshold"})
 @command.command(epilog="Example: mirclr tag write --library music.db --fields genre --dry-run")
 @options.library
 @click.option("--fields", default=",".join(_MADE_BY), show_default=True, help="Which, with commas between.")
-@click.option(
-    "--likely",
-    type=options.Number(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Write what is at least so probable; of genres the likeliest.",
-)
-@click.option("--overwrite", is_flag=True, help="Also where a file says something in the field already.")
+@options.threshold(0.5, "Write labels of at least this probability; of genres the likeliest.")
+@click.option("--overwrite", is_flag=True, help="Also where a field has a value already.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
 @_touch
 @_break_links
@@ -55,7 +50,7 @@ _break_links = click.option(
 def write(
     library_path: Path,
     fields: str,
-    likely: float,
+    threshold: float,
     overwrite: bool,
     dry_run: bool,
     touch: bool,
@@ -75,7 +70,7 @@ def write(
 
     asked = _asked(fields)
     with LibraryStore.open(library_path) as library:
-        told = _told(library, asked, likely)
+        told = _told(library, asked, threshold)
         if not any(told.values()):
             first = " or ".join(f"mirclr {command} --library {library_path}" for command in _makers(asked))
             raise NoMatch(f"{library_path}: {', '.join(asked)}: not known of its tracks; first: {first}")

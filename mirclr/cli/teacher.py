@@ -1,9 +1,10 @@
-"""``mirclr teacher``: published networks whose opinions a student learns from."""
+"""``mirclr teacher``: published networks whose outputs a student learns from."""
 
 from pathlib import Path
 
 import click
 
+from mirclr.cli import options
 from mirclr.cli.options import Number, as_json, path_option
 from mirclr.cli.show import print_json, print_line, progress, remark
 
@@ -37,26 +38,26 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
 @click.option(
     "--teacher", "name", default="musicnn-msd", show_default=True, help="musicnn-msd, musicnn-mtt, checkpoint."
 )
-@click.option("--heads", help="Heads of a checkpoint, from mirclr classify train.")
-@click.option("--audio-root", help="Folder of the audio; by default the manifest's or the corpus' own.")
+@path_option("--heads", help="Heads of a checkpoint, from mirclr classify train.")
+@options.audio_root
 @click.option("--hop", "hop_s", type=Number(0.1), default=3.0, show_default=True, help="Seconds from window to window.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@options.workers
+@options.device
 @as_json
 def label(
     manifest: str,
     output: Path,
     name: str,
-    heads: str | None,
-    audio_root: str | None,
+    heads: Path | None,
+    audio_root: Path | None,
     hop_s: float,
-    workers: int | None,
+    workers: int,
     device: str,
     as_json: bool,
 ) -> int:
-    """Ask a teacher about the tracks of MANIFEST (a file, or a corpus that was fetched), and keep what it says.
+    """Run a teacher on the tracks of MANIFEST (a file, or a corpus that was fetched), and keep its outputs.
 
-    Tracks that are labelled already are not heard again. A recipe learns from the folder by distillation.labels.
+    Tracks that are labelled already are not decoded again. A recipe learns from the folder by distillation.labels.
     """
     from mirclr.config import Distillation
     from mirclr.data.clips import Skipped, tracks_of
@@ -64,12 +65,12 @@ def label(
     from mirclr.data.soft_labels import SoftLabelFolder, how_alike
     from mirclr.training.teacher import Told, label_tracks, load_teacher
 
-    tracks, root = tracks_of(manifest, Path(), audio_root=audio_root, splits=TRAINED_ON)
-    teacher = load_teacher(name, heads=heads)
+    tracks, root = tracks_of(manifest, Path(), audio_root=str(audio_root) if audio_root else None, splits=TRAINED_ON)
+    teacher = load_teacher(name, heads=str(heads) if heads else None)
     told: list[Told] = []
     skipped: list[str] = []
     with progress("Labelling", len(tracks)) as advance:
-        for one in label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers):
+        for one in label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers or None):
             if isinstance(one, Skipped):
                 skipped.append(one.reason)
             else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mirclr.cli import options
 from mirclr.cli.options import as_json
 from mirclr.cli.show import print_json, print_line, progress, remark
 
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="The run's folder.",
 )
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.lr=3e-4.")
-@click.option("--resume", is_flag=True, help="Go on where the run in the folder was stopped.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that decode; by default one a core.")
+@options.overrides
+@click.option("--resume", is_flag=True, help="Resume the run in the folder after its last step, bit-exact.")
+@options.device
+@options.workers
 @as_json
 def command(
     recipe_path: Path,
@@ -38,14 +39,14 @@ def command(
     overrides: tuple[str, ...],
     resume: bool,
     device: str,
-    workers: int | None,
+    workers: int,
     as_json: bool,
 ) -> None:
     """Train a contrastive encoder from a recipe."""
     from mirclr.config import read_recipe
 
     recipe = read_recipe(recipe_path, overrides=overrides, on_note=remark)
-    trainer = prepare(recipe, recipe_path.parent, output, resume=resume, device=device, workers=workers)
+    trainer = prepare(recipe, recipe_path.parent, output, resume=resume, device=device, workers=workers or None)
     if trainer.step:
         remark(f"resuming after step {trainer.step}")
     last = run(trainer)

@@ -1,4 +1,4 @@
-"""``mirclr watch``: a library kept true to its folders while they change."""
+"""``mirclr watch``: a library kept up to date while its folders change."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _MANY = 50
     type=options.Number(min=0.1),
     help="Look every so many seconds, and wait for no events: network drives send none.",
 )
-@click.option("--checkpoint", type=options.CHECKPOINT, help="The library's encoder, if it moved.")
-@click.option("--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one a core.")
-@click.option("--device", default="auto", help="auto, cpu, cuda, mps …")
+@options.checkpoint("The library's encoder, where its file has moved.")
+@options.workers
+@options.device
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each change.")
 def command(
     folders: tuple[Path, ...],
@@ -56,8 +56,10 @@ def command(
     """Keep a library up to date while its folders change.
 
     First does what `mirclr sync` does, and then the same for each file that comes, changes, moves or goes, with one
-    line for each. Ctrl-C ends it. Without a FOLDER, all are meant that the library has tracks of.
+    line for each. Ctrl-C ends it. Without a FOLDER, all folders that the library has tracks of are watched.
     """
+    from mirclr.errors import PatternError
+    from mirclr.ingest.exclusions import keep_exclusions
     from mirclr.ingest.sync import scope_of
     from mirclr.ingest.watch import FolderEvents, follow
     from mirclr.library import LibraryStore
@@ -66,7 +68,8 @@ def command(
     try:
         with LibraryStore.open(library_path) as library:
             scope = scope_of(library, folders)
-            options.keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
+            with options.wrong_usage(PatternError):
+                keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
             with FolderEvents(scope, poll=poll, remark=remark) as events:
                 stamp = library.stamp
                 encoder = checkpoint or checkpoint_of(library_path)

@@ -4,10 +4,11 @@ A manifest is a file of JSON Lines, one `Track` a line, UTF-8; fields that are N
 relative, with ``/``, to an audio root that is named apart from the manifest; `inside` is how a path becomes
 a file, and it refuses what would leave the root.
 
-Contents: `Track`, `inside`, `read_manifest`, `examine_manifest`, `write_manifest`, `scan_folder`, `check_tracks`.
+Contents: `Track`, `inside`, `read_manifest`, `examine_manifest`, `write_manifest`, `scan_folder`, `check_tracks`,
+`tags_by_file`.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from mirclr.data.scan import Exclusions, Part, PassedOver, ScanFailure, audio_fi
 from mirclr.errors import ManifestError, in_words
 from mirclr.names import known_artist
 from mirclr.provenance import digest_bytes, open_regular, sha256_of, writing
-from mirclr.tags import read_tags
+from mirclr.tags import Tags, read_tags
 
 Split = Literal["train", "valid", "test"]
 _Text = Annotated[str, Field(min_length=1)]
@@ -314,3 +315,17 @@ def _wrong_file(track: Track, root: Path) -> list[str]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def tags_by_file(manifest: Path) -> dict[Path, Tags]:
+    """What a manifest says of its files, by their absolute paths; its own paths are relative to its folder.
+
+    Of a file that several of its tracks are parts of, it says nothing.
+    """
+    tracks = read_manifest(manifest)
+    of_file = Counter(t.path for t in tracks)
+    return {
+        inside(manifest.parent, t.path).resolve(): Tags(title=t.title, artist=t.artist, album=t.album, genre=t.genre)
+        for t in tracks
+        if of_file[t.path] == 1
+    }

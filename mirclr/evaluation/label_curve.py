@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from mirclr.classify import Labels, usable_tasks
-from mirclr.classify.fitting import Task, grouped_folds, tuned
+from mirclr.classify.fitting import Task, fit_with_grid_search, grouped_folds
 from mirclr.config import Recipe, recipe_from
 from mirclr.data.manifest import Track
-from mirclr.errors import LabelsError
+from mirclr.errors import LabelsError, MissingExtra
 from mirclr.evaluation.probes import Features
 from mirclr.library import LibraryTrack
 
@@ -73,7 +73,7 @@ def labels_curve(
     Parameters
     ----------
     features : sequence of Features
-        Of the same n tracks. A probe of `mirclr.classify.fitting.tuned` is fitted on each.
+        Of the same n tracks. A probe of `mirclr.classify.fitting.fit_with_grid_search` is fitted on each.
     labels : Labels
         Of them; those without a genre are left out.
     shares : sequence of float in (0, 1]
@@ -151,7 +151,7 @@ def _probe(vectors: np.ndarray, genre: Task) -> Judge:
     group[genre.rows] = genre.groups
 
     def judge(known: np.ndarray, actual: np.ndarray, judged: np.ndarray, seed: int) -> np.ndarray:
-        fit = tuned(vectors[known], np.eye(len(genre.classes))[actual], group[known])
+        fit = fit_with_grid_search(vectors[known], np.eye(len(genre.classes))[actual], group[known])
         told: np.ndarray = fit.logits(vectors[judged]).argmax(axis=1)
         return told
 
@@ -226,3 +226,27 @@ def trained_from_scratch(
     if n_genres > recipe.projector.dim:
         raise LabelsError(f"{n_genres} genres, but projector.dim is {recipe.projector.dim}; raise it in the recipe")
     return judge
+
+
+def plot_curve(points: Sequence[Point], path: Path) -> None:
+    """Draw accuracy against the number of labelled tracks, with error bars, into a png, svg or pdf.
+
+    Raises
+    ------
+    MissingExtra
+        matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra.of("the picture of the curve", "plot") from None
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", xlabel="labelled tracks", ylabel="accuracy of genre")
+    for name in dict.fromkeys(p.features for p in points):
+        of = [p for p in points if p.features == name]
+        x, y, spread = ([getattr(p, key) for p in of] for key in ("labelled", "accuracy", "spread"))
+        axes.errorbar(x, y, spread, label=name, marker="o", capsize=3)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)

@@ -8,12 +8,14 @@ tracks share.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mirclr import metrics
+from mirclr.classify import Labelled
 from mirclr.errors import LibraryError
 from mirclr.library import LibraryTrack, part_leading_out
 from mirclr.library.names import components
@@ -138,6 +140,39 @@ def baseline_features(
         raise LibraryError(f"none of {len(files)} files can be heard ({found}); leave out the baselines")
     features = (Features("MFCC statistics", np.stack(mfcc)), Features("random weights", np.concatenate(random)))
     return Baselines(features, np.array(kept), tuple(problems))
+
+
+def beside_baselines(
+    found: Labelled, encoder: EncoderStamp, *, workers: int = 0, advance: Advance | None = None
+) -> tuple[Labelled, list[Features], list[str]]:
+    """The tracks that baselines can describe too, with the library's vectors and the baselines', row by row.
+
+    Parameters
+    ----------
+    found : Labelled
+        Tracks with the library's vectors.
+    encoder, workers, advance
+        As of `baseline_features`.
+
+    Returns
+    -------
+    kept : Labelled
+        The rows that are left.
+    features : list of Features
+        Of the library's encoder first.
+    problems : list of str
+        What is wrong with the files of the others.
+    """
+    baselines = baseline_features(found.tracks, encoder, workers=workers, advance=advance)
+    rows = baselines.kept.tolist()
+    kept = replace(
+        found,
+        labels=found.labels.rows(rows),
+        tracks=[found.tracks[i] for i in rows],
+        vectors=found.vectors[baselines.kept],
+    )
+    own = Features(Path(encoder.name).name, kept.vectors)
+    return kept, [own, *baselines.features], list(baselines.problems)
 
 
 def mfcc_statistics(waveforms: np.ndarray, rate: int) -> np.ndarray:

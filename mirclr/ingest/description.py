@@ -1,20 +1,25 @@
 """Tempo, key and loudness of a track, by its middle minute.
 
 Tempo and key are librosa's work, loudness is pyloudnorm's. They say what a person would use to sort music for dancing
-or mixing; none of them was measured on labelled music here, and tempo is often told at half or twice what one taps.
+or mixing; none of them was measured on labelled music here, and tempo is often found at half or twice what one taps.
+
+Contents: `describe_file`, `describe_tracks` (those of a library, in processes).
 """
 
 import math
 import warnings
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mirclr.audio import Section, Span, read_middle, resample, what_is_wrong
-from mirclr.library import Description
+from mirclr.audio import Section, Span, read_middle, resample, what_is_wrong, why_lost
+from mirclr.library import Description, LibraryStore, LibraryTrack
+from mirclr.processes import Lost, results_in_order, seconds_for_file
 
 SECONDS = 60.0
 RATE = 22_050
+_BATCH = 16  # tracks that are stored in one transaction
 _HOP = 512  # samples of a frame of onsets
 PITCHES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 # how well each pitch fits a key whose tonic is first: listeners' ratings, Krumhansl and Kessler 1982
@@ -46,6 +51,40 @@ def try_describe(path: Path, span: Span | None = None) -> "Description | str":
         return describe_file(path, span)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(path, error, "described")
+
+
+def describe_tracks(
+    library: LibraryStore, tracks: Sequence[LibraryTrack], *, workers: int = 0
+) -> Generator[tuple[LibraryTrack, Description | str]]:
+    """Describe tracks by their files; what is found is stored, the last of it when the iterator is closed.
+
+    Parameters
+    ----------
+    library : LibraryStore
+        Open for writing.
+    tracks : sequence of LibraryTrack
+        Of the library, none of them leading out of it (`mirclr.library.part_leading_out`).
+    workers : int
+        Processes; 0: one a core.
+
+    Yields
+    ------
+    track, found : LibraryTrack, Description or str
+        In the order of the tracks; a text is why the file could not be described.
+    """
+    waiting: dict[int, Description] = {}
+    jobs = ((t.file, t.span) for t in tracks)
+    results = results_in_order(try_describe, jobs, workers=workers, seconds_for=seconds_for_file)
+    try:
+        for track, ((file, _), found) in zip(tracks, results, strict=True):
+            if isinstance(found, Description):
+                waiting[track.id] = found
+                if len(waiting) == _BATCH:
+                    library.store_descriptions(waiting)
+                    waiting = {}
+            yield track, why_lost(file, found) if isinstance(found, Lost) else found
+    finally:
+        library.store_descriptions(waiting)
 
 
 def find_tempo(waveform: np.ndarray, rate: int) -> float | None:

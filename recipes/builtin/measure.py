@@ -96,7 +96,7 @@ def felt(vectors: np.ndarray, labels: Labels) -> dict[str, float]:
     """Correlation of the heads' moods with those of the labels, by `FELT`."""
     heads = Heads.load(builtin_heads())
     told = heads.predict_proba(vectors)
-    shares = dict(zip(labels.moods, labels.shares.T, strict=True)) | {"": np.zeros(len(vectors))}
+    shares = dict(zip(labels.moods, labels.fractions.T, strict=True)) | {"": np.zeros(len(vectors))}
     found = {}
     for word, (rises, falls) in FELT.items():
         task = "mood" if word in heads.tasks["mood"].labels else "affect"

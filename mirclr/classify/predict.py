@@ -1,0 +1,217 @@
+"""Predicted genre, moods, valence and arousal: of files, and of the tracks of a library.
+
+A file is decoded and embedded here; a library's vectors are there already, so torch is not needed for them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mirclr.classify.heads import Heads
+from mirclr.data.scan import Found, ScanFailure, audio_files, audio_of, place_of, span_of
+from mirclr.errors import EncoderMismatch, UnreadableAudio
+from mirclr.library import NO_VECTOR, LibraryStore, is_usable
+from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
+
+if TYPE_CHECKING:
+    from mirclr.models.embedder import Embedder
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What heads predict of one track; empty or None where they have no such task.
+
+    Attributes
+    ----------
+    genre : dict of str to float
+        Probability of each genre, the likeliest first; they add up to 1.
+    top_genre : str or None
+        The likeliest, or `mirclr.classify.UNKNOWN` where it is less probable than the heads' threshold.
+    moods : dict of str to float
+        Probability of each mood, the likeliest first; each by itself.
+    affect : dict of str to float
+        Valence and arousal, from 0 to 1, by name.
+    """
+
+    genre: dict[str, float]
+    top_genre: str | None
+    moods: dict[str, float]
+    affect: dict[str, float]
+
+    @property
+    def valence(self) -> float | None:
+        """How pleasant, from 0 to 1; None where the heads do not predict it."""
+        return self.affect.get("valence")
+
+    @property
+    def arousal(self) -> float | None:
+        """How energetic, from 0 to 1; None where the heads do not predict it."""
+        return self.affect.get("arousal")
+
+
+def predictions(heads: Heads, probabilities: Mapping[str, np.ndarray]) -> Iterator[Prediction]:
+    """A prediction for each row of the probabilities, (n, C) by task as of `Heads.predict_proba`."""
+    genres = heads.genres(probabilities["genre"]) if "genre" in probabilities else None
+    for row in range(len(next(iter(probabilities.values())))):
+        yield Prediction(
+            genre=_ranked(heads, probabilities, "genre", row),
+            top_genre=genres[row] if genres else None,
+            moods=_ranked(heads, probabilities, "mood", row),
+            affect=mean_affect(heads, {task: table[row : row + 1] for task, table in probabilities.items()}),
+        )
+
+
+def count_top_labels(heads: Heads, probabilities: Mapping[str, np.ndarray]) -> dict[str, dict[str, int]]:
+    """By task, how many rows have each genre (or `UNKNOWN`) and mood on top, the commonest first."""
+    tops = {}
+    if "genre" in probabilities:
+        tops["genre"] = heads.genres(probabilities["genre"])
+    if "mood" in probabilities:
+        tops["mood"] = [heads.tasks["mood"].labels[i] for i in probabilities["mood"].argmax(axis=1)]
+    return {task: dict(Counter(labels).most_common()) for task, labels in tops.items()}
+
+
+def mean_affect(heads: Heads, probabilities: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Valence and arousal by name, on average over the rows; empty where the heads have none, or of no rows."""
+    if "affect" not in probabilities or not len(probabilities["affect"]):
+        return {}
+    return dict(zip(heads.tasks["affect"].labels, probabilities["affect"].mean(axis=0).tolist(), strict=True))
+
+
+def _ranked(heads: Heads, probabilities: Mapping[str, np.ndarray], task: str, row: int) -> dict[str, float]:
+    if task not in probabilities:
+        return {}
+    numbers, labels = probabilities[task][row], heads.tasks[task].labels
+    return {labels[i]: float(numbers[i]) for i in (-numbers).argsort(kind="stable").tolist()}
+
+
+def find_files(paths: Sequence[Path]) -> tuple[dict[Found, str], list[tuple[Path, str]]]:
+    """The audio of files and folders, each with a short name, and what cannot be followed, with the reason.
+
+    Raises
+    ------
+    UnreadableAudio
+        There is nothing of such a name.
+    """
+    files: dict[Found, str] = {}
+    failures = []
+    for given in paths:
+        path = given.expanduser().resolve()
+        if not path.exists():
+            raise UnreadableAudio(f"{given}: no such file or folder; expected audio files or folders of them")
+        for found in audio_files(path) if path.is_dir() else [path]:
+            if isinstance(found, ScanFailure):
+                failures.append((path / found.path, found.reason))
+            else:
+                place = place_of(found)
+                files.setdefault(found, str(place.relative_to(path)) if path.is_dir() else place.name)
+    return files, failures
+
+
+def load_embedder(heads: Heads, heads_file: Path, *, checkpoint: Path | None = None, device: str = "auto") -> Embedder:
+    """Load the encoder whose vectors the heads take.
+
+    Parameters
+    ----------
+    heads, heads_file : Heads, Path
+        The heads, and where they are from.
+    checkpoint : Path, optional
+        The encoder; the one that the heads name unless given, or the built-in one where that file is gone.
+    device : str
+        As of `Embedder.load`.
+
+    Raises
+    ------
+    EncoderMismatch
+        The heads were fitted on vectors of another encoder.
+    """
+    from mirclr.models.embedder import Embedder
+
+    if checkpoint is None:
+        theirs = checkpoint_named(heads.encoder["name"])
+        checkpoint = theirs if theirs.is_file() else builtin_checkpoint()
+    embedder = Embedder.load(checkpoint, device=device)
+    if not heads.are_of(embedder.stamp):
+        raise EncoderMismatch(
+            f"{checkpoint}: the encoder {embedder.stamp.digest[:8]}; the heads {heads_file} were fitted on "
+            f"{heads.encoder['name']} ({heads.encoder['digest'][:8]}); name that with --checkpoint, or others with "
+            "--heads (mirclr classify train fits some)"
+        )
+    return embedder
+
+
+def predict_files(
+    files: Sequence[Found], embedder: Embedder, heads: Heads, *, workers: int = 0
+) -> Iterator[tuple[Found, Prediction | str]]:
+    """Predict for each file, or part of one; the reason instead where it cannot be decoded or embedded.
+
+    Parameters
+    ----------
+    files : sequence of Found
+        Files, or parts of files that a CUE sheet names.
+    embedder, heads : Embedder, Heads
+        As of `load_embedder`.
+    workers : int
+        Processes that decode; 0: one a core.
+    """
+    from mirclr.audio.decoding import decode_files
+
+    batch: list[tuple[Found, np.ndarray]] = []
+
+    def predicted() -> Iterator[tuple[Found, Prediction | str]]:
+        if batch:
+            vectors = embedder.embed_tracks([waveforms for _, waveforms in batch])
+            rows = predictions(heads, heads.predict_proba(vectors))
+            for (file, _), prediction, vector in zip(batch, rows, vectors, strict=True):
+                yield file, prediction if is_usable(vector) else NO_VECTOR
+            batch.clear()
+
+    decoded = decode_files(
+        map(audio_of, files),
+        spans=map(span_of, files),
+        count=embedder.excerpts,
+        seconds=embedder.seconds,
+        rate=embedder.rate,
+        workers=workers,
+    )
+    for file, one in zip(files, decoded, strict=True):
+        if one.excerpts is None:
+            yield file, one.error or "cannot be decoded"
+            continue
+        batch.append((file, one.excerpts.waveforms))
+        if len(batch) == _BATCH:
+            yield from predicted()
+    yield from predicted()
+
+
+def predict_library(library: LibraryStore, heads: Heads) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Predict for all tracks of a library, and store the probabilities in it.
+
+    Returns
+    -------
+    ids : (n,) int
+        Of the tracks.
+    probabilities : dict of str to (n, C) float
+        As of `Heads.predict_proba`.
+
+    Raises
+    ------
+    EncoderMismatch, LibraryError
+        As of `Heads.check_encoder`.
+    """
+    heads.check_encoder(library)
+    ids, vectors = library.vectors()
+    probabilities = heads.predict_proba(vectors)
+    for task, table in probabilities.items():
+        names = heads.tasks[task].labels
+        rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
+        library.store_probabilities(task, rows, heads.digest)
+    return ids, probabilities
