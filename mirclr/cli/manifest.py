@@ -10,7 +10,6 @@ import click
 from mirclr.cli import options
 from mirclr.cli.options import as_json, path_option
 from mirclr.cli.show import failures_as_json, print_json, print_line, progress, remark
-from mirclr.terminal import shown
 
 if TYPE_CHECKING:
     from mirclr.data.manifest import Track
@@ -58,7 +57,7 @@ def scan(folder: Path, output: Path, globs: tuple[str, ...], as_json: bool) -> N
         return
     remark_passed_over(passed, {root: patterns})
     for failure in failures:
-        remark(f"{shown(failure.path)}: {failure.reason}")
+        remark(f"{_escaped(failure.path)}: {failure.reason}")
     print_line(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
 
 
@@ -149,5 +148,11 @@ def duplicates(manifest: Path, output: Path, audio_root: Path | None, workers: i
         print_json({"tracks": len(tracks), "twins": named, "skipped": skipped, "manifest": str(output)})
         return
     for p in pairs:
-        print_line(f"{p.similarity:.3f}  {shown(p.first.path)}  =  {shown(p.second.path)} ({p.shift_s:+.1f} s)")
+        print_line(f"{p.similarity:.3f}  {_escaped(p.first.path)}  =  {_escaped(p.second.path)} ({p.shift_s:+.1f} s)")
     print_line(f"{len(tracks)} tracks; {len(pairs)} pairs of near-duplicates; manifest: {output}")
+
+
+def _escaped(path: str) -> str:
+    """A path on one line, whatever bytes are in it."""
+    plain = path.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
