@@ -86,7 +86,7 @@ def usable_tasks(labels: Labels) -> list[Task]:
     if not tasks:
         reasons = "; ".join(f"{what}: {why}" for what, why in unusable(labels).items())
         raise LabelsError(
-            f"{labels.source}: nothing to fit ({reasons or 'no genre and no mood'}); expected a column "
+            f"{labels.source}: nothing to learn ({reasons or 'no genre and no mood'}); expected a column "
             "genre with two or more genres, or columns mood_… or tag_…"
         )
     return tasks

@@ -57,7 +57,7 @@ def write(
     break_links: bool,
     as_json: bool,
 ) -> int:
-    """Write the genre and moods of `mirclr classify`, the tempo and key of `mirclr describe`, into the files' tags.
+    """Write the genre and moods of `mirclr classify predict`, the tempo and key of `mirclr describe`, into files' tags.
 
     Of the fields, all are written that the library knows of a track; the tempo as a whole number. What stands in a
     field already, in any tag of the file, is left alone unless --overwrite. A file is changed as a copy, which takes

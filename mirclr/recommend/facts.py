@@ -1,6 +1,6 @@
 """Which tracks a query's filters let pass: genre, mood, tempo, key, year, length.
 
-A genre or mood is a track's where `mirclr classify` finds it likely (`LIKELY`), a genre also where the file's own tag
+A genre or mood is a track's where `mirclr classify predict` finds it likely (`LIKELY`), a genre also where the file's own tag
 names it. A track of which a fact is not known does not pass a filter that asks for it.
 """
 
@@ -73,7 +73,7 @@ class Facts:
     def _nothing_known(self, task: str, name: str) -> str:
         if labels := self._library.labels(task):
             return f"{task}: no track is of {name!r}; known are: {', '.join(labels)}"
-        return f"{task}: found nothing about it in {self._library.path}; ask for it after: mirclr classify"
+        return f"{task}: found nothing about it in {self._library.path}; ask for it after: mirclr classify predict"
 
     def _between(self, column: str, span: Range) -> np.ndarray:
         values = self._column(column)

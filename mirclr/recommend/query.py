@@ -49,7 +49,7 @@ class Query:
     exclude : tuple of str
         Rules such as ``artist:X``; see `mirclr.recommend.rules`.
     genre, mood : tuple of str
-        One of these is wanted: of the tags, or likely by `mirclr classify`.
+        One of these is wanted: of the tags, or likely by `mirclr classify predict`.
     bpm, year, duration_s : (float, float) or None
         Least and most.
     key : str or None

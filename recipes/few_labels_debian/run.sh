@@ -19,7 +19,7 @@ root=$("$python" "$here/part.py" "$run")
   --set data.train="$(cd "$run" && pwd)/unlabelled.jsonl" --set data.audio_root="$root"
 mirclr embed "$root" --library "$run/debian.db" --checkpoint "$run/encoder.safetensors"
 mirclr evaluate labels-curve --library "$run/debian.db" --labels "$run/labels.csv" --test "$run/test.csv" \
-  --shares 10,25,50,100 --repeats 3 --from-scratch "$here/recipe.yaml" --set training.steps=200 --plot "$here/curve.png" --json > "$run/curve.json"
+  --fractions 0.1,0.25,0.5,1 --repeats 3 --from-scratch "$here/recipe.yaml" --set training.steps=200 --plot "$here/curve.png" --json > "$run/curve.json"
 if [ -n "$library" ]; then
   mirclr evaluate labels-curve --library "$library" --labels "$labels" --repeats 5 --plot "$here/curve-emotify.png" \
     --json > "$run/curve-emotify.json"
