@@ -1,7 +1,7 @@
 """Which tracks a query's filters let pass: genre, mood, tempo, key, year, length.
 
-A genre or mood is a track's where `mirclr classify predict` finds it likely (`LIKELY`), a genre also where the file's own tag
-names it. A track of which a fact is not known does not pass a filter that asks for it.
+A genre or mood is a track's where `mirclr classify predict` finds it likely (`LIKELY`), a genre also where the file's
+own tag names it. A track of which a fact is not known does not pass a filter that asks for it.
 """
 
 from collections.abc import Callable, Sequence
