@@ -168,7 +168,9 @@ class Library(LibraryStore):
         3 of 3
         """
         from mirclr.data.scan import PassedOver
-        from mirclr.ingest.embedding import embed_files, find_audio, superseded
+        from mirclr.ingest.embedding import embed_files
+        from mirclr.ingest.finding import find_audio
+        from mirclr.ingest.seen import superseded
 
         embedder = self._encoder = encoder or self._own_encoder(None, device)
         passed = PassedOver()

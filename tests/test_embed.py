@@ -20,11 +20,12 @@ from mirclr.classify import Heads
 from mirclr.classify.heads import Head
 from mirclr.config import parse_recipe
 from mirclr.errors import EncoderMismatch, LibraryError
-from mirclr.ingest import embedding as embed
-from mirclr.ingest.embedding import count_outcomes, embed_files, find_audio
+from mirclr.ingest import embedding, seen
+from mirclr.ingest.embedding import count_outcomes, embed_files
+from mirclr.ingest.finding import find_audio
 from mirclr.library import Failure, LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
-from mirclr.models.embedder import Embedder
+from mirclr.models.embedder import Embedder, raised
 from mirclr.models.encoder import Model
 from mirclr.provenance import file_digest
 from mirclr.tags import Tags
@@ -159,13 +160,13 @@ def test_what_is_unchanged_is_not_opened(library, embedder, here, music, monkeyp
     assert did(library, embedder, music) == all_are("embedded")
     generation = library.generation
     monkeypatch.setattr(processes, "Pool", NoDecoding)
-    monkeypatch.setattr(embed, "file_digest", None)
+    monkeypatch.setattr(seen, "file_digest", None)
     assert did(library, embedder, music) == all_are("unchanged")
     assert library.generation == generation
 
 
 def test_a_file_of_a_new_size_is_not_looked_up(library, embedder, here, music, monkeypatch):
-    monkeypatch.setattr(embed, "_known_by_file", None)
+    monkeypatch.setattr(embedding, "_follow_by_digest", None)
     assert did(library, embedder, music) == all_are("embedded")
 
 
@@ -611,18 +612,18 @@ def test_a_file_that_crashes_its_decoder_is_one_failure(library, embedder, crash
 
 def test_quiet_music_is_raised_by_one_gain_and_other_music_left_to_the_bit():
     loud = np.random.default_rng(0).normal(0, 0.15, (3, 500)).astype(np.float32)
-    assert embed.raised(loud) is loud
-    first, second = (embed.raised(loud * np.float32(10 ** (-db / 20))) for db in (12, 30))
+    assert raised(loud) is loud
+    first, second = (raised(loud * np.float32(10 ** (-db / 20))) for db in (12, 30))
     np.testing.assert_allclose(first, second, rtol=1e-5)
     np.testing.assert_allclose(first / first[0, 0], loud / loud[0, 0], rtol=1e-4)
     assert 10 * np.log10(np.square(first).mean()) == pytest.approx(-20, abs=0.01)
-    assert not embed.raised(0 * loud).any()
+    assert not raised(0 * loud).any()
 
 
 def test_the_level_of_a_recording_hardly_moves_its_vector(songs):
     from mirclr.models.pretrained import builtin_checkpoint
 
-    embedder = embed.Embedder.load(builtin_checkpoint())
+    embedder = Embedder.load(builtin_checkpoint())
     x = audio.read_excerpts(songs[0], count=3, seconds=embedder.seconds, rate=embedder.rate).waveforms
     x *= np.float32(0.1 / np.sqrt(np.square(x).mean()))
     levels = embedder.embed_tracks([x * np.float32(10 ** (-db / 20)) for db in (0, 8, 16, 24)])

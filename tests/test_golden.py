@@ -15,8 +15,9 @@ from mirclr.config import Distillation
 from mirclr.data.clips import ClipCache
 from mirclr.data.soft_labels import Description, SoftLabelFolder, SoftLabels
 from mirclr.index import open_index
-from mirclr.ingest import embedding as embed
-from mirclr.ingest.embedding import embed_files, find_audio
+from mirclr.ingest import seen
+from mirclr.ingest.embedding import embed_files
+from mirclr.ingest.finding import find_audio
 from mirclr.library import LibraryStore
 from mirclr.models.checkpoint import encoder_digest, load_checkpoint
 from mirclr.models.embedder import Embedder
@@ -201,7 +202,7 @@ def test_tags_of_unchanged_files_are_read_anew_once_where_less_was_read(kept, mo
     path, music = kept
     monkeypatch.setattr(processes, "Pool", NoDecoding)
     said = Tags(title="T", artist="A; B", genre="Rock; Folk", year=1999, compilation=True)
-    monkeypatch.setattr(embed, "read_tags", lambda file: said if file.name != "d.ogg" else Tags(duration_s=1.0))
+    monkeypatch.setattr(seen, "read_tags", lambda file: said if file.name != "d.ogg" else Tags(duration_s=1.0))
     with LibraryStore.open(path) as library:
         before = {t.id: t for t in library.tracks()}
         assert bring_up_to_date(library, music) == dict.fromkeys(SONGS, "unchanged")
@@ -211,5 +212,5 @@ def test_tags_of_unchanged_files_are_read_anew_once_where_less_was_read(kept, mo
             else:
                 assert (track.genre, track.compilation, track.artist) == ("Rock; Folk", True, "A; B")
         assert len(library.find("A; B")) == 3
-        monkeypatch.setattr(embed, "read_tags", lambda file: pytest.fail("read again"))
+        monkeypatch.setattr(seen, "read_tags", lambda file: pytest.fail("read again"))
         assert bring_up_to_date(library, music) == dict.fromkeys(SONGS, "unchanged")

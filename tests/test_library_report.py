@@ -313,7 +313,8 @@ def heard(songs, tmp_path_factory):
     import torch
 
     from mirclr.config import parse_recipe
-    from mirclr.ingest.embedding import embed_files, find_audio
+    from mirclr.ingest.embedding import embed_files
+    from mirclr.ingest.finding import find_audio
     from mirclr.models.checkpoint import save_checkpoint
     from mirclr.models.embedder import Embedder
     from mirclr.models.encoder import Model

@@ -15,8 +15,9 @@ import soundfile
 
 from mirclr.audio import read_middle
 from mirclr.audio.fingerprint import fingerprint
-from mirclr.ingest.embedding import embed_files, find_audio
-from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
+from mirclr.ingest.embedding import embed_files
+from mirclr.ingest.finding import find_audio
+from mirclr.ingest.sync import apply_changes, preview_changes, sync_scope
 from mirclr.ingest.watch import event_paths
 from mirclr.library import LibraryStore
 from mirclr.library.renewal import take_inventory
@@ -77,14 +78,14 @@ def embedded(library, embedder, *paths):
 
 def synced(library, embedder, root, *paths):
     """What is foreseen and what was done, without what is unchanged; the second is what counts."""
-    scope = scope_of(library, [root])
+    scope = sync_scope(library, [root])
     changes = apply_changes(library, scope, paths or list(scope), embedder)
     return {c.file.relative_to(root).as_posix(): c.did for c in changes if c.did != "unchanged"}
 
 
 def foreseen(library, root):
-    scope = scope_of(library, [root])
-    changes = foresee_changes(library, scope, list(scope))
+    scope = sync_scope(library, [root])
+    changes = preview_changes(library, scope, list(scope))
     return {c.file.relative_to(root).as_posix(): c.did for c in changes if c.did != "unchanged"}
 
 
@@ -212,7 +213,7 @@ def test_a_part_that_is_not_there_fails_by_name_and_others_are_in(library, embed
     }
     (failure,) = library.failures()
     assert failure.why.startswith("its part from 556.0 s is 0.0 s long")
-    scope = scope_of(library)
+    scope = sync_scope(library)
     (again,) = [c for c in apply_changes(library, scope, list(scope), embedder) if c.did == "failed"]
     assert not again.new  # it is not decoded again, and not forgotten
     (album / "x" / "album.cue").write_text(SHEET)  # but when the sheet is mended

@@ -9,7 +9,8 @@ import torch
 
 from mirclr.errors import LibraryError
 from mirclr.index import open_index
-from mirclr.ingest.embedding import embed_files, find_audio
+from mirclr.ingest.embedding import embed_files
+from mirclr.ingest.finding import find_audio
 from mirclr.library import Description, LibraryStore, Listen
 from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.models.embedder import Embedder

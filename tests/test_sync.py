@@ -11,7 +11,7 @@ import pytest
 
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.ingest.embedding import embed_files
-from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
+from mirclr.ingest.sync import apply_changes, preview_changes, sync_scope
 from mirclr.library import LibraryStore
 from tests.commands import main
 from tests.conftest import tone
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 
 def synced(library, embedder, *folders, **options):
     """Sync; what was done to each file, by its name, without what did not change."""
-    scope = scope_of(library, folders)
+    scope = sync_scope(library, folders)
     changes = apply_changes(library, scope, list(scope), embedder, **options)
     return {c.file.name: c.did for c in changes if c.did != "unchanged"}
 
 
 def foreseen(library, *folders, **options):
-    scope = scope_of(library, folders)
-    changes = foresee_changes(library, scope, list(scope), **options)
+    scope = sync_scope(library, folders)
+    changes = preview_changes(library, scope, list(scope), **options)
     return {c.file.name: c.did for c in changes if c.did != "unchanged"}
 
 
@@ -107,7 +107,7 @@ def test_failures_are_kept_and_forgotten_when_their_files_go(library, embedder, 
     told = synced(library, embedder, music)
     assert {name for name, did in told.items() if did == "failed"} == bad
     assert {Path(f.path).name for f in library.failures()} == bad
-    scope = scope_of(library)
+    scope = sync_scope(library)
     again = [c for c in apply_changes(library, scope, list(scope), embedder) if c.did == "failed"]
     assert {c.file.name for c in again} == bad
     assert not any(c.new for c in again)
@@ -125,16 +125,16 @@ def test_a_damaged_file_keeps_its_track(library, embedder, music):
 
 
 def test_a_file_that_goes_in_the_middle_stops_no_other(library, embedder, music, monkeypatch):
-    from mirclr.ingest import embedding as embed
+    from mirclr.ingest import seen
 
-    real = embed.file_digest
+    real = seen.file_digest
 
     def vanishing(file):
         if file.name == "b.ogg":
             file.unlink(missing_ok=True)
         return real(file)
 
-    monkeypatch.setattr(embed, "file_digest", vanishing)
+    monkeypatch.setattr(seen, "file_digest", vanishing)
     told = synced(library, embedder, music)
     # it failed, and no failure of the file is kept, as it is gone
     assert told == {"a.ogg": "embedded", "b.ogg": "failed", "c.ogg": "embedded", "d.ogg": "embedded"}
@@ -160,7 +160,7 @@ def test_the_tracks_of_a_missing_folder_are_kept(library, embedder, music, tmp_p
     (music / "a.ogg").unlink()
     if how == "a file":
         with pytest.raises(LibraryError, match="no such folder"):
-            scope_of(library)
+            sync_scope(library)
         return
     expected = {"other": "kept", "a.ogg": "removed"}
     assert foreseen(library, yes=True) == expected
@@ -226,15 +226,15 @@ def test_a_library_that_claims_the_whole_system_is_not_followed_unasked(library,
     list(embed_files(library, [(str(music), music / "a.ogg")], embedder))
     library._connection.execute("UPDATE track SET root = CAST('/' AS BLOB)")
     with pytest.raises(NoMatch, match="holds tracks of /, the whole system; name the folder"):
-        scope_of(library)
-    assert scope_of(library, [music]) == {music: "/"}
+        sync_scope(library)
+    assert sync_scope(library, [music]) == {music: "/"}
 
 
 def test_folders_that_cannot_be_synced(library, tmp_path):
     with pytest.raises(NoMatch, match="holds no tracks of any folder"):
-        scope_of(library)
+        sync_scope(library)
     with pytest.raises(LibraryError, match="nowhere: no such folder"):
-        scope_of(library, [tmp_path / "nowhere"])
+        sync_scope(library, [tmp_path / "nowhere"])
 
 
 # what is guaranteed

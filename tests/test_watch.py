@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra
 from mirclr.ingest import watch
-from mirclr.ingest.sync import apply_changes, scope_of
+from mirclr.ingest.sync import apply_changes, sync_scope
 from mirclr.ingest.watch import FolderEvents, Pending, event_paths, follow
 from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
@@ -225,7 +225,7 @@ def test_files_go_below_the_folder_that_is_watched(library, embedder, tmp_path):
     folder = tmp_path.resolve() / "new"
     (folder / "deep").mkdir(parents=True)
     tone(folder / "deep" / "x.wav", 440)
-    scope = scope_of(library, [folder])
+    scope = sync_scope(library, [folder])
     assert [c.did for c in apply_changes(library, scope, [folder / "deep"], embedder)] == ["embedded"]
     assert (list(library.roots()), paths_of(library)) == ([str(folder)], ["deep/x.wav"])
 

@@ -35,7 +35,7 @@ def command(music: Path | None, output: Path | None) -> None:
     from mirclr.classify.predict import predict_library
     from mirclr.cli.embed import bring_up_to_date
     from mirclr.data.manifest import tags_by_file
-    from mirclr.ingest.embedding import find_audio
+    from mirclr.ingest.finding import find_audio
     from mirclr.models.embedder import Embedder
     from mirclr.provenance import data_dir, digest_bytes
 

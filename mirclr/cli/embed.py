@@ -53,8 +53,9 @@ def command(
     from mirclr.data.scan import PassedOver
     from mirclr.errors import NoMatch, PatternError
     from mirclr.index import open_index
-    from mirclr.ingest.embedding import find_audio, homes, superseded
     from mirclr.ingest.exclusions import keep_exclusions
+    from mirclr.ingest.finding import find_audio, roots_of
+    from mirclr.ingest.seen import superseded
     from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
@@ -66,7 +67,7 @@ def command(
         kept = {}
         if globs:
             with options.wrong_usage(PatternError):
-                kept = keep_exclusions(library, globs, given_roots(paths, homes(paths, library)))
+                kept = keep_exclusions(library, globs, given_roots(paths, roots_of(paths, library)))
         passed = PassedOver()
         files, problems = find_audio(paths, library, passed)
         counts, failures = bring_up_to_date(library, files, embedder, known, workers=workers, retry=retry)

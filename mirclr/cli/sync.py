@@ -15,7 +15,7 @@ from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots, remark_p
 from mirclr.cli.show import naming, print_json, print_line, remark
 
 if TYPE_CHECKING:
-    from mirclr.ingest.sync import Change
+    from mirclr.ingest.sync import SyncChange
 
 _COUNTED = ("embedded", "changed", "unchanged", "moved", "retagged", "copied", "removed", "forgotten", "failed")
 _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
@@ -56,14 +56,14 @@ def command(
     from mirclr.errors import NoMatch, PatternError
     from mirclr.index import open_index
     from mirclr.ingest.exclusions import keep_exclusions
-    from mirclr.ingest.sync import apply_changes, foresee_changes, scope_of
+    from mirclr.ingest.sync import apply_changes, preview_changes, sync_scope
     from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
     passed = PassedOver()
 
     with LibraryStore.open(library_path) as library:
-        scope = scope_of(library, folders)
+        scope = sync_scope(library, folders)
         kept = {}
         if globs:
             if dry_run:
@@ -71,7 +71,7 @@ def command(
             with options.wrong_usage(PatternError):
                 kept = keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
         if dry_run:
-            changes = list(foresee_changes(library, scope, list(scope), retry=retry, yes=yes, passed=passed))
+            changes = list(preview_changes(library, scope, list(scope), retry=retry, yes=yes, passed=passed))
         else:
             stamp = library.stamp
             encoder = checkpoint or checkpoint_of(library_path)
@@ -101,13 +101,13 @@ def command(
     return 1 if not dry_run and (by["kept"] or nothing_but_failures) else 0
 
 
-def row(change: Change) -> dict[str, Any]:
+def row(change: SyncChange) -> dict[str, Any]:
     """A change as a JSON value."""
     done: dict[str, Any] = {"did": change.did, "file": str(change.file)}
     return done | ({"reason": change.reason} if change.reason else {})
 
 
-def line(change: Change) -> str:
+def line(change: SyncChange) -> str:
     """A change as a line for people."""
     file, reason = str(change.file), change.reason or ""
     if change.did in ("failed", "kept", "waiting"):
@@ -115,7 +115,7 @@ def line(change: Change) -> str:
     return f"{change.did} {file}"
 
 
-def _lists(changes: Sequence[Change]) -> dict[str, list[dict[str, Any]]]:
+def _lists(changes: Sequence[SyncChange]) -> dict[str, list[dict[str, Any]]]:
     """What was done to which file, the folders whose tracks are kept, and the files that failed."""
     rows = [row(change) for change in changes]
     return {
@@ -125,7 +125,7 @@ def _lists(changes: Sequence[Change]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _print(changes: Sequence[Change], counts: dict[str, int], dry_run: bool) -> None:
+def _print(changes: Sequence[SyncChange], counts: dict[str, int], dry_run: bool) -> None:
     for change in changes:
         if change.did in ("failed", "kept"):
             remark(line(change))

@@ -60,14 +60,14 @@ def command(
     """
     from mirclr.errors import PatternError
     from mirclr.ingest.exclusions import keep_exclusions
-    from mirclr.ingest.sync import scope_of
+    from mirclr.ingest.sync import sync_scope
     from mirclr.ingest.watch import FolderEvents, follow
     from mirclr.library import LibraryStore
     from mirclr.models.embedder import Embedder
 
     try:
         with LibraryStore.open(library_path) as library:
-            scope = scope_of(library, folders)
+            scope = sync_scope(library, folders)
             with options.wrong_usage(PatternError):
                 keep_exclusions(library, globs, given_roots(folders or list(scope), scope))
             with FolderEvents(scope, poll=poll, remark=remark) as events:

@@ -1,9 +1,9 @@
-"""A library brought true to its folders.
+"""A library brought in step with its folders.
 
 What is on the disk decides. Nothing is removed where a whole folder is missing: its disk may be off.
 
-Contents: `scope_of` (which folders), `apply_changes` (what is at some paths, into the library), `foresee_changes` (what
-that would do).
+Contents: `sync_scope` (which folders), `apply_changes` (what is at some paths, into the library), `preview_changes`
+(what that would do).
 """
 
 import os
@@ -30,7 +30,9 @@ from mirclr.data.scan import (
     place_of,
 )
 from mirclr.errors import LibraryError, NoMatch
-from mirclr.ingest.embedding import Outcome, Seen, embed_files, look, superseded, twins_of
+from mirclr.ingest.embedding import Outcome, embed_files
+from mirclr.ingest.finding import Listing
+from mirclr.ingest.seen import SeenFile, identical_tracks, look, superseded
 from mirclr.library import Failure, FileState, LibraryStore, shown
 from mirclr.library.files import absence, is_gone
 from mirclr.models.embedder import Embedder
@@ -41,7 +43,7 @@ Scope = Mapping[Path, str]
 
 
 @dataclass(frozen=True)
-class Change:
+class SyncChange:
     """What became of one file or folder.
 
     Attributes
@@ -50,7 +52,7 @@ class Change:
     did : str
         As `mirclr.ingest.embedding.Outcome`; or "removed" (a track), "forgotten" (a failure), "kept" (tracks of a
         folder that is missing, or too many at once), "waiting" (another process writes to the library).
-        Of a dry run also "changed": another sound or other tags, which only decoding shows.
+        Of a dry run also "changed": other audio or other tags, which only decoding shows.
     reason : str, optional
         Why, where that needs words.
     new : bool
@@ -79,13 +81,13 @@ class Embed(Protocol):
         ...
 
 
-def scope_of(library: LibraryStore, folders: Sequence[Path] = ()) -> dict[Path, str]:
-    """Say which folders a library is to be kept true to.
+def sync_scope(library: LibraryStore, folders: Sequence[Path] = ()) -> dict[Path, str]:
+    """Find the folders that a library is to be brought in step with.
 
     Parameters
     ----------
     library : LibraryStore
-        The one to keep true.
+        To be brought in step.
     folders : sequence of Path
         By default all that the library has tracks of.
 
@@ -127,17 +129,17 @@ def apply_changes(
     yes: bool = False,
     embed: Embed = embed_files,
     passed: PassedOver | None = None,
-) -> Iterator[Change]:
-    """Bring a library true to what is, and is no longer, at some paths.
+) -> Iterator[SyncChange]:
+    """Bring a library in step with what is, and is no longer, at some paths.
 
     Files that are there come first, so that one which moved is found in its new place before its old one is given up.
 
     Parameters
     ----------
     library : LibraryStore
-        The one to keep true.
+        To be brought in step.
     scope : mapping of Path to str
-        Of `scope_of`; paths elsewhere are left alone.
+        Of `sync_scope`; paths elsewhere are left alone.
     paths : collection of Path
         Absolute. A folder stands for all below it, also when it is gone.
     embedder : Embedder
@@ -149,12 +151,12 @@ def apply_changes(
     embed : callable
         Stands for `mirclr.ingest.embedding.embed_files`.
     passed : PassedOver, optional
-        Told of what was not taken.
+        Counts what was not taken.
 
     Yields
     ------
-    Change
-        When it is yielded, what it says is on disk.
+    SyncChange
+        When it is yielded, what it reports is on disk.
 
     Raises
     ------
@@ -169,17 +171,17 @@ def apply_changes(
     known = set(library.failures())
     library.write(failures=failures)
     for failure in failures:
-        yield Change(failure.file, "failed", failure.reason, failure not in known)
+        yield SyncChange(failure.file, "failed", failure.reason, failure not in known)
     for outcome in embed(library, files, embedder, workers=workers, retry=retry):
-        yield Change(outcome.file, outcome.did, outcome.reason, outcome.new)
+        yield SyncChange(outcome.file, outcome.did, outcome.reason, outcome.new)
     tracks, forgotten, kept = _gone(library, scope, paths, held, files, yes)
     yield from kept
     library.remove([track.track_id for track in tracks])
     library.forget(forgotten)
-    yield from _told(tracks, forgotten)
+    yield from _removals(tracks, forgotten)
 
 
-def foresee_changes(
+def preview_changes(
     library: LibraryStore,
     scope: Scope,
     paths: Collection[Path],
@@ -187,31 +189,31 @@ def foresee_changes(
     retry: bool = False,
     yes: bool = False,
     passed: PassedOver | None = None,
-) -> Iterator[Change]:
-    """Tell what `apply_changes` would do, as far as that is known without decoding, and do nothing.
+) -> Iterator[SyncChange]:
+    """Find what `apply_changes` would do, as far as that is known without decoding, and do nothing.
 
-    A file that moved and was re-tagged on the way is told as a new one and a removed one.
+    A file that moved and was re-tagged on the way is reported as a new one and a removed one.
     """
     yield from _absent(library, scope, paths)
     files, failures = _audio_at(library, scope, paths, passed)
-    yield from (Change(f.file, "failed", f.reason) for f in failures)
+    yield from (SyncChange(f.file, "failed", f.reason) for f in failures)
     followed: set[int] = set()
-    yield from _foreseen(library, files, retry, followed)
+    yield from _previewed(library, files, retry, followed)
     tracks, forgotten, kept = _gone(library, scope, paths, library.roots(), files, yes, followed)
     yield from kept
-    yield from _told(tracks, forgotten)
+    yield from _removals(tracks, forgotten)
 
 
-def _absent(library: LibraryStore, scope: Scope, paths: Collection[Path]) -> Iterator[Change]:
+def _absent(library: LibraryStore, scope: Scope, paths: Collection[Path]) -> Iterator[SyncChange]:
     for folder in scope:
         reason = absence(folder) if folder in paths else None
         if reason and (n := sum(1 for _ in _tracks_below(library, [folder]))):
             yield _kept(folder, n, reason)
 
 
-def _kept(folder: Path, n: int, reason: str) -> Change:
+def _kept(folder: Path, n: int, reason: str) -> SyncChange:
     remove = f"mirclr library remove {shlex.quote(shown(str(folder)))}"
-    return Change(folder, "kept", f"{reason}; its {n} tracks are kept; to remove them: {remove}")
+    return SyncChange(folder, "kept", f"{reason}; its {n} tracks are kept; to remove them: {remove}")
 
 
 def _audio_at(
@@ -219,21 +221,15 @@ def _audio_at(
 ) -> tuple[list[tuple[str, Found]], list[Failure]]:
     """The audio at and below paths, each with its root; and what cannot be followed or read."""
     exclusions = Exclusions(library.exclusions())
-    files: dict[Path, tuple[str, Found]] = {}
-    failures: list[Failure] = []
+    listing = Listing()
     for path in paths:
         folder = next((folder for folder in scope if path.is_relative_to(folder)), None)
-        if folder is None or any(map(left_out, path.relative_to(folder).parts)):
-            continue
-        root = scope[folder]
-        for found in _listed(library, path, exclusions, passed):
-            if isinstance(found, ScanFailure):
-                failures.append(Failure(root, (path / found.path).relative_to(root).as_posix(), 0, 0, found.reason))
-            else:
-                files.setdefault(place_of(found), (root, found))
+        if folder is not None and not any(map(left_out, path.relative_to(folder).parts)):
+            for found in _listed(library, path, exclusions, passed):
+                listing.add(path, scope[folder], found)
     if passed:
         passed.patterns |= exclusions.used
-    return list(files.values()), failures
+    return list(listing.files.values()), listing.failures
 
 
 def _listed(
@@ -257,7 +253,7 @@ def _listed(
 
 
 def _below(root: str, paths: Iterable[Path]) -> Callable[[str], bool] | None:
-    """Tell whether a path below a root is one of `paths` or below one; None when none of them can be."""
+    """A test whether a path below a root is one of `paths` or below one; None when none of them can be."""
     named = set()
     for path in paths:
         if Path(root).is_relative_to(path):
@@ -283,31 +279,16 @@ def _gone(
     files: Sequence[tuple[str, Found]],
     yes: bool,
     followed: Collection[int] = (),
-) -> tuple[list[FileState], list[Failure], list[Change]]:
+) -> tuple[list[FileState], list[Failure], list[SyncChange]]:
     """What is to be removed and forgotten at and below paths, and what is kept all the same."""
     paths = [path for path in paths if any(path.is_relative_to(folder) for folder in scope)]
     exclusions = Exclusions(library.exclusions())
-    parts = {found.place for _, found in files if isinstance(found, Part) and found.file.exists()}
-    unwanted = {track.track_id: track for track in superseded(library, files)}
-    by_root: dict[str, list[FileState]] = defaultdict(list)
-    for track in _tracks_below(library, paths):
-        if track.track_id in followed:
-            unwanted.pop(track.track_id, None)
-        elif _is_left_out(track.root, track.path, exclusions):
-            unwanted[track.track_id] = track
-        elif track.track_id not in unwanted and is_gone(track.file):
-            by_root[track.root].append(track)
-    forgotten = []
-    for root, failures in groupby(library.failures(), lambda failure: failure.root):
-        if below := _below(root, paths):
-            found = (f for f in failures if below(f.path) and f.file not in parts)
-            forgotten += [
-                f for f in found if is_gone(f.file, follow_links=False) or _is_left_out(root, f.path, exclusions)
-            ]
+    removed, by_root = _gone_tracks(library, paths, files, exclusions, followed)
+    forgotten = _gone_failures(library, paths, files, exclusions)
     # asked only now: a disk may have gone while its files were looked for
     absent = {Path(root): why for root in (*by_root, *(f.root for f in forgotten)) if (why := absence(Path(root)))}
     off = [*absent, *(folder for folder in scope if absence(folder))]
-    removed, kept = [*unwanted.values()], list[Change]()
+    kept: list[SyncChange] = []
     for root, tracks in by_root.items():
         n, total = len(tracks), max(held.get(root, 0), len(tracks))
         if Path(root) in absent:
@@ -315,11 +296,44 @@ def _gone(
                 kept.append(_kept(Path(root), n, absent[Path(root)]))
         elif n > _ASK_ABOVE and 2 * n > total and not yes:
             reason = f"{n} of its {total} tracks have no file any more; kept; to remove them: mirclr sync --yes"
-            kept.append(Change(Path(root), "kept", reason))
+            kept.append(SyncChange(Path(root), "kept", reason))
         else:
             removed += [t for t in tracks if not any(t.place.is_relative_to(folder) for folder in off)]
     forgotten = [f for f in forgotten if not any(f.file.is_relative_to(folder) for folder in off)]
     return removed, forgotten, kept
+
+
+def _gone_tracks(
+    library: LibraryStore,
+    paths: Collection[Path],
+    files: Sequence[tuple[str, Found]],
+    exclusions: Exclusions,
+    followed: Collection[int],
+) -> tuple[list[FileState], dict[str, list[FileState]]]:
+    """The tracks of files that are not to be taken any more, and, by root, those whose file is gone."""
+    unwanted = {track.track_id: track for track in superseded(library, files)}
+    gone: dict[str, list[FileState]] = defaultdict(list)
+    for track in _tracks_below(library, paths):
+        if track.track_id in followed:
+            unwanted.pop(track.track_id, None)
+        elif _is_left_out(track.root, track.path, exclusions):
+            unwanted[track.track_id] = track
+        elif track.track_id not in unwanted and is_gone(track.file):
+            gone[track.root].append(track)
+    return list(unwanted.values()), gone
+
+
+def _gone_failures(
+    library: LibraryStore, paths: Collection[Path], files: Sequence[tuple[str, Found]], exclusions: Exclusions
+) -> list[Failure]:
+    """The failures of files that are gone or not to be taken any more, but for those that are parts now."""
+    parts = {found.place for _, found in files if isinstance(found, Part) and found.file.exists()}
+    gone: list[Failure] = []
+    for root, failures in groupby(library.failures(), lambda failure: failure.root):
+        if below := _below(root, paths):
+            found = (f for f in failures if below(f.path) and f.file not in parts)
+            gone += [f for f in found if is_gone(f.file, follow_links=False) or _is_left_out(root, f.path, exclusions)]
+    return gone
 
 
 def _is_left_out(root: str, path: str, exclusions: Exclusions) -> bool:
@@ -328,14 +342,14 @@ def _is_left_out(root: str, path: str, exclusions: Exclusions) -> bool:
     return any(what != "hidden" for what in bins) or exclusions.covers(Path(root, path))
 
 
-def _told(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iterator[Change]:
-    yield from (Change(track.place, "removed") for track in tracks)
-    yield from (Change(failure.file, "forgotten", failure.reason) for failure in forgotten)
+def _removals(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iterator[SyncChange]:
+    yield from (SyncChange(track.place, "removed") for track in tracks)
+    yield from (SyncChange(failure.file, "forgotten", failure.reason) for failure in forgotten)
 
 
-def _foreseen(
+def _previewed(
     library: LibraryStore, files: Sequence[tuple[str, Found]], retry: bool, followed: set[int]
-) -> Iterator[Change]:
+) -> Iterator[SyncChange]:
     """What would become of files; tracks that would move join `followed`."""
     states = {root: library.states(root) for root in {root for root, _ in files}}
     failed = {root: library.failed(root) for root in states}
@@ -343,36 +357,36 @@ def _foreseen(
     for root, found in files:
         place, seen = place_of(found), look(root, found)
         if isinstance(seen, Failure):
-            yield Change(place, "failed", seen.reason)
+            yield SyncChange(place, "failed", seen.reason)
             continue
         state, failure = states[root].get(seen.path), failed[root].get(seen.path)
         if failure and not retry and seen.failed_before(failure):
-            yield Change(place, "failed", failure.reason, new=False)
+            yield SyncChange(place, "failed", failure.reason, new=False)
         elif seen.is_unchanged(state, failure):
-            yield Change(place, "unchanged")
+            yield SyncChange(place, "unchanged")
         else:
-            yield _foreseen_by_digest(library, seen, state, sizes, followed)
+            yield _previewed_by_digest(library, seen, state, sizes, followed)
 
 
-def _foreseen_by_digest(
-    library: LibraryStore, seen: Seen, state: FileState | None, sizes: Collection[int], followed: set[int]
-) -> Change:
+def _previewed_by_digest(
+    library: LibraryStore, seen: SeenFile, state: FileState | None, sizes: Collection[int], followed: set[int]
+) -> SyncChange:
     place = Path(seen.root, seen.path)
     try:
-        twins = twins_of(library, seen) if seen.size in sizes else []
+        identical = identical_tracks(library, seen) if seen.size in sizes else []
     except OSError as error:
-        return Change(place, "failed", f"{seen.file}: cannot be read ({error.strerror})")
-    return Change(place, _did_foreseen(state, twins, followed))
+        return SyncChange(place, "failed", f"{seen.file}: cannot be read ({error.strerror})")
+    return SyncChange(place, _previewed_outcome(state, identical, followed))
 
 
-def _did_foreseen(state: FileState | None, twins: Sequence[FileState], followed: set[int]) -> str:
+def _previewed_outcome(state: FileState | None, identical: Sequence[FileState], followed: set[int]) -> str:
     """What would become of a file, given its track and those of the same bytes."""
-    if state and any(twin.track_id == state.track_id for twin in twins):
+    if state and any(track.track_id == state.track_id for track in identical):
         return "unchanged"
-    for twin in twins:
-        if twin.track_id not in followed and is_gone(twin.file):
-            followed.add(twin.track_id)
+    for track in identical:
+        if track.track_id not in followed and is_gone(track.file):
+            followed.add(track.track_id)
             return "moved"
-    if twins:
+    if identical:
         return "copied"
     return "changed" if state else "embedded"

@@ -1,9 +1,9 @@
-"""A library kept true to its folders while they change; the only door to watchdog.
+"""A library kept in step with its folders while they change; the only door to watchdog.
 
-An event only says where to look: `sync` then looks at what is on the disk, so that events that come twice,
+An event only shows where to look: `sync` then looks at what is on the disk, so that events that come twice,
 late, in another order, or as a folder and not as its files, do no harm.
 
-Contents: `Pending` (which paths are ripe), `FolderEvents` (what watchdog tells), `follow` (both, and `sync`).
+Contents: `Pending` (which paths are ripe), `FolderEvents` (what watchdog reports), `follow` (both, and `sync`).
 """
 
 import errno
@@ -21,7 +21,7 @@ from typing import Any, Self
 from mirclr.data.scan import left_out, may_say_of_audio
 from mirclr.errors import LibraryError, MissingExtra
 from mirclr.ingest.embedding import embed_files
-from mirclr.ingest.sync import Change, Embed, Scope, apply_changes
+from mirclr.ingest.sync import Embed, Scope, SyncChange, apply_changes
 from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
 
@@ -39,10 +39,10 @@ _OF_FOLDERS = frozenset(("created", "moved", "deleted"))
 def file_state(path: Path) -> tuple[int, int] | None:
     """Size and time of a file, which change while it is written; (0, 0) of a folder; None of what is not there."""
     try:
-        facts = path.lstat()
+        status = path.lstat()
     except (OSError, ValueError):
         return None
-    return (0, 0) if path.is_dir() else (facts.st_size, facts.st_mtime_ns)
+    return (0, 0) if path.is_dir() else (status.st_size, status.st_mtime_ns)
 
 
 class Pending:
@@ -86,7 +86,7 @@ class Pending:
                 if self._look(path) == self._states[path]:
                     quiet.append(path)
                 else:
-                    self.note(path, now)  # still growing, though no event said so
+                    self.note(path, now)  # still growing, though no event reported it
         noisy = self._last.keys() - set(quiet)
         above = {folder for path in noisy for folder in path.parents}
         late = now - _PATIENCE * self._settle
@@ -101,17 +101,17 @@ class Pending:
 
 
 class FolderEvents:
-    """What happens below folders, as the system tells it through watchdog; a context manager.
+    """What happens below folders, as the system reports it through watchdog; a context manager.
 
     Parameters
     ----------
     folders : collection of Path
         Absolute. One that is missing, or goes, is watched when it is there again.
     poll : float, optional
-        Look every so many seconds, and use no events of the system: those of network drives do not tell what other
+        Look every so many seconds, and use no events of the system: those of network drives do not show what other
         machines do.
     remark : callable
-        Told, in words, that polling is used where events are not to be had.
+        Called with a text where polling is used, as events are not to be had.
 
     Raises
     ------
@@ -127,8 +127,8 @@ class FolderEvents:
             raise MissingExtra.of("watching folders", "watch") from None
         self._folders = tuple(folders)
         self._remark = remark
-        self._told: dict[Path, None] = {}  # each path once, however long nobody asks
-        self._telling = threading.Condition()
+        self._reported: dict[Path, None] = {}  # each path once, however long nobody asks
+        self._condition = threading.Condition()
         self._polling: Callable[[float], Any] = lambda seconds: PollingObserver(timeout=seconds)
         self._observer: Any = Observer() if poll is None else self._polling(poll)
         self._native = poll is None
@@ -151,19 +151,19 @@ class FolderEvents:
         A folder that went, came, or is another one now, such as a disk taken out, is among them.
         """
         found = self._of_folders()
-        with self._telling:
-            if not found and not self._told:
-                self._telling.wait(min(wait, _CHECK_S))
-            told = dict.fromkeys((*found, *self._told))
-            self._told.clear()
-        return list(told)
+        with self._condition:
+            if not found and not self._reported:
+                self._condition.wait(min(wait, _CHECK_S))
+            reported = dict.fromkeys((*found, *self._reported))
+            self._reported.clear()
+        return list(reported)
 
     def dispatch(self, event: Any) -> None:
         """Take an event of watchdog; called in its thread."""
         if paths := event_paths(event, self._folders):
-            with self._telling:
-                self._told.update(dict.fromkeys(paths))
-                self._telling.notify()
+            with self._condition:
+                self._reported.update(dict.fromkeys(paths))
+                self._condition.notify()
 
     def _of_folders(self) -> list[Path]:
         changed = []
@@ -200,7 +200,7 @@ class FolderEvents:
             self._observer.unschedule(watch)
 
     def _probe(self) -> None:
-        """Raise where no further folder can be watched: watchdog keeps silent of those below the first."""
+        """Raise where no further folder can be watched: watchdog reports none of those below the first."""
         with tempfile.TemporaryDirectory() as folder:
             self._observer.unschedule(self._observer.schedule(self, folder))
 
@@ -224,7 +224,7 @@ def event_paths(event: Any, folders: Iterable[Path]) -> list[Path]:
 
     What is hidden or in a bin is not, as for `mirclr.data.scan.audio_files`.
     """
-    # of what is deleted, Windows does not say whether it was a folder
+    # of what is deleted, Windows does not report whether it was a folder
     folder_like = event.is_directory or (sys.platform == "win32" and event.event_type == "deleted")
     if event.event_type not in (_OF_FOLDERS if event.is_directory else _OF_FILES):
         return []
@@ -248,8 +248,8 @@ def follow(
     workers: int = 0,
     embed: Embed = embed_files,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Change]:
-    """Bring a library true to its folders, and then keep it so as they change.
+) -> Iterator[SyncChange]:
+    """Bring a library in step with its folders, and keep it so as they change.
 
     Parameters
     ----------
@@ -260,11 +260,11 @@ def follow(
     settle : float
         How long a path must have been quiet, in seconds.
     clock : callable
-        Tells the time, in seconds.
+        Gives the time, in seconds.
 
     Yields
     ------
-    Change
+    SyncChange
         Those of `apply_changes` that are new: not files that are unchanged, nor failures that are known.
     """
     pending = Pending(settle)
@@ -280,7 +280,7 @@ def follow(
         except LibraryError as error:
             if not _is_busy(error):
                 raise
-            yield Change(library.path, "waiting", str(error))
+            yield SyncChange(library.path, "waiting", str(error))
             for path in ripe:
                 pending.note(path, clock())
         paths = events(pending.wait(clock()))
@@ -297,7 +297,7 @@ def _is_busy(error: LibraryError) -> bool:
 
 def _identity(folder: Path) -> tuple[int, int] | None:
     try:
-        facts = folder.stat()
+        status = folder.stat()
     except OSError:
         return None
-    return facts.st_dev, facts.st_ino
+    return status.st_dev, status.st_ino

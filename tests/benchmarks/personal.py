@@ -14,7 +14,8 @@ import numpy as np
 
 import mirclr
 from mirclr.evaluation.holdout import HeldOut, measure, ways_of_asking
-from mirclr.ingest.embedding import embed_files, find_audio
+from mirclr.ingest.embedding import embed_files
+from mirclr.ingest.finding import find_audio
 from mirclr.library import Listen
 from mirclr.models.embedder import Embedder
 from mirclr.tags import Tags
