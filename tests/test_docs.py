@@ -1,12 +1,19 @@
-"""The figures in README.md and in the recipes' cards are those of the files that they name."""
+"""The figures in README.md, in the cards of recipes and in that of benchmarks are those of the files that they name."""
 
 import importlib.util
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import click
+
+from tests.commands import COMMANDS, group
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENCHMARKS = (ROOT / "tests" / "benchmarks" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_results_is_the_recipe_s():
@@ -49,7 +56,7 @@ def test_the_rates_are_the_benchmarks():
     rows |= {"decode whole songs": "decoding the whole songs, nothing else"}
     for name, shown in rows.items():
         assert f"| {shown} | {embed['times_as_fast_as'][name]:.1f} |" in README
-    assert f"{agreement['excerpts']} excerpts that are heard of a track find {agreement['overlap']:.2f}" in README
+    assert f"{agreement['excerpts']} excerpts that are decoded of a track find {agreement['overlap']:.2f}" in README
     assert f"{memory['peak_mib']['10000']} MiB at most" in README
     assert f"{startup['tracks']:,} tracks takes {startup['recommend_s']:.2f} s" in README
     assert f"{train['ratio']:.2f} of" in README
@@ -69,7 +76,6 @@ def test_the_tables_of_frameworks_are_the_recipe_s():
     folder = ROOT / "recipes" / "frameworks_debian"
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     report, card = script(folder / "report.py"), (folder / "README.md").read_text(encoding="utf-8")
-    assert report.table(results) in README
     assert report.table(results) in card
     assert report.table(results, "score_") in card
     assert report.table(results, group="attempts") in card
@@ -113,19 +119,19 @@ def test_the_figures_of_recommending_are_the_benchmarks():
         cells = [f"{size['tracks']:,}"]
         for kind in ("plain", "one year of sixty", "tempo, key and length", "three seeds"):
             cells.append(f"{size['ms'][kind]['p50']:.1f} / {size['ms'][kind]['p99']:.1f}")
-        assert f"| {' | '.join(cells)} |" in README
-    assert f"{latency['sizes'][-1]['recall@20']:.2f} of what comparing with all would give" in README
+        assert f"| {' | '.join(cells)} |" in BENCHMARKS
+    assert f"{latency['sizes'][-1]['recall@20']:.2f} of what comparing with all would give" in BENCHMARKS
     for name, found in hubs["of"].items():
         plain, corrected = found["cosine"], found["corrected"]
         cells = (
             f"{plain['skewness']:.2f} → {corrected['skewness']:.2f}",
             f"{plain['artist_map']:.3f} → {corrected['artist_map']:.3f}",
         )
-        assert f"| {name} | {' | '.join(cells)} |" in README
-    assert f"{duplicates['copies']} altered copies" in README
+        assert f"| {name} | {' | '.join(cells)} |" in BENCHMARKS
+    assert f"{duplicates['copies']} altered copies" in BENCHMARKS
     for found in personal["measured"]:
         if "centres" not in found["way"]:
-            assert f"| {found['recall']:.3f} ± {found['recall_error']:.3f} |" in README
+            assert f"| {found['recall']:.3f} ± {found['recall_error']:.3f} |" in BENCHMARKS
 
 
 def test_the_tables_of_few_labels_are_the_recipe_s():
@@ -137,3 +143,27 @@ def test_the_tables_of_few_labels_are_the_recipe_s():
     points = {p["features"]: p["accuracy"] for p in results["curve"]["points"] if p["share"] == 0.1}
     assert f"{points['encoder.safetensors']:.2f} of the others" in README
     assert f"{points['from scratch']:.2f}; with all labels" in README.replace("\n", " ")
+
+
+def test_the_readme_is_for_newcomers_and_leads_to_what_is_there():
+    assert README.count("\n") <= 220
+    for document in (README, BENCHMARKS):
+        folder = ROOT if document is README else ROOT / "tests" / "benchmarks"
+        for target in re.findall(r"\]\(([^)#:]+)\)", document):
+            assert (folder / target).exists(), target
+
+
+def test_the_readme_s_commands_are_commands():
+    """Each command is in its table; each example is of a command that there is, with options that it has."""
+    table = README[README.index("## Commands") : README.index("Every command has `--help`")]
+    assert all(re.search(rf"[`, ]{name}[`, ]", table) for name in COMMANDS)
+    examples = re.findall(r"^ {4}(mirclr (?:.*\\\n)*.*)$", README, flags=re.MULTILINE)
+    lines = [line for example in examples for line in example.replace("\\\n", " ").split("&&")]
+    assert len(lines) > 7
+    for line in lines:
+        words, command = shlex.split(line)[1:], group
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
+            assert command, line
+        options = {name for p in command.params for name in p.opts if isinstance(p, click.Option) and not p.hidden}
+        assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, line
