@@ -22,7 +22,9 @@ from mirclr.data.manifest import Track
 from mirclr.errors import MirclrError
 from mirclr.training import trainer as training
 from mirclr.training.distributed import ALONE, Ranks, joined
+from mirclr.training.run import clip_source
 from mirclr.training.trainer import Trainer
+from mirclr.training.validation import Validation
 
 AUDIO = Path(__file__).parent / "audio"
 TINY = """
@@ -55,9 +57,10 @@ def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, 
             assert _decode(song, file, cache.domain, cache.rate, cache.mel, None) is None
         found.append(cache._cached(Track(id=song.stem, path=song.name, artist=song.stem.split("-")[0]), file))
     if recipe.validation:
-        options["check"] = [(cached, cached.track.artist) for cached in found for _ in range(2)]
+        labelled = [(cached, cached.track.artist) for cached in found for _ in range(2)]
+        options["validation"] = Validation(recipe.validation, cache, labelled)
     training._tensorboard = lambda run: training._no_board  # to import it takes longer than these runs
-    return Trainer(recipe, found, cache, run, device="cpu", ranks=ranks, **options)
+    return Trainer(recipe, clip_source(recipe, cache, found), run, device="cpu", ranks=ranks, **options)
 
 
 def losses(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, **options: Any) -> list[float]:
@@ -134,8 +137,8 @@ def _job(job: dict[str, Any], ranks: Ranks) -> Any:
             return [count, made.step]
     if job["kind"] == "not finite":
         made = trainer(job["overrides"], run, clips, ranks)
-        objective = made.objective
-        made.objective = lambda z, targets: objective(z, targets) * float("nan")  # type: ignore[assignment]
+        total = made.criterion.total
+        made.criterion.total = lambda losses: total(losses) * float("nan")  # type: ignore[method-assign]
         try:
             list(made.train())
         except MirclrError as error:

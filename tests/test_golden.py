@@ -13,7 +13,7 @@ from mirclr import processes
 from mirclr.classify import Heads
 from mirclr.config import Distillation
 from mirclr.data.clips import ClipCache
-from mirclr.data.soft_labels import Description, SoftLabelFolder, SoftLabels
+from mirclr.data.soft_labels import SoftLabelFolder, SoftLabelHeader, SoftLabels
 from mirclr.index import open_index
 from mirclr.ingest import seen
 from mirclr.ingest.embedding import embed_files
@@ -97,7 +97,7 @@ def test_what_is_cached_and_taught_is_kept_when_a_key_comes_later(tmp_path):
     assert ClipCache(with_keys(model, later=("old", "old")).recipe, "mel", tmp_path).folder.name == of_0_1
     assert ClipCache(with_keys(model, later=("old", "new")).recipe, "mel", tmp_path).folder.name != of_0_1
 
-    about = Description("a teacher", "1234", ("rock",), 0, 0, 3.0, 1.5)
+    about = SoftLabelHeader("a teacher", "1234", ("rock",), 0, 0, 3.0, 1.5)
     folder = SoftLabelFolder.create(tmp_path / "labels", about)
     facts = ["a teacher", "1234", ["rock"], 0, 0, 3.0, 1.5]
     settings = Distillation(labels="x", temperature=0.5)

@@ -7,10 +7,17 @@ import pytest
 import torch
 
 from mirclr.config import Distillation
-from mirclr.data.soft_labels import Description, SoftLabelFolder, SoftLabels, as_weights, how_alike, probabilities
+from mirclr.data.soft_labels import (
+    SoftLabelFolder,
+    SoftLabelHeader,
+    SoftLabels,
+    mean_similarities,
+    probabilities,
+    to_targets,
+)
 from mirclr.errors import LabelsError
 
-DESCRIPTION = Description("t", "d" * 32, ("jazz", "folk", "calm"), 2, 4, 3.0, 1.5)
+HEADER = SoftLabelHeader("t", "d" * 32, ("jazz", "folk", "calm"), 2, 4, 3.0, 1.5)
 
 
 def plan(**settings):
@@ -23,7 +30,7 @@ def told(folder, key):
 
 @pytest.fixture
 def folder(tmp_path):
-    made = SoftLabelFolder.create(tmp_path / "labels", DESCRIPTION)
+    made = SoftLabelFolder.create(tmp_path / "labels", HEADER)
     rng = np.random.default_rng(0)
     for key, windows in (("a", 5), ("b", 1)):
         made.write(key, rng.normal(size=(windows, 3)), rng.normal(size=(windows, 4)))
@@ -32,15 +39,15 @@ def folder(tmp_path):
 
 def test_what_is_written_is_read(folder):
     again = SoftLabelFolder.read(folder.folder)
-    assert again.description == DESCRIPTION
+    assert again.header == HEADER
     assert again.has("a")
     assert not again.has("c")
     assert again.rows("a").shape == (5, 7)
-    assert SoftLabelFolder.create(folder.folder, DESCRIPTION).rows("b").shape == (1, 7)
+    assert SoftLabelFolder.create(folder.folder, HEADER).rows("b").shape == (1, 7)
 
 
 def test_another_teacher_s_labels_never_meet(folder):
-    other = Description(**{**vars(DESCRIPTION), "digest": "e" * 32})
+    other = SoftLabelHeader(**{**vars(HEADER), "digest": "e" * 32})
     with pytest.raises(LabelsError, match="name another folder"):
         SoftLabelFolder.create(folder.folder, other)
 
@@ -48,11 +55,11 @@ def test_another_teacher_s_labels_never_meet(folder):
 def test_a_crop_lies_between_its_two_nearest_windows(folder):
     labels = SoftLabels(folder, ["a", "b"], plan())
     rows = told(folder, "a")
-    np.testing.assert_allclose(labels.at("a", 0.0), rows[0], rtol=1e-6)
-    np.testing.assert_allclose(labels.at("a", 3.0), rows[2], rtol=1e-6)
-    np.testing.assert_allclose(labels.at("a", 2.0), rows[1] * 2 / 3 + rows[2] / 3, rtol=1e-5)
-    np.testing.assert_allclose(labels.at("a", 1e6), rows[4], rtol=1e-6)
-    np.testing.assert_allclose(labels.at("b", 9.0), told(folder, "b")[0], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("a", 0.0)["soft_targets"], rows[0], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("a", 3.0)["soft_targets"], rows[2], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("a", 2.0)["soft_targets"], rows[1] * 2 / 3 + rows[2] / 3, rtol=1e-5)
+    np.testing.assert_allclose(labels.at("a", 1e6)["soft_targets"], rows[4], rtol=1e-6)
+    np.testing.assert_allclose(labels.at("b", 9.0)["soft_targets"], told(folder, "b")[0], rtol=1e-6)
 
 
 def test_probabilities_are_a_softmax_and_sigmoids():
@@ -67,36 +74,39 @@ def test_a_softmax_is_of_the_centred_logits(folder):
     labels = SoftLabels(folder, ["a", "b"], plan(centre=True, softmax=True, temperature=0.5))
     logits = np.concatenate([folder.rows(k)[:, :3] for k in "ab"])
     want = np.exp((logits - logits.mean(axis=0)) / 0.5)
-    np.testing.assert_allclose(labels.at("a", 3.0), (want / want.sum(axis=1, keepdims=True))[2], rtol=1e-5)
+    np.testing.assert_allclose(
+        labels.at("a", 3.0)["soft_targets"], (want / want.sum(axis=1, keepdims=True))[2], rtol=1e-5
+    )
 
 
 def test_centred_rows_are_what_is_above_the_mean(folder):
     plain = SoftLabels(folder, ["a", "b"], plan())
     mean = np.concatenate([told(folder, k) for k in "ab"]).mean(axis=0)
     centred = SoftLabels(folder, ["a", "b"], plan(centre=True))
-    np.testing.assert_allclose(centred.at("a", 1.5), np.maximum(plain.at("a", 1.5) - mean, 0), atol=1e-6)
+    above = np.maximum(plain.at("a", 1.5)["soft_targets"] - mean, 0)
+    np.testing.assert_allclose(centred.at("a", 1.5)["soft_targets"], above, atol=1e-6)
 
 
 def test_weights_of_embeddings_keep_their_length_and_oppose_nothing():
     x, nothing = torch.randn(8, 5, generator=torch.Generator().manual_seed(2)), torch.zeros(5)
-    rows = as_weights(x, nothing, plan(by="embedding"))
+    rows = to_targets(x, nothing, plan(by="embedding"))
     assert (rows >= 0).all()
     torch.testing.assert_close(rows.norm(dim=1), x.norm(dim=1))
     for second, cosine in (([1.0, 0], 1), ([-1.0, 0], 0)):
-        two = as_weights(torch.tensor([[1.0, 0], second]), torch.zeros(2), plan(by="embedding"))
+        two = to_targets(torch.tensor([[1.0, 0], second]), torch.zeros(2), plan(by="embedding"))
         assert two[0] @ two[1] == cosine
 
 
-def test_how_alike_a_teacher_finds_tracks(tmp_path):
-    made = SoftLabelFolder.create(tmp_path / "l", Description("t", "d", ("a", "b", "c"), 0, 0, 3.0, 3.0))
+def test_similarities_within_and_between_tracks(tmp_path):
+    made = SoftLabelFolder.create(tmp_path / "l", SoftLabelHeader("t", "d", ("a", "b", "c"), 0, 0, 3.0, 3.0))
     for key, tag in (("x", 0), ("y", 1)):
         logits = np.full((4, 3), -30.0)
         logits[:, [tag, 2]] = 30.0  # one tag each, and one that both have
         made.write(key, logits, np.zeros((4, 0)))
-    flat = how_alike(made, ["x", "y"], plan())
+    flat = mean_similarities(made, ["x", "y"], plan())
     assert flat == pytest.approx({"within": 1.0, "between": 0.5})
-    assert how_alike(made, ["x", "y"], plan(centre=True)) == pytest.approx({"within": 1.0, "between": 0.0})
-    assert np.isnan(how_alike(made, ["x"], plan())["between"])
+    assert mean_similarities(made, ["x", "y"], plan(centre=True)) == pytest.approx({"within": 1.0, "between": 0.0})
+    assert np.isnan(mean_similarities(made, ["x"], plan())["between"])
 
 
 def test_what_is_wrong_is_named(folder, tmp_path):
@@ -133,7 +143,7 @@ def test_windows_of_another_length_than_the_clips_are_refused(folder):
 
 
 def test_labels_stay_on_disk(tmp_path):
-    made = SoftLabelFolder.create(tmp_path / "l", Description("t", "d", ("a", "b"), 0, 2, 3.0, 3.0))
+    made = SoftLabelFolder.create(tmp_path / "l", SoftLabelHeader("t", "d", ("a", "b"), 0, 2, 3.0, 3.0))
     rng = np.random.default_rng(0)
     for key in map(str, range(20)):
         made.write(key, rng.normal(size=(2000, 2)), rng.normal(size=(2000, 2)))

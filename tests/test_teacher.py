@@ -19,6 +19,7 @@ from mirclr.errors import CheckpointError, EncoderMismatch, LabelsError, Manifes
 from mirclr.models.checkpoint import save_checkpoint
 from mirclr.models.encoder import Model
 from mirclr.objectives import GeneralizedSupConLoss, fill_missing_labels
+from mirclr.training.run import clip_source
 from mirclr.training.teacher import label_tracks, load_teacher, online_teacher
 from mirclr.training.trainer import Trainer
 from tests.commands import invoke
@@ -121,7 +122,7 @@ def test_labelling_tells_what_cannot_be_heard_and_is_resumable(teacher, corpus, 
     assert ["bad.ogg" in s.reason for s in skipped] == [True]
     assert all(t.new and t.windows > 20 for t in told if not isinstance(t, Skipped))
     folder = SoftLabelFolder.read(tmp_path / "labels")
-    assert folder.description.hop_s == pytest.approx(0.25, abs=0.01)
+    assert folder.header.hop_s == pytest.approx(0.25, abs=0.01)
     (first := next(iter(folder.folder.glob("*.raw")))).unlink()
     monkeypatch.setattr(type(teacher), "forward", lambda self, x: (torch.zeros(len(x), 5), torch.zeros(len(x), 8)))
     again = [t for t in labelled(teacher, corpus, tmp_path) if not isinstance(t, Skipped)]
@@ -134,7 +135,7 @@ def test_a_window_s_label_is_the_teacher_s_word_on_that_window(teacher, corpus, 
     cache = ClipCache(recipe(), "mel")
     cached = next(c for c in cache.fill(corpus[:1], tmp_path, workers=1) if not isinstance(c, Skipped))
     folder = SoftLabelFolder.read(tmp_path / "labels")
-    hop = round(folder.description.hop_s * 16000 / 256)
+    hop = round(folder.header.hop_s * 16000 / 256)
     log_mel = cache.stack([cache.read(cached, 3 * hop, 32)])
     logits, vectors = teacher(log_mel)
     row = folder.rows(cached.key)[3]
@@ -157,8 +158,8 @@ def trainer(teacher, corpus, tmp_path, made):
             soft = SoftLabels(SoftLabelFolder.read(tmp_path / "labels"), [c.key for c in cached], plan)
         elif plan:
             online = online_teacher(made_for, made)
-        lessons = {"soft_labels": soft, "teacher": online}
-        return Trainer(made_for, cached, cache, tmp_path / run, device="cpu", resume=resume, **lessons)
+        source = clip_source(made_for, cache, cached, soft)
+        return Trainer(made_for, source, tmp_path / run, device="cpu", resume=resume, teacher=online)
 
     return make
 
@@ -191,7 +192,8 @@ def test_the_loss_is_that_of_the_labels_and_alpha_times_that_of_the_teacher(trai
         run.model.eval()
         torch.manual_seed(0)
         (batch,) = run._read(0)
-        return float(run._loss(batch, torch.Generator().manual_seed(1)).detach()), run, batch
+        losses = run._losses(batch, torch.Generator().manual_seed(1))
+        return float(run.criterion.total(losses).detach()), run, batch
 
     plain, _, _ = first_loss("data.labels=artist")
     only, run, batch = first_loss(STORED.replace("0.5", "only"))
@@ -199,7 +201,7 @@ def test_the_loss_is_that_of_the_labels_and_alpha_times_that_of_the_teacher(trai
     assert both == pytest.approx(plain + 0.5 * only, rel=1e-5)
     heard = run.views(batch.clips, torch.Generator().manual_seed(1))
     z = run.model.projector(run.model.encoder(heard))
-    want = GeneralizedSupConLoss()(z, replace(batch.targets, labels=batch.taught))
+    want = GeneralizedSupConLoss()(z, replace(batch.targets, labels=batch.teacher["soft_targets"]))
     assert only == pytest.approx(float(want.detach()), rel=1e-5)
 
 
@@ -211,7 +213,7 @@ def test_the_online_teacher_hears_the_mix(trainer, made):
     run.model.encoder.register_forward_pre_hook(lambda module, args: heard.append(args[0]))
     next(run.train())
     assert heard[0] is heard[1]
-    rows = teacher(heard[0])
+    rows = teacher(heard[0])["soft_targets"]
     assert rows.shape == (8, 5)
     torch.testing.assert_close(rows[:, :3].sum(dim=1), torch.ones(8))
 
@@ -220,9 +222,9 @@ def test_stored_labels_are_mixed_as_the_clips_are(trainer):
     run = trainer(STORED, CUTMIX)
     (batch,) = run._read(0)
     x = torch.arange(8.0)[:, None, None].expand(8, 24, 32).contiguous()
-    mixed, targets, taught = run._mixed(x, batch.targets, batch.taught, torch.Generator().manual_seed(2))
+    mixed, targets, outputs = run._mixed(x, batch.targets, batch.teacher, torch.Generator().manual_seed(2))
     share = torch.stack([(mixed == i).float().mean(dim=(1, 2)) for i in range(8)], dim=1)
-    torch.testing.assert_close(taught, share @ batch.taught)
+    torch.testing.assert_close(outputs["soft_targets"], share @ batch.teacher["soft_targets"])
     torch.testing.assert_close(targets.labels, share @ fill_missing_labels(batch.targets))
 
 
@@ -231,8 +233,9 @@ def test_a_run_stays_with_its_teacher(trainer, tmp_path):
     with pytest.raises(TrainingError, match="another recipe"):
         trainer(STORED.replace("true", "false"), resume=True)
     run = trainer(STORED, run="other")
+    bare = clip_source(run.recipe, run.source.cache, run.source.tracks)
     with pytest.raises(TrainingError, match="neither soft labels nor a teacher"):
-        Trainer(run.recipe, run.source.tracks, run.cache, tmp_path / "none", device="cpu")
+        Trainer(run.recipe, bare, tmp_path / "none", device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +253,7 @@ def test_a_teacher_must_hear_what_the_student_hears(made, change, said):
 
 def test_an_embedding_teaches_without_tags(made):
     plan = "distillation={teacher: teacher.safetensors, by: embedding, centre: true}"
-    rows = online_teacher(recipe(plan), made)(torch.rand(6, 24, 32))
+    rows = online_teacher(recipe(plan), made)(torch.rand(6, 24, 32))["soft_targets"]
     assert rows.shape == (6, 16)
     assert (rows >= 0).all()
 
@@ -258,7 +261,7 @@ def test_an_embedding_teaches_without_tags(made):
 def test_a_student_of_waveforms_may_have_a_teacher_of_mels(made):
     student = "encoder={name: sample_cnn, widths: [4, 4, 8, 8]}"
     online = online_teacher(recipe(ONLINE, "augment.mel=[]", student), made)
-    assert online(torch.rand(4, 8000) - 0.5).shape == (4, 5)
+    assert online(torch.rand(4, 8000) - 0.5)["soft_targets"].shape == (4, 5)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,10 @@ from mirclr.errors import ManifestError, MirclrError, NotFinite, TrainingError
 from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.device import pick_device, pick_precision
 from mirclr.provenance import digest_json
-from mirclr.training.trainer import METRICS, RECIPE, STATE, Trainer, check_run
+from mirclr.training.run import clip_source
+from mirclr.training.run_folder import METRICS, RECIPE, STATE, check_run
+from mirclr.training.trainer import Trainer
+from mirclr.training.validation import Validation, track_vector
 from tests.commands import invoke
 
 SMOKE = Path(__file__).parents[1] / "recipes" / "smoke"
@@ -79,7 +82,9 @@ def trainer(decoded, tmp_path):
     def make(*overrides, run="run", **options):
         made_for = recipe(*overrides)
         cache, cached = decoded(made_for)
-        return Trainer(made_for, cached, cache, tmp_path / run, device="cpu", **options)
+        if labelled := options.pop("labelled", None):
+            options["validation"] = Validation(made_for.validation, cache, labelled)
+        return Trainer(made_for, clip_source(made_for, cache, cached), tmp_path / run, device="cpu", **options)
 
     return make
 
@@ -104,7 +109,7 @@ def test_evaluation_data_is_never_trained_on_whoever_calls(decoded, tmp_path, sp
     cache, cached = decoded(recipe())
     held_out = replace(cached[2], track=cached[2].track.model_copy(update={"split": split}))
     for build in (
-        lambda tracks: Trainer(recipe(), tracks, cache, tmp_path / "run", device="cpu"),
+        lambda tracks: Trainer(recipe(), clip_source(recipe(), cache, tracks), tmp_path / "run", device="cpu"),
         lambda tracks: ClipSource(
             cache, tracks, Views(recipe(), LogMel(recipe().mel, 16000)).takes, recipe(), is_useful=lambda targets: True
         ),
@@ -113,7 +118,7 @@ def test_evaluation_data_is_never_trained_on_whoever_calls(decoded, tmp_path, sp
             build([*cached[:2], held_out])
     assert not (tmp_path / "run").exists()
     trained = [replace(c, track=c.track.model_copy(update={"split": "train"})) for c in cached]
-    assert Trainer(recipe(), trained, cache, tmp_path / "run", device="cpu")
+    assert Trainer(recipe(), clip_source(recipe(), cache, trained), tmp_path / "run", device="cpu")
 
 
 def metrics_of(run):
@@ -249,7 +254,7 @@ def test_a_line_that_was_half_written_does_not_matter(trainer, tmp_path, rest):
 @pytest.mark.parametrize("factor", [float("inf"), float("nan")])
 def test_a_gradient_that_is_not_finite_is_never_stepped_along(trainer, tmp_path, clip_norm, factor):
     run = trainer(f"training.clip_norm={clip_norm}")
-    steps, objective = run.train(), run.objective
+    steps, total = run.train(), run.criterion.total
     next(steps)
     run.save()
     before = {name: t.clone() for name, t in run.model.named_parameters()}
@@ -263,7 +268,7 @@ def test_a_gradient_that_is_not_finite_is_never_stepped_along(trainer, tmp_path,
         def backward(_, gradient):
             return gradient * factor
 
-    run.objective = lambda z, targets: Steep.apply(objective(z, targets))
+    run.criterion.total = lambda losses: Steep.apply(total(losses))
     with pytest.raises(NotFinite, match=r"step 2: the loss is .*, but the norm of its gradient"):
         next(steps)
     assert all(torch.equal(before[name], t) for name, t in run.model.named_parameters())
@@ -340,25 +345,25 @@ def test_other_tracks_are_refused(trainer, decoded, tmp_path):
     trainer().save()
     cache, cached = decoded(recipe())
     with pytest.raises(TrainingError, match="other tracks"):
-        Trainer(recipe(), cached[1:], cache, tmp_path / "run", resume=True, device="cpu")
-    assert Trainer(recipe(), cached[::-1], cache, tmp_path / "run", resume=True, device="cpu")
+        Trainer(recipe(), clip_source(recipe(), cache, cached[1:]), tmp_path / "run", resume=True, device="cpu")
+    assert Trainer(recipe(), clip_source(recipe(), cache, cached[::-1]), tmp_path / "run", resume=True, device="cpu")
 
 
 def test_one_track_is_refused(decoded, tmp_path):
     cache, cached = decoded(recipe())
     with pytest.raises(ManifestError, match="at least two recordings"):
-        Trainer(recipe(), cached[:1], cache, tmp_path / "run", device="cpu")
+        clip_source(recipe(), cache, cached[:1])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named(trainer, tmp_path, value):
     run = trainer()
-    steps, objective = run.train(), run.objective
+    steps, total = run.train(), run.criterion.total
     for _ in range(3):
         next(steps)
     run.save()
     before = (tmp_path / "run" / STATE).read_bytes()
-    run.objective = lambda z, targets: objective(z, targets) * value
+    run.criterion.total = lambda losses: total(losses) * value
     with pytest.raises(NotFinite, match=r"step 4: the loss is (nan|inf)") as caught:
         next(steps)
     assert all(name in str(caught.value) for name in run.source.batch(3).tracks)
@@ -385,9 +390,9 @@ def test_accumulating_takes_the_mean_gradient_of_other_batches(trainer):
     one.recipe = one.recipe.model_copy(update={"training": plan})
     loss = one._make_step(batches)
     one.optimizer.zero_grad()
-    losses = [one._loss(batch, torch.Generator()) for batch in batches]
+    losses = [one.criterion.total(one._losses(batch, torch.Generator())) for batch in batches]
     (sum(losses) / 3).backward()
-    assert loss == pytest.approx(float(sum(losses).detach()) / 3, rel=1e-5)
+    assert loss["loss"] == pytest.approx(float(sum(losses).detach()) / 3, rel=1e-5)
     for name, parameter in one.model.named_parameters():
         torch.testing.assert_close(seen[name], parameter.grad, rtol=1e-3, atol=1e-5)
 
@@ -415,7 +420,7 @@ def test_the_knn_check_is_the_slow_way(trainer, decoded, tmp_path):
     _, cached = decoded(recipe())
     labelled = [(c, c.track.artist) for c in cached for _ in range(2)]
     settings = ("validation={manifest: x.jsonl, split: null, k: 1, every: 3}",)
-    run = trainer(*settings, check=labelled)
+    run = trainer(*settings, labelled=labelled)
     train(run)
     lines = metrics_of(tmp_path / "run")
     assert [line["step"] for line in lines] == [3, 5, 6, 9, 10, 12]
@@ -423,7 +428,7 @@ def test_the_knn_check_is_the_slow_way(trainer, decoded, tmp_path):
     # each track stands twice, so its nearest other is itself
     assert lines[-1]["knn_accuracy"] == 1
     alone = [(c, c.track.id) for c in cached]
-    assert trainer(*settings, run="alone", check=alone).knn_check() == 0
+    assert trainer(*settings, run="alone", labelled=alone).validate() == 0
     # without labelled tracks there is nothing to check
     train(trainer(*settings, run="none"))
     assert not any("knn_accuracy" in line for line in metrics_of(tmp_path / "none"))
@@ -433,14 +438,14 @@ def test_a_check_changes_nothing_in_training(trainer, decoded):
     _, cached = decoded(recipe())
     labelled = [(c, c.track.artist) for c in cached]
     settings = ("validation={manifest: x.jsonl, k: 1, every: 2}",)
-    assert train(trainer(*settings, run="a", check=labelled)) == train(trainer(*settings, run="b"))
+    assert train(trainer(*settings, run="a", labelled=labelled)) == train(trainer(*settings, run="b"))
 
 
 def test_a_track_is_heard_whole_in_a_check(decoded, trainer, tmp_path):
     """Clips spread over the track, averaged, of unit length; a short track repeats."""
     run = trainer("embedding.excerpts=3")
     cache, cached = decoded(recipe())
-    vector = run._vector(cached[0])
+    vector = track_vector(run.model, cache, cached[0], run.device, run.dtype)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     frames = run.views.frames
     starts = [int((i + 0.5) / 3 * (cached[0].length - frames)) for i in range(3)]
@@ -450,7 +455,7 @@ def test_a_track_is_heard_whole_in_a_check(decoded, trainer, tmp_path):
     np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
     short = tmp_path / "short.raw"
     short.write_bytes(cached[0].file.read_bytes()[: 5 * cache.row * 2])
-    assert np.isfinite(run._vector(Cached(cached[0].track, short, 5))).all()
+    assert np.isfinite(track_vector(run.model, cache, Cached(cached[0].track, short, 5), run.device, run.dtype)).all()
 
 
 def test_a_checkpoint_says_what_it_was_made_from(trainer, tmp_path):

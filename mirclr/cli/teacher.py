@@ -36,7 +36,11 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
     "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
 )
 @click.option(
-    "--teacher", "name", default="musicnn-msd", show_default=True, help="musicnn-msd, musicnn-mtt, checkpoint."
+    "--teacher",
+    "name",
+    default="musicnn-msd",
+    show_default=True,
+    help="musicnn, musicnn-msd, musicnn-mtt, builtin, or a checkpoint.",
 )
 @path_option("--heads", help="Heads of a checkpoint, from mirclr classify train.")
 @options.audio_root
@@ -62,34 +66,34 @@ def label(
     from mirclr.config import Distillation
     from mirclr.data.clips import Skipped, tracks_of
     from mirclr.data.sampling import TRAINED_ON
-    from mirclr.data.soft_labels import SoftLabelFolder, how_alike
-    from mirclr.training.teacher import Told, label_tracks, load_teacher
+    from mirclr.data.soft_labels import SoftLabelFolder, mean_similarities
+    from mirclr.training.teacher import LabelledTrack, label_tracks, load_teacher
 
     tracks, root = tracks_of(manifest, Path(), audio_root=str(audio_root) if audio_root else None, splits=TRAINED_ON)
     teacher = load_teacher(name, heads=str(heads) if heads else None)
-    told: list[Told] = []
+    labelled: list[LabelledTrack] = []
     skipped: list[str] = []
     with progress("Labelling", len(tracks)) as advance:
         for one in label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers or None):
             if isinstance(one, Skipped):
                 skipped.append(one.reason)
             else:
-                told.append(one)
+                labelled.append(one)
             advance(note=f"{len(skipped)} skipped" if skipped else "")
     for reason in skipped:
         remark(f"skipped {reason}")
-    new, windows = sum(one.new for one in told), sum(one.windows for one in told)
+    new, windows = sum(one.new for one in labelled), sum(one.windows for one in labelled)
     alike = {}
-    if len(told) > 1 and teacher.tags:
-        folder, keys = SoftLabelFolder.read(output), [one.key for one in told]
+    if len(labelled) > 1 and teacher.tags:
+        folder, keys = SoftLabelFolder.read(output), [one.key for one in labelled]
         for how, centre in (("plain", False), ("centred", True)):
-            alike[how] = how_alike(folder, keys, Distillation(labels=str(output), centre=centre))
+            alike[how] = mean_similarities(folder, keys, Distillation(labels=str(output), centre=centre))
     if as_json:
-        facts = {"tracks": len(told), "new": new, "windows": windows, "alike": alike, "skipped": skipped}
+        facts = {"tracks": len(labelled), "new": new, "windows": windows, "alike": alike, "skipped": skipped}
         print_json({"labels": str(output), "teacher": teacher.name, "tags": list(teacher.tags), **facts})
-        return 0 if told else 1
+        return 0 if labelled else 1
     by = f"{len(teacher.tags)} tags by {teacher.name}"
-    print_line(f"{output}: {windows} windows of {len(told)} tracks ({new} new), {by}")
+    print_line(f"{output}: {windows} windows of {len(labelled)} tracks ({new} new), {by}")
     for how, cosine in alike.items():
         print_line(f"cosine of {how} labels: {cosine['between']:.2f} between tracks, {cosine['within']:.2f} within one")
-    return 0 if told else 1
+    return 0 if labelled else 1

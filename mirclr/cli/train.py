@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,6 @@ from mirclr.cli.options import as_json
 from mirclr.cli.show import print_json, print_line, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.config import Recipe
-    from mirclr.data.clips import Cached, ClipCache
-    from mirclr.data.manifest import Track
     from mirclr.training.trainer import Trainer
 
 
@@ -44,9 +40,19 @@ def command(
 ) -> None:
     """Train a contrastive encoder from a recipe."""
     from mirclr.config import read_recipe
+    from mirclr.training.run import prepare
 
     recipe = read_recipe(recipe_path, overrides=overrides, on_note=remark)
-    trainer = prepare(recipe, recipe_path.parent, output, resume=resume, device=device, workers=workers or None)
+    trainer = prepare(
+        recipe,
+        recipe_path.parent,
+        output,
+        resume=resume,
+        device=device,
+        workers=workers or None,
+        progress=progress,
+        on_skip=lambda reason: remark(f"skipped {reason}"),
+    )
     if trainer.step:
         remark(f"resuming after step {trainer.step}")
     last = run(trainer)
@@ -60,94 +66,6 @@ def command(
         print_json(result)
     else:
         print_line(f"trained {trainer.step} steps; encoder: {result['encoder']}")
-
-
-def prepare(
-    recipe: Recipe,
-    folder: Path,
-    output: Path,
-    *,
-    resume: bool,
-    device: str = "auto",
-    workers: int | None = None,
-) -> Trainer:
-    """Find the tracks, decode what is not in the cache, and set the run up."""
-    from mirclr.audio.augment import Views
-    from mirclr.audio.mel import LogMel
-    from mirclr.data.clips import ClipCache, tracks_of
-    from mirclr.data.sampling import TRAINED_ON, part_of
-    from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels, check_windows
-    from mirclr.errors import LabelsError
-    from mirclr.models.device import pick_device
-    from mirclr.training.trainer import Trainer, check_run, check_tracks
-
-    # what is amiss is said before hours of decoding
-    pick_device(device)
-    check_run(recipe, output, resume=resume)
-    told = teacher = None
-    if recipe.distillation and recipe.distillation.labels is not None:
-        told = SoftLabelFolder.read((folder / recipe.distillation.labels).expanduser())
-        check_windows(told, recipe.audio.clip_seconds)
-    elif recipe.distillation:
-        from mirclr.training.teacher import online_teacher
-
-        teacher = online_teacher(recipe, folder, device=device)
-    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes
-    cache = ClipCache(recipe, shape.domain)
-    data = recipe.data
-    tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
-    tracks = part_of(tracks, data.fraction)
-    without = check_tracks(recipe, tracks, root, cache, shape, told)
-    if without and (found := _fill("Decoding what has no labels", cache, without, root, workers)):
-        raise LabelsError(
-            f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
-            f"{found[0].track.path}; run mirclr teacher label again"
-        )
-    tracks = [t for t in tracks if t not in without]
-    to_check: list[Track] = []
-    if recipe.validation:
-        check = recipe.validation
-        to_check, check_root = tracks_of(check.manifest, folder, audio_root=check.audio_root, splits=(check.split,))
-        counts = Counter(getattr(t, check.label) for t in to_check)
-        to_check = [t for t in to_check if getattr(t, check.label) and counts[getattr(t, check.label)] > 1]
-    cached = _fill("Decoding", cache, tracks, root, workers)
-    labelled: list[tuple[Cached, str]] = []
-    if recipe.validation and to_check:
-        found = _fill("Decoding the labelled tracks", cache, to_check, check_root, workers)
-        labelled = [(c, getattr(c.track, recipe.validation.label)) for c in found]
-    soft_labels = None
-    if recipe.distillation and told is not None:
-        soft_labels = SoftLabels(told, [c.key for c in cached], recipe.distillation)
-    return Trainer(
-        recipe,
-        cached,
-        cache,
-        output,
-        check=labelled,
-        soft_labels=soft_labels,
-        teacher=teacher,
-        resume=resume,
-        device=device,
-    )
-
-
-def _fill(label: str, cache: ClipCache, tracks: list[Track], root: Path, workers: int | None) -> list[Cached]:
-    from mirclr.data.clips import Cached
-
-    cached, skipped = [], []
-    with progress(label, len(tracks)) as advance:
-        for result in cache.fill(tracks, root, workers=workers):
-            if isinstance(result, Cached):
-                cached.append(result)
-            else:
-                skipped.append(result)
-            advance(note=f"{len(skipped)} skipped" if skipped else "")
-    for skip in skipped:
-        remark(f"skipped {skip.reason}")
-    order = {t.id: i for i, t in enumerate(tracks)}
-    return sorted(
-        cached, key=lambda c: order[c.track.id]
-    )  # the order of a batch must not hang on who was decoded first
 
 
 def run(trainer: Trainer) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 Factor = Annotated[float, Field(ge=0.25, le=4)]
 Decibels = Annotated[float, Field(ge=-200, le=200)]
 Semitones = Annotated[float, Field(ge=-48, le=48)]
@@ -292,7 +293,11 @@ class Projector(_Section):
     layers: Annotated[int, Field(ge=2, le=4)] = 2
 
 
-class _Queued(_Section):
+class _Objective(_Section):
+    weight: Weight = 1.0  # by which it counts in the sum of all losses; 0 leaves it out
+
+
+class _Queued(_Objective):
     queue: Annotated[int, Field(ge=0, le=10_000_000)] = 0  # past rows that stand beside the batch (arXiv 1912.06798)
 
 
@@ -312,7 +317,7 @@ class Triplet(_Queued):
     mining: Literal["all", "hard", "semi_hard", "batch_hard"] = "semi_hard"
 
 
-class NPair(_Section):
+class NPair(_Objective):
     """The N-pair loss (Sohn 2016); projections are not normalised, `norm_weight` holds their length down."""
 
     name: Literal["n_pair"] = "n_pair"
@@ -334,13 +339,13 @@ class GeneralizedSupCon(_Queued):
     base_temperature: Positive = 0.07
 
 
-class CrossEntropy(_Section):
+class CrossEntropy(_Objective):
     """A classifier of `data.labels`, the baseline without contrast: the projector's outputs are its logits."""
 
     name: Literal["cross_entropy"] = "cross_entropy"
 
 
-class InstanceDiscrimination(_Section):
+class InstanceDiscrimination(_Objective):
     """Instance discrimination with a memory bank (arXiv 1805.01978)."""
 
     name: Literal["instance_discrimination"] = "instance_discrimination"
@@ -356,44 +361,105 @@ Objective = Annotated[
 ]
 
 
-class Distillation(_Section):
-    """Learn from a teacher's label distributions t too: L(z, y) + alpha L(z, t), with generalized_sup_con for L.
+class Auxiliary(_Section):
+    """A further objective beside the first, on the same views and labels, by its own `weight`.
 
-    `labels` is a folder that `mirclr teacher label` wrote: t of a crop is read there, and mixed as clips are. `teacher`
-    is musicnn-msd, musicnn-mtt or a checkpoint of mirclr, with `heads` fitted on its vectors; it hears the very clips
-    that the student hears, mixed as they are. `alpha: only` leaves L(z, y) out. A `temperature` below 1 sharpens what
-    the teacher says; `centre` takes the mean row out and keeps what is above it, so that a teacher that says much the
-    same of everything still tells it apart. `softmax` makes one distribution of all tags, of their centred logits: at a
-    low temperature sharper still. `by: embedding` compares its embeddings in place of its tags; centre them.
+    It shares the projection of the first, or has a `projector` of its own.
+    """
+
+    objective: Objective
+    projector: Projector | None = None
+
+
+class TagsTarget(_Section):
+    """Predict the teacher's tags: binary cross-entropy with its probabilities, less their entropy."""
+
+    name: Literal["tags"] = "tags"
+    weight: Weight = 1.0
+
+
+class EmbeddingTarget(_Section):
+    """Predict the teacher's embedding: one minus the cosine, or the mean squared error of standardised values."""
+
+    name: Literal["embedding"] = "embedding"
+    loss: Literal["cosine", "mse"] = "cosine"
+    weight: Weight = 1.0
+
+
+class FeaturesTarget(_Section):
+    """Predict the first principal components of the teacher's features: mean squared error, halfway to white."""
+
+    name: Literal["features"] = "features"
+    components: Channels = 256
+    weight: Weight = 1.0
+
+
+DistillationTarget = Annotated[TagsTarget | EmbeddingTarget | FeaturesTarget, Field(discriminator="name")]
+
+
+class Distillation(_Section):
+    """Learn from a teacher's outputs too: L(z, y) + alpha L(z, t) + the weighted losses of `targets`.
+
+    The outputs come from one source. `labels` is a folder that `mirclr teacher label` wrote: those of a crop are read
+    there, and mixed as clips are. `teacher` is musicnn, musicnn-msd, musicnn-mtt, builtin or a checkpoint of mirclr,
+    with `heads` fitted on its vectors; it is given the very clips that the student is given, mixed as they are.
+    `examples: true` takes them from the distillation examples that data.train names.
+
+    L(z, t) is generalized_sup_con with soft targets t made of the outputs; `alpha: 0` leaves it out, `alpha: only`
+    leaves L(z, y) out. A `temperature` below 1 sharpens them; `centre` subtracts the mean row and keeps what is above
+    it, so that a teacher whose outputs are nearly the same for all music still tells it apart. `softmax` makes one
+    distribution of all tags, of their centred logits: at a low temperature sharper still. `by: embedding` compares its
+    embeddings in place of its tags; centre them.
+
+    `targets` are outputs that linear layers on the student's embedding predict.
     """
 
     labels: str | None = None
     teacher: str | None = None
     heads: str | None = None
-    alpha: Positive | Literal["only"] = 1.0
+    examples: bool = False
+    alpha: Weight | Literal["only"] = 1.0
     temperature: Positive = 1.0
     centre: bool = False
     softmax: bool = False
     by: Literal["tags", "embedding"] = "tags"
+    targets: tuple[DistillationTarget, ...] = ()
 
     @model_validator(mode="after")
     def _one_source(self) -> "Distillation":
-        if (self.labels is None) == (self.teacher is None):
+        if (self.labels is not None) + (self.teacher is not None) + self.examples != 1:
             raise ValueError(
-                "give either labels (a folder of mirclr teacher label) or teacher (a name or a checkpoint)"
+                "give either labels (a folder of mirclr teacher label), teacher (a name or a checkpoint) or "
+                "examples: true (data.train is a folder of distillation examples)"
             )
         if self.heads and self.teacher is None:
             raise ValueError("heads go with a checkpoint of mirclr as teacher")
+        names = [target.name for target in self.targets]
+        if len(names) != len(set(names)):
+            raise ValueError("targets: each of tags, embedding and features stands once at most")
+        if self.alpha == 0 and not names:
+            raise ValueError("alpha is 0 and there are no targets: nothing is learned from the teacher")
         return self
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What is needed of the teacher: ``soft_targets``, and what `targets` names."""
+        contrast = ("soft_targets",) if self.alpha != 0 else ()
+        return (*contrast, *(target.name for target in self.targets))
 
 
 class Training(_Section):
-    """The loop. `batch` counts recordings, each heard twice; `lr` is the peak after `warmup` steps.
+    """The loop. `batch` counts recordings, two crops each; `lr` is the peak after `warmup` steps.
 
     `accumulate` takes the mean gradient of so many batches a step. Each is contrasted by itself: that smooths the
     gradient as a larger batch would, but gives no view more negatives; for these raise `batch` or `objective.queue`.
     `schedule`: after the warm-up the rate falls to zero at the last step by half a cosine, or stays; a run whose rate
-    stays may be resumed with more `steps`.
+    stays may be resumed with more `steps`. `betas` are AdamW's.
+
+    `ema_decay` exports an exponential moving average of the weights in place of the last ones: after step s it moves to
+    the weights by one minus the smaller of `ema_decay` and s / (s + 10). `init` begins with the weights that another
+    run ended with: its state.safetensors, whose averages are taken where it has them, with the layers that predict a
+    teacher's outputs; or the encoder of any checkpoint.
     """
 
     steps: Count = 10_000
@@ -402,6 +468,9 @@ class Training(_Section):
     lr: Positive = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: Weight = 1e-2
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    ema_decay: Decay | None = None
+    init: str | None = None
     warmup: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200
     clip_norm: Positive | None = 5.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -448,6 +517,7 @@ class Recipe(_Section):
     encoder: Encoder = ResNet()
     projector: Projector = Projector()
     objective: Objective = NTXent()
+    auxiliary: tuple[Auxiliary, ...] = ()
     distillation: Distillation | None = None
     training: Training = Training()
     validation: Validation | None = None
@@ -455,12 +525,13 @@ class Recipe(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Recipe":
-        if self.objective.name in ("sup_con", "cross_entropy") and self.data.labels not in _ONE_LABEL:
-            raise ValueError(f"objective {self.objective.name} needs data.labels: artist, album or genre")
-        if self.distillation and self.objective.name != "generalized_sup_con":
-            raise ValueError("distillation needs objective generalized_sup_con, which takes label distributions")
-        if self.distillation and bool(getattr(self.objective, "queue", 0)):
-            raise ValueError("objective.queue keeps the labels of one kind alone; leave it out with distillation")
+        objectives = (self.objective, *(a.objective for a in self.auxiliary))
+        for objective in objectives:
+            if objective.name in ("sup_con", "cross_entropy") and self.data.labels not in _ONE_LABEL:
+                raise ValueError(f"objective {objective.name} needs data.labels: artist, album or genre")
+        if any(a.objective.name == "cross_entropy" and a.projector is None for a in self.auxiliary):
+            raise ValueError("auxiliary: cross_entropy takes the outputs of a projector for logits; give it its own")
+        self._teacher_fits()
         if self.data.soft_positives and (self.objective.name != "generalized_sup_con" or self.data.labels):
             raise ValueError("data.soft_positives needs objective generalized_sup_con, and no data.labels")
         if self.data.soft_positives and bool(getattr(self.objective, "queue", 0)):
@@ -491,6 +562,23 @@ class Recipe(_Section):
                 f"mel.f_min is {self.mel.f_min} Hz; it must lie below mel.f_max or half of audio.sample_rate"
             )
         return self
+
+    def _teacher_fits(self) -> None:
+        """Raise where settings do not go with the distillation."""
+        plan = self.distillation
+        if plan is None:
+            if self.objective.weight == 0 and not any(a.objective.weight for a in self.auxiliary):
+                raise ValueError("objective.weight is 0 and there is nothing else to learn from")
+            return
+        if plan.alpha == 0:
+            return
+        if self.objective.name != "generalized_sup_con":
+            raise ValueError(
+                "distillation needs objective generalized_sup_con, which takes label distributions; with others, set "
+                "distillation.alpha to 0 and give targets"
+            )
+        if self.objective.queue:
+            raise ValueError("objective.queue keeps the labels of one kind alone; leave it out with distillation")
 
     def _fit_for_waveforms(self, encoder: ResNet | SampleCNN | PooledSampleCNN | RegisteredEncoder) -> None:
         """Raise where settings do not go with an encoder of waveforms."""

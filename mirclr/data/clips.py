@@ -14,7 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -419,8 +419,8 @@ class Batch:
         Of the 2 B rows.
     tracks : tuple of str
         The ids of the B tracks, for messages.
-    taught : (2 B, C) float32 or None
-        What a teacher said of each crop, where soft labels were given.
+    teacher : dict of str to (2 B, K) float32
+        A teacher's outputs for each crop, where soft labels were given; see `config.Distillation.outputs`.
     redrawn : int
         How many draws before gave the objective nothing to learn from.
     """
@@ -428,7 +428,7 @@ class Batch:
     clips: Tensor
     targets: Targets
     tracks: tuple[str, ...]
-    taught: Tensor | None = None
+    teacher: dict[str, Tensor] = field(default_factory=dict)
     redrawn: int = 0
 
 
@@ -449,6 +449,17 @@ class ClipSource:
         Of the tracks.
     is_useful : callable
         Whether rows of which this is known give the objective anything to learn from.
+
+    Attributes
+    ----------
+    n_tracks, n_labels : int
+        How many tracks there are, and columns of label rows.
+    digest : str
+        Of the tracks.
+    teacher_digest : str or None
+        Of a teacher's outputs, where there are any.
+    teacher_columns : dict of str to int
+        How many tags that teacher gives, and numbers of embedding.
 
     Raises
     ------
@@ -488,6 +499,10 @@ class ClipSource:
         self.recording = group_numbers(apart)
         self.data = recipe.data
         self.labels = label_rows(found, recipe.data.labels)
+        self.n_tracks, self.n_labels = len(tracks), 0 if self.labels is None else self.labels.shape[1]
+        self.digest = digest_json(sorted((c.track.id, c.file.name) for c in tracks))
+        self.teacher_digest = soft_labels.digest if soft_labels else None
+        self.teacher_columns = soft_labels.columns if soft_labels else {}
         self.album, self.artist = (group_numbers([n or None for n in names]) for names in (albums, artists))
         if self.data.tracks_per_class and self.data.labels:
             self.classes = group_numbers([getattr(t, self.data.labels) for t in found])
@@ -503,7 +518,7 @@ class ClipSource:
             for i, crop in zip(picks, crops, strict=True)
         ]
         names = tuple(self.tracks[i].track.id for i in picks)
-        return Batch(self.cache.stack(rows), self._targets(picks), names, self._taught(picks, crops), redrawn)
+        return Batch(self.cache.stack(rows), self._targets(picks), names, self._teacher(picks, crops), redrawn)
 
     def _draw(self, step: int) -> tuple[np.ndarray, int, np.random.Generator]:
         """The tracks of a step, how many draws before taught nothing, and the generator that crops are drawn from."""
@@ -537,15 +552,15 @@ class ClipSource:
         recording = torch.from_numpy(np.tile(self.recording[picks], 2))
         return Targets(instance, recording, self._label_rows(instance, index), index)
 
-    def _taught(self, picks: np.ndarray, crops: Sequence[tuple[int, int]]) -> Tensor | None:
+    def _teacher(self, picks: np.ndarray, crops: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
         if self.soft_labels is None:
-            return None
-        told = [
+            return {}
+        rows = [
             self.soft_labels.at(self.tracks[i].key, crop[view] / self.steps_a_second)
             for view in (0, 1)
             for i, crop in zip(picks, crops, strict=True)
         ]
-        return torch.stack(told)
+        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _label_rows(self, instance: Tensor, index: Tensor) -> Tensor | None:
         soft, rows = self.data.soft_positives, index.numpy()

@@ -1,4 +1,4 @@
-"""Label distributions kept beside a corpus: written once by ``mirclr teacher label``, read crop by crop in training.
+"""A teacher's outputs, stored beside a corpus: written once by ``mirclr teacher label``, read crop by crop in training.
 
 A folder holds ``labels.json`` (which teacher, its tags, window and hop) and one raw file a track, named as in the cache
 of clips: (S, C + D) little-endian float32 rows, one for each window, of C logits and D numbers of embedding. Window i
@@ -24,12 +24,12 @@ from mirclr.provenance import digest_json, writing
 FORMAT = 1
 _INDEX = "labels.json"
 _ROW = np.dtype("<f4")
-_DIGESTED = ("teacher", "digest", "tags", "exclusive", "dim", "window_s", "hop_s")  # of a description
-_SAMPLE = 1500  # windows that `how_alike` compares
+_DIGESTED = ("teacher", "digest", "tags", "exclusive", "dim", "window_s", "hop_s")  # of a header
+_SAMPLE = 1500  # windows that `mean_similarities` compares
 
 
 @dataclass(frozen=True)
-class Description:
+class SoftLabelHeader:
     """What a folder of soft labels holds.
 
     Attributes
@@ -62,17 +62,17 @@ class SoftLabelFolder:
     ----------
     folder : Path
         Where.
-    description : Description
+    header : SoftLabelHeader
         What it holds.
     """
 
-    def __init__(self, folder: Path, description: Description) -> None:
-        self.folder, self.description = folder, description
-        self.columns = len(description.tags) + description.dim
+    def __init__(self, folder: Path, header: SoftLabelHeader) -> None:
+        self.folder, self.header = folder, header
+        self.columns = len(header.tags) + header.dim
 
     @classmethod
-    def create(cls, folder: Path, description: Description) -> "SoftLabelFolder":
-        """Begin a folder, or go on with one of the same description.
+    def create(cls, folder: Path, header: SoftLabelHeader) -> "SoftLabelFolder":
+        """Begin a folder, or continue one with the same header.
 
         Raises
         ------
@@ -81,16 +81,16 @@ class SoftLabelFolder:
         """
         if (folder / _INDEX).exists():
             held = cls.read(folder)
-            if held.description != description:
+            if held.header != header:
                 raise LabelsError(
-                    f"{folder}: holds labels of {held.description.teacher} every {held.description.hop_s:g} s; "
-                    f"expected {description.teacher} every {description.hop_s:g} s, by the same weights: name another "
+                    f"{folder}: holds labels of {held.header.teacher} every {held.header.hop_s:g} s; "
+                    f"expected {header.teacher} every {header.hop_s:g} s, by the same weights: name another "
                     "folder"
                 )
             return held
         with writing(folder / _INDEX, "w") as f:
-            json.dump({"format": FORMAT, **asdict(description)}, f, indent=1, ensure_ascii=False)
-        return cls(folder, description)
+            json.dump({"format": FORMAT, **asdict(header)}, f, indent=1, ensure_ascii=False)
+        return cls(folder, header)
 
     @classmethod
     def read(cls, folder: Path) -> "SoftLabelFolder":
@@ -115,20 +115,20 @@ class SoftLabelFolder:
             newer = "upgrade mirclr, or " if isinstance(held, int) and held > FORMAT else ""
             raise LabelsError(f"{index}: not soft labels of format {FORMAT}; {newer}label again into another folder")
         try:
-            description = Description(**{**found, "tags": tuple(found["tags"])})
-            right = description.tags and description.dim >= 0 and description.hop_s > 0
+            header = SoftLabelHeader(**{**found, "tags": tuple(found["tags"])})
+            right = header.tags and header.dim >= 0 and header.hop_s > 0
         except (KeyError, TypeError):
             right = False
         if not right:
             raise LabelsError(f"{index}: is damaged; label again into another folder")
-        return cls(folder, description)
+        return cls(folder, header)
 
     def has(self, key: str) -> bool:
         """Whether a track was labelled."""
         return self._file(key).exists()
 
     def write(self, key: str, logits: np.ndarray, embedding: np.ndarray) -> None:
-        """Keep (S, C) logits and (S, D) embeddings of a track's windows; an older file is replaced at once."""
+        """Store (S, C) logits and (S, D) embeddings of a track's windows; an older file is replaced at once."""
         rows = np.concatenate([logits, embedding], axis=1).astype(_ROW)
         if rows.shape[1] != self.columns or not np.isfinite(rows).all():
             raise LabelsError(f"{self.folder}: rows of {rows.shape[1]} for {self.columns} columns, or not finite")
@@ -159,7 +159,7 @@ class SoftLabelFolder:
 
 
 class SoftLabels:
-    """The label distributions of some tracks, as a recipe's distillation wants them.
+    """A teacher's outputs for some tracks, as a recipe's distillation wants them.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ class SoftLabels:
     keys : iterable of str
         The tracks'.
     settings : Distillation
-        Temperature, centring, tags or embedding.
+        Which outputs, and how soft targets are made of them.
     clip_seconds : float, optional
         Length of the clips that are to learn from them.
 
@@ -177,7 +177,9 @@ class SoftLabels:
     windows : dict of str to int
         How many windows each track has. Their rows stay on disk, where two are read for a crop.
     mean : (C,) or (D,) float32
-        Of what the teacher said of all windows, before it is centred and made into weights.
+        Of all windows' outputs, before they are centred and made into soft targets.
+    columns : dict of str to int
+        How many tags there are, and numbers of embedding.
 
     Raises
     ------
@@ -188,38 +190,62 @@ class SoftLabels:
     def __init__(
         self, folder: SoftLabelFolder, keys: Iterable[str], settings: Distillation, *, clip_seconds: float | None = None
     ) -> None:
-        about = folder.description
+        about = folder.header
         if clip_seconds is not None:
             check_windows(folder, clip_seconds)
         self.folder, self.hop_s, self.settings = folder, about.hop_s, settings
         self.digest = digest_json([*(getattr(about, name) for name in _DIGESTED), digested(settings)])
+        self.columns = {"tags": len(about.tags), "embedding": about.dim}
         self.windows: dict[str, int] = {}
         total: Tensor | float = 0.0
         for key in keys:
             if key in self.windows:
                 continue
-            rows = self.said(key)
+            rows = self.before_centring(key)
             self.windows[key] = len(rows)
             total = total + rows.double().sum(dim=0)
         self.mean = (torch.as_tensor(total) / max(1, sum(self.windows.values()))).float()
 
-    def said(self, key: str, first: int = 0, count: int = -1) -> Tensor:
-        """(S, C) or (S, D) float32: what the teacher said of a track's windows, before it is made into weights."""
-        rows, tags = torch.from_numpy(self.folder.rows(key, first, count)), len(self.folder.description.tags)
-        return said(rows[:, :tags], rows[:, tags:], self.folder.description.exclusive, self.settings)
+    def before_centring(self, key: str, first: int = 0, count: int = -1) -> Tensor:
+        """(S, C) or (S, D) float32: outputs of a track's windows, before they are made into soft targets."""
+        return before_centring(*self._outputs(key, first, count), self.folder.header.exclusive, self.settings)
 
-    def at(self, key: str, start_s: float) -> Tensor:
-        """(C',) float32: the weights of a crop that begins at `start_s`, between those of the two nearest windows."""
+    def _outputs(self, key: str, first: int, count: int) -> tuple[Tensor, Tensor]:
+        rows, tags = torch.from_numpy(self.folder.rows(key, first, count)), len(self.folder.header.tags)
+        return rows[:, :tags], rows[:, tags:]
+
+    def at(self, key: str, start_s: float) -> dict[str, Tensor]:
+        """Outputs for a crop that begins at `start_s`, between those of the two nearest windows.
+
+        Returns
+        -------
+        dict of str to (K,) float32
+            Those of ``soft_targets``, ``tags`` (probabilities) and ``embedding`` that the settings ask for.
+        """
         last = self.windows[key] - 1
         place = min(max(start_s / self.hop_s, 0.0), float(last))
         left = int(place)
-        rows = self.said(key, left, 1 if left == last else 2)
-        return as_weights(rows[0] + (place - left) * (rows[-1] - rows[0]), self.mean, self.settings)
+        logits, embedding = self._outputs(key, left, 1 if left == last else 2)
+        exclusive = self.folder.header.exclusive
+
+        def between(rows: Tensor) -> Tensor:
+            return rows[0] + (place - left) * (rows[-1] - rows[0])
+
+        found: dict[str, Tensor] = {}
+        for name in self.settings.outputs:
+            if name == "soft_targets":
+                rows = before_centring(logits, embedding, exclusive, self.settings)
+                found[name] = to_targets(between(rows), self.mean, self.settings)
+            elif name == "tags":
+                found[name] = between(probabilities(logits, exclusive))
+            elif name == "embedding":
+                found[name] = between(embedding)
+        return found
 
 
 def check_windows(folder: SoftLabelFolder, clip_seconds: float) -> None:
     """Raise `LabelsError` unless a folder's windows are as long as the clips that are to learn from them."""
-    window = folder.description.window_s
+    window = folder.header.window_s
     if abs(window - clip_seconds) > 0.1:
         raise LabelsError(
             f"{folder.folder}: holds labels of windows of {window:g} s, but clips of {clip_seconds:g} s are to learn "
@@ -227,8 +253,8 @@ def check_windows(folder: SoftLabelFolder, clip_seconds: float) -> None:
         )
 
 
-def how_alike(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillation) -> dict[str, float]:
-    """Mean cosine of weights within a track and between tracks, on some windows: of a flat teacher both are near 1.
+def mean_similarities(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillation) -> dict[str, float]:
+    """Mean cosine of soft targets within a track and between tracks, on some windows: both near 1 for a flat teacher.
 
     Parameters
     ----------
@@ -249,8 +275,10 @@ def how_alike(folder: SoftLabelFolder, keys: Sequence[str], settings: Distillati
     track = torch.arange(len(keys)).repeat_interleave(windows)
     place = torch.arange(len(track)) - (windows.cumsum(0) - windows)[track]
     drawn = torch.randperm(len(track), generator=torch.Generator().manual_seed(0))[:_SAMPLE]
-    told = [labels.said(keys[t], p, 1) for t, p in zip(track[drawn].tolist(), place[drawn].tolist(), strict=True)]
-    rows = as_weights(torch.cat(told), labels.mean, settings)
+    found = [
+        labels.before_centring(keys[t], p, 1) for t, p in zip(track[drawn].tolist(), place[drawn].tolist(), strict=True)
+    ]
+    rows = to_targets(torch.cat(found), labels.mean, settings)
     rows, track = F.normalize(rows, dim=1), track[drawn]
     cosine, same = rows @ rows.T, track[:, None] == track[None, :]
     itself = torch.eye(len(rows), dtype=torch.bool)
@@ -268,22 +296,22 @@ def probabilities(logits: Tensor, exclusive: int, temperature: float = 1.0) -> T
     return torch.cat([one.softmax(dim=1), many.sigmoid()], dim=1)
 
 
-def said(logits: Tensor, embedding: Tensor, exclusive: int, settings: Distillation) -> Tensor:
-    """What distillation takes of a teacher's (B, C) logits and (B, D) embeddings, before centring: (B, C) or (B, D)."""
+def before_centring(logits: Tensor, embedding: Tensor, exclusive: int, settings: Distillation) -> Tensor:
+    """The outputs that soft targets are made of: (B, C) of logits (B, C), or (B, D) of embeddings (B, D)."""
     if settings.by == "embedding":
         return embedding.float()
     return logits.float() if settings.softmax else probabilities(logits, exclusive, settings.temperature)
 
 
-def as_weights(told: Tensor, mean: Tensor, settings: Distillation) -> Tensor:
-    """Turn what `said` gave into (…, C') float32 non-negative weights.
+def to_targets(outputs: Tensor, mean: Tensor, settings: Distillation) -> Tensor:
+    """Turn what `before_centring` gave into soft targets: (…, C') float32, non-negative.
 
     Centred by `mean` where that is asked for. Tags: what is above the mean; of a softmax over all tags, that of the
     centred logits. Embeddings: positive and negative parts as columns of their own, so that the cosine of two rows
-    counts what they share and not what they oppose.
+    counts what they share and not where they oppose each other.
     """
     if settings.centre:
-        told = told - mean
+        outputs = outputs - mean
     if settings.by == "embedding":
-        return torch.cat([told, -told], dim=-1).clamp(min=0)
-    return (told / settings.temperature).softmax(dim=-1) if settings.softmax else told.clamp(min=0)
+        return torch.cat([outputs, -outputs], dim=-1).clamp(min=0)
+    return (outputs / settings.temperature).softmax(dim=-1) if settings.softmax else outputs.clamp(min=0)

@@ -184,7 +184,9 @@ def trained_from_scratch(
     from mirclr.audio.augment import Views
     from mirclr.audio.mel import LogMel
     from mirclr.data.clips import ClipCache, Skipped
+    from mirclr.training.run import clip_source
     from mirclr.training.trainer import Trainer
+    from mirclr.training.validation import embed_clips
 
     plain = recipe.model_dump(mode="json") | {"distillation": None, "validation": None}
     plain |= {"objective": {"name": "cross_entropy"}, "data": {"train": "labelled", "labels": "genre"}}
@@ -213,13 +215,15 @@ def trained_from_scratch(
         ]
         present = np.unique(actual)
         with tempfile.TemporaryDirectory() as folder:
-            trainer = Trainer(recipe_from(plain | {"seed": seed}), named, cache, Path(folder), device=device)
+            own = recipe_from(plain | {"seed": seed})
+            trainer = Trainer(own, clip_source(own, cache, named), Path(folder), device=device)
             for _ in trainer.train():
                 pass
         told = []
         for i in judged.tolist():
             with torch.no_grad():
-                logits = trainer.model.projector(trainer.embeddings(found[i]))[:, : len(present)]
+                embeddings = embed_clips(trainer.exported, cache, found[i], trainer.device, trainer.dtype)
+                logits = trainer.exported.projector(embeddings)[:, : len(present)]
             told.append(int(present[int(logits.softmax(dim=1).mean(dim=0).argmax())]))
         return np.array(told)
 

@@ -22,7 +22,7 @@ from mirclr.models.own import OwnEncoder, qualified_name
 from mirclr.provenance import digest_bytes, digest_json, open_regular, writing
 
 FORMAT = 1
-_OPTIMIZER, _OBJECTIVE = "optimizer.", "objective."
+_OPTIMIZER, _OBJECTIVE, _TRAINING = "optimizer.", "objective.", "training."
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Checkpoint:
         The optimizer's state by parameter; empty for a finished model.
     objective : dict of str to Tensor
         The objective's state, where it has one.
+    training : dict of str to Tensor
+        What else a run goes on from: layers that training alone needs, statistics of targets, averages of weights.
     step : int or None
         How many steps had been made, for a state.
     """
@@ -53,6 +55,7 @@ class Checkpoint:
     digest: str
     optimizer: dict[str, Tensor]
     objective: dict[str, Tensor]
+    training: dict[str, Tensor]
     step: int | None
 
 
@@ -63,12 +66,14 @@ def save_checkpoint(
     *,
     optimizer: Mapping[str, Tensor] | None = None,
     objective: Mapping[str, Tensor] | None = None,
+    training: Mapping[str, Tensor] | None = None,
     step: int | None = None,
 ) -> None:
     """Write a model, or with the rest a state to resume from; an older file is replaced at once."""
     tensors = dict(model.state_dict())
     tensors |= {_OPTIMIZER + name: t for name, t in (optimizer or {}).items()}
     tensors |= {_OBJECTIVE + name: t for name, t in (objective or {}).items()}
+    tensors |= {_TRAINING + name: t for name, t in (training or {}).items()}
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     header = {
         "format": FORMAT,
@@ -121,7 +126,7 @@ def load_checkpoint(path: Path, own: nn.Module | None = None) -> Checkpoint:
         recipe = config.recipe_from(header.get("recipe", {}), where=f"{path}: its recipe")
     except RecipeError as error:
         raise CheckpointError(str(error)) from error
-    weights = {n: t for n, t in tensors.items() if not n.startswith((_OPTIMIZER, _OBJECTIVE))}
+    weights = {n: t for n, t in tensors.items() if not n.startswith((_OPTIMIZER, _OBJECTIVE, _TRAINING))}
     model = None
     if isinstance(recipe.encoder, config.RegisteredEncoder):
         model = _with_own(path, recipe, header.get("encoder_class"), own)
@@ -146,6 +151,7 @@ def load_checkpoint(path: Path, own: nn.Module | None = None) -> Checkpoint:
         encoder_digest(model),
         optimizer=_part(tensors, _OPTIMIZER),
         objective=_part(tensors, _OBJECTIVE),
+        training=_part(tensors, _TRAINING),
         step=step,
     )
 

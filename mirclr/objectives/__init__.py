@@ -60,7 +60,7 @@ def is_useful(settings: config.Objective, targets: Targets) -> bool:
 
 
 def _plain(settings: config.Objective, **more: int) -> Objective:
-    return OBJECTIVES[settings.name](**more, **settings.model_dump(exclude={"name", "queue"}))
+    return OBJECTIVES[settings.name](**more, **settings.model_dump(exclude={"name", "queue", "weight"}))
 
 
 def objective_from(settings: config.Objective, *, n_tracks: int, dim: int, n_labels: int = 0) -> Objective:

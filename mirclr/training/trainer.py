@@ -1,38 +1,31 @@
-"""The training loop: resumable to the bit, readable on one screen.
+"""The training loop: resumable bit for bit, readable on one screen.
 
 All randomness of a step is a function of (seed, step), and the learning rate of the step alone, so a run that was
-stopped and resumed gives the losses of an unbroken one on the same machine.
-
-A run's folder holds ``recipe.yaml`` (resolved), ``metrics.jsonl`` (one line every `log_every` steps),
-``state.safetensors`` (to resume from) and, when finished, ``encoder.safetensors``.
+stopped and resumed gives the losses of an unbroken one on the same machine. What is minimised is `criterion`'s, what a
+run's folder holds `run_folder`'s.
 """
 
 import json
 import math
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mirclr import config
-from mirclr.audio.augment import ClipShape, Views, mix_clips
-from mirclr.data.clips import Batch, Cached, ClipCache, ClipSource, Skipped
-from mirclr.data.manifest import Track
-from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels
+from mirclr.audio.augment import Views, mix_clips
+from mirclr.data.clips import Batch
+from mirclr.data.targets import Targets, fill_missing_labels
 from mirclr.errors import NotFinite, TrainingError
-from mirclr.metrics import knn_accuracy
 from mirclr.models.checkpoint import (
     Checkpoint,
     encoder_digest,
@@ -43,16 +36,19 @@ from mirclr.models.checkpoint import (
 )
 from mirclr.models.device import pick_device, pick_precision
 from mirclr.models.encoder import Model
-from mirclr.objectives import Targets, fill_missing_labels, is_useful, objective_from
 from mirclr.provenance import digest_json, stamp, writing
+from mirclr.training.criterion import Criterion, Student
 from mirclr.training.distributed import ALONE, Ranks
+from mirclr.training.ema import MovingAverage
+from mirclr.training.run_folder import ENCODER, METRICS, RECIPE, STATE, check_run, forget_after
+from mirclr.training.validation import Validation
 
-STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
+_FITTED_ON = 8192  # rows of a teacher's outputs, by which targets are standardised
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a run says of itself after a step: `metrics` is None between two log lines."""
+    """The progress of a run after a step: `metrics` is None between two log lines."""
 
     step: int
     steps: int
@@ -60,13 +56,27 @@ class Report:
     metrics: dict[str, float] | None
 
 
+class BatchSource(Protocol):
+    """What batches come from; `mirclr.data.clips.ClipSource` says what the attributes are."""
+
+    n_tracks: int
+    n_labels: int
+    digest: str
+    teacher_digest: str | None
+    teacher_columns: dict[str, int]
+
+    def batch(self, number: int) -> Batch:
+        """The batch of a number: the same for the same seed and number, on any machine."""
+
+
 class OnlineTeacher(Protocol):
-    """What distillation asks of a teacher: label weights of the very clips that the student hears."""
+    """What distillation asks of a teacher: its outputs for the very clips that the student takes."""
 
     digest: str
+    columns: dict[str, int]
 
-    def __call__(self, heard: Tensor) -> Tensor:
-        """(B, F, T) log-mel or (B, N) samples -> (B, C) non-negative rows."""
+    def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
+        """(B, F, T) log-mel or (B, N) samples -> (B, K) by name, as `config.Distillation.outputs` has them."""
 
 
 class Trainer:
@@ -76,20 +86,18 @@ class Trainer:
     ----------
     recipe : config.Recipe
         What to do.
-    tracks : sequence of Cached
-        What to learn from, in `cache`; none of a split for evaluation.
-    cache : ClipCache
-        Holds the tracks in the domain that `Views.takes` names.
+    source : BatchSource
+        What to learn from, in clips as `Views.takes` describes them; nothing of a split for evaluation.
     run : Path
         The run's folder.
-    check : sequence of (Cached, label)
-        Labelled tracks for the kNN check; may be empty.
-    soft_labels : SoftLabels, optional
-        Of the tracks, where the recipe's distillation names a folder.
+    validation : Validation, optional
+        Labelled tracks for the kNN vote that the recipe asks for.
     teacher : OnlineTeacher, optional
-        Hears what the student hears, where the recipe's distillation names one.
+        Where the recipe's distillation names one.
+    own : nn.Module, optional
+        The encoder, where it is not one of mirclr's.
     resume : bool
-        Go on from the state in the folder, if there is one; else the folder must not hold one.
+        Continue from the state in the folder, if there is one; else the folder must not hold one.
     device : str
         "auto", or a device of torch.
     ranks : Ranks
@@ -98,101 +106,125 @@ class Trainer:
     Raises
     ------
     TrainingError
-        The folder holds a run and `resume` was not asked for, or its recipe differs; or the processes do not agree on
-        recipe, tracks or state.
-    ManifestError
-        Fewer than two recordings, or one of a split for evaluation.
+        The folder holds a run and `resume` was not asked for, or its recipe differs; there is no teacher's output that
+        the recipe asks for; or the processes do not agree on recipe, tracks or state.
     """
 
     def __init__(
         self,
         recipe: config.Recipe,
-        tracks: list[Cached],
-        cache: ClipCache,
+        source: BatchSource,
         run: Path,
         *,
-        check: list[tuple[Cached, str]] | None = None,
-        soft_labels: SoftLabels | None = None,
+        validation: Validation | None = None,
         teacher: OnlineTeacher | None = None,
+        own: nn.Module | None = None,
         resume: bool = False,
         device: str = "auto",
         ranks: Ranks = ALONE,
     ) -> None:
-        self.recipe, self.run, self.cache, self.ranks = recipe, run, cache, ranks
+        self.recipe, self.run, self.source, self.teacher, self.ranks = recipe, run, source, teacher, ranks
         self.device = pick_device(device)
         self.dtype = pick_precision(recipe.training.precision, self.device)
-        torch.manual_seed(recipe.seed)
-        self.model = Model(recipe).to(self.device)
-        self.views = Views(recipe, self.model.mel)
-        self.source = ClipSource(
-            cache, tracks, self.views.takes, recipe, soft_labels, is_useful=partial(is_useful, recipe.objective)
-        )
-        self.teacher = teacher
-        if recipe.distillation and soft_labels is None and teacher is None:
+        teacher_digest = teacher.digest if teacher else source.teacher_digest
+        if recipe.distillation and teacher_digest is None:
             raise TrainingError("the recipe has a distillation, but neither soft labels nor a teacher were given")
-        self.objective = objective_from(
-            recipe.objective,
-            n_tracks=len(tracks),
-            dim=recipe.projector.dim,
-            n_labels=0 if self.source.labels is None else self.source.labels.shape[1],
-        )
-        self.objective.to(self.device)
-        self.network = ranks.wrap(nn.Sequential(self.model.encoder, self.model.projector), 2 * recipe.training.batch)
-        self.optimizer = torch.optim.AdamW(_decay_groups(self.model, recipe.training.weight_decay))
-        self.check = check or []
+        torch.manual_seed(recipe.seed)
+        self.model = Model(recipe, own).to(self.device)
+        self.views = Views(recipe, self.model.mel)
+        self.criterion = Criterion(
+            recipe,
+            n_tracks=source.n_tracks,
+            n_labels=source.n_labels,
+            teacher_columns=teacher.columns if teacher else source.teacher_columns,
+        ).to(self.device)
+        self.student = Student(recipe, self.model, self.criterion.columns).to(self.device)
+        plan = recipe.training
+        self.network = ranks.wrap(self.student, 2 * plan.batch)
+        self.optimizer = torch.optim.AdamW(_decay_groups(self.student, plan.weight_decay), betas=plan.betas)
+        self.validation = validation if recipe.validation else None
         self.step = 0
-        self._unlogged: list[float] = []  # losses since the last log line
-        self._redrawn = 0  # batches since the last log line that taught nothing, and were drawn anew
+        self._unlogged: list[dict[str, float]] = []  # losses by name since the last log line
+        self._redrawn = 0  # batches since the last log line that gave nothing to learn from, and were drawn anew
         self.provenance = stamp(
             seed=recipe.seed,
             recipe=digest_json(recipe.model_dump(mode="json")),
-            tracks=digest_json(sorted((t.track.id, t.file.name) for t in tracks)),
-            n_tracks=len(tracks),
+            tracks=source.digest,
+            n_tracks=source.n_tracks,
             precision=str(self.dtype).removeprefix("torch."),
             device=self.device.type,
             processes=ranks.world,
-            teacher=None if not recipe.distillation else (teacher or soft_labels).digest,  # type: ignore[union-attr]
+            teacher=teacher_digest if recipe.distillation else None,
         )
-        self._prepare_folder(resume)
+        saved = self._prepare_folder(resume, own)
+        if saved is None:
+            self._begin()
+        self.average = MovingAverage(self.student, plan.ema_decay) if plan.ema_decay is not None else None
+        if saved is not None:
+            self._restore(saved)
         made_from = [self.provenance[key] for key in ("recipe", "tracks", "teacher", "precision")]
         ranks.agree("recipe, tracks, teacher and precision", json.dumps(made_from))
-        ranks.agree(f"{run}: the state to go on from", f"{self.step} {self.digest()}")
+        ranks.agree(f"{run}: the state to continue from", f"{self.step} {self.digest()}")
 
-    def _prepare_folder(self, resume: bool) -> None:
+    @property
+    def exported(self) -> Model:
+        """The model as it would be written now: the average of its weights, where the recipe asks for one."""
+        return self.average.module.model if self.average else self.model  # type: ignore[return-value]
+
+    def _prepare_folder(self, resume: bool, own: nn.Module | None) -> Checkpoint | None:
         state = self.run / STATE
-        saved = check_run(self.recipe, self.run, resume=resume)
+        saved = check_run(self.recipe, self.run, resume=resume, own=own)
         self.ranks.barrier()  # all have looked before one writes
-        if self.ranks.first:
-            self.run.mkdir(parents=True, exist_ok=True)
-        if self.ranks.first and saved is None:
+        if saved is not None and saved.provenance.get("tracks") != self.provenance["tracks"]:
+            raise TrainingError(f"{state}: was made from other tracks; name another folder")
+        if saved is not None and saved.provenance.get("teacher") != self.provenance["teacher"]:
+            raise TrainingError(f"{state}: was made with another teacher; name another folder")
+        if not self.ranks.first:
+            return saved
+        self.run.mkdir(parents=True, exist_ok=True)
+        if saved is None:
             (self.run / METRICS).unlink(missing_ok=True)
-        if self.ranks.first and (saved is None or saved.recipe != self.recipe):
+        if saved is None or saved.recipe != self.recipe:
             with writing(self.run / RECIPE, "w") as f:
                 f.write(config.recipe_yaml(self.recipe))
-        if saved is None:
-            return
-        if saved.provenance.get("tracks") != self.provenance["tracks"]:
-            raise TrainingError(f"{state}: was made from other tracks; name another folder")
-        if saved.provenance.get("teacher") != self.provenance["teacher"]:
-            raise TrainingError(f"{state}: was made with another teacher; name another folder")
+        return saved
+
+    def _begin(self) -> None:
+        """Set what a run begins with beside random weights: statistics of targets, and another run's weights."""
+        if self.criterion.targets:
+            self.criterion.fit(self._teacher_sample(), self.student)
+        if self.recipe.training.init is not None:
+            begin_with(Path(self.recipe.training.init).expanduser(), self.student, self.criterion)
+
+    def _teacher_sample(self) -> dict[str, Tensor]:
+        """(n, K) outputs of the teacher for the first batches."""
+        found: dict[str, list[Tensor]] = {name: [] for name in self.criterion.targets}
+        number = rows = 0
+        while rows < _FITTED_ON:
+            batch = self.source.batch(number)
+            outputs = batch.teacher
+            if self.teacher is not None:
+                generator = torch.Generator().manual_seed(_mixed_seed(self.recipe.seed, number))
+                outputs = self.teacher(self.views(batch.clips.to(self.device), generator))
+            for name, parts in found.items():
+                parts.append(outputs[name].cpu())
+            number, rows = number + 1, rows + len(batch.clips)
+        return {name: torch.cat(parts).to(self.device) for name, parts in found.items()}
+
+    def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state_dict(saved.model.state_dict())
-        restore_optimizer(self.model, self.optimizer, saved.optimizer)
-        self.objective.load_state_dict(saved.objective)
+        self.student.load_state_dict(_part(saved.training, "student."), strict=False)
+        restore_optimizer(self.student, self.optimizer, saved.optimizer)
+        self.criterion.objective.load_state_dict(saved.objective)
+        self.criterion.load_state_dict(_part(saved.training, "criterion."), strict=False)
+        if self.average:
+            self.average.module.load_state_dict(_part(saved.training, "average."))
         self.step = saved.step or 0
-        self._unlogged = list(saved.provenance.get("losses_since_log", []))
+        kept = saved.provenance.get("losses_since_log", [])
+        self._unlogged = [x if isinstance(x, dict) else {"loss": x} for x in kept]  # a number alone, once
         self._redrawn = saved.provenance.get("redrawn_since_log", 0)
         if self.ranks.first:
-            self._forget_after(self.step)
-
-    def _forget_after(self, step: int) -> None:
-        """Drop the log lines of steps that were made after the state was saved: they will be made again.
-
-        With them goes what is no line of the log, such as a last one that was half written when the run was killed.
-        """
-        file = self.run / METRICS
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
-        with writing(file, "w") as f:
-            f.writelines(line + "\n" for line in lines if (at := _step_of(line)) is not None and at <= step)
+            forget_after(self.run, self.step)
 
     def train(self) -> Iterator[Report]:
         """Make the steps that are left, yielding after each; the state is saved on the way and at the end.
@@ -216,22 +248,21 @@ class Trainer:
             while self.step < plan.steps:
                 batches = ahead.result()
                 ahead = reader.submit(self._read, self.step + 1)
-                loss = self._make_step(batches)
-                self._unlogged.append(loss)
+                losses = self._make_step(batches)
+                self._unlogged.append(losses)
                 self._redrawn += sum(batch.redrawn for batch in batches)
                 self.step += 1
                 metrics = None
                 last = self.step == plan.steps
-                check = self.recipe.validation if self.check else None
-                checked = check is not None and (self.step % check.every == 0 or last)
+                checked = self.validation is not None and (self.step % self.validation.every == 0 or last)
                 if self.step % plan.log_every == 0 or checked or last:
                     clips = 2 * plan.batch * plan.accumulate * (self.step - timed_from)
-                    metrics = {"loss": float(np.mean(self._unlogged)), "lr": self._lr(self.step - 1)}
+                    metrics = self._mean_losses() | {"lr": self._lr(self.step - 1)}
                     metrics["clips_per_s"] = clips / (time.monotonic() - timed_at)
                     if self._redrawn:
                         metrics["redrawn"] = self._redrawn
                     if checked:
-                        metrics["knn_accuracy"] = self.knn_check()
+                        metrics["knn_accuracy"] = self.validate()
                     self._log(metrics, board)
                     self._unlogged, self._redrawn = [], 0
                     timed_from, timed_at = self.step, time.monotonic()
@@ -241,29 +272,30 @@ class Trainer:
                 if last or stop or due:
                     self.save()
                     saved = time.monotonic()
-                yield Report(self.step, plan.steps, loss, metrics)
+                yield Report(self.step, plan.steps, losses["loss"], metrics)
                 if stop and not last:
                     raise KeyboardInterrupt
         if self.ranks.first:
-            save_checkpoint(self.run / ENCODER, self.model, self.provenance | {"steps": self.step})
+            save_checkpoint(self.run / ENCODER, self.exported, self.provenance | {"steps": self.step})
 
     def _read(self, step: int) -> list[Batch]:
         """The batches of a step, read while the one before is worked on."""
         n = self.recipe.training.accumulate
         return [self.source.batch(step * n + i) for i in range(n)]
 
-    def _make_step(self, batches: list[Batch]) -> float:
-        """Forward, backward and update; returns the mean loss."""
+    def _make_step(self, batches: list[Batch]) -> dict[str, float]:
+        """Forward, backward and update; returns the mean loss, and by name what it is made of."""
         plan = self.recipe.training
         generator = torch.Generator().manual_seed(_mixed_seed(self.recipe.seed, self.step))
         torch.manual_seed(_mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
-        self.model.train()
+        self.student.train()
         self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
+        totals: dict[str, float] = {}
         for i, batch in enumerate(batches):
             accumulating = self.ranks.without_exchange(self.network) if i + 1 < len(batches) else nullcontext()
             with accumulating:
-                loss = self._loss(batch, generator)
+                losses = self._losses(batch, generator)
+                loss = self.criterion.total(losses)
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     names = ", ".join(batch.tracks[:8])
@@ -272,54 +304,63 @@ class Trainer:
                         "lower training.lr, or raise objective.temperature"
                     )
                 (loss / len(batches)).backward()
-            total += value / len(batches)
+            for name, found in {"loss": value, **{n: float(x.detach()) for n, x in losses.items()}}.items():
+                totals[name] = totals.get(name, 0.0) + found / len(batches)
         # without a bound the norm alone is wanted: gradients are multiplied by 1
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), plan.clip_norm or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), plan.clip_norm or math.inf)
         if not math.isfinite(float(norm)):
             raise NotFinite(
-                f"step {self.step + 1}: the loss is {total:g}, but the norm of its gradient is {float(norm)}; the step "
-                "was not made; lower training.lr, raise objective.temperature, or set training.precision to float32"
+                f"step {self.step + 1}: the loss is {totals['loss']:g}, but the norm of its gradient is {float(norm)}; "
+                "the step was not made; lower training.lr, raise objective.temperature, or set training.precision to "
+                "float32"
             )
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr(self.step)
         self.optimizer.step()
-        return total
+        if self.average:
+            self.average.update(self.student, self.step + 1)
+        return totals
 
-    def _loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def _losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         clips = batch.clips.to(self.device, non_blocking=True)
         targets = batch.targets.to(self.device)
-        taught = None if batch.taught is None else batch.taught.to(self.device)
+        outputs = {name: rows.to(self.device) for name, rows in batch.teacher.items()}
         with torch.no_grad():
-            heard = self.views(clips, generator)
+            x = self.views(clips, generator)
             if self.recipe.augment.label_mix is not None:
-                heard, targets, taught = self._mixed(heard, targets, taught, generator)
-            total = len(heard)
-            heard = heard[self.ranks.part(total)]
+                x, targets, outputs = self._mixed(x, targets, outputs, generator)
+            total = len(x)
+            x = x[self.ranks.part(total)]
             if self.teacher is not None:
-                taught = self.ranks.gather(self.teacher(heard), total)
+                outputs = {name: self.ranks.gather(rows, total) for name, rows in self.teacher(x).items()}
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            z = self.network(heard)
+            z, further = self.network(x)
         z = self.ranks.gather(z.float(), total)
-        plan = self.recipe.distillation
-        if plan is None:
-            return self.objective(z, targets)
-        loss = self.objective(z, replace(targets, labels=taught))
-        return loss if plan.alpha == "only" else self.objective(z, targets) + plan.alpha * loss
+        further = {name: self.ranks.gather(rows.float(), total) for name, rows in further.items()}
+        losses: dict[str, Tensor] = self.criterion(z, further, targets, outputs)
+        return losses
 
     def _mixed(
-        self, heard: Tensor, targets: Targets, taught: Tensor | None, generator: torch.Generator
-    ) -> tuple[Tensor, Targets, Tensor | None]:
-        """Mix clips, and with them their labels and what a teacher said of them."""
+        self, x: Tensor, targets: Targets, outputs: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, Targets, dict[str, Tensor]]:
+        """Mix clips, and with them their labels and a teacher's outputs."""
         assert self.recipe.augment.label_mix is not None
         if self.recipe.objective.name == "cross_entropy" and targets.labels is not None:
-            rows = targets.labels
+            labels = targets.labels
         else:
-            # tracks without labels must be mixed as themselves, so their rows are completed before
-            rows = fill_missing_labels(targets)
-        both = rows if taught is None else torch.cat([rows, taught], dim=1)
-        heard, both = mix_clips(heard, both, self.recipe.augment.label_mix, generator)
-        width = rows.shape[1]
-        return heard, replace(targets, labels=both[:, :width]), None if taught is None else both[:, width:]
+            # tracks without labels must be mixed as themselves, so their rows are filled in before
+            labels = fill_missing_labels(targets)
+        parts = [labels, *outputs.values()]
+        x, rows = mix_clips(x, torch.cat(parts, dim=1), self.recipe.augment.label_mix, generator)
+        labels, *mixed = rows.split([part.shape[1] for part in parts], dim=1)
+        return x, replace(targets, labels=labels), dict(zip(outputs, mixed, strict=True))
+
+    def _mean_losses(self) -> dict[str, float]:
+        """The mean loss since the last log line and, where it has several parts, theirs."""
+        means = {name: float(np.mean([each[name] for each in self._unlogged])) for name in self._unlogged[-1]}
+        if len(self.criterion.weights) == 1:
+            return {"loss": means["loss"]}
+        return {name if name == "loss" else f"loss_{name}": mean for name, mean in means.items()}
 
     def _lr(self, step: int) -> float:
         """Linear warm-up, then half a cosine down to zero (arXiv 1608.03983), or no change any more."""
@@ -331,59 +372,37 @@ class Trainer:
         done = (step - plan.warmup) / max(1, plan.steps - plan.warmup)
         return plan.lr * 0.5 * (1 + math.cos(math.pi * done))
 
-    def knn_check(self) -> float:
+    def validate(self) -> float:
         """Accuracy of a kNN vote among the labelled tracks, each left out in turn."""
-        assert self.recipe.validation is not None
-        own = [self._vector(cached) for cached, _ in self.check[self.ranks.part(len(self.check))]]
-        rows = np.stack(own) if own else np.zeros((0, self.model.encoder.dim), np.float32)
-        vectors = self.ranks.gather(torch.from_numpy(rows), len(self.check)).numpy()
-        labels = np.array([label for _, label in self.check])
-        k, right = self.recipe.validation.k, []
-        for i in range(len(labels)):
-            others = np.arange(len(labels)) != i
-            right.append(knn_accuracy(vectors[others], labels[others], vectors[[i]], labels[[i]], k=k))
-        return float(np.mean(right))
-
-    def embeddings(self, cached: Cached) -> Tensor:
-        """(n, D) float32: the embeddings of evenly spread clips of a cached track, as many as `embedding.excerpts`."""
-        length = self.views.samples if self.cache.domain == "waveform" else self.views.frames
-        n = self.recipe.embedding.excerpts
-        starts = ((np.arange(n) + 0.5) / n * max(0, cached.length - length)).astype(int)
-        clips = self.cache.stack([self.cache.read(cached, int(s), length) for s in starts]).to(self.device)
-        self.model.eval()
-        with (
-            torch.no_grad(),
-            torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
-        ):
-            heard = self.model.front_end(clips) if self.cache.domain == "waveform" else clips
-            return cast(Tensor, self.model.encoder(heard).float())
-
-    def _vector(self, cached: Cached) -> np.ndarray:
-        """(D,) float32 of unit length: a track's mean embedding."""
-        vector: np.ndarray = F.normalize(self.embeddings(cached).mean(dim=0), dim=0).cpu().numpy()
-        return vector
+        assert self.validation is not None
+        return self.validation.accuracy(self.exported, self.device, self.dtype, self.ranks)
 
     def save(self) -> None:
-        """Write the state that `resume` goes on from, unless it holds NaN or infinity; process 0 alone does."""
+        """Write the state that `resume` continues from, unless it holds NaN or infinity; process 0 alone does."""
         if not self.ranks.first:
             return
-        for name, tensor in self.model.state_dict().items():
+        for name, tensor in self.student.state_dict().items():
             if not bool(torch.isfinite(tensor).all()):
-                raise NotFinite(f"step {self.step}: {name} is not finite; the state before is kept: lower training.lr")
-        tensors = optimizer_tensors(self.model, self.optimizer)
-        provenance = self.provenance | {"losses_since_log": self._unlogged, "redrawn_since_log": self._redrawn}
+                raise NotFinite(
+                    f"step {self.step}: {name} is not finite; the last state that was saved stays: lower training.lr"
+                )
+        training = {f"student.{name}": t for name, t in self.student.own_state().items()}
+        training |= {f"criterion.{name}": t for name, t in self.criterion.own_state().items()}
+        if self.average:
+            training |= {f"average.{name}": t for name, t in self.average.module.state_dict().items()}
         save_checkpoint(
             self.run / STATE,
             self.model,
-            provenance,
-            optimizer=tensors,
-            objective=self.objective.state_dict(),
+            self.provenance | {"losses_since_log": self._unlogged, "redrawn_since_log": self._redrawn},
+            optimizer=optimizer_tensors(self.student, self.optimizer),
+            objective=self.criterion.objective.state_dict(),
+            training=training,
             step=self.step,
         )
 
     def digest(self) -> str:
-        """Digest of the encoder as it is now."""
-        return encoder_digest(self.model)
+        """Digest of the encoder as it would be written now."""
+        return encoder_digest(self.exported)
 
     def _log(self, metrics: dict[str, float], board: Callable[[int, dict[str, float]], None]) -> None:
         if not self.ranks.first:
@@ -391,6 +410,50 @@ class Trainer:
         with (self.run / METRICS).open("a", encoding="utf-8") as f:
             f.write(json.dumps({"step": self.step, **{k: float(f"{v:.6g}") for k, v in metrics.items()}}) + "\n")
         board(self.step, metrics)
+
+
+def begin_with(path: Path, student: Student, criterion: Criterion) -> None:
+    """Take over the weights that another run ended with; their averages, where it kept some.
+
+    Parameters
+    ----------
+    path : Path
+        A run's ``state.safetensors``, or any checkpoint for its encoder alone.
+    student, criterion : Student, Criterion
+        To change. Layers that predict a teacher's outputs, and the statistics of these, are taken where all fit.
+
+    Raises
+    ------
+    CheckpointError
+        It cannot be read.
+    TrainingError
+        Its encoder is another than the recipe's.
+    """
+    read = load_checkpoint(path)
+    average = _part(read.training, "average.")
+    found = average or {f"model.{name}": t for name, t in read.model.state_dict().items()}
+    found |= {} if average else _part(read.training, "student.")
+    own = student.state_dict()
+    fits = {name: t.float() if t.is_floating_point() else t for name, t in found.items() if _fits(own.get(name), t)}
+    missing = [name for name in own if name.startswith("model.encoder.") and name not in fits]
+    if missing:
+        raise TrainingError(f"training.init: {path}: its encoder is another than the recipe's ({missing[0]})")
+    heads = {name for name in own if name.startswith("heads.")}
+    statistics = _part(read.training, "criterion.targets.")
+    here = criterion.targets.state_dict()
+    if heads <= fits.keys() and all(_fits(statistics.get(name), t) for name, t in here.items()):
+        criterion.targets.load_state_dict(statistics)
+    else:  # a layer and the statistics of what it predicts belong together
+        fits = {name: t for name, t in fits.items() if name not in heads}
+    student.load_state_dict(fits, strict=False)
+
+
+def _fits(one: Tensor | None, other: Tensor) -> bool:
+    return one is not None and one.shape == other.shape
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _decay_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -402,105 +465,6 @@ def _decay_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str,
 
 def _mixed_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed % 2**64, step]).generate_state(1, np.uint64)[0] >> 2)
-
-
-def check_run(recipe: config.Recipe, run: Path, *, resume: bool) -> Checkpoint | None:
-    """Look at a run's folder before anything is decoded; nothing is changed.
-
-    Returns
-    -------
-    Checkpoint or None
-        The state to go on from, if there is one.
-
-    Raises
-    ------
-    TrainingError
-        The folder holds a run and `resume` was not asked for, its recipe differs, or it cannot be written.
-    CheckpointError
-        The state cannot be read.
-    """
-    state = run / STATE
-    if state.exists() and not resume:
-        raise TrainingError(f"{run}: already holds a run; add --resume to go on, or name another folder")
-    there = next(p for p in (run, *run.absolute().parents) if p.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        reason = "no permission to write there" if there.is_dir() else f"{there} is a file"
-        raise TrainingError(f"{run}: cannot be written ({reason}); name another folder")
-    if not state.exists():
-        return None
-    saved = load_checkpoint(state)
-    if differs := _differences(saved.recipe, recipe, saved.step or 0):
-        sections = ", ".join(dict.fromkeys(line.partition(":")[0].partition(".")[0] for line in differs))
-        raise TrainingError(
-            f"{state}: was made by another recipe ({sections}): {'; '.join(differs)}; name another folder"
-        )
-    return saved
-
-
-def check_tracks(
-    recipe: config.Recipe,
-    tracks: Sequence[Track],
-    root: Path,
-    cache: ClipCache,
-    shape: ClipShape,
-    labels: SoftLabelFolder | None,
-) -> list[Track]:
-    """Look at tracks before they are decoded: their labels, and what a batch of them teaches.
-
-    Returns
-    -------
-    list of Track
-        Those of which a teacher's `labels` hold nothing: they cannot be learned from, unless they cannot be decoded.
-
-    Raises
-    ------
-    ManifestError, ObjectiveError, RecipeError
-        Training could not begin with them, even if all can be decoded.
-    """
-    places = list(cache.places(tracks, root))
-    found = [Cached(place.track, place.file, length=0) for place in places if not isinstance(place, Skipped)]
-    if not found:
-        return []  # each is skipped by name where it is decoded
-    source = ClipSource(cache, found, shape, recipe, is_useful=partial(is_useful, recipe.objective))
-    if recipe.objective.name == "cross_entropy" and source.labels is not None:
-        objective_from(recipe.objective, n_tracks=0, dim=recipe.projector.dim, n_labels=source.labels.shape[1])
-    return [] if labels is None else [c.track for c in found if not labels.has(c.key)]
-
-
-def _differences(saved: config.Recipe, asked: config.Recipe, step: int) -> list[str]:
-    """Keys that differ between two recipes, in words; how often to save may change, and some schedules' length."""
-    found = []
-    a, b = (_flat(r.model_dump(mode="json")) for r in (saved, asked))
-    for key in dict.fromkeys((*a, *b)):
-        if a.get(key) == b.get(key) or key == "training.checkpoint_minutes":
-            continue
-        if key != "training.steps":
-            found.append(f"{key}: {a.get(key)} then, {b.get(key)} now")
-        elif asked.training.schedule == "cosine":
-            found.append(
-                f"training.steps: {a[key]} then, {b[key]} now, but training.schedule is cosine, by which every step's "
-                "rate hangs on their number; with constant it may change"
-            )
-        elif b[key] < step:
-            found.append(f"training.steps: {b[key]} now, but {step} were made")
-    return found
-
-
-def _flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """The values of a recipe by dotted key; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
-    return flat
-
-
-def _step_of(line: str) -> int | None:
-    """The step of a line of the log; None where it is none."""
-    try:
-        step = json.loads(line)["step"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return step if isinstance(step, int) else None
 
 
 @contextmanager

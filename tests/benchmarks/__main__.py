@@ -12,7 +12,6 @@ import os
 import statistics
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,16 @@ import soundfile
 import torch
 
 from mirclr.audio import decode_blocks
-from mirclr.audio.augment import Views
 from mirclr.config import Recipe, parse_recipe, read_recipe
-from mirclr.data.clips import Cached, ClipCache, ClipSource, tracks_of
+from mirclr.data.clips import Cached, ClipCache, tracks_of
 from mirclr.data.corpora import fetch_corpus
 from mirclr.data.manifest import Track
 from mirclr.data.near_duplicates import find_twins
 from mirclr.data.sampling import TRAINED_ON
 from mirclr.models.encoder import Model
 from mirclr.models.pretrained import builtin_checkpoint
-from mirclr.objectives import is_useful
 from mirclr.provenance import shipped_dir, stamp
+from mirclr.training.run import clip_source
 from mirclr.training.teacher import Told, import_musicnn, label_tracks, load_musicnn
 from mirclr.training.trainer import Trainer
 from tests.benchmarks.agreement import agreement
@@ -65,7 +63,7 @@ def train() -> dict[str, Any]:
     cache, cached = demo_clips(plan)
     steps = 6
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(plan, cached, cache, Path(folder))
+        trainer = Trainer(plan, clip_source(plan, cache, cached), Path(folder))
         model = Model(plan)
         clips = torch.rand(2 * plan.training.batch, plan.mel.n_mels, trainer.views.frames)
 
@@ -90,9 +88,7 @@ def loader() -> dict[str, Any]:
     """Clips a second that the cache gives, views not yet made."""
     plan = recipe()
     cache, cached = demo_clips(plan)
-    source = ClipSource(
-        cache, cached, Views(plan, Model(plan).mel).takes, plan, is_useful=partial(is_useful, plan.objective)
-    )
+    source = clip_source(plan, cache, cached)
     taken = [seconds(lambda step=step: source.batch(step)) for step in range(20)]  # type: ignore[misc]
     return {"clips_per_s": round(2 * plan.training.batch / statistics.median(taken))}
 

@@ -17,7 +17,7 @@ from mirclr.training.teacher.protocol import Teacher
 class EncoderTeacher(Teacher):
     """An encoder with heads; without heads it has no tags, only an embedding.
 
-    ``forward`` takes what the encoder hears: (B, F, T) log-mel or (B, N) samples. Heads are fitted on vectors of whole
+    ``forward`` takes what the encoder takes: (B, F, T) log-mel or (B, N) samples. Heads are fitted on vectors of whole
     tracks, means over excerpts; of a single clip they are less sure, and less calibrated.
 
     Parameters
@@ -63,10 +63,10 @@ class EncoderTeacher(Teacher):
         )
 
     @torch.no_grad()
-    def forward(self, heard: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, F, T) log-mel or (B, N) samples -> logits (B, C), vectors (B, D) of unit length, float32."""
-        vectors = self.model.pooling.alone(self.model.encoder(heard).float())
-        with torch.autocast(heard.device.type, enabled=False):
+        vectors = self.model.pooling.alone(self.model.encoder(x).float())
+        with torch.autocast(x.device.type, enabled=False):
             return F.linear(vectors, self.weight, self.bias), vectors
 
 

@@ -17,25 +17,27 @@ from mirclr.audio.mel import LogMel
 from mirclr.data.clips import Cached, ClipCache, Skipped
 from mirclr.data.manifest import Track
 from mirclr.data.sampling import refuse_evaluation_data
-from mirclr.data.soft_labels import Description, SoftLabelFolder, as_weights, said
+from mirclr.data.soft_labels import SoftLabelFolder, SoftLabelHeader, before_centring, probabilities, to_targets
 from mirclr.errors import RecipeError
 from mirclr.models.device import pick_device, pick_precision
+from mirclr.models.pretrained import NAME as BUILTIN
+from mirclr.models.pretrained import builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_json
 from mirclr.training.teacher.encoder import load_encoder_teacher
-from mirclr.training.teacher.musicnn import Musicnn, load_musicnn
-from mirclr.training.teacher.protocol import Teacher
+from mirclr.training.teacher.musicnn import PACKAGE, Musicnn, load_both, load_musicnn
+from mirclr.training.teacher.protocol import Ensemble, Teacher
 
 AT_ONCE = 64
-"""Windows that are heard together."""
+"""Windows that go through the teacher together."""
 
 
 def load_teacher(name: str, folder: Path = Path(), heads: str | None = None) -> Teacher:
-    """Load a teacher by name (``musicnn-msd``, ``musicnn-mtt``) or by the path of a checkpoint of mirclr.
+    """Load a teacher: ``musicnn`` (both its networks), ``musicnn-msd``, ``musicnn-mtt``, ``builtin``, or a checkpoint.
 
     Parameters
     ----------
     name : str
-        A path is relative to `folder`.
+        The path of a checkpoint of mirclr is relative to `folder`.
     folder : Path
         The recipe's folder.
     heads : str, optional
@@ -50,12 +52,14 @@ def load_teacher(name: str, folder: Path = Path(), heads: str | None = None) -> 
     """
     if name.endswith(".safetensors"):
         return load_encoder_teacher((folder / name).expanduser(), (folder / heads).expanduser() if heads else None)
-    return load_musicnn(name)
+    if name == BUILTIN:
+        return load_encoder_teacher(builtin_checkpoint(), builtin_heads())
+    return load_both() if name == PACKAGE else load_musicnn(name)
 
 
 @dataclass(frozen=True)
-class Told:
-    """A track that was labelled: its key, how many windows it has, and whether they were told just now."""
+class LabelledTrack:
+    """A track that is labelled: its key, how many windows it has, and whether that was done just now."""
 
     track: Track
     key: str
@@ -73,13 +77,13 @@ def label_tracks(
     precision: str = "auto",
     device: str = "auto",
     workers: int | None = None,
-) -> Iterator[Told | Skipped]:
-    """Ask a teacher about every window of tracks, and keep what it says; what is kept already is not asked again.
+) -> Iterator[LabelledTrack | Skipped]:
+    """Store a teacher's outputs for every window of tracks; tracks that are labelled already are passed over.
 
     Parameters
     ----------
     teacher : Teacher
-        Whom to ask.
+        Gives the outputs.
     tracks : sequence of Track
         Their paths are below `root`.
     root : Path
@@ -97,8 +101,8 @@ def label_tracks(
 
     Yields
     ------
-    Told or Skipped
-        One for each track; what it tells is on disk.
+    LabelledTrack or Skipped
+        One for each track; its outputs are on disk.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def label_tracks(
     hop = max(1, round(hop_s * steps_a_second))
     where = pick_device(device)
     dtype = pick_precision(precision, where)
-    described = Description(
+    header = SoftLabelHeader(
         teacher.name,
         digest_json([teacher.digest, str(dtype)]),
         teacher.tags,
@@ -125,23 +129,23 @@ def label_tracks(
         teacher.seconds,
         hop / steps_a_second,
     )
-    folder = SoftLabelFolder.create(to, described)
+    folder = SoftLabelFolder.create(to, header)
     teacher.to(where)
 
-    def tell(found: Cached) -> Told:
+    def label(found: Cached) -> LabelledTrack:
         starts = range(0, max(0, found.length - length) + 1, hop)
         new = not folder.has(found.key)
         if new:
-            folder.write(found.key, *_told(teacher, cache, found, starts, length, where, dtype))
-        return Told(found.track, found.key, len(starts), new)
+            folder.write(found.key, *_outputs(teacher, cache, found, starts, length, where, dtype))
+        return LabelledTrack(found.track, found.key, len(starts), new)
 
-    with _listeners(where) as (pool, many):
-        waiting: deque[Future[Told]] = deque()
+    with _threads(where) as (pool, many):
+        waiting: deque[Future[LabelledTrack]] = deque()
         for found in cache.fill(tracks, root, workers=workers):
             if isinstance(found, Skipped):
                 yield found
                 continue
-            waiting.append(pool.submit(tell, found))
+            waiting.append(pool.submit(label, found))
             if len(waiting) > many:
                 yield waiting.popleft().result()
         while waiting:
@@ -149,9 +153,9 @@ def label_tracks(
 
 
 @contextmanager
-def _listeners(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """Threads that each hear a track: on a CPU one a core, with one thread of torch's each, which never wait for one
-    another as the threads of one small product do where other work is being done.
+def _threads(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads that each label a track: on a CPU one a core, with one thread of torch's each, so that none waits for
+    another as the threads of one small product do while other work is being done.
     """
     many, before = (os.cpu_count() or 1) if device.type == "cpu" else 1, torch.get_num_threads()
     pool = ThreadPoolExecutor(many, initializer=lambda: torch.set_num_threads(1) if device.type == "cpu" else None)
@@ -163,12 +167,12 @@ def _listeners(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]
 
 
 def _recipe_of(teacher: Teacher) -> config.Recipe:
-    """What a cache of clips asks of a recipe, as the teacher hears."""
+    """What a cache of clips asks of a recipe, with the teacher's front end."""
     data, audio = config.Data(train=teacher.name), config.Audio(sample_rate=teacher.rate)
     return config.Recipe(name=teacher.name, data=data, audio=audio, mel=teacher.mel)
 
 
-def _told(
+def _outputs(
     teacher: Teacher,
     cache: ClipCache,
     track: Cached,
@@ -182,49 +186,64 @@ def _told(
     for begin in range(0, len(starts), AT_ONCE):
         rows = [cache.read(track, start, length) for start in starts[begin : begin + AT_ONCE]]
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            told, embedding = teacher(cache.stack(rows).to(device))
-        logits.append(told.float().cpu().numpy())
+            found, embedding = teacher(cache.stack(rows).to(device))
+        logits.append(found.float().cpu().numpy())
         embeddings.append(embedding.float().cpu().numpy())
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
 class OnlineTeacher:
-    """A teacher that hears what the student hears, mixed as it is, and gives the weights that distillation asks for.
+    """A teacher that is given what the student is given, mixed as it is, and gives what distillation asks for.
 
     Parameters
     ----------
     teacher : Teacher
-        Whom to ask.
+        Gives logits, embeddings and features.
     settings : config.Distillation
-        Temperature, centring (by the mean of the batch), tags or embedding.
+        Which outputs, and how soft targets are made of them; centred by the mean of the batch.
     mel : LogMel or None
-        Makes log-mel of the student's waveforms for a teacher that hears log-mel; None where both hear the same.
+        Makes log-mel of the student's waveforms for a teacher of log-mel; None where both take the same.
     dtype : torch.dtype
         Of the teacher's products.
+
+    Attributes
+    ----------
+    columns : dict of str to int
+        How many tags there are, and numbers of embedding and features.
     """
 
     def __init__(self, teacher: Teacher, settings: config.Distillation, mel: LogMel | None, dtype: torch.dtype) -> None:
         self.teacher, self.settings, self.mel, self.dtype = teacher, settings, mel, dtype
         self.digest = digest_json([teacher.digest, config.digested(settings)])
+        self.columns = {"tags": len(teacher.tags), "embedding": teacher.dim, "features": teacher.features_dim}
 
     @torch.no_grad()
-    def __call__(self, heard: Tensor) -> Tensor:
-        """(B, F, T) log-mel or (B, N) samples -> (B, C') float32 non-negative rows."""
-        x = heard if self.mel is None else self.mel(heard)
+    def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
+        """(B, F, T) log-mel or (B, N) samples -> (B, K) float32 by name, as `config.Distillation.outputs` has them."""
+        x = inputs if self.mel is None else self.mel(inputs)
         with torch.autocast(x.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits, embedding = self.teacher(x)
-        told = said(logits, embedding, self.teacher.exclusive, self.settings)
-        return as_weights(told, told.mean(dim=0), self.settings)
+            logits, embedding, features = self.teacher.with_features(x)
+        exclusive = self.teacher.exclusive
+        found: dict[str, Tensor] = {}
+        for name in self.settings.outputs:
+            if name == "soft_targets":
+                rows = before_centring(logits, embedding, exclusive, self.settings)
+                found[name] = to_targets(rows, rows.mean(dim=0), self.settings)
+            elif name == "tags":
+                found[name] = probabilities(logits, exclusive)
+            else:
+                found[name] = (embedding if name == "embedding" else features).float()
+        return found
 
 
 def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto") -> OnlineTeacher:
-    """Load the teacher that a recipe's distillation names, and make sure that it can hear the student's clips.
+    """Load the teacher that a recipe's distillation names, and make sure that the student's clips suit it.
 
     Raises
     ------
     RecipeError
-        Teacher and student hear at different rates or by different log-mels, or the clips have another length than the
-        teacher's, or the teacher has no tags and those are asked for.
+        Teacher and student differ in sampling rate or log-mel, or the clips have another length than the teacher's, or
+        the teacher has no tags and those are asked for.
     CheckpointError, EncoderMismatch
         As `load_teacher`.
     """
@@ -232,18 +251,19 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     assert plan is not None
     assert plan.teacher is not None
     teacher = load_teacher(plan.teacher, folder, plan.heads)
-    hears, student = teacher.input, recipe.encoder.input
+    takes, student = teacher.input, recipe.encoder.input
     if teacher.rate != recipe.audio.sample_rate:
-        raise RecipeError(f"distillation: {teacher.name} hears {teacher.rate} Hz; set audio.sample_rate to it")
-    if student == "mel" and (hears != "mel" or teacher.mel != recipe.mel):
+        raise RecipeError(f"distillation: {teacher.name} takes {teacher.rate} Hz; set audio.sample_rate to it")
+    if student == "mel" and (takes != "mel" or teacher.mel != recipe.mel):
         raise RecipeError(
-            f"distillation: {teacher.name} hears other than this recipe's log-mel; set mel to its settings"
+            f"distillation: {teacher.name} takes other than this recipe's log-mel; set mel to its settings"
         )
-    if isinstance(teacher, Musicnn) and abs(recipe.audio.clip_seconds - teacher.seconds) > 0.1:
-        raise RecipeError(f"distillation: {teacher.name} hears {teacher.seconds:g} s; set audio.clip_seconds to it")
-    if plan.by == "tags" and not teacher.tags:
+    if isinstance(teacher, Musicnn | Ensemble) and abs(recipe.audio.clip_seconds - teacher.seconds) > 0.1:
+        raise RecipeError(f"distillation: {teacher.name} takes {teacher.seconds:g} s; set audio.clip_seconds to it")
+    needs_tags = "tags" in plan.outputs or ("soft_targets" in plan.outputs and plan.by == "tags")
+    if needs_tags and not teacher.tags:
         raise RecipeError(f"distillation: {teacher.name} has no tags; name its heads, or set by to embedding")
     where = pick_device(device)
-    mel = LogMel(teacher.mel, teacher.rate).to(where) if (hears, student) == ("mel", "waveform") else None
+    mel = LogMel(teacher.mel, teacher.rate).to(where) if (takes, student) == ("mel", "waveform") else None
     teacher.to(where)
     return OnlineTeacher(teacher, plan, mel, pick_precision(recipe.training.precision, where))

