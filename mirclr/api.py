@@ -23,7 +23,7 @@ from mirclr.errors import LibraryError, UnreadableAudio, UnusableAudio
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryStore, LibraryTrack, is_usable, shown
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
-from mirclr.recommend import Answer, Facts, Query, Recommendation, Seed, recommend
+from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, recommend
 
 if TYPE_CHECKING:
     from mirclr.models.encoding import Encoder
@@ -87,7 +87,7 @@ class Library(LibraryStore):
     """
 
     _index: tuple[int, Index] | None = None
-    _facts: Facts | None = None
+    _filters: MetadataFilters | None = None
     _encoder: Encoder | None = None
 
     @classmethod
@@ -210,7 +210,7 @@ class Library(LibraryStore):
         key: str | None = None,
         profile: str | None = None,
         seed: int | None = None,
-        moments: bool = False,
+        excerpts: bool = False,
     ) -> list[Recommendation]:
         """Recommend tracks that belong with the given ones.
 
@@ -246,7 +246,7 @@ class Library(LibraryStore):
             The listener to recommend for.
         seed : int, optional
             Shuffles what is about as good; the same seed gives the same list.
-        moments : bool
+        excerpts : bool
             Find the most similar excerpts for each `Explanation` too.
 
         Returns
@@ -291,9 +291,9 @@ class Library(LibraryStore):
             profile=profile,
             seed=seed,
         )
-        return self.answer(query, moments=moments).recommendations
+        return self.answer(query, excerpts=excerpts).recommendations
 
-    def answer(self, query: Query, *, checkpoint: Path | None = None, moments: bool = False) -> Answer:
+    def answer(self, query: Query, *, checkpoint: Path | None = None, excerpts: bool = False) -> Answer:
         """Answer a query, with the seeds that it means and remarks.
 
         Parameters
@@ -302,7 +302,7 @@ class Library(LibraryStore):
             What is asked.
         checkpoint : Path, optional
             The library's encoder, if it is no longer where it was.
-        moments : bool
+        excerpts : bool
             Find the most similar excerpts too.
 
         Returns
@@ -315,9 +315,9 @@ class Library(LibraryStore):
                 self,
                 self.index,
                 query,
-                facts=self.facts,
-                hear=lambda files: self._embed_seeds(files, checkpoint),
-                moments=moments,
+                filters=self.filters,
+                embed_seeds=lambda files: self._embed_seeds(files, checkpoint),
+                excerpts=excerpts,
             )
 
     @property
@@ -329,10 +329,10 @@ class Library(LibraryStore):
         return self._index[1]
 
     @property
-    def facts(self) -> Facts:
+    def filters(self) -> MetadataFilters:
         """What its filters look at."""
-        self._facts = self._facts or Facts(self)
-        return self._facts
+        self._filters = self._filters or MetadataFilters(self)
+        return self._filters
 
     def _embed_seeds(self, files: Sequence[Path], checkpoint: Path | None) -> list[Seed]:
         try:
@@ -417,6 +417,6 @@ def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed]:
         vector = encoder.pool(embedded)
         if not is_usable(vector):
             raise UnusableAudio(f"{decoded.file}: {NO_VECTOR}")
-        moments = ExcerptEmbeddings.of(excerpts.starts, embedded)
-        seeds.append(Seed(shown(track.label), vector, track, moments=moments))
+        embeddings = ExcerptEmbeddings.of(excerpts.starts, embedded)
+        seeds.append(Seed(shown(track.label), vector, track, excerpts=embeddings))
     return seeds

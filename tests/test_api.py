@@ -252,7 +252,7 @@ def test_recommend_has_every_option_of_a_query_with_its_default():
     assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in found.values())
     for field in fields(Query):
         assert found[field.name].default == field.default, field.name
-    assert set(found) == {"self", "moments", *(f.name for f in fields(Query))}
+    assert set(found) == {"self", "excerpts", *(f.name for f in fields(Query))}
 
 
 def test_a_library_embeds_what_is_new_and_reports(encoder, music, tmp_path, in_this_process):

@@ -15,7 +15,7 @@ from mirclr.evaluation.probes import Features, retrieval_rows
 from mirclr.evaluation.report.measure import _by_artist
 from mirclr.library import Entry, LibraryStore, Listen
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend.taste import match
+from mirclr.recommend.taste import match_listens
 from mirclr.tags import Tags
 from tests.commands import invoke
 
@@ -119,7 +119,7 @@ def test_artists_of_one_recording_are_held_out_together(library):
     by_id = {t.id: t.artist for t in library.tracks()}
     together = [{*QUEEN}, {OTHERS[0], OTHERS[-1]}]
     for seed in range(12):
-        asked = hold_out(library, listens, match(library, listens), 0.4, np.random.default_rng(seed))
+        asked = hold_out(library, listens, match_listens(library, listens), 0.4, np.random.default_rng(seed))
         hidden = {by_id[i] for i in asked.hidden.tolist()}
         for some in together:
             assert not hidden & some or some <= hidden

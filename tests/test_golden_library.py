@@ -70,9 +70,9 @@ def test_it_holds_what_it_held(path, root):
 def test_a_saved_query_gives_the_list_that_it_gave(path, name):
     with LibraryStore.open(path) as library:
         query = Query.from_json(library.playlists()[name]["query"])
-        answer = recommend(library, open_index(library), query, moments=True, now_s=NOW_S)
+        answer = recommend(library, open_index(library), query, excerpts=True, now_s=NOW_S)
         rows = [
-            (r.track.path, r.similarity, r.match, why.same, why.labels, why.tempo, why.key, why.moments)
+            (r.track.path, r.similarity, r.match, why.same, why.labels, why.tempo, why.key, why.excerpts)
             for r, why in ((r, r.explanation) for r in answer.recommendations)
         ]
         assert json.loads(json.dumps(rows)) == MADE["answers"][name]
@@ -82,7 +82,7 @@ def test_a_listener_likes_what_was_liked(path):
     with LibraryStore.open(path) as library:
         taste = taste_of(library, library.listens("me"), now_s=NOW_S)
         np.testing.assert_allclose(taste.weights, MADE["taste"]["weights"], atol=1e-4)
-        assert sorted(taste.heard) == MADE["taste"]["heard"]
+        assert sorted(taste.known) == MADE["taste"]["heard"]
 
 
 def test_tags_that_were_written_are_taken_back(path, root):

@@ -12,7 +12,7 @@ from mirclr.errors import NoMatch
 from mirclr.evaluation.holdout import HeldOut, hold_out, measure, ways_of_asking
 from mirclr.library import Entry, Listen
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend.taste import match
+from mirclr.recommend.taste import match_listens
 from mirclr.tags import Tags
 from tests.commands import invoke
 
@@ -55,7 +55,7 @@ def history(artists=LIKED):
 
 
 def held_out(library, listens, share, rng):
-    return hold_out(library, listens, match(library, listens), share, rng)
+    return hold_out(library, listens, match_listens(library, listens), share, rng)
 
 
 def ids_of(artist):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mirclr.errors import PlaylistError
 from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend.matching import Wanted, find_pieces
+from mirclr.recommend.matching import TrackReference, match_references
 from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.tags import Tags
 
@@ -43,8 +43,8 @@ def library(tmp_path_factory):
 def listed(library, tmp_path, name, content):
     file = tmp_path / name
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    wanted = [Wanted(e.paths, e.elsewhere, e.names, e.album, e.duration_s) for e in read_entries(file)]
-    return [piece.ids[0] if piece.ids else None for piece in find_pieces(library, wanted)]
+    wanted = [TrackReference(e.paths, e.elsewhere, e.names, e.album, e.duration_s) for e in read_entries(file)]
+    return [piece.ids[0] if piece.ids else None for piece in match_references(library, wanted)]
 
 
 def itunes(*tracks, order=None):
@@ -122,9 +122,9 @@ def test_what_decides_between_tracks(library, tmp_path, entry, track):
 
 def test_a_file_that_is_held_is_meant_whatever_else_is_alike(library):
     files = [str(t.file) for t in library.tracks()]
-    wanted = [Wanted(files=(f,), elsewhere=("/x/01.flac",), names=(("H", "plain"),)) for f in files]
-    assert [piece.ids for piece in find_pieces(library, wanted)] == [(1,), (2,), (3,), (4,), (5,)]
-    assert find_pieces(library, wanted * 100) == find_pieces(library, wanted) * 100  # by the whole column
+    wanted = [TrackReference(files=(f,), elsewhere=("/x/01.flac",), names=(("H", "plain"),)) for f in files]
+    assert [piece.ids for piece in match_references(library, wanted)] == [(1,), (2,), (3,), (4,), (5,)]
+    assert match_references(library, wanted * 100) == match_references(library, wanted) * 100  # by the whole column
 
 
 BOMB = (

@@ -31,12 +31,12 @@ from mirclr.library import Description, Entry, ExcerptEmbeddings, LibraryStore, 
 from mirclr.library.names import artist_key
 from mirclr.models.stamp import EncoderStamp
 from mirclr.names import artists, first_artist
-from mirclr.recommend import Facts, Query, find_seeds, match_tracks, parse_rule, recommend
+from mirclr.recommend import MetadataFilters, Query, find_seeds, match_tracks, parse_rule, recommend
 from mirclr.recommend.keys import compatible, keys_of
 from mirclr.recommend.path import best_chain
 from mirclr.recommend.playlist import read_playlist, write_playlist
 from mirclr.recommend.ranking import clusters_of, fits, mutual_proximity, products
-from mirclr.recommend.reasons import most_alike
+from mirclr.recommend.reasons import most_similar_excerpts
 from mirclr.recommend.rules import Rules
 from mirclr.tags import Tags
 from tests.commands import invoke
@@ -62,10 +62,10 @@ def library(tmp_path):
 FREE = {"artist_cap": 0, "artist_gap": 0, "same_album": True}
 
 
-def ask(library, *seeds, facts=None, **asked):
+def ask(library, *seeds, filters=None, **asked):
     """Tracks for seeds given by id or text."""
     texts = tuple(str(library.tracks([s])[0].file) if isinstance(s, int) else s for s in seeds)
-    return recommend(library, open_index(library), Query(seeds=texts, **asked), facts=facts)
+    return recommend(library, open_index(library), Query(seeds=texts, **asked), filters=filters)
 
 
 def paths(answer):
@@ -607,12 +607,12 @@ def test_the_most_alike_moments(library):
     rows = rng.standard_normal((2, 5, 64)).astype("f4")
     rows[1, 3] = 3 * rows[0, 1]
     one, two = (ExcerptEmbeddings.of(np.arange(5) * 10.0, r) for r in rows)
-    assert most_alike(one, two) == (10.0, 30.0)
-    assert most_alike(one, ExcerptEmbeddings.from_bytes(b"")) is None
+    assert most_similar_excerpts(one, two) == (10.0, 30.0)
+    assert most_similar_excerpts(one, ExcerptEmbeddings.from_bytes(b"")) is None
     library.write(entries=[entry("a", (1, 0, 0, 0), excerpts=one), entry("b", (0, 1, 0, 0), excerpts=two)])
     query = Query(seeds=("a",))
-    found = recommend(library, open_index(library), query, moments=True).recommendations
-    assert found[0].explanation.moments == (10.0, 30.0)
+    found = recommend(library, open_index(library), query, excerpts=True).recommendations
+    assert found[0].explanation.excerpts == (10.0, 30.0)
 
 
 def test_moments_keep_cosines():
@@ -654,10 +654,10 @@ def test_a_filter_for_few_fills_n(library):
 
 def test_facts_are_read_again_when_the_library_changed(library):
     library.write(entries=[entry(p, v, year=1999) for p, v in zip("ab", np.eye(4), strict=False)])
-    facts = Facts(library)
-    assert paths(ask(library, 1, year=(1999, 1999), facts=facts)) == ["b"]
+    filters = MetadataFilters(library)
+    assert paths(ask(library, 1, year=(1999, 1999), filters=filters)) == ["b"]
     library.write(entries=[entry("c", (0, 0, 1, 0), year=1999)])
-    assert sorted(paths(ask(library, 1, year=(1999, 1999), facts=facts))) == ["b", "c"]
+    assert sorted(paths(ask(library, 1, year=(1999, 1999), filters=filters))) == ["b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -942,7 +942,7 @@ def test_a_seed_without_a_vector_is_named(songs):
 )
 def test_brackets_in_a_path_stand_for_themselves(songs, rule, kept_out):
     songs.write(entries=[entry("Art/Album [2001]/1.ogg", (1, 0, 0, 0))])
-    assert Rules([parse_rule(rule)]).keep_out(songs.tracks([10])[0]) is kept_out
+    assert Rules([parse_rule(rule)]).exclude(songs.tracks([10])[0]) is kept_out
 
 
 @pytest.mark.parametrize(

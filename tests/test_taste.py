@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mirclr.errors import NoMatch
 from mirclr.library import Entry, LibraryStore, Listen
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend.taste import centre_count, find_centres, match, taste_of
+from mirclr.recommend.taste import centre_count, find_centres, match_listens, taste_of
 from mirclr.tags import Tags
 from tests.commands import invoke
 
@@ -61,7 +61,7 @@ def library(tmp_path_factory):
 
 
 def found(library, *listens):
-    matched = match(library, listens)
+    matched = match_listens(library, listens)
     ids = dict(zip(matched.rows.tolist(), matched.ids.tolist(), strict=True))
     return [ids.get(i) for i in range(len(listens))]
 
@@ -105,9 +105,9 @@ def test_the_album_tells_which_of_several_tracks(library):
     names = ("Simon & Garfunkel", "Mrs. Robinson")
     listens = [Listen(*names), Listen(*names, "GREATEST HITS"), Listen(*names, "Another")]
     assert found(library, *listens) == [E, F, E]
-    assert match(library, listens[:1]).copies == {F: E}
-    assert match(library, listens).copies == {}
-    assert taste_of(library, [replace(listens[0], plays=1)], now_s=NOW).heard == {E, F}
+    assert match_listens(library, listens[:1]).copies == {F: E}
+    assert match_listens(library, listens).copies == {}
+    assert taste_of(library, [replace(listens[0], plays=1)], now_s=NOW).known == {E, F}
 
 
 def test_files_find_what_the_library_finds(library):
@@ -129,9 +129,9 @@ def test_a_file_is_found_behind_a_link(library, tmp_path):
 
 
 def test_what_is_not_there_is_counted(library):
-    matched = match(library, [Listen("Nobody", "X"), Listen("Björk", "Jóga"), Listen("Nobody", "Y")])
+    matched = match_listens(library, [Listen("Nobody", "X"), Listen("Björk", "Jóga"), Listen("Nobody", "Y")])
     assert (matched.rows.tolist(), matched.ids.tolist(), matched.missing) == ([1], [A], 2)
-    assert match(library, []).missing == 0
+    assert match_listens(library, []).missing == 0
 
 
 # a taste
@@ -184,7 +184,7 @@ def test_of_very_many_tracks_the_weightiest_make_the_centres(library, monkeypatc
     expected = [library.vector(C), library.vector(E)]
     mean = np.log2(10) * expected[0] + np.log2(4) * expected[1]
     np.testing.assert_allclose(taste.centres, [mean / np.linalg.norm(mean)], atol=1e-6)
-    assert taste.heard >= {A, C, E}
+    assert taste.known >= {A, C, E}
 
 
 def test_disliked_heard_and_recent(library):
@@ -197,7 +197,7 @@ def test_disliked_heard_and_recent(library):
     ]
     taste = taste_of(library, listens, now_s=NOW)
     np.testing.assert_array_equal(taste.disliked, [library.vector(C)])
-    assert taste.heard == {A, C, G, H}
+    assert taste.known == {A, C, G, H}
     assert taste.recent == {A, C}
     twice = [Listen("Simon & Garfunkel", "Mrs. Robinson", plays=1, last_s=NOW - DAY)]
     assert taste_of(library, twice, now_s=NOW).recent == {E, F}  # wherever it is from, it was heard
@@ -246,12 +246,12 @@ def test_a_taste_hangs_on_the_listens_alone(library, listens, rng):
     for rows in (taste.centres, taste.disliked):
         assert rows.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
-    assert taste.recent <= taste.heard
+    assert taste.recent <= taste.known
     rng.shuffle(listens)
     again = taste_of(library, listens, now_s=NOW)
     for name in ("centres", "weights", "disliked"):
         np.testing.assert_array_equal(getattr(again, name), getattr(taste, name))
-    assert (again.heard, again.recent) == (taste.heard, taste.recent)
+    assert (again.known, again.recent) == (taste.known, taste.recent)
 
 
 # centres

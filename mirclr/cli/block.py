@@ -35,7 +35,7 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
         library.add_blocks([str(rule) for rule in kept])
         tracks = library.tracks()
         for rule in kept:
-            if rule.kind != "genre" and not any(map(Rules([rule]).keep_out, tracks)):
+            if rule.kind != "genre" and not any(map(Rules([rule]).exclude, tracks)):
                 remark(f"{rule}: no track of the library is one of these, for now")
         remark(f"{counted(len(library.blocks()), 'rule')} kept in {library_path}")
 
@@ -78,9 +78,9 @@ def list_(library_path: Path, as_json: bool) -> None:
 def _parsed(rules: Sequence[str]) -> "list[Rule]":
     """Rules as they hold from any folder; a rule of another form is wrong usage."""
     from mirclr.errors import QueryError
-    from mirclr.recommend import from_anywhere, parse_rule
+    from mirclr.recommend import absolute_rule, parse_rule
 
     try:
-        return [from_anywhere(parse_rule(rule)) for rule in rules]
+        return [absolute_rule(parse_rule(rule)) for rule in rules]
     except QueryError as error:
         raise click.UsageError(str(error)) from None

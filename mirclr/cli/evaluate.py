@@ -247,11 +247,11 @@ def profile(name: str, library_path: Path, n: int, fraction: float, repeats: int
 
     import mirclr
     from mirclr.evaluation.holdout import hold_out, measure, ways_of_asking
-    from mirclr.recommend.taste import listens_of, match
+    from mirclr.recommend.taste import listens_of, match_listens
 
     with mirclr.Library.open(library_path) as opened, opened.snapshot():
         listens, index = listens_of(opened, name), opened.index
-        draws, matched = (np.random.default_rng([seed, i]) for i in range(repeats)), match(opened, listens)
+        draws, matched = (np.random.default_rng([seed, i]) for i in range(repeats)), match_listens(opened, listens)
         drawn = [hold_out(opened, listens, matched, fraction, draw) for draw in draws]
         ways = ways_of_asking(opened, index, n=n, seed=seed)
         with progress("Asking", len(ways) * len(drawn)) as advance:

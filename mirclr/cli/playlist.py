@@ -37,7 +37,7 @@ def refresh(
         output = output or (Path(saved["output"]) if saved.get("output") else None)
         if output:
             check_output(output, library_path)
-        answer = library.answer(Query.from_json(saved["query"]), checkpoint=checkpoint, moments=explain)
+        answer = library.answer(Query.from_json(saved["query"]), checkpoint=checkpoint, excerpts=explain)
     show_answer(answer, as_json=as_json, explain=explain)
     if output:
         write_answer(answer, output, name)

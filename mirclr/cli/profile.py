@@ -68,18 +68,18 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
     Taste is a few centres among the tracks that were played; of each, the tracks nearest to it are named.
     """
     from mirclr.library import LibraryStore
-    from mirclr.recommend.taste import listens_of, match, taste_of
+    from mirclr.recommend.taste import listens_of, match_listens, taste_of
 
     with LibraryStore.open(library_path) as library, library.snapshot():
         listens = listens_of(library, name)
-        matched = match(library, listens)
+        matched = match_listens(library, listens)
         if missing:
             found = set(matched.rows.tolist())
             _show_missing([listen for row, listen in enumerate(listens) if row not in found], as_json)
             return
         taste = taste_of(library, listens, now_s=time.time())
         disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
-        nearest = _nearest(library, taste, taste.heard - disliked)
+        nearest = _nearest(library, taste, taste.known - disliked)
         facts: dict[str, Any] = {
             "name": name,
             "pieces": len(listens),
@@ -157,7 +157,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
     from mirclr.cli.recommend import check_name
     from mirclr.library import LibraryStore
     from mirclr.recommend.history import aggregate, merge
-    from mirclr.recommend.taste import listens_of, match
+    from mirclr.recommend.taste import listens_of, match_listens
 
     check_name(name)
     with LibraryStore.open(library_path) as library:
@@ -166,7 +166,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
         listens = aggregate(listen for history in histories.values() for listen in history.listens)
         listens = merge(held, listens)
         library.store_listens(name, listens, replace=True)
-        matched = match(library, listens)
+        matched = match_listens(library, listens)
     tracks = len(set(matched.ids.tolist()))
     for problem in problems:
         remark(f"left out: {problem}")

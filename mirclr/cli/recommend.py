@@ -131,7 +131,7 @@ def command(
     """
     from mirclr.api import Library
     from mirclr.errors import QueryError
-    from mirclr.recommend import Query, named_from_anywhere
+    from mirclr.recommend import Query, with_absolute_paths
 
     if not asked["seeds"] and not asked["profile"]:
         raise click.UsageError("nothing to start from; name a SEED, or a listener with --for")
@@ -144,9 +144,9 @@ def command(
     except QueryError as error:
         raise click.UsageError(str(error)) from None
     with Library.open(library_path) as library:
-        answer = library.answer(query, checkpoint=checkpoint, moments=explain)
+        answer = library.answer(query, checkpoint=checkpoint, excerpts=explain)
         if save:
-            kept = named_from_anywhere(query).to_json()
+            kept = with_absolute_paths(query).to_json()
             library.save_playlist(save, {"query": kept, "output": str(output.absolute()) if output else None})
     show_answer(answer, as_json=as_json, explain=explain)
     if output:
@@ -230,8 +230,8 @@ def _explained(r: "Recommendation") -> str:
     if why.key:
         parts.append("{}/{}".format(*why.key))
     parts += why.relations
-    if why.moments:
-        parts.append("most alike at {}/{}".format(*map(_clock, why.moments)))
+    if why.excerpts:
+        parts.append("most similar at {}/{}".format(*map(_clock, why.excerpts)))
     return "; ".join(parts)
 
 
@@ -265,6 +265,6 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
             "tempo": list(why.tempo) if why.tempo else None,
             "key": list(why.key) if why.key else None,
             "relations": list(why.relations),
-            "moments_s": list(why.moments) if why.moments else None,
+            "moments_s": list(why.excerpts) if why.excerpts else None,
         }
     return plain

@@ -19,8 +19,8 @@ from mirclr.index import Index
 from mirclr.library import LibraryStore, Listen
 from mirclr.library.names import artist_key, components
 from mirclr.metrics import ndcg
-from mirclr.recommend import Facts, Query, recommend
-from mirclr.recommend.taste import Matched, mean_direction
+from mirclr.recommend import MetadataFilters, Query, recommend
+from mirclr.recommend.taste import MatchedListens, mean_direction
 
 _LEAST = 3  # artists of whom something is liked
 
@@ -85,7 +85,7 @@ class Found:
 
 
 def hold_out(
-    library: LibraryStore, listens: Sequence[Listen], matched: Matched, share: float, rng: np.random.Generator
+    library: LibraryStore, listens: Sequence[Listen], matched: MatchedListens, share: float, rng: np.random.Generator
 ) -> HeldOut:
     """Hold out artists, drawn at random, until they have a share of the tracks that a listener likes.
 
@@ -98,7 +98,7 @@ def hold_out(
         Where the tracks are.
     listens : sequence of Listen
         The history.
-    matched : Matched
+    matched : MatchedListens
         What `match` finds of it, the same for any number of draws.
     share : float in (0, 1)
         How much is to be held out.
@@ -163,10 +163,10 @@ def ways_of_asking(library: LibraryStore, index: Index, *, n: int, seed: int) ->
     seed : int
         Of what is drawn at random.
     """
-    ids, facts, query = index.ids, Facts(library), Query(n=n, profile="a listener")
+    ids, filters, query = index.ids, MetadataFilters(library), Query(n=n, profile="a listener")
 
     def recommended(query: Query) -> Way:
-        return lambda asked: _recommended(library, index, facts, asked, query)
+        return lambda asked: _recommended(library, index, filters, asked, query)
 
     def nearest(middle: Callable[[HeldOut], np.ndarray]) -> Way:
         return lambda asked: _nearest(index, ids, asked, middle(asked), n)
@@ -234,9 +234,11 @@ def _right(asked: HeldOut, ids: np.ndarray) -> np.ndarray:
     return first & np.isin(meant, asked.hidden)
 
 
-def _recommended(library: LibraryStore, index: Index, facts: Facts, asked: HeldOut, query: Query) -> np.ndarray:
+def _recommended(
+    library: LibraryStore, index: Index, filters: MetadataFilters, asked: HeldOut, query: Query
+) -> np.ndarray:
     last = [listen.last_s for listen in asked.listens if listen.last_s is not None]
-    answer = recommend(library, index, query, facts=facts, listens=asked.listens, now_s=max(last) if last else None)
+    answer = recommend(library, index, query, filters=filters, listens=asked.listens, now_s=max(last) if last else None)
     return np.array([r.track.id for r in answer.recommendations], np.int64)
 
 

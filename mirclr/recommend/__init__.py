@@ -3,31 +3,35 @@
 Conventions: a similarity is a cosine, rounded to six decimals; tracks that are equal so far come in order of id, so the
 same query on the same library gives the same list.
 
+In: a library, its index and a `Query`, or a listener's history. Out: an `Answer`, each track with the reason, and
+playlists.
+
 Contents: `Query` (query.py), `recommend` and what it answers (answer.py); `Seed`, `find_seeds` and `match_tracks`, a
-text to the tracks that it means (seeds.py); rules.py and facts.py, what is kept out and what passes; ranking.py and
-path.py, what comes in which order; reasons.py, why.
+text to the tracks that it means (seeds.py); rules.py, what is excluded; filters.py, what metadata let pass; ranking.py
+and path.py, what comes in which order; reasons.py, why. Beside these: matching.py (tracks by path or by name), history/
+(listening histories of services and players), taste.py (directions that a listener likes), playlist/ (playlist files).
 """
 
 from mirclr.recommend.answer import Answer, Recommendation, recommend
-from mirclr.recommend.facts import Facts
+from mirclr.recommend.filters import MetadataFilters
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
-from mirclr.recommend.rules import Rule, Rules, from_anywhere, parse_rule
-from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, named_from_anywhere
+from mirclr.recommend.rules import Rule, Rules, absolute_rule, parse_rule
+from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, with_absolute_paths
 
 __all__ = [
     "Answer",
     "Explanation",
-    "Facts",
+    "MetadataFilters",
     "Query",
     "Recommendation",
     "Rule",
     "Rules",
     "Seed",
+    "absolute_rule",
     "find_seeds",
-    "from_anywhere",
     "match_tracks",
-    "named_from_anywhere",
     "parse_rule",
     "recommend",
+    "with_absolute_paths",
 ]

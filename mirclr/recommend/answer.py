@@ -12,7 +12,7 @@ from mirclr.errors import NoMatch, QueryError
 from mirclr.index import Index
 from mirclr.library import LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
-from mirclr.recommend.facts import Facts, likely_labels
+from mirclr.recommend.filters import MetadataFilters, likely_labels
 from mirclr.recommend.path import CANDIDATES, best_chain, points_between
 from mirclr.recommend.query import Query
 from mirclr.recommend.ranking import (
@@ -20,7 +20,7 @@ from mirclr.recommend.ranking import (
     NEGATIVE,
     Candidate,
     Limits,
-    Recordings,
+    SeenRecordings,
     arrange,
     choose,
     clusters_of,
@@ -30,8 +30,8 @@ from mirclr.recommend.ranking import (
     products,
 )
 from mirclr.recommend.reasons import Explainer, Explanation
-from mirclr.recommend.rules import Rules, from_anywhere, genre_name, parse_rule
-from mirclr.recommend.seeds import Hear, Seed, find_seeds
+from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
+from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
 
 _POOL = 128
 _BLOCK = 4096
@@ -78,7 +78,7 @@ class Answer:
     recommendations : list of Recommendation
         In the order of playing.
     remarks : list of str
-        For people: what of the seeds had no say, why there are fewer than were asked for.
+        For people: which seeds did not count, why there are fewer than were asked for.
     """
 
     query: Query
@@ -92,16 +92,16 @@ def recommend(
     index: Index,
     query: Query,
     *,
-    facts: Facts | None = None,
-    hear: Hear | None = None,
-    moments: bool = False,
+    filters: MetadataFilters | None = None,
+    embed_seeds: EmbedSeeds | None = None,
+    excerpts: bool = False,
     listens: Sequence[Listen] | None = None,
     now_s: float | None = None,
 ) -> Answer:
     """Recommend tracks of a library.
 
     Candidates are the tracks nearest to the seeds; they are ranked by `mutual_proximity` to the nearest seed, less half
-    of that to the nearest track to stay away from, and taken in turns from groups of seeds that sound alike. Never
+    of that to the nearest track to stay away from, and taken in turns from groups of similar seeds. Never
     recommended: a seed or another version of one or of a track taken before, what a rule keeps out, what is nearer to
     a track to stay away from than to any seed, more of an artist than the query allows, or nearer together. There are
     as many as asked for while the library has them; candidates are looked for farther and farther.
@@ -114,14 +114,14 @@ def recommend(
         Its index, of now or before.
     query : Query
         What is asked.
-    facts : Facts, optional
-        Those of the library, kept between queries.
-    hear : callable, optional
+    filters : MetadataFilters, optional
+        Those of the library, to be used for several queries.
+    embed_seeds : callable, optional
         Makes seeds of files that the library does not hold.
-    moments : bool
-        Find the most alike moments for each explanation.
+    excerpts : bool
+        Find the most similar excerpts for each explanation.
     listens : sequence of Listen, optional
-        The history of the query's listener; what the library keeps of the profile, unless given.
+        The history of the query's listener; what the library stores of the profile, unless given.
     now_s : float, optional
         The time for which to recommend to a listener, in seconds since 1970; now, unless given.
 
@@ -137,26 +137,26 @@ def recommend(
         A filter asks for what the library knows nothing about.
     """
     now_s = time.time() if now_s is None else now_s
-    asked = _Asked(library, index, query, facts or Facts(library), hear, listens, now_s)
-    seeds = asked.seeds
+    prepared = _PreparedQuery(library, index, query, filters or MetadataFilters(library), embed_seeds, listens, now_s)
+    seeds = prepared.seeds
     if query.to is not None:
-        picked, similarities = asked.path()
+        picked, similarities = prepared.path()
         scores = similarities
     else:
-        picked = asked.ranked()
+        picked = prepared.ranked()
         similarities, scores = [c.similarity for c in picked], [c.score for c in picked]
     pairs = [(seeds[c.seed], c.track) for c in picked]
-    explainer = Explainer(library, pairs, moments=moments)
+    explainer = Explainer(library, pairs, excerpts=excerpts)
     found = []
     matches = [per_cent(score) for score in scores]
     for rank, ((seed, track), similarity, match) in enumerate(zip(pairs, similarities, matches, strict=True), 1):
         explanation = explainer.explain(seed, track)
         reason = explanation.text(name_seed=len(seeds) > 1)
         found.append(Recommendation(rank, track, similarity, match, reason, explanation))
-    return Answer(query, seeds, found, asked.remarks(len(found)))
+    return Answer(query, seeds, found, prepared.remarks(len(found)))
 
 
-class _Asked:
+class _PreparedQuery:
     """A query made ready: its texts as vectors, its rules as tests."""
 
     def __init__(
@@ -164,16 +164,16 @@ class _Asked:
         library: LibraryStore,
         index: Index,
         query: Query,
-        facts: Facts,
-        hear: Hear | None,
+        filters: MetadataFilters,
+        embed_seeds: EmbedSeeds | None,
         listens: Sequence[Listen] | None,
         now_s: float,
     ) -> None:
         self.library, self.index, self.query = library, index, query
         self._notes: list[str] = []
-        self.seeds = find_seeds(library, query.seeds, hear, self._notes.append)
-        self.ends = find_seeds(library, (query.to,), hear, self._notes.append) if query.to is not None else ()
-        avoided = find_seeds(library, query.avoid, hear, self._notes.append)
+        self.seeds = find_seeds(library, query.seeds, embed_seeds, self._notes.append)
+        self.ends = find_seeds(library, (query.to,), embed_seeds, self._notes.append) if query.to is not None else ()
+        avoided = find_seeds(library, query.avoid, embed_seeds, self._notes.append)
         away = [seed.vector for seed in avoided]
         self.hidden = {s.track_id for s in (*self.seeds, *self.ends, *avoided) if s.track_id is not None}
         if query.profile is not None:
@@ -184,12 +184,12 @@ class _Asked:
         self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
         self.vectors = np.stack([seed.vector for seed in self.seeds])
         self.clusters = clusters_of(self.vectors)
-        self.allowed = facts.passing(query)
-        excluded = (from_anywhere(parse_rule(text)) for text in query.exclude)
+        self.allowed = filters.passing(query)
+        excluded = (absolute_rule(parse_rule(text)) for text in query.exclude)
         self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
         own = () if query.same_album else [s.track for s in self.seeds if s.track is not None and s.track.album]
         self.albums = _albums_of(library, own)
-        self._kept_out: Counter[str] = Counter()
+        self._excluded: Counter[str] = Counter()
 
     def ranked(self) -> list[Candidate]:
         """The best candidates that the limits allow, looked for among more and more neighbours."""
@@ -199,7 +199,7 @@ class _Asked:
         weights = np.zeros(int(self.clusters.max()) + 1)
         np.add.at(weights, self.clusters, [seed.weight for seed in self.seeds])
         while True:
-            self._kept_out.clear()
+            self._excluded.clear()
             queues, ran_out = self._queues(k, stats, stats_of_away)
             recordings = self._recordings([c.track.id for queue in queues for c in queue])
             limits = Limits(query.n, query.artist_cap, query.artist_gap)
@@ -216,12 +216,12 @@ class _Asked:
                 raise QueryError(f"a path leads from one track to one other; {text!r} means {len(seeds)}")
         start, end = self.seeds[0], self.ends[0]
         assert end.track is not None
-        if start.track_id == end.track_id is not None or self._recordings([]).holds(end.track, end.vector):
+        if start.track_id == end.track_id is not None or self._recordings([]).contains(end.track, end.vector):
             raise QueryError(f"a path leads from one track to another; found {start.label} at both ends")
         wanted = self.query.n - 2
         k = max(16, CANDIDATES // max(wanted, 1))
         while True:
-            self._kept_out.clear()
+            self._excluded.clear()
             candidates, ran_out = self._between(start, end, wanted, k)
             whole = self._chain(candidates, wanted)
             if len(whole) >= self.query.n or ran_out:
@@ -250,9 +250,9 @@ class _Asked:
         for i in order[kept[order]].tolist():
             candidate = Candidate(tracks[i], matrix[i], 0, 0.0, 0.0)
             many = self.query.artist_cap and counts[candidate.artist] >= self.query.artist_cap
-            if not many and not recordings.holds(candidate.track, candidate.vector):
+            if not many and not recordings.contains(candidate.track, candidate.vector):
                 counts[candidate.artist] += 1
-                recordings.take(candidate.track, candidate.vector)
+                recordings.add(candidate.track, candidate.vector)
                 candidates.append(candidate)
                 if len(candidates) >= max(CANDIDATES, 2 * wanted):
                     break
@@ -323,24 +323,24 @@ class _Asked:
         ids = ids[~np.isin(ids, [-1, *self.hidden])]
         tracks: list[LibraryTrack] = []
         for at in range(0, len(ids), _BLOCK):  # of all tracks of a large library few may pass
-            tracks += self._kept(ids[at : at + _BLOCK].tolist())
+            tracks += self._allowed(ids[at : at + _BLOCK].tolist())
         ids = np.array([t.id for t in tracks], np.int64)
         return tracks, ids, self.index.vectors(ids)
 
-    def _kept(self, ids: list[int]) -> list[LibraryTrack]:
+    def _allowed(self, ids: list[int]) -> list[LibraryTrack]:
         genres = likely_labels(self.library, "genre", ids) if self.rules.genres else {}
         tracks = []
         for track in self.library.tracks(ids):
             if self.albums and not self.albums.isdisjoint(album_keys(track)):
-                self._kept_out["of a seed's own album (--same-album yes lets them come)"] += 1
-            elif self.rules and self.rules.keep_out(track, {genre_name(g) for g in genres.get(track.id, ())}):
-                self._kept_out["kept out by rules"] += 1
+                self._excluded["of a seed's own album (--same-album yes lets them come)"] += 1
+            elif self.rules and self.rules.exclude(track, {genre_name(g) for g in genres.get(track.id, ())}):
+                self._excluded["excluded by rules"] += 1
             else:
                 tracks.append(track)
         return tracks
 
-    def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> Recordings:
-        """What is taken by the seeds, with the duplicates that the library knows, and theirs."""
+    def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> SeenRecordings:
+        """The recordings of the seeds, with the near-duplicates that the library knows, and theirs."""
         seeds = (*self.seeds, *more)
         asked = {*ids, *(s.track_id for s in seeds if s.track_id is not None)}
         while True:
@@ -353,25 +353,25 @@ class _Asked:
             joined = group[a] | group[b]
             group.update(dict.fromkeys(joined, joined))
         same = self.query.versions
-        recordings = Recordings(lambda i: group.get(i, frozenset()), self.index.mean_similarity, versions=same)
+        recordings = SeenRecordings(lambda i: group.get(i, frozenset()), self.index.mean_similarity, versions=same)
         for seed in seeds:
             if seed.track is not None:
-                recordings.take(seed.track, seed.vector)
+                recordings.add(seed.track, seed.vector)
         return recordings
 
     def remarks(self, found: int) -> list[str]:
-        """What had no say, and why there are fewer tracks than were asked for."""
+        """Which seeds did not count, and why there are fewer tracks than were asked for."""
         if found >= self.query.n:
             return self._notes
         reasons = [] if self.allowed is None else [f"{int(self.allowed.sum())} pass the filters"]
-        reasons += [f"{n} are {why}" for why, n in self._kept_out.items()]
+        reasons += [f"{n} are {why}" for why, n in self._excluded.items()]
         if self.query.artist_cap and found:
             reasons.append(f"of an artist {self.query.artist_cap} may come")
         return [*self._notes, f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
 
 
 def _albums_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> set[AlbumKey]:
-    """What tells the albums of tracks from others; also their folders where these hold compilations of many artists."""
+    """The keys of the albums of tracks; also their folders where these hold compilations of many artists."""
     keys = {key for track in tracks for key in album_keys(track)}
     for folder, track in {folder_key(track): track for track in tracks}.items():
         if folder in keys:
@@ -416,7 +416,7 @@ def _tastes(
 ) -> tuple[tuple[Seed, ...], list[np.ndarray], set[int]]:
     """A listener's tastes as seeds, what is disliked, and which tracks to hold back.
 
-    With seeds of the query's own, what was heard lately is held back; else all that was heard is.
+    With seeds of the query's own, what was played lately is held back; else all that the history names is.
     """
     from mirclr.recommend.taste import listens_of, taste_of
 
@@ -431,4 +431,4 @@ def _tastes(
         Seed(f"taste {i} of {query.profile}", centre, weight=float(weight))
         for i, (centre, weight) in enumerate(zip(taste.centres, taste.weights, strict=True), 1)
     )
-    return seeds, list(taste.disliked), set(taste.recent if query.seeds else taste.heard)
+    return seeds, list(taste.disliked), set(taste.recent if query.seeds else taste.known)

@@ -1,6 +1,6 @@
 """Which tracks of a library are meant: by a file, by the end of a path of another machine, by artist and title.
 
-Contents: `Wanted` (what is known of a piece of music), `find_pieces` (many of these to a `Piece` each, its tracks).
+Contents: `TrackReference` (what is known of a piece of music), `match_references` (the `MatchedTracks` of many).
 """
 
 import os
@@ -15,12 +15,12 @@ from mirclr.names import album_name, artist_name, artists, bare_title, first_art
 _SEPARATORS = re.compile(r"[/\\]+")
 _SAME_LENGTH_S = 3.0
 _LOOKED_UP = 200  # files that are asked for one by one; for more, the whole column is read
-_SAYS_LITTLE = re.compile(r"[\W\d_]+|track|titel|piste|pista|traccia|audio|untitled|unknown|intro|outro")
-_TELLING = 4  # letters of a file's name by which alone it is known
+_COMMON_WORDS = re.compile(r"[\W\d_]+|track|titel|piste|pista|traccia|audio|untitled|unknown|intro|outro")
+_DISTINCTIVE = 4  # letters of a file's name by which alone it is known
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrackReference:
     """What is known of a piece of music.
 
     Attributes
@@ -45,7 +45,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Piece:
+class MatchedTracks:
     """The tracks of a piece of music.
 
     Attributes
@@ -60,15 +60,15 @@ class Piece:
     copies: tuple[int, ...] = ()
 
 
-def find_pieces(library: LibraryStore, wanted: Sequence[Wanted]) -> list[Piece]:
+def match_references(library: LibraryStore, wanted: Sequence[TrackReference]) -> list[MatchedTracks]:
     """Find the tracks of a library that are meant.
 
     By file, with links and without; else by the longest end of its path that the library knows, in any case, Unicode
     form and suffix, decided by names where several are as long; else by names: artist and title, then these without
-    what is said of the recording ("feat. …", "Remastered 2011", "Live"), then any artist of several.
+    what a title adds of the recording ("feat. …", "Remastered 2011", "Live"), then any artist of several.
     """
     by_file = _ByFile(library, sum(bool(one.files) for one in wanted) > _LOOKED_UP)
-    found = [Piece(by_file.find(one.files)) for one in wanted]
+    found = [MatchedTracks(by_file.find(one.files)) for one in wanted]
     left = [(one, at) for at, one in enumerate(wanted) if not found[at].ids]
     named = _ByName(library, {artist for one, _ in left for artist, title in one.names if artist and title})
     ends: _ByEnd | None = None
@@ -77,7 +77,7 @@ def find_pieces(library: LibraryStore, wanted: Sequence[Wanted]) -> list[Piece]:
         if one.elsewhere or one.files:
             ends = ends or _ByEnd(library)
             ids = ends.find(one, of_names) or of_names
-        found[at] = Piece(tuple(ids[:1]), tuple(ids[1:]))
+        found[at] = MatchedTracks(tuple(ids[:1]), tuple(ids[1:]))
     return found
 
 
@@ -123,7 +123,7 @@ class _ByEnd:
         for file, i in _files(library):
             self._held.setdefault(_stem(_components(file)[-1]), []).append((file, i))
 
-    def find(self, one: Wanted, of_names: Sequence[int]) -> list[int]:
+    def find(self, one: TrackReference, of_names: Sequence[int]) -> list[int]:
         """The track whose path ends as the longest end of any of some paths; none where several do."""
         best: tuple[int, bool, bool] = (0, False, False)
         found: dict[int, int] = {}
@@ -146,8 +146,8 @@ class _ByEnd:
         (only, length), stem = next(iter(found.items())), _stem(_components((*one.elsewhere, *one.files)[0])[-1])
         if of_names:
             return [only] if only in of_names else []
-        told = length == 1 or len(_SAYS_LITTLE.sub("", stem)) >= _TELLING
-        return [only] if told and (one.duration_s is None or self._as_long([only], one.duration_s)) else []
+        distinctive = length == 1 or len(_COMMON_WORDS.sub("", stem)) >= _DISTINCTIVE
+        return [only] if distinctive and (one.duration_s is None or self._as_long([only], one.duration_s)) else []
 
     def _as_long(self, ids: Sequence[int], duration_s: float | None) -> list[int]:
         if duration_s is None:
@@ -198,7 +198,7 @@ class _ByName:
                 for key in form(artist, title):
                     held_as.setdefault(key, []).append(i)
 
-    def find_any(self, one: Wanted) -> list[int]:
+    def find_any(self, one: TrackReference) -> list[int]:
         """The tracks that the first names mean that mean any; those of the album, or of the length, first."""
         found = next((ids for artist, title in one.names if (ids := self._find(artist, title))), [])
         if len(found) > 1 and one.album:

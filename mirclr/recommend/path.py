@@ -1,4 +1,4 @@
-"""A way from one track to another: each step short and the steps even, no track twice.
+"""A path from one track to another: each step short and the steps even, no track twice.
 
 Candidates are the tracks nearest to points on the arc between both; in the order of how far along they lie, the best
 chain of a given length through them is found by dynamic programming.

@@ -37,9 +37,9 @@ class Query:
     n : int
         How many tracks are wanted, at least 1; with `to`, from 2 to 500, both ends among them.
     diversity : float in [0, 1]
-        How much a track unlike those chosen before it is preferred to one like the seeds.
+        Weight of the distance to the tracks chosen before, against the similarity to the seeds.
     artist_cap : int
-        Tracks of one artist at most; 0 for any number.
+        At most this many tracks of one artist; 0: no limit.
     artist_gap : int
         How many tracks by others come between two of one artist, at least.
     same_album : bool
@@ -127,7 +127,7 @@ class Query:
                 raise QueryError(f"{name}: found {span!r}; expected the least and the most")
 
     def to_json(self) -> dict[str, Any]:
-        """What is not as it would be anyway, as JSON values; the open end of a range is None."""
+        """What is not at its default, as JSON values; the open end of a range is None."""
         plain = asdict(self)
         for name in _RANGES:
             if plain[name] is not None:

@@ -1,4 +1,4 @@
-"""From candidates to a list: scores without hubs, negatives, diversity, caps and gaps.
+"""From candidates to a list: mutual proximity, negatives, diversity, caps and gaps.
 
 Axes: s seeds, c clusters of seeds, m candidates, d dimensions.
 """
@@ -19,12 +19,12 @@ from mirclr.library.names import artist_key, song_key
 DECIMALS = 6
 """Of scores: the last bits differ between machines."""
 NEGATIVE = 0.5
-"""How much of the likeness to a track to stay away from is taken off."""
+"""How much of the similarity to a track to stay away from is taken off."""
 JITTER = 0.03
-"""Deviation of what a seed for shuffling adds, as a cosine."""
-_TWIN = 0.02  # of how unlike two tracks are on average: copies of the same length are nearer, other music is not
+"""Standard deviation of what a seed for shuffling adds, as a cosine."""
+_COPY = 0.02  # of the mean distance of two tracks: copies of the same length are nearer, other music is not
 _SAME = 0.9999  # whatever the average is
-_TWIN_SECONDS = 0.1
+_COPY_SECONDS = 0.1
 _APART = 0.5
 _MOST_CLUSTERS = 8
 _MOST_LINKED = 2000
@@ -126,7 +126,7 @@ def _quantile(p: np.ndarray) -> np.ndarray:
 
 
 def clusters_of(vectors: np.ndarray) -> np.ndarray:
-    """(s, d) unit rows of seeds -> (s,) int64: which of them sound alike, from 0; eight groups at most.
+    """(s, d) unit rows of seeds -> (s,) int64: groups of similar ones, numbered from 0; eight at most.
 
     Average linkage down to a cosine of 0.5: seeds that are farther apart are different tastes.
     """
@@ -153,48 +153,48 @@ def jitter(ids: np.ndarray, seed: int) -> np.ndarray:
     return JITTER * np.array([_NORMAL.inv_cdf((int.from_bytes(d, "big") + 0.5) / 2**64) for d in drawn])
 
 
-class Recordings:
-    """The recordings and songs that are taken: those of the seeds, then of each chosen track.
+class SeenRecordings:
+    """The recordings and songs that a list has already: those of the seeds, then of each chosen track.
 
     Parameters
     ----------
-    duplicates : callable
+    near_duplicates : callable
         Gives the tracks that `mirclr duplicates` found to be the recording of a track, by id.
     mean : float
-        Mean similarity of two tracks: some encoders find all music alike.
+        Mean similarity of two tracks: to some encoders all music is similar.
     versions : bool
-        Take no song, so that its versions may come: copies of a recording alone are kept out.
+        Add no song, so that its versions may come: copies of a recording alone are excluded.
     """
 
-    def __init__(self, duplicates: Callable[[int], Set[int]], mean: float, *, versions: bool = False) -> None:
-        self._duplicates, self._versions = duplicates, versions
-        self._twin_similarity = min(_SAME, 1 - _TWIN * (1 - mean))
+    def __init__(self, near_duplicates: Callable[[int], Set[int]], mean: float, *, versions: bool = False) -> None:
+        self._near_duplicates, self._versions = near_duplicates, versions
+        self._copy_similarity = min(_SAME, 1 - _COPY * (1 - mean))
         self._ids: set[int] = set()
         self._digests: set[str] = set()
         self._songs: set[tuple[str, str]] = set()
         self._by_tenth: dict[int, list[tuple[float, np.ndarray]]] = defaultdict(list)
 
-    def holds(self, track: LibraryTrack, vector: np.ndarray) -> bool:
-        """Whether a track is taken: itself, its audio, its song, a duplicate, or one that sounds and lasts the same."""
+    def contains(self, track: LibraryTrack, vector: np.ndarray) -> bool:
+        """Whether a track has been seen: itself, its audio, its song, a near-duplicate, or the like of it in length."""
         if track.audio_digest and track.audio_digest in self._digests:
             return True
-        if track.id in self._ids or song_key(track) in self._songs or self._duplicates(track.id) & self._ids:
+        if track.id in self._ids or song_key(track) in self._songs or self._near_duplicates(track.id) & self._ids:
             return True
-        tenth = int(track.duration_s / _TWIN_SECONDS)
+        tenth = int(track.duration_s / _COPY_SECONDS)
         return any(
-            abs(duration_s - track.duration_s) <= _TWIN_SECONDS and float(vector @ other) > self._twin_similarity
+            abs(duration_s - track.duration_s) <= _COPY_SECONDS and float(vector @ other) > self._copy_similarity
             for near in (tenth - 1, tenth, tenth + 1)
             for duration_s, other in self._by_tenth.get(near, ())
         )
 
-    def take(self, track: LibraryTrack, vector: np.ndarray) -> None:
-        """Take a track."""
+    def add(self, track: LibraryTrack, vector: np.ndarray) -> None:
+        """Add a track."""
         self._ids.add(track.id)
         if track.audio_digest:
             self._digests.add(track.audio_digest)
         if not self._versions and (song := song_key(track)):
             self._songs.add(song)
-        self._by_tenth[int(track.duration_s / _TWIN_SECONDS)].append((track.duration_s, vector))
+        self._by_tenth[int(track.duration_s / _COPY_SECONDS)].append((track.duration_s, vector))
 
 
 @dataclass
@@ -249,9 +249,9 @@ def _fit(most: int, artists: int, n: int, gap: int) -> bool:
 
 def choose(
     queues: Sequence[Sequence[Candidate]],
-    shares: Sequence[float],
+    weights: Sequence[float],
     limits: Limits,
-    recordings: Recordings,
+    recordings: SeenRecordings,
     diversity: float,
 ) -> list[Candidate]:
     """Take candidates in turns from the clusters, the best of each that the limits allow.
@@ -260,14 +260,14 @@ def choose(
     ----------
     queues : sequence of sequences of Candidate
         Of each cluster, best first.
-    shares : sequence of float
-        How many of the list each cluster should give, of all.
+    weights : sequence of float
+        What fraction of the list each cluster should give, in any unit.
     limits : Limits
         Counts what is chosen.
-    recordings : Recordings
-        What is taken already; what is chosen is taken.
+    recordings : SeenRecordings
+        What the list has already; what is chosen is added.
     diversity : float in [0, 1]
-        Weight of unlikeness to what is chosen, against the score: maximal marginal relevance (Carbonell and
+        Weight of the distance to what is chosen, against the score: maximal marginal relevance (Carbonell and
         Goldstein 1998).
 
     Returns
@@ -276,28 +276,28 @@ def choose(
         At most ``limits.n``.
     """
     left = [list(queue) for queue in queues]
-    nearest = [np.full(len(queue), -1.0) for queue in queues]  # cosine with the most alike of the chosen
+    nearest = [np.full(len(queue), -1.0) for queue in queues]  # cosine with the most similar of the chosen
     matrices = [np.stack([c.vector for c in queue]) for queue in queues if queue and diversity]
     filled = [i for i, queue in enumerate(queues) if queue and diversity]
     alive = [np.ones(len(queue), bool) for queue in queues]
     given = np.zeros(len(queues))
     chosen: list[Candidate] = []
-    total = sum(shares) or 1.0
+    total = sum(weights) or 1.0
     while len(chosen) < limits.n and any(a.any() for a in alive):
-        owed = [share / total * (len(chosen) + 1) - g for share, g in zip(shares, given, strict=True)]
+        owed = [weight / total * (len(chosen) + 1) - g for weight, g in zip(weights, given, strict=True)]
         turn = max((i for i in range(len(queues)) if alive[i].any()), key=lambda i: (round(owed[i], 9), -i))
         candidate = None
         while alive[turn].any():
             at = _next(left[turn], alive[turn], nearest[turn], diversity)
             alive[turn][at] = False
             tried = left[turn][at]
-            if limits.allow(tried.artist) and not recordings.holds(tried.track, tried.vector):
+            if limits.allow(tried.artist) and not recordings.contains(tried.track, tried.vector):
                 candidate = tried
                 break
         if candidate is None:
             continue
         limits.take(candidate.artist)
-        recordings.take(candidate.track, candidate.vector)
+        recordings.add(candidate.track, candidate.vector)
         chosen.append(candidate)
         given[turn] += 1
         if diversity:

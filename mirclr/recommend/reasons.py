@@ -1,11 +1,11 @@
-"""Why a track is recommended: the seed it is near, what they share, and which moments of both are most alike."""
+"""Why a track is recommended: the seed it is near, what they share, and which excerpts of both are most similar."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import album_name, first_artist
-from mirclr.recommend.facts import likely_labels
+from mirclr.recommend.filters import likely_labels
 from mirclr.recommend.keys import parse_key, relation
 from mirclr.recommend.rules import genres_of
 from mirclr.recommend.seeds import Seed
@@ -31,8 +31,8 @@ class Explanation:
         Of seed and track.
     relations : tuple of str
         How tempos and keys are related, for people.
-    moments : (float, float) or None
-        Where in seed and track the most alike moments begin, in seconds.
+    excerpts : (float, float) or None
+        Where in seed and track the most similar excerpts begin, in seconds.
     """
 
     seed: str
@@ -41,7 +41,7 @@ class Explanation:
     tempo: tuple[float, float] | None = None
     key: tuple[str, str] | None = None
     relations: tuple[str, ...] = ()
-    moments: tuple[float, float] | None = None
+    excerpts: tuple[float, float] | None = None
 
     def text(self, *, name_seed: bool) -> str:
         """In a line, for people; the seed is named where there are several."""
@@ -61,24 +61,24 @@ class Explainer:
         What it knows of them.
     pairs : sequence of (Seed, LibraryTrack)
         What is to be explained.
-    moments : bool
-        Look for the most alike moments too.
+    excerpts : bool
+        Look for the most similar excerpts too.
     """
 
-    def __init__(self, library: LibraryStore, pairs: Sequence[tuple[Seed, LibraryTrack]], *, moments: bool) -> None:
+    def __init__(self, library: LibraryStore, pairs: Sequence[tuple[Seed, LibraryTrack]], *, excerpts: bool) -> None:
         ids = [i for seed, track in pairs for i in (seed.track_id, track.id) if i is not None]
         ids = list(dict.fromkeys(ids))
         tasks = (task for task in library.tasks() if task != "affect")  # valence and arousal are no labels
         self._labels = {task: likely_labels(library, task, ids) for task in tasks}
         self._described = library.descriptions(ids)
-        self._moments = library.excerpt_embeddings(ids) if moments else {}
+        self._moments = library.excerpt_embeddings(ids) if excerpts else {}
 
     def explain(self, seed: Seed, track: LibraryTrack) -> Explanation:
         """What one track has in common with a seed."""
         mine, its = self._described.get(seed.track_id or 0), self._described.get(track.id)
         tempo = (mine.tempo_bpm, its.tempo_bpm) if mine and its and mine.tempo_bpm and its.tempo_bpm else None
         key = (mine.key, its.key) if mine and its and mine.key and its.key else None
-        a, b = seed.moments or self._moments.get(seed.track_id or 0), self._moments.get(track.id)
+        a, b = seed.excerpts or self._moments.get(seed.track_id or 0), self._moments.get(track.id)
         return Explanation(
             seed.label,
             _same(seed.track, track),
@@ -93,12 +93,12 @@ class Explainer:
             tempo,
             key,
             tuple(_relations(tempo, key)),
-            most_alike(a, b) if a is not None and b is not None else None,
+            most_similar_excerpts(a, b) if a is not None and b is not None else None,
         )
 
 
-def most_alike(a: ExcerptEmbeddings, b: ExcerptEmbeddings) -> tuple[float, float] | None:
-    """Where the two most alike moments of two tracks begin, in seconds; None where either has none."""
+def most_similar_excerpts(a: ExcerptEmbeddings, b: ExcerptEmbeddings) -> tuple[float, float] | None:
+    """Where the two most similar excerpts of two tracks begin, in seconds; None where either has none."""
     if not len(a.starts) or not len(b.starts):
         return None
     i, j = divmod(int((a.units() @ b.units().T).argmax()), len(b.starts))

@@ -1,9 +1,9 @@
-"""Rules that keep tracks out: ``artist:``, ``album:``, ``genre:``, ``path:``, ``track:`` and a text.
+"""Rules that exclude tracks: ``artist:``, ``album:``, ``genre:``, ``path:``, ``track:`` and a text.
 
 An artist is any that a track's artist or album artist names, also as a guest, and in its title. A path is a folder or
 file: absolute, or a name anywhere below the embedded folder, with * and ? as wildcards. A track is its file, its title,
 or artist and title. Case, accents and the print of apostrophes and hyphens count in none; in names neither do articles,
-nor "and" for "&", as `mirclr.names` tells. An album without the number of a disc, or words of an edition, is
+nor "and" for "&", as `mirclr.names` has it. An album without the number of a disc, or words of an edition, is
 all of these.
 """
 
@@ -47,7 +47,7 @@ def parse_rule(text: str) -> Rule:
     return Rule(kind, rest)
 
 
-def from_anywhere(rule: Rule) -> Rule:
+def absolute_rule(rule: Rule) -> Rule:
     """The same rule with a path of something that is there, as a shell completes it, made absolute.
 
     A bare name is left as it is: of a path it means any folder of that name, of a track its title; a file is one.
@@ -82,8 +82,8 @@ class Rules:
     def __bool__(self) -> bool:
         return bool(self._artists or self._albums or self._tracks or self._paths or self.genres)
 
-    def keep_out(self, track: LibraryTrack, likely_genres: Collection[str] = ()) -> bool:
-        """Whether a track, with the folded genres that it likely has, is kept out."""
+    def exclude(self, track: LibraryTrack, likely_genres: Collection[str] = ()) -> bool:
+        """Whether a track, with the folded genres that it likely has, is excluded."""
         if self._artists and not self._artists.isdisjoint(_people(track)):
             return True
         if (

@@ -12,14 +12,14 @@ from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import fold, search_words
 from mirclr.provenance import content_digest, file_digest
-from mirclr.recommend.matching import Wanted, find_pieces
+from mirclr.recommend.matching import TrackReference, match_references
 from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.recommend.query import Query
-from mirclr.recommend.rules import from_anywhere, parse_rule
+from mirclr.recommend.rules import absolute_rule, parse_rule
 
 _COMPARED = 10_000  # tracks whose names are compared with a text that none matches
 
-Hear = Callable[[Sequence[Path]], Sequence["Seed"]]
+EmbedSeeds = Callable[[Sequence[Path]], Sequence["Seed"]]
 """Makes seeds of audio files that a library does not hold, one each; see `mirclr.api`."""
 
 
@@ -39,7 +39,7 @@ class Seed:
         Its id when the library holds it.
     weight : float
         How much it counts beside other seeds.
-    moments : ExcerptEmbeddings, optional
+    excerpts : ExcerptEmbeddings, optional
         Of a file outside the library.
     """
 
@@ -48,11 +48,14 @@ class Seed:
     track: LibraryTrack | None = None
     track_id: int | None = None
     weight: float = 1.0
-    moments: ExcerptEmbeddings | None = None
+    excerpts: ExcerptEmbeddings | None = None
 
 
 def find_seeds(
-    library: LibraryStore, texts: Sequence[str], hear: Hear | None = None, note: Callable[[str], None] = lambda _: None
+    library: LibraryStore,
+    texts: Sequence[str],
+    embed_seeds: EmbedSeeds | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> tuple[Seed, ...]:
     """Find the seeds that texts mean, in their order, each once.
 
@@ -62,15 +65,15 @@ def find_seeds(
         Where to look.
     texts : sequence of str
         Each a path of an audio file or of a playlist, or words as `match_tracks` takes them.
-    hear : callable, optional
+    embed_seeds : callable, optional
         For files that the library does not hold.
     note : callable
-        Told, for people, how much of a playlist the library does not hold: of that nothing is heard.
+        Called with a text for people: how much of a playlist the library does not hold.
 
     Raises
     ------
     NoMatch
-        A text matches nothing, or a file is not in the library and `hear` is not given.
+        A text matches nothing, or a file is not in the library and `embed_seeds` is not given.
     LibraryError
         A track has no vector.
     """
@@ -79,9 +82,9 @@ def find_seeds(
         found += _meant(library, text, note)
     found = list(dict.fromkeys(found))
     outside = [item for item in found if isinstance(item, Path)]
-    if outside and hear is None:
+    if outside and embed_seeds is None:
         raise NoMatch(f"{outside[0]}: not in the library {library.path}; embed it first: mirclr embed {outside[0]}")
-    heard = dict(zip(outside, hear(outside), strict=True)) if outside and hear else {}
+    embedded = dict(zip(outside, embed_seeds(outside), strict=True)) if outside and embed_seeds else {}
     held = {t.id: t for t in library.tracks([item for item in found if isinstance(item, int)])}
     ids, matrix = library.vectors(list(held))
     vectors = dict(zip(ids.tolist(), matrix, strict=True))
@@ -91,7 +94,7 @@ def find_seeds(
             f"{place} has no vector; see: mirclr library verify --library {shlex.quote(str(library.path))}"
         )
     return tuple(
-        heard[item] if isinstance(item, Path) else Seed(held[item].label, vectors[item], held[item], item)
+        embedded[item] if isinstance(item, Path) else Seed(held[item].label, vectors[item], held[item], item)
         for item in found
         if isinstance(item, Path) or item in held  # what was removed this moment is none
     )
@@ -103,25 +106,27 @@ def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> lis
         listed = read_entries(file)
         if not listed:
             raise NoMatch(f"{file}: a playlist without tracks; expected some")
-        wanted = [Wanted(one.paths, one.elsewhere, one.names, one.album, one.duration_s) for one in listed]
-        pieces = find_pieces(library, wanted)
+        wanted = [TrackReference(one.paths, one.elsewhere, one.names, one.album, one.duration_s) for one in listed]
+        pieces = match_references(library, wanted)
         found = [i for piece in pieces for i in piece.ids]
         if not found:
             raise NoMatch(f"{file}: of its {len(listed)} files none is in the library {library.path}")
         if missing := sum(not piece.ids for piece in pieces):
-            note(f"{file}: {missing} of its {len(listed)} files are not in the library, and have no say")
+            note(f"{file}: {missing} of its {len(listed)} files are not in the library, and do not count")
         return list(found)
     if held := library.find_files(file):
         return [track.id for track in held]
     if _is_file(file):
-        alike = library.with_file_digest(file_digest(file))
-        whole = content_digest(file) if alike else ""
-        copies = [c for c in alike if c.content_digest in (None, whole)]  # None of one of before: three places must do
+        similar = library.with_file_digest(file_digest(file))
+        whole = content_digest(file) if similar else ""
+        copies = [
+            c for c in similar if c.content_digest in (None, whole)
+        ]  # None of one of before: three places must do
         return [copies[0].track_id] if copies else [file]
     return [track.id for track in match_tracks(library, text)]
 
 
-def named_from_anywhere(query: Query) -> Query:
+def with_absolute_paths(query: Query) -> Query:
     """The same query with the files that its texts name as absolute paths, so that it can be asked from any folder."""
 
     def absolute(text: str) -> str:
@@ -129,7 +134,7 @@ def named_from_anywhere(query: Query) -> Query:
         return os.path.abspath(file) if _is_file(file) else text
 
     seeds, avoid = (tuple(map(absolute, texts)) for texts in (query.seeds, query.avoid))
-    exclude = tuple(str(from_anywhere(parse_rule(rule))) for rule in query.exclude)
+    exclude = tuple(str(absolute_rule(parse_rule(rule))) for rule in query.exclude)
     to = None if query.to is None else absolute(query.to)
     return replace(query, seeds=seeds, avoid=avoid, to=to, exclude=exclude)
 
@@ -179,7 +184,7 @@ def match_tracks(library: LibraryStore, text: str) -> list[LibraryTrack]:
     found = titled or found
     if len(found) == 1 or (len(_artists(found)) == 1 and found[0].artist):
         return found
-    several = f"{text!r} matches {len(found)} tracks of several artists; say more, or give a path:"
+    several = f"{text!r} matches {len(found)} tracks of several artists; name more words, or a path:"
     raise NoMatch(several, *(f"{t.label} ({shown(t.path)})" for t in found[:8]))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mirclr.errors import NoMatch
 from mirclr.library import LibraryStore, Listen, shown
-from mirclr.recommend.matching import Wanted, find_pieces
+from mirclr.recommend.matching import TrackReference, match_references
 
 RECENT_DAYS = 14
 HALF_LIFE_DAYS = 180
@@ -29,7 +29,7 @@ _ROUNDS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Matched:
+class MatchedListens:
     """Which listens are which tracks.
 
     Attributes
@@ -62,7 +62,7 @@ class Taste:
         How much of the listening each stands for; they add up to 1.
     disliked : (m, dim) float32, unit rows
         Vectors of disliked tracks.
-    heard : frozenset of int
+    known : frozenset of int
         Ids of all tracks that the history names, and of their copies.
     recent : frozenset of int
         Ids of those that were played in the last `RECENT_DAYS` days, and of their copies.
@@ -71,12 +71,12 @@ class Taste:
     centres: np.ndarray
     weights: np.ndarray
     disliked: np.ndarray
-    heard: frozenset[int]
+    known: frozenset[int]
     recent: frozenset[int]
 
 
 def listens_of(library: LibraryStore, profile: str) -> list[Listen]:
-    """What a library keeps of a listener.
+    """The listening history that a library stores of a listener.
 
     Raises
     ------
@@ -90,10 +90,10 @@ def listens_of(library: LibraryStore, profile: str) -> list[Listen]:
     return library.listens(profile)
 
 
-def match(library: LibraryStore, listens: Sequence[Listen]) -> Matched:
+def match_listens(library: LibraryStore, listens: Sequence[Listen]) -> MatchedListens:
     """Find the tracks of a library that listens are of.
 
-    As `matching.find_pieces` finds them: by file, by the end of its path, by artist and title. Of several tracks
+    As `matching.match_references` finds them: by file, by the end of its path, by artist and title. Of several tracks
     it is the one of the album that the listen names, or else the first.
 
     Parameters
@@ -105,30 +105,30 @@ def match(library: LibraryStore, listens: Sequence[Listen]) -> Matched:
 
     Returns
     -------
-    Matched
+    MatchedListens
         Empty where nothing matches.
     """
     wanted = [_wanted(listen) for listen in listens]
     rows, ids, copies = [], [], dict[int, int]()
-    for row, piece in enumerate(find_pieces(library, wanted)):
+    for row, piece in enumerate(match_references(library, wanted)):
         if piece.ids:
             rows.append(row)
             ids.append(piece.ids[0])
             copies |= dict.fromkeys((*piece.ids, *piece.copies), piece.ids[0])
     others = {i: copies[i] for i in copies.keys() - set(ids)}
-    return Matched(np.array(rows, np.int64), np.array(ids, np.int64), others, len(listens) - len(rows))
+    return MatchedListens(np.array(rows, np.int64), np.array(ids, np.int64), others, len(listens) - len(rows))
 
 
-def _wanted(listen: Listen) -> Wanted:
+def _wanted(listen: Listen) -> TrackReference:
     names = ((listen.artist, listen.title),) if listen.artist and listen.title else ()
     if not listen.file:
-        return Wanted(names=names, album=listen.album)
+        return TrackReference(names=names, album=listen.album)
     # of a playlist, which may have meant them in the other order
-    return Wanted((listen.file,), (listen.file,), (*names, *(pair[::-1] for pair in names)), listen.album)
+    return TrackReference((listen.file,), (listen.file,), (*names, *(pair[::-1] for pair in names)), listen.album)
 
 
 def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) -> Taste:
-    """Find what a listener likes from what was heard.
+    """Find what a listener likes from a listening history.
 
     A track weighs log2(1 + plays), twice that where it is liked, times 0.5 for each `HALF_LIFE_DAYS` days since it was
     last played, but 0.1 at least. A like without plays counts as 4 plays, an unknown time as one half-life. A track
@@ -153,7 +153,7 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
     NoMatch
         The library holds no track that the listens are of.
     """
-    matched = match(library, listens)
+    matched = match_listens(library, listens)
     if not len(matched.ids):
         raise NoMatch(
             f"{library.path}: holds none of the {len(listens)} pieces of music in the history; "
@@ -174,13 +174,13 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
     weightiest.sort()
     _, vectors = library.vectors(ids[weightiest].tolist())
     if len(weightiest):
-        centres, shares = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
+        centres, fractions = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
     else:
-        centres, shares = vectors, np.zeros(0, np.float32)
+        centres, fractions = vectors, np.zeros(0, np.float32)
     recent = set(ids[age_days <= RECENT_DAYS].tolist())
     return Taste(
         centres,
-        shares,
+        fractions,
         library.vectors(ids[disliked].tolist())[1],
         frozenset(ids.tolist()) | matched.copies.keys(),
         frozenset(recent | {i for i, of in matched.copies.items() if of in recent}),
@@ -203,7 +203,7 @@ def find_centres(vectors: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.n
     Parameters
     ----------
     vectors : (n, dim) float32, unit rows
-        At least one. The result does not hang on their order, save for ties.
+        At least one. The result does not depend on their order, save for ties.
     weights : (n,) float64
         Above 0.
     k : int
@@ -214,7 +214,7 @@ def find_centres(vectors: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.n
     centres : (k, dim) float32, unit rows
         The weightiest first.
     weights : (k,) float32
-        Their shares of the weight; they add up to 1.
+        Their fractions of the weight; they add up to 1.
     """
     x = vectors.astype(np.float64)
     first = int((x @ (weights @ x)).argmax())
@@ -231,9 +231,9 @@ def find_centres(vectors: np.ndarray, weights: np.ndarray, k: int) -> tuple[np.n
         group = joined
         member = group[None, :] == np.arange(group.max() + 1)[:, None]
         centres = np.stack([mean_direction(x[m], weights[m]) for m in member])
-    shares = np.bincount(group, weights) / weights.sum()
-    order = np.argsort(-shares, kind="stable")
-    return centres[order].astype(np.float32), shares[order].astype(np.float32)
+    fractions = np.bincount(group, weights) / weights.sum()
+    order = np.argsort(-fractions, kind="stable")
+    return centres[order].astype(np.float32), fractions[order].astype(np.float32)
 
 
 def mean_direction(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ _LONGEST_NAME = 1000
 
 
 @dataclass(frozen=True)
-class Listed:
+class PlaylistEntry:
     """One entry of a playlist.
 
     Attributes
@@ -41,30 +41,30 @@ class Listed:
     album: str = ""
 
 
-def of_line(line: str, names: tuple[tuple[str, str], ...] = (), duration_s: float | None = None) -> Listed:
+def entry_of_line(line: str, names: tuple[tuple[str, str], ...] = (), duration_s: float | None = None) -> PlaylistEntry:
     """An entry of a line that is a path, or a URI."""
     address = _URI.match(line)
     scheme = (address["scheme"] or "").lower() if address else ""
     if address and scheme and address["host"] is not None:
-        return of_uris([line], names, duration_s)
+        return entry_of_uris([line], names, duration_s)
     other = meanings(line) if scheme == "file" else []
     typed = decoded_as_windows(line)
     paths = [line, unquoted(line), line.replace("\\", "/"), *other, *typed, *(t.replace("\\", "/") for t in typed)]
     paths = [path for path in dict.fromkeys(paths) if possible(path)]
-    return Listed(tuple(paths), tuple(reversed(paths)), names, duration_s)
+    return PlaylistEntry(tuple(paths), tuple(reversed(paths)), names, duration_s)
 
 
-def of_uris(
+def entry_of_uris(
     uris: Iterable[str],
     names: tuple[tuple[str, str], ...] = (),
     duration_s: float | None = None,
     album: str = "",
-) -> Listed:
+) -> PlaylistEntry:
     """An entry of URIs, or of what is written in their place; the first that is here counts."""
     uris = list(uris)
     here = [path for uri in uris for path in meanings(uri) if possible(path)]
     there = [path for uri in uris for path in meanings(uri, of_any_host=True) if possible(path)]
-    return Listed(tuple(dict.fromkeys(here)), tuple(dict.fromkeys(there)), names, duration_s, album)
+    return PlaylistEntry(tuple(dict.fromkeys(here)), tuple(dict.fromkeys(there)), names, duration_s, album)
 
 
 def meanings(uri: str, *, of_any_host: bool = False) -> list[str]:

@@ -11,7 +11,7 @@ from xml.parsers.expat import ErrorString
 
 from mirclr.errors import PlaylistError, is_fault_of_machine
 from mirclr.library import shown
-from mirclr.recommend.playlist.entries import Listed, named, of_line, of_uris
+from mirclr.recommend.playlist.entries import PlaylistEntry, entry_of_line, entry_of_uris, named
 
 _DEPTH = 32  # of XML elements; a location is at the fourth
 _FIELDS = ("location", "title", "creator", "album", "duration")
@@ -59,7 +59,7 @@ class _Tracks:
         self.open.pop()
 
 
-def of_xspf(name: str, data: bytes) -> Iterator[Listed]:
+def of_xspf(name: str, data: bytes) -> Iterator[PlaylistEntry]:
     """The entries of an XSPF playlist; those without a location have a creator and a title."""
     target = _Tracks()
     parser = ET.XMLParser(target=target)  # noqa: S314 - the target refuses a DOCTYPE
@@ -74,10 +74,12 @@ def of_xspf(name: str, data: bytes) -> Iterator[Listed]:
     for track in target.tracks:
         first = {field: texts[0] for field, texts in track.items()}
         names = _names(first.get("creator"), first.get("title"))
-        yield of_uris(track.get("location", []), names, _milliseconds(first.get("duration")), first.get("album", ""))
+        yield entry_of_uris(
+            track.get("location", []), names, _milliseconds(first.get("duration")), first.get("album", "")
+        )
 
 
-def of_jspf(name: str, data: bytes) -> Iterator[Listed]:
+def of_jspf(name: str, data: bytes) -> Iterator[PlaylistEntry]:
     """The entries of a JSPF playlist, such as ListenBrainz gives."""
     try:
         value = json.loads(data)
@@ -96,7 +98,7 @@ def of_jspf(name: str, data: bytes) -> Iterator[Listed]:
         names = _names(fields.get("creator"), fields.get("title"))
         album, duration = fields.get("album"), _milliseconds(str(fields.get("duration"))[:20])
         uris = [uri for uri in uris if isinstance(uri, str)]
-        yield of_uris(uris, names, duration, album if isinstance(album, str) else "")
+        yield entry_of_uris(uris, names, duration, album if isinstance(album, str) else "")
 
 
 def _names(artist: Any, title: Any) -> Names:
@@ -114,7 +116,7 @@ def _milliseconds(text: str | None) -> float | None:
 # iTunes, Rekordbox
 
 
-def of_xml(name: str, data: bytes) -> Iterator[Listed]:
+def of_xml(name: str, data: bytes) -> Iterator[PlaylistEntry]:
     """The entries of a playlist or library of iTunes, or of Rekordbox's collection."""
     head = _text(data[:4096])
     if "<plist" in head:
@@ -144,7 +146,7 @@ def property_list(name: object, data: bytes) -> Any:
         raise PlaylistError(f"{name}: not a property list ({str(error)[:80]})") from error
 
 
-def _of_itunes(name: str, data: bytes) -> Iterator[Listed]:
+def _of_itunes(name: str, data: bytes) -> Iterator[PlaylistEntry]:
     value = property_list(name, data)
     tracks = value.get("Tracks") if isinstance(value, dict) else None
     lists = value.get("Playlists") if isinstance(value, dict) else None
@@ -163,10 +165,10 @@ def _of_itunes(name: str, data: bytes) -> Iterator[Listed]:
             names = _names(track.get("Artist"), track.get("Name"))
             uris = [location] if isinstance(location, str) else []
             total = _milliseconds(str(track.get("Total Time"))[:20])
-            yield of_uris(uris, names, total, album if isinstance(album, str) else "")
+            yield entry_of_uris(uris, names, total, album if isinstance(album, str) else "")
 
 
-def _of_rekordbox(data: bytes) -> Iterator[Listed]:
+def _of_rekordbox(data: bytes) -> Iterator[PlaylistEntry]:
     tracks: dict[str, dict[str, str]] = {}
     chosen: dict[str, None] = {}
     for _, tag, attributes in _tags(_text(data)):
@@ -178,13 +180,13 @@ def _of_rekordbox(data: bytes) -> Iterator[Listed]:
         track = tracks[key]
         names = _names(track.get("artist"), track.get("name"))
         seconds = _milliseconds(f"{track.get('totaltime', '')[:7]}000")
-        yield of_uris([track["location"]], names, seconds, track.get("album", ""))
+        yield entry_of_uris([track["location"]], names, seconds, track.get("album", ""))
 
 
 # Windows Media Player, Zune
 
 
-def of_media_tags(name: str, data: bytes) -> Iterator[Listed]:
+def of_media_tags(name: str, data: bytes) -> Iterator[PlaylistEntry]:
     """The entries of WPL, ZPL (``<media src=…>``) and ASX (``<ref href=…>``), which are often no true XML."""
     found = 0
     for closing, tag, attributes in _tags(_text(data)):
@@ -192,7 +194,7 @@ def of_media_tags(name: str, data: bytes) -> Iterator[Listed]:
         if not closing and place:
             found += 1
             artist = attributes.get("trackartist") or attributes.get("albumartist")
-            yield of_line(place, _names(artist, attributes.get("tracktitle")))
+            yield entry_of_line(place, _names(artist, attributes.get("tracktitle")))
     if not found:
         raise PlaylistError(f"{name}: holds no <media src=…> and no <ref href=…>; expected WPL, ZPL or ASX")
 

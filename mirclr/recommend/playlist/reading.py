@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mirclr.errors import PlaylistError
 from mirclr.library import shown
-from mirclr.recommend.playlist.entries import Listed, decoded_as_windows, named, of_line
+from mirclr.recommend.playlist.entries import PlaylistEntry, decoded_as_windows, entry_of_line, named
 from mirclr.recommend.playlist.markup import of_jspf, of_media_tags, of_xml, of_xspf
 
 _LIMIT = 64 << 20  # bytes of a playlist: a quarter of a million tracks and more
@@ -26,10 +26,10 @@ _EXTRA = re.compile(r"#EXT(ART|ALB):\s*(.*)", re.IGNORECASE)
 _PLS = re.compile(r"(file|title|length)(\d{1,7})\s*=\s*(.*)", re.ASCII | re.IGNORECASE)
 _SECONDS = re.compile(r"\d{1,7}(?:\.\d{1,6})?", re.ASCII)
 
-_Reader = Callable[[str, Path, bytes], Iterable[Listed]]
+_Reader = Callable[[str, Path, bytes], Iterable[PlaylistEntry]]
 
 
-def read_entries(path: Path, *, kind: str = "") -> list[Listed]:
+def read_entries(path: Path, *, kind: str = "") -> list[PlaylistEntry]:
     """Read the entries of a playlist, in order: what each may mean as a path, and the names beside it.
 
     Parameters
@@ -41,7 +41,7 @@ def read_entries(path: Path, *, kind: str = "") -> list[Listed]:
 
     Returns
     -------
-    list of Listed
+    list of PlaylistEntry
         Their `paths` are absolute; relative ones are taken from the playlist's folder. Addresses other than of files,
         such as web radio, are left out where nothing names a piece.
 
@@ -97,7 +97,7 @@ def read_playlist(path: Path) -> list[Path]:
     return [Path(paths[0] if len(paths) == 1 else next(filter(os.path.isfile, paths), paths[0])) for paths in files]
 
 
-def _of_m3u(name: str, path: Path, data: bytes) -> Iterator[Listed]:
+def _of_m3u(name: str, path: Path, data: bytes) -> Iterator[PlaylistEntry]:
     display, duration_s = "", None
     of = {"art": "", "alb": ""}  # of an entry, or once above all
     for line in _lines(name, path, data, "an M3U playlist"):
@@ -109,7 +109,7 @@ def _of_m3u(name: str, path: Path, data: bytes) -> Iterator[Listed]:
         elif not line.startswith("#"):
             alone = ((of["art"], display),) if of["art"] and display else ()
             names = tuple(dict.fromkeys((*named(display), *alone)))
-            yield replace(of_line(line, names, duration_s), album=of["alb"])
+            yield replace(entry_of_line(line, names, duration_s), album=of["alb"])
             display, duration_s = "", None
 
 
@@ -117,7 +117,7 @@ def _readable(text: str) -> str:
     return " ".join(next(iter(decoded_as_windows(text)), text).split())
 
 
-def _of_pls(name: str, path: Path, data: bytes) -> Iterator[Listed]:
+def _of_pls(name: str, path: Path, data: bytes) -> Iterator[PlaylistEntry]:
     rows: dict[int, dict[str, str]] = {}
     for line in _lines(name, path, data, "a PLS playlist"):
         if found := _PLS.fullmatch(line):
@@ -126,9 +126,9 @@ def _of_pls(name: str, path: Path, data: bytes) -> Iterator[Listed]:
         seconds = float(row["length"]) if _SECONDS.fullmatch(row.get("length", "")) else 0.0
         names = named(_readable(row.get("title", "")))
         if row.get("file"):
-            yield of_line(row["file"], names, seconds or None)
+            yield entry_of_line(row["file"], names, seconds or None)
         elif names:
-            yield Listed(names=names, duration_s=seconds or None)
+            yield PlaylistEntry(names=names, duration_s=seconds or None)
 
 
 def _lines(name: str, path: Path, data: bytes, expected: str) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _japanese(data: bytes) -> str | None:
     return text if kana >= 2 and all("\u3000" <= c <= "\u9fff" or "\uff01" <= c <= "\uff5e" for c in wide) else None
 
 
-def _markup(read: Callable[[str, bytes], Iterable[Listed]]) -> _Reader:
+def _markup(read: Callable[[str, bytes], Iterable[PlaylistEntry]]) -> _Reader:
     return lambda name, _, data: read(name, data)
 
 

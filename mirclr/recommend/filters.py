@@ -1,7 +1,7 @@
-"""Which tracks a query's filters let pass: genre, mood, tempo, key, year, length.
+"""Metadata filters, which tracks they let pass: genre, mood, tempo, key, year, length.
 
 A genre or mood is a track's where `mirclr classify predict` finds it likely (`LIKELY`), a genre also where the file's
-own tag names it. A track of which a fact is not known does not pass a filter that asks for it.
+own tag names it. A track of which a value is not known does not pass a filter that asks for it.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,13 @@ from mirclr.recommend.rules import genre_name, genres_of
 LIKELY = 0.35
 
 
-class Facts:
-    """The columns of a library as arrays, each read when it is first asked for and again when the library changed.
+class MetadataFilters:
+    """The metadata of a library's tracks as arrays, each read when first asked for and again when the library changed.
 
     Parameters
     ----------
     library : LibraryStore
-        Whose facts.
+        Whose tracks.
     """
 
     def __init__(self, library: LibraryStore) -> None:
@@ -40,7 +40,7 @@ class Facts:
         Raises
         ------
         QueryError
-            A filter asks for what no track of the library has a fact about.
+            A filter asks for what is known of no track of the library.
         """
         if self._state != (state := self._library.state):
             self._state, self._size = state, self._library.id_end()
