@@ -178,6 +178,32 @@ class ClipCache:
                 reason = audio.why_lost(place.source, reason)
             yield Skipped(place.track, reason) if reason else self._cached(place.track, place.file)
 
+    def add(self, track: Track, key: str, blocks: Iterator[np.ndarray]) -> Cached:
+        """Keep a track whose samples are at hand, unless it is there already.
+
+        Parameters
+        ----------
+        track : Track
+            What is known of it.
+        key : str
+            Digest of its audio.
+        blocks : iterator of (n_samples,) float32
+            Mono, at the cache's rate.
+
+        Raises
+        ------
+        CacheError
+            The cache cannot be written.
+        """
+        file = self.folder / f"{key}.raw"
+        if not file.exists():
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                _write(file, blocks, self.domain, self.rate, self.mel)
+            except OSError as error:
+                raise _no_cache(self.folder, error) from error
+        return self._cached(track, file)
+
     def places(self, tracks: Sequence[Track], root: Path) -> Iterator[Place | Skipped]:
         """Each track with its audio file and its file in the cache, which need not be there; nothing is decoded."""
         shared = {path for path, count in Counter(t.path for t in tracks).items() if count > 1}
@@ -309,13 +335,8 @@ def _decode(
     CacheError
         The file in the cache cannot be written.
     """
-    blocks = _audio_of(source, rate, span)
-    pieces = _samples(blocks) if domain == "waveform" else _mel_blocks(blocks, LogMel(mel, rate))
-    kind = "<i2" if domain == "waveform" else "<f2"
     try:
-        with writing(target) as out:
-            for piece in pieces:
-                out.write(piece.astype(kind).tobytes())
+        _write(target, _audio_of(source, rate, span), domain, rate, mel)
         if not target.stat().st_size:
             target.unlink()
             return f"{source}: no audio between {span} s"
@@ -324,6 +345,14 @@ def _decode(
     except OSError as error:  # what is wrong with the source is no OSError any more
         raise _no_cache(target.parent, error) from error
     return None
+
+
+def _write(target: Path, blocks: Iterator[np.ndarray], domain: str, rate: int, mel: config.Mel) -> None:
+    pieces = _samples(blocks) if domain == "waveform" else _mel_blocks(blocks, LogMel(mel, rate))
+    kind = "<i2" if domain == "waveform" else "<f2"
+    with writing(target) as out:
+        for piece in pieces:
+            out.write(piece.astype(kind).tobytes())
 
 
 class _Unusable(Exception):
@@ -447,6 +476,8 @@ class ClipSource:
         Its seed, batch and gap between crops.
     soft_labels : SoftLabels, optional
         Of the tracks.
+    labels : (n, C) float32 Tensor, optional
+        Rows of labels of the tracks, in place of the field that the recipe's `data.labels` names.
     is_useful : callable
         Whether rows of which this is known give the objective anything to learn from.
 
@@ -477,6 +508,7 @@ class ClipSource:
         recipe: config.Recipe,
         soft_labels: SoftLabels | None = None,
         *,
+        labels: Tensor | None = None,
         is_useful: Callable[[Targets], bool],
     ) -> None:
         found = [c.track for c in tracks]
@@ -498,7 +530,7 @@ class ClipSource:
         apart = [f"{never} {w}" if w else r for w, r in zip(wider, recordings, strict=True)]
         self.recording = group_numbers(apart)
         self.data = recipe.data
-        self.labels = label_rows(found, recipe.data.labels)
+        self.labels = label_rows(found, recipe.data.labels) if labels is None else labels
         self.n_tracks, self.n_labels = len(tracks), 0 if self.labels is None else self.labels.shape[1]
         self.digest = digest_json(sorted((c.track.id, c.file.name) for c in tracks))
         self.teacher_digest = soft_labels.digest if soft_labels else None
