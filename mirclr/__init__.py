@@ -4,6 +4,7 @@
 
     encoder = mirclr.load_encoder()
     v = encoder.embed_file("song.mp3")                   # (768,) float32, unit length
+    mirclr.classify("song.mp3").genre                    # label -> probability
 
     with mirclr.Library.open("lib.db", create=True) as library:
         library.embed(["~/Music"])
@@ -22,6 +23,7 @@ from mirclr.version import __version__
 if TYPE_CHECKING:
     from mirclr import audio, errors, objectives, sklearn
     from mirclr.api import EmbedReport, Library
+    from mirclr.classify import Prediction, classify
     from mirclr.models.encoding import Encoder, load_encoder
     from mirclr.recommend import Answer, Query, Recommendation
 
@@ -30,10 +32,12 @@ __all__ = [
     "EmbedReport",
     "Encoder",
     "Library",
+    "Prediction",
     "Query",
     "Recommendation",
     "__version__",
     "audio",
+    "classify",
     "errors",
     "load_encoder",
     "objectives",
@@ -45,11 +49,12 @@ _FROM = {
     "EmbedReport": "mirclr.api",
     "Encoder": "mirclr.models.encoding",
     "Library": "mirclr.api",
+    "Prediction": "mirclr.classify",
     "Query": "mirclr.recommend",
     "Recommendation": "mirclr.recommend",
     "load_encoder": "mirclr.models.encoding",
 }
-_MODULES = ("audio", "errors", "objectives", "sklearn")
+_MODULES = ("audio", "classify", "errors", "objectives", "sklearn")  # of which classify can be called too
 
 
 if not TYPE_CHECKING:  # a checker sees the names above, and that there are no others

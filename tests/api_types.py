@@ -31,6 +31,9 @@ with mirclr.Library.open("lib.db", create=True) as library:
     library.recommend("x", diversity="much")  # type: ignore[arg-type]
     assert_type(library.tracks()[0].title, str | None)
 
+assert_type(mirclr.classify("song.mp3"), mirclr.Prediction)
+assert_type(mirclr.classify(np.zeros(8000), 8000).genre, dict[str, float])
+mirclr.classify("song.mp3", rate=8000)  # type: ignore[call-arg]
 assert_type(MirclrEmbedder(sr=44100).transform(["song.mp3"]), np.ndarray)
 heads: type[Heads] = Heads
 caught: type[Exception] = mirclr.errors.NoMatch

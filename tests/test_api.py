@@ -21,7 +21,9 @@ import torch
 import mirclr
 from mirclr.audio import resample
 from mirclr.errors import EncoderMismatch, LibraryError, QueryError, UnreadableAudio, UnusableAudio
+from mirclr.models.pretrained import builtin_heads
 from mirclr.recommend import Query
+from tests.commands import invoke
 from tests.conftest import tone
 
 ROOT = Path(mirclr.__file__).parents[1]
@@ -242,6 +244,54 @@ def test_an_encoder_says_what_it_is(builtin, checkpoint):
     assert (builtin.dim, builtin.rate, builtin.seconds) == (768, 16000, 2.0)
     with pytest.raises(mirclr.errors.CheckpointError, match=r"gone\.safetensors: no such file"):
         mirclr.load_encoder("gone.safetensors")
+
+
+# predictions
+
+
+def test_a_file_is_classified_as_the_command_does(songs, builtin, in_this_process):
+    result = invoke(["classify", "predict", *map(str, songs), "--top", "50", "--device", "cpu", "--json"])
+    told = {Path(track["file"]): track for track in json.loads(result.stdout)["tracks"]}
+    for song in songs:
+        found, wanted = mirclr.classify(song, device="cpu"), told[song]
+        assert isinstance(found, mirclr.Prediction)
+        assert {name: round(p, 4) for name, p in found.genre.items()} == wanted["genres"]
+        assert list(found.genre) == list(wanted["genres"])
+        assert {name: round(p, 4) for name, p in found.moods.items()} == wanted["moods"]
+        assert found.top_genre == wanted["genre"]
+        assert (round(found.valence, 4), round(found.arousal, 4)) == (wanted["valence"], wanted["arousal"])
+        assert mirclr.classify(str(song), encoder=builtin) == found
+
+
+def test_a_waveform_is_classified(songs, builtin):
+    y, sr = soundfile.read(songs[0], dtype="float32")
+    found, wanted = mirclr.classify(y, sr, encoder=builtin), mirclr.classify(songs[0], encoder=builtin)
+    assert found.top_genre == wanted.top_genre
+    assert found.genre == pytest.approx(wanted.genre, abs=1e-3)
+    with pytest.raises(ValueError, match="sr: expected"):
+        mirclr.classify(y, encoder=builtin)
+    with pytest.raises(UnreadableAudio, match=r"gone\.mp3"):
+        mirclr.classify("gone.mp3", encoder=builtin)
+
+
+def test_the_package_of_predictions_stays_a_package(builtin, encoder, songs):
+    """It is called, and what is in it is imported, in whichever order."""
+    code = (
+        "import mirclr, inspect\n"
+        "called = mirclr.classify\n"
+        "from mirclr.classify import Heads, UNKNOWN\n"
+        "import mirclr.classify.labels as labels\n"
+        "assert mirclr.classify is called and callable(called) and called.Heads is Heads and labels.Labels\n"
+        "import sys\n"
+        "assert 'torch' not in sys.modules\n"
+        "print(*inspect.signature(mirclr.classify).parameters)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["source", "sr", "heads", "encoder", "device"]
+    heads = mirclr.classify.Heads.load(builtin_heads())
+    assert mirclr.classify(songs[0], heads=heads, device="cpu") == mirclr.classify(songs[0], encoder=builtin)
+    with pytest.raises(EncoderMismatch, match="heads of the encoder builtin"):
+        mirclr.classify(songs[0], encoder=encoder)
 
 
 # a library

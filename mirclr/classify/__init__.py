@@ -12,13 +12,18 @@ Conventions: n tracks, d dimensions, C labels.
 
 Contents: `read_labels`, `labelled_by_file`, `labelled_by_tags` (labels.py); `usable_tasks`, `unusable`
 (fitting.py); `cross_validate` (crossval.py); `Heads` (heads.py); `predict_files`, `predict_library` (predict.py);
-`predict_segments` (segments.py), `write_segments`, `plot_segments` (over_time.py).
+`predict_segments` (segments.py), `write_segments`, `plot_segments` (over_time.py). The package is called as
+``mirclr.classify("song.mp3")``, which gives a `Prediction` (call.py).
 """
 
+import sys
+
+from mirclr.classify.call import CallablePackage, classify
 from mirclr.classify.crossval import ABSTAIN, Scores, cross_validate
 from mirclr.classify.fitting import unusable, usable_tasks
 from mirclr.classify.heads import UNKNOWN, Head, Heads, heads_path
 from mirclr.classify.labels import Labelled, Labels, labelled_by_file, labelled_by_tags, labelled_library, read_labels
+from mirclr.classify.predict import Prediction
 
 __all__ = [
     "ABSTAIN",
@@ -27,7 +32,9 @@ __all__ = [
     "Heads",
     "Labelled",
     "Labels",
+    "Prediction",
     "Scores",
+    "classify",
     "cross_validate",
     "heads_path",
     "labelled_by_file",
@@ -37,3 +44,5 @@ __all__ = [
     "unusable",
     "usable_tasks",
 ]
+
+sys.modules[__name__].__class__ = CallablePackage

@@ -21,6 +21,7 @@ from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
 
 if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
+    from mirclr.models.encoding import Encoder
 
 _BATCH = 16
 
@@ -116,7 +117,7 @@ def find_files(paths: Sequence[Path]) -> tuple[dict[Found, str], list[tuple[Path
     return files, failures
 
 
-def load_embedder(heads: Heads, heads_file: Path, *, checkpoint: Path | None = None, device: str = "auto") -> Embedder:
+def load_embedder(heads: Heads, heads_file: Path, *, checkpoint: Path | None = None, device: str = "auto") -> Encoder:
     """Load the encoder whose vectors the heads take.
 
     Parameters
@@ -133,12 +134,12 @@ def load_embedder(heads: Heads, heads_file: Path, *, checkpoint: Path | None = N
     EncoderMismatch
         The heads were fitted on vectors of another encoder.
     """
-    from mirclr.models.embedder import Embedder
+    from mirclr.models.encoding import Encoder
 
     if checkpoint is None:
         theirs = checkpoint_named(heads.encoder["name"])
         checkpoint = theirs if theirs.is_file() else builtin_checkpoint()
-    embedder = Embedder.load(checkpoint, device=device)
+    embedder = Encoder.load(checkpoint, device=device)
     if not heads.are_of(embedder.stamp):
         raise EncoderMismatch(
             f"{checkpoint}: the encoder {embedder.stamp.digest[:8]}; the heads {heads_file} were fitted on "

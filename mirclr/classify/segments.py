@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mirclr.audio import SILENCE, Span, try_blocks, why_lost
+from mirclr.audio.waveform import windows
 from mirclr.classify.crossval import Advance
 from mirclr.classify.heads import Heads
 from mirclr.errors import UnreadableAudio, UnusableAudio
@@ -79,7 +80,8 @@ def predict_segments(
     starts, ends, tables = [], [], []
     found = windows(_blocks(path, rate, span), size=size, step=step)
     while batch := list(islice(found, _BATCH)):
-        waveforms = [_fit(waveform, size) for _, waveform in batch]
+        # a shorter window is repeated until it is full, as `mirclr.audio.read_excerpts` does with a short file
+        waveforms = [np.resize(waveform, size) for _, waveform in batch]
         vectors = embedder.embed_tracks([w[None] for w in waveforms])
         if not np.isfinite(vectors).all():
             raise UnusableAudio(f"{path}: {NO_VECTOR}")
@@ -96,22 +98,6 @@ def predict_segments(
     return Segments(np.array(starts), np.array(ends), probabilities)
 
 
-def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut a stream into windows; each comes with the sample that it starts at.
-
-    The last one is shorter than `size` where at least half of what it adds is there, or where it is the only one.
-    """
-    held, start = np.zeros(0, np.float32), 0
-    for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= max(size, step):
-            yield start, held[:size]
-            held, start = held[step:], start + step
-    rest = len(held) - max(0, size - step)
-    if rest >= min(size, step) / 2 or (start == 0 and len(held)):
-        yield start, held[:size]
-
-
 def _blocks(path: Path, rate: int, span: Span | None) -> Iterator[np.ndarray]:
     for block in streamed(try_blocks, path, rate, *([span] if span else [])):
         if isinstance(block, Lost):
@@ -119,8 +105,3 @@ def _blocks(path: Path, rate: int, span: Span | None) -> Iterator[np.ndarray]:
         if isinstance(block, str):
             raise UnreadableAudio(block)
         yield block
-
-
-def _fit(waveform: np.ndarray, size: int) -> np.ndarray:
-    """A shorter window is repeated until it is full, as `mirclr.audio.read_excerpts` does with a short file."""
-    return np.resize(waveform, size)
