@@ -1,6 +1,12 @@
 """Several processes train as one: the same losses and weights, for every objective, and one end for all."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +14,16 @@ import numpy as np
 import pytest
 import torch
 
+from mirclr.config import read_recipe
+from mirclr.errors import TrainingError
 from mirclr.models.checkpoint import load_checkpoint
-from mirclr.training.trainer import METRICS, STATE
-from tests.ranks import losses, train_together
+from mirclr.training.distributed import Ranks, device_of
+from mirclr.training.run import prepare
+from mirclr.training.run_folder import METRICS, STATE
+from tests.commands import invoke
+from tests.ranks import losses, start, train_together
 
-SUPERVISED = "objective={{name: {}}}"
+SMOKE = Path(__file__).parents[1] / "recipes" / "smoke" / "recipe.yaml"
 CASES: dict[str, list[str]] = {
     "nt_xent": [],
     "decoupled": ["objective={name: nt_xent, decoupled: true}"],
@@ -133,3 +144,124 @@ def test_distributed_three_processes_with_uneven_parts(alone: Any, clips: Path, 
     for name, found in zip(names, train_together(jobs, tmp_path, world=3), strict=True):
         np.testing.assert_allclose(found, alone[1][name], rtol=1e-5, atol=1e-5)
         assert_same_weights(alone[0] / name, tmp_path / name)
+
+
+# the command
+
+
+def train_command(run: Path, *words: str) -> list[str]:
+    """A command line of the smoke recipe."""
+    return ["-m", "mirclr", "train", str(SMOKE), "-o", str(run), "--device", "cpu", "--set", "validation=null", *words]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose cache holds the songs of the smoke recipe, decoded in this process."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIRCLR_HOME", str(folder))
+        patch.setattr("mirclr.data.clips.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+        prepare(read_recipe(SMOKE, overrides=["validation=null"]), SMOKE.parent, folder / "run", device="cpu")
+    return folder
+
+
+def ended(processes: list["subprocess.Popen[str]"]) -> tuple[list[int], list[str], list[str]]:
+    """Exit codes, standard output and standard error of all."""
+    said = [process.communicate(timeout=120) for process in processes]
+    return [p.returncode for p in processes], [out for out, _ in said], [err for _, err in said]
+
+
+def test_distributed_command_starts_processes_and_reports_once(home: Path, tmp_path: Path) -> None:
+    """By ``--nproc``, and as torchrun starts them."""
+    words = ("--set", "training.steps=3", "--json")
+    line = [sys.executable, *train_command(tmp_path / "a", "--nproc", "2", *words)]
+    environment = os.environ | {"MIRCLR_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    one = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=240)
+    assert one.returncode == 0, one.stderr
+    assert [line.partition(":")[0] for line in one.stderr.splitlines()] == ["Decoding", "Training"]
+    codes, out, err = ended(start(2, train_command(tmp_path / "b", *words), MIRCLR_HOME=str(home)))
+    assert codes == [0, 0], err
+    assert (out[1], err[1]) == ("", "")
+    a, b = json.loads(one.stdout), json.loads(out[0])
+    assert a["digest"] == b["digest"]
+    assert load_checkpoint(tmp_path / "a" / "encoder.safetensors").provenance["processes"] == 2
+
+
+def test_distributed_fault_is_reported_once_and_ends_all(home: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / STATE).touch()
+    codes, out, err = ended(start(2, train_command(run), MIRCLR_HOME=str(home)))
+    assert codes == [1, 1]
+    assert "".join(out) == ""
+    assert sorted(err)[0] == ""
+    assert re.fullmatch(r"mirclr: .*already holds a run; .*\n", sorted(err)[1])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_distributed_process_that_is_killed_ends_all(home: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = (
+        "--set",
+        "training.steps=100000",
+        "--set",
+        "training.log_every=1",
+        "--set",
+        "training.checkpoint_minutes=1e-9",
+    )
+    processes = start(2, train_command(run, *words), MIRCLR_HOME=str(home))
+    wait_for_lines(run / METRICS, 3, processes)
+    processes[1].kill()
+    codes, _, err = ended(processes)
+    assert codes == [1, -signal.SIGKILL]
+    assert err[0].splitlines()[-1] == (
+        "mirclr: another process of the run was lost; what was saved is safe: add --resume to go on"
+    )
+    assert "Traceback" not in err[0]
+    assert load_checkpoint(run / STATE).step
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGINT to a process")
+def test_distributed_command_that_is_interrupted_saves_and_resumes(home: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = ("--nproc", "2", "--set", "training.schedule=constant", "--set", "training.log_every=1")
+    line = [sys.executable, *train_command(run, *words, "--set", "training.steps=100000")]
+    environment = os.environ | {"MIRCLR_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True)
+    wait_for_lines(run / METRICS, 3, [process])
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    lines = [line for line in said.splitlines() if line and not line.startswith(("Decoding: ", "Training: "))]
+    assert lines == ["mirclr: interrupted; what was done is kept"]
+    made = load_checkpoint(run / STATE).step
+    assert made is not None
+    assert made >= 3
+    again = invoke(train_command(run, "--set", f"training.steps={made + 2}", *words[2:], "--resume")[2:],
+                   env={"MIRCLR_HOME": str(home)})  # fmt: skip
+    assert again.exit_code == 0, again.output
+    assert f"resuming after step {made}" in again.stderr
+
+
+def wait_for_lines(file: Path, count: int, processes: list["subprocess.Popen[str]"]) -> None:
+    """Until a log has so many lines, or a process has ended."""
+    while all(p.poll() is None for p in processes) and not (file.exists() and file.read_text().count("\n") >= count):
+        time.sleep(0.01)
+
+
+def test_distributed_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = Ranks(1, 2, 1, 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_of("auto", two) == torch.device("cpu")
+    monkeypatch.setattr("mirclr.training.distributed.pick_device", torch.device)
+    with pytest.raises(TrainingError, match="'mps' cannot be shared by 2 processes"):
+        device_of("mps", two)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_of("auto", two) == device_of("cuda", two) == torch.device("cuda:1")
+    with pytest.raises(TrainingError, match="'cuda:0' for 2 processes; give cuda"):
+        device_of("cuda:0", two)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(TrainingError, match=r"2 processes, but 1 GPU\(s\) on this machine; start 1"):
+        device_of("auto", two)
+    assert device_of("cuda:0", Ranks(1, 2, 0, 1)) == torch.device("cuda:0")  # one process on each of two machines

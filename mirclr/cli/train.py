@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Resume the run in the folder after its last step, bit-exact.")
 @options.device
 @options.workers
+@click.option(
+    "--nproc",
+    type=click.IntRange(min=1, max=1024),
+    default=1,
+    show_default=True,
+    help="Processes that train as one, each on its own GPU, or on a part of the cores; or start mirclr by torchrun.",
+)
 @as_json
 def command(
     recipe_path: Path,
@@ -36,23 +43,43 @@ def command(
     resume: bool,
     device: str,
     workers: int,
+    nproc: int,
     as_json: bool,
 ) -> None:
     """Train a contrastive encoder from a recipe."""
     from mirclr.config import read_recipe
+    from mirclr.training.distributed import joined, launch
     from mirclr.training.run import prepare
 
-    recipe = read_recipe(recipe_path, overrides=overrides, on_note=remark)
-    trainer = prepare(
-        recipe,
-        recipe_path.parent,
-        output,
-        resume=resume,
-        device=device,
-        workers=workers or None,
-        progress=progress,
-        on_skip=lambda reason: remark(f"skipped {reason}"),
-    )
+    if nproc > 1:
+        sets = [word for override in overrides for word in ("--set", override)]
+        flags = [*(["--resume"] if resume else []), *(["--json"] if as_json else [])]
+        decoding = ["--workers", str(workers)] if workers else []
+        line = ["train", *sets, "-o", str(output), "--device", device, *decoding, *flags, "--", str(recipe_path)]
+        click.get_current_context().exit(launch(nproc, line))
+    with joined(device) as (ranks, chosen):
+        note = remark if ranks.first else lambda text: None
+        recipe = read_recipe(recipe_path, overrides=overrides, on_note=note)
+        trainer = prepare(
+            recipe,
+            recipe_path.parent,
+            output,
+            resume=resume,
+            device=str(chosen),
+            workers=workers,
+            ranks=ranks,
+            progress=progress,
+            on_skip=lambda reason: remark(f"skipped {reason}"),
+        )
+        if ranks.first:
+            train_and_report(trainer, output, as_json=as_json)
+        else:
+            for _ in trainer.train():
+                pass
+
+
+def train_and_report(trainer: Trainer, output: Path, *, as_json: bool) -> None:
+    """Train, and print what came of it."""
     if trainer.step:
         remark(f"resuming after step {trainer.step}")
     last = run(trainer)

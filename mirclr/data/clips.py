@@ -204,6 +204,11 @@ class ClipCache:
                 raise _no_cache(self.folder, error) from error
         return self._cached(track, file)
 
+    def held(self, tracks: Sequence[Track], root: Path) -> list[Cached]:
+        """Those of some tracks that are in the cache; nothing is decoded."""
+        places = [place for place in self.places(tracks, root) if isinstance(place, Place)]
+        return [self._cached(place.track, place.file) for place in places if place.file.exists()]
+
     def places(self, tracks: Sequence[Track], root: Path) -> Iterator[Place | Skipped]:
         """Each track with its audio file and its file in the cache, which need not be there; nothing is decoded."""
         shared = {path for path, count in Counter(t.path for t in tracks).items() if count > 1}

@@ -8,9 +8,10 @@ dropout. A run is hence the run of one process, up to rounding, and may go on wi
 GPUs exchange by NCCL, everything else by gloo.
 """
 
+import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -72,6 +73,28 @@ class Ranks:
             On the device of `rows`. Their gradient is the sum over the processes.
         """
         return rows if self.world == 1 else cast(Tensor, _Gather.apply(rows, total, self))
+
+    def gather_all(self, outputs: Mapping[str, Tensor], total: int) -> dict[str, Tensor]:
+        """Put together what a network gives, by one exchange; see `gather`.
+
+        Parameters
+        ----------
+        outputs : mapping of str to (n, K)
+            Of the rows of `part(total)`.
+        total : int
+            How many rows there are in all processes.
+
+        Returns
+        -------
+        dict of str to (total, K)
+            float32 where there are several processes.
+        """
+        if self.world == 1 or not outputs:
+            return dict(outputs)
+        together = self.gather(torch.cat([of.float() for of in outputs.values()], dim=1), total)
+        # parts of one tensor: one that no loss asks for has a gradient of 0, so that every process exchanges the same
+        parts = together.split([of.shape[1] for of in outputs.values()], dim=1)
+        return dict(zip(outputs, parts, strict=True))
 
     def any(self, flag: bool) -> bool:
         """Whether it holds in any process; all must ask."""
@@ -394,6 +417,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         local_addr="127.0.0.1",
         max_restarts=0,
     )
+    logging.disable(logging.ERROR)  # the processes say what is wrong, and the exit code does
     try:
         elastic_launch(plan, sys.executable)("-P", "-m", "mirclr", *arguments)
     except SignalException:
@@ -406,4 +430,6 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
                 "--resume to go on"
             ) from error
         return code
+    finally:
+        logging.disable(logging.NOTSET)
     return 0

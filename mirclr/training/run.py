@@ -72,7 +72,7 @@ def prepare(
     workers : int, optional
         Processes that decode; by default one a core.
     ranks : Ranks
-        This process among those that train together.
+        This process among those that train together; the first alone reports.
     progress : callable
         See `Progress`.
     on_skip : callable
@@ -83,6 +83,8 @@ def prepare(
     MirclrError
         What is amiss with recipe, run, tracks or teacher; before hours of decoding, where it can be known then.
     """
+    if not ranks.first:
+        progress, on_skip = no_progress, lambda reason: None
     pick_device(device)
     check_run(recipe, run, resume=resume, own=own)
     plan, data = recipe.distillation, recipe.data
@@ -96,7 +98,7 @@ def prepare(
         teacher = online_teacher(recipe, folder, device=device)
     shape = Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes
     cache = ClipCache(recipe, shape.domain)
-    fill = partial(_fill, cache, workers=workers, progress=progress, on_skip=on_skip)
+    fill = partial(_fill, cache, workers=workers, ranks=ranks, progress=progress, on_skip=on_skip)
     tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
     tracks = part_of(tracks, data.fraction)
     without = check_tracks(recipe, tracks, root, cache, shape, labels)
@@ -161,10 +163,17 @@ def _fill(
     root: Path,
     *,
     workers: int | None,
+    ranks: Ranks,
     progress: Progress,
     on_skip: Callable[[str], None],
 ) -> list[Cached]:
-    """Decode tracks, and give them in their order: a batch must not depend on which was decoded first."""
+    """Decode tracks, and give them in their order: a batch must not depend on which was decoded first.
+
+    Of several processes, the first of each machine decodes.
+    """
+    if ranks.local:
+        ranks.barrier()
+        return cache.held(tracks, root)
     cached, skipped = [], []
     with progress(label, len(tracks)) as advance:
         for result in cache.fill(tracks, root, workers=workers):
@@ -173,6 +182,7 @@ def _fill(
             else:
                 skipped.append(result)
             advance(note=f"{len(skipped)} skipped" if skipped else "")
+    ranks.barrier()
     for skip in skipped:
         on_skip(skip.reason)
     order = {t.id: i for i, t in enumerate(tracks)}

@@ -43,6 +43,7 @@ from mirclr.training.ema import MovingAverage
 from mirclr.training.run_folder import ENCODER, METRICS, RECIPE, STATE, check_run, forget_after
 from mirclr.training.validation import Validation
 
+_PROJECTIONS = "z"
 _FITTED_ON = 8192  # rows of a teacher's outputs, by which targets are standardised
 
 
@@ -332,12 +333,11 @@ class Trainer:
             total = len(x)
             x = x[self.ranks.part(total)]
             if self.teacher is not None:
-                outputs = {name: self.ranks.gather(rows, total) for name, rows in self.teacher(x).items()}
+                outputs = self.ranks.gather_all(self.teacher(x), total)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             z, further = self.network(x)
-        z = self.ranks.gather(z.float(), total)
-        further = {name: self.ranks.gather(rows.float(), total) for name, rows in further.items()}
-        losses: dict[str, Tensor] = self.criterion(z, further, targets, outputs)
+        further = self.ranks.gather_all({_PROJECTIONS: z, **further}, total)
+        losses: dict[str, Tensor] = self.criterion(further.pop(_PROJECTIONS), further, targets, outputs)
         return losses
 
     def _mixed(
