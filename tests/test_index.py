@@ -133,7 +133,26 @@ def test_a_filter_loses_nothing(clustered, share, monkeypatch):
     assert recall(index, ids, matrix, matrix[:20], 10, allowed) >= 0.95
 
 
-def test_spread_is_of_similarities_to_the_library(library):
+@pytest.mark.parametrize("dense", [True, False])
+@pytest.mark.parametrize("fraction", [0.999, 0.5, 0.2, 0.05, 0.0])
+def test_a_filter_that_lets_pass_what_is_far_away_finds_it(clustered, fraction, dense, monkeypatch):
+    """As a genre does: all that passes lies on one side, and what is asked for may lie on the other."""
+    ids, matrix, rng = clustered
+    monkeypatch.setattr(mirclr.index.base, "_FEWEST", 10)
+    monkeypatch.setattr(mirclr.index.base, "_FEW", 0.4 if dense else 2.0)
+    index = index_of(ids, matrix)
+    side = matrix @ rng.standard_normal(16)
+    allowed = np.zeros(4000, bool)
+    allowed[ids] = side > np.quantile(side, 1 - fraction) if fraction else False
+    there = int(allowed[ids].sum())
+    _, found = index.search(matrix[:50], 20, allowed=allowed)
+    assert found.shape == (50, min(20, there))
+    assert allowed[found].all()
+    if there:
+        assert recall(index, ids, matrix, matrix[:50], min(20, there), allowed) >= 0.95
+
+
+def test_similarity_stats_are_of_similarities_to_the_library(library):
     index = open_index(library)
     ids, matrix = library.vectors()
     products = matrix @ matrix.T

@@ -27,7 +27,10 @@ _SKETCH = 96
 _AGAIN, _AT_LEAST = 4, 256  # by as many times k, or so many rows, are more compared exactly than are wanted
 _SOME = 16  # queries up to which numpy's threads do: those of faiss would wait on, and be in the way of what follows
 _AT_ONCE = 1 << 25  # products that are held in memory
-_FEW, _FEWEST = 1 / 40, 4096  # share and number of rows that may pass a filter for it to be cheaper to copy them
+_FEW = 0.4  # fraction of rows that pass a filter, below which they are gathered, and above which all are compared
+_FEWEST = 4096  # rows, so many of which are compared whatever cluster they are in
+_FARTHER = 1.5  # times as many rows under a filter: from where all passing tracks are far away, clusters tell less
+_GATHERED = 512  # rows at a time, so that they stay in a cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,81 +92,72 @@ class Base:
         rows : (q, k) int64
             -1 where there are fewer.
         """
-        few = None if allowed is None else np.flatnonzero(allowed)
-        if few is not None and few.size > max(_FEWEST, _FEW * len(self)):
-            few = None
+        rows = None if allowed is None else np.flatnonzero(allowed)
         if not len(self.centroids):
-            return self._exactly(queries, k, few, allowed if few is None else None)
-        found = [
-            self._in_clusters(query, k, allowed) if few is None else self._among(query, k, few) for query in queries
-        ]
+            return self._exactly(queries, k, rows)
+        found = [self._in_clusters(query, k, allowed, rows) for query in queries]
         return np.stack([s for s, _ in found]), np.stack([r for _, r in found])
 
-    def _exactly(
-        self, queries: np.ndarray, k: int, few: np.ndarray | None, allowed: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Compare with some rows, all rows, or all that are allowed."""
-        if few is None and allowed is None and len(queries) > _SOME:
+    def _exactly(self, queries: np.ndarray, k: int, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Compare with some rows, or all."""
+        if rows is None and len(queries) > _SOME:
             import faiss
 
-            similarities, rows = faiss.knn(queries, self.matrix, min(k, len(self)), metric=faiss.METRIC_INNER_PRODUCT)
-            return _filled(similarities, -np.inf, k), _filled(rows, -1, k)
-        matrix = self.matrix if few is None else self.matrix[few]
-        found = []
-        for some in np.array_split(queries, -(-len(queries) * len(matrix) // _AT_ONCE) or 1):
-            products = _products(matrix, some[0])[None] if len(some) == 1 else some @ matrix.T
-            if allowed is not None:
-                products[:, ~allowed] = -np.inf
-            found += [_best(row, few, k) for row in products]
-        return np.stack([s for s, _ in found]), np.stack([r for _, r in found])
+            similarities, found = faiss.knn(queries, self.matrix, min(k, len(self)), metric=faiss.METRIC_INNER_PRODUCT)
+            return _filled(similarities, -np.inf, k), _filled(found, -1, k)
+        best = []
+        many = len(self) if rows is None else len(rows)
+        for some in np.array_split(queries, -(-len(queries) * many // _AT_ONCE) or 1):
+            best += [_best(row, rows, k) for row in self._compared(self.matrix, some, rows)]
+        return np.stack([s for s, _ in best]), np.stack([r for _, r in best])
 
-    def _in_clusters(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Look into the nearest clusters, and into twice as many while they hold too few rows that are allowed."""
-        order = np.argsort(-_products(self.centroids, query), kind="stable")
-        sketched = _products(self.directions, query)
-        products: list[np.ndarray] = []
-        rows: list[np.ndarray] = []
-        done, many = 0, min(self.probes, len(order))
-        while done < len(order):
-            for cluster in order[done:many]:
-                start, end = int(self.starts[cluster]), int(self.starts[cluster + 1])
-                if allowed is None:
-                    rows.append(np.arange(start, end))
-                    products.append(_products(self.sketch[start:end], sketched))
-                elif (some := start + np.flatnonzero(allowed[start:end])).size:
-                    rows.append(some)
-                    products.append(_products(self.sketch[start:end], sketched)[some - start])
-            done, many = many, min(2 * many, len(order))
-            if sum(map(len, rows)) >= k:
-                break
-        if not rows:
-            return np.full(k, -np.inf, np.float32), np.full(k, -1, np.int64)
-        return self._again(query, k, np.concatenate(products), np.concatenate(rows))
+    def _compared(self, vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        """(q, m): products of queries with some rows of (n, d) vectors, or all."""
+        if rows is None:
+            return _products(vectors, queries)
+        if len(rows) > _FEW * len(self):
+            return _products(vectors, queries)[:, rows]
+        found = np.empty((len(queries), len(rows)), np.float32)
+        for at in range(0, len(rows), _GATHERED):
+            found[:, at : at + _GATHERED] = _products(np.take(vectors, rows[at : at + _GATHERED], axis=0), queries)
+        return found
 
-    def _among(self, query: np.ndarray, k: int, few: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Look at all of a few rows."""
-        return self._again(query, k, _products(self.sketch[few], _products(self.directions, query)), few)
-
-    def _again(
-        self, query: np.ndarray, k: int, products: np.ndarray, rows: np.ndarray
+    def _in_clusters(
+        self, query: np.ndarray, k: int, allowed: np.ndarray | None, rows: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Compare those that are best by their sketches exactly."""
+        """Look into the nearest clusters: `probes`, and under a filter more, until enough rows that pass it are seen.
+
+        A filter thus changes how far a query looks, and not how many rows it has to choose from.
+        """
+        order = np.argsort(-_products(self.centroids, query[None])[0], kind="stable")
+        bounds = self.starts if rows is None else np.searchsorted(rows, self.starts)
+        usual = self.probes * len(self) / len(order)
+        wanted = max(k, 0 if rows is None else max(_FEWEST, _FARTHER * usual))
+        seen = np.cumsum(np.diff(bounds)[order])
+        order = order[: max(self.probes, int(np.searchsorted(seen, wanted)) + 1)]
+        sketched = _products(self.directions, query[None])
+        if rows is not None and seen[len(order) - 1] < _FEW * np.diff(self.starts)[order].sum():
+            rows = np.concatenate([rows[bounds[c] : bounds[c + 1]] for c in order.tolist()])
+            products = self._compared(self.sketch, sketched, rows)[0]
+        else:
+            clusters = [slice(self.starts[c], self.starts[c + 1]) for c in order.tolist()]
+            rows = np.concatenate([np.arange(c.start, c.stop) for c in clusters])
+            products = np.concatenate([_products(self.sketch[c], sketched)[0] for c in clusters])
+            if allowed is not None:
+                rows, products = rows[allowed[rows]], products[allowed[rows]]
         many = max(_AT_LEAST, _AGAIN * k)
-        if len(rows) > many:
+        if len(rows) > many:  # those that are best by their sketches
             rows = np.sort(rows[np.argpartition(-products, many)[:many]])
-        exact = np.empty(len(rows), np.float32)
-        for at in range(0, len(rows), _CHUNK):  # at once they may be a copy of everything
-            exact[at : at + _CHUNK] = _products(self.matrix[rows[at : at + _CHUNK]], query)
-        return _best(exact, rows, k)
+        return _best(self._compared(self.matrix, query[None], rows)[0], rows, k)
 
 
-def _products(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """(m, d) and (d,) -> (m,): each row times a query, by this thread alone.
+def _products(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """(m, d) and (q, d) -> (q, m): a single query by this thread alone.
 
     A product of BLAS shares even small work among threads, and a thread that gets no core keeps a query waiting for
     longer than all of its work takes.
     """
-    products: np.ndarray = np.vecdot(rows, query)
+    products: np.ndarray = np.vecdot(vectors, queries[0])[None] if len(queries) == 1 else queries @ vectors.T
     return products
 
 
