@@ -125,30 +125,37 @@ class Base:
     def _in_clusters(
         self, query: np.ndarray, k: int, allowed: np.ndarray | None, rows: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Look into the nearest clusters: `probes`, and under a filter more, until enough rows that pass it are seen.
+        """Choose candidates by their sketches, and compare those exactly.
 
-        A filter thus changes how far a query looks, and not how many rows it has to choose from.
+        Without a filter they are the rows of the nearest `probes` clusters. Under one, clusters are looked into until
+        more rows pass than there usually are in those: it changes how far a query looks, not how many rows it sees.
         """
-        order = np.argsort(-_products(self.centroids, query[None])[0], kind="stable")
-        bounds = self.starts if rows is None else np.searchsorted(rows, self.starts)
-        usual = self.probes * len(self) / len(order)
-        wanted = max(k, 0 if rows is None else max(_FEWEST, _FARTHER * usual))
-        seen = np.cumsum(np.diff(bounds)[order])
-        order = order[: max(self.probes, int(np.searchsorted(seen, wanted)) + 1)]
-        sketched = _products(self.directions, query[None])
-        if rows is not None and seen[len(order) - 1] < _FEW * np.diff(self.starts)[order].sum():
-            rows = np.concatenate([rows[bounds[c] : bounds[c + 1]] for c in order.tolist()])
+        many, sketched = max(_AT_LEAST, _AGAIN * k), _products(self.directions, query[None])
+        usual = self.probes * len(self) / len(self.centroids)
+        wanted = k if rows is None else max(k, _FEWEST, int(_FARTHER * usual))
+        if rows is None or len(rows) > wanted:
+            rows, products = self._nearby(query, sketched, wanted, allowed, rows)
+        elif len(rows) > many:
             products = self._compared(self.sketch, sketched, rows)[0]
-        else:
-            clusters = [slice(self.starts[c], self.starts[c + 1]) for c in order.tolist()]
-            rows = np.concatenate([np.arange(c.start, c.stop) for c in clusters])
-            products = np.concatenate([_products(self.sketch[c], sketched)[0] for c in clusters])
-            if allowed is not None:
-                rows, products = rows[allowed[rows]], products[allowed[rows]]
-        many = max(_AT_LEAST, _AGAIN * k)
-        if len(rows) > many:  # those that are best by their sketches
+        if len(rows) > many:
             rows = np.sort(rows[np.argpartition(-products, many)[:many]])
         return _best(self._compared(self.matrix, query[None], rows)[0], rows, k)
+
+    def _nearby(
+        self, query: np.ndarray, sketched: np.ndarray, wanted: int, allowed: np.ndarray | None, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The allowed rows of the nearest clusters, `wanted` at least, and the products of their sketches."""
+        order = np.argsort(-_products(self.centroids, query[None])[0], kind="stable")
+        bounds = self.starts if rows is None else np.searchsorted(rows, self.starts)
+        seen = np.cumsum(np.diff(bounds)[order])
+        order = order[: max(self.probes, int(np.searchsorted(seen, wanted)) + 1)]
+        if rows is not None and seen[len(order) - 1] < _FEW * np.diff(self.starts)[order].sum():
+            rows = np.concatenate([rows[bounds[c] : bounds[c + 1]] for c in order.tolist()])
+            return rows, self._compared(self.sketch, sketched, rows)[0]
+        clusters = [slice(self.starts[c], self.starts[c + 1]) for c in order.tolist()]
+        rows = np.concatenate([np.arange(c.start, c.stop) for c in clusters])
+        products = np.concatenate([_products(self.sketch[c], sketched)[0] for c in clusters])
+        return (rows, products) if allowed is None else (rows[allowed[rows]], products[allowed[rows]])
 
 
 def _products(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
