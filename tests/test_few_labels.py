@@ -8,7 +8,7 @@ import pytest
 from mirclr.classify.labels import Labels
 from mirclr.config import parse_recipe
 from mirclr.errors import LabelsError
-from mirclr.evaluation.label_curve import _draws, _parted, labels_curve, trained_from_scratch
+from mirclr.evaluation.label_curve import _draws, _split, labels_curve, trained_from_scratch
 from mirclr.evaluation.probes import Features
 from mirclr.library import LibraryTrack
 from tests.commands import invoke
@@ -41,21 +41,21 @@ def music():
 def test_more_labels_tell_more(music):
     vectors, labels = music
     noise = np.random.default_rng(1).normal(size=vectors.shape)
-    told = []
+    noted = []
     points = labels_curve(
         [Features("good", vectors), Features("noise", noise)],
         labels,
-        shares=SHARES,
+        fractions=SHARES,
         repeats=4,
-        advance=lambda n, note: told.append(note),
+        advance=lambda n, note: noted.append(note),
     )
-    assert len(told) == 4 * 3 * 2
+    assert len(noted) == 4 * 3 * 2
     good = [p for p in points if p.features == "good"]
-    assert [p.share for p in good] == list(SHARES)
+    assert [p.fraction for p in good] == list(SHARES)
     assert good[0].labelled == 3  # one a genre
     assert good[0].accuracy < good[-1].accuracy > 0.75
     assert all(p.accuracy == pytest.approx(np.mean(p.values)) and len(p.values) == 4 for p in points)
-    assert abs(next(p for p in points if p.features == "noise" and p.share == 1.0).accuracy - 1 / 3) < 0.2
+    assert abs(next(p for p in points if p.features == "noise" and p.fraction == 1.0).accuracy - 1 / 3) < 0.2
 
 
 def test_no_artist_is_on_both_sides_and_draws_are_nested(music):
@@ -65,14 +65,14 @@ def test_no_artist_is_on_both_sides_and_draws_are_nested(music):
     (genre,) = usable_tasks(labels)
     seen = set()
     for seed in range(5):
-        known, judged = _parted(genre, None, seed, "test")
-        assert not set(labels.artist[known]) & set(labels.artist[judged])
-        assert 120 not in {*known, *judged}  # has no genre
+        train, tested = _split(genre, None, seed, "test")
+        assert not set(labels.artist[train]) & set(labels.artist[tested])
+        assert 120 not in {*train, *tested}  # has no genre
         actual = np.append(genre.target.argmax(axis=1), -1)
-        draws = list(_draws(actual, known, SHARES, seed))
-        assert set(draws[0]) <= set(draws[1]) <= set(draws[2]) == set(known)
+        draws = list(_draws(actual, train, SHARES, seed))
+        assert set(draws[0]) <= set(draws[1]) <= set(draws[2]) == set(train)
         assert set(actual[draws[0]]) == {0, 1, 2}
-        seen.add(tuple(judged))
+        seen.add(tuple(tested))
     assert len(seen) > 1
 
 
@@ -81,22 +81,22 @@ def test_a_test_set_is_kept_apart(music):
     test = np.arange(121) % 5 == 0
     asked = []
 
-    def judge(known, actual, judged, seed):
-        asked.append((set(known), set(judged)))
-        return np.zeros(len(judged), int)
+    def classify(train, actual, tested, seed):
+        asked.append((set(train), set(tested)))
+        return np.zeros(len(tested), int)
 
-    labels_curve([Features("x", vectors)], labels, shares=(0.5,), repeats=2, test=test, from_scratch=judge)
-    for known, judged in asked:
-        assert judged == set(np.flatnonzero(test[:120]))
-        assert not known & judged
+    labels_curve([Features("x", vectors)], labels, fractions=(0.5,), repeats=2, test=test, from_scratch=classify)
+    for train, tested in asked:
+        assert tested == set(np.flatnonzero(test[:120]))
+        assert not train & tested
     with pytest.raises(LabelsError, match="120 tracks to learn from and 0 to judge"):
-        labels_curve([], labels, shares=(1.0,), repeats=1, test=np.zeros(121, bool))
+        labels_curve([], labels, fractions=(1.0,), repeats=1, test=np.zeros(121, bool))
 
 
 def test_one_genre_is_nothing_to_learn(music):
     vectors, labels = music
     with pytest.raises(LabelsError, match="nothing to learn"):
-        labels_curve([Features("x", vectors)], labels_of(["dub"] * 121, labels.artist), shares=(1.0,), repeats=1)
+        labels_curve([Features("x", vectors)], labels_of(["dub"] * 121, labels.artist), fractions=(1.0,), repeats=1)
 
 
 def test_an_encoder_learns_from_the_drawn_labels_alone(songs):
@@ -111,9 +111,9 @@ training: {steps: 30, batch: 8, lr: 1e-2, warmup: 3, precision: float32}
 embedding: {excerpts: 4}
 """
     tracks = [LibraryTrack(i, str(s.parent), s.name, 8.0, *[None] * 6, "d") for i, s in enumerate(songs)]
-    judge = trained_from_scratch(parse_recipe(text), tracks, 2, device="cpu")
-    # learned by heart: tracks 0 and 3, which are then told apart
-    assert judge(np.array([0, 3]), np.array([1, 0]), np.array([0, 3]), 0).tolist() == [1, 0]
+    classify = trained_from_scratch(parse_recipe(text), tracks, 2, device="cpu")
+    # learned by heart: tracks 0 and 3, which it then tells apart
+    assert classify(np.array([0, 3]), np.array([1, 0]), np.array([0, 3]), 0).tolist() == [1, 0]
     with pytest.raises(LabelsError, match=r"projector\.dim is 8"):
         trained_from_scratch(parse_recipe(text), tracks, 9)
 

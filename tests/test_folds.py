@@ -10,7 +10,7 @@ from mirclr.classify import labelled_by_file, labelled_by_tags, read_labels, usa
 from mirclr.classify.fitting import grouped_folds
 from mirclr.evaluation import probes as evaluate
 from mirclr.evaluation.holdout import hold_out
-from mirclr.evaluation.label_curve import _parted
+from mirclr.evaluation.label_curve import _split
 from mirclr.evaluation.probes import Features, retrieval_rows
 from mirclr.evaluation.report.measure import _by_artist
 from mirclr.library import Entry, LibraryStore, Listen
@@ -79,10 +79,10 @@ def test_a_copy_of_a_judged_track_is_not_learned_from(library):
     test = np.zeros(len(found.tracks), bool)
     judged, copy = first_of(found.labels, OTHERS[0]), first_of(found.labels, OTHERS[-1])
     test[judged] = True
-    known, asked = _parted(genre, test, 0, "x", found.labels.recordings)
+    train, asked = _split(genre, test, 0, "x", found.labels.recordings)
     assert asked.tolist() == [judged]
-    assert copy not in known
-    assert len(known) == len(found.tracks) - 2
+    assert copy not in train
+    assert len(train) == len(found.tracks) - 2
 
 
 def test_a_test_set_is_matched_as_labels_are(library, tmp_path):

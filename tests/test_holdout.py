@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import mirclr
 from mirclr.errors import NoMatch
-from mirclr.evaluation.holdout import HeldOut, hold_out, measure, ways_of_asking
+from mirclr.evaluation.holdout import HeldOut, hold_out, measure, strategies
 from mirclr.library import Entry, Listen
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend.taste import match_listens
@@ -64,22 +64,22 @@ def ids_of(artist):
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.95))
-def test_whole_artists_are_held_out_and_nothing_of_them_is_told(library, seed, share):
+def test_whole_artists_are_held_out_and_nothing_of_them_is_given(library, seed, share):
     asked = held_out(library, history(), share, np.random.default_rng(seed))
-    hidden, heard = set(asked.hidden.tolist()), set(asked.heard.tolist())
+    hidden, played = set(asked.hidden.tolist()), set(asked.played.tolist())
     assert hidden
-    assert heard
-    assert not hidden & heard
-    assert hidden | heard == set().union(*map(ids_of, LIKED))
+    assert played
+    assert not hidden & played
+    assert hidden | played == set().union(*map(ids_of, LIKED))
     for artist in LIKED:
-        assert ids_of(artist) <= hidden or ids_of(artist) <= heard
-        told = any(listen.artist == f"artist {artist}" for listen in asked.listens)
-        assert told == (ids_of(artist) <= heard)
+        assert ids_of(artist) <= hidden or ids_of(artist) <= played
+        shown = any(listen.artist == f"artist {artist}" for listen in asked.listens)
+        assert shown == (ids_of(artist) <= played)
     assert abs(len(hidden) / 30 - share) <= 1 / 6  # artists come whole, and one stays
-    assert Listen(f"artist {DISLIKED}", f"title {DISLIKED} 0", taste=-1) in asked.listens  # what is disliked is told
-    assert set(asked.known.tolist()) == heard | {1 + EACH * DISLIKED}
-    assert asked.last == max(heard)  # as the times go
-    assert asked.plays.tolist() == [1 + (i - 1) % EACH for i in sorted(heard)]
+    assert Listen(f"artist {DISLIKED}", f"title {DISLIKED} 0", taste=-1) in asked.listens  # what is disliked stays
+    assert set(asked.known.tolist()) == played | {1 + EACH * DISLIKED}
+    assert asked.last == max(played)  # as the times go
+    assert asked.plays.tolist() == [1 + (i - 1) % EACH for i in sorted(played)]
 
 
 def test_the_same_draw_holds_out_the_same(library):
@@ -94,7 +94,7 @@ def test_too_few_artists_are_an_error(library):
 
 def test_no_way_of_asking_gives_what_is_known_and_each_gives_as_many_as_are_wanted(library):
     asked = held_out(library, history(), 0.3, np.random.default_rng(1))
-    for way, ask in ways_of_asking(library, library.index, n=8, seed=1).items():
+    for way, ask in strategies(library, library.index, n=8, seed=1).items():
         ids = ask(asked)
         assert len(set(ids.tolist())) == len(ids) == 8, way
         assert not set(ids.tolist()) & set(asked.known.tolist()), way
@@ -104,21 +104,21 @@ def test_the_nearest_are_the_nearest(library):
     asked = held_out(library, history(), 0.3, np.random.default_rng(3))
     ids, vectors = library.vectors()
     others = ~np.isin(ids, asked.known)
-    near = vectors[others] @ vectors[np.isin(ids, asked.heard)].T
-    ways = ways_of_asking(library, library.index, n=10, seed=1)
-    assert set(ways["nearest to any track that was heard"](asked)) == set(
+    near = vectors[others] @ vectors[np.isin(ids, asked.played)].T
+    found_by = strategies(library, library.index, n=10, seed=1)
+    assert set(found_by["nearest to any track that was heard"](asked)) == set(
         ids[others][np.argsort(-near.max(axis=1), kind="stable")[:10]]
     )
     to_last = vectors[others] @ vectors[ids == asked.last][0]
-    assert ways["nearest to the last"](asked).tolist() == ids[others][np.argsort(-to_last)[:10]].tolist()
+    assert found_by["nearest to the last"](asked).tolist() == ids[others][np.argsort(-to_last)[:10]].tolist()
 
 
 def test_what_is_alike_is_found_and_chance_finds_less(library):
     questions = [held_out(library, history(), 0.3, np.random.default_rng(i)) for i in range(8)]
-    ways = ways_of_asking(library, library.index, n=10, seed=1)
-    answers = {way: [ask(asked) for asked in questions] for way, ask in ways.items()}
+    found_by = strategies(library, library.index, n=10, seed=1)
+    answers = {way: [ask(asked) for asked in questions] for way, ask in found_by.items()}
     found, gains = measure(library.index, questions, answers, 10)
-    recall = {row.way: row.recall for row in found}
+    recall = {row.strategy: row.recall for row in found}
     assert recall["nearest to the mean"] == recall["recommend --for, any number of an artist"] == 1
     assert recall["random"] < 0.6
     assert 0.3 < recall["recommend --for"] < 1  # two tracks of an artist at most
@@ -155,7 +155,7 @@ def test_a_copy_of_what_is_held_out_is_as_good_and_counts_once(library):
 
 
 def test_a_song_that_is_held_twice_is_no_obstacle(library, tmp_path):
-    """A best-of album with the same songs: whichever copy is found, all ways find them."""
+    """A best-of album with the same songs: whichever copy is found, all strategies find them."""
     path = tmp_path / "l.db"
     with mirclr.Library.open(path, create=True) as twice:
         twice.bind(library.stamp)
@@ -178,9 +178,9 @@ def test_a_song_that_is_held_twice_is_no_obstacle(library, tmp_path):
                 ]
             )
         questions = [held_out(twice, history(), 0.3, np.random.default_rng(i)) for i in range(4)]
-        ways = ways_of_asking(twice, twice.index, n=20, seed=1)
-        answers = {way: [ask(asked) for asked in questions] for way, ask in ways.items()}
-        recall = {row.way: row.recall for row in measure(twice.index, questions, answers, 20)[0]}
+        found_by = strategies(twice, twice.index, n=20, seed=1)
+        answers = {way: [ask(asked) for asked in questions] for way, ask in found_by.items()}
+        recall = {row.strategy: row.recall for row in measure(twice.index, questions, answers, 20)[0]}
         assert recall["recommend --for, any number of an artist"] == 1
         for asked, ids in zip(questions, answers["recommend --for"], strict=True):
             assert not set(ids.tolist()) & set(asked.known.tolist())
@@ -191,9 +191,9 @@ def test_the_command_measures_a_profile_and_writes_nothing(library):
     arguments = ["evaluate", "profile", "anna", "--library", str(library.path), "-n", "6", "--repeats", "4"]
     done = invoke([*arguments, "--json"], catch_exceptions=False)
     assert done.exit_code == 0
-    told = json.loads(done.stdout)
-    assert told["heard"] + told["hidden"] == 30
-    assert {row["way"] for row in told["ways"]} >= {"recommend --for", "random", "nearest to the mean"}
+    scores = json.loads(done.stdout)
+    assert scores["heard"] + scores["hidden"] == 30
+    assert {row["way"] for row in scores["ways"]} >= {"recommend --for", "random", "nearest to the mean"}
     assert invoke([*arguments, "--json"]).stdout == done.stdout  # the same draws
     table = invoke(arguments)
     assert "recall@6" in table.stdout

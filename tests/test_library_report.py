@@ -133,7 +133,8 @@ def test_near_duplicates_are_as_long_and_nearly_equal(tmp_path):
     with LibraryStore.open(path) as library:
         library.store_near_duplicates({(1, 2): 0.9, (2, 3): 0.6})
     found = measured(path).duplicates
-    assert (found.near, found.of, found.share) == (2, 4, 0.5)
+    assert (found.near, found.of, found.fraction) == (2, 4, 0.5)
+    assert measured(path).to_json()["duplicates"]["share"] == 0.5
     assert (found.stored_pairs, found.stored_tracks) == (2, 3)
 
 
@@ -184,7 +185,7 @@ def test_the_odd_one_comes_first_and_broken_files_are_listed(tmp_path):
 
 def test_many_equal_tracks_are_never_their_own_neighbours(tmp_path):
     report = measured(fill(tmp_path / "l.db", np.tile([[1.0, 0.0]], (30, 1)), durations=[100] * 30))
-    assert report.duplicates.share == 1
+    assert report.duplicates.fraction == 1
     assert report.hubs.largest_count <= 29
     assert sum(report.nearest.counts) == 30
 
@@ -208,8 +209,8 @@ def test_a_large_library_is_sampled_and_says_so(tmp_path, monkeypatch):
 def test_small_libraries_say_what_cannot_be_measured(n, tmp_path):
     path = fill(tmp_path / "l.db", np.random.default_rng(1).normal(size=(n, 4)), [Tags(artist="a")] * n)
     report = measured(path, robustness=5)
-    said = json.loads(json.dumps(report.to_json(), allow_nan=False))
-    assert said["tracks"] == n
+    values = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert values["tracks"] == n
     expected = {"same album", "robustness"}
     expected |= {"near-duplicates", "same artist"} if n < 2 else set()
     expected |= {"hubs", "artists in lists"} if n < 12 else set()
@@ -308,7 +309,7 @@ def test_without_matplotlib_the_page_has_no_charts_and_says_so(tmp_path, monkeyp
 
 
 @pytest.fixture(scope="module")
-def heard(songs, tmp_path_factory):
+def music(songs, tmp_path_factory):
     """Real songs by a very small encoder that is kept as a checkpoint, and thirteen tracks whose files are gone."""
     import torch
 
@@ -319,7 +320,7 @@ def heard(songs, tmp_path_factory):
     from mirclr.models.embedder import Embedder
     from mirclr.models.encoder import Model
 
-    folder = tmp_path_factory.mktemp("heard")
+    folder = tmp_path_factory.mktemp("music")
     encoder = "{name: resnet, widths: [4, 4], blocks: [1, 1], dim: 8}"
     recipe = parse_recipe(f"name: t\ndata: {{train: x}}\naudio: {{clip_seconds: 1}}\nencoder: {encoder}")
     torch.manual_seed(0)
@@ -343,17 +344,18 @@ def heard(songs, tmp_path_factory):
     return folder
 
 
-def test_what_is_heard_again_unchanged_is_the_same(heard, in_process):
-    report = measured(heard / "l.db", robustness=24)
+def test_what_is_embedded_again_unchanged_is_the_same(music, in_process):
+    report = measured(music / "l.db", robustness=24)
     found = report.robustness
     assert report.gone == 13
-    assert (found.heard, len(found.problems)) == (4, 1)
+    assert (found.tracks, len(found.problems)) == (4, 1)
     assert "torn.ogg" in found.problems[0]
     by = {c.name: c for c in found.changes}
     assert by["as it is"].overlap == 1
     assert by["as it is"].cosine == pytest.approx(1, abs=1e-4)
     assert by["noise"].cosine < by["as it is"].cosine
     assert 0 <= by["noise"].overlap <= 1
+    assert report.to_json()["robustness"]["heard"] == 4  # keys of JSON are those of before
     if found.mp3_kbps:
         assert found.mp3_kbps == pytest.approx(64, rel=0.05)
         assert by["mp3"].cosine > 0.5
@@ -371,10 +373,10 @@ def test_the_changes_are_what_they_are_called(songs):
         assert np.corrcoef(versions["mp3"].ravel(), plain.ravel())[0, 1] > 0.98
 
 
-def test_a_sample_is_heard_and_another_encoder_is_not_used(heard, in_process, tmp_path):
-    two = measured(heard / "l.db", robustness=2).robustness
-    assert two.heard + len(two.problems) == 2
-    shutil.copy(heard / "l.db", tmp_path / "l.db")
+def test_a_sample_is_embedded_again_and_another_encoder_is_not_used(music, in_process, tmp_path):
+    two = measured(music / "l.db", robustness=2).robustness
+    assert two.tracks + len(two.problems) == 2
+    shutil.copy(music / "l.db", tmp_path / "l.db")
     import sqlite3
 
     with sqlite3.connect(tmp_path / "l.db") as db:
@@ -392,15 +394,15 @@ def run(*args):
     return invoke([str(a) for a in args])
 
 
-def test_the_command_prints_writes_a_page_and_json(heard, in_process, tmp_path):
+def test_the_command_prints_writes_a_page_and_json(music, in_process, tmp_path):
     page = tmp_path / "deep" / "report.html"
-    result = run("evaluate", "library", "--library", heard / "l.db", "-o", page, "--robustness", 5)
+    result = run("evaluate", "library", "--library", music / "l.db", "-o", page, "--robustness", 5)
     assert result.exit_code == 0, result.output
     for word in ("tracks", "hubs", "outliers", "robustness", "not measured", "torn.ogg"):
         assert word in result.stdout
     Page(page.read_text(encoding="utf-8"))
     assert [p.name for p in page.parent.iterdir()] == ["report.html"]
-    result = run("evaluate", "library", "--library", heard / "l.db", "--robustness", 0, "--json")
+    result = run("evaluate", "library", "--library", music / "l.db", "--robustness", 0, "--json")
     facts = json.loads(result.stdout)
     assert facts["tracks"] == 18
     assert facts["robustness"] is None

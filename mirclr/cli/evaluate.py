@@ -137,8 +137,6 @@ def labels_curve(
     A probe on the library's vectors, on MFCC and on random weights; with --from-scratch also an encoder that is trained
     on the drawn tracks alone. Never point it at music that is for measuring only together with --from-scratch.
     """
-    from dataclasses import asdict
-
     import numpy as np
 
     from mirclr.classify import labelled_library
@@ -165,16 +163,16 @@ def labels_curve(
     total = repeats * len(parts) * (len(features) + bool(scratch))
     with progress("Learning", total) as advance:
         points = labels_curve(
-            features, found.labels, shares=parts, repeats=repeats, test=test, from_scratch=scratch, advance=advance
+            features, found.labels, fractions=parts, repeats=repeats, test=test, from_scratch=scratch, advance=advance
         )
     if plot:
         plot_curve(points, plot)
     if as_json:
-        print_json({**_facts(found, labels_path, problems), "points": [asdict(p) for p in points]})
+        print_json({**_facts(found, labels_path, problems), "points": [p.to_json() for p in points]})
         return
     _say(found, problems)
     columns = ("learned from", "fraction", "labels", "accuracy", "±")
-    cells = [(p.features, f"{p.share:.0%}", round(p.labelled), p.accuracy, p.spread) for p in points]
+    cells = [(p.features, f"{p.fraction:.0%}", round(p.labelled), p.accuracy, p.std) for p in points]
     print_table(columns, cells, title=f"genre, {repeats} draws; ±: standard deviation over draws")
 
 
@@ -241,34 +239,32 @@ def profile(name: str, library_path: Path, n: int, fraction: float, repeats: int
     A fraction of the tracks that were played or liked is held out, whole artists at a time, and recommendations by the
     rest are searched for them, beside plainer strategies. Nothing is written to the library.
     """
-    from dataclasses import asdict
-
     import numpy as np
 
     import mirclr
-    from mirclr.evaluation.holdout import hold_out, measure, ways_of_asking
+    from mirclr.evaluation.holdout import hold_out, measure, strategies
     from mirclr.recommend.taste import listens_of, match_listens
 
     with mirclr.Library.open(library_path) as opened, opened.snapshot():
         listens, index = listens_of(opened, name), opened.index
         draws, matched = (np.random.default_rng([seed, i]) for i in range(repeats)), match_listens(opened, listens)
         drawn = [hold_out(opened, listens, matched, fraction, draw) for draw in draws]
-        ways = ways_of_asking(opened, index, n=n, seed=seed)
-        with progress("Asking", len(ways) * len(drawn)) as advance:
-            answers: dict[str, list[np.ndarray]] = {way: [] for way in ways}
-            for way, ask in ways.items():
+        asked_by = strategies(opened, index, n=n, seed=seed)
+        with progress("Asking", len(asked_by) * len(drawn)) as advance:
+            answers: dict[str, list[np.ndarray]] = {strategy: [] for strategy in asked_by}
+            for strategy, ask in asked_by.items():
                 for asked in drawn:
-                    answers[way].append(ask(asked))
+                    answers[strategy].append(ask(asked))
                     advance()
         found, _ = measure(index, drawn, answers, n)
-    known = float(np.mean([len(one.heard) for one in drawn]))
+    known = float(np.mean([len(one.played) for one in drawn]))
     hidden = float(np.mean([len(one.hidden) for one in drawn]))
     if as_json:
         facts = {"name": name, "n": n, "share": fraction, "repeats": repeats, "seed": seed, "tracks": len(index)}
-        print_json({**facts, "heard": known, "hidden": hidden, "ways": [asdict(row) for row in found]})
+        print_json({**facts, "heard": known, "hidden": hidden, "ways": [row.to_json() for row in found]})
         return
     columns = ("strategy", f"recall@{n}", "±", f"nDCG@{n}", "±", "coverage", "novelty")
-    cells = [(f.way, f.recall, f.recall_error, f.ndcg, f.ndcg_error, f.coverage, f.novelty) for f in found]
+    cells = [(f.strategy, f.recall, f.recall_error, f.ndcg, f.ndcg_error, f.coverage, f.novelty) for f in found]
     title = f"{known:.0f} tracks known, {hidden:.0f} held out, of {len(index)}; {repeats} draws, ±: standard error"
     print_table(columns, cells, title=title)
 

@@ -1,16 +1,17 @@
 """What `recommend --for` finds of what a listener likes: part of a history is held out, and looked for.
 
-Whole artists are held out, so that it takes the sound of what was heard to find them, and not a name. It is told beside
-plainer ways of asking the same vectors.
+Whole artists are held out, so that it takes the sound of what was played to find them, and not a name. Beside it stand
+plainer strategies on the same vectors.
 
-Conventions: a question is a `HeldOut`; a way of asking gives track ids, the best first.
+Conventions: a question is a `HeldOut`; a strategy answers it with track ids, the best first.
 
-Contents: `hold_out` (a history to a question), `ways_of_asking`, `measure` (answers to figures).
+Contents: `hold_out` (a history to a question), `strategies`, `measure` (answers to scores).
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from mirclr.recommend.taste import MatchedListens, mean_direction
 
 _LEAST = 3  # artists of whom something is liked
 
-Way = Callable[["HeldOut"], np.ndarray]
+Strategy = Callable[["HeldOut"], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +35,15 @@ class HeldOut:
     Attributes
     ----------
     listens : tuple of Listen
-        What is told.
-    heard : (h,) int64
+        The history without what is held out.
+    played : (h,) int64
         The tracks that these are of, and that are not disliked.
     plays : (h,) float64
         How often, at least 1.
     last : int
-        The track that was heard last.
+        The track that was played last.
     known : (k,) int64
-        All tracks that are not to be found: those that are heard or disliked.
+        All tracks that are not to be found: those that are played or disliked.
     hidden : (t,) int64
         The tracks that are held out.
     copies : dict of int to int
@@ -50,7 +51,7 @@ class HeldOut:
     """
 
     listens: tuple[Listen, ...]
-    heard: np.ndarray
+    played: np.ndarray
     plays: np.ndarray
     last: int
     known: np.ndarray
@@ -59,23 +60,23 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a way of asking found; means over questions with their standard errors.
+class StrategyScores:
+    """What a strategy found; means over questions with their standard errors.
 
     Attributes
     ----------
-    way : str
+    strategy : str
     recall, recall_error : float
-        Share of what is held out that is among the n tracks.
+        Fraction of what is held out that is among the n tracks.
     ndcg, ndcg_error : float
         The same with an eye on the order; see `mirclr.metrics.ndcg`.
     coverage : float
-        Share of the library that any question was answered with.
+        Fraction of the library that any question was answered with.
     novelty : float
-        Mean of 1 - cosine with the nearest track that was heard.
+        Mean of 1 - cosine with the nearest track that was played.
     """
 
-    way: str
+    strategy: str
     recall: float
     recall_error: float
     ndcg: float
@@ -83,11 +84,16 @@ class Found:
     coverage: float
     novelty: float
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, under the keys that the command has always written."""
+        values = asdict(self)
+        return {"way": values.pop("strategy"), **values}
+
 
 def hold_out(
-    library: LibraryStore, listens: Sequence[Listen], matched: MatchedListens, share: float, rng: np.random.Generator
+    library: LibraryStore, listens: Sequence[Listen], matched: MatchedListens, fraction: float, rng: np.random.Generator
 ) -> HeldOut:
-    """Hold out artists, drawn at random, until they have a share of the tracks that a listener likes.
+    """Hold out artists, drawn at random, until they have a fraction of the tracks that a listener likes.
 
     A track counts as liked that was played or is liked, and is disliked nowhere; without an artist it is of one of its
     own. Artists of whom one recording is held go together. At least one stays.
@@ -99,8 +105,8 @@ def hold_out(
     listens : sequence of Listen
         The history.
     matched : MatchedListens
-        What `match` finds of it, the same for any number of draws.
-    share : float in (0, 1)
+        What `match_listens` finds of it, the same for any number of draws.
+    fraction : float in (0, 1)
         How much is to be held out.
     rng : np.random.Generator
         Draws the artists.
@@ -129,8 +135,8 @@ def hold_out(
         )
     names, hidden = list(by_artist), set[int]()
     for place in rng.permutation(len(names))[:-1]:
-        if hidden and len(hidden) + len(by_artist[names[place]]) / 2 > share * len(liked):
-            break  # nearer to the share without it
+        if hidden and len(hidden) + len(by_artist[names[place]]) / 2 > fraction * len(liked):
+            break  # nearer to the fraction without it
         hidden.update(by_artist[names[place]])
     plays = dict.fromkeys(sorted(liked - hidden), 0)
     last_s = dict.fromkeys(plays, -np.inf)
@@ -138,10 +144,10 @@ def hold_out(
         if track_id in plays:
             plays[track_id] += listens[row].plays
             last_s[track_id] = max(last_s[track_id], -np.inf if (at := listens[row].last_s) is None else at)
-    told = tuple(listen for row, listen in enumerate(listens) if of.get(row) not in hidden)
+    others = tuple(listen for row, listen in enumerate(listens) if of.get(row) not in hidden)
     found_as = {copy: track_id for copy, track_id in matched.copies.items() if track_id in hidden}
     return HeldOut(
-        told,
+        others,
         np.array(list(plays), np.int64),
         np.maximum(1.0, list(plays.values())),
         max(plays, key=lambda i: (last_s[i], i)),
@@ -151,7 +157,7 @@ def hold_out(
     )
 
 
-def ways_of_asking(library: LibraryStore, index: Index, *, n: int, seed: int) -> dict[str, Way]:
+def strategies(library: LibraryStore, index: Index, *, n: int, seed: int) -> dict[str, Strategy]:
     """`recommend --for` and baselines, each of which gives n tracks that are not known.
 
     Parameters
@@ -165,23 +171,23 @@ def ways_of_asking(library: LibraryStore, index: Index, *, n: int, seed: int) ->
     """
     ids, filters, query = index.ids, MetadataFilters(library), Query(n=n, profile="a listener")
 
-    def recommended(query: Query) -> Way:
+    def recommended(query: Query) -> Strategy:
         return lambda asked: _recommended(library, index, filters, asked, query)
 
-    def nearest(middle: Callable[[HeldOut], np.ndarray]) -> Way:
+    def nearest(middle: Callable[[HeldOut], np.ndarray]) -> Strategy:
         return lambda asked: _nearest(index, ids, asked, middle(asked), n)
 
     def weights(asked: HeldOut) -> np.ndarray:
         return np.log2(1 + asked.plays)
 
     def drawn(asked: HeldOut) -> np.ndarray:
-        return np.random.default_rng([seed, *asked.heard]).permutation(np.setdiff1d(ids, asked.known))[:n]
+        return np.random.default_rng([seed, *asked.played]).permutation(np.setdiff1d(ids, asked.known))[:n]
 
     return {
         "recommend --for": recommended(query),
         "recommend --for, any number of an artist": recommended(replace(query, artist_cap=0, artist_gap=0)),
-        "nearest to any track that was heard": nearest(lambda asked: index.vectors(asked.heard)),
-        "nearest to the mean": nearest(lambda asked: mean_direction(index.vectors(asked.heard), weights(asked))[None]),
+        "nearest to any track that was heard": nearest(lambda asked: index.vectors(asked.played)),
+        "nearest to the mean": nearest(lambda asked: mean_direction(index.vectors(asked.played), weights(asked))[None]),
         "nearest to the last": nearest(lambda asked: index.vectors(np.array([asked.last]))),
         "random": drawn,
     }
@@ -189,8 +195,8 @@ def ways_of_asking(library: LibraryStore, index: Index, *, n: int, seed: int) ->
 
 def measure(
     index: Index, questions: Sequence[HeldOut], answers: Mapping[str, Sequence[np.ndarray]], n: int
-) -> tuple[list[Found], dict[str, np.ndarray]]:
-    """Tell how much of what is held out was found.
+) -> tuple[list[StrategyScores], dict[str, np.ndarray]]:
+    """Measure how much of what is held out was found.
 
     Parameters
     ----------
@@ -199,30 +205,31 @@ def measure(
     questions : sequence of HeldOut
         At least two.
     answers : mapping of str to sequence of (≤ n,) int64
-        For each way of asking the tracks that it gave for each question.
+        For each strategy the tracks that it gave for each question.
     n : int
         How many were wanted.
 
     Returns
     -------
-    found : list of Found
-        One a way.
+    found : list of StrategyScores
+        One for each strategy.
     gains : dict
-        The nDCG of each question, for each way: (q,) float64.
+        The nDCG of each question, for each strategy: (q,) float64.
     """
     found, gains = [], {}
-    for way, given in answers.items():
+    for strategy, given in answers.items():
         recall, gain, novelty = [], [], []
         for asked, ids in zip(questions, given, strict=True):
             right = _right(asked, ids)
             recall.append(right.sum() / len(asked.hidden))
             gain.append(ndcg(right, len(asked.hidden), n))
             if len(ids):
-                near = index.vectors(ids) @ index.vectors(asked.heard).T
+                near = index.vectors(ids) @ index.vectors(asked.played).T
                 novelty.append(1 - float(near.max(axis=1).mean()))
-        gains[way] = np.array(gain)
+        gains[strategy] = np.array(gain)
         seen = len(np.unique(np.concatenate(given))) / len(index)
-        found.append(Found(way, *_mean(recall), *_mean(gain), round(seen, 4), round(float(np.mean(novelty or 0)), 4)))
+        means = (*_mean(recall), *_mean(gain))
+        found.append(StrategyScores(strategy, *means, round(seen, 4), round(float(np.mean(novelty or 0)), 4)))
     return found, gains
 
 

@@ -1,7 +1,7 @@
 """A library's vectors measured by what their neighbours share, beside two baselines on the same excerpts.
 
-The baselines are computed on the spot: the mean and spread of MFCCs, and the encoder with random weights. Whatever
-they cannot hear is left out of every row alike. The probes are `mirclr.classify.cross_validate` on each `Features`.
+The baselines are computed on the spot: statistics of MFCCs, and the encoder with random weights. A track whose file
+cannot be decoded is left out of every row. The probes are `mirclr.classify.cross_validate` on each `Features`.
 
 Conventions: n tracks, d dimensions; figures "z" are on vectors standardised by column, which takes out what all
 tracks share.
@@ -52,15 +52,15 @@ class Baselines:
     Attributes
     ----------
     features : tuple of Features
-        On the kept tracks alone.
-    kept : (m,) int
-        Which of the tracks could be heard.
+        Of the tracks that could be decoded.
+    rows : (m,) int
+        Which of the tracks those are.
     problems : tuple of str
         One line for each that could not.
     """
 
     features: tuple[Features, ...]
-    kept: np.ndarray
+    rows: np.ndarray
     problems: tuple[str, ...]
 
 
@@ -92,42 +92,42 @@ class Row:
 def baseline_features(
     tracks: Sequence[LibraryTrack], encoder: EncoderStamp, *, workers: int = 0, advance: Advance | None = None
 ) -> Baselines:
-    """Hear the tracks' files again, and describe the same excerpts by MFCCs and by the encoder with random weights.
+    """Decode the tracks' files again, and describe the same excerpts by MFCCs and by the encoder with random weights.
 
     Parameters
     ----------
     tracks : sequence of LibraryTrack
-        Whose files are heard.
+        Whose files are decoded.
     encoder : EncoderStamp
-        Of the library; says which excerpts were heard.
+        Of the library; states which excerpts were embedded.
     workers : int
         Processes that decode; 0: one a core.
     advance : callable, optional
-        Told of each file.
+        Called for each file.
 
     Raises
     ------
     LibraryError
-        None of the files can be heard.
+        None of the files can be decoded.
     """
     from mirclr.audio.decoding import decode_files
     from mirclr.ingest.embedding import BATCH_TRACKS
     from mirclr.models.embedder import Embedder
 
     untrained = Embedder.with_random_weights(encoder.recipe, excerpts=encoder.excerpts)
-    kept, problems, mfcc, random = [], [], [], []
+    rows, problems, mfcc, random = [], [], [], []
     waiting: list[np.ndarray] = []
     inside, outside = part_leading_out(tracks)
     problems += outside
     place = {track.id: i for i, track in enumerate(tracks)}
     files, spans = [track.file for track in inside], [track.span for track in inside]
     count, seconds, rate = untrained.excerpts, untrained.seconds, untrained.rate
-    heard = decode_files(files, spans=spans, count=count, seconds=seconds, rate=rate, workers=workers)
-    for i, (track, one) in enumerate(zip(inside, heard, strict=True)):
+    decoded = decode_files(files, spans=spans, count=count, seconds=seconds, rate=rate, workers=workers)
+    for i, (track, one) in enumerate(zip(inside, decoded, strict=True)):
         if one.excerpts is None:
-            problems.append(one.error or f"{one.file}: cannot be heard")
+            problems.append(one.error or f"{one.file}: cannot be decoded")
         else:
-            kept.append(place[track.id])
+            rows.append(place[track.id])
             mfcc.append(mfcc_statistics(one.excerpts.waveforms, untrained.rate))
             waiting.append(one.excerpts.waveforms)
         if waiting and (len(waiting) == BATCH_TRACKS or i == len(files) - 1):
@@ -135,11 +135,11 @@ def baseline_features(
             waiting = []
         if advance:
             advance(1, f"{len(problems)} left out" if problems else "")
-    if not kept:
+    if not rows:
         found = problems[0] if problems else "no tracks"
-        raise LibraryError(f"none of {len(files)} files can be heard ({found}); leave out the baselines")
+        raise LibraryError(f"none of {len(files)} files can be decoded ({found}); leave out the baselines")
     features = (Features("MFCC statistics", np.stack(mfcc)), Features("random weights", np.concatenate(random)))
-    return Baselines(features, np.array(kept), tuple(problems))
+    return Baselines(features, np.array(rows), tuple(problems))
 
 
 def beside_baselines(
@@ -156,7 +156,7 @@ def beside_baselines(
 
     Returns
     -------
-    kept : Labelled
+    described : Labelled
         The rows that are left.
     features : list of Features
         Of the library's encoder first.
@@ -164,15 +164,15 @@ def beside_baselines(
         What is wrong with the files of the others.
     """
     baselines = baseline_features(found.tracks, encoder, workers=workers, advance=advance)
-    rows = baselines.kept.tolist()
-    kept = replace(
+    rows = baselines.rows.tolist()
+    described = replace(
         found,
         labels=found.labels.rows(rows),
         tracks=[found.tracks[i] for i in rows],
-        vectors=found.vectors[baselines.kept],
+        vectors=found.vectors[baselines.rows],
     )
-    own = Features(Path(encoder.name).name, kept.vectors)
-    return kept, [own, *baselines.features], list(baselines.problems)
+    own = Features(Path(encoder.name).name, described.vectors)
+    return described, [own, *baselines.features], list(baselines.problems)
 
 
 def mfcc_statistics(waveforms: np.ndarray, rate: int) -> np.ndarray:
@@ -199,8 +199,8 @@ def mfcc_statistics(waveforms: np.ndarray, rate: int) -> np.ndarray:
 def z_scored(vectors: np.ndarray) -> np.ndarray:
     """Standardise columns to mean 0 and standard deviation 1; constant columns become 0."""
     x = vectors.astype(np.float64)
-    spread = x.std(axis=0)
-    z: np.ndarray = (x - x.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0)
+    std = x.std(axis=0)
+    z: np.ndarray = (x - x.mean(axis=0)) / np.where(std > 1e-12, std, 1.0)
     return z
 
 
@@ -224,7 +224,7 @@ def retrieval_rows(
     recordings : (n,) int, optional
         Equal for copies of one recording: what is one with the query is left out of its ranking.
     advance : callable, optional
-        Told of each pair of features and meaning of "relevant" that is done: four for each of `features`.
+        Called for each pair of features and meaning of "relevant" that is done: four for each of `features`.
 
     Returns
     -------

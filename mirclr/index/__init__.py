@@ -1,12 +1,12 @@
 """Nearest neighbours among a library's vectors; the only door to faiss.
 
 Conventions: n tracks, q queries, k neighbours, d dimensions. Vectors are unit rows, so the inner product is the cosine
-similarity. An index is derived from its library and never the only copy of anything: its base is kept in one file
+similarity. An index is derived from its library and never the only copy of anything: its base is one file
 beside it, ``<library>.index``, and made again when that file is damaged or much has changed since. What changed since
-the base was made (a few tracks added, re-heard, removed) is read from the library each time it is opened, so adding a
-song costs one song.
+the base was made (a few tracks added, embedded again, removed) is read from the library each time it is opened, so
+adding a song costs one song.
 
-Up to `EXACT` tracks every query is compared with every track. Above, tracks are kept in clusters, and a query looks
+Up to `EXACT` tracks every query is compared with every track. Above, tracks lie in clusters, and a query looks
 into as many of the nearest as find `RECALL` of what comparing with all would find, measured on the library's own tracks
 when the base is made.
 

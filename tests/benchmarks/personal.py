@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -13,7 +13,7 @@ from unittest.mock import patch
 import numpy as np
 
 import mirclr
-from mirclr.evaluation.holdout import HeldOut, measure, ways_of_asking
+from mirclr.evaluation.holdout import HeldOut, measure, strategies
 from mirclr.ingest.embedding import embed_files
 from mirclr.ingest.finding import find_audio
 from mirclr.library import Listen
@@ -129,7 +129,7 @@ def compare(library: mirclr.Library, table: Sequence[Mapping[str, str]], listene
         )
         for one in who
     ]
-    ways = ways_of_asking(library, library.index, n=N, seed=SEED)
+    ways = strategies(library, library.index, n=N, seed=SEED)
     answers = {way: [ask(one) for one in questions] for way, ask in ways.items()}
     answers["random of the genres that are liked"] = [
         ids[rng.permutation(np.setdiff1d(np.flatnonzero(one.possible), one.heard))][:N] for one in who
@@ -144,7 +144,7 @@ def compare(library: mirclr.Library, table: Sequence[Mapping[str, str]], listene
         "listeners": listeners,
         "heard": round(float(np.mean([len(one.heard) for one in who])), 1),
         "hidden": round(float(np.mean([len(one.hidden) for one in who])), 1),
-        "measured": [asdict(row) for row in found],
+        "measured": [row.to_json() for row in found],
         "ndcg_above_nearest_to_the_mean": [
             round(float(difference.mean()), 4),
             round(float(difference.std(ddof=1)) / len(difference) ** 0.5, 4),

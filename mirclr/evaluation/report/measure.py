@@ -1,7 +1,7 @@
 """`report_on`: how good a library's neighbours are, what is doubled, broken or odd.
 
-Nothing is needed but the library; the audio is heard again for `Robustness` alone. Artists and albums are those of the
-files' own tags, as `mirclr.library.names` tells them.
+Nothing is needed but the library; audio is decoded again for `Robustness` alone. Artists and albums are those of the
+files' own tags, compared by `mirclr.library.names`.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -74,7 +74,7 @@ def report_on(
     library : LibraryStore
         Open; it may hold no tracks.
     robustness : int
-        Tracks to hear again, a fixed random sample; 0: none.
+        Tracks to embed again, a fixed random sample; 0: none.
     workers : int
         Processes that decode; 0: one a core.
     progress : callable
@@ -106,7 +106,7 @@ def report_on(
         with progress("Comparing", len(asked)) as advance:
             similarities, neighbours = _all_nearest(index, ids, matrix, asked, k, advance)
         near = _near(tracks, asked, similarities, neighbours)
-        found["nearest"] = _spread(similarities[:, 0])
+        found["nearest"] = _histogram(similarities[:, 0])
         with progress("Ranking", 2) as advance:
             for name, of in (("artist", _by_artist), ("album", _by_album)):
                 found[name] = of(matrix, tracks, pairs)
@@ -129,9 +129,9 @@ def report_on(
     if not outliers:
         why["outliers"] = f"needs three tracks with a vector; the library holds {n or 'none'}"
 
-    heard = _hear_some(stamp, index, ids, matrix, tracks, {t.id for t in gone}, robustness, k, workers, progress)
-    if isinstance(heard, str):
-        why["robustness"] = heard
+    robust = _embed_changed(stamp, index, ids, matrix, tracks, {t.id for t in gone}, robustness, k, workers, progress)
+    if isinstance(robust, str):
+        why["robustness"] = robust
     return LibraryReport(
         library=str(library.path),
         encoder=_encoder(stamp),
@@ -148,11 +148,11 @@ def report_on(
         duplicates=Duplicates(
             near=near,
             of=0 if near is None else len(asked),
-            share=None if near is None else near / len(asked),
+            fraction=None if near is None else near / len(asked),
             stored_pairs=len(pairs),
             stored_tracks=len({i for pair in pairs for i in pair}),
         ),
-        robustness=None if isinstance(heard, str) else heard,
+        robustness=None if isinstance(robust, str) else robust,
         outliers=tuple(outliers),
         failures=len(failures),
         broken=tuple(Broken(str(f.file), f.why) for f in failures[:_LISTED]),
@@ -221,7 +221,7 @@ def _hubs(tracks: Sequence[LibraryTrack], neighbours: np.ndarray) -> Hubs:
     )
 
 
-def _spread(nearest: np.ndarray) -> Histogram:
+def _histogram(nearest: np.ndarray) -> Histogram:
     low = min(np.floor(float(nearest.min()) * 20) / 20, 0.95)
     counts, edges = np.histogram(np.clip(nearest, -1, 1), _BINS, (low, 1))
     return Histogram(tuple(f"{edge:.3f}" for edge in edges[:-1]), tuple(counts.tolist()))
@@ -288,7 +288,7 @@ def _outliers(tracks: Sequence[LibraryTrack], asked: np.ndarray, similarities: n
 # robustness
 
 
-def _hear_some(
+def _embed_changed(
     stamp: EncoderStamp | None,
     index: Index | None,
     ids: np.ndarray,
@@ -300,7 +300,7 @@ def _hear_some(
     workers: int,
     progress: Progress,
 ) -> Robustness | str:
-    """Hear a sample of tracks again; or why that cannot be done."""
+    """Embed a sample of tracks again, changed; or why that cannot be done."""
     there = np.array([row for row, track in enumerate(tracks) if track.id not in gone], int)
     if not count:
         return "was not asked for"
@@ -323,40 +323,40 @@ def _hear_some(
     rows = there[_sample(len(there), count)]
     _, problems = part_leading_out(tracks[row] for row in rows.tolist())
     rows = np.array([row for row in rows.tolist() if not leads_out(tracks[row].root, tracks[row].file)], int)
-    heard = [tracks[row] for row in rows.tolist()]
+    again = [tracks[row] for row in rows.tolist()]
     rates: list[float] = []
     measured: dict[str, list[tuple[float, float]]] = {}
     from mirclr.audio import why_lost
 
-    jobs = ((t.file, embedder.excerpts, embedder.seconds, embedder.rate, t.span) for t in heard)
-    with progress("Hearing again", len(heard)) as advance:
+    jobs = ((t.file, embedder.excerpts, embedder.seconds, embedder.rate, t.span) for t in again)
+    with progress("Embedding again", len(again)) as advance:
         results = results_in_order(_versions, jobs, workers=workers, seconds_for=seconds_for_file)
         for row, ((file, *_), versions) in zip(rows.tolist(), results, strict=True):
             if not isinstance(versions, tuple):
                 problems.append(why_lost(file, versions) if isinstance(versions, Lost) else str(versions))
             else:
                 waveforms, kbps = versions
-                again = embedder.embed_tracks(list(waveforms.values()))
-                if not np.isfinite(again).all():
+                embedded = embedder.embed_tracks(list(waveforms.values()))
+                if not np.isfinite(embedded).all():
                     problems.append(f"{file}: {NO_VECTOR}")
                     advance(1, f"{len(problems)} left out")
                     continue
-                vectors = np.stack([matrix[row], *again])
+                vectors = np.stack([matrix[row], *embedded])
                 own = np.full(len(vectors), ids[row])
                 nearest = _nearest(index, ids, vectors, own, k)[1] if k else np.zeros((len(vectors), 0), int)
                 for name, vector, near in zip(waveforms, vectors[1:], nearest[1:], strict=True):
-                    kept = len(np.intersect1d(near, nearest[0])) / max(1, k)
-                    measured.setdefault(name, []).append((kept, float(vector @ matrix[row])))
+                    overlap = len(np.intersect1d(near, nearest[0])) / max(1, k)
+                    measured.setdefault(name, []).append((overlap, float(vector @ matrix[row])))
                 rates += [kbps] if kbps else []
             advance(1, f"{len(problems)} left out" if problems else "")
     if not measured:
-        return f"none of {counted(len(heard), 'file')} could be decoded; the first: {problems[0]}"
+        return f"none of {counted(len(again), 'file')} could be decoded; the first: {problems[0]}"
     changes = []
     for name, pairs in measured.items():
         overlap, cosine = (float(mean) for mean in np.mean(pairs, axis=0))
         changes.append(Change(name, overlap if len(tracks) > k + 1 else None, cosine))
     kbps = float(np.mean(rates)) if rates else None
-    return Robustness(len(heard) - len(problems), kbps, tuple(changes), tuple(problems))
+    return Robustness(len(again) - len(problems), kbps, tuple(changes), tuple(problems))
 
 
 def _versions(

@@ -24,7 +24,7 @@ from mirclr.library import shown
 
 @dataclass(frozen=True)
 class Table:
-    """A part of the report for people; `note` says how to read it."""
+    """A part of the report for people; `note` explains how to read it."""
 
     title: str
     note: str
@@ -57,20 +57,22 @@ def tables(report: LibraryReport) -> list[Table]:
         if f
     ]
     d = r.duplicates
-    doubled: list[tuple[str, Any]] = [] if d.near is None else [("near-duplicates", d.near), ("their share", d.share)]
+    doubled: list[tuple[str, Any]] = (
+        [] if d.near is None else [("near-duplicates", d.near), ("their fraction", d.fraction)]
+    )
     doubled += [("stored pairs of one recording", d.stored_pairs), ("tracks in them", d.stored_tracks)]
     hubs: list[tuple[str, Any]] = []
     if r.hubs:
         hubs = [
             (f"skewness of N_{r.k}", r.hubs.skewness),
-            (f"share of antihubs (N_{r.k} = 0)", r.hubs.antihubs),
+            (f"fraction of antihubs (N_{r.k} = 0)", r.hubs.antihubs),
             ("largest hub", r.hubs.largest),
             (f"its N_{r.k}", r.hubs.largest_count),
             (f"mean N_{r.k}", r.k * r.asked / (r.tracks - r.without_vector)),
         ]
     diversity: list[tuple[str, Any]] = []
     if r.diversity:
-        crowded = f"share of lists with more than {SAME_ARTIST} tracks of one artist"
+        crowded = f"fraction of lists with more than {SAME_ARTIST} tracks of one artist"
         diversity = [("distinct artists", r.diversity.artists), (crowded, r.diversity.crowded)]
     changes, changed, problems = [], "", list[tuple[str]]()
     if r.robustness:
@@ -79,8 +81,8 @@ def tables(report: LibraryReport) -> list[Table]:
         kbps = r.robustness.mp3_kbps
         rate = f"the mp3 has {kbps:.1f} kbps (mono, 44.1 kHz)" if kbps else "this system's libsndfile writes no mp3"
         changed = (
-            f"{r.robustness.heard} tracks heard again; {rate}. Overlap: the share of a track's {r.k} nearest that stay "
-            "when it is changed. 1 is best."
+            f"{r.robustness.tracks} tracks embedded again; {rate}. Overlap: the fraction of a track's {r.k} nearest "
+            "that stay when it is changed. 1 is best."
         )
     parts = [
         Table("library", "", ("", "value"), tuple(counts)),
@@ -107,7 +109,7 @@ def tables(report: LibraryReport) -> list[Table]:
         ),
         Table("artists in lists", f"Of lists of the {r.k} nearest.{asked}", ("", "value"), tuple(diversity)),
         Table("robustness", changed, ("change", f"overlap@{r.k}", "cosine"), tuple(changes)),
-        Table("files that could not be heard again", "", ("file and reason",), tuple(problems)),
+        Table("files that could not be decoded again", "", ("file and reason",), tuple(problems)),
         Table(
             "outliers",
             f"The tracks with the lowest mean cosine to their {r.k} nearest: odd ones, or files that are not music.",
@@ -143,7 +145,7 @@ def _of(listed: int, all_: int) -> str:
 def to_html(report: LibraryReport) -> str:
     """The report as one HTML page that needs nothing else: no scripts, no files, charts as inline SVG.
 
-    Without matplotlib it has no charts, and says what to install.
+    Without matplotlib it has no charts, and names what to install.
     """
     from jinja2 import Environment, StrictUndefined
 

@@ -1,4 +1,4 @@
-"""What a report on a library says, as plain values.
+"""What a report on a library holds, as plain values.
 
 Conventions: n tracks with a vector, k neighbours (`K`, or n - 1 where that is fewer), similarity is the cosine. What
 cannot be measured is None, with the reason in `LibraryReport.not_measured`.
@@ -40,15 +40,15 @@ class Duplicates:
     ----------
     near : int or None
         Tracks that have, among their k nearest, one above `NEAR_SIMILARITY` that is as long within `NEAR_SECONDS`.
-    of, share : int, float or None
-        How many tracks were asked, and the share that `near` is of them.
+    of, fraction : int, float or None
+        How many tracks were asked, and the fraction that `near` is of them.
     stored_pairs, stored_tracks : int
         What the library keeps as one recording, and how many tracks are in such pairs.
     """
 
     near: int | None
     of: int
-    share: float | None
+    fraction: float | None
     stored_pairs: int
     stored_tracks: int
 
@@ -62,7 +62,7 @@ class Hubs:
     skewness : float
         Of N_k, how often each track is among the k nearest of others; 0 is even, above 1 a few turn up everywhere.
     antihubs : float
-        Share of tracks with N_k = 0. Where not all tracks are asked, it and `skewness` are higher than they would be.
+        Fraction of tracks with N_k = 0. Where not all tracks are asked, it and `skewness` are higher than of all.
     largest, largest_count : str, int
         The track with the highest N_k, for people, and that N_k.
     occurrences : Histogram
@@ -85,7 +85,7 @@ class Diversity:
     artists : float
         Mean number of distinct artists.
     crowded : float
-        Share of lists with more than `SAME_ARTIST` tracks of one artist.
+        Fraction of lists with more than `SAME_ARTIST` tracks of one artist.
     """
 
     artists: float
@@ -94,13 +94,13 @@ class Diversity:
 
 @dataclass(frozen=True)
 class Change:
-    """What a change of the sound does to a track's vector, on average over the tracks that were heard.
+    """What a change of the sound does to a track's vector, on average over the tracks that were embedded again.
 
     Attributes
     ----------
     name : str
     overlap : float or None
-        Share of the stored vector's k nearest that are still among the k nearest; None where all tracks always are.
+        Fraction of the stored vector's k nearest that are still among the k nearest; None where all tracks always are.
     cosine : float
         To the stored vector.
     """
@@ -112,21 +112,21 @@ class Change:
 
 @dataclass(frozen=True)
 class Robustness:
-    """Vectors of the same excerpts, heard again and changed: as mp3, more quietly, with white noise.
+    """Vectors of the same excerpts, decoded again and changed: as mp3, more quietly, with white noise.
 
     Attributes
     ----------
-    heard : int
-        Tracks.
+    tracks : int
+        How many were embedded again.
     mp3_kbps : float or None
         Measured mean rate of the mp3 (mono, 44.1 kHz, constant rate); None where it cannot be written.
     changes : tuple of Change
         The first is no change: what differs there is not due to the changes.
     problems : tuple of str
-        One line for each file that could not be heard.
+        One line for each file that could not be decoded.
     """
 
-    heard: int
+    tracks: int
     mp3_kbps: float | None
     changes: tuple[Change, ...]
     problems: tuple[str, ...]
@@ -208,5 +208,9 @@ class LibraryReport:
     not_measured: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values: the attributes by name."""
-        return asdict(self)
+        """JSON values: the attributes by name, two of them by the one that they have always had there."""
+        values = asdict(self)
+        values["duplicates"]["share"] = values["duplicates"].pop("fraction")
+        if self.robustness:
+            values["robustness"]["heard"] = values["robustness"].pop("tracks")
+        return values
