@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mirclr.audio.fingerprint import Fingerprint, compare, fingerprint, fingerprint_of, similarities, try_fingerprint
 from mirclr.errors import NoMatch, UnreadableAudio, UnusableAudio
-from mirclr.ingest.duplicates import SURE, Found, copies, find_candidates, find_duplicates, groups
+from mirclr.ingest.near_duplicates import SURE, NearDuplicates, copies, find_candidates, find_near_duplicates, groups
 from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.processes import CRASHED
@@ -31,7 +31,7 @@ def heard(monkeypatch):
             files.append(job[0].name)
             yield job, work(*job)
 
-    monkeypatch.setattr("mirclr.ingest.duplicates.results_in_order", here)
+    monkeypatch.setattr("mirclr.ingest.near_duplicates.results_in_order", here)
     return files
 
 
@@ -77,7 +77,7 @@ def test_altered_copies_are_found_and_other_songs_are_not(folder, songs, heard):
     with LibraryStore.open(all_near(folder)) as library:
         names = {t.id: t.path for t in library.tracks()}
         candidates = [(a, b) for a in names for b in names if a < b]
-        found = find_duplicates(library, candidates=candidates)
+        found = find_near_duplicates(library, candidates=candidates)
         assert found.failures == []
         told = [{names[i] for i in ids} for ids in groups(found.pairs)]
         assert {frozenset(map(song_of, members)) for members in told} == {frozenset([s.stem]) for s in songs}
@@ -93,21 +93,21 @@ def test_what_was_found_is_not_heard_again_until_a_track_changes(songs, tmp_path
     soundfile.write(tmp_path / "b.flac", 0.5 * x, rate)
     path = write(tmp_path / "l.db", entry(tmp_path, "a.ogg"), entry(tmp_path, "b.flac"))
     with LibraryStore.open(path) as library:
-        first = find_duplicates(library).pairs
+        first = find_near_duplicates(library).pairs
         assert list(first) == [(1, 2)]
         heard.clear()
-        assert find_duplicates(library).pairs == first
+        assert find_near_duplicates(library).pairs == first
         assert heard == []
         library.write(entries=[entry(tmp_path, "b.flac")])  # embedded anew
-        assert find_duplicates(library).pairs == first
+        assert find_near_duplicates(library).pairs == first
         assert sorted(heard) == ["a.ogg", "b.flac"]
 
 
 def test_equal_audio_needs_no_listening(tmp_path, heard):
     rows = [entry(tmp_path, f"{i}.ogg", vector(*np.eye(DIM)[i]), digest="ab"[i == 2]) for i in range(4)]
     with LibraryStore.open(write(tmp_path / "l.db", *rows)) as library:
-        found = find_duplicates(library)
-        assert found == Found({(1, 2): 1.0, (1, 4): 1.0}, [])
+        found = find_near_duplicates(library)
+        assert found == NearDuplicates({(1, 2): 1.0, (1, 4): 1.0}, [])
         assert groups(found.pairs) == [[1, 2, 4]]
     assert heard == []
 
@@ -129,7 +129,7 @@ def test_candidates_are_near_of_similar_length_and_of_other_audio(tmp_path):
 
 def test_a_library_without_tracks_has_nothing_to_compare(tmp_path):
     with LibraryStore.open(write(tmp_path / "l.db")) as library, pytest.raises(NoMatch):
-        find_duplicates(library)
+        find_near_duplicates(library)
 
 
 def test_a_damaged_or_missing_file_is_reported_and_ends_nothing(songs, tmp_path):
@@ -142,7 +142,7 @@ def test_a_damaged_or_missing_file_is_reported_and_ends_nothing(songs, tmp_path)
     path = write(tmp_path / "l.db", *(entry(tmp_path, name) for name in names))
     advanced = []
     with LibraryStore.open(path) as library:
-        found = find_duplicates(library, advance=lambda: advanced.append(1))
+        found = find_near_duplicates(library, advance=lambda: advanced.append(1))
     assert list(found.pairs) == [(1, 5)]
     assert len(advanced) == 5
     assert len(found.failures) == 3
@@ -152,10 +152,10 @@ def test_a_damaged_or_missing_file_is_reported_and_ends_nothing(songs, tmp_path)
 def test_a_decoder_that_crashes_is_reported(songs, tmp_path, monkeypatch):
     path = write(tmp_path / "l.db", *(entry(tmp_path, name) for name in ("a.ogg", "b.ogg")))
     monkeypatch.setattr(
-        "mirclr.ingest.duplicates.results_in_order", lambda work, jobs, **_: ((j, CRASHED) for j in jobs)
+        "mirclr.ingest.near_duplicates.results_in_order", lambda work, jobs, **_: ((j, CRASHED) for j in jobs)
     )
     with LibraryStore.open(path) as library:
-        found = find_duplicates(library)
+        found = find_near_duplicates(library)
     assert found.pairs == {}
     assert len(found.failures) == 2
     assert "crashed" in found.failures[0]
@@ -163,11 +163,11 @@ def test_a_decoder_that_crashes_is_reported(songs, tmp_path, monkeypatch):
 
 def test_what_is_no_copy_is_not_heard_again_either(folder, heard):
     with LibraryStore.open(all_near(folder)) as library:
-        first = find_duplicates(library)
+        first = find_near_duplicates(library)
         assert heard
         assert len(library.near_duplicates(at_least=0)) > len(first.pairs)
         heard.clear()
-        assert find_duplicates(library).pairs == first.pairs == library.near_duplicates()
+        assert find_near_duplicates(library).pairs == first.pairs == library.near_duplicates()
         assert heard == []
 
 
@@ -185,9 +185,9 @@ def test_an_interrupted_run_keeps_what_it_found(songs, tmp_path):
 
     with LibraryStore.open(path) as library:
         with pytest.raises(KeyboardInterrupt):
-            find_duplicates(library, advance=stop)
+            find_near_duplicates(library, advance=stop)
         assert list(library.near_duplicates()) == [(1, 2)]
-        assert len(find_duplicates(library).pairs) == 3
+        assert len(find_near_duplicates(library).pairs) == 3
 
 
 def test_a_file_under_two_roots_is_compared_for_both(songs, tmp_path):
@@ -202,7 +202,7 @@ def test_a_file_under_two_roots_is_compared_for_both(songs, tmp_path):
         entry(tmp_path / "in", "b.wav", digest="b"),
     )
     with LibraryStore.open(path) as library:
-        assert find_duplicates(library).pairs.keys() == {(1, 2), (1, 3), (2, 3)}
+        assert find_near_duplicates(library).pairs.keys() == {(1, 2), (1, 3), (2, 3)}
 
 
 def test_a_fingerprint_does_not_hear_level_and_compares_alike_both_ways(songs):

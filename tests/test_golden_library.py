@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mirclr.index import open_index
-from mirclr.ingest.tagging import Journal, take_back
+from mirclr.ingest.tagging import Journal, undo_change
 from mirclr.library import LibraryStore
 from mirclr.recommend import Query, recommend
 from mirclr.recommend.playlist import read_playlist
@@ -90,7 +90,7 @@ def test_tags_that_were_written_are_taken_back(path, root):
     shutil.copy(GOLDEN / "tagged.flac", root / "sine.flac")
     (change,), unread = Journal(path).read()
     assert unread == []
-    assert take_back(change) == "taken back"
+    assert undo_change(change) == "undone"
     assert hashlib.sha256((root / "sine.flac").read_bytes()).hexdigest() == MADE["untagged"]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mirclr.audio.packets import packets_digest
 from mirclr.errors import MirclrError, TagsError
-from mirclr.ingest.tagging import Manner, sweep, take_back, write_values
+from mirclr.ingest.tagging import WriteOptions, remove_leftovers, undo_change, write_values
 from mirclr.ingest.tagging.delta import decoded, encoded
 from mirclr.tags import WRITABLE, Tags, read_tags, read_values
 from mirclr.tags.block import Source
@@ -72,7 +72,7 @@ def test_writing_leaves_sound_and_other_tags_and_undo_gives_the_file_back(tmp_pa
         assert len(now) == len(others) or all(item[0] != now[0][0] for item in others)
         assert replace(read_tags(path), genre=None, duration_s=None) == said
     for change in reversed(changes):
-        assert take_back(change) == "taken back"
+        assert undo_change(change) == "undone"
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
@@ -94,7 +94,7 @@ def test_what_a_person_wrote_is_found_in_every_place_and_set_there_when_asked_fo
         assert path.read_bytes() == before
         return
     assert read_values(path, "genre") == ("Pop",)
-    assert take_back(change) == "taken back"
+    assert undo_change(change) == "undone"
     assert path.read_bytes() == before
 
 
@@ -108,7 +108,7 @@ def test_a_new_tag_hides_nothing_from_programs_that_look_at_one_alone(tmp_path):
     assert now["TCON"].text == ["Pop"]
     for name in ("TIT2", "TPE1", "TALB", "TRCK"):
         assert str(now.get(name)) == str(v1.get(name))
-    assert take_back(change) == "taken back"
+    assert undo_change(change) == "undone"
     path.write_bytes(mp3(tmp_path / "made.mp3") + ape(Title="T", Artist="A\0B", Year="1999-05-06", Comment="C"))
     write_values(path, {"genre": ["Pop"]})
     now = mutagen.id3.ID3(path)
@@ -196,7 +196,7 @@ def test_times_are_kept_unless_they_are_to_advance(tmp_path):
     before = path.stat().st_mtime_ns
     change = write_values(path, NEW)
     assert path.stat().st_mtime_ns == before
-    take_back(change, Manner(touch=True))
+    undo_change(change, WriteOptions(touch=True))
     assert path.stat().st_mtime_ns > before
 
 
@@ -211,7 +211,7 @@ def test_hard_links_are_not_taken_apart_unless_asked_for(tmp_path):
         write_values(path, NEW)
     assert path.read_bytes() == before
     assert path.stat().st_nlink == 2
-    write_values(path, NEW, Manner(break_links=True))
+    write_values(path, NEW, WriteOptions(break_links=True))
     assert (tmp_path / "other.flac").read_bytes() == before != path.read_bytes()
 
 
@@ -226,12 +226,12 @@ def test_a_link_stays_a_link_and_one_out_of_the_root_is_not_followed(tmp_path):
     except OSError:
         pytest.skip("no symbolic links here")
     before = victim.read_bytes()
-    write_values(root / "link.flac", NEW, Manner(root=root))
+    write_values(root / "link.flac", NEW, WriteOptions(root=root))
     assert (root / "link.flac").is_symlink()
     assert read_values(file, "genre") == ("Drum & Bass",)
     for path in (root / "out.flac", root / ".." / "outside" / "a.flac"):
         with pytest.raises(TagsError, match="outside of"):
-            write_values(path, NEW, Manner(root=root))
+            write_values(path, NEW, WriteOptions(root=root))
     assert victim.read_bytes() == before
 
 
@@ -274,7 +274,7 @@ def test_what_another_program_changes_meanwhile_is_not_overwritten(tmp_path):
         file.write_bytes(file.read_bytes() + b"new")
 
     with pytest.raises(TagsError, match="another program"):
-        write_values(path, NEW, Manner(same_sound=meanwhile))
+        write_values(path, NEW, WriteOptions(same_packets=meanwhile))
     assert path.read_bytes().endswith(b"new")
 
 
@@ -285,22 +285,22 @@ def test_a_killed_write_leaves_the_file_and_its_copy_is_swept_up(tmp_path):
     path = a_file(tmp_path, "flac")
     before = path.read_bytes()
     code = (
-        "import os, sys; from pathlib import Path; from mirclr.ingest.tagging import Manner, write_values\n"
+        "import os, sys; from pathlib import Path; from mirclr.ingest.tagging import WriteOptions, write_values\n"
         "die = lambda *files: os._exit(9)\n"
-        "write_values(Path(sys.argv[1]), {'genre': ['x']}, Manner(same_sound=die))"
+        "write_values(Path(sys.argv[1]), {'genre': ['x']}, WriteOptions(same_packets=die))"
     )
     done = subprocess.run([sys.executable, "-c", code, path], check=False)
     assert done.returncode == 9
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 2
     (tmp_path / ".mirclr-notours.flac").touch()
-    assert sweep(tmp_path) == 1
+    assert remove_leftovers(tmp_path) == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == [".mirclr-notours.flac", "a.flac"]
 
 
 def test_a_copy_that_is_being_made_is_not_swept_up(tmp_path):
     path, swept = a_file(tmp_path, "flac"), []
-    write_values(path, NEW, Manner(same_sound=lambda *files: swept.append(sweep(tmp_path))))
+    write_values(path, NEW, WriteOptions(same_packets=lambda *files: swept.append(remove_leftovers(tmp_path))))
     assert swept == [0]
     assert read_values(path, "genre") == ("Drum & Bass",)
 
@@ -338,7 +338,7 @@ def test_no_copy_stays_where_the_last_bytes_find_no_place(tmp_path, monkeypatch)
     before = path.read_bytes()
     monkeypatch.setattr(replacing, "open", Full, raising=False)
     with pytest.raises(OSError, match=r"a\.flac"):
-        write_values(path, NEW, Manner(same_sound=_unequal))
+        write_values(path, NEW, WriteOptions(same_packets=_unequal))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.flac"]
 
@@ -365,10 +365,10 @@ def test_what_others_wrote_since_stays_when_ours_is_taken_back(tmp_path, name):
     others = items(path)
     change = write_values(path, {"genre": ["New"], "key": ["C"], "mood": ["calm"]})
     write_values(path, {"mood": ["theirs"], "bpm": ["90"]})
-    assert take_back(change) == "taken back"
+    assert undo_change(change) == "undone"
     assert [read_values(path, f) for f in WRITABLE] == [("Old",), ("theirs",), ("90",), ()]
     assert items(path) == others
-    assert take_back(change) == "changed since"
+    assert undo_change(change) == "changed since"
 
 
 # limits
@@ -439,7 +439,7 @@ def test_a_damaged_file_is_written_without_harm_or_left(tmp_path, data):
     except MirclrError:
         pass
     else:
-        assert take_back(change) == "taken back"
+        assert undo_change(change) == "undone"
     assert path.read_bytes() == harmed
 
 
@@ -453,6 +453,6 @@ def test_a_damaged_journal_takes_nothing_back_and_says_so(run, tmp_path):
     damaged = replace(change, runs=[[start, length, [run]] for start, length, _ in change.runs])
     now = song.read_bytes()
     with pytest.raises(TagsError, match=song.name):
-        take_back(damaged)
+        undo_change(damaged)
     assert song.read_bytes() == now
-    assert take_back(change) == "taken back"
+    assert undo_change(change) == "undone"

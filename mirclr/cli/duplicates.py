@@ -11,7 +11,7 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.ingest.duplicates import Copy
+    from mirclr.ingest.near_duplicates import Copy
 
 
 @options.formerly({"--min": "--threshold"})
@@ -27,13 +27,13 @@ def command(library_path: Path, threshold: float, workers: int, as_json: bool) -
     and compared. Nothing is deleted, and which one to keep is yours to decide; "best" marks the longest lossless file
     of a group, or else the one of the highest bitrate. What was found is kept in the library.
     """
-    from mirclr.ingest.duplicates import copies, find_candidates, find_duplicates
+    from mirclr.ingest.near_duplicates import copies, find_candidates, find_near_duplicates
     from mirclr.library import LibraryStore
 
     with LibraryStore.open(library_path) as library:
         candidates = find_candidates(library)
         with progress("Comparing", len({i for pair in candidates for i in pair})) as advance:
-            found = find_duplicates(library, candidates=candidates, workers=workers, advance=advance)
+            found = find_near_duplicates(library, candidates=candidates, workers=workers, advance=advance)
         listed = [[_as_json(copy) for copy in group] for group in copies(library, found.pairs, threshold)]
     if as_json:
         print_json({"groups": listed, "failures": list(found.failures)})

@@ -1,6 +1,6 @@
 """Tempo, key and loudness of a track, by its middle minute.
 
-Tempo and key are librosa's work, loudness is pyloudnorm's. They say what a person would use to sort music for dancing
+Tempo and key are librosa's work, loudness is pyloudnorm's. They are what a person would use to sort music for dancing
 or mixing; none of them was measured on labelled music here, and tempo is often found at half or twice what one taps.
 
 Contents: `describe_file`, `describe_tracks` (those of a library, in processes).
@@ -115,14 +115,14 @@ def _exact_period(onsets: np.ndarray, period: float) -> float:
     from librosa import autocorrelate
 
     centred = onsets - onsets.mean()
-    alike = autocorrelate(centred) / np.arange(len(centred), 0, -1)  # a mean of products, however many overlap
+    correlation = autocorrelate(centred) / np.arange(len(centred), 0, -1)  # a mean of products, however many overlap
     least = 0.0
     for count in (1, 2, 4, 8, 16, 32):
         low = math.ceil(count * period - 1.5)
-        if low < 1 or low + 5 > len(alike) // 2:
+        if low < 1 or low + 5 > len(correlation) // 2:
             break
-        peak = low + int(np.argmax(alike[low : low + 4]))
-        before, at, after = alike[peak - 1 : peak + 2]
+        peak = low + int(np.argmax(correlation[low : low + 4]))
+        before, at, after = correlation[peak - 1 : peak + 2]
         if at < max(before, after) or at < least:
             break
         least = 0.5 * at if count == 1 else least

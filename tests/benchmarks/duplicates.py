@@ -1,6 +1,6 @@
 """`duplicates`: are altered copies of real tracks found, and nothing else?
 
-The tracks are those of debian-games. The rule of `mirclr.ingest.duplicates` was fitted on copies of tracks of the
+The tracks are those of debian-games. The rule of `mirclr.ingest.near_duplicates` was fitted on copies of tracks of the
 split train (`fit`; ``python -m tests.benchmarks.duplicates``), and is measured on copies of tracks of the split valid,
 hidden among all tracks of the split train.
 """
@@ -18,7 +18,7 @@ import soundfile
 from mirclr.audio import resample
 from mirclr.data.corpora import fetch_corpus, find_manifest
 from mirclr.data.manifest import Track, read_manifest
-from mirclr.ingest import duplicates as rule
+from mirclr.ingest import near_duplicates as rule
 from mirclr.library import LibraryStore
 from mirclr.processes import results_in_order
 
@@ -80,7 +80,7 @@ def duplicates(checkpoint: Path) -> dict[str, Any]:
             of = {t.id: t for t in library.tracks()}
             source = {i: made[t.file].source if t.file in made else t.path for i, t in of.items()}
             candidates = rule.find_candidates(library)
-            found = rule.find_duplicates(library, candidates=candidates, workers=2)
+            found = rule.find_near_duplicates(library, candidates=candidates, workers=2)
             vectors = {i: library.vector(i) for i in of}
     names = {i: _name(made, t.file, root) for i, t in of.items()}
     known = {root / t.path: t.recording for t in train if t.recording}

@@ -114,7 +114,7 @@ _FIELDS = {"genre": ("Electronic",), "mood": ("calm", "sad"), "bpm": ("123",), "
 def check_tagging(case: Case) -> str:
     """Tags are written without harm to the music and taken back to the byte, or the file stays as it was."""
     path = case.path
-    from mirclr.ingest.tagging import Journal, take_back, write_values
+    from mirclr.ingest.tagging import Journal, undo_change, write_values
     from mirclr.tags import read_tags, read_values
 
     before, stat = path.read_bytes(), path.stat()
@@ -124,7 +124,7 @@ def check_tagging(case: Case) -> str:
     }
     journal = Journal(path.with_name("library.db"))
     try:
-        change = write_values(path, fields, keep=journal.add)
+        change = write_values(path, fields, record=journal.add)
     except MirclrError as error:
         hold(path.read_bytes() == before, "a file was changed that is said to be left alone")
         hold([p.name for p in _beside(path)] == [path.name], "a file was left behind")
@@ -144,7 +144,7 @@ def check_tagging(case: Case) -> str:
     hold(write_values(path, fields) is None, "what was written is written again")
     changes, unread = journal.read()
     hold(len(changes) == 1 and not unread, "the journal does not read back")
-    hold(take_back(changes[0]) == "taken back", "nothing was taken back")
+    hold(undo_change(changes[0]) == "undone", "nothing was undone")
     hold(path.read_bytes() == before, "the file is not byte for byte what it was")
     hold([p.name for p in _beside(path)] == [path.name], "a file was left behind")
     return "written and taken back"
@@ -169,7 +169,7 @@ def packets(path: Path) -> str | None:
 
 def check_journal(case: Case) -> str:
     """A damaged journal takes back what it can, and harms no music."""
-    from mirclr.ingest.tagging import Journal, take_back
+    from mirclr.ingest.tagging import Journal, undo_change
 
     song = case.path.with_name("song.mp3")
     shutil.copy(case.whole / "_song.mp3", song)
@@ -180,9 +180,9 @@ def check_journal(case: Case) -> str:
     changes, _ = journal.read()
     for change in changes:
         with suppress(MirclrError):
-            take_back(replace(change, file=song))
+            undo_change(replace(change, file=song))
         hold(packets(song) == sound, "the music is another")
-    return "taken back" if song.read_bytes() != held else REFUSED
+    return "undone" if song.read_bytes() != held else REFUSED
 
 
 # texts

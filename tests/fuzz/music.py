@@ -35,7 +35,7 @@ def make_journal(folder: Path) -> None:
     song, journal = folder / "_song.mp3", Journal(folder / "song")
     _mp3(song)
     _id3(3)(song)
-    write_values(song, {"genre": ("Electronic",), "mood": ("calm", "sad"), "bpm": ("123",)}, keep=journal.add)
+    write_values(song, {"genre": ("Electronic",), "mood": ("calm", "sad"), "bpm": ("123",)}, record=journal.add)
 
 
 def _tones(seconds: float = 2.0, rate: int = RATE) -> np.ndarray:

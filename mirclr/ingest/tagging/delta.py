@@ -1,6 +1,6 @@
 """A file's old bytes as differences from the new ones, so that a journal of changes stays small.
 
-What is kept of a splice are runs: bytes as they were, or a stretch of the new file that is the same. A picture that
+What is stored of a splice are runs: bytes as they were, or a stretch of the new file that is the same. A picture that
 moved by a few bytes takes a line, and not its size.
 """
 
@@ -14,7 +14,7 @@ from mirclr.tags.block import Splice
 _BLOCK = 64  # bytes that must agree before a stretch counts as the same
 _MISSES = 1 << 13  # places without success after which only some are tried, so that no file takes minutes
 _STRIDE = 61  # prime to `_BLOCK`, so that a stretch is still found within 4 KB
-_SMALL = 256  # what is shorter is kept as it is
+_SMALL = 256  # what is shorter is stored as it is
 
 
 def encoded(old: bytes, new: bytes) -> list[Any]:
@@ -54,7 +54,7 @@ def decoded(runs: Sequence[Any], new: bytes) -> bytes:
     try:
         return b"".join(_part(run, new) for run in runs)
     except (zlib.error, TypeError) as error:
-        raise ValueError("what is kept of the old file is damaged") from error
+        raise ValueError("what is stored of the old file is damaged") from error
 
 
 def _part(run: Any, new: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What was written into files, kept beside a library so that it can be taken back: a line of JSON a change.
+"""What was written into files, stored beside a library so that it can be undone: a line of JSON a change.
 
 A line is written, and on disk, before its change happens. A last line without an end is what a killed run left.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mirclr.ingest.tagging.writing import Change
+from mirclr.ingest.tagging.writing import TagChange
 from mirclr.provenance import writing
 
 
@@ -20,7 +20,7 @@ class Journal:
         self.path = library.with_name(f"{library.name}.tags.jsonl")
 
     def mend(self) -> None:
-        """Take away what a killed run left half written, so that the next change begins a line."""
+        """Remove what a killed run left half written, so that the next change begins a line."""
         if self.path.exists():
             with self.path.open("rb+") as f:
                 end = f.seek(0, os.SEEK_END)
@@ -28,18 +28,18 @@ class Journal:
                     end -= 1
                 f.truncate(end)
 
-    def add(self, change: Change) -> None:
-        """Write a change down."""
+    def add(self, change: TagChange) -> None:
+        """Append a change."""
         with self.path.open("a", encoding="ascii") as f:
             f.write(_line(change))
             f.flush()
             os.fsync(f.fileno())
 
-    def read(self) -> tuple[list[Change], list[str]]:
-        """The changes that are kept, the oldest first, and the lines that are none."""
+    def read(self) -> tuple[list[TagChange], list[str]]:
+        """The changes, the oldest first, and the lines that are none."""
         if not self.path.exists():
             return [], []
-        changes, unread = list[Change](), list[str]()
+        changes, unread = list[TagChange](), list[str]()
         # of any older run too: no line end but \n, as texts may hold others
         for line in self.path.read_bytes().decode("utf-8", "replace").split("\n")[:-1]:
             try:
@@ -48,8 +48,8 @@ class Journal:
                 unread.append(line)
         return changes, unread
 
-    def keep(self, changes: Sequence[Change], unread: Sequence[str]) -> None:
-        """Leave these alone."""
+    def rewrite(self, changes: Sequence[TagChange], unread: Sequence[str]) -> None:
+        """Keep these changes and lines alone."""
         with writing(self.path, "w") as f:
             f.writelines([f"{line}\n" for line in unread] + [_line(change) for change in changes])
 
@@ -60,7 +60,7 @@ def _byte_before(f: Any, end: int) -> bytes:
     return byte
 
 
-def _line(change: Change) -> str:
+def _line(change: TagChange) -> str:
     held: dict[str, Any] = {"file": str(change.file), "before": change.before, "after": change.after}
     if change.digests:
         held |= {"digests": change.digests, "runs": change.runs, "items": change.items}
@@ -69,7 +69,7 @@ def _line(change: Change) -> str:
     return json.dumps(held) + "\n"
 
 
-def _change(held: dict[str, Any]) -> Change:
+def _change(held: dict[str, Any]) -> TagChange:
     digests = held.get("digests")
     if not isinstance(held["file"], str) or not held["file"]:
         raise ValueError("no file")
@@ -79,7 +79,7 @@ def _change(held: dict[str, Any]) -> Change:
     for _, _, old, new in (items := held.get("items", [])):
         if not all(isinstance(part, str) for pair in (*old, *new) for part in pair):
             raise TypeError("no items")
-    return Change(
+    return TagChange(
         Path(held["file"]),
         {name: tuple(map(str, values)) for name, values in held["before"].items()},
         {name: tuple(map(str, values)) for name, values in held["after"].items()},

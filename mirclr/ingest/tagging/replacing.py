@@ -1,7 +1,7 @@
 """One file replaced by a changed copy of itself: whole, checked, with all that belonged to the file.
 
-The copy has a short name in the same folder and is locked while it is made; `sweep` takes away those that a killed run
-left. Until the very last step the file is as it was, and after it the file is whole.
+The copy has a short name in the same folder and is locked while it is made; `remove_leftovers` removes those that a
+killed run left. Until the very last step the file is as it was, and after it the file is whole.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ _PREFIX, _SUFFIX = ".mirclr-", ".tmp"
 _BLOCK = 1 << 20
 
 
-def sweep(folder: Path) -> int:
-    """Take away copies that killed runs left in a folder, and none that is being made; how many there were."""
+def remove_leftovers(folder: Path) -> int:
+    """Remove copies that killed runs left in a folder, and none that is being made; how many there were."""
     swept = 0
     try:
         with os.scandir(folder) as entries:
@@ -67,7 +67,7 @@ def _copy_beside(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
             f = open(path, "xb+")  # noqa: SIM115
         except FileExistsError:
             continue
-        if _locked(f) and path.exists():  # else a sweep was quicker than the lock
+        if _locked(f) and path.exists():  # else a remove_leftovers was quicker than the lock
             break
         f.close()
     try:
@@ -143,7 +143,7 @@ def replace(
     before : callable
         Called just before the file is replaced.
     touch : bool
-        Let the time of change advance, rather than keep it.
+        Let the time of change advance, rather than preserve it.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Fields into a file's tags and out again, so that nothing but these fields changes, and that is checked.
 
 A change is a list of splices. It is made on a copy, which takes the file's place once its packets of sound and all of
-its other tags have been found equal (`mirclr.ingest.tagging.replacing`). What the splices took away is kept in a
-`Change`: with it `take_back` makes the very file that was.
+its other tags have been found equal (`mirclr.ingest.tagging.replacing`). What the splices took away is stored in a
+`TagChange`: with it `undo_change` makes the very file that was.
 """
 
 import base64
@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Literal
 
 from mirclr.errors import MirclrError, TagsError
 from mirclr.ingest.tagging.delta import decoded, inverse
+from mirclr.ingest.tagging.packets import Compare, compare
 from mirclr.ingest.tagging.replacing import digest_of, refusal, replace
-from mirclr.ingest.tagging.sound import Compare, compare
 from mirclr.tags import texts_of, values_of
 from mirclr.tags.block import Block, Damaged, Item, Layout, Source, Splice
 from mirclr.tags.chunks import Info
@@ -28,16 +28,16 @@ _Items = dict[int, list[Item]]  # by the number of a block in its layout
 
 
 @dataclass(frozen=True)
-class Change:
+class TagChange:
     """What was changed in a file, and what gives the old file back.
 
     Attributes
     ----------
     file : Path
     before, after : dict of str to tuple of str
-        What the fields said, in any of the file's tags, and say now.
+        The values of the fields before, in any of the file's tags, and after.
     digests : (str, str) or None
-        Of the old and the new file; None where an older journal does not say.
+        Of the old and the new file; None where an older journal has none.
     runs : list of [start, length, runs]
         What makes the old file from the new one (`mirclr.ingest.tagging.delta`).
     items : list of [place, field, old, new]
@@ -56,34 +56,34 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How files are written.
+class WriteOptions:
+    """How the tags of files are written.
 
     Attributes
     ----------
     touch : bool
-        Let a file's time of change advance; it is kept otherwise.
+        Let a file's time of change advance; it stays otherwise.
     break_links : bool
         Write also a file that has several names (hard links), of which the others then keep the old file.
     root : Path, optional
         A folder that no link may lead out of.
-    same_sound : callable
-        Tells whether two files sound alike.
+    same_packets : callable
+        Raises unless two files hold the same audio.
     """
 
     touch: bool = False
     break_links: bool = False
     root: Path | None = None
-    same_sound: Compare = compare
+    same_packets: Compare = compare
 
 
 def write_values(
     path: Path,
     fields: Mapping[str, Sequence[str]],
-    manner: Manner = Manner(),
+    options: WriteOptions = WriteOptions(),
     *,
-    keep: Callable[[Change], None] = lambda change: None,
-) -> Change | None:
+    record: Callable[[TagChange], None] = lambda change: None,
+) -> TagChange | None:
     """Set fields of a file's tags; an empty sequence takes a field out.
 
     A field is set wherever a tag of the file has it, and where none has, in the tag that its kind of file is meant to
@@ -95,15 +95,15 @@ def write_values(
         The file; a link is followed.
     fields : mapping of str to sequence of str
         By names of `mirclr.tags.WRITABLE`.
-    manner : Manner
-        What is kept, and how it is checked.
-    keep : callable
+    options : WriteOptions
+        What is preserved, and how it is checked.
+    record : callable
         Called with the change when it has been checked, just before it happens.
 
     Returns
     -------
-    Change or None
-        None where the file says so already.
+    TagChange or None
+        None where the file has these values already.
 
     Raises
     ------
@@ -112,25 +112,25 @@ def write_values(
     OSError
         The disk is full, the folder may not be written, and the like; the file is as it was.
     """
-    with _opened(path, manner) as (target, f):
+    with _opened(path, options) as (target, f):
         layout = layout_of(Source(f))
         before = {name: values_of(layout, name) for name in fields}
         after = {name: tuple(values) for name, values in fields.items()}
         if layout.refusal and before != after:
             raise TagsError(layout.refusal)
         changed = _with_values(layout, fields)
-        return _write(path, target, f, layout, changed, before, after, manner, keep)
+        return _write(path, target, f, layout, changed, before, after, options, record)
 
 
-TakenBack = Literal["taken back", "as it was", "changed since"]
+Undone = Literal["undone", "unchanged", "changed since"]
 
 
-def take_back(change: Change, manner: Manner = Manner()) -> TakenBack:
+def undo_change(change: TagChange, options: WriteOptions = WriteOptions()) -> Undone:
     """Undo a change: the file becomes byte for byte what it was, or, where others changed it since, its fields do.
 
     Returns
     -------
-    {"taken back", "as it was", "changed since"}
+    {"undone", "unchanged", "changed since"}
         The second where the change never happened; the third where others put something in its place, which is left.
 
     Raises
@@ -138,35 +138,35 @@ def take_back(change: Change, manner: Manner = Manner()) -> TakenBack:
     TagsError, OSError
         As `write_values`.
     """
-    with _opened(change.file, manner) as (target, f):
+    with _opened(change.file, options) as (target, f):
         source = Source(f)
         if change.digests:
             old, new = change.digests
             now = digest_of(f)
             if now == old:
-                return "as it was"
+                return "unchanged"
             if now == new:
                 splices = [
                     Splice(start, length, decoded(runs, source.read(start, length)))
                     for start, length, runs in change.runs
                 ]
-                replace(target, f, splices, check=lambda copy: _be(copy, old), before=lambda: None, touch=manner.touch)
-                return "taken back"
+                replace(target, f, splices, check=lambda copy: _be(copy, old), before=lambda: None, touch=options.touch)
+                return "undone"
         layout = layout_of(source)
         changed = _with_old_items(layout, change)
         before = {name: values_of(layout, name) for name in change.after}
-        made = _write(change.file, target, f, layout, changed, before, None, manner, lambda made: None)
-        return "taken back" if made else "changed since"
+        made = _write(change.file, target, f, layout, changed, before, None, options, lambda made: None)
+        return "undone" if made else "changed since"
 
 
 @contextmanager
-def _opened(path: Path, manner: Manner) -> Iterator[tuple[Path, BinaryIO]]:
-    """The file itself, open to be read; what is wrong with it is said with its name."""
+def _opened(path: Path, options: WriteOptions) -> Iterator[tuple[Path, BinaryIO]]:
+    """The file itself, open to be read; an error names it."""
     try:
         target = path.resolve(strict=True)
-        if manner.root is not None and not target.is_relative_to(manner.root.resolve()):
-            raise TagsError(f"it lies outside of {manner.root}, by a link or by its path")
-        if (why := refusal(target, break_links=manner.break_links)) is not None:
+        if options.root is not None and not target.is_relative_to(options.root.resolve()):
+            raise TagsError(f"it lies outside of {options.root}, by a link or by its path")
+        if (why := refusal(target, break_links=options.break_links)) is not None:
             raise TagsError(why)
         with target.open("rb") as f:
             yield target, f
@@ -192,24 +192,24 @@ def _write(
     changed: _Items,
     before: dict[str, tuple[str, ...]],
     after: dict[str, tuple[str, ...]] | None,
-    manner: Manner,
-    keep: Callable[[Change], None],
-) -> Change | None:
+    options: WriteOptions,
+    record: Callable[[TagChange], None],
+) -> TagChange | None:
     if not changed:
         return None
     splices = _in_order(layout.splices(changed))
-    source, made = Source(f), list[Change]()
+    source, made = Source(f), list[TagChange]()
     olds = [source.read(s.start, s.length) for s in splices]
 
     def check(copy: Path) -> None:
         with copy.open("rb") as new:
             _check_tags(layout, changed, layout_of(Source(new)), after)
             digests = digest_of(f), digest_of(new)
-        manner.same_sound(target, copy, layout.demuxer)
+        options.same_packets(target, copy, layout.demuxer)
         runs = [list(run) for run in inverse(splices, olds)]
-        made.append(Change(path, before, after or {}, digests, runs, _items_of(layout, changed, before)))
+        made.append(TagChange(path, before, after or {}, digests, runs, _items_of(layout, changed, before)))
 
-    replace(target, f, splices, check=check, before=lambda: keep(made[0]), touch=manner.touch)
+    replace(target, f, splices, check=check, before=lambda: record(made[0]), touch=options.touch)
     return made[0]
 
 
@@ -228,7 +228,7 @@ def _in_order(splices: Sequence[Splice]) -> list[Splice]:
 
 
 def _check_tags(layout: Layout, changed: _Items, now: Layout, after: Mapping[str, tuple[str, ...]] | None) -> None:
-    """See that every tag reads back: what was to change is changed, all else is as it was.
+    """Check that every tag reads back: what was to change is changed, all else is as it was.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def _compared(values: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part not in nothing))
 
 
-# What blocks are to hold
+# what blocks are to hold
 
 
 def _with_values(layout: Layout, fields: Mapping[str, Sequence[str]]) -> _Items:
@@ -279,7 +279,7 @@ def _with_values(layout: Layout, fields: Mapping[str, Sequence[str]]) -> _Items:
 
 
 def _carried(layout: Layout, new: Block, fields: Mapping[str, Sequence[str]]) -> list[Item]:
-    """What other tags say in all other fields, for a new tag: it would hide them from who looks at one tag alone."""
+    """The values of all other fields in other tags, for a new tag: it would hide them from who reads one tag alone."""
     items: list[Item] = []
     for name in CARRIED:
         names = names_of(name, new.family)
@@ -320,7 +320,7 @@ def _items_of(layout: Layout, changed: _Items, fields: Mapping[str, Any]) -> lis
     return found
 
 
-def _with_old_items(layout: Layout, change: Change) -> _Items:
+def _with_old_items(layout: Layout, change: TagChange) -> _Items:
     """The items of those blocks that still hold a change, as they were before; by value where the bytes differ."""
     changed: _Items = {}
     done: set[str] = set()

@@ -1,4 +1,4 @@
-"""Whether two files sound alike: by their packets, in a process of its own where many files are compared."""
+"""Whether two files hold the same audio: by their packets, in a process of its own where many files are compared."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ Compare = Callable[[Path, Path, str], None]
 
 
 def compare(file: Path, copy: Path, demuxer: str) -> None:
-    """See that a copy has the packets of a file.
+    """Check that a copy has the packets of a file.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def compare(file: Path, copy: Path, demuxer: str) -> None:
         raise TagsError("its sound would not be what it was")
 
 
-class Comparer:
+class PacketComparer:
     """`compare` in a process of its own, as a damaged file may crash a demuxer."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Comparer:
             self._pool.close()
             self._pool = None
 
-    def __enter__(self) -> "Comparer":
+    def __enter__(self) -> "PacketComparer":
         return self
 
     def __exit__(

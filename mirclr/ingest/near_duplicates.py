@@ -1,15 +1,16 @@
-"""The same recording held several times: under another name, in another format, at another bitrate, on another album.
+"""Near-duplicates, one recording held several times: under another name, in another format, at another bitrate.
 
 Three steps. Candidates: each track's `NEIGHBOURS` nearest by the library's vectors, where they are near enough and of
-about the same length; a library is not compared pair by pair. Listening: the first two minutes of each candidate are
-decoded, once, into a `Fingerprint`. Comparing: how well two fingerprints correlate at the best shift tells how likely
-they are one. Tracks whose excerpts are equal sample for sample are taken as one recording without listening.
+about the same length; a library is not compared pair by pair. Decoding: the first two minutes of each candidate are
+decoded, once, into a `Fingerprint`. Comparing: how well two fingerprints correlate at the best shift gives how likely
+they are one. Tracks whose excerpts are equal sample for sample are taken as one recording without decoding.
 
-What a pair was found to be stays in the library, and is not heard again until one of its tracks changes.
+What a pair was found to be stays in the library, and is not decoded again until one of its tracks changes.
 
 Axes: S eighths of a second, F bands of log-mel, 12 pitch classes.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from mirclr.audio import why_lost
 from mirclr.audio.fingerprint import Fingerprint, compare, try_fingerprint
 from mirclr.index import open_index
 from mirclr.library import LibraryStore, LibraryTrack, part_leading_out
+from mirclr.library.names import components
 from mirclr.processes import Lost, results_in_order, seconds_for_file
 
 NEIGHBOURS = 10
@@ -27,10 +29,10 @@ NEAR = 0.6
 """Cosine from which a neighbour is a candidate: altered copies were at 0.75 or more by the built-in encoder."""
 SURE = 0.5
 """Likelihood from which a pair counts as one recording."""
-_LENGTHS_S, _LENGTHS = 20.0, 0.1  # two lengths may differ by this, or by this share of the longer, whichever is more
+_LENGTHS_S, _LENGTHS = 20.0, 0.1  # two lengths may differ by this, or by this fraction of the longer, whichever is more
 _CHUNK = 1024  # tracks whose neighbours are looked for at once
 _LOSSLESS = frozenset((".flac", ".wav", ".aif", ".aiff", ".aifc"))
-_BATCH = 64  # tracks that are heard between two writes
+_BATCH = 64  # tracks that are decoded between two writes
 
 
 Pair = tuple[int, int]
@@ -56,15 +58,15 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What `find_duplicates` found.
+class NearDuplicates:
+    """What `find_near_duplicates` found.
 
     Attributes
     ----------
     pairs : dict
         Likelihood by pair of track ids, of pairs with at least `SURE`.
     failures : list of str
-        One line a file that could not be heard, naming it.
+        One line a file that could not be decoded, naming it.
     """
 
     pairs: dict[Pair, float] = field(default_factory=dict)
@@ -72,7 +74,7 @@ class Found:
 
 
 def find_candidates(library: LibraryStore) -> list[Pair]:
-    """Pairs of tracks that are worth listening to: near by their vectors, of similar length, not compared already.
+    """Pairs of tracks that are worth comparing: near by their vectors, of similar length, not compared already.
 
     Raises
     ------
@@ -100,13 +102,13 @@ def _may_be_one(a: LibraryTrack, b: LibraryTrack) -> bool:
     return a.id != b.id and a.audio_digest != b.audio_digest and similar
 
 
-def find_duplicates(
+def find_near_duplicates(
     library: LibraryStore,
     *,
     candidates: Iterable[Pair] | None = None,
     workers: int = 0,
     advance: Callable[[], object] | None = None,
-) -> Found:
+) -> NearDuplicates:
     """Find the tracks that are one recording, and store them in the library.
 
     What a pair was found to be is stored as it goes, and when the run is interrupted.
@@ -114,18 +116,18 @@ def find_duplicates(
     Parameters
     ----------
     library : LibraryStore
-        Keeps what is found.
+        Stores what is found.
     candidates : iterable of Pair, optional
-        Pairs to listen to; by default those of `find_candidates`.
+        Pairs to compare; by default those of `find_candidates`.
     workers : int
         Processes that decode; 0: one a core.
     advance : callable, optional
-        Called after each track that was heard, or could not be.
+        Called after each track that was decoded, or could not be.
 
     Returns
     -------
-    Found
-        A file that cannot be heard is among its failures, and its pairs are left out.
+    NearDuplicates
+        A file that cannot be decoded is among its failures, and its pairs are left out.
 
     Raises
     ------
@@ -134,39 +136,27 @@ def find_duplicates(
     """
     chosen = dict.fromkeys(find_candidates(library) if candidates is None else candidates, 1.0)
     compared = _of_equal_audio(library.tracks())  # and not stored yet
-    found = Found(library.near_duplicates(at_least=SURE) | compared)
-    partners: dict[int, set[int]] = {}
-    for first, second in chosen:
-        partners.setdefault(first, set()).add(second)
-        partners.setdefault(second, set()).add(first)
+    found = NearDuplicates(library.near_duplicates(at_least=SURE) | compared)
     # near ones one after the other, so that a fingerprint is soon compared with all that it waits for, and dropped
     wanted = library.tracks([i for group in groups(chosen) for i in group])
     tracks, outside = part_leading_out(wanted)
     found.failures.extend(outside)
-    prints: dict[int, Fingerprint] = {}
+    waiting = _Waiting(chosen)
     for left_out in {track.id for track in wanted} - {track.id for track in tracks}:
-        for other in list(partners[left_out]):
-            _drop(partners, prints, left_out, other)
+        waiting.give_up(left_out)
     try:
         results = results_in_order(
             try_fingerprint, ((t.file, t.span) for t in tracks), workers=workers, seconds_for=seconds_for_file
         )
-        for heard, (track, (_, result)) in enumerate(zip(tracks, results, strict=True), 1):
-            this = track.id
+        for n, (track, (_, result)) in enumerate(zip(tracks, results, strict=True), 1):
             if isinstance(result, Fingerprint):
-                if partners[this]:  # else all of its partners failed
-                    prints[this] = result
-                for other in sorted(partners[this] & prints.keys()):
-                    pair = min(this, other), max(this, other)
-                    compared[pair] = compare(prints[other], result)
-                    if compared[pair] >= SURE:
-                        found.pairs[pair] = compared[pair]
-                    _drop(partners, prints, this, other)
+                likelihoods = waiting.compare(track.id, result)
+                compared |= likelihoods
+                found.pairs.update((pair, p) for pair, p in likelihoods.items() if p >= SURE)
             else:
                 found.failures.append(why_lost(track.file, result) if isinstance(result, Lost) else str(result))
-                for other in list(partners[this]):
-                    _drop(partners, prints, this, other)
-            if heard % _BATCH == 0:
+                waiting.give_up(track.id)
+            if n % _BATCH == 0:
                 library.store_near_duplicates(compared)
                 compared.clear()
             if advance:
@@ -176,12 +166,37 @@ def find_duplicates(
     return found
 
 
-def _drop(partners: dict[int, set[int]], prints: dict[int, Fingerprint], first: int, second: int) -> None:
-    """Tick off a pair; a fingerprint that waits for no other is not needed any more."""
-    for this, other in ((first, second), (second, first)):
-        partners[this].discard(other)
-        if not partners[this]:
-            prints.pop(this, None)
+class _Waiting:
+    """Pairs that are still to be compared, and the fingerprints that wait for the other of their pair."""
+
+    def __init__(self, pairs: Iterable[Pair]) -> None:
+        self._partners: dict[int, set[int]] = defaultdict(set)
+        self._fingerprints: dict[int, Fingerprint] = {}
+        for first, second in pairs:
+            self._partners[first].add(second)
+            self._partners[second].add(first)
+
+    def compare(self, this: int, fingerprint: Fingerprint) -> dict[Pair, float]:
+        """Compare a track with those of its partners that are there: likelihood by pair."""
+        if self._partners[this]:  # else all of its partners failed
+            self._fingerprints[this] = fingerprint
+        likelihoods = {}
+        for other in sorted(self._partners[this] & self._fingerprints.keys()):
+            likelihoods[min(this, other), max(this, other)] = compare(self._fingerprints[other], fingerprint)
+            self._drop(this, other)
+        return likelihoods
+
+    def give_up(self, this: int) -> None:
+        """Leave out the pairs of a track that cannot be decoded."""
+        for other in list(self._partners[this]):
+            self._drop(this, other)
+
+    def _drop(self, first: int, second: int) -> None:
+        """Tick off a pair; a fingerprint that waits for no other is not needed any more."""
+        for this, other in ((first, second), (second, first)):
+            self._partners[this].discard(other)
+            if not self._partners[this]:
+                self._fingerprints.pop(this, None)
 
 
 def _of_equal_audio(tracks: Iterable[LibraryTrack]) -> dict[Pair, float]:
@@ -209,21 +224,16 @@ def groups(pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[int
     list of lists of track ids
         Each ascending; the largest first, among equals the one with the lowest id.
     """
-    root: dict[int, int] = {}
-
-    def top(i: int) -> int:
-        while root.setdefault(i, i) != i:
-            root[i] = i = root[root[i]]
-        return i
-
-    for (first, second), likelihood in pairs.items():
+    of: dict[int, list[Pair]] = defaultdict(list)
+    for pair, likelihood in pairs.items():
         if likelihood >= at_least:
-            low, high = sorted((top(first), top(second)))
-            root[high] = low
-    found: dict[int, list[int]] = {}
-    for i in sorted(root):
-        found.setdefault(top(i), []).append(i)
-    return sorted((g for g in found.values() if len(g) > 1), key=lambda g: (-len(g), g[0]))
+            for i in pair:
+                of[i].append(pair)
+    ids = sorted(of)
+    found: dict[int, list[int]] = defaultdict(list)
+    for i, number in zip(ids, components(of[i] for i in ids), strict=True):
+        found[number].append(i)
+    return sorted(found.values(), key=lambda group: (-len(group), group[0]))
 
 
 def copies(library: LibraryStore, pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[Copy]]:

@@ -1,0 +1,251 @@
+"""What a library knows of its tracks, into the tags of their files, and out again: file by file, with a journal."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from mirclr.errors import MirclrError, NoMatch, TagsError, in_words, is_fault_of_machine
+from mirclr.ingest.tagging.journal import Journal
+from mirclr.ingest.tagging.packets import PacketComparer
+from mirclr.ingest.tagging.replacing import remove_leftovers
+from mirclr.ingest.tagging.writing import TagChange, WriteOptions, undo_change, write_values
+from mirclr.library import LibraryStore, LibraryTrack
+from mirclr.provenance import content_digest, file_digest, size_and_time
+from mirclr.tags import read_tags, read_values
+
+SOURCES = {"genre": "classify predict", "mood": "classify predict", "bpm": "describe", "key": "describe"}
+"""The fields that can be written, each with the command that finds its values."""
+
+_TOGETHER = 64  # files that the library learns of at once; a killed run leaves as many for the next embedding
+
+Values = dict[str, dict[int, tuple[str, ...]]]
+"""For each field its values by track id; empty where a track was analysed and has none."""
+
+
+def fields_by_source(fields: Iterable[str]) -> dict[str, list[str]]:
+    """Fields of `SOURCES` by the command that finds their values."""
+    found: dict[str, list[str]] = {}
+    for field in fields:
+        found.setdefault(SOURCES[field], []).append(field)
+    return found
+
+
+def known_values(library: LibraryStore, fields: Sequence[str], threshold: float) -> Values:
+    """What a library knows of its tracks, as it is written into tags.
+
+    Parameters
+    ----------
+    library : LibraryStore
+        Holds probabilities and descriptions.
+    fields : sequence of str
+        Of `SOURCES`.
+    threshold : float in [0, 1]
+        The least probability of a label; of genres the likeliest alone is taken.
+
+    Raises
+    ------
+    NoMatch
+        Nothing is known of any track; the text names the commands that find it.
+    """
+    described = library.descriptions()
+    values: Values = {}
+    for field in fields:
+        if field == "bpm":
+            values[field] = {i: (str(round(d.tempo_bpm)),) if d.tempo_bpm else () for i, d in described.items()}
+        elif field == "key":
+            values[field] = {i: (d.key,) if d.key else () for i, d in described.items()}
+        else:
+            values[field] = {i: _labels(field, row, threshold) for i, row in library.probabilities(field).items()}
+    if not any(values.values()):
+        first = " or ".join(f"mirclr {command} --library {library.path}" for command in fields_by_source(fields))
+        raise NoMatch(f"{library.path}: {', '.join(fields)}: not known of its tracks; first: {first}")
+    return values
+
+
+def _labels(field: str, probabilities: Mapping[str, float], threshold: float) -> tuple[str, ...]:
+    """What is probable enough, the likeliest first; one genre at most."""
+    ranked = sorted(probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
+    labels = tuple(label for label, p in ranked if p >= threshold)
+    return labels[:1] if field == "genre" else labels
+
+
+class TagSession:
+    """Writes the tags of a library's tracks, or undoes what was written; a context manager.
+
+    Parameters
+    ----------
+    library : LibraryStore
+        Learns of the files that were changed, many at once, and of the last when the session ends.
+    touch, break_links : bool
+        As `WriteOptions`.
+    dry_run : bool
+        Only find what would be written.
+
+    Attributes
+    ----------
+    journal : Journal
+        That of the library.
+    changes : list of TagChange
+        What was written, or would be.
+    problems : list of str
+        One line a file that could not be written, naming it.
+    left : int
+        How many fields were left as they are, as they had values.
+    undone, foreign : int
+        How many changes were undone, and how many files others changed since, which are left alone.
+    """
+
+    def __init__(
+        self, library: LibraryStore, *, touch: bool = False, break_links: bool = False, dry_run: bool = False
+    ) -> None:
+        self.changes: list[TagChange] = []
+        self.problems: list[str] = []
+        self.left = self.undone = self.foreign = 0
+        self._library, self.journal, self._dry_run = library, Journal(library.path), dry_run
+        self._touch, self._break_links = touch, break_links
+        self._compare = PacketComparer()
+        self._swept: set[Path] = set()
+        self._written: list[LibraryTrack] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._compare.close()
+        self._update_library()
+
+    def write_all(
+        self,
+        tracks: Iterable[LibraryTrack],
+        values: Values,
+        *,
+        overwrite: bool = False,
+        advance: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Write values into the tags of tracks, where their files do not have them.
+
+        Parameters
+        ----------
+        tracks : iterable of LibraryTrack
+            Of the library.
+        values : dict
+            Of `known_values`.
+        overwrite : bool
+            Also where a file has other values in a field.
+        advance : callable
+            Called after each track.
+        """
+        if not self._dry_run:
+            self.journal.mend()
+        for track in tracks:
+            wanted = {field: of[track.id] for field, of in values.items() if of.get(track.id)}
+            with self._one_file():
+                self._write(track, wanted, overwrite)
+            advance()
+
+    def _write(self, track: LibraryTrack, wanted: Mapping[str, tuple[str, ...]], overwrite: bool) -> None:
+        self._sweep(track.file.parent)
+        if not wanted:
+            return
+        options = self._options(track)
+        before = {field: read_values(track.file, field) for field in wanted}
+        new = {f: wanted[f] for f, old in before.items() if (overwrite or not old) and wanted[f] != old}
+        self.left += len(before) - len(new)
+        if not new:
+            return
+        if self._dry_run:
+            self.changes.append(TagChange(track.file, {field: before[field] for field in new}, new))
+            return
+        known = f"{self._library.uuid}:{track.id}"
+        change = write_values(
+            track.file, new, options, record=lambda change: self.journal.add(replace(change, track=known))
+        )
+        if change:
+            self.changes.append(change)
+            self._update_library(track)
+
+    def undo_all(
+        self, changes: Sequence[TagChange], damaged: Sequence[str], *, advance: Callable[[], object] = lambda: None
+    ) -> None:
+        """Undo the changes of the journal, the last first; those that cannot be undone stay in it.
+
+        Parameters
+        ----------
+        changes : sequence of TagChange
+            As `Journal.read` gives them, the oldest first.
+        damaged : sequence of str
+            Lines of the journal that are no changes, from there too; they stay, and are among the problems.
+        advance : callable
+            Called after each change.
+        """
+        self.problems = [f"{self.journal.path}: a line is damaged and stays: {line[:80]}" for line in damaged]
+        waiting, left = list(changes), list[TagChange]()
+        try:
+            while waiting:
+                if not self._undo(waiting[-1]):
+                    left.append(waiting[-1])
+                waiting.pop()
+                advance()
+        finally:
+            if len(waiting) + len(left) < len(changes):
+                self.journal.rewrite([*waiting, *reversed(left)], damaged)
+
+    def _undo(self, change: TagChange) -> bool:
+        """Undo a change; False where it has to stay in the journal."""
+        with self._one_file():
+            self._sweep(change.file.parent)
+            track = self._library.find_file(change.file) or self._moved(change)
+            if track is None:
+                raise TagsError(f"{change.file}: not a file of this library any more; its tags are left as they are")
+            result = undo_change(replace(change, file=track.file), self._options(track))
+            if result == "undone":
+                self._update_library(track)
+                self.undone += 1
+            self.foreign += result == "changed since"
+            return True
+        return False
+
+    def _moved(self, change: TagChange) -> LibraryTrack | None:
+        """The track of a file that has another place since, which the library has followed."""
+        uuid, _, number = (change.track or "").partition(":")
+        if uuid != self._library.uuid or not number.isdecimal():
+            return None
+        return next(iter(self._library.tracks([int(number)])), None)
+
+    def _options(self, track: LibraryTrack) -> WriteOptions:
+        if track.audio_path is not None:
+            raise TagsError(f"{track.file}: holds several tracks, by a CUE sheet; its tags are left as they are")
+        return WriteOptions(self._touch, self._break_links, Path(track.root), self._compare)
+
+    @contextmanager
+    def _one_file(self) -> Iterator[None]:
+        """What is wrong with one file is reported; a full disk and the like end the run."""
+        try:
+            yield
+        except (MirclrError, OSError) as error:
+            if is_fault_of_machine(error):
+                raise
+            if (problem := in_words(error)) not in self.problems[-1:]:  # of the many tracks of one file
+                self.problems.append(problem)
+
+    def _update_library(self, track: LibraryTrack | None = None) -> None:
+        """Let the library know of files that were re-tagged, many in one transaction; the last without a track."""
+        self._written += [track] if track else []
+        if track and len(self._written) < _TOGETHER:
+            return
+        seen = []
+        for t in self._written:
+            with self._one_file():
+                state = (*size_and_time(t.file), file_digest(t.file), read_tags(t.file))
+                seen.append((t, state, content_digest(t.file)))
+        self._written.clear()
+        with self._library.together():
+            for t, state, content in seen:
+                self._library.move(t.id, t.root, t.path, *state, content_digest=content)
+
+    def _sweep(self, folder: Path) -> None:
+        if folder not in self._swept and not self._dry_run:
+            self._swept.add(folder)
+            remove_leftovers(folder)
