@@ -48,6 +48,19 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"mirclr.{module}.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
 
 
+DEVICES = [
+    "cpu",
+    *(["cuda"] if torch.cuda.is_available() else []),
+    *(["mps"] if torch.backends.mps.is_available() else []),
+]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Each kind of device that is here."""
+    return torch.device(request.param)
+
+
 @pytest.fixture(scope="session")
 def songs() -> list[Path]:
     """Four real tracks of eight seconds (see tests/audio/README.md)."""

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import distributed
 
-from mirclr.audio.augment import Views
 from mirclr.audio.mel import LogMel
+from mirclr.audio.views import Views
 from mirclr.config import parse_recipe
 from mirclr.data.clips import ClipCache, _decode
 from mirclr.data.manifest import Track
@@ -49,7 +49,7 @@ embedding: {excerpts: 2}
 def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, **options: Any) -> Trainer:
     """A trainer of the songs, decoded where they were not, without processes."""
     recipe = parse_recipe(TINY, overrides=overrides)
-    cache = ClipCache(recipe, Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes.domain, clips)
+    cache = ClipCache(recipe, Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes.domain, clips)
     found = []
     for song in sorted(AUDIO.glob("*.ogg")):
         file = cache.folder / f"{song.stem}.raw"

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from mirclr import audio, processes
 from mirclr.audio import write_wav
-from mirclr.audio.augment import ClipShape
 from mirclr.audio.mel import LogMel
+from mirclr.audio.views import ClipShape
 from mirclr.config import Mel, parse_recipe
 from mirclr.data import clips
 from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
@@ -84,7 +84,7 @@ def whole(file):
 
 
 def log_mel(waveform, mel=None):
-    return LogMel(mel or Mel(), RATE)(torch.from_numpy(waveform)[None])[0].T.numpy()
+    return LogMel.of(mel or Mel(), RATE)(torch.from_numpy(waveform)[None])[0].T.numpy()
 
 
 # the cache
@@ -118,7 +118,7 @@ def test_the_cache_is_the_log_mel_of_the_whole_file_decoded_by_processes(music, 
 )
 def test_chunks_leave_no_seam(lengths, fft_and_hop, chunk):
     """Whatever the blocks of the decoder, the FFT, the hop and the chunk: as of the whole waveform at once."""
-    mel = LogMel(Mel(n_fft=fft_and_hop[0], hop_length=fft_and_hop[1], n_mels=16), RATE)
+    mel = LogMel.of(Mel(n_fft=fft_and_hop[0], hop_length=fft_and_hop[1], n_mels=16), RATE)
     waveform = np.random.default_rng(0).uniform(-1, 1, sum(lengths)).astype(np.float32)
     blocks = np.split(waveform, np.cumsum(lengths)[:-1])
     with pytest.MonkeyPatch.context() as patch:

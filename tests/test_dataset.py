@@ -157,7 +157,7 @@ def test_batches_hold_the_rows_of_their_items():
         "name: t\ndata: {train: t}\nobjective: {name: generalized_sup_con}\ntraining: {batch: 3}\n"
         "audio: {clip_seconds: 1.0}"
     )
-    from mirclr.audio.augment import ClipShape
+    from mirclr.audio.views import ClipShape
 
     cache = ClipCache(recipe, "waveform")
     rows = torch.eye(4) + 0.5
@@ -172,7 +172,7 @@ def test_batches_hold_the_rows_of_their_items():
 
 def test_evaluation_data_is_never_trained_on():
     recipe = TINY
-    from mirclr.audio.augment import ClipShape
+    from mirclr.audio.views import ClipShape
 
     cache = ClipCache(recipe, "waveform")
     dataset = [(y, {"split": "test"}) for y in waves()]

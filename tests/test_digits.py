@@ -8,11 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mirclr import config
-from mirclr.audio.augment import mix_clips
+from mirclr.audio.mixing import MixUp
 from mirclr.objectives import GeneralizedSupConLoss, Objective, SupConLoss, Targets
 
-MIXING = config.Mixup(p=1.0)  # every view, as published
+MIXING = MixUp(p=1.0)  # every view, as published
 LABELLED = 200  # images that are learned from; the probe is fitted on them and judged on the rest
 
 
@@ -23,7 +22,7 @@ def views(images: Tensor, g: torch.Generator) -> Tensor:
     return moved + 0.1 * torch.randn(moved.shape, generator=g)
 
 
-def accuracy(objective: Objective, seed: int, mixing: config.Mixup | None = None) -> float:
+def accuracy(objective: Objective, seed: int, mixing: MixUp | None = None) -> float:
     """Train a small network on a few digits, then a linear probe on its embedding of the same; judge on the others."""
     data = load_digits()
     images, digits = torch.tensor(data.images / 16, dtype=torch.float32), torch.tensor(data.target)
@@ -38,7 +37,7 @@ def accuracy(objective: Objective, seed: int, mixing: config.Mixup | None = None
         picks = known[torch.randint(LABELLED, (64,), generator=g)].repeat(2)
         x, y = views(images[picks], g), F.one_hot(digits[picks], 10).float()
         if mixing:
-            x, y = mix_clips(x, y, mixing, g)
+            x, y = mixing(x, y, g)
         loss = objective(projector(encoder(x)), Targets(torch.arange(64).repeat(2), None, y))
         optimizer.zero_grad()
         loss.backward()

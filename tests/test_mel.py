@@ -37,22 +37,23 @@ def test_equals_librosa_on_music(songs: list[Path], number: int, plan: Mel, rate
         fmax=plan.f_max,
         pad_mode="constant",
     )
-    mel = LogMel(plan, rate)
+    mel = LogMel.of(plan, rate)
     np.testing.assert_allclose(mel.power(waveforms), power, rtol=1e-4, atol=1e-6 * power.max())
     np.testing.assert_allclose(mel(waveforms), np.log10(1 + plan.gain * power), rtol=1e-4, atol=1e-5)
 
 
 @every_setting
 def test_bands_lie_where_librosa_has_them(plan: Mel, rate: int) -> None:
-    mel = LogMel(plan, rate)
+    mel = LogMel.of(plan, rate)
     points = librosa.mel_frequencies(plan.n_mels + 2, fmin=plan.f_min, fmax=plan.f_max or rate / 2)
-    np.testing.assert_allclose(mel.centres(), points[1:-1], rtol=1e-6)
-    np.testing.assert_allclose(mel.band_of(mel.centres()), np.arange(plan.n_mels), atol=1e-4)
+    np.testing.assert_allclose(mel.centres, points[1:-1], rtol=1e-6)
+    np.testing.assert_allclose(mel.band_of(mel.centres), np.arange(plan.n_mels), atol=1e-4)
     between = torch.tensor(points[1:-1][:2]).mean()
     assert 0 < float(mel.band_of(between)) < 1
     assert float(mel.band_of(torch.tensor(rate * 1.0))) > plan.n_mels - 1
 
 
+@settings(deadline=None)
 @given(st.floats(0, 24000))
 def test_the_scale_is_slaneys_and_invertible(hz: float) -> None:
     mel = hz_to_mel(torch.tensor(hz, dtype=torch.float64))
@@ -62,7 +63,7 @@ def test_the_scale_is_slaneys_and_invertible(hz: float) -> None:
 
 @every_setting
 def test_a_tone_peaks_in_its_band(plan: Mel, rate: int) -> None:
-    mel = LogMel(plan, rate)
+    mel = LogMel.of(plan, rate)
     for hz in (500.0, 1500.0, 3000.0):
         tone = torch.sin(2 * torch.pi * hz * torch.arange(rate) / rate)[None]
         peak = int(mel.power(tone)[0].mean(dim=1).argmax())
@@ -75,7 +76,7 @@ def test_a_tone_peaks_in_its_band(plan: Mel, rate: int) -> None:
 @settings(max_examples=15, deadline=None)
 @given(n_samples=st.integers(1, 9000))
 def test_frames_are_as_many_as_said(plan: Mel, rate: int, n_samples: int) -> None:
-    mel = LogMel(plan, rate)
+    mel = LogMel.of(plan, rate)
     log_mel = mel(torch.zeros(1, n_samples))
     assert log_mel.shape == (1, plan.n_mels, mel.frames(n_samples))
     assert (log_mel == 0).all()
@@ -83,14 +84,14 @@ def test_frames_are_as_many_as_said(plan: Mel, rate: int, n_samples: int) -> Non
 
 @every_setting
 def test_expand_undoes_compress(songs: list[Path], plan: Mel, rate: int) -> None:
-    mel = LogMel(plan, rate)
+    mel = LogMel.of(plan, rate)
     power = mel.power(heard(songs[0], rate))
     np.testing.assert_allclose(mel.expand(mel.compress(power)), power, rtol=1e-5, atol=1e-8)
     assert not (mel.compress(power) < 0).any()
 
 
 def test_compress_and_expand_leave_their_input() -> None:
-    mel = LogMel(Mel(), 16000)
+    mel = LogMel(sample_rate=16000)
     x = torch.rand(2, 96, 5)
     before = x.clone()
     mel.expand(mel.compress(x))
@@ -99,7 +100,7 @@ def test_compress_and_expand_leave_their_input() -> None:
 
 
 def test_gradients_reach_the_waveform() -> None:
-    mel = LogMel(Mel(), 16000)
+    mel = LogMel(sample_rate=16000)
     x = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0)).mul_(0.1).requires_grad_()
     weights = torch.randn(2, 96, mel.frames(4000), generator=torch.Generator().manual_seed(1))
     (mel(x) * weights).sum().backward()
@@ -113,7 +114,7 @@ def test_gradients_reach_the_waveform() -> None:
 
 
 def test_it_stays_float32() -> None:
-    mel = LogMel(Mel(), 16000)
+    mel = LogMel(sample_rate=16000)
     x = 0.1 * torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     expected = mel(x)
     assert expected.dtype == torch.float32
@@ -124,7 +125,7 @@ def test_it_stays_float32() -> None:
 
 
 def test_it_moves_with_its_model_and_adds_no_weights() -> None:
-    model = torch.nn.Sequential(LogMel(Mel(), 16000)).to("meta")
+    model = torch.nn.Sequential(LogMel(sample_rate=16000)).to("meta")
     assert {buffer.device.type for buffer in model.buffers()} == {"meta"}
     assert model.state_dict() == {}
     assert list(model.parameters()) == []

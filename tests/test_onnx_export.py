@@ -57,7 +57,7 @@ def test_onnxruntime_gives_torch_s_embeddings_of_real_audio(checkpoint, tmp_path
 
 def test_the_convolution_is_the_log_mel(songs):
     recipe = parse_recipe("name: t\ndata: {train: t}")
-    mel = LogMel(recipe.mel, 16000)
+    mel = LogMel.of(recipe.mel, 16000)
     x = torch.from_numpy(read_excerpts(songs[0], count=2, seconds=1.37, rate=16000).waveforms)
     torch.testing.assert_close(ConvolvedLogMel(mel)(x), mel(x), atol=2e-5, rtol=1e-4)
 

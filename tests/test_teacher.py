@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mirclr.audio.augment import Views
 from mirclr.audio.mel import LogMel
+from mirclr.audio.views import Views
 from mirclr.classify import Head, Heads
 from mirclr.config import parse_recipe
 from mirclr.data.clips import ClipCache, Skipped
@@ -149,7 +149,7 @@ def test_a_window_s_label_is_the_teacher_s_word_on_that_window(teacher, corpus, 
 def trainer(teacher, corpus, tmp_path, made):
     def make(*overrides, run="run", resume=False):
         made_for = recipe(*overrides)
-        cache = ClipCache(made_for, Views(made_for, LogMel(made_for.mel, 16000)).takes.domain)
+        cache = ClipCache(made_for, Views(made_for, LogMel.of(made_for.mel, 16000)).takes.domain)
         cached = [c for c in cache.fill(corpus, tmp_path, workers=1) if not isinstance(c, Skipped)]
         cached.sort(key=lambda c: c.track.id)
         plan, soft, online = made_for.distillation, None, None
@@ -222,7 +222,9 @@ def test_stored_labels_are_mixed_as_the_clips_are(trainer):
     run = trainer(STORED, CUTMIX)
     (batch,) = run._read(0)
     x = torch.arange(8.0)[:, None, None].expand(8, 24, 32).contiguous()
-    mixed, targets, outputs = run._mixed(x, batch.targets, batch.teacher, torch.Generator().manual_seed(2))
+    mixed, targets, outputs = run._mixed(
+        x, batch.targets, batch.teacher, run.views.draw(8, torch.Generator().manual_seed(2))
+    )
     share = torch.stack([(mixed == i).float().mean(dim=(1, 2)) for i in range(8)], dim=1)
     torch.testing.assert_close(outputs["soft_targets"], share @ batch.teacher["soft_targets"])
     torch.testing.assert_close(targets.labels, share @ fill_missing_labels(batch.targets))

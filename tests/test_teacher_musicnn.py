@@ -178,7 +178,7 @@ def segments(mel: LogMel) -> torch.Tensor:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_what_the_published_tagger_says(teachers, name):
     teacher = teachers[name]
-    logits, embedding = teacher(segments(LogMel(teacher.mel, teacher.rate)))
+    logits, embedding = teacher(segments(LogMel.of(teacher.mel, teacher.rate)))
     expected = GOLDEN["outputs"][name]
     assert logits.dtype == embedding.dtype == torch.float32
     torch.testing.assert_close(
@@ -189,7 +189,7 @@ def test_it_says_what_the_published_tagger_says(teachers, name):
 
 def test_bfloat16_says_much_the_same(teachers):
     teacher = teachers["musicnn-msd"]
-    x = segments(LogMel(teacher.mel, teacher.rate))[:2]
+    x = segments(LogMel.of(teacher.mel, teacher.rate))[:2]
     logits, embedding = teacher(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         fast_logits, fast = teacher(x)
@@ -202,7 +202,7 @@ def test_bfloat16_says_much_the_same(teachers):
 def test_loud_music_stays_finite(teachers):
     """In float16, as the published extractor computes it, this overflows."""
     for teacher in teachers.values():
-        mel = LogMel(teacher.mel, teacher.rate)
+        mel = LogMel.of(teacher.mel, teacher.rate)
         t = torch.arange(3 * teacher.rate) / teacher.rate
         loud = torch.stack([torch.sin(2 * math.pi * 440 * t).sign(), torch.zeros_like(t)])
         power = mel.power(loud)
@@ -235,7 +235,7 @@ def test_a_teacher_only_listens(wheel):
     assert not teacher.training
     assert not any(p.requires_grad for p in teacher.parameters())
     assert (teacher.rate, teacher.seconds, teacher.dim, teacher.exclusive) == (16_000, 3.0, 200, 0)
-    mel = LogMel(teacher.mel, teacher.rate)
+    mel = LogMel.of(teacher.mel, teacher.rate)
     assert mel.frames(round(teacher.seconds * teacher.rate)) == 188
     x = torch.rand(1, 96, 188, requires_grad=True)
     logits, embedding = teacher(x)

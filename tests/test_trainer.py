@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from mirclr.audio.augment import Views
 from mirclr.audio.mel import LogMel
+from mirclr.audio.views import Views
 from mirclr.config import parse_recipe, recipe_yaml
 from mirclr.data import clips
 from mirclr.data.clips import Cached, ClipCache, ClipSource
@@ -63,7 +63,7 @@ def decoded(songs, tmp_path_factory):
     """The songs in a cache for each domain, decoded without starting processes."""
 
     def fill(made_for):
-        cache = ClipCache(made_for, Views(made_for, LogMel(made_for.mel, 16000)).takes.domain, folder)
+        cache = ClipCache(made_for, Views(made_for, LogMel.of(made_for.mel, 16000)).takes.domain, folder)
         found = []
         for song in songs:
             file = cache.folder / f"{song.stem}.raw"
@@ -111,7 +111,11 @@ def test_evaluation_data_is_never_trained_on_whoever_calls(decoded, tmp_path, sp
     for build in (
         lambda tracks: Trainer(recipe(), clip_source(recipe(), cache, tracks), tmp_path / "run", device="cpu"),
         lambda tracks: ClipSource(
-            cache, tracks, Views(recipe(), LogMel(recipe().mel, 16000)).takes, recipe(), is_useful=lambda targets: True
+            cache,
+            tracks,
+            Views(recipe(), LogMel.of(recipe().mel, 16000)).takes,
+            recipe(),
+            is_useful=lambda targets: True,
         ),
     ):
         with pytest.raises(ManifestError, match=rf"{held_out.track.id}.*split {split}; evaluation data is never"):

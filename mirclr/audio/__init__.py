@@ -1,14 +1,27 @@
-"""Audio files to mono float32 at one rate; the only door to soundfile, soxr and PyAV.
+"""Audio files to mono float32 at one rate, log-mel and augmentations; the only door to soundfile, soxr and PyAV.
 
 Conventions: a waveform is (n_samples,) float32 in [-1, 1], mono. Times are in seconds, rates in Hz. What a file is
-hangs on its content (`content`), not on its name. Formats in which libsndfile is fast (wav, aiff, flac, ogg, mp3) are
+depends on its content (`content`), not on its name. Formats in which libsndfile is fast (wav, aiff, flac, ogg, mp3) are
 read by it (`sndfile`); all others, lengths that a header does not state, and every file that libsndfile gives up,
 by FFmpeg's decoders (`ffmpeg`). Nothing here holds more than one block or the asked excerpts in memory, however long
 the file is or claims to be.
 
 Contents: `excerpt_starts`, `read_excerpts` and `read_middle` (seek), `decode_blocks` (a whole file, streamed),
-`resample`, `write_wav`.
+`resample`, `write_wav`; and, of torch, which is loaded by the first of them that is asked for: `LogMel`, and the
+augmentations of (B, N) waveforms and (B, F, T) log-mel, from `PitchShift` to `CutMix`.
+
+Examples
+--------
+>>> import torch
+>>> from mirclr.audio import LogMel, Noise, PitchShift
+>>> waveforms = torch.randn(4, 48000)
+>>> log_mel = LogMel(sample_rate=16000)(PitchShift(semitones=(-2, 2))(waveforms))
+>>> Noise(snr_db=(10, 40), p=0.5)(log_mel).shape
+torch.Size([4, 96, 188])
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mirclr.audio.reading import (
     MAX_CHANNELS,
@@ -31,16 +44,45 @@ from mirclr.audio.reading import (
 from mirclr.audio.samples import resample, through_mp3, write_wav
 from mirclr.audio.source import Span
 
+if TYPE_CHECKING:
+    from mirclr.audio.augment import (
+        BackgroundMix,
+        Equalizer,
+        Filter,
+        FrequencyMask,
+        Gain,
+        Noise,
+        PitchShift,
+        Polarity,
+        TimeMask,
+        TimeStretch,
+    )
+    from mirclr.audio.mel import LogMel
+    from mirclr.audio.mixing import CutMix, MixUp
+
 __all__ = [
     "MAX_CHANNELS",
     "MAX_SECONDS",
     "MIN_SECONDS",
     "RATES",
     "SILENCE",
+    "BackgroundMix",
+    "CutMix",
+    "Equalizer",
     "Excerpts",
+    "Filter",
+    "FrequencyMask",
+    "Gain",
+    "LogMel",
+    "MixUp",
+    "Noise",
     "NotRead",
+    "PitchShift",
+    "Polarity",
     "Section",
     "Span",
+    "TimeMask",
+    "TimeStretch",
     "decode_blocks",
     "excerpt_starts",
     "read_excerpts",
@@ -53,3 +95,19 @@ __all__ = [
     "why_lost",
     "write_wav",
 ]
+
+_LAZY = {"LogMel": "mel", "CutMix": "mixing", "MixUp": "mixing"} | dict.fromkeys(
+    ("BackgroundMix", "Equalizer", "Filter", "FrequencyMask", "Gain", "Noise", "PitchShift", "Polarity", "TimeMask",
+     "TimeStretch"), "augment"
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is of torch when it is asked for: a process that decodes needs none."""
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

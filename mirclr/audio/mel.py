@@ -5,6 +5,7 @@ with zero padding: the settings of musicnn (Pons and Serra 2019, arXiv 1909.0665
 """
 
 import math
+from typing import Self
 
 import torch
 import torchaudio
@@ -18,44 +19,90 @@ class LogMel(nn.Module):
 
     Parameters
     ----------
-    settings : Mel
-        FFT size, hop, bands, frequency range and compression.
-    rate : int
+    sample_rate : int
         Sampling rate of the waveforms, in Hz.
+    n_fft : int
+        Length of a window, in samples.
+    hop_length : int
+        Samples from one frame to the next.
+    n_mels : int
+        Number of mel bands, F.
+    f_min, f_max : float
+        The lowest and the highest frequency, in Hz; `f_max` is half of the rate unless it is given.
+    gain : float
+        The compression is log10(1 + gain x).
+
+    Attributes
+    ----------
+    centres : (F,) float32
+        The centre frequency of each band, in Hz.
+    widths : (F,) float32
+        Half the width of each triangle, in Hz. Weighed by it the bands' powers add up to the power of the spectrum
+        between the first centre and the last, as the triangles, of unit area, add up to 1 there.
+
+    Examples
+    --------
+    >>> import torch
+    >>> log_mel = LogMel(sample_rate=16000, n_mels=96)
+    >>> log_mel(torch.zeros(2, 48000)).shape
+    torch.Size([2, 96, 188])
     """
 
     filters: Tensor
     window: Tensor
+    centres: Tensor
+    widths: Tensor
 
-    def __init__(self, settings: Mel, rate: int) -> None:
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 16000,
+        n_fft: int = 512,
+        hop_length: int = 256,
+        n_mels: int = 96,
+        f_min: float = 0.0,
+        f_max: float | None = None,
+        gain: float = 10_000.0,
+    ) -> None:
         super().__init__()
-        self.settings = settings
-        self.rate = rate
-        self.f_max = settings.f_max or rate / 2
+        self.sample_rate, self.n_fft, self.hop_length, self.n_mels = sample_rate, n_fft, hop_length, n_mels
+        self.f_min, self.f_max, self.gain = f_min, f_max or sample_rate / 2, gain
         filters = torchaudio.functional.melscale_fbanks(
-            settings.n_fft // 2 + 1,
-            settings.f_min,
-            self.f_max,
-            settings.n_mels,
-            rate,
-            norm="slaney",
-            mel_scale="slaney",
+            n_fft // 2 + 1, f_min, self.f_max, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
         )
+        lowest, highest = hz_to_mel(torch.tensor([f_min, self.f_max], dtype=torch.float64)).tolist()
+        points = mel_to_hz(torch.linspace(lowest, highest, n_mels + 2, dtype=torch.float64))
+        self._lowest_mel, self._mels_a_band = lowest, (highest - lowest) / (n_mels + 1)
         # made again from the settings, hence not part of the weights
         self.register_buffer("filters", filters, persistent=False)
-        self.register_buffer("window", torch.hann_window(settings.n_fft), persistent=False)
+        self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
+        self.register_buffer("centres", points[1:-1].float(), persistent=False)
+        self.register_buffer("widths", ((points[2:] - points[:-2]) / 2).float(), persistent=False)
+
+    @classmethod
+    def of(cls, settings: Mel, sample_rate: int) -> Self:
+        """The front end of a recipe."""
+        return cls(
+            sample_rate=sample_rate,
+            n_fft=settings.n_fft,
+            hop_length=settings.hop_length,
+            n_mels=settings.n_mels,
+            f_min=settings.f_min,
+            f_max=settings.f_max,
+            gain=settings.gain,
+        )
 
     def frames(self, n_samples: int) -> int:
         """How many frames `n_samples` give."""
-        return n_samples // self.settings.hop_length + 1
+        return n_samples // self.hop_length + 1
 
     def power(self, waveforms: Tensor) -> Tensor:
         """Mel power spectrogram, (B, N) float32 in [-1, 1] -> (B, F, T) float32, before compression."""
         with torch.autocast(waveforms.device.type, enabled=False):  # half precision is too coarse for powers
             spectrum = torch.stft(
                 waveforms.float(),
-                n_fft=self.settings.n_fft,
-                hop_length=self.settings.hop_length,
+                n_fft=self.n_fft,
+                hop_length=self.hop_length,
                 window=self.window,
                 center=True,
                 pad_mode="constant",
@@ -66,53 +113,33 @@ class LogMel(nn.Module):
 
     def compress(self, power: Tensor) -> Tensor:
         """Mel power to log-mel, log10(1 + gain x)."""
-        return torch.log1p(self.settings.gain * power).mul_(1 / math.log(10))
+        return torch.log1p(self.gain * power).mul_(1 / math.log(10))
 
     def expand(self, log_mel: Tensor) -> Tensor:
         """Log-mel back to mel power; the inverse of `compress`."""
-        return torch.expm1(log_mel * math.log(10)).mul_(1 / self.settings.gain)
+        return torch.expm1(log_mel * math.log(10)).mul_(1 / self.gain)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """(B, N) float32 in [-1, 1] -> (B, F, T) float32."""
         return self.compress(self.power(waveforms))
 
-    def centres(self) -> Tensor:
-        """(F,) float32: the centre frequency of each band, in Hz."""
-        ends = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64))
-        points = torch.linspace(float(ends[0]), float(ends[1]), self.settings.n_mels + 2, dtype=torch.float64)
-        return mel_to_hz(points)[1:-1].float()
-
-    def widths(self) -> Tensor:
-        """(F,) float32: half the width of each triangle, in Hz.
-
-        Weighed by it the bands' powers add up to the power of the spectrum between the first centre and the last, as
-        the triangles, of unit area, add up to 1 there.
-        """
-        ends = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64))
-        points = mel_to_hz(
-            torch.linspace(float(ends[0]), float(ends[1]), self.settings.n_mels + 2, dtype=torch.float64)
-        )
-        return ((points[2:] - points[:-2]) / 2).float()
-
     def band_of(self, hz: Tensor) -> Tensor:
         """Fractional band index of frequencies in Hz: the inverse of `centres`; outside [0, F-1] off the scale."""
-        low, high = hz_to_mel(torch.tensor([self.settings.f_min, self.f_max], dtype=torch.float64)).tolist()
-        step = (high - low) / (self.settings.n_mels + 1)
-        return ((hz_to_mel(hz.double()) - low) / step - 1).float()
+        return (hz_to_mel(hz) - self._lowest_mel) / self._mels_a_band - 1
 
 
 # Slaney's scale (Auditory Toolbox, 1998): linear to 1 kHz at 200/3 Hz a mel, above it 27 mels for a factor of 6.4
 _KNEE_HZ, _HZ_A_MEL = 1000.0, 200.0 / 3
-_KNEE_MEL, _LOG_STEP = _KNEE_HZ / _HZ_A_MEL, 27.0
+_KNEE_MEL, _LOG_STEP = _KNEE_HZ / _HZ_A_MEL, 27.0 / math.log(6.4)
 
 
 def hz_to_mel(hz: Tensor) -> Tensor:
     """Frequencies in Hz to Slaney's mels."""
-    above = _KNEE_MEL + torch.log(hz.clamp(min=_KNEE_HZ) / _KNEE_HZ) / torch.log(torch.tensor(6.4)) * _LOG_STEP
+    above = _KNEE_MEL + torch.log(hz.clamp(min=_KNEE_HZ) / _KNEE_HZ) * _LOG_STEP
     return torch.where(hz < _KNEE_HZ, hz / _HZ_A_MEL, above)
 
 
 def mel_to_hz(mel: Tensor) -> Tensor:
     """Slaney's mels to frequencies in Hz."""
-    above = _KNEE_HZ * torch.exp((mel - _KNEE_MEL).clamp(min=0) / _LOG_STEP * torch.log(torch.tensor(6.4)))
+    above = _KNEE_HZ * torch.exp((mel - _KNEE_MEL).clamp(min=0) / _LOG_STEP)
     return torch.where(mel < _KNEE_MEL, mel * _HZ_A_MEL, above)

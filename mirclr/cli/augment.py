@@ -60,7 +60,7 @@ def preview(file: Path, output: Path, recipe_path: Path | None, n: int, seed: in
     rate, seconds, mel = (
         recipe.audio.sample_rate,
         recipe.audio.clip_seconds,
-        LogMel(recipe.mel, recipe.audio.sample_rate),
+        LogMel.of(recipe.mel, recipe.audio.sample_rate),
     )
     # two places of the file, so that there is something to mix with; twice as long as a clip, to stretch
     source = read_excerpts(file, count=2, seconds=2 * seconds, rate=rate).waveforms
@@ -90,14 +90,16 @@ def _view(recipe: Recipe, mel: LogMel, source: np.ndarray, generator: Generator)
     """One view of each row of the source: (2, F, T) log-mel, or (2, N) samples if the chain ends on the waveform."""
     import torch
 
-    from mirclr.audio.augment import Views
+    from mirclr.audio.views import Views
 
     views = Views(recipe, mel)
     waveforms = torch.from_numpy(source).repeat(1, 2)
     if views.takes.domain == "mel":
         return views(mel(waveforms)[:, :, : views.takes.length], generator)
     samples = waveforms[:, : views.takes.length]
-    return views(samples, generator) if recipe.augment.mel else views.on_samples(samples, generator)
+    if recipe.augment.mel:
+        return views(samples, generator)
+    return views.on_samples(samples, views.draw(len(samples), generator))
 
 
 def _audible(log_mel: np.ndarray, recipe: Recipe) -> np.ndarray:

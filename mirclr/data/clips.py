@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from mirclr import audio, config
-from mirclr.audio.augment import ClipShape
 from mirclr.audio.mel import LogMel
+from mirclr.audio.views import ClipShape
 from mirclr.data.corpora import find_manifest
 from mirclr.data.manifest import Track, inside, read_manifest
 from mirclr.data.sampling import (
@@ -353,7 +353,7 @@ def _decode(
 
 
 def _write(target: Path, blocks: Iterator[np.ndarray], domain: str, rate: int, mel: config.Mel) -> None:
-    pieces = _samples(blocks) if domain == "waveform" else _mel_blocks(blocks, LogMel(mel, rate))
+    pieces = _samples(blocks) if domain == "waveform" else _mel_blocks(blocks, LogMel.of(mel, rate))
     kind = "<i2" if domain == "waveform" else "<f2"
     with writing(target) as out:
         for piece in pieces:
@@ -397,8 +397,8 @@ def _no_cache(folder: Path, error: OSError) -> CacheError:
 
 def _mel_blocks(blocks: Iterator[np.ndarray], mel: LogMel) -> Iterator[np.ndarray]:
     """Stream (n_samples,) blocks to (frames, F) log-mel, the same as of the whole waveform at once."""
-    hop = mel.settings.hop_length
-    context = -(-mel.settings.n_fft // 2 // hop)  # frames on each side that see beyond their chunk
+    hop = mel.hop_length
+    context = -(-mel.n_fft // 2 // hop)  # frames on each side that see beyond their chunk
     held = np.zeros(0, np.float32)
     first = True
     for block in blocks:

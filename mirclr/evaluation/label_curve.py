@@ -186,8 +186,8 @@ def trained_from_scratch(
     """
     import torch
 
-    from mirclr.audio.augment import Views
     from mirclr.audio.mel import LogMel
+    from mirclr.audio.views import Views
     from mirclr.data.clips import ClipCache, Skipped
     from mirclr.training.run import clip_source
     from mirclr.training.trainer import Trainer
@@ -196,7 +196,7 @@ def trained_from_scratch(
     plain = recipe.model_dump(mode="json") | {"distillation": None, "validation": None}
     plain |= {"objective": {"name": "cross_entropy"}, "data": {"train": "labelled", "labels": "genre"}}
     plain["augment"] |= {"mixup": None, "cutmix": None}
-    cache = ClipCache(recipe, Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes.domain)
+    cache = ClipCache(recipe, Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes.domain)
     root = Path(os.path.commonpath([t.file.parent for t in tracks]))
     wanted = [
         Track(

@@ -276,7 +276,7 @@ class Model(nn.Module):
     def __init__(self, recipe: config.Recipe, own: nn.Module | None = None) -> None:
         super().__init__()
         self.recipe = recipe
-        self.mel = LogMel(recipe.mel, recipe.audio.sample_rate)
+        self.mel = LogMel.of(recipe.mel, recipe.audio.sample_rate)
         self.encoder, self.pooling, self.projector = _networks(recipe, own)
         self.to(memory_format=torch.channels_last)
 

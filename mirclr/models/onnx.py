@@ -39,8 +39,8 @@ class ConvolvedLogMel(nn.Module):
 
     def __init__(self, mel: LogMel) -> None:
         super().__init__()
-        n_fft = mel.settings.n_fft
-        self.hop, self.pad, self.gain = mel.settings.hop_length, n_fft // 2, mel.settings.gain
+        n_fft = mel.n_fft
+        self.hop, self.pad, self.gain = mel.hop_length, n_fft // 2, mel.gain
         angle = torch.arange(n_fft, dtype=torch.float64) * (2 * math.pi / n_fft)
         angles = torch.arange(n_fft // 2 + 1, dtype=torch.float64)[:, None] * angle
         waves = torch.cat([angles.cos(), -angles.sin()]) * mel.window.double()

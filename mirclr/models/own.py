@@ -115,7 +115,7 @@ def _silence(recipe: config.Recipe) -> Tensor:
     samples = round(recipe.audio.clip_seconds * recipe.audio.sample_rate)
     if recipe.encoder.input == "waveform":
         return torch.zeros(2, samples)
-    return torch.zeros(2, recipe.mel.n_mels, LogMel(recipe.mel, recipe.audio.sample_rate).frames(samples))
+    return torch.zeros(2, recipe.mel.n_mels, LogMel.of(recipe.mel, recipe.audio.sample_rate).frames(samples))
 
 
 def _dim(module: nn.Module, clips: Tensor, name: str) -> int:

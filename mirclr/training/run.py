@@ -13,8 +13,8 @@ from pathlib import Path
 from torch import nn
 
 from mirclr import config
-from mirclr.audio.augment import ClipShape, Views
 from mirclr.audio.mel import LogMel
+from mirclr.audio.views import ClipShape, Views
 from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, tracks_of
 from mirclr.data.manifest import Track
 from mirclr.data.sampling import TRAINED_ON, part_of
@@ -96,7 +96,7 @@ def prepare(
         from mirclr.training.teacher import online_teacher
 
         teacher = online_teacher(recipe, folder, device=device)
-    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes
+    shape = Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes
     cache = ClipCache(recipe, shape.domain)
     fill = partial(_fill, cache, workers=workers, ranks=ranks, progress=progress, on_skip=on_skip)
     tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
@@ -135,7 +135,7 @@ def clip_source(
     ObjectiveError
         No batch of these tracks gives the objective anything to learn from.
     """
-    shape = Views(recipe, LogMel(recipe.mel, recipe.audio.sample_rate)).takes
+    shape = Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes
     return ClipSource(cache, tracks, shape, recipe, soft_labels, is_useful=partial(is_useful, recipe.objective))
 
 

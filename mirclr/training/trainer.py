@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from mirclr import config
-from mirclr.audio.augment import Views, mix_clips
+from mirclr.audio.augment import Draws, to_device
+from mirclr.audio.views import Views
 from mirclr.data.clips import Batch
 from mirclr.data.targets import Targets, fill_missing_labels
 from mirclr.errors import NotFinite, TrainingError
@@ -327,9 +328,10 @@ class Trainer:
         targets = batch.targets.to(self.device)
         outputs = {name: rows.to(self.device) for name, rows in batch.teacher.items()}
         with torch.no_grad():
-            x = self.views(clips, generator)
+            draws = [to_device(d, self.device) for d in self.views.draw(len(clips), generator)]
+            x = self.views.apply_draws(clips, draws)
             if self.recipe.augment.label_mix is not None:
-                x, targets, outputs = self._mixed(x, targets, outputs, generator)
+                x, targets, outputs = self._mixed(x, targets, outputs, draws)
             total = len(x)
             x = x[self.ranks.part(total)]
             if self.teacher is not None:
@@ -341,7 +343,7 @@ class Trainer:
         return losses
 
     def _mixed(
-        self, x: Tensor, targets: Targets, outputs: dict[str, Tensor], generator: torch.Generator
+        self, x: Tensor, targets: Targets, outputs: dict[str, Tensor], draws: list[Draws]
     ) -> tuple[Tensor, Targets, dict[str, Tensor]]:
         """Mix clips, and with them their labels and a teacher's outputs."""
         assert self.recipe.augment.label_mix is not None
@@ -351,7 +353,7 @@ class Trainer:
             # tracks without labels must be mixed as themselves, so their rows are filled in before
             labels = fill_missing_labels(targets)
         parts = [labels, *outputs.values()]
-        x, rows = mix_clips(x, torch.cat(parts, dim=1), self.recipe.augment.label_mix, generator)
+        x, rows = self.views.mix(x, torch.cat(parts, dim=1), draws)
         labels, *mixed = rows.split([part.shape[1] for part in parts], dim=1)
         return x, replace(targets, labels=labels), dict(zip(outputs, mixed, strict=True))
 

@@ -176,8 +176,8 @@ class Panel:
         self.pooled: list[Tensor] = []
         for teacher in self.teachers:
             teacher.pooled.register_forward_hook(lambda _m, _i, out: self.pooled.append(out))  # type: ignore[union-attr]
-        self.hears = LogMel(self.teachers[0].mel, RATE)
-        self.student = LogMel(MEL, RATE)
+        self.hears = LogMel.of(self.teachers[0].mel, RATE)
+        self.student = LogMel.of(MEL, RATE)
 
     @torch.inference_mode()
     def __call__(self, waveforms: Tensor) -> dict[str, np.ndarray]:

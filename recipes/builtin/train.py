@@ -63,7 +63,7 @@ class Lessons:
         if not files:
             sys.exit(f"{folder}: holds no lessons; make them with lessons.py")
         self.files = [file.name for file in files]
-        self.hears = LogMel(MEL, RATE)
+        self.hears = LogMel.of(MEL, RATE)
         self._learn_components(files[:12])
         parts = [self._read(file, every) for file in files]
         self.held = {key: torch.cat([part[key] for part in parts]) for key in self.KEYS}

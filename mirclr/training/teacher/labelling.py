@@ -115,7 +115,7 @@ def label_tracks(
     domain = teacher.input
     cache = ClipCache(_recipe_of(teacher), domain)
     samples = round(teacher.seconds * teacher.rate)
-    length = LogMel(teacher.mel, teacher.rate).frames(samples) if domain == "mel" else samples
+    length = LogMel.of(teacher.mel, teacher.rate).frames(samples) if domain == "mel" else samples
     steps_a_second = teacher.rate / (teacher.mel.hop_length if domain == "mel" else 1)
     hop = max(1, round(hop_s * steps_a_second))
     where = pick_device(device)
@@ -264,6 +264,6 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     if needs_tags and not teacher.tags:
         raise RecipeError(f"distillation: {teacher.name} has no tags; name its heads, or set by to embedding")
     where = pick_device(device)
-    mel = LogMel(teacher.mel, teacher.rate).to(where) if (takes, student) == ("mel", "waveform") else None
+    mel = LogMel.of(teacher.mel, teacher.rate).to(where) if (takes, student) == ("mel", "waveform") else None
     teacher.to(where)
     return OnlineTeacher(teacher, plan, mel, pick_precision(recipe.training.precision, where))
