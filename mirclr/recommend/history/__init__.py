@@ -5,8 +5,8 @@ accents, or by its file. A time is kept when it lies between the year 2000 and t
 Files come from anywhere: what is not as it should be is reported and left out, and sizes, lines and pieces are bounded.
 
 Contents: `read_history`, `read_histories`, `History` (reading.py: what a file is); sources.py, bytes to lines and JSON
-values; services.py, these to listens; tables.py, tables to listens; likes.py, texts and playlists of what is liked; `aggregate`
-(many listens to one a piece) and `merge` (two histories of one listener), in merging.py.
+values; services.py, these to listens; tables.py, tables to listens; likes.py, texts and playlists of what is liked;
+`aggregate` (many listens to one a piece) and `merge` (two histories of one listener), in merging.py.
 """
 
 from mirclr.recommend.history.merging import aggregate, merge
