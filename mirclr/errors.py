@@ -3,7 +3,7 @@
 ::
 
     MirclrError
-    ├── AudioError                     one file cannot be heard; a run skips it and reports it
+    ├── AudioError                     one file cannot be decoded; a run skips it and reports it
     │   ├── UnreadableAudio            (OSError)      missing, empty, truncated, not audio
     │   │   └── UnreachableAudio       the system does not give it: gone, no permission, a disk that fails
     │   └── UnusableAudio              (ValueError)   too short, silent, NaN, too many channels, absurd header
@@ -11,7 +11,7 @@
     ├── MissingExtra                   (ImportError)  an optional dependency is not installed
     ├── CacheError                     (OSError)      the cache of clips cannot be written or read
     ├── ManifestError                  (ValueError)   a manifest line breaks the schema or the split rules
-    ├── CueError                       (ValueError)   a CUE sheet that says nothing of use
+    ├── CueError                       (ValueError)   a CUE sheet that is of no use
     ├── CorpusError                    (OSError)      a corpus cannot be obtained
     │   └── DigestMismatch             a file is not the one that the manifest names
     ├── RecipeError                    (ValueError)   a recipe is not valid
@@ -31,7 +31,7 @@
     ├── TagsError                      (ValueError)   the tags of a file cannot be read or written
     └── HistoryError                   (ValueError)   a listening history cannot be read
 
-The text of each says where: what was found; what was expected; what to do.
+The text of each names the place: what was found; what was expected; what to do.
 """
 
 import errno
@@ -70,7 +70,7 @@ def _name(file: object) -> str:
 def is_fault_of_machine(error: BaseException, *, music: bool = False) -> bool:
     """Whether the machine is at fault and not the file at hand: no space, no memory, a disk that fails.
 
-    Of `music` that is being read, a disk may fail at one spot and give all other files: that is said of the file.
+    Of `music` that is being read, a disk may fail at one spot and give all other files: that is reported of the file.
     """
     faults = _FAULTS - {errno.EIO} if music else _FAULTS
     return is_out_of_memory(error) or (isinstance(error, OSError) and error.errno in faults)
@@ -89,7 +89,7 @@ class MirclrError(Exception):
 
 
 class AudioError(MirclrError):
-    """One file cannot be heard. A run over many files skips it and reports it."""
+    """One file cannot be decoded. A run over many files skips it and reports it."""
 
 
 class UnreadableAudio(AudioError, OSError):
@@ -113,7 +113,7 @@ class MissingExtra(MirclrError, ImportError):
 
     @classmethod
     def of(cls, what: str, extra: str) -> "MissingExtra":
-        """Build the error that says `what` needs ``mirclr[extra]``."""
+        """Build the error of `what` needing ``mirclr[extra]``."""
         return cls(f"{what} needs an optional part; install it with: pip install 'mirclr[{extra}]'")
 
 

@@ -1,7 +1,7 @@
 """Where an artifact came from: digests, versions and seeds, the stamp in every artifact.
 
 Chain rule: an artifact carries the digest of what it was made from. Digests are BLAKE2b-128 in hexadecimal for
-what mirclr makes; a published corpus keeps the SHA-256 that its manifest states.
+what mirclr makes; a published corpus has the SHA-256 that its manifest states.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def file_digest(path: Path) -> str:
 
     Reads 192 KiB whatever the size, so 100,000 files take minutes and not hours. Two different recordings never share
     it in practice, and a change of tags does alter it; a damaged copy, or samples that were changed between the three
-    places, do not: `content_digest` tells those.
+    places, do not: `content_digest` shows those.
     """
     part = 1 << 16
     with path.open("rb") as f:
@@ -73,12 +73,12 @@ def content_digest(path: Path) -> str:
 
 
 def size_and_time(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns since 1970, which tell that a file is as it was.
+    """Size in bytes and time of change in ns since 1970, which show whether a file is as it was.
 
     A time that 64 bits cannot hold, such as of a year after 2262, is the nearest that they can.
     """
-    facts = path.stat()
-    return facts.st_size, max(-(2**63), min(2**63 - 1, facts.st_mtime_ns))
+    status = path.stat()
+    return status.st_size, max(-(2**63), min(2**63 - 1, status.st_mtime_ns))
 
 
 def stamp(**made_from: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def shipped_dir(name: str) -> Path:
 
 
 def data_dir() -> Path:
-    """Where what a user keeps lives (libraries, corpora): ``$MIRCLR_HOME`` or the system's own place."""
+    """Where a user's data lives (libraries, corpora): ``$MIRCLR_HOME`` or the system's own place."""
     home = os.environ.get("MIRCLR_HOME")
     return Path(home) if home else Path(platformdirs.user_data_dir("mirclr", appauthor=False))
 

@@ -18,7 +18,7 @@ def shown(text: str) -> str:
 
 
 def _is_harmless(text: str, i: int) -> bool:
-    if text[i] in _JOINERS:  # between letters that are joined or kept apart; beside ASCII it only hides
+    if text[i] in _JOINERS:  # between letters that are joined or held apart; beside ASCII it only hides
         return 0 < i < len(text) - 1 and not (text[i - 1] + text[i + 1]).isascii() and text[i - 1] not in _JOINERS
     return unicodedata.category(text[i]) == "Zs"
 

@@ -20,7 +20,7 @@ from mirclr.names import (
     first_artist,
     fold,
     guests,
-    says_little,
+    is_generic_title,
     search_words,
     song_title,
     words,
@@ -282,7 +282,7 @@ def test_a_title_that_says_little_is_one_of_its_album(tmp_path, title):
 
 def test_titles_of_many_words_say_enough():
     for title in ("1999", "22", "X", "7 Rings", "Intro to Love", "Prelude to a Kiss", "Untitled Love Song"):
-        assert not says_little(title.lower())
+        assert not is_generic_title(title.lower())
 
 
 @pytest.mark.parametrize(

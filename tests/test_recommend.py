@@ -591,7 +591,7 @@ def test_reasons(library):
     assert {r.track.title: r.reason for r in ask(library, 1).recommendations} == {
         "B": "same artist; same genre; mood: dark, calm; twice the tempo; relative key",
         "C": "same tempo",
-        "D": "sounds alike",
+        "D": "sounds similar",
         "E": "mood: calm",
     }
     both = {r.track.title: (r.explanation.seed, r.reason) for r in ask(library, 1, 3).recommendations}

@@ -1,4 +1,4 @@
-"""What a person leaves out of a library, as typed: globs to patterns below a root, kept in the library."""
+"""What a person leaves out of a library, as typed: globs to patterns below a root, stored in the library."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,12 +41,12 @@ def pattern_of(glob: str, root: str, given: Iterable[Path] = ()) -> str | None:
 
 
 def keep_exclusions(library: LibraryStore, globs: Sequence[str], roots: Mapping[Path, str]) -> dict[str, list[str]]:
-    """Keep globs in a library for the roots of folders; returns the patterns by root.
+    """Store globs in a library for the roots of folders; returns the patterns by root.
 
     Parameters
     ----------
     library : LibraryStore
-        Keeps them.
+        Stores them.
     globs : sequence of str
         As a person writes them.
     roots : mapping of Path to str
@@ -74,7 +74,7 @@ def keep_exclusions(library: LibraryStore, globs: Sequence[str], roots: Mapping[
 
 
 def roots_for(library: LibraryStore, folder: Path | None = None) -> dict[Path, str]:
-    """The roots that exclusions of a folder are kept for, each by a folder's name; without a folder all of a library's.
+    """The roots that exclusions of a folder hold for, each by a folder's name; without a folder all of a library's.
 
     Raises
     ------

@@ -14,10 +14,10 @@ from mirclr.names import (
     first_artist,
     fold,
     is_album,
+    is_generic_title,
     is_of_many,
     is_version_note,
     known_artist,
-    says_little,
     song_title,
     words,
 )
@@ -32,14 +32,14 @@ _MANY = 3  # artists of one album in one folder: of a compilation, unless most o
 
 
 def artist_key(track: LibraryTrack) -> str | int:
-    """What tells an artist from others: the first that the tags name, folded; a track without is of one of its own."""
+    """The key of a track's artist: the first that the tags name, folded; a track without is of one of its own."""
     return next((name for text in (track.artist, track.album_artist) if (name := known_artist(text))), track.id)
 
 
 def song_key(track: LibraryTrack) -> tuple[str, str] | None:
-    """What tells a song from others: its first artist and its title without words of versions; None without either.
+    """The key of a track's song: its first artist and its title without words of versions; None without either.
 
-    Of a karaoke version it is the artist whose song it is, where the title says so. A title that an artist gives to
+    Of a karaoke version it is the artist whose song it is, where the title has that. A title that an artist gives to
     many pieces, such as "Intro" or "II. Andante", is one of its album.
     """
     artist = known_artist(track.artist)
@@ -52,16 +52,16 @@ def song_key(track: LibraryTrack) -> tuple[str, str] | None:
     if dash and rest.strip() and first_artist(named) == artist and not is_version_note(rest):
         title = rest
     song = song_title(title)
-    if not says_little(song):
+    if not is_generic_title(song):
         return artist, song
     return (artist, f"{song}\n{album_name(track.album or '')}") if is_album(track.album) else None
 
 
 def album_keys(track: LibraryTrack) -> frozenset[AlbumKey]:
-    """What tells an album from others; two tracks that share one of these are of one album. Empty without a name.
+    """The keys of a track's album; two tracks that have one in common are of one album. Empty without a name.
 
-    ``of`` an album artist, or else of the track's first artist; a compilation ``of`` nobody, where its tags say that it
-    is one; and, without an album artist, ``in`` a folder: that counts where `is_shared` finds many artists in it.
+    ``of`` an album artist, or else of the track's first artist; a compilation ``of`` nobody, where it is one by
+    its tags; and, without an album artist, ``in`` a folder: that counts where `is_shared` finds many artists in it.
     """
     if not track.album or not is_album(track.album):
         return frozenset()

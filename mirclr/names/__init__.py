@@ -2,18 +2,18 @@
 
 Conventions: every function takes texts as tags and histories have them and gives folded ones, to be compared with each
 other and never shown. Names are equal where people mean the same: "Guns N’ Roses" and "guns n' roses", "Simon and
-Garfunkel" and "Simon & Garfunkel", "Beatles, The" and "The Beatles". What a text does not tell is decided for caution:
+Garfunkel" and "Simon & Garfunkel", "Beatles, The" and "The Beatles". What a text leaves open is decided with caution:
 "Earth, Wind & Fire", "Simon & Garfunkel" and "Tyler, The Creator" stay whole, "Queen & David Bowie" begins with Queen;
 "Smith, Patti" is Patti Smith, and "Drake, Future" begins with Drake.
 
 Contents: `fold`, `words`, `search_words`, `loose` (texts.py); `artists`, `first_artist`, `known_artist`, `artist_name`,
-`guests` (artists.py, with the given names of given.py); `bare_title`, `song_title`, `says_little`, `album_name`,
+`guests` (artists.py, with the given names of given.py); `bare_title`, `song_title`, `is_generic_title`, `album_name`,
 `is_album`, `is_of_many` (titles.py); `is_version_note` (versions.py: live, remix, karaoke and the like).
 """
 
 from mirclr.names.artists import artist_name, artists, first_artist, guests, known_artist
 from mirclr.names.texts import fold, loose, search_words, words
-from mirclr.names.titles import album_name, bare_title, is_album, is_of_many, says_little, song_title
+from mirclr.names.titles import album_name, bare_title, is_album, is_generic_title, is_of_many, song_title
 from mirclr.names.versions import is_version_note
 
 __all__ = [
@@ -25,11 +25,11 @@ __all__ = [
     "fold",
     "guests",
     "is_album",
+    "is_generic_title",
     "is_of_many",
     "is_version_note",
     "known_artist",
     "loose",
-    "says_little",
     "search_words",
     "song_title",
     "words",

@@ -22,7 +22,7 @@ _OF_ONE_WORD = re.compile(r"(\w+(?:, \w+)+,? & \w+)(?: & (.+))?")  # "Earth, Win
 _DUO = re.compile(r"\w+ & \w+")  # "Sam & Dave", "Iron & Wine": neither is known by a first name that others have too
 _GUESTS = re.compile(rf"[ (\[](?:{_GUEST}) (.*)$")
 _JOINED = re.compile(rf"(?<=\S) (?:and|und|et|y|e|og|och|en|i|и|\+) (?=\S)(?!{_LINK})")  # "Guns N' Roses" are no two
-_NAMESAKE = re.compile(r"(?<=\w)(?: \(\d{1,3}\))?\*?$")  # how Discogs tells artists of one name apart
+_NAMESAKE = re.compile(r"(?<=\w)(?: \(\d{1,3}\))?\*?$")  # how Discogs distinguishes artists of one name
 _IN_BRACKETS = re.compile(r"(.+?) ?[(\[]([^()\[\]]+)[)\]]")
 _LATIN = re.compile("[a-z]")
 _UNBRACKETED = str.maketrans("()[]", "    ")

@@ -41,7 +41,7 @@ def fold(text: str) -> str:
         return text.lower().replace("`", "'")
     folded = unicodedata.normalize("NFKD", text.translate(_TYPED))
     folded = unicodedata.normalize("NFKD", folded.casefold()).translate(_TYPED)
-    # Latin, Greek and Cyrillic accents alone: in other scripts a mark tells one letter from another
+    # Latin, Greek and Cyrillic accents alone: in other scripts a mark makes another letter
     return "".join(c for c in folded if not "\u0300" <= c <= "\u036f").translate(_PLAIN)
 
 

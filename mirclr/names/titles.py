@@ -1,4 +1,4 @@
-"""Which song and which album: titles without what they say of a version, an edition or a disc."""
+"""Which song and which album: titles without notes of a version, an edition or a disc."""
 
 import re
 from functools import lru_cache
@@ -55,7 +55,7 @@ _SAYS_LITTLE = re.compile(rf"{_LITTLE}|(?=.*[a-z]{{4}}){_TEMPO}(?: {_TEMPO})*")
 
 @lru_cache(maxsize=1 << 14)
 def bare_title(text: str) -> str:
-    """A title folded, without guests and without what it says of the recording; never empty where the text is not.
+    """A title folded, without guests and without notes of the recording; never empty where the text is not.
 
     "America - Remastered 2011", "America (Live)" and "America (feat. X)" are "america"; a remix is another.
     """
@@ -68,7 +68,7 @@ def song_title(text: str) -> str:
     return _without_notes(words(text), is_version_note)
 
 
-def says_little(title: str) -> bool:
+def is_generic_title(title: str) -> bool:
     """Whether a folded title is one that an artist gives to many pieces, such as "intro" or "ii. andante"."""
     return bool(_SAYS_LITTLE.fullmatch(loose(title)))
 

@@ -1,4 +1,4 @@
-"""What a title says of the version after the name of the song: live, remix, remaster, karaoke and the like.
+"""The version that a title names after that of the song: live, remix, remaster, karaoke and the like.
 
 Conventions: texts are folded. A note is what stands last in brackets, or after a dash: "(Live at Wembley)",
 "- 2009 Remaster". Without either only a few endings count ("… Radio Edit"), so that "Live Forever" and "Remix" stay.
@@ -18,7 +18,7 @@ _LIVE = (
     r".*\blive(?:[ -](?:version|session|recording|acoustic|mix|take|performance)s?)?$"
 )
 _KIND = "version|versie|fassung|edit|mix|cut"
-# what says how or where a song was recorded, cut, pressed or put on a page: the song as its listeners know it
+# how or where a song was recorded, cut, pressed or put on a page: the song as its listeners know it
 _RECORDING = (
     rf"^(?:{_LIVE})|^(?:with|avec|mit|con|w/) |\b(?:feat|ft|featuring)\b|\b(?:mono|stereo)\b|^(?:explicit|clean)\b|"
     r"\bremaster|\bre-?master|\bremaste?ri[sz]|\brimasteri|\b(?:neu|digital) gemastert\b|"
@@ -80,7 +80,7 @@ class Note:
 
 
 def last_note(title: str) -> Note | None:
-    """What a title says last, apart from its name; None where nothing stands apart."""
+    """The note at the end of a title, apart from its name; None where nothing stands apart."""
     if title and (opening := _OPENING.get(title[-1])):
         depth = 0
         for at in range(len(title) - 1, -1, -1):
@@ -95,12 +95,12 @@ def last_note(title: str) -> Note | None:
 
 
 def is_recording_note(note: str) -> bool:
-    """Whether a note says of a song how it was recorded, cut or pressed, or who its guests are."""
+    """Whether a note is about how a song was recorded, cut or pressed, or who its guests are."""
     return bool(_OF_RECORDING.search(note))
 
 
 def is_version_note(note: str) -> bool:
-    """Whether a note says of a song that it is a version of one: that, or a remix, a demo, karaoke and the like."""
+    """Whether a note makes a title that of a version: a note as above, or a remix, a demo, karaoke and the like."""
     return bool(_OF_RECORDING.search(note) or _OF_VERSION.search(note))
 
 

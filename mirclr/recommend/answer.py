@@ -102,7 +102,7 @@ def recommend(
 
     Candidates are the tracks nearest to the seeds; they are ranked by `mutual_proximity` to the nearest seed, less half
     of that to the nearest track to stay away from, and taken in turns from groups of similar seeds. Never
-    recommended: a seed or another version of one or of a track taken before, what a rule keeps out, what is nearer to
+    recommended: a seed or another version of one or of a track taken before, what a rule excludes, what is nearer to
     a track to stay away from than to any seed, more of an artist than the query allows, or nearer together. There are
     as many as asked for while the library has them; candidates are looked for farther and farther.
 
@@ -243,11 +243,11 @@ class _PreparedQuery:
             return [], ran_out
         near = products(points, matrix).max(axis=0)
         order = np.lexsort((ids, -near))
-        kept = self._not_away(matrix, products(np.stack([start.vector, end.vector]), matrix).max(axis=0))
+        passes = self._not_away(matrix, products(np.stack([start.vector, end.vector]), matrix).max(axis=0))
         recordings = self._recordings(ids, more=(end,))
         counts = Counter(_as_candidate(seed).artist for seed in (start, end))
         candidates: list[Candidate] = []
-        for i in order[kept[order]].tolist():
+        for i in order[passes[order]].tolist():
             candidate = Candidate(tracks[i], matrix[i], 0, 0.0, 0.0)
             many = self.query.artist_cap and counts[candidate.artist] >= self.query.artist_cap
             if not many and not recordings.contains(candidate.track, candidate.vector):
@@ -259,7 +259,7 @@ class _PreparedQuery:
         return candidates, ran_out
 
     def _chain(self, candidates: Sequence[Candidate], wanted: int) -> list[Candidate]:
-        """The best way through candidates that keeps artists apart; the nearest to the arc come first among them."""
+        """The best path through candidates with artists apart; the nearest to the arc come first among them."""
         start, end = (_as_candidate(seed) for seed in (self.seeds[0], self.ends[0]))
         left_out: set[int] = set()
         while True:
@@ -276,12 +276,12 @@ class _PreparedQuery:
 
     def _not_away(self, matrix: np.ndarray, similarities: np.ndarray) -> np.ndarray:
         """(m,) bool: which of (m, d) tracks are nearer to a seed than to any track to stay away from."""
-        kept = np.ones(len(matrix), bool)
+        passes = np.ones(len(matrix), bool)
         if len(self.away):
             for at in range(0, len(matrix), _BLOCK):
                 away = products(self.away, matrix[at : at + _BLOCK]).max(axis=0)
-                kept[at : at + _BLOCK] = away < similarities[at : at + _BLOCK]
-        return kept
+                passes[at : at + _BLOCK] = away < similarities[at : at + _BLOCK]
+        return passes
 
     def _queues(self, k: int, stats: np.ndarray, stats_of_away: np.ndarray) -> tuple[list[list[Candidate]], bool]:
         """Candidates of each cluster, best first, and whether there are no more."""
@@ -297,12 +297,12 @@ class _PreparedQuery:
         if not tracks:
             return queues, ran_out
         similarities = products(self.vectors, matrix)
-        kept = np.flatnonzero(self._not_away(matrix, similarities.max(axis=0)))
-        if not kept.size:
+        near = np.flatnonzero(self._not_away(matrix, similarities.max(axis=0)))
+        if not near.size:
             return queues, ran_out
-        if len(kept) < len(ids):
-            tracks, ids, matrix = [tracks[i] for i in kept.tolist()], ids[kept], matrix[kept]
-            similarities = similarities[:, kept]
+        if len(near) < len(ids):
+            tracks, ids, matrix = [tracks[i] for i in near.tolist()], ids[near], matrix[near]
+            similarities = similarities[:, near]
         of_tracks = self.index.similarity_stats(ids)
         scores = mutual_proximity(similarities, stats, of_tracks)
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
@@ -319,7 +319,7 @@ class _PreparedQuery:
         return queues, ran_out
 
     def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:
-        """The tracks that are still there and that no rule keeps out, with their ids and vectors."""
+        """The tracks that are still there and that no rule excludes, with their ids and vectors."""
         ids = ids[~np.isin(ids, [-1, *self.hidden])]
         tracks: list[LibraryTrack] = []
         for at in range(0, len(ids), _BLOCK):  # of all tracks of a large library few may pass

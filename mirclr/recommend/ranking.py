@@ -99,7 +99,7 @@ def mutual_proximity(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: 
     """
     both = np.concatenate([of_seeds, of_tracks]).astype(np.float64)
     mean, std = both.mean(axis=0)
-    if not std > 1e-6:  # everything is alike: there is nothing to correct
+    if not std > 1e-6:  # all similarities are equal: there is nothing to correct
         return similarities
     by_seed = _upper_tail((similarities - of_seeds[:, :1]) / np.maximum(of_seeds[:, 1:], 1e-6))
     by_track = _upper_tail((similarities - of_tracks[:, 0]) / np.maximum(of_tracks[:, 1], 1e-6))

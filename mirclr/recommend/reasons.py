@@ -49,7 +49,7 @@ class Explanation:
         parts += [f"same {name}" for name in self.same]
         parts += [f"{task}: {', '.join(both)}" for task, both in self.labels.items() if both]
         parts += self.relations
-        return shown("; ".join(parts) or "sounds alike")
+        return shown("; ".join(parts) or "sounds similar")
 
 
 class Explainer:

@@ -1,4 +1,4 @@
-"""What an audio file says of itself, wherever that stands in it.
+"""The tags of audio files, of whatever kind and wherever they stand.
 
 `read_tags` gives the few fields that mirclr uses, whatever the container calls them. Text is cleaned: control
 characters (which could drive a terminal) become spaces, runs of spaces one, an empty text None; several values are one
@@ -36,13 +36,13 @@ READING = 1
 """Grows when more is read from files, so that libraries read the tags of unchanged files anew, once."""
 SEPARATOR = "; "
 """What stands between several values in one text."""
-_LONGEST = 4096  # letters of a text that are kept
+_LONGEST = 4096  # letters of a text that are read
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}")
 
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file says of itself; None where it says nothing.
+    """The tags of a file; None where it has none.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Tags:
     artist, genre : str or None
         All that are given, each once, with '; ' between them.
     year : int or None
-        Of the first release where the file says that, else of this one.
+        Of the first release where the file has that, else of this one.
     duration_s : float or None
         Length in seconds, by the header; positive.
     compilation : bool or None
@@ -108,7 +108,7 @@ def read_tags(path: Path) -> Tags:
 
 
 def texts_of(blocks: Iterable[Block], field: str) -> Iterator[tuple[str, ...]]:
-    """What each tag that says something in a field says; of several names that stand there, the first."""
+    """The texts of a field in each tag that has it; of several names that stand there, the first."""
     for block in blocks:
         for name in names_of(field, block.family):
             texts = tuple(t for item in block.items if item.name == name for t in block.texts(item) if t.strip())
@@ -135,7 +135,7 @@ def _clean(text: str | None) -> str | None:
 
 
 def read_values(path: Path, field: str) -> tuple[str, ...]:
-    """What a file says in a field of `WRITABLE`, in any of its tags, as it stands; empty where it says nothing.
+    """The values of a field of `WRITABLE` in any of a file's tags, as they stand; empty where it has none.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def read_values(path: Path, field: str) -> tuple[str, ...]:
 
 
 def values_of(layout: Layout, field: str) -> tuple[str, ...]:
-    """What all tags of a file say in a field, each value once."""
+    """The values of a field in all tags of a file, each once."""
     nothing = ("", "0") if field == "bpm" else ("",)  # iTunes writes 0 where it knows no tempo
     found: dict[str, None] = {}
     for block in layout.blocks:

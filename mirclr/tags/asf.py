@@ -186,8 +186,8 @@ def asf(source: Source, start: int) -> Layout:
                 if inner.kind in (_METADATA, _LIBRARY):
                     read.append(_Library(source.read(inner.start, inner.length)))
         elif o.kind == _FILE and o.length >= 104:
-            facts = source.read(o.start, 104)
-            stated, duration, preroll = (_number(facts[i : i + 8]) for i in (40, 64, 80))
+            header = source.read(o.start, 104)
+            stated, duration, preroll = (_number(header[i : i + 8]) for i in (40, 64, 80))
             layout.size = (o.start + 40, stated) if stated == source.size else None
             layout.seconds = max(0, duration / 1e7 - preroll / 1e3)
         if o.kind != _EXTENDED:

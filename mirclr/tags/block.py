@@ -20,7 +20,7 @@ _MAX_READ = 256 << 20  # bytes of all tags of a file
 
 
 class Damaged(ValueError):
-    """A file is not built as its own headers say; the text is for people."""
+    """A file is not built as its own headers state; the text is for people."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Block(ABC):
         """The values of an item; empty where it is no text."""
 
     def made(self, name: str, values: Sequence[str]) -> list[Item]:
-        """Items that say `values` under a name, as this kind of tag spells it."""
+        """Items that hold `values` under a name, as this kind of tag spells it."""
         raise Damaged(f"its {self.place} cannot be written by mirclr")
 
     def splices(self, items: Sequence[Item]) -> list[Splice]:

@@ -105,7 +105,9 @@ class FlacLayout(Layout):
                 made.append(Splice(self.padding[0] + 4, more, b""))
             elif more:
                 made.append(Splice(self.padding[0] + 4, 0, bytes(-more)))
-        for splice in made:  # a comment where there was none comes after the first block, which may say that it is last
+        for (
+            splice
+        ) in made:  # a comment where there was none comes after the first block, which may be marked as the last
             if not splice.length and splice.new[:1] == b"\x04" and self.last + 38 == splice.start:
                 made[made.index(splice)] = replace(splice, new=b"\x84" + splice.new[1:])
                 made.append(Splice(self.last, 1, b"\0"))
@@ -132,8 +134,8 @@ def flac(source: Source, start: int) -> Layout:
         else:
             layout.frame.append((kind, length))
         if kind == 0 and length == 34 and not layout.seconds:
-            facts = unsigned(source.read(at + 14, 8))
-            rate, samples = facts >> 44, facts & ((1 << 36) - 1)
+            packed = unsigned(source.read(at + 14, 8))
+            rate, samples = packed >> 44, packed & ((1 << 36) - 1)
             layout.seconds = samples / rate if rate else None
         at += 4 + length
     if not layout.blocks:
@@ -379,9 +381,11 @@ class Ape(Block):
             raise Damaged(self.refusal)
         data = b"".join(item.raw for item in items)
         version = self._footer[8:12] or (2000).to_bytes(4, "little")
-        facts = version + (len(data) + 32).to_bytes(4, "little") + len(items).to_bytes(4, "little")
+        header = version + (len(data) + 32).to_bytes(4, "little") + len(items).to_bytes(4, "little")
         flags = unsigned_le(self._footer[20:24]) if self._footer else 1 << 31
-        ends = [b"APETAGEX" + facts + f.to_bytes(4, "little") + bytes(8) for f in (flags | 1 << 29, flags & ~(1 << 29))]
+        ends = [
+            b"APETAGEX" + header + f.to_bytes(4, "little") + bytes(8) for f in (flags | 1 << 29, flags & ~(1 << 29))
+        ]
         new = (ends[0] if self._headed else b"") + data + ends[1]
         return [Splice(self.end - self.length, self.length, new)]
 

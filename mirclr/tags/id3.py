@@ -149,7 +149,7 @@ class ID3v2(Block):
         return frames, body[at:]
 
     def _unpacked(self, raw: bytes) -> int:
-        """Bytes that a packed frame says it unpacks to, at most; 0 of others."""
+        """Bytes that a packed frame unpacks to by its header, at most; 0 of others."""
         if self.version == 3 and raw[9] & 128:
             return unsigned(raw[10:14])
         if self.version == 4 and raw[9] & 9 == 9:

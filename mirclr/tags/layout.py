@@ -85,9 +85,9 @@ def _frames(source: Source, start: int, head: bytes) -> Layout | None:
         ("tta", (b"TTA1",), lambda f: mutagen.trueaudio.TrueAudioInfo(f, start)),
         ("aac", (b"\xff\xf0", b"\xff\xf1", b"\xff\xf8", b"\xff\xf9"), mutagen.aac.AACInfo),
     )
-    for demuxer, beginnings, facts in kinds:
+    for demuxer, beginnings, header in kinds:
         if head.startswith(beginnings):
-            return Layout(demuxer, seconds=_stated(source, start, facts))
+            return Layout(demuxer, seconds=_stated(source, start, header))
     at = None if head.startswith(_OTHERS) else _first_frame(source, start)
     if at is None:
         return None
@@ -106,7 +106,7 @@ def _stated(source: Source, start: int, read: Callable[[Any], Any]) -> float | N
 
 
 def _first_frame(source: Source, start: int) -> int | None:
-    """Where two headers of MPEG audio follow each other as the first says."""
+    """Where two headers of MPEG audio follow each other as the first states."""
     data = source.peek(start, _SEARCHED + 4)
     at = data.find(b"\xff")
     while 0 <= at < _SEARCHED:

@@ -34,10 +34,10 @@ def matroska(source: Source, start: int) -> Layout:
         raise Damaged("not a kind of file whose tags can be read")
     for kind, begin, end in _elements(source, segment[1], segment[2]):
         if kind == _INFO:
-            facts = {k: source.read(b, e - b) for k, b, e in _elements(source, begin, end) if e - b < MAX_TEXT}
-            layout.seconds = _seconds(facts)
-            if _TITLE in facts:
-                block.items.append(Item("title", facts[_TITLE]))
+            info = {k: source.read(b, e - b) for k, b, e in _elements(source, begin, end) if e - b < MAX_TEXT}
+            layout.seconds = _seconds(info)
+            if _TITLE in info:
+                block.items.append(Item("title", info[_TITLE]))
         elif kind == _TAGS:
             for tag in _elements(source, begin, end):
                 if tag[0] == _TAG:
@@ -88,9 +88,9 @@ def _number(data: bytes, *, keep: bool) -> tuple[int, int]:
     return (value if keep else value & ((1 << 7 * width) - 1)), width
 
 
-def _seconds(facts: dict[int, bytes]) -> float | None:
-    form = {4: ">f", 8: ">d"}.get(len(facts.get(_DURATION, b"")))
+def _seconds(info: dict[int, bytes]) -> float | None:
+    form = {4: ">f", 8: ">d"}.get(len(info.get(_DURATION, b"")))
     if form is None:
         return None
-    duration: float = struct.unpack(form, facts[_DURATION])[0]
-    return duration * unsigned(facts.get(_SCALE, b"\x0f\x42\x40")) / 1e9
+    duration: float = struct.unpack(form, info[_DURATION])[0]
+    return duration * unsigned(info.get(_SCALE, b"\x0f\x42\x40")) / 1e9

@@ -104,12 +104,12 @@ def spliced(source: BinaryIO, splices: Sequence[Splice], out: IO[bytes]) -> None
 
 def refusal(target: Path, *, break_links: bool) -> str | None:
     """Why a file must not be replaced."""
-    facts = target.lstat()
-    if not stat.S_ISREG(facts.st_mode):
+    status = target.lstat()
+    if not stat.S_ISREG(status.st_mode):
         return "not an ordinary file"
-    if facts.st_nlink > 1 and not break_links:
+    if status.st_nlink > 1 and not break_links:
         return (
-            f"it has {facts.st_nlink} names (hard links), which writing would take apart; "
+            f"it has {status.st_nlink} names (hard links), which writing would take apart; "
             "--break-links writes this one all the same"
         )
     if not os.access(target, os.W_OK):
@@ -152,18 +152,18 @@ def replace(
     OSError
         The disk is full, the folder may not be written, and the like.
     """
-    facts = os.fstat(source.fileno())
+    status = os.fstat(source.fileno())
     try:
         with _copy_beside(target) as (copy, f):
             spliced(source, splices, f)
             f.flush()
-            _dress(target, copy, f, facts)
+            _dress(target, copy, f, status)
             os.fsync(f.fileno())
             check(copy)
             if not touch:
-                os.utime(copy, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+                os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
             now = target.lstat()
-            if (now.st_ino, now.st_size, now.st_mtime_ns) != (facts.st_ino, facts.st_size, facts.st_mtime_ns):
+            if (now.st_ino, now.st_size, now.st_mtime_ns) != (status.st_ino, status.st_size, status.st_mtime_ns):
                 raise TagsError("it was changed by another program meanwhile")
             before()
             if fcntl is None:
@@ -177,13 +177,13 @@ def replace(
     _sync_folder(target.parent)
 
 
-def _dress(target: Path, copy: Path, f: IO[bytes], facts: os.stat_result) -> None:
+def _dress(target: Path, copy: Path, f: IO[bytes], status: os.stat_result) -> None:
     """Give a copy the owner, the mode and the extended attributes of the file."""
     if hasattr(os, "fchown"):
         mine = os.fstat(f.fileno())
-        if (mine.st_uid, mine.st_gid) != (facts.st_uid, facts.st_gid):
+        if (mine.st_uid, mine.st_gid) != (status.st_uid, status.st_gid):
             try:
-                os.fchown(f.fileno(), facts.st_uid, facts.st_gid)
+                os.fchown(f.fileno(), status.st_uid, status.st_gid)
             except PermissionError as error:
                 raise TagsError("it belongs to another user or group, to whom a new file cannot be given") from error
     shutil.copystat(target, copy)

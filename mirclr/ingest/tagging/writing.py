@@ -292,8 +292,8 @@ def _carried(layout: Layout, new: Block, fields: Mapping[str, Sequence[str]]) ->
 def _replaced(items: Sequence[Item], names: set[str], new: Sequence[Item]) -> list[Item]:
     """Items with those of some names replaced, where the first of them stood; at the end where there was none."""
     at = next((i for i, item in enumerate(items) if item.name in names), len(items))
-    kept = [item for item in items[at:] if item.name not in names]
-    return [*items[:at], *new, *kept]
+    others = [item for item in items[at:] if item.name not in names]
+    return [*items[:at], *new, *others]
 
 
 def _field_items(block: Block, name: str) -> list[Item]:

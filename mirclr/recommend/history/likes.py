@@ -69,14 +69,14 @@ def itunes_of(path: Path, file: IO[bytes], problems: Problems) -> Iterator[Liste
     """Of a library or playlist of iTunes what was played or loved; where nothing was, all of it is liked."""
     data = file.read(_MAX_ITUNES + 1)
     if len(data) > _MAX_ITUNES:
-        raise HistoryError(f"{path}: larger than {_MAX_ITUNES >> 20} MiB; export a playlist of what you hear instead")
+        raise HistoryError(f"{path}: larger than {_MAX_ITUNES >> 20} MiB; export a playlist of what you play instead")
     try:
         value = property_list(path, data)
     except PlaylistError as error:
         raise HistoryError(str(error)) from error
     held = value.get("Tracks") if isinstance(value, dict) else None
     tracks = [t for t in held.values() if isinstance(t, dict)] if isinstance(held, dict) else []
-    told = any(t.get("Play Count") or t.get("Loved") or t.get("Disliked") for t in tracks)
+    rated = any(t.get("Play Count") or t.get("Loved") or t.get("Disliked") for t in tracks)
     for number, track in enumerate(tracks, 1):
         artist, title, where = name(track.get("Artist")), name(track.get("Name")), f"track {number}"
         if not (artist and title):
@@ -84,12 +84,12 @@ def itunes_of(path: Path, file: IO[bytes], problems: Problems) -> Iterator[Liste
             continue
         problems.read += 1
         plays, taste = _plays(track.get("Play Count")), int(bool(track.get("Loved"))) - int(bool(track.get("Disliked")))
-        if plays or taste or not told:
+        if plays or taste or not rated:
             when = track.get("Play Date UTC")
             known = isinstance(when, datetime) and 1971 <= when.year <= 9000
             last_s = believed(when.replace(tzinfo=UTC).timestamp(), where, problems) if when and known else None
             yield Listen(
-                artist, title, name(track.get("Album")), plays=plays, last_s=last_s, taste=taste if told else 1
+                artist, title, name(track.get("Album")), plays=plays, last_s=last_s, taste=taste if rated else 1
             )
 
 

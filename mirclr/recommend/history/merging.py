@@ -8,13 +8,13 @@ from mirclr.library import Listen
 from mirclr.names import fold
 
 _MAX_PLAYS = 10**9
-_MAX_PIECES = 3_000_000  # of a listener; who hears one each three minutes for 17 years has as many
+_MAX_PIECES = 3_000_000  # of a listener; one each three minutes for 17 years are as many
 
 
 def aggregate(listens: Iterable[Listen]) -> list[Listen]:
-    """Make one listen of all those of the same piece: plays are added, the latest time and the last taste are kept.
+    """Make one listen of all those of the same piece: plays are added, the latest time and the last taste count.
 
-    Names are compared in any case and accents. Of several spellings the first by alphabet is kept.
+    Names are compared in any case and accents. Of several spellings the first by alphabet is taken.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def aggregate(listens: Iterable[Listen]) -> list[Listen]:
     Raises
     ------
     HistoryError
-        There are more pieces than one listener can have heard.
+        There are more pieces than one listener can have played.
     """
     pieces: dict[tuple[str, str, str], Listen] = {}
     for listen in listens:

@@ -1,4 +1,4 @@
-"""`read_history`: what a file is, told by its content, and its listens."""
+"""`read_history`: what a file is, by its content, and its listens."""
 
 import codecs
 import io
@@ -53,7 +53,7 @@ class History:
 
 
 def read_history(path: Path) -> History:
-    """Read a listening history, or what a listener likes and dislikes; the format is told by the content.
+    """Read a listening history, or what a listener likes and dislikes; the format is recognised by the content.
 
     Formats: JSON of ListenBrainz (the .zip as delivered, its lines, lists, the API's answers; loves and hates in it),
     Spotify (both layouts of the history, the library, the .zip as delivered), Last.fm's API and lastfmstats.com,

@@ -23,19 +23,19 @@ _TOPIC = " - Topic"  # after the name of an artist on YouTube
 
 
 def listens_of(records: Values, problems: Problems) -> Iterator[Listen]:
-    """Listens; then loves and hates in the order in which they were said, which name a recording by its id alone."""
+    """Listens; then loves and hates in the order in which they were given, which name a recording by its id alone."""
     names: dict[str, tuple[str, str]] = {}
-    said: list[tuple[float, str, list[str], int]] = []
+    feedback: list[tuple[float, str, list[str], int]] = []
     for where, value in records:
         for record in _flat(value):
             if not isinstance(record, dict):
                 problems.add(where, "not a listen: expected a JSON object")
             elif "track_metadata" in record or "score" in record or "listened_at" in record:
                 problems.kind = problems.kind or "ListenBrainz"
-                yield from _listenbrainz(record, where, problems, names, said)
+                yield from _listenbrainz(record, where, problems, names, feedback)
             else:
                 yield from _listen(record, where, problems)
-    for _, where, ids, score in sorted(said, key=lambda s: s[0]):
+    for _, where, ids, score in sorted(feedback, key=lambda s: s[0]):
         found = next((names[i] for i in ids if i in names), None)
         if found is None:
             problems.add(where, "loves or hates a recording that no listen names")
@@ -64,7 +64,7 @@ def _listenbrainz(
     where: str,
     problems: Problems,
     names: dict[str, tuple[str, str]],
-    said: list[tuple[float, str, list[str], int]],
+    feedback: list[tuple[float, str, list[str], int]],
 ) -> Iterator[Listen]:
     data = _dict(record, "track_metadata")
     artist, title = name(data.get("artist_name")), name(data.get("track_name"))
@@ -81,10 +81,10 @@ def _listenbrainz(
         if isinstance(score, bool) or score not in (-1, 0, 1):
             problems.add(where, f"its score is {str(score)[:40]}; expected 1, 0 or -1")
         elif artist and title and not ids:
-            said.append((_number(record.get("created")), where, [f"{artist}\0{title}"], int(score)))
+            feedback.append((_number(record.get("created")), where, [f"{artist}\0{title}"], int(score)))
             names[f"{artist}\0{title}"] = (artist, title)
         elif score:
-            said.append((_number(record.get("created")), where, ids, int(score)))
+            feedback.append((_number(record.get("created")), where, ids, int(score)))
     elif not (artist and title):
         problems.add(where, "names no artist and title")
     else:
@@ -123,7 +123,7 @@ def _listen(record: dict[str, Any], where: str, problems: Problems) -> Iterator[
     at = next((record[key] for key in _TIME if record.get(key) is not None), None)
     if isinstance(at, dict):
         at = at.get("uts") or at.get("#text")
-    if at is None and "uri" in record:  # the library of Spotify: what is kept there is liked
+    if at is None and "uri" in record:  # the library of Spotify: what is saved there is liked
         yield Listen(artist, title, album, taste=1)
         return
     last_s = None if at is None else believed(at, where, problems)

@@ -41,7 +41,7 @@ _DATES = tuple(
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 Numbered = Iterator[tuple[str, str]]
-"""Lines, each after a text that says where it stands."""
+"""Lines, each after a text that names its place."""
 Values = Iterator[tuple[str, Any]]
 """JSON values, likewise."""
 
@@ -67,7 +67,7 @@ class Problems:
         self.note(where, what)
 
     def note(self, where: str, what: str) -> None:
-        """Report something that is kept, but not all of it."""
+        """Report something that is read, but not all of it."""
         self.count += 1
         if len(self.named) < _NAMED:
             self.named.append(shown(f"{where}: {what}"))
@@ -156,7 +156,7 @@ def _listed(stream: IO[bytes], inside: str, problems: Problems) -> Values:
         where = f"{inside}listen {number}"
         try:
             value, at = _JSON.raw_decode(buffer, at)
-        except (ValueError, RecursionError):  # broken, or it goes on in the next chunk
+        except (ValueError, RecursionError):  # broken, or it continues in the next chunk
             more = text.read(CHUNK) if len(buffer) - at <= _MAX_LINE else ""
             if not more:
                 problems.add(where, "the JSON breaks off here; what follows is not read")
@@ -201,7 +201,7 @@ def archived(path: Path, file: IO[bytes], wanted: re.Pattern[str], problems: Pro
 
 
 def name(value: Any) -> str:
-    """A name as it can be kept and compared; empty where it is none."""
+    """A name as it can be stored and compared; empty where it is none."""
     if not isinstance(value, str) or len(value) > MAX_NAME:
         return ""
     return " ".join(value.replace("\0", "").encode("utf-8", "replace").decode().split())

@@ -10,8 +10,8 @@ from mirclr.recommend.history.sources import FIRST_S, Numbered, Problems, believ
 from mirclr.recommend.playlist.entries import decoded_as_windows
 
 ROCKBOX = "#AUDIOSCROBBLER/"
-_SAMPLE = 200  # lines by which columns without names are told apart
-_HEARD_MS = 30_000
+_SAMPLE = 200  # lines by which columns without names are recognised
+_PLAYED_MS = 30_000
 _JOINED = re.compile(r",(?=\S)")  # several artists of Exportify; a name with a comma has a space after it
 _COLUMNS = {  # the names that exporters give to columns, the last one found is taken
     "artist": (
@@ -101,7 +101,7 @@ def _unnamed(lines: Sequence[str], delimiter: str) -> Table | None:
     columns = dict(zip(usual, order, strict=True))
     different = {i: len({row[i] for row in rows}) for i in order}
     empty = {i: sum(not row[i].strip() for row in rows) for i in order}
-    # the other order, where the rows say so: more titles than albums, or than artists
+    # the other order, where the rows show it: more titles than albums, or than artists
     pair = ("album", "title") if at and "album" in columns else ("artist", "title")
     one, other = columns[pair[0]], columns[pair[1]]
     if (empty[other], -different[other]) > (empty[one], -different[one]) and different[one] != different[other]:
@@ -150,7 +150,7 @@ def _listen(cells: dict[str, str], where: str, problems: Problems) -> Iterator[L
     if cells.get("rating") == "S":  # Rockbox: skipped
         return
     played = cells.get("played_ms", "")
-    if played.isdecimal() and len(played) < 10 and int(played) < _HEARD_MS:
+    if played.isdecimal() and len(played) < 10 and int(played) < _PLAYED_MS:
         return
     last_s = None
     if text := cells.get("time"):  # what is playing now has none

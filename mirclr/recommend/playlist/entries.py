@@ -1,7 +1,7 @@
 """An entry of a playlist: what a program wrote of a file, and what that may mean.
 
 Programs differ: some write URIs as they write paths, or paths as URIs, in the separators of their system, in an
-encoding of the past. So an entry keeps everything that its text may mean, the right one first.
+encoding of the past. So an entry holds everything that its text may mean, the likeliest first.
 """
 
 import os

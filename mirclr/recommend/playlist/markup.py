@@ -28,7 +28,7 @@ Names = tuple[tuple[str, str], ...]
 
 
 class _Tracks:
-    """Target of an XML parser: collects the fields of each track, and keeps nothing else."""
+    """Target of an XML parser: collects the fields of each track, and nothing else."""
 
     def __init__(self) -> None:
         self.tracks: list[dict[str, list[str]]] = []
@@ -134,7 +134,7 @@ def property_list(name: object, data: bytes) -> Any:
     Raises
     ------
     PlaylistError
-        It is none; `name` says which file.
+        It is none; `name` is that of the file.
     """
     import plistlib
 

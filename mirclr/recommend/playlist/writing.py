@@ -115,7 +115,7 @@ def _vlc_options(track: LibraryTrack) -> list[str]:
 
 
 def _entry(track: LibraryTrack, folder: str | None) -> dict[str, str | int]:
-    """What XSPF and JSPF say of a track; the location as one URI, the duration in milliseconds."""
+    """The fields of a track in XSPF and JSPF; the location as one URI, the duration in milliseconds."""
     entry = {
         "location": _uri(track.file, folder),
         "title": _plain(track.title),
