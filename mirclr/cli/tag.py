@@ -52,6 +52,10 @@ def write(
     field already, in any tag of the file, is left alone unless --overwrite. A file is changed as a copy, which takes
     its place only when its sound and all other tags have been found equal; each change is kept beside the library, so
     that `mirclr tag undo` can take it back.
+
+    ID3 keeps its version; what mirclr does not know stays byte for byte, as do owner, mode, times and extended
+    attributes. A killed run leaves the old file or the new one. A link that leads out of the folder is never followed.
+    Written are mp3, m4a, flac, ogg, opus, wav, aiff, wma, aac, ape, wv, mpc, tta and dsf; mka and webm are only read.
     """
     from mirclr.ingest.tagging.session import TagSession, fields_by_source, known_values
     from mirclr.library import LibraryStore
