@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mirclr.classify import Prediction, classify
     from mirclr.models.encoding import Encoder, load_encoder
     from mirclr.recommend import Answer, Query, Recommendation
+    from mirclr.training.train import TrainingResult, train
 
 __all__ = [
     "Answer",
@@ -35,6 +36,7 @@ __all__ = [
     "Prediction",
     "Query",
     "Recommendation",
+    "TrainingResult",
     "__version__",
     "audio",
     "classify",
@@ -42,6 +44,7 @@ __all__ = [
     "load_encoder",
     "objectives",
     "sklearn",
+    "train",
 ]
 
 _FROM = {
@@ -52,7 +55,9 @@ _FROM = {
     "Prediction": "mirclr.classify",
     "Query": "mirclr.recommend",
     "Recommendation": "mirclr.recommend",
+    "TrainingResult": "mirclr.training.train",
     "load_encoder": "mirclr.models.encoding",
+    "train": "mirclr.training.train",
 }
 _MODULES = ("audio", "classify", "errors", "objectives", "sklearn")  # of which classify can be called too
 

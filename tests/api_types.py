@@ -35,6 +35,10 @@ assert_type(mirclr.classify("song.mp3"), mirclr.Prediction)
 assert_type(mirclr.classify(np.zeros(8000), 8000).genre, dict[str, float])
 mirclr.classify("song.mp3", rate=8000)  # type: ignore[call-arg]
 assert_type(MirclrEmbedder(sr=44100).transform(["song.mp3"]), np.ndarray)
+result = mirclr.train("recipe.yaml", run="runs/a", data=[(np.zeros(8000), "x")], callback=lambda report: report.loss)
+assert_type(result, mirclr.TrainingResult)
+assert_type(mirclr.train({"name": "x"}, "runs/a", "manifest.jsonl").history, list[dict[str, float]])
+mirclr.train("recipe.yaml")  # type: ignore[call-arg]
 heads: type[Heads] = Heads
 caught: type[Exception] = mirclr.errors.NoMatch
 assert_type(mirclr.errors.NoMatch, type[NoMatch])

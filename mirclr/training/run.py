@@ -10,16 +10,17 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from mirclr import config
 from mirclr.audio.mel import LogMel
 from mirclr.audio.views import ClipShape, Views
 from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, tracks_of
+from mirclr.data.dataset import Dataset, cache_dataset
 from mirclr.data.manifest import Track
 from mirclr.data.sampling import TRAINED_ON, part_of
 from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels, check_windows
-from mirclr.errors import LabelsError
+from mirclr.errors import LabelsError, RecipeError
 from mirclr.models.device import pick_device
 from mirclr.objectives import is_useful, objective_from
 from mirclr.training.distributed import ALONE, Ranks
@@ -43,6 +44,7 @@ def prepare(
     folder: Path,
     run: Path,
     *,
+    data: Dataset | None = None,
     own: nn.Module | None = None,
     resume: bool = False,
     device: str = "auto",
@@ -63,6 +65,8 @@ def prepare(
         What its paths are relative to.
     run : Path
         The run's folder.
+    data : Dataset, optional
+        What to learn from in place of the recipe's `data.train`.
     own : nn.Module, optional
         The encoder, where it is not one of mirclr's.
     resume : bool
@@ -87,7 +91,7 @@ def prepare(
         progress, on_skip = no_progress, lambda reason: None
     pick_device(device)
     check_run(recipe, run, resume=resume, own=own)
-    plan, data = recipe.distillation, recipe.data
+    plan = recipe.distillation
     labels = teacher = None
     if plan and plan.labels is not None:
         labels = SoftLabelFolder.read((folder / plan.labels).expanduser())
@@ -99,17 +103,20 @@ def prepare(
     shape = Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes
     cache = ClipCache(recipe, shape.domain)
     fill = partial(_fill, cache, workers=workers, ranks=ranks, progress=progress, on_skip=on_skip)
-    tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
-    tracks = part_of(tracks, data.fraction)
-    without = check_tracks(recipe, tracks, root, cache, shape, labels)
-    if without and (found := fill("Decoding what has no labels", without, root)):
-        raise LabelsError(
-            f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
-            f"{found[0].track.path}; run mirclr teacher label again"
-        )
-    cached = fill("Decoding", [t for t in tracks if t not in without], root)
-    soft_labels = SoftLabels(labels, [c.key for c in cached], plan) if plan and labels else None
-    source = clip_source(recipe, cache, cached, soft_labels)
+    if data is not None:
+        source = _of_dataset(recipe, data, cache, progress, on_skip)
+    else:
+        tracks, root = tracks_of(recipe.data.train, folder, audio_root=recipe.data.audio_root, splits=TRAINED_ON)
+        tracks = part_of(tracks, recipe.data.fraction)
+        without = check_tracks(recipe, tracks, root, cache, shape, labels)
+        if without and (found := fill("Decoding what has no labels", without, root)):
+            raise LabelsError(
+                f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
+                f"{found[0].track.path}; run mirclr teacher label again"
+            )
+        cached = fill("Decoding", [t for t in tracks if t not in without], root)
+        soft_labels = SoftLabels(labels, [c.key for c in cached], plan) if plan and labels else None
+        source = clip_source(recipe, cache, cached, soft_labels)
     return Trainer(
         recipe,
         source,
@@ -123,10 +130,29 @@ def prepare(
     )
 
 
-def clip_source(
-    recipe: config.Recipe, cache: ClipCache, tracks: Sequence[Cached], soft_labels: SoftLabels | None = None
+def _of_dataset(
+    recipe: config.Recipe, data: Dataset, cache: ClipCache, progress: Progress, on_skip: Callable[[str], None]
 ) -> ClipSource:
-    """Batches of crops of cached tracks, as a recipe asks for them.
+    """Batches of crops of the items of a dataset."""
+    if recipe.distillation and recipe.distillation.labels is not None:
+        raise RecipeError("distillation.labels are those of files; with a dataset, name a teacher")
+    with progress("Reading the dataset", len(data) if hasattr(data, "__len__") else 0) as advance:
+        cached, skipped, rows = cache_dataset(data, cache, recipe.data.labels, progress=lambda done, total: advance())
+    for skip in skipped:
+        on_skip(skip.reason)
+    part = {track.id for track in part_of([c.track for c in cached], recipe.data.fraction)}
+    kept = [i for i, c in enumerate(cached) if c.track.id in part]
+    return clip_source(recipe, cache, [cached[i] for i in kept], labels=None if rows is None else rows[kept])
+
+
+def clip_source(
+    recipe: config.Recipe,
+    cache: ClipCache,
+    tracks: Sequence[Cached],
+    soft_labels: SoftLabels | None = None,
+    labels: Tensor | None = None,
+) -> ClipSource:
+    """Batches of crops of cached tracks, as a recipe asks for them; `labels` are rows in place of its `data.labels`.
 
     Raises
     ------
@@ -136,7 +162,8 @@ def clip_source(
         No batch of these tracks gives the objective anything to learn from.
     """
     shape = Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes
-    return ClipSource(cache, tracks, shape, recipe, soft_labels, is_useful=partial(is_useful, recipe.objective))
+    useful = partial(is_useful, recipe.objective)
+    return ClipSource(cache, tracks, shape, recipe, soft_labels, labels=labels, is_useful=useful)
 
 
 def _validation(

@@ -1,0 +1,187 @@
+"""`mirclr.train`: a recipe, and data from files or from Python, to a trained encoder."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from mirclr import config
+from mirclr.data.dataset import Dataset
+from mirclr.errors import RecipeError
+from mirclr.models.own import with_own
+from mirclr.training.run import prepare
+from mirclr.training.run_folder import ENCODER, METRICS
+from mirclr.training.trainer import Report
+
+PathName = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `train` made.
+
+    Attributes
+    ----------
+    run : Path
+        The run's folder: recipe.yaml (resolved), metrics.jsonl, state.safetensors and the checkpoint.
+    checkpoint : Path
+        The trained encoder, for `mirclr.load_encoder`.
+    digest : str
+        Of the encoder, as libraries keep it.
+    steps : int
+        How many steps were made, those before a resume included.
+    history : list of dict
+        What was logged, a line every `training.log_every` steps: ``step``, ``loss``, ``lr``, ``clips_per_s``, losses by
+        name where there are several, and ``knn_accuracy`` where the recipe validates.
+    skipped : list of str
+        Why tracks or items were not used, a line each.
+    """
+
+    run: Path
+    checkpoint: Path
+    digest: str
+    steps: int
+    history: list[dict[str, float]]
+    skipped: list[str]
+
+
+def train(
+    recipe: PathName | config.Recipe | Mapping[str, Any],
+    run: PathName,
+    data: PathName | Dataset | None = None,
+    *,
+    encoder: nn.Module | None = None,
+    overrides: Iterable[str] = (),
+    resume: bool = False,
+    device: str = "auto",
+    workers: int = 0,
+    callback: Callable[[Report], object] | None = None,
+) -> TrainingResult:
+    """Train an encoder, as ``mirclr train`` does.
+
+    Parameters
+    ----------
+    recipe : str, Path, Recipe or mapping
+        A recipe's file, or its keys as plain values; ``mirclr.config`` describes them.
+    run : str or Path
+        The run's folder, which is made.
+    data : str, Path or dataset, optional
+        In place of the recipe's `data.train`: a manifest, whose paths are relative to its own folder; the name of a
+        corpus; or any map-style dataset, with a length and items of (waveform, labels). A waveform is (n,) or
+        (channels, n) at the recipe's `audio.sample_rate`, or at the dataset's attribute ``sample_rate``; labels are
+        None, a text or a whole number for a class, several texts, a mapping such as
+        ``{"artist": …, "genre": …}``, or a row of weights (`mirclr.data.dataset.cache_dataset`). Each item is read
+        once, and kept in the cache.
+    encoder : nn.Module, optional
+        One's own encoder in place of the recipe's, as of `mirclr.load_encoder`; it is trained in place.
+    overrides : iterable of str
+        Changes to a recipe's file, such as ``"training.steps=2000"``.
+    resume : bool
+        Continue the run in the folder after its last step, bit-exact; else there must be none.
+    device : str
+        ``"auto"``, or a device of torch.
+    workers : int
+        Processes that decode; 0: one a core.
+    callback : callable, optional
+        Called after each step with a `Report`: ``step``, ``steps``, ``loss`` and, where it was logged, ``metrics``.
+        What it raises ends the run, once the state is saved.
+
+    Returns
+    -------
+    TrainingResult
+        With ``checkpoint``, the path of the trained encoder, and ``history``.
+
+    Raises
+    ------
+    RecipeError
+        The recipe is not valid.
+    ManifestError
+        There are fewer than two recordings, data for evaluation, or an item that is not (waveform, labels).
+    TrainingError
+        The folder holds a run and `resume` was not asked for, or of another recipe; or a loss is not finite.
+
+    References
+    ----------
+    Chen et al. 2020, "A simple framework for contrastive learning of visual representations" (arXiv 2002.05709), and
+    Spijkervet and Burgoyne 2021, "Contrastive learning of musical representations" (arXiv 2103.09410).
+
+    Examples
+    --------
+    >>> import mirclr, numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> my_dataset = [(0.1 * rng.standard_normal(2 * 16000), f"artist {i % 2}") for i in range(4)]
+    >>> recipe = {
+    ...     "name": "tiny",
+    ...     "data": {"train": "my_dataset", "labels": "artist"},
+    ...     "audio": {"clip_seconds": 0.5},
+    ...     "encoder": {"name": "resnet", "widths": [4], "blocks": [1]},
+    ...     "objective": {"name": "sup_con"},
+    ...     "training": {"steps": 3, "batch": 4, "warmup": 1},
+    ... }
+    >>> result = mirclr.train(recipe, run="runs/a", data=my_dataset, device="cpu")
+    >>> result.steps, result.checkpoint.name
+    (3, 'encoder.safetensors')
+    >>> mirclr.load_encoder(result.checkpoint, device="cpu").embed(my_dataset[0][0], sr=16000).shape
+    (8,)
+    """
+    read, folder = _read(recipe, overrides)
+    if encoder is not None:
+        read = with_own(read, encoder)
+    dataset = None
+    if isinstance(data, str | os.PathLike):
+        read = _with_manifest(read, Path(data).expanduser())
+    elif data is not None:
+        read, dataset = _with(read, train="a dataset", audio_root=None), data
+    skipped: list[str] = []
+    trainer = prepare(
+        read,
+        folder,
+        Path(run).expanduser(),
+        data=dataset,
+        own=encoder,
+        resume=resume,
+        device=device,
+        workers=workers or None,
+        on_skip=skipped.append,
+    )
+    for report in trainer.train():
+        try:
+            if callback is not None:
+                callback(report)
+        except BaseException:
+            trainer.save()
+            raise
+    lines = (trainer.run / METRICS).read_text(encoding="utf-8").splitlines()
+    return TrainingResult(
+        trainer.run,
+        trainer.run / ENCODER,
+        trainer.digest(),
+        trainer.step,
+        [json.loads(line) for line in lines],
+        skipped,
+    )
+
+
+def _read(recipe: PathName | config.Recipe | Mapping[str, Any], overrides: Iterable[str]) -> tuple[config.Recipe, Path]:
+    """A recipe, and the folder that its paths are relative to."""
+    if isinstance(recipe, str | os.PathLike):
+        file = Path(recipe).expanduser()
+        return config.read_recipe(file, overrides=overrides), file.parent
+    if list(overrides):
+        raise RecipeError("overrides: expected with a recipe's file; change the keys themselves")
+    read = recipe if isinstance(recipe, config.Recipe) else config.recipe_from(dict(recipe), where="recipe")
+    return read, Path()
+
+
+def _with_manifest(recipe: config.Recipe, manifest: Path) -> config.Recipe:
+    train = str(manifest.absolute()) if manifest.is_file() or manifest.suffix == ".jsonl" else str(manifest)
+    return _with(recipe, train=train, audio_root=None)
+
+
+def _with(recipe: config.Recipe, **data: Any) -> config.Recipe:
+    """A recipe that learns from other data."""
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=data)})
