@@ -421,6 +421,44 @@ def test_examples_of_docstrings(name, folder, in_this_process):
     assert runner.failures == 0, "".join(printed)
 
 
+def test_the_python_section_of_the_readme(folder, monkeypatch, capsys, in_this_process):
+    """Its blocks run one after the other, with what they leave to the reader: a waveform, a recipe, a dataset."""
+    monkeypatch.setattr("mirclr.training.trainer._tensorboard", lambda run: lambda step, metrics: None)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("\n## In Python\n")[2].partition("\n## ")[0]
+    blocks = [block for block in re.split(r"\n(?=\S)", section) if "    " in block]
+    code = "\n".join(line[4:] for block in blocks for line in block.splitlines() if line.startswith("    "))
+    shutil.copytree("Music", folder / "of_home" / "Music")
+    monkeypatch.setenv("HOME", str(folder / "of_home"))
+    monkeypatch.setenv("USERPROFILE", str(folder / "of_home"))
+    Path("recipe.yaml").write_text(
+        "name: tiny\ndata: {train: nothing, labels: genre}\naudio: {clip_seconds: 0.5}\n"
+        "encoder: {name: resnet, widths: [4], blocks: [1]}\ntraining: {steps: 2, batch: 4, warmup: 1}\n"
+    )
+    y, sr = soundfile.read("song.mp3")
+    given = {
+        "y": y,
+        "sr": sr,
+        "my_dataset": [(y[i * 20000 : (i + 1) * 20000], "rock") for i in range(4)],
+        "waveforms": torch.zeros(4, 16000),
+        "z": torch.eye(4),
+        "labels": torch.tensor([0, 0, 1, 1]),
+        "files": ["song.mp3", "other.flac"],
+        "genres": ["rock", "pop"],
+    }
+    for name in ("load_encoder", "classify", "Library.open", "recommend", "train", "LogMel", "NTXentLoss", "Mirclr"):
+        assert name in code
+    exec(compile(code, "<In Python>", "exec"), given)
+    assert (given["v"].shape, given["v"].dtype) == ((768,), np.float32)
+    assert (given["E"].shape[1], len(given["E"])) == (384, len(given["t"]))
+    assert given["report"].embedded == 3
+    assert "Other – Second" in capsys.readouterr().out
+    assert given["encoder"].stamp.digest == given["result"].digest
+    assert given["log_mel"].shape[:2] == (4, 96)
+    assert torch.isfinite(given["loss"])
+    assert given["model"].predict(["song.mp3"]) == ["rock"]
+
+
 # the pages of the API
 
 
