@@ -51,11 +51,11 @@ check: install
 	$(BIN)/mypy mirclr tests/api_types.py
 	$(BIN)/lint-imports --no-cache
 
-# pages of the Python API, made of the docstrings; open docs/api/index.html
+# pages of the Python API, made of the docstrings, once what is loaded late is there; open docs/api/index.html
 docs: install
-	$(BIN)/python -m pdoc --docformat numpy --output-directory docs/api mirclr mirclr.classify mirclr.config mirclr.data \
-		mirclr.evaluation mirclr.index mirclr.ingest mirclr.library mirclr.metrics mirclr.models mirclr.recommend \
-		mirclr.training
+	$(BIN)/python -c "from mirclr import *; from mirclr.audio import *; from pdoc.__main__ import cli; cli()" \
+		--docformat numpy --output-directory docs/api mirclr mirclr.classify mirclr.config mirclr.data mirclr.evaluation \
+		mirclr.index mirclr.ingest mirclr.library mirclr.metrics mirclr.models mirclr.recommend mirclr.training
 
 format: install
 	$(BIN)/ruff format .

@@ -466,10 +466,11 @@ def test_the_pages_of_the_api_are_built(tmp_path):
     """As `make docs` does, of the names of the package alone: without network, neither to make nor to read them."""
     import pdoc
 
-    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs: ")[2].partition("\n\n")[0]
-    assert "-m pdoc --docformat numpy --output-directory docs/api mirclr " in recipe
-    modules = re.findall(r"\bmirclr(?:\.\w+)*", recipe)
-    assert all(importlib.util.find_spec(module) for module in modules)
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ndocs: install\n")[2].partition("\n\n")[0]
+    first, modules = recipe.split("--output-directory docs/api ")
+    assert first.startswith('\t$(BIN)/python -c "from mirclr import *; from mirclr.audio import *; from pdoc')
+    assert all(importlib.util.find_spec(module) for module in re.findall(r"\bmirclr(?:\.\w+)*", modules))
+    exec("from mirclr import *; from mirclr.audio import *", {})
     pdoc.render.configure(docformat="numpy")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # as pdoc gives of what it cannot make out
@@ -477,5 +478,7 @@ def test_the_pages_of_the_api_are_built(tmp_path):
     page = (tmp_path / "mirclr.html").read_text(encoding="utf-8")
     pages = {p.stem for p in (tmp_path / "mirclr").iterdir()}
     assert all(f'id="{name}"' in page or name in pages for name in mirclr.__all__)
+    audio = (tmp_path / "mirclr" / "audio.html").read_text(encoding="utf-8")
+    assert all(f'id="{name}"' in audio for name in mirclr.audio.__all__)
     for path in tmp_path.rglob("*.html"):
         assert not re.search(r"""<(?:script|link|img)[^>]*(?:src|href)=["'](?:https?:)?//""", path.read_text("utf-8"))

@@ -104,9 +104,10 @@ _LAZY = {"LogMel": "mel", "CutMix": "mixing", "MixUp": "mixing"} | dict.fromkeys
 
 def __getattr__(name: str) -> Any:
     """Load what is of torch when it is asked for: a process that decodes needs none."""
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:
