@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from mirclr.audio.mel import LogMel
 from mirclr.audio.views import Views
@@ -41,9 +41,25 @@ augment:
     - {name: background_mix}
 encoder: {name: resnet, widths: [4], blocks: [1]}
 projector: {hidden: 8, dim: 8}
-training: {steps: 4, batch: 5, lr: 1e-3, warmup: 1, log_every: 2, precision: float32}
+training: {steps: 4, batch: 5, lr: 1e-4, warmup: 1, log_every: 2, precision: float32}
 embedding: {excerpts: 2}
 """
+
+
+class Bands:
+    """A teacher whose outputs are the level of each band, and how it moves."""
+
+    digest = "bands"
+    columns = {"soft_targets": 24, "tags": 24, "embedding": 24, "features": 48}  # noqa: RUF012
+
+    def __call__(self, inputs: Tensor) -> dict[str, Tensor]:
+        level, std = inputs.mean(dim=2), inputs.std(dim=2)
+        return {
+            "soft_targets": level.softmax(dim=1),
+            "tags": level.sigmoid(),
+            "embedding": level,
+            "features": torch.cat([level, std], dim=1),
+        }
 
 
 def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, **options: Any) -> Trainer:
@@ -59,6 +75,9 @@ def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, 
     if recipe.validation:
         labelled = [(cached, cached.track.artist) for cached in found for _ in range(2)]
         options["validation"] = Validation(recipe.validation, cache, labelled)
+    if recipe.distillation:
+        options["teacher"] = Bands()
+    training._FITTED_ON = 40
     training._tensorboard = lambda run: training._no_board  # to import it takes longer than these runs
     return Trainer(recipe, clip_source(recipe, cache, found), run, device="cpu", ranks=ranks, **options)
 

@@ -49,6 +49,20 @@ CASES: dict[str, list[str]] = {
         "encoder={name: sample_cnn_pooled, widths: [4, 4, 8, 8], dropout: 0.3}",
         "augment={waveform: [{name: gain}, {name: noise}, {name: background_mix}]}",
     ],
+    "an average of the weights": ["training.ema_decay=0.5"],
+    "several objectives": [
+        "auxiliary=[{objective: {name: triplet, weight: 0.3}}, {objective: {name: nt_xent}, projector: {dim: 4}}]",
+        "objective={name: sup_con, weight: 0.0}",
+    ],
+    "a teacher": [
+        "objective={name: generalized_sup_con}",
+        "augment.mixup={}",
+        "distillation={teacher: given, targets: [{name: tags}, {name: embedding, loss: mse}, {name: features}]}",
+    ],
+    "a teacher's tags alone": [
+        "objective.weight=0",
+        "distillation={teacher: given, alpha: 0, targets: [{name: tags}]}",
+    ],
     "validated": ["validation={manifest: x.jsonl, split: null, k: 1, every: 2}"],
 }
 

@@ -223,7 +223,7 @@ def test_stored_labels_are_mixed_as_the_clips_are(trainer):
     (batch,) = run._read(0)
     x = torch.arange(8.0)[:, None, None].expand(8, 24, 32).contiguous()
     mixed, targets, outputs = run._mixed(
-        x, batch.targets, batch.teacher, run.views.draw(8, torch.Generator().manual_seed(2))
+        x, run._filled_in(batch.targets), batch.teacher, run.views.draw(8, torch.Generator().manual_seed(2))
     )
     share = torch.stack([(mixed == i).float().mean(dim=(1, 2)) for i in range(8)], dim=1)
     torch.testing.assert_close(outputs["soft_targets"], share @ batch.teacher["soft_targets"])

@@ -448,7 +448,7 @@ class Batch:
     Attributes
     ----------
     clips : (2 B, F, T') log-mel or (2 B, N') samples, float32
-        All first crops, then all second ones.
+        All first crops, then all second ones; or those of them that were asked for.
     targets : Targets
         Of the 2 B rows.
     tracks : tuple of str
@@ -545,17 +545,22 @@ class ClipSource:
             self.classes = group_numbers([getattr(t, self.data.labels) for t in found])
         self._draw(0)
 
-    def batch(self, step: int) -> Batch:
-        """The batch of a step: the same for the same seed and step, on any machine."""
+    def batch(self, step: int, own: slice = slice(None)) -> Batch:
+        """The batch of a step: the same for the same seed and step, on any machine.
+
+        Parameters
+        ----------
+        step : int
+            Its number.
+        own : slice
+            Rows of which clips and a teacher's outputs are read; the rest of the batch is known whole.
+        """
         picks, redrawn, rng = self._draw(step)
-        crops = [self._two_crops(self.tracks[i], rng) for i in picks]
-        rows = [
-            self.cache.read(self.tracks[i], crop[view], self.length)
-            for view in (0, 1)
-            for i, crop in zip(picks, crops, strict=True)
-        ]
+        pairs = [self._two_crops(self.tracks[i], rng) for i in picks]
+        crops = [(self.tracks[i], pair[view]) for view in (0, 1) for i, pair in zip(picks, pairs, strict=True)][own]
+        clips = self.cache.stack([self.cache.read(track, start, self.length) for track, start in crops])
         names = tuple(self.tracks[i].track.id for i in picks)
-        return Batch(self.cache.stack(rows), self._targets(picks), names, self._teacher(picks, crops), redrawn)
+        return Batch(clips, self._targets(picks), names, self._teacher(crops), redrawn)
 
     def _draw(self, step: int) -> tuple[np.ndarray, int, np.random.Generator]:
         """The tracks of a step, how many draws before taught nothing, and the generator that crops are drawn from."""
@@ -589,14 +594,10 @@ class ClipSource:
         recording = torch.from_numpy(np.tile(self.recording[picks], 2))
         return Targets(instance, recording, self._label_rows(instance, index), index)
 
-    def _teacher(self, picks: np.ndarray, crops: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
+    def _teacher(self, crops: Sequence[tuple[Cached, int]]) -> dict[str, Tensor]:
         if self.soft_labels is None:
             return {}
-        rows = [
-            self.soft_labels.at(self.tracks[i].key, crop[view] / self.steps_a_second)
-            for view in (0, 1)
-            for i, crop in zip(picks, crops, strict=True)
-        ]
+        rows = [self.soft_labels.at(track.key, start / self.steps_a_second) for track, start in crops]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
     def _label_rows(self, instance: Tensor, index: Tensor) -> Tensor | None:

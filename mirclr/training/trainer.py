@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,8 +68,11 @@ class BatchSource(Protocol):
     teacher_digest: str | None
     teacher_columns: dict[str, int]
 
-    def batch(self, number: int) -> Batch:
-        """The batch of a number: the same for the same seed and number, on any machine."""
+    def batch(self, number: int, own: slice = slice(None)) -> Batch:
+        """The batch of a number: the same for the same seed and number, on any machine.
+
+        Clips and a teacher's outputs are of the rows `own` alone.
+        """
 
 
 class OnlineTeacher(Protocol):
@@ -283,7 +287,8 @@ class Trainer:
     def _read(self, step: int) -> list[Batch]:
         """The batches of a step, read while the one before is worked on."""
         n = self.recipe.training.accumulate
-        return [self.source.batch(step * n + i) for i in range(n)]
+        own = self.ranks.part(2 * self.recipe.training.batch)
+        return [self.source.batch(step * n + i, own) for i in range(n)]
 
     def _make_step(self, batches: list[Batch]) -> dict[str, float]:
         """Forward, backward and update; returns the mean loss, and by name what it is made of."""
@@ -324,16 +329,16 @@ class Trainer:
         return totals
 
     def _losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        total = len(batch.targets.instance)
+        draws = self.views.draw(total, generator, self.ranks.part(total))
         clips = batch.clips.to(self.device, non_blocking=True)
-        targets = batch.targets.to(self.device)
+        targets = self._filled_in(batch.targets).to(self.device)
         outputs = {name: rows.to(self.device) for name, rows in batch.teacher.items()}
+        draws = [to_device(d, self.device) for d in draws]
         with torch.no_grad():
-            draws = [to_device(d, self.device) for d in self.views.draw(len(clips), generator)]
-            x = self.views.apply_draws(clips, draws)
-            if self.recipe.augment.label_mix is not None:
-                x, targets, outputs = self._mixed(x, targets, outputs, draws)
-            total = len(x)
-            x = x[self.ranks.part(total)]
+            outputs = self.ranks.gather_all(outputs, total)
+            x = self.views.apply_draws(clips, draws, partial(self.ranks.gather, total=total))
+            x, targets, outputs = self._mixed(x, targets, outputs, draws)
             if self.teacher is not None:
                 outputs = self.ranks.gather_all(self.teacher(x), total)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -342,18 +347,23 @@ class Trainer:
         losses: dict[str, Tensor] = self.criterion(further.pop(_PROJECTIONS), further, targets, outputs)
         return losses
 
+    def _filled_in(self, targets: Targets) -> Targets:
+        """Where clips are mixed, tracks without labels are mixed as themselves: their rows are filled in before."""
+        classified = self.recipe.objective.name == "cross_entropy" and targets.labels is not None
+        if self.recipe.augment.label_mix is None or classified:
+            return targets
+        return replace(targets, labels=fill_missing_labels(targets))
+
     def _mixed(
         self, x: Tensor, targets: Targets, outputs: dict[str, Tensor], draws: list[Draws]
     ) -> tuple[Tensor, Targets, dict[str, Tensor]]:
-        """Mix clips, and with them their labels and a teacher's outputs."""
-        assert self.recipe.augment.label_mix is not None
-        if self.recipe.objective.name == "cross_entropy" and targets.labels is not None:
-            labels = targets.labels
-        else:
-            # tracks without labels must be mixed as themselves, so their rows are filled in before
-            labels = fill_missing_labels(targets)
-        parts = [labels, *outputs.values()]
-        x, rows = self.views.mix(x, torch.cat(parts, dim=1), draws)
+        """Mix the clips of this process and, of the whole batch, their labels and a teacher's outputs."""
+        if self.recipe.augment.label_mix is None:
+            return x, targets, outputs
+        assert targets.labels is not None
+        parts = [targets.labels, *outputs.values()]
+        gather = partial(self.ranks.gather, total=len(targets.instance))
+        x, rows = self.views.mix(x, torch.cat(parts, dim=1), draws, gather)
         labels, *mixed = rows.split([part.shape[1] for part in parts], dim=1)
         return x, replace(targets, labels=labels), dict(zip(outputs, mixed, strict=True))
 
