@@ -5,6 +5,9 @@ quantization for nearest neighbor search", section 4, without the quantisation) 
 that a query reads a few stretches of memory. It reads sketches first, the rows in their main directions, which are a
 few times smaller, and compares the best of those exactly.
 
+Beside ``faiss.IndexIVFFlat`` with ``IDSelectorBitmap`` on the same clusters of 300,000 tracks, at equal recall, it is
+1.5 to 3.9 times as fast, whatever fraction passes a filter (tests/benchmarks/inverted_file.py).
+
 `similarity_stats` holds for each row the mean and standard deviation of its similarities to `REFERENCES` tracks taken
 evenly from the library, from which `mirclr.recommend` corrects hubs.
 """
@@ -178,7 +181,11 @@ def _best(products: np.ndarray, rows: np.ndarray | None, k: int) -> tuple[np.nda
 
 
 def _filled(values: np.ndarray, with_: float, k: int) -> np.ndarray:
-    return np.pad(values, ((0, 0), (0, k - values.shape[1])), constant_values=with_) if values.shape[1] < k else values
+    if values.shape[1] >= k:
+        return values
+    filled = np.full((len(values), k), with_, values.dtype)
+    filled[:, : values.shape[1]] = values
+    return filled
 
 
 def build(ids: np.ndarray, matrix: np.ndarray) -> Base:
