@@ -237,6 +237,8 @@ def test_what_is_no_audio_is_refused(encoder, tmp_path, songs, in_this_process):
     np.testing.assert_array_equal(rows[1], encoder.embed_file(songs[0]))
     assert seen == [(1, 2), (2, 2)]
     assert encoder.embed_files([]).shape == (0, encoder.dim)
+    with pytest.raises(ValueError, match="on_error: found 'skip'"):
+        encoder.embed_files(songs, on_error="skip")
 
 
 def test_an_encoder_says_what_it_is(builtin, checkpoint):

@@ -15,6 +15,7 @@ from mirclr.errors import CheckpointError, ManifestError, RecipeError, TrainingE
 from mirclr.models.checkpoint import load_checkpoint
 from tests.commands import invoke
 from tests.own_encoders import Bands, Waves
+from tests.ranks import start
 
 RECIPE = """
 name: tiny
@@ -163,6 +164,36 @@ def test_overrides_are_for_files(folder):
         mirclr.train({"name": "x", "data": {"train": "t"}}, folder / "a", overrides=["seed=1"])
     with pytest.raises(RecipeError, match=r"gone\.yaml"):
         mirclr.train(folder / "gone.yaml", folder / "a")
+
+
+SCRIPT = """
+import json, os, sys
+import numpy as np
+import torch
+import mirclr
+from mirclr.training import trainer
+trainer._tensorboard = lambda run: trainer._no_board
+rng = np.random.default_rng(0)
+dataset = [((rng.integers(-9000, 9000, 32000) / 32768).astype(np.float32), None) for _ in range(5)]
+called = []
+folder = sys.argv[1]
+result = mirclr.train(f"{folder}/recipe.yaml", f"{folder}/b", dataset, device="cpu", callback=called.append)
+print(json.dumps([result.digest, len(called), mirclr.load_encoder(result.checkpoint).stamp.digest]))
+"""
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without processes")
+def test_processes_of_torchrun_train_together(folder, waveforms, home):
+    (folder / "script.py").write_text(SCRIPT)
+    whole = mirclr.train(folder / "recipe.yaml", folder / "a", [(y, None) for y in waveforms], device="cpu")
+    processes = start(2, [str(folder / "script.py"), str(folder)])
+    said = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    first, second = (json.loads(out.splitlines()[-1]) for out, _ in said)
+    assert first[0] == second[0] == first[2] == second[2]
+    assert (first[1], second[1]) == (4, 0)
+    lines = [json.loads(line) for line in (folder / "b" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in lines] == pytest.approx([line["loss"] for line in whole.history], abs=1e-5)
 
 
 # encoders of one's own

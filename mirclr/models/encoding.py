@@ -135,6 +135,8 @@ class Encoder(Embedder):
         >>> mirclr.load_encoder().embed_files(["song.mp3", "other.flac"]).shape
         (2, 768)
         """
+        if on_error not in ("raise", "nan"):
+            raise ValueError(f"on_error: found {on_error!r}; expected 'raise' or 'nan'")
         files = [_path(path) for path in paths]
         rows = np.full((len(files), self.dim), np.nan, np.float32)
         decoded = decode_files(files, count=self.excerpts, seconds=self.seconds, rate=self.rate, workers=workers)

@@ -104,7 +104,7 @@ def prepare(
     cache = ClipCache(recipe, shape.domain)
     fill = partial(_fill, cache, workers=workers, ranks=ranks, progress=progress, on_skip=on_skip)
     if data is not None:
-        source = _of_dataset(recipe, data, cache, progress, on_skip)
+        source = _of_dataset(recipe, data, cache, ranks, progress, on_skip)
     else:
         tracks, root = tracks_of(recipe.data.train, folder, audio_root=recipe.data.audio_root, splits=TRAINED_ON)
         tracks = part_of(tracks, recipe.data.fraction)
@@ -131,13 +131,22 @@ def prepare(
 
 
 def _of_dataset(
-    recipe: config.Recipe, data: Dataset, cache: ClipCache, progress: Progress, on_skip: Callable[[str], None]
+    recipe: config.Recipe,
+    data: Dataset,
+    cache: ClipCache,
+    ranks: Ranks,
+    progress: Progress,
+    on_skip: Callable[[str], None],
 ) -> ClipSource:
-    """Batches of crops of the items of a dataset."""
+    """Batches of crops of the items of a dataset; of several processes, the first of each machine fills the cache."""
     if recipe.distillation and recipe.distillation.labels is not None:
         raise RecipeError("distillation.labels are those of files; with a dataset, name a teacher")
+    if ranks.local:
+        ranks.barrier()
     with progress("Reading the dataset", len(data) if hasattr(data, "__len__") else 0) as advance:
         cached, skipped, rows = cache_dataset(data, cache, recipe.data.labels, progress=lambda done, total: advance())
+    if not ranks.local:
+        ranks.barrier()
     for skip in skipped:
         on_skip(skip.reason)
     part = {track.id for track in part_of([c.track for c in cached], recipe.data.fraction)}

@@ -13,6 +13,7 @@ from mirclr import config
 from mirclr.data.dataset import Dataset
 from mirclr.errors import RecipeError
 from mirclr.models.own import with_own
+from mirclr.training.distributed import joined
 from mirclr.training.run import prepare
 from mirclr.training.run_folder import ENCODER, METRICS
 from mirclr.training.trainer import Report
@@ -62,6 +63,9 @@ def train(
     callback: Callable[[Report], object] | None = None,
 ) -> TrainingResult:
     """Train an encoder, as ``mirclr train`` does.
+
+    In a script that torchrun starts in several processes they train together, each with the same arguments; the first
+    of them writes and calls back.
 
     Parameters
     ----------
@@ -137,24 +141,27 @@ def train(
     elif data is not None:
         read, dataset = _with(read, train="a dataset", audio_root=None), data
     skipped: list[str] = []
-    trainer = prepare(
-        read,
-        folder,
-        Path(run).expanduser(),
-        data=dataset,
-        own=encoder,
-        resume=resume,
-        device=device,
-        workers=workers or None,
-        on_skip=skipped.append,
-    )
-    for report in trainer.train():
-        try:
-            if callback is not None:
-                callback(report)
-        except BaseException:
-            trainer.save()
-            raise
+    with joined(device) as (ranks, chosen):
+        trainer = prepare(
+            read,
+            folder,
+            Path(run).expanduser(),
+            data=dataset,
+            own=encoder,
+            resume=resume,
+            device=str(chosen),
+            workers=workers or None,
+            ranks=ranks,
+            on_skip=skipped.append,
+        )
+        for report in trainer.train():
+            try:
+                if callback is not None and ranks.first:
+                    callback(report)
+            except BaseException:
+                trainer.save()
+                raise
+        ranks.barrier()  # the first has written what all read
     lines = (trainer.run / METRICS).read_text(encoding="utf-8").splitlines()
     return TrainingResult(
         trainer.run,
