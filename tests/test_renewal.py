@@ -87,7 +87,7 @@ def test_vectors_are_new_and_what_a_person_keeps_stays(kept, other, music):
 
 
 def test_a_run_that_was_stopped_goes_on(kept, other, monkeypatch):
-    from mirclr.library import renewal
+    from mirclr.ingest import renewal
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -164,7 +164,7 @@ def test_ids_stay(kept, other):
 
 def meanwhile(monkeypatch, change):
     """Another process writes at the last moment, just before all is put into the library."""
-    from mirclr.library import renewal
+    from mirclr.ingest import renewal
 
     real = renewal.replace_vectors
 
@@ -213,7 +213,7 @@ def test_what_others_write_meanwhile_stays(kept, other, embedder, music, monkeyp
 
 
 def test_what_comes_while_files_are_decoded_is_embedded_too(kept, other, embedder, music, songs, monkeypatch):
-    from mirclr.library import renewal
+    from mirclr.ingest import renewal
 
     real, looked = renewal.take_inventory, []
 

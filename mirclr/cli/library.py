@@ -1,7 +1,6 @@
 """``mirclr library``: what is in a library, whether it is sound, removal from it, another encoder for it."""
 
-import os
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +10,7 @@ from mirclr.cli.show import failures_as_json, naming, print_json, print_line, pr
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
-    from mirclr.library import Failure, LibraryStore, LibraryTrack
-    from mirclr.library.renewal import Inventory
-    from mirclr.models.embedder import Embedder
+    from mirclr.library import Failure, LibraryTrack
 
 _ASK_ABOVE = 10
 
@@ -93,15 +90,21 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
 
     A path is that of a file, or of a folder with all below it. A text is matched as `mirclr recommend` does.
     """
+    from mirclr.ingest.removal import find_gone, tracks_at
     from mirclr.library import LibraryStore
+    from mirclr.recommend import match_tracks
 
     if not all(text.strip() for text in which) or not (which or gone):
         raise click.UsageError("name what to remove: a text, a path, or --gone")
     with LibraryStore.open(library_path) as library:
-        doomed = {track.id: track for text in which for track in _meant(library, text)}
+        doomed = {
+            track.id: track for text in which for track in tracks_at(library, text) or match_tracks(library, text)
+        }
         forgotten: list[Failure] = []
         if gone:
-            tracks, forgotten = _gone(library)
+            tracks, forgotten, absent = find_gone(library)
+            for root, why in absent.items():
+                remark(f"{root} {why}; its tracks are kept (to remove them, name that folder)")
             doomed.update((track.id, track) for track in tracks)
         if len(doomed) > _ASK_ABOVE and not yes:
             for track in list(doomed.values())[:_ASK_ABOVE]:
@@ -151,53 +154,39 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, devic
     classify predict` found goes, as it was predicted from the old vectors. Until all is embedded the library answers as
     before. A run that was stopped is resumed.
     """
-    from mirclr.index import open_index
+    from mirclr.cli.embed import bring_up_to_date
+    from mirclr.ingest.renewal import renew as make_renewal
     from mirclr.library import LibraryStore
-    from mirclr.library.renewal import open_renewed, remove_renewed, replace_vectors, take_inventory
     from mirclr.models.embedder import Embedder
 
     embedder = Embedder.load(checkpoint, device=device)
-    with LibraryStore.open(library_path) as old:
-        if old.stamp and old.stamp.makes_vectors_of(embedder.stamp) and not again:
+    with LibraryStore.open(library_path) as library:
+        if library.stamp and library.stamp.makes_vectors_of(embedder.stamp) and not again:
             remark(f"{library_path}: its vectors are of this encoder already; to embed all once more: --again")
             if as_json:
                 print_json({"library": str(library_path), "renewed": False})
             return
-        held = take_inventory(old)
-        with open_renewed(library_path, embedder.stamp) as new:
-            counts, failures = _embed_held(new, held, embedder, workers)
-            while (now := take_inventory(old)).states != held.states:  # others wrote to it meanwhile
-                held = now
-                more, failures = _embed_held(new, held, embedder, workers)
-                counts |= {did: counts[did] + n for did, n in more.items() if did not in ("unchanged", "failed")}
-                counts["failed"] = more["failed"]
-            came = replace_vectors(old, new, held)
-        open_index(old)
-    remove_renewed(library_path)
+        renewal = make_renewal(
+            library,
+            embedder.stamp,
+            lambda new, files, tags: bring_up_to_date(new, files, embedder, tags, workers=workers),
+        )
+    counts = renewal.counts
     if as_json:
         left_out = {
-            "failures": failures_as_json([*failures, *held.outside]),
-            "gone": [str(file) for file in held.gone],
-            "came_meanwhile": [str(file) for file in came],
+            "failures": failures_as_json(renewal.failures),
+            "gone": [str(file) for file in renewal.gone],
+            "came_meanwhile": [str(file) for file in renewal.came],
         }
         print_json({"library": str(library_path), "renewed": True, **counts, **left_out})
         return
-    for name, reason in (*failures, *held.outside):
+    for name, reason in renewal.failures:
         remark(f"left out {naming(name, reason)}")
-    for file in held.gone:
+    for file in renewal.gone:
         remark(f"left out {file}: it is gone")
-    for file in came:
+    for file in renewal.came:
         remark(f"left out {file}: it came meanwhile; mirclr sync embeds it")
     print_line(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {embedder.stamp.name}")
-
-
-def _embed_held(
-    new: "LibraryStore", held: "Inventory", embedder: "Embedder", workers: int
-) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    from mirclr.cli.embed import bring_up_to_date
-
-    files = [(root, found) for found, root in held.files.items()]
-    return bring_up_to_date(new, files, embedder, held.tags, workers=workers)
 
 
 _folder = click.option(
@@ -271,29 +260,6 @@ def exclude_list(library_path: Path, as_json: bool) -> None:
     else:
         for root, pattern in rows:
             print_line(f"{pattern}\t{root}")
-
-
-def _meant(library: "LibraryStore", text: str) -> "list[LibraryTrack]":
-    """The tracks at or below a path, or else those that a text means."""
-    from mirclr.recommend import match_tracks
-
-    if tracks := library.find_files(Path(text)):
-        return tracks
-    place = PurePath(os.path.abspath(text))
-    return [t for t in library.tracks() if PurePath(t.file).is_relative_to(place)] or match_tracks(library, text)
-
-
-def _gone(library: "LibraryStore") -> "tuple[list[LibraryTrack], list[Failure]]":
-    """The tracks and failures whose files are gone, but for those of a missing or empty folder: a disk may be off."""
-    from mirclr.library.files import absence, is_gone
-
-    tracks = library.gone()
-    failures = [f for f in library.failures() if is_gone(f.file, follow_links=False)]
-    roots = {t.root for t in tracks} | {f.root for f in failures}
-    absent = {root: why for root in roots if (why := absence(Path(root)))}
-    for root, why in sorted(absent.items()):
-        remark(f"{root} {why}; its tracks are kept (to remove them, name that folder)")
-    return [t for t in tracks if t.root not in absent], [f for f in failures if f.root not in absent]
 
 
 def _as_json(track: "LibraryTrack") -> dict[str, Any]:

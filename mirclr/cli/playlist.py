@@ -9,7 +9,7 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from mirclr.library import LibraryStore
+    pass
 
 
 @click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
@@ -31,9 +31,10 @@ def refresh(
     from mirclr.api import Library
     from mirclr.cli.recommend import check_output, show_answer, write_answer
     from mirclr.recommend import Query
+    from mirclr.recommend.saved import saved_query
 
     with Library.open(library_path) as library:
-        saved = _saved(library, name)
+        saved = saved_query(library, name)
         output = output or (Path(saved["output"]) if saved.get("output") else None)
         if output:
             check_output(output, library_path)
@@ -49,9 +50,10 @@ def refresh(
 def list_(library_path: Path, as_json: bool) -> None:
     """List the saved queries."""
     from mirclr.library import LibraryStore
+    from mirclr.recommend.saved import saved_queries
 
     with LibraryStore.open(library_path) as library:
-        saved = _all_saved(library)
+        saved = saved_queries(library)
     if as_json:
         print_json(saved)
     else:
@@ -66,9 +68,10 @@ def list_(library_path: Path, as_json: bool) -> None:
 def show(name: str, library_path: Path, as_json: bool) -> None:
     """Show what a saved query asks."""
     from mirclr.library import LibraryStore
+    from mirclr.recommend.saved import saved_query
 
     with LibraryStore.open(library_path) as library:
-        saved = _saved(library, name)
+        saved = saved_query(library, name)
     if as_json:
         print_json(saved)
     else:
@@ -82,34 +85,12 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
 def delete(name: str, library_path: Path) -> None:
     """Delete a saved query; the playlist file stays."""
     from mirclr.library import LibraryStore
+    from mirclr.recommend.saved import saved_query
 
     with LibraryStore.open(library_path) as library:
         if not library.delete_playlist(name):
-            _saved(library, name)  # says which there are
+            saved_query(library, name)  # raises, and names those that there are
     remark(f"deleted {name!r}")
-
-
-def _all_saved(library: "LibraryStore") -> dict[str, dict[str, Any]]:
-    """The saved queries by name: each a query, and the file that it was last written to, if any."""
-    from mirclr.errors import LibraryError
-
-    saved = library.playlists()
-    for name, kept in saved.items():
-        if not isinstance(kept.get("query"), dict) or not isinstance(kept.get("output", ""), str | None):
-            raise LibraryError(
-                f"{library.path}: the saved query {name!r} cannot be read; delete it with: mirclr playlist delete"
-            )
-    return saved
-
-
-def _saved(library: "LibraryStore", name: str) -> dict[str, Any]:
-    from mirclr.errors import NoMatch
-
-    saved = _all_saved(library)
-    if name not in saved:
-        known = f"; known are: {', '.join(saved)}" if saved else "; save one with: mirclr recommend SEED --save NAME"
-        raise NoMatch(f"{library.path}: holds no saved query {name!r}{known}")
-    return saved[name]
 
 
 def _in_words(query: dict[str, Any]) -> str:

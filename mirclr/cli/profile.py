@@ -1,7 +1,7 @@
 """``mirclr profile``: what listeners played and like, kept in a library by name."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,8 @@ from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
-    from mirclr.library import LibraryStore, Listen
-    from mirclr.recommend.history import History
-    from mirclr.recommend.taste import Taste
+    from mirclr.library import Listen
 
-_NEAREST = 3
 _SOME = 5
 _FILES = click.argument(
     "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -68,7 +65,7 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
     Taste is a few centres among the tracks that were played; of each, the tracks nearest to it are named.
     """
     from mirclr.library import LibraryStore
-    from mirclr.recommend.taste import listens_of, match_listens, taste_of
+    from mirclr.recommend.taste import listens_of, match_listens, nearest_tracks, taste_of
 
     with LibraryStore.open(library_path) as library, library.snapshot():
         listens = listens_of(library, name)
@@ -79,15 +76,15 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
             return
         taste = taste_of(library, listens, now_s=time.time())
         disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
-        nearest = _nearest(library, taste, taste.known - disliked)
+        nearest = nearest_tracks(library, taste, taste.known - disliked)
         facts: dict[str, Any] = {
             "name": name,
             "pieces": len(listens),
             "plays": sum(listen.plays for listen in listens),
             "matched": len(matched.ids),
             "centres": [
-                {"weight": round(float(weight), 4), "nearest": labels}
-                for weight, labels in zip(taste.weights, nearest, strict=True)
+                {"weight": round(float(weight), 4), "nearest": [track.label for track in tracks]}
+                for weight, tracks in zip(taste.weights, nearest, strict=True)
             ],
             "disliked": [track.label for track in library.tracks(sorted(disliked))],
             "recent": [track.label for track in library.tracks(sorted(taste.recent))],
@@ -156,13 +153,14 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
     """Read histories and keep them in a profile, instead of what it holds or with it; print what came of it."""
     from mirclr.cli.recommend import check_name
     from mirclr.library import LibraryStore
-    from mirclr.recommend.history import aggregate, merge
+    from mirclr.recommend.history import aggregate, merge, read_histories
     from mirclr.recommend.taste import listens_of, match_listens
 
     check_name(name)
     with LibraryStore.open(library_path) as library:
         held = listens_of(library, name) if update else []
-        histories, problems = _read(files)
+        with progress("Reading", len(set(files))) as advance:
+            histories, problems = read_histories(files, advance=advance)
         listens = aggregate(listen for history in histories.values() for listen in history.listens)
         listens = merge(held, listens)
         library.store_listens(name, listens, replace=True)
@@ -190,38 +188,6 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
     print_line(
         f"{name}: {len(listens)} pieces of music; {len(matched.ids)} of them are in {library_path} ({tracks} tracks)"
     )
-
-
-def _read(files: Sequence[Path]) -> "tuple[dict[Path, History], list[str]]":
-    """The histories of files, and what could not be read; at least one can be."""
-    from mirclr.errors import HistoryError, MirclrError, in_words, is_fault_of_machine
-    from mirclr.recommend.history import read_history
-
-    histories, problems, failed = {}, [], 0
-    files = list(dict.fromkeys(files))
-    with progress("Reading", len(files)) as advance:
-        for file in files:
-            try:
-                histories[file] = read_history(file)
-                problems += [f"{file}: {problem}" for problem in histories[file].problems]
-            except (MirclrError, OSError) as error:
-                if len(files) == 1 or is_fault_of_machine(error):
-                    raise
-                failed += 1
-                problems.append(in_words(error))
-            advance(note=f"{failed} skipped" if failed else "")
-    if not histories:
-        raise HistoryError(f"none of {len(files)} files can be read; the first: {problems[0]}")
-    return histories, problems
-
-
-def _nearest(library: "LibraryStore", taste: "Taste", among: Iterable[int]) -> list[list[str]]:
-    """For each centre the labels of the tracks that are nearest to it."""
-    import numpy as np
-
-    ids, vectors = library.vectors(sorted(among))
-    order = np.argsort(-(vectors @ taste.centres.T), axis=0, kind="stable")[:_NEAREST]
-    return [[track.label for track in library.tracks(ids[column].tolist())] for column in order.T]
 
 
 def _some(labels: Sequence[str]) -> str:

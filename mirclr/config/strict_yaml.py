@@ -1,7 +1,8 @@
 """YAML to plain values: strict, by YAML 1.2 where PyYAML is not, and bounded whatever the text holds.
 
 ``1e-3`` is a number, ``no`` is text, a key given twice is an error. Before anything is built the text's events are
-counted: nesting, length, and what aliases stand for when they are written out.
+counted: nesting, length, and what aliases stand for when they are written out. ruamel.yaml would need the same rules on
+top: to it ``0x1F``, ``1_000`` and dates are no texts, ``%YAML 1.1`` changes what ``no`` is, and a list may be a key.
 """
 
 import re

@@ -3,7 +3,7 @@
 The baselines are computed on the spot: statistics of MFCCs, and the encoder with random weights. A track whose file
 cannot be decoded is left out of every row. The probes are `mirclr.classify.cross_validate` on each `Features`.
 
-Conventions: n tracks, d dimensions; figures "z" are on vectors standardised by column, which takes out what all
+Conventions: n tracks, d dimensions; scores "z" are of vectors standardised by column, which takes out what all
 tracks share.
 """
 

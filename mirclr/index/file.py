@@ -32,8 +32,8 @@ _ARRAYS = (
 _MAPPED = ("sketch", "matrix")
 
 
-def save(path: Path, base: Base, facts: dict[str, Any]) -> None:
-    """Write a base with facts about it, JSON values; what is there is replaced at once.
+def save(path: Path, base: Base, metadata: dict[str, Any]) -> None:
+    """Write a base with metadata, JSON values; what is there is replaced at once.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def save(path: Path, base: Base, facts: dict[str, Any]) -> None:
     arrays = [np.ascontiguousarray(getattr(base, name), dtype) for name, dtype in _ARRAYS]
     header = {
         "format": _FORMAT,
-        **facts,
+        **metadata,
         "probes": base.probes,
         "shapes": [list(a.shape) for a in arrays],
         "digests": [_digest(a) for a in arrays],
@@ -57,7 +57,7 @@ def save(path: Path, base: Base, facts: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> tuple[Base, dict[str, Any]] | None:
-    """Read a base and its facts; None when there is none, it is of another format, or it is damaged."""
+    """Read a base and its metadata; None when there is none, it is of another format, or it is damaged."""
     try:
         with path.open("rb") as f:
             line = f.readline(8192)

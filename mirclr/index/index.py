@@ -12,7 +12,7 @@ from mirclr.index.file import load, save
 from mirclr.library import LibraryStore
 
 _SMALL = 10_000  # a base of as many tracks is made again at every change: a quarter of a second
-_STALE = 0.1  # share of changed tracks at which a larger one is
+_STALE = 0.1  # fraction of changed tracks at which a larger one is made again
 
 
 class Index:
@@ -164,20 +164,20 @@ def open_index(library: LibraryStore) -> Index:
         if saved and (found := _brought_up_to_date(library, *saved)):
             return found
         saved = None  # Windows replaces no file that is mapped
-        facts = {"library": library.uuid, "generation": library.generation}
+        metadata = {"library": library.uuid, "generation": library.generation}
         ids, matrix = library.vectors()
     if not len(ids):
         raise NoMatch(f"{library.path}: holds no tracks yet; embed some with: mirclr embed FOLDER")
     base = build(ids, matrix)
     with suppress(OSError):
-        save(path, base, facts)
+        save(path, base, metadata)
     return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), np.zeros((0, matrix.shape[1]), np.float32))
 
 
-def _brought_up_to_date(library: LibraryStore, base: Base, facts: dict[str, object]) -> Index | None:
+def _brought_up_to_date(library: LibraryStore, base: Base, metadata: dict[str, object]) -> Index | None:
     """A saved base with what changed since; None when it is of another library, or much has changed."""
-    generation, stamp = facts.get("generation"), library.stamp
-    if facts.get("library") != library.uuid or not isinstance(generation, int) or stamp is None:
+    generation, stamp = metadata.get("generation"), library.stamp
+    if metadata.get("library") != library.uuid or not isinstance(generation, int) or stamp is None:
         return None
     if base.matrix.shape[1] != stamp.dim or not library.knows_generation(generation):
         return None

@@ -7,13 +7,13 @@ Contents: `listens_of` (a profile to listens), `match` (listens to tracks), `tas
 `Taste`), `find_centres` (spherical k-means), `mean_direction`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mirclr.errors import NoMatch
-from mirclr.library import LibraryStore, Listen, shown
+from mirclr.library import LibraryStore, LibraryTrack, Listen, shown
 from mirclr.recommend.matching import TrackReference, match_references
 
 RECENT_DAYS = 14
@@ -248,3 +248,12 @@ def _weights(plays: np.ndarray, age_days: np.ndarray, liked: np.ndarray) -> np.n
     age_days = np.where(np.isfinite(age_days), age_days, HALF_LIFE_DAYS)
     recency = np.maximum(_LEAST_RECENCY, 0.5 ** (age_days / HALF_LIFE_DAYS))
     return np.asarray(np.log2(1 + counted) * np.where(liked, _LIKE, 1.0) * recency)
+
+
+def nearest_tracks(
+    library: LibraryStore, taste: Taste, among: Iterable[int], *, n: int = 3
+) -> list[list[LibraryTrack]]:
+    """For each centre of a taste the n tracks that are nearest to it, of those whose ids are given."""
+    ids, vectors = library.vectors(sorted(among))
+    order = np.argsort(-(vectors @ taste.centres.T), axis=0, kind="stable")[:n]
+    return [library.tracks(ids[column].tolist()) for column in order.T]

@@ -30,7 +30,7 @@ from mirclr.models.encoder import Model
 from mirclr.models.pretrained import builtin_checkpoint
 from mirclr.provenance import shipped_dir, stamp
 from mirclr.training.run import clip_source
-from mirclr.training.teacher import Told, import_musicnn, label_tracks, load_musicnn
+from mirclr.training.teacher import LabelledTrack, import_musicnn, label_tracks, load_musicnn
 from mirclr.training.trainer import Trainer
 from tests.benchmarks.agreement import agreement
 from tests.benchmarks.duplicates import duplicates
@@ -104,8 +104,8 @@ def teacher() -> dict[str, Any]:
     for _ in range(3):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            told = [t for t in label_tracks(musicnn, tracks, root, Path(folder)) if isinstance(t, Told)]
-            rates.append(sum(t.windows for t in told) / (time.perf_counter() - start))
+            labelled = [t for t in label_tracks(musicnn, tracks, root, Path(folder)) if isinstance(t, LabelledTrack)]
+            rates.append(sum(t.windows for t in labelled) / (time.perf_counter() - start))
     return {"segments_per_s": round(statistics.median(rates), 1), "rates": [round(r, 1) for r in rates]}
 
 

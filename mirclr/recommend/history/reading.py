@@ -4,12 +4,12 @@ import codecs
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mirclr.errors import HistoryError
+from mirclr.errors import HistoryError, MirclrError, in_words, is_fault_of_machine
 from mirclr.library import Listen
 from mirclr.recommend.history import likes, services, tables
 from mirclr.recommend.history.merging import aggregate
@@ -94,6 +94,49 @@ def read_history(path: Path) -> History:
             f"{path}: taken for {kind}, but holds no listen that can be read{first}; expected {_EXPECTED}"
         )
     return History(listens, problems.lines(), kind)
+
+
+def read_histories(
+    paths: Sequence[Path], *, advance: Callable[[int, str], object] | None = None
+) -> tuple[dict[Path, History], list[str]]:
+    """Read several files, each once, and leave out those that cannot be read.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    advance : callable, optional
+        Called after each file with 1 and a note.
+
+    Returns
+    -------
+    histories : dict of Path to History
+        At least one.
+    problems : list of str
+        What could not be read.
+
+    Raises
+    ------
+    HistoryError
+        None can be read; or the only one cannot.
+    """
+    histories: dict[Path, History] = {}
+    problems: list[str] = []
+    failed, files = 0, list(dict.fromkeys(paths))
+    for file in files:
+        try:
+            histories[file] = read_history(file)
+            problems += [f"{file}: {problem}" for problem in histories[file].problems]
+        except (MirclrError, OSError) as error:
+            if len(files) == 1 or is_fault_of_machine(error):
+                raise
+            failed += 1
+            problems.append(in_words(error))
+        if advance:
+            advance(1, f"{failed} skipped" if failed else "")
+    if not histories:
+        raise HistoryError(f"none of {len(files)} files can be read; the first: {problems[0]}")
+    return histories, problems
 
 
 def _recognised(path: Path, file: IO[bytes], problems: Problems) -> tuple[str, Iterator[Listen]]:
