@@ -1,3 +1,4 @@
+import importlib
 import re
 import subprocess
 import sys
@@ -83,6 +84,17 @@ def test_the_architecture_names_the_rooms_on_a_few_pages():
     rooms = {p.stem for p in (ROOT / "mirclr").glob("*.py") if not p.stem.startswith("__")}
     rooms |= {p.parent.name for p in (ROOT / "mirclr").glob("*/__init__.py")}
     assert {room for room in rooms if not re.search(rf"\b{room}\b", text)} == set()
+
+
+@pytest.mark.parametrize("name", ["audio", "classify", "data", "evaluation", "index", "ingest", "library", "models",
+                                  "names", "objectives", "recommend", "tags", "training"])  # fmt: skip
+def test_a_package_exports_the_names_that_it_lists(name):
+    package = importlib.import_module(f"mirclr.{name}")
+    assert all(getattr(package, each) is not None for each in package.__all__)
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match="nonsense"):
+        package.nonsense  # noqa: B018
+    assert re.search(r"^In: .+ Out: ", package.__doc__, flags=re.MULTILINE | re.DOTALL)
 
 
 def test_every_recipe_has_its_files_and_reads():

@@ -10,7 +10,7 @@ from mirclr.audio.fingerprint import best_shift
 from mirclr.config import Data, Recipe
 from mirclr.data.clips import ClipCache, Skipped
 from mirclr.data.manifest import Track, read_manifest, write_manifest
-from mirclr.data.near_duplicates import Twins, find_twins, mark_recordings
+from mirclr.data.near_duplicates import NearDuplicates, find_near_duplicates, mark_recordings
 from tests.commands import invoke
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -34,7 +34,7 @@ def test_copies_are_found_and_other_songs_are_not(folder, songs):
     cache = ClipCache(Recipe(name="t", data=Data(train="t")), "mel")
     cached = [c for c in cache.fill(tracks, folder) if not isinstance(c, Skipped)]
     assert len(cached) == 16
-    pairs = find_twins(cache, cached)
+    pairs = find_near_duplicates(cache, cached)
     songs_of = {frozenset(t.id.split(".")[0].split(" ")[0] for t in (p.first, p.second)) for p in pairs}
     assert songs_of == {frozenset([s.stem]) for s in songs}
     assert len(pairs) == 4 * 6  # every two of the four of each song
@@ -63,7 +63,7 @@ def test_twins_of_twins_and_known_recordings_are_one():
     a, b, c, _, e, _ = tracks
 
     def marked(*pairs):
-        return {t.id: t.recording for t in mark_recordings(tracks, [Twins(x, y, 1.0, 0.0) for x, y in pairs])}
+        return {t.id: t.recording for t in mark_recordings(tracks, [NearDuplicates(x, y, 1.0, 0.0) for x, y in pairs])}
 
     assert marked() == {"a": None, "b": None, "c": None, "d": "live", "e": "live", "f": None}
     found = marked((a, b), (b, c))

@@ -1,5 +1,7 @@
 """Audio files to mono float32 at one rate, log-mel and augmentations; the only door to soundfile, soxr and PyAV.
 
+In: files, or waveforms in memory. Out: excerpts and blocks of mono float32, log-mel, augmented views of both.
+
 Conventions: a waveform is (n_samples,) float32 in [-1, 1], mono. Times are in seconds, rates in Hz. What a file is
 depends on its content (`content`), not on its name. Formats in which libsndfile is fast (wav, aiff, flac, ogg, mp3) are
 read by it (`sndfile`); all others, lengths that a header does not state, and every file that libsndfile gives up,

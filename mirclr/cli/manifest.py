@@ -124,7 +124,7 @@ def duplicates(manifest: Path, output: Path, audio_root: Path | None, workers: i
     from mirclr.config import Data, Recipe
     from mirclr.data.clips import Cached, ClipCache
     from mirclr.data.manifest import read_manifest, write_manifest
-    from mirclr.data.near_duplicates import find_twins, mark_recordings
+    from mirclr.data.near_duplicates import find_near_duplicates, mark_recordings
 
     tracks = read_manifest(manifest)
     root = audio_root or manifest.parent
@@ -139,7 +139,7 @@ def duplicates(manifest: Path, output: Path, audio_root: Path | None, workers: i
                 skipped.append(found.reason)
             advance(note=f"{len(skipped)} skipped" if skipped else "")
     with progress("Comparing", len(cached)) as advance:
-        pairs = find_twins(cache, cached, advance=lambda steps: advance(steps))
+        pairs = find_near_duplicates(cache, cached, advance=lambda steps: advance(steps))
     write_manifest(output, mark_recordings(tracks, pairs))
     for reason in skipped:
         remark(f"skipped {reason}")

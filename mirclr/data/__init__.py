@@ -1,5 +1,61 @@
 """What tracks there are, and batches of them.
 
 In: folders, manifests, corpora. Out: `Track`s, and from the cache of their clips batches with `Targets`, each a
-function of (seed, step). Modules are imported by name; `scan`, `cue`, `manifest` and `corpora` load no torch.
+function of (seed, step).
+
+Contents: `scan_folder`, `Track`, `read_manifest`, `write_manifest` (manifest.py, on scan.py and cue.py), corpora/;
+`tracks_of`, `ClipCache`, `ClipSource` (clips.py), sampling.py, `Targets` (targets.py), `SoftLabelFolder`
+(soft_labels.py), near_duplicates.py. Each is loaded when it is asked for; `scan`, `cue`, `manifest` and `corpora` load
+no torch.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, tracks_of
+    from mirclr.data.manifest import Track, read_manifest, scan_folder, write_manifest
+    from mirclr.data.scan import Exclusions
+    from mirclr.data.soft_labels import SoftLabelFolder
+    from mirclr.data.targets import Targets
+
+__all__ = [
+    "Cached",
+    "ClipCache",
+    "ClipSource",
+    "Exclusions",
+    "Skipped",
+    "SoftLabelFolder",
+    "Targets",
+    "Track",
+    "read_manifest",
+    "scan_folder",
+    "tracks_of",
+    "write_manifest",
+]
+
+_LAZY = {
+    "Cached": "clips",
+    "ClipCache": "clips",
+    "ClipSource": "clips",
+    "Exclusions": "scan",
+    "Skipped": "clips",
+    "SoftLabelFolder": "soft_labels",
+    "Targets": "targets",
+    "Track": "manifest",
+    "read_manifest": "manifest",
+    "scan_folder": "manifest",
+    "tracks_of": "clips",
+    "write_manifest": "manifest",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a module when a name of it is asked for."""
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -28,7 +28,7 @@ _TOO_FLAT = 0.02  # spread of log-mel below which a band says nothing
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Two tracks that are one recording.
 
     Attributes
@@ -57,9 +57,9 @@ def fingerprint(cache: ClipCache, track: Cached) -> np.ndarray:
     return standard
 
 
-def find_twins(
+def find_near_duplicates(
     cache: ClipCache, tracks: Sequence[Cached], *, advance: Callable[[int], None] | None = None
-) -> list[Twins]:
+) -> list[NearDuplicates]:
     """Compare every two tracks of similar length.
 
     Parameters
@@ -73,7 +73,7 @@ def find_twins(
 
     Returns
     -------
-    list of Twins
+    list of NearDuplicates
         In the order of the tracks.
     """
     prints = [fingerprint(cache, track) for track in tracks]
@@ -86,14 +86,14 @@ def find_twins(
             first, second = sorted((int(i), int(j)))
             similarity, shift = best_shift(prints[first], prints[second])
             if similarity >= ALIKE:
-                pair = Twins(tracks[first].track, tracks[second].track, similarity, shift * STEP_S)
+                pair = NearDuplicates(tracks[first].track, tracks[second].track, similarity, shift * STEP_S)
                 found.append((first, second, pair))
         if advance:
             advance(1)
     return [twins for _, _, twins in sorted(found, key=lambda each: each[:2])]
 
 
-def mark_recordings(tracks: Sequence[Track], twins: Sequence[Twins]) -> list[Track]:
+def mark_recordings(tracks: Sequence[Track], twins: Sequence[NearDuplicates]) -> list[Track]:
     """Give twins one `recording`, and the twins of twins too; a name that a manifest gave already is kept."""
     root = {t.id: t.id for t in tracks}
 

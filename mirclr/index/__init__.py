@@ -1,5 +1,7 @@
 """Nearest neighbours among a library's vectors; the only door to faiss.
 
+In: a library's vectors. Out: for a query the ids of the nearest tracks, and their similarities.
+
 Conventions: n tracks, q queries, k neighbours, d dimensions. Vectors are unit rows, so the inner product is the cosine
 similarity. An index is derived from its library and never the only copy of anything: its base is one file
 beside it, ``<library>.index``, and made again when that file is damaged or much has changed since. What changed since

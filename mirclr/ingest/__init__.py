@@ -2,7 +2,51 @@
 
 In: folders and an `Embedder`. Out: what a `LibraryStore` holds of them, and an outcome for each file.
 
-Import from the modules, as embedding.py brings torch and worker processes must not: finding.py (which files),
-seen.py (a file beside what the library knows of it), embedding.py (files to vectors), sync.py and watch.py (folders
-that change), duplicates.py, description.py (tempo, key, loudness), tagging/ (into files' own tags, and out again).
+Contents: `find_audio` (finding.py: which files), `embed_files` (embedding.py, with seen.py: a file beside what the
+library knows of it), `apply_changes`, `preview_changes` (sync.py), watch.py, `find_near_duplicates`
+(near_duplicates.py), `describe_tracks` (description.py: tempo, key, loudness), `renew` (renewal.py: by another
+encoder), exclusions.py and removal.py (what a person leaves out), tagging/ (into files' own tags, and out again). Each
+is loaded when it is asked for, as embedding.py brings torch and worker processes must not.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mirclr.ingest.description import describe_tracks
+    from mirclr.ingest.embedding import embed_files
+    from mirclr.ingest.finding import find_audio
+    from mirclr.ingest.near_duplicates import find_near_duplicates
+    from mirclr.ingest.renewal import renew
+    from mirclr.ingest.sync import apply_changes, preview_changes
+
+__all__ = [
+    "apply_changes",
+    "describe_tracks",
+    "embed_files",
+    "find_audio",
+    "find_near_duplicates",
+    "preview_changes",
+    "renew",
+]
+
+_LAZY = {
+    "apply_changes": "sync",
+    "describe_tracks": "description",
+    "embed_files": "embedding",
+    "find_audio": "finding",
+    "find_near_duplicates": "near_duplicates",
+    "preview_changes": "sync",
+    "renew": "renewal",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a module when a name of it is asked for."""
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

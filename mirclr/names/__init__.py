@@ -1,5 +1,7 @@
 """Names: who an artist is, which album and which song; the one place that compares them.
 
+In: texts of tags, histories and queries. Out: folded texts, to be compared.
+
 Conventions: every function takes texts as tags and histories have them and gives folded ones, to be compared with each
 other and never shown. Names are equal where people mean the same: "Guns N’ Roses" and "guns n' roses", "Simon and
 Garfunkel" and "Simon & Garfunkel", "Beatles, The" and "The Beatles". What a text leaves open is decided with caution:

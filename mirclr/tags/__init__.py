@@ -1,5 +1,7 @@
 """The tags of audio files, of whatever kind and wherever they stand.
 
+In: an audio file. Out: `Tags`, and the values of one field as they stand in the file.
+
 `read_tags` gives the few fields that mirclr uses, whatever the container calls them. Text is cleaned: control
 characters (which could drive a terminal) become spaces, runs of spaces one, an empty text None; several values are one
 text with '; ' between them. `read_values` is for the fields that mirclr can write, as they stand in the file.
