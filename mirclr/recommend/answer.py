@@ -13,7 +13,7 @@ from mirclr.index import Index
 from mirclr.library import LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
 from mirclr.recommend.filters import MetadataFilters, likely_labels
-from mirclr.recommend.path import CANDIDATES, best_chain, points_between
+from mirclr.recommend.path import CANDIDATES, chain_candidates, points_between
 from mirclr.recommend.query import Query
 from mirclr.recommend.ranking import (
     DECIMALS,
@@ -219,11 +219,12 @@ class _PreparedQuery:
         if start.track_id == end.track_id is not None or self._recordings([]).contains(end.track, end.vector):
             raise QueryError(f"a path leads from one track to another; found {start.label} at both ends")
         wanted = self.query.n - 2
+        ends = _as_candidate(start), _as_candidate(end)
         k = max(16, CANDIDATES // max(wanted, 1))
         while True:
             self._excluded.clear()
             candidates, ran_out = self._between(start, end, wanted, k)
-            whole = self._chain(candidates, wanted)
+            whole = chain_candidates(*ends, candidates, wanted, self.query.artist_gap)
             if len(whole) >= self.query.n or ran_out:
                 break
             k *= 2
@@ -257,22 +258,6 @@ class _PreparedQuery:
                 if len(candidates) >= max(CANDIDATES, 2 * wanted):
                     break
         return candidates, ran_out
-
-    def _chain(self, candidates: Sequence[Candidate], wanted: int) -> list[Candidate]:
-        """The best path through candidates with artists apart; the nearest to the arc come first among them."""
-        start, end = (_as_candidate(seed) for seed in (self.seeds[0], self.ends[0]))
-        left_out: set[int] = set()
-        while True:
-            some = [c for c in candidates if c.track.id not in left_out]
-            vectors = np.stack([c.vector for c in some]) if some else np.zeros((0, self.index.dim), np.float32)
-            whole = [start, *(some[i] for i in best_chain(start.vector, end.vector, vectors, wanted)), end]
-            if not (wrong := _too_near(whole, self.query.artist_gap)):
-                break
-            left_out |= wrong
-        for candidate in candidates:  # what was too near to another in one place may go into another place
-            if len(whole) < wanted + 2 and candidate.track.id in left_out:
-                whole = _with(whole, candidate, self.query.artist_gap)
-        return whole
 
     def _not_away(self, matrix: np.ndarray, similarities: np.ndarray) -> np.ndarray:
         """(m,) bool: which of (m, d) tracks are nearer to a seed than to any track to stay away from."""
@@ -323,11 +308,11 @@ class _PreparedQuery:
         ids = ids[~np.isin(ids, [-1, *self.hidden])]
         tracks: list[LibraryTrack] = []
         for at in range(0, len(ids), _BLOCK):  # of all tracks of a large library few may pass
-            tracks += self._allowed(ids[at : at + _BLOCK].tolist())
+            tracks += self._not_excluded(ids[at : at + _BLOCK].tolist())
         ids = np.array([t.id for t in tracks], np.int64)
         return tracks, ids, self.index.vectors(ids)
 
-    def _allowed(self, ids: list[int]) -> list[LibraryTrack]:
+    def _not_excluded(self, ids: list[int]) -> list[LibraryTrack]:
         genres = likely_labels(self.library, "genre", ids) if self.rules.genres else {}
         tracks = []
         for track in self.library.tracks(ids):
@@ -384,31 +369,6 @@ def _albums_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> set[Alb
 def _as_candidate(seed: Seed) -> Candidate:
     assert seed.track is not None
     return Candidate(seed.track, seed.vector, 0, 1.0, 1.0)
-
-
-def _too_near(path: Sequence[Candidate], gap: int) -> set[int]:
-    """The tracks between the ends of a path that come too soon after, or before the end, another of their artist."""
-    artists, last, wrong = [path[0].artist], path[-1].artist, set()
-    for i, candidate in enumerate(path[1:-1], 1):
-        artist = candidate.artist
-        if artist in artists[max(0, i - gap) :] or (artist == last and len(path) - 1 - i <= gap):
-            wrong.add(candidate.track.id)
-            artists.append("")  # nobody: it goes
-        else:
-            artists.append(artist)
-    return wrong
-
-
-def _with(path: list[Candidate], candidate: Candidate, gap: int) -> list[Candidate]:
-    """A path with one more track between its ends, where that makes it the least longer; as it is where none may be."""
-    steps = np.square(1 - products(candidate.vector[None], np.stack([c.vector for c in path]))[0])
-    own = [i for i, c in enumerate(path) if c.artist == candidate.artist]
-    free = [at for at in range(1, len(path)) if all((at - i if i < at else i + 1 - at) > gap for i in own)]
-    if not free:
-        return path
-    straight = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(path)]
-    best = min(free, key=lambda at: (round(steps[at - 1] + steps[at] - (1 - straight[at - 1]) ** 2, DECIMALS), at))
-    return [*path[:best], candidate, *path[best:]]
 
 
 def _tastes(
