@@ -103,9 +103,9 @@ def recipe(monkeypatch):
 
 def test_a_layer_that_becomes_the_head_gives_what_it_gave(recipe):
     torch.manual_seed(0)
-    plain = {"name": "t", "data": {"train": "t"}, "mel": {"bands": 32}}
+    plain = {"name": "t", "data": {"train": "t"}, "mel": {"n_mels": 32}}
     model = Model(
-        recipe_from(plain | {"encoder": {"name": "resnet", "widths": (4, 6), "blocks": (1, 1), "collapse": 5}})
+        recipe_from(plain | {"encoder": {"name": "resnet", "widths": (4, 6), "blocks": (1, 1), "freq_collapse": 5}})
     )
     mel = torch.rand(16, 32, 40)
     model.train().encoder(mel)  # statistics other than 0 and 1
@@ -117,19 +117,19 @@ def test_a_layer_that_becomes_the_head_gives_what_it_gave(recipe):
         )
 
 
-def test_lessons_are_drawn_by_their_number_and_say_what_they_are_of(recipe):
-    lessons = recipe("lessons")
+def test_examples_are_drawn_by_their_number_and_name_the_tracks_that_they_are_of(recipe):
+    examples = recipe("examples")
     rng = np.random.default_rng(0)
     tracks = [
-        lessons.Source(f"{i}", "ab"[i % 2], i == 3, (rng.standard_normal(n) * 3000).astype(np.int16))
-        for i, n in enumerate((200_000, 90_000, 60_000, 20_000))  # one is shorter than a lesson
+        examples.Source(f"{i}", "ab"[i % 2], i == 3, (rng.standard_normal(n) * 3000).astype(np.int16))
+        for i, n in enumerate((200_000, 90_000, 60_000, 20_000))  # one is shorter than an example
     ]
-    first, again = (lessons.Mixer(tracks, seed=5) for _ in range(2))
+    first, again = (examples.Mixer(tracks, seed=5) for _ in range(2))
     for _ in range(40):
-        x, source, weight = first.segment()
-        same, _, _ = again.segment()
+        x, source, weight = first.excerpt()
+        same, _, _ = again.excerpt()
         np.testing.assert_array_equal(x, same)
-        assert x.shape == (lessons.LENGTH,)
+        assert x.shape == (examples.LENGTH,)
         assert np.abs(x).max() <= 1
         assert float(weight.sum()) == pytest.approx(1, abs=2e-3)
         assert ((source >= 0) == (weight > 0))[0]

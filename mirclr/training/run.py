@@ -17,15 +17,16 @@ from mirclr.audio.mel import LogMel
 from mirclr.audio.views import ClipShape, Views
 from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, tracks_of
 from mirclr.data.dataset import Dataset, cache_dataset
+from mirclr.data.examples import ExampleFolder, ExampleSource
 from mirclr.data.manifest import Track
 from mirclr.data.sampling import TRAINED_ON, part_of
 from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels, check_windows
-from mirclr.errors import LabelsError, RecipeError
+from mirclr.errors import LabelsError, RecipeError, TrainingError
 from mirclr.models.device import pick_device
 from mirclr.objectives import is_useful, objective_from
 from mirclr.training.distributed import ALONE, Ranks
 from mirclr.training.run_folder import check_run
-from mirclr.training.trainer import Trainer
+from mirclr.training.trainer import BatchSource, Trainer
 from mirclr.training.validation import Validation
 
 Advance = Callable[..., None]
@@ -92,11 +93,14 @@ def prepare(
     pick_device(device)
     check_run(recipe, run, resume=resume, own=own)
     plan = recipe.distillation
+    init = None if recipe.training.init is None else (folder / recipe.training.init).expanduser()
+    if init is not None and not init.is_file():
+        raise TrainingError(f"training.init: {init}: no such file; name the state.safetensors of another run")
     labels = teacher = None
     if plan and plan.labels is not None:
         labels = SoftLabelFolder.read((folder / plan.labels).expanduser())
         check_windows(labels, recipe.audio.clip_seconds)
-    elif plan:
+    elif plan and plan.teacher is not None:
         from mirclr.training.teacher import online_teacher
 
         teacher = online_teacher(recipe, folder, device=device)
@@ -104,19 +108,12 @@ def prepare(
     cache = ClipCache(recipe, shape.domain)
     fill = partial(_fill, cache, workers=workers, ranks=ranks, progress=progress, on_skip=on_skip)
     if data is not None:
-        source = _of_dataset(recipe, data, cache, ranks, progress, on_skip)
+        source: BatchSource = _dataset_source(recipe, data, cache, ranks, progress, on_skip)
+    elif plan and plan.examples:
+        examples = ExampleFolder.read((folder / recipe.data.train).expanduser())
+        source = ExampleSource(examples, recipe, is_useful=partial(is_useful, recipe.objective))
     else:
-        tracks, root = tracks_of(recipe.data.train, folder, audio_root=recipe.data.audio_root, splits=TRAINED_ON)
-        tracks = part_of(tracks, recipe.data.fraction)
-        without = check_tracks(recipe, tracks, root, cache, shape, labels)
-        if without and (found := fill("Decoding what has no labels", without, root)):
-            raise LabelsError(
-                f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
-                f"{found[0].track.path}; run mirclr teacher label again"
-            )
-        cached = fill("Decoding", [t for t in tracks if t not in without], root)
-        soft_labels = SoftLabels(labels, [c.key for c in cached], plan) if plan and labels else None
-        source = clip_source(recipe, cache, cached, soft_labels)
+        source = _tracks_source(recipe, folder, cache, shape, labels, fill)
     return Trainer(
         recipe,
         source,
@@ -124,13 +121,37 @@ def prepare(
         validation=_validation(recipe, folder, cache, fill),
         teacher=teacher,
         own=own,
+        init=init,
         resume=resume,
         device=device,
         ranks=ranks,
     )
 
 
-def _of_dataset(
+def _tracks_source(
+    recipe: config.Recipe,
+    folder: Path,
+    cache: ClipCache,
+    shape: ClipShape,
+    labels: SoftLabelFolder | None,
+    fill: Callable[[str, list[Track], Path], list[Cached]],
+) -> ClipSource:
+    """Batches of crops of the tracks that a recipe names."""
+    plan, data = recipe.distillation, recipe.data
+    tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
+    tracks = part_of(tracks, data.fraction)
+    without = check_tracks(recipe, tracks, root, cache, shape, labels)
+    if without and (found := fill("Decoding what has no labels", without, root)):
+        raise LabelsError(
+            f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
+            f"{found[0].track.path}; run mirclr teacher label again"
+        )
+    cached = fill("Decoding", [t for t in tracks if t not in without], root)
+    soft_labels = SoftLabels(labels, [c.key for c in cached], plan) if plan and labels else None
+    return clip_source(recipe, cache, cached, soft_labels)
+
+
+def _dataset_source(
     recipe: config.Recipe,
     data: Dataset,
     cache: ClipCache,
@@ -139,8 +160,8 @@ def _of_dataset(
     on_skip: Callable[[str], None],
 ) -> ClipSource:
     """Batches of crops of the items of a dataset; of several processes, the first of each machine fills the cache."""
-    if recipe.distillation and recipe.distillation.labels is not None:
-        raise RecipeError("distillation.labels are those of files; with a dataset, name a teacher")
+    if recipe.distillation and recipe.distillation.teacher is None:
+        raise RecipeError("distillation: labels and examples are of files; with a dataset, name a teacher")
     if ranks.local:
         ranks.barrier()
     with progress("Reading the dataset", len(data) if hasattr(data, "__len__") else 0) as advance:

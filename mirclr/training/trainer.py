@@ -102,6 +102,8 @@ class Trainer:
         Where the recipe's distillation names one.
     own : nn.Module, optional
         The encoder, where it is not one of mirclr's.
+    init : Path, optional
+        The checkpoint that the recipe's `training.init` names.
     resume : bool
         Continue from the state in the folder, if there is one; else the folder must not hold one.
     device : str
@@ -125,6 +127,7 @@ class Trainer:
         validation: Validation | None = None,
         teacher: OnlineTeacher | None = None,
         own: nn.Module | None = None,
+        init: Path | None = None,
         resume: bool = False,
         device: str = "auto",
         ranks: Ranks = ALONE,
@@ -164,7 +167,7 @@ class Trainer:
         )
         saved = self._prepare_folder(resume, own)
         if saved is None:
-            self._begin()
+            self._begin(init)
         self.average = MovingAverage(self.student, plan.ema_decay) if plan.ema_decay is not None else None
         if saved is not None:
             self._restore(saved)
@@ -195,12 +198,12 @@ class Trainer:
                 f.write(config.recipe_yaml(self.recipe))
         return saved
 
-    def _begin(self) -> None:
+    def _begin(self, init: Path | None) -> None:
         """Set what a run begins with beside random weights: statistics of targets, and another run's weights."""
         if self.criterion.targets:
             self.criterion.fit(self._teacher_sample(), self.student)
-        if self.recipe.training.init is not None:
-            begin_with(Path(self.recipe.training.init).expanduser(), self.student, self.criterion)
+        if init is not None:
+            begin_with(init, self.student, self.criterion)
 
     def _teacher_sample(self) -> dict[str, Tensor]:
         """(n, K) outputs of the teacher for the first batches."""

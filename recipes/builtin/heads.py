@@ -1,25 +1,27 @@
 """Fit the heads of the built-in encoder: ``heads.py RUN --corpus MANIFEST ROOT …``; writes heads.json beside this file.
 
-What is learned are not the teachers' tags but words made of them (`GENRES`, `MOODS`, `AFFECT`). A tag says as much as
-it is above what it usually is in the lessons, so that rare ones are heard. Genres exclude each other: a softmax of the
+What is learned are not the teacher's tags but words made of them (`GENRES`, `MOODS`, `AFFECT`). A tag counts by how far
+it is above its usual level in the examples, so that rare ones count too. Genres exclude each other: a softmax of the
 strongest tag of each. Moods do not: each is the mean of its tags, standardised, on a scale where it holds of a quarter
-of the lessons. Fitted on vectors of lessons and of means of several lessons of one track, as tracks are; calibrated on
-tracks of the split valid, which neither encoder nor heads learn from: against what the teachers say of them.
+of the examples. Fitted on vectors of examples and of means of several examples of one track, as tracks are; calibrated
+on tracks of the split valid, which neither encoder nor heads learn from, against the teacher's outputs for them.
 """
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lessons import MEL, RATE, SECONDS, STEP, TEACHERS, Panel
-from safetensors import safe_open
+from examples import RATE, SECONDS
 from torch import Tensor
 
 from mirclr.audio import read_excerpts
+from mirclr.audio.mel import LogMel
 from mirclr.classify import Head, Heads
+from mirclr.data.examples import ExampleFolder
 from mirclr.data.manifest import read_manifest
 from mirclr.errors import MirclrError
 from mirclr.metrics import expected_calibration_error
@@ -28,10 +30,10 @@ from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import TrackPooling
 from mirclr.models.pretrained import NAME, builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_bytes, stamp
-from mirclr.training.teacher import load_teacher
+from mirclr.training.teacher import Teacher, load_teacher
 
 HERE = Path(__file__).parent
-# tags of musicnn-msd as they are, of musicnn-mtt after a colon
+MARK = {"musicnn-msd": "", "musicnn-mtt": ":"}  # before the tags of each network, below
 GENRES = {
     "rock": "rock, classic rock, hard rock, Progressive rock, :rock",
     "indie & alternative": "alternative, indie, alternative rock, indie rock, indie pop",
@@ -74,21 +76,20 @@ AFFECT = {
     "arousal": (":fast, :loud, party, dance, punk, hard rock", ":slow, :quiet, :soft, Mellow, ambient, beautiful"),
 }
 LIFT = 0.25  # how much of a tag's usual level is taken off for a genre
-HEAT = 0.5  # temperature of the genres' softmax; at 1 classical music was told rightly, but with half the confidence
+HEAT = 0.5  # temperature of the genres' softmax; at 1 classical music came out right, but with half the confidence
 QUARTER = -1.1  # logit of 1/4
 SLOPE = 1.2  # of moods and affect in standard deviations
-GROUP = 8  # lessons of a track whose mean stands for it
+GROUP = 8  # examples of a track whose mean stands for it
 ABSTAIN = 0.3
 PENALTY = 1e-4
 
 
 class Words:
-    """Targets of genre, mood and affect from the 100 tag logits of both teachers."""
+    """Targets of genre, mood and affect from the 100 tag logits of musicnn, as both networks have them."""
 
-    def __init__(self, logits: Tensor) -> None:
-        tags = [f"{':' if i else ''}{tag}" for i, name in enumerate(TEACHERS) for tag in load_teacher(name).tags]
-        self.at = {tag: i for i, tag in enumerate(tags)}
-        self.mean, self.deviation = logits.mean(dim=0), logits.std(dim=0)
+    def __init__(self, logits: Tensor, tags: Sequence[str]) -> None:
+        self.at = {MARK[tag.partition(": ")[0]] + tag.partition(": ")[2]: i for i, tag in enumerate(tags)}
+        self.mean, self.std = logits.mean(dim=0), logits.std(dim=0)
 
     def _columns(self, words: str) -> list[int]:
         return [self.at[word.strip()] for word in words.split(",")]
@@ -101,13 +102,13 @@ class Words:
 
     def mood(self, logits: Tensor) -> Tensor:
         """(n, 100) -> (n, 12) in [0, 1]."""
-        standard = (logits - self.mean) / self.deviation
+        standard = (logits - self.mean) / self.std
         means = torch.stack([standard[:, self._columns(words)].mean(dim=1) for words in MOODS.values()], dim=1)
         return torch.sigmoid(SLOPE * means + QUARTER)
 
     def affect(self, logits: Tensor) -> Tensor:
         """(n, 100) -> (n, 2) in [0, 1]."""
-        standard = (logits - self.mean) / self.deviation
+        standard = (logits - self.mean) / self.std
         sides = [
             standard[:, self._columns(high)].mean(dim=1) - standard[:, self._columns(low)].mean(dim=1)
             for high, low in AFFECT.values()
@@ -129,25 +130,24 @@ def embedded(encoder: torch.nn.Module, mel: Tensor) -> Tensor:
         return torch.cat([encoder(part).float() for part in mel.split(128)])
 
 
-def read_lessons(folder: Path, encoder: torch.nn.Module, every: int, shards: int) -> dict[str, Tensor]:
-    """Vectors, tag logits and the main track of each lesson, -1 for a mixed one."""
+def read_examples(folder: ExampleFolder, encoder: torch.nn.Module) -> dict[str, Tensor]:
+    """Vectors, tag logits and the main track of each example, -1 for a mixed one."""
     parts: dict[str, list[Tensor]] = {"vectors": [], "tags": [], "track": []}
-    for file in sorted(folder.glob("*.safetensors"))[:shards]:
-        with safe_open(file, "pt") as f:
-            weight, source = f.get_tensor("weight").float(), f.get_tensor("source")
-            parts["tags"].append(f.get_tensor("tags").float())
-            parts["vectors"].append(embedded(encoder, f.get_tensor("mel")[:, :, ::every].float() * STEP))
-        parts["track"].append(torch.where(weight[:, 0] > 0.99, source[:, 0], -1))
+    for rows in folder.shards():
+        fraction, track = (torch.from_numpy(rows[name].copy()) for name in ("fraction", "track"))
+        parts["tags"].append(folder.split(rows["outputs"])[0])
+        parts["vectors"].append(embedded(encoder, folder.log_mel(rows)))
+        parts["track"].append(torch.where(fraction[:, 0].float() > 0.99, track[:, 0], -1).long())
     return {key: torch.cat(found) for key, found in parts.items()}
 
 
 def grouped(
-    lessons: dict[str, Tensor], targets: dict[str, Tensor], pooling: TrackPooling
+    examples: dict[str, Tensor], targets: dict[str, Tensor], pooling: TrackPooling
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Vectors and mean targets of `GROUP` unmixed lessons of a track."""
-    order = lessons["track"].argsort(stable=True)
-    order = order[lessons["track"][order] >= 0]
-    tracks = lessons["track"][order]
+    """Vectors and mean targets of `GROUP` unmixed examples of a track."""
+    order = examples["track"].argsort(stable=True)
+    order = order[examples["track"][order] >= 0]
+    tracks = examples["track"][order]
     firsts = torch.searchsorted(tracks, tracks)
     rank = torch.arange(len(tracks)) - firsts
     keys = torch.unique(tracks * 10_000 + rank // GROUP, return_inverse=True)[1]
@@ -156,13 +156,16 @@ def grouped(
         count = torch.bincount(keys).clamp(min=1)[:, None]
         return torch.zeros(int(keys.max()) + 1, x.shape[1]).index_add_(0, keys, x[order]) / count
 
-    parts = lessons["vectors"][order].split(torch.bincount(keys).tolist())
+    parts = examples["vectors"][order].split(torch.bincount(keys).tolist())
     return torch.stack([pooling(part) for part in parts]), {task: means(t) for task, t in targets.items()}
 
 
-def valid_tracks(corpora: list[list[Path]], panel: Panel, embedder: Embedder, words: Words) -> tuple[Tensor, dict]:
-    """Unit vectors, as `mirclr embed` makes them, and the teachers' mean targets, of music of the split valid."""
-    vectors, targets = [], []
+@torch.inference_mode()
+def valid_tracks(
+    corpora: list[list[Path]], teacher: Teacher, embedder: Embedder, words: Words
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Unit vectors, as `mirclr embed` makes them, and mean targets by the teacher, of music of the split valid."""
+    vectors, targets, front_end = [], [], LogMel.of(teacher.mel, teacher.rate)
     for manifest, root in corpora:
         for track in read_manifest(manifest):
             if track.split != "valid" or (track.source or {}).get("kind") == "voice":
@@ -171,13 +174,13 @@ def valid_tracks(corpora: list[list[Path]], panel: Panel, embedder: Embedder, wo
                 own = read_excerpts(
                     root / track.path, count=embedder.excerpts, seconds=embedder.seconds, rate=RATE
                 ).waveforms
-                heard = read_excerpts(root / track.path, count=10, seconds=SECONDS, rate=RATE).waveforms
+                excerpts = read_excerpts(root / track.path, count=10, seconds=SECONDS, rate=RATE).waveforms
             except MirclrError as error:
                 print(f"left out: {error}", flush=True)
                 continue
             vectors.append(torch.from_numpy(embedder.embed_track(own)))
-            said = words.all(torch.from_numpy(panel(torch.from_numpy(heard))["tags"].astype(np.float32)))
-            targets.append({task: t.mean(dim=0) for task, t in said.items()})
+            logits, _ = teacher(front_end(torch.from_numpy(excerpts)))
+            targets.append({task: t.mean(dim=0) for task, t in words.all(logits).items()})
     return torch.stack(vectors), {task: torch.stack([t[task] for t in targets]) for task in targets[0]}
 
 
@@ -203,7 +206,7 @@ def fit(kind: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def reliability(kind: str, p: Tensor, target: Tensor, bins: int = 10) -> dict[str, object]:
-    """Expected calibration error of all probabilities against the shares that the teachers give, and its bins."""
+    """Expected calibration error of all probabilities against the fractions by the teacher, and its bins."""
     p, target = p.flatten(), target.flatten()
     ece = expected_calibration_error(p.numpy(), target.numpy(), bins=bins)
     where = (p * bins).long().clamp(max=bins - 1)
@@ -220,19 +223,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
-    parser.add_argument("--shards", type=int, default=10_000)
-    arguments = parser.parse_args()
+    parser.add_argument("--encoder", type=Path, default=builtin_checkpoint())
+    parser.add_argument("--output", type=Path, default=builtin_heads())
+    parser.add_argument("--results", type=Path, default=HERE / "heads.json")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    read = load_checkpoint(builtin_checkpoint())
-    encoder, every = read.model.encoder, read.recipe.mel.hop_length // MEL.hop_length
-    lessons = read_lessons(arguments.run / "lessons", encoder, every, arguments.shards)
-    words = Words(lessons["tags"])
-    single = words.all(lessons["tags"])
+    read, folder = load_checkpoint(asked.encoder), ExampleFolder.read(asked.run / "examples")
+    examples = read_examples(folder, read.model.encoder)
+    words = Words(examples["tags"], folder.header.tags)
+    single = words.all(examples["tags"])
     pooling = read.model.pooling
     with torch.no_grad():
-        tracks, of_tracks = grouped(lessons, single, pooling)
-        x = torch.cat([pooling.alone(lessons["vectors"]), tracks, tracks])
-    valid, truth = valid_tracks(arguments.corpus, Panel(), Embedder.load(builtin_checkpoint()), words)
+        tracks, of_tracks = grouped(examples, single, pooling)
+        x = torch.cat([pooling.alone(examples["vectors"]), tracks, tracks])
+    valid, truth = valid_tracks(asked.corpus, load_teacher("musicnn"), Embedder.load(asked.encoder), words)
     heads, figures = Heads(abstain=ABSTAIN), {}
     for task, (kind, labels) in TASKS.items():
         target = torch.cat([single[task], of_tracks[task], of_tracks[task]])
@@ -250,13 +254,13 @@ def main() -> None:
             "top_agreement": float((p.argmax(1) == truth[task].argmax(1)).float().mean()),
             **reliability(kind, p, truth[task]),
         }
-        spread = np.full(len(labels), heat, np.float32)
-        heads.tasks[task] = Head(kind, labels, weight.numpy(), bias.numpy(), spread)
+        heats_of = np.full(len(labels), heat, np.float32)
+        heads.tasks[task] = Head(kind, labels, weight.numpy(), bias.numpy(), heats_of)
     heads.encoder = {"digest": read.digest, "name": NAME, "dim": pooling.dim}
     heads.training = digest_bytes(x.numpy().tobytes())
     heads.provenance = stamp(encoder=read.digest, training=heads.training)
-    heads.save(builtin_heads())
-    (HERE / "heads.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    heads.save(asked.output)
+    asked.results.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     for task, f in figures.items():
         print(task, {k: (round(v, 3) if isinstance(v, float) else v) for k, v in f.items() if k not in ("bins", "r")})
 

@@ -1,8 +1,8 @@
 """Measure an encoder beside its teachers: ``measure.py RUN --encoder E --music DIR --labels CSV [--score SCORE.py] …``.
 
-The encoder hears a track as it always does; both musicnn networks and MFCC statistics hear ten excerpts of 3 s. MUSIC
+The encoder embeds a track as it always does; both musicnn networks and MFCC statistics take ten excerpts of 3 s. MUSIC
 and LABELS.csv are labelled music that is never trained on; SCORE.py is another scorer, called as SCORE.py LABELS.csv
-VECTORS.npz --json. Composers of tracks of the split valid are told apart within their own package, where codec and
+VECTORS.npz --json. Composers of tracks of the split valid are compared within their own package, where codec and
 mastering are the same. Of the encoder also: how alike its tracks stay at other levels and with noise, and how often
 its heads answer with a genre that the labels' own, taken broadly, allows; how well their moods agree with those of the
 labels. Writes results.json beside this file.
@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from lessons import RATE, SECONDS, Panel
+from examples import RATE, SECONDS
 
 from mirclr.audio import read_excerpts
+from mirclr.audio.mel import LogMel
 from mirclr.classify import Heads, Labels, read_labels
 from mirclr.classify.heads import UNKNOWN
 from mirclr.data.manifest import read_manifest
@@ -27,6 +28,7 @@ from mirclr.evaluation.probes import mfcc_statistics, z_scored
 from mirclr.metrics import retrieval
 from mirclr.models.embedder import Embedder
 from mirclr.models.pretrained import builtin_heads, checkpoint_named
+from mirclr.training.teacher import Teacher, load_teacher
 
 HERE = Path(__file__).parent
 COUNT = 10  # as the published figures of the teachers
@@ -50,9 +52,11 @@ FELT = {  # moods, valence and arousal of the heads, and what listeners say that
 }
 
 
-def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> dict[str, np.ndarray]:
-    """Vectors of tracks, by what made them; teachers and MFCC are asked once and kept."""
-    known = dict(np.load(kept)) if kept.exists() else {}
+@torch.inference_mode()
+def vectors_of(files: list[Path], embedder: Embedder, teacher: Teacher, cache: Path) -> dict[str, np.ndarray]:
+    """Vectors of tracks, by what made them; those of teachers and MFCC are computed once and cached."""
+    front_end = LogMel.of(teacher.mel, teacher.rate)
+    known = dict(np.load(cache)) if cache.exists() else {}
     rows: dict[str, list[np.ndarray]] = {"builtin": [], "musicnn_msd": [], "musicnn_both": [], "mfcc": []}
     for file in files:
         own = read_excerpts(file, count=embedder.excerpts, seconds=embedder.seconds, rate=RATE).waveforms
@@ -65,13 +69,13 @@ def heard(files: list[Path], embedder: Embedder, panel: Panel, kept: Path) -> di
         rows.setdefault(f"noise at {NOISE_DB} dB", []).append(embedder.embed_track((own + noise).astype(np.float32)))
         if not known:
             waveforms = read_excerpts(file, count=COUNT, seconds=SECONDS, rate=RATE).waveforms
-            said = panel(torch.from_numpy(waveforms))["embedding"].astype(np.float32).mean(axis=0)
-            rows["musicnn_both"].append(said)
-            rows["musicnn_msd"].append(said[:200])
+            embedding = teacher(front_end(torch.from_numpy(waveforms)))[1].mean(dim=0).numpy()
+            rows["musicnn_both"].append(embedding)
+            rows["musicnn_msd"].append(embedding[:200])
             rows["mfcc"].append(mfcc_statistics(waveforms, RATE))
     found = {name: np.stack(part) for name, part in rows.items() if part}
     if not known:
-        np.savez(kept, **{name: x for name, x in found.items() if name != "builtin" and " dB" not in name})
+        np.savez(cache, **{name: x for name, x in found.items() if name != "builtin" and " dB" not in name})
     return known | found
 
 
@@ -82,10 +86,10 @@ def levels(found: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def broad_genres(vectors: np.ndarray, labelled: list[str]) -> dict[str, float]:
-    """Share of tracks to which the heads give a genre, and of those the share with one that `BROADLY` allows."""
-    told = np.array(Heads.load(builtin_heads()).predict(vectors))
-    answered = told != UNKNOWN
-    right = [name in BROADLY[label].split(", ") for name, label in zip(told, labelled, strict=True)]
+    """Fraction of tracks to which the heads give a genre, and of those the fraction with one that `BROADLY` allows."""
+    predicted = np.array(Heads.load(builtin_heads()).predict(vectors))
+    answered = predicted != UNKNOWN
+    right = [name in BROADLY[label].split(", ") for name, label in zip(predicted, labelled, strict=True)]
     return {
         "answered": round(float(answered.mean()), 4),
         "rightly": round(float(np.array(right)[answered].mean()), 4),
@@ -95,13 +99,13 @@ def broad_genres(vectors: np.ndarray, labelled: list[str]) -> dict[str, float]:
 def felt(vectors: np.ndarray, labels: Labels) -> dict[str, float]:
     """Correlation of the heads' moods with those of the labels, by `FELT`."""
     heads = Heads.load(builtin_heads())
-    told = heads.predict_proba(vectors)
-    shares = dict(zip(labels.moods, labels.fractions.T, strict=True)) | {"": np.zeros(len(vectors))}
+    predicted = heads.predict_proba(vectors)
+    fractions = dict(zip(labels.moods, labels.fractions.T, strict=True)) | {"": np.zeros(len(vectors))}
     found = {}
     for word, (rises, falls) in FELT.items():
         task = "mood" if word in heads.tasks["mood"].labels else "affect"
-        p = told[task][:, heads.tasks[task].labels.index(word)]
-        found[word] = round(float(np.corrcoef(p, shares[rises] - shares[falls])[0, 1]), 3)
+        p = predicted[task][:, heads.tasks[task].labels.index(word)]
+        found[word] = round(float(np.corrcoef(p, fractions[rises] - fractions[falls])[0, 1]), 3)
     return found
 
 
@@ -141,14 +145,14 @@ def main() -> None:
     parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    embedder, panel = Embedder.load(checkpoint_named(asked.encoder)), Panel()
-    hears = {"excerpts": embedder.excerpts, "seconds": embedder.seconds}
-    results: dict[str, Any] = {"encoder": embedder.stamp.digest, "hears": hears}
+    embedder, teacher = Embedder.load(checkpoint_named(asked.encoder)), load_teacher("musicnn")
+    excerpts = {"excerpts": embedder.excerpts, "seconds": embedder.seconds}
+    results: dict[str, Any] = {"encoder": embedder.stamp.digest, "hears": excerpts}
     if asked.score:
         labels = read_labels(asked.labels)
         names = list(labels.files)
         files = [asked.music / name for name in names]
-        found = heard(files, embedder, panel, asked.run / "labelled.npz")
+        found = vectors_of(files, embedder, teacher, asked.run / "labelled.npz")
         results["levels"] = levels(found)
         results["genres"] = broad_genres(found["builtin"], labels.genre.tolist())
         results["felt"] = felt(found["builtin"], labels)
@@ -160,7 +164,7 @@ def main() -> None:
         if t.split == "valid" and (t.source or {}).get("kind") != "voice"
     ]
     there = [t for t in tracks if t[0].exists()]
-    found = heard([t[0] for t in there], embedder, panel, asked.run / "valid.npz")
+    found = vectors_of([t[0] for t in there], embedder, teacher, asked.run / "valid.npz")
     levels(found)
     artists, packages = [t[1] for t in there], [t[2] for t in there]
     results["composers"] = {name: composers(x, artists, packages) for name, x in found.items()}

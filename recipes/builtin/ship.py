@@ -1,10 +1,10 @@
-"""Make a run's encoder the built-in one: ``ship.py RUN``.
+"""Make a run's encoder the built-in one: ``ship.py RUN [--output FILE]``.
 
-What the student tells of its teachers (their embeddings, and the components of their pooled features) is a linear layer
-on its own pooled maps. It tells artists and genres apart better than those, and they moods; both together become the
-encoder's head. Most of these outputs say the same: of the training tracks the `DIM` principal components are taken, and
-turned by a random rotation, so that all count alike. Also from the training tracks are the last normalisation and what
-deviation of excerpts is usual. Weights of two axes or more become float16.
+What the student predicts of its teacher (the embedding, and the components of its features) is a linear layer on its
+own pooled maps. Its outputs separate artists and genres better than the maps do, and the maps predict moods better; so
+both become the encoder's head. Most of these outputs are correlated: of the training tracks the `DIM` principal
+components are taken, and turned by a random rotation, so that all count alike. The last normalisation and the usual
+standard deviation of excerpts are of the training tracks too. Weights of two axes or more become float16.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lessons import RATE
+from examples import RATE
 from torch import Tensor
 
 from mirclr import config
@@ -20,12 +20,13 @@ from mirclr.audio import SILENCE, excerpt_starts
 from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.models.encoder import Model, ResNet
 from mirclr.models.pretrained import builtin_checkpoint
+from mirclr.training.run_folder import ENCODER, STATE
 
 HERE = Path(__file__).parent
 LARGEST = 10_000_000  # bytes
 SECONDS = 2.0  # of an excerpt when a track is embedded: tests/benchmarks/results/agreement.json
 DIM = 384
-SHORTEST = 20.0  # seconds of a training track that is looked at: shorter ones are jingles and words
+SHORTEST = 20.0  # seconds of a training track that counts: shorter ones are jingles and words
 
 
 def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
@@ -38,23 +39,23 @@ def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
     plain["embedding"] = config.read_recipe(HERE / "recipe.yaml").embedding.model_dump(mode="json")
     plain["projector"] = {"hidden": 1, "dim": 1}  # it is not used after training
     headed = Model(config.recipe_from(plain))
-    kept = {k: v for k, v in encoder.state_dict().items() if not k.startswith(("head", "output_norm"))}
+    weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith(("head", "output_norm"))}
     norm = encoder.output_norm
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scaled = weight / (norm.running_var + norm.eps).sqrt()
-    kept |= {"head.weight": scaled, "head.bias": bias - scaled @ norm.running_mean}
-    headed.encoder.load_state_dict(kept, strict=False)
+    weights |= {"head.weight": scaled, "head.bias": bias - scaled @ norm.running_mean}
+    headed.encoder.load_state_dict(weights, strict=False)
     return headed.eval()
 
 
 @torch.inference_mode()
-def tracks_heard(model: Model, decoded: Path) -> list[Tensor]:
+def track_embeddings(model: Model, decoded: Path, shortest: float) -> list[Tensor]:
     """(n, D) embeddings of the excerpts of each training track, before the last normalisation."""
     found, count = [], model.recipe.embedding.excerpts
     for file in sorted(decoded.glob("*.npy")):
         samples = np.load(file, mmap_mode="r")
-        if len(samples) < SHORTEST * RATE:
+        if len(samples) < shortest * RATE:
             continue
         starts = np.floor(excerpt_starts(len(samples) / RATE, count=count, seconds=SECONDS) * RATE).astype(int)
         clips = np.stack([samples[i : i + round(SECONDS * RATE)] for i in starts]).astype(np.float32) / 32768
@@ -68,17 +69,18 @@ def tracks_heard(model: Model, decoded: Path) -> list[Tensor]:
 
 
 def turned(weight: Tensor, bias: Tensor, tracks: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """A head of `DIM` outputs: a random rotation of the principal components of tracks, each output scaled first."""
+    """A head of up to `DIM` outputs: the principal components of scaled outputs over tracks, rotated at random."""
     means = torch.stack([t.mean(dim=0) for t in tracks]).double()
     centre, scale = means.mean(dim=0), means.std(dim=0) + 1e-6
     components = torch.linalg.svd((means - centre) / scale, full_matrices=False)[2][:DIM]
-    draw = torch.randn(DIM, DIM, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    dim = len(components)  # of fewer tracks there are fewer
+    draw = torch.randn(dim, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     to = (torch.linalg.qr(draw)[0] @ components / scale).float()
     return to @ weight, to @ (bias - centre.float())
 
 
 def settle(model: Model, tracks: list[Tensor]) -> None:
-    """Set the last normalisation so that vectors of tracks have mean 0 and deviation 1, and the usual deviation."""
+    """Set the last normalisation so that vectors of tracks have mean 0 and std 1, and the usual std of excerpts."""
     means = torch.stack([t.mean(dim=0) for t in tracks])
     norm = model.encoder.output_norm
     assert isinstance(norm, torch.nn.BatchNorm1d)
@@ -86,32 +88,45 @@ def settle(model: Model, tracks: list[Tensor]) -> None:
     assert norm.running_var is not None
     norm.running_mean.copy_(means.mean(dim=0))
     norm.running_var.copy_(means.var(dim=0))
-    deviations = torch.stack([t.std(dim=0, correction=0) for t in tracks]) / (norm.running_var + norm.eps).sqrt()
-    model.pooling.usual.copy_(deviations.mean(dim=0))
-    print(f"deviations of excerpts: {deviations.mean():.3f}, from track to track {deviations.std(dim=0).mean():.3f}")
+    usual = torch.stack([t.std(dim=0, correction=0) for t in tracks]) / (norm.running_var + norm.eps).sqrt()
+    model.pooling.usual.copy_(usual.mean(dim=0))
+    print(f"std of excerpts: {usual.mean():.3f}, from track to track {usual.std(dim=0).mean():.3f}")
+
+
+def heads_of(run: Path) -> tuple[Tensor, Tensor]:
+    """Weights and biases of the averaged layers that predict the teacher's embedding and features, stacked."""
+    average = load_checkpoint(run / STATE).training
+    names = [n for n in ("embedding", "features") if f"average.heads.{n}.weight" in average]
+    return (
+        torch.cat([average[f"average.heads.{name}.weight"] for name in names]),
+        torch.cat([average[f"average.heads.{name}.bias"] for name in names]),
+    )
 
 
 def main() -> None:
     """Write the encoder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    run = parser.parse_args().run
+    parser.add_argument("run", type=Path, help="holds decoded tracks and a training run")
+    parser.add_argument("--output", type=Path, default=builtin_checkpoint())
+    parser.add_argument("--shortest", type=float, default=SHORTEST, help="seconds of a track that counts")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    read = load_checkpoint(run / "encoder.safetensors")
-    told, bias = read.objective["average.embedding.weight"], read.objective["average.embedding.bias"]
-    maps = told.shape[1]
-    weight, bias = torch.cat([told, torch.eye(maps)]), torch.cat([bias, torch.zeros(maps)])
-    tracks = tracks_heard(with_head(read.model, weight, bias), run / "decoded")
+    read = load_checkpoint(asked.run / "training" / ENCODER)
+    weight, bias = heads_of(asked.run / "training")
+    maps = weight.shape[1]
+    weight, bias = torch.cat([weight, torch.eye(maps)]), torch.cat([bias, torch.zeros(maps)])
+    decoded = asked.run / "decoded"
+    tracks = track_embeddings(with_head(read.model, weight, bias), decoded, asked.shortest)
     model = with_head(read.model, *turned(weight, bias, tracks))
-    settle(model, tracks_heard(model, run / "decoded"))
+    settle(model, track_embeddings(model, decoded, asked.shortest))
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point() and tensor.ndim > 1:
             tensor.data = tensor.data.to(torch.float16)
-    save_checkpoint(builtin_checkpoint(), model, read.provenance)
-    size = builtin_checkpoint().stat().st_size
+    save_checkpoint(asked.output, model, read.provenance)
+    size = asked.output.stat().st_size
     if size > LARGEST:
-        raise SystemExit(f"{builtin_checkpoint()}: {size:,} bytes; {LARGEST:,} at most are shipped")
-    print(f"{builtin_checkpoint()}: {size:,} bytes, encoder {load_checkpoint(builtin_checkpoint()).digest}")
+        raise SystemExit(f"{asked.output}: {size:,} bytes; {LARGEST:,} at most are shipped")
+    print(f"{asked.output}: {size:,} bytes, encoder {load_checkpoint(asked.output).digest}")
 
 
 if __name__ == "__main__":

@@ -1,40 +1,32 @@
-"""What the teachers say of mixed music: ``lessons.py RUN --shards N [--first M] [--worker I/M]``.
+"""The data step: distillation examples of mixed music. ``examples.py RUN --shards N [--first M] [--worker I/M]``.
 
-Segments of three seconds are cut from the corpora, played faster or slower, mixed, equalised, compressed and dulled;
-both musicnn networks hear the result as it is, and what they say is kept beside the log-mel that the student hears.
-A shard is one safetensors file, drawn by its number alone: workers take turns, and what is there is not made again.
-
-A shard holds, for n segments: ``mel`` (n, F, T) uint8, log-mel by `STEP`; ``tags`` (n, 100) float16 logits of MSD and
-MTT; ``embedding`` (n, 400) and ``pooled`` (n, 3012) float16, of the same two; ``source`` (n, 3) int32 tracks, -1 for
-none, and ``weight`` (n, 3) float16, how much of the segment is of each (they add up to 1).
+Excerpts of three seconds are cut from the corpora, played faster or slower, mixed, equalised, compressed and dulled.
+The teacher labels the result as it is, and its outputs are stored beside the log-mel that the student is given, in
+RUN/examples, as `mirclr.data.examples` describes it. A shard is drawn by its number alone: workers take turns, and what
+is there is not made again.
 """
 
 import argparse
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import save_file
-from torch import Tensor
 
 from mirclr.audio import decode_blocks
 from mirclr.audio.mel import LogMel
-from mirclr.config import Mel
+from mirclr.config import Recipe, read_recipe
+from mirclr.data.examples import ExampleFolder, ExamplesHeader
 from mirclr.data.manifest import read_manifest
 from mirclr.errors import MirclrError
-from mirclr.training.teacher import load_teacher
+from mirclr.training.teacher import Teacher, load_teacher
 
+HERE = Path(__file__).parent
 RATE, SECONDS = 16_000, 3.0
 LENGTH = round(RATE * SECONDS)
-MEL = Mel(n_fft=1024, hop_length=256, n_mels=96)
-"""The student's; a hop of 512 is every second frame of it."""
-STEP = 0.03
-"""Of the stored log-mel: 255 steps reach 7.65, above what music at full level has."""
 SHARD = 1024
-TEACHERS = ("musicnn-msd", "musicnn-mtt")
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -55,18 +47,18 @@ def sources(manifests: list[tuple[Path, Path]], cache: Path) -> list[Source]:
         for track in read_manifest(manifest):
             if track.split != "train":
                 continue
-            kept = cache / (track.id.replace("/", "--") + ".npy")
-            if not kept.exists():
+            file = cache / (track.id.replace("/", "--") + ".npy")
+            if not file.exists():
                 try:
                     waveform = np.concatenate(list(decode_blocks(root / track.path, rate=RATE)))
                 except MirclrError as error:
                     print(f"left out: {error}", flush=True)
                     continue
-                part = kept.with_suffix(f".{os.getpid()}.part")  # others may be at the same track
+                part = file.with_suffix(f".{os.getpid()}.part")  # others may be at the same track
                 with part.open("wb") as f:
                     np.save(f, np.round(waveform * 32767).astype(np.int16))
-                part.replace(kept)
-            samples = np.load(kept, mmap_mode="r")
+                part.replace(file)
+            samples = np.load(file, mmap_mode="r")
             voice = (track.source or {}).get("kind") == "voice"
             found.append(Source(track.id, track.album or track.id, voice, samples))
     return found
@@ -83,7 +75,7 @@ def odds(all_sources: list[Source]) -> np.ndarray:
 
 
 class Mixer:
-    """Draws segments.
+    """Draws excerpts.
 
     Parameters
     ----------
@@ -98,8 +90,8 @@ class Mixer:
         self.voices = np.flatnonzero([s.voice for s in all_sources])
         self.rng = np.random.default_rng(seed)
 
-    def segment(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One segment: (LENGTH,) float32, (3,) sources, (3,) weights."""
+    def excerpt(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One excerpt: (LENGTH,) float32, (3,) tracks that it is of, (3,) how much it is of each."""
         rng = self.rng
         many = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15]))
         tracks = rng.choice(len(self.sources), size=many, p=self.p)
@@ -109,12 +101,12 @@ class Mixer:
         for track in tracks[1:]:
             other = self.cut(track)
             if rng.random() < 0.5:  # CutMix in time
-                kept = rng.beta(1, 1)
-                share = round(LENGTH * (1 - kept))
-                at = rng.integers(0, LENGTH - share + 1)
+                stays = rng.beta(1, 1)
+                width = round(LENGTH * (1 - stays))
+                at = rng.integers(0, LENGTH - width + 1)
                 x = x.copy()
-                x[at : at + share] = other[at : at + share]
-                mine = 1 - share / LENGTH
+                x[at : at + width] = other[at : at + width]
+                mine = 1 - width / LENGTH
             else:  # mixup, at a ratio of levels
                 db = rng.uniform(-9, 9)
                 a, b = _rms(x), _rms(other)
@@ -124,9 +116,9 @@ class Mixer:
             weight = np.append(weight * mine, 1 - mine)
         x = self.colour(x)
         source = np.full(3, -1, np.int32)
-        share_of = np.zeros(3, np.float16)
-        source[:many], share_of[:many] = tracks, weight
-        return x, source, share_of
+        fraction = np.zeros(3, np.float16)
+        source[:many], fraction[:many] = tracks, weight
+        return x, source, fraction
 
     def cut(self, track: int) -> np.ndarray:
         """A random stretch of a track, half of the time at another speed: pitch and tempo change together."""
@@ -168,30 +160,30 @@ def _rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.square(x).mean()))
 
 
-class Panel:
-    """Both teachers, and what they say of waveforms."""
+@torch.inference_mode()
+def labelled(teacher: Teacher, student: LogMel, waveforms: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+    """(B, LENGTH) float32 -> the student's log-mel (B, F, T), and the teacher's outputs side by side (B, C + D + P)."""
+    x = LogMel.of(teacher.mel, teacher.rate)(waveforms) if teacher.input == "mel" else waveforms
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = torch.cat([part.float() for part in teacher.with_features(x)], dim=1)
+    return student(waveforms), outputs.numpy()
 
-    def __init__(self) -> None:
-        self.teachers = [load_teacher(name) for name in TEACHERS]
-        self.pooled: list[Tensor] = []
-        for teacher in self.teachers:
-            teacher.pooled.register_forward_hook(lambda _m, _i, out: self.pooled.append(out))  # type: ignore[union-attr]
-        self.hears = LogMel.of(self.teachers[0].mel, RATE)
-        self.student = LogMel.of(MEL, RATE)
 
-    @torch.inference_mode()
-    def __call__(self, waveforms: Tensor) -> dict[str, np.ndarray]:
-        """(B, N) float32 -> what a shard holds of them."""
-        mel, self.pooled = self.hears(waveforms), []
-        with torch.autocast("cpu", torch.bfloat16):
-            said = [teacher(mel) for teacher in self.teachers]
-        quantised = (self.student(waveforms) / STEP).round().clamp(0, 255).to(torch.uint8)
-        half = {
-            "tags": torch.cat([logits for logits, _ in said], dim=1),
-            "embedding": torch.cat([embedding for _, embedding in said], dim=1),
-            "pooled": torch.cat(self.pooled, dim=1),
-        }
-        return {"mel": quantised.numpy()} | {k: v.float().numpy().astype(np.float16) for k, v in half.items()}
+def header_of(teacher: Teacher, recipe: Recipe, all_sources: list[Source]) -> ExamplesHeader:
+    """What the examples are."""
+    return ExamplesHeader(
+        teacher=teacher.name,
+        digest=teacher.digest,
+        tags=teacher.tags,
+        exclusive=teacher.exclusive,
+        dim=teacher.dim,
+        features_dim=teacher.features_dim,
+        mel=recipe.mel.model_dump(mode="json"),
+        sample_rate=RATE,
+        clip_seconds=SECONDS,
+        frames=LogMel.of(recipe.mel, RATE).frames(LENGTH),
+        tracks=tuple((s.id, "train") for s in all_sources),
+    )
 
 
 def main() -> None:
@@ -199,30 +191,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--shards", type=int, required=True, help="how many")
+    parser.add_argument("--size", type=int, default=SHARD, help="examples in each")
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--worker", default="0/1", help="I/M: makes every M-th shard from the I-th on")
+    parser.add_argument("--teacher", default="musicnn", help="as of mirclr teacher label")
     parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     mine, of = map(int, arguments.worker.split("/"))
-    folder = arguments.run / "lessons"
-    folder.mkdir(parents=True, exist_ok=True)
-    heard = sources(arguments.corpus, arguments.run / "decoded")
-    (arguments.run / "sources.json").write_text(json.dumps([s.id for s in heard]), encoding="utf-8")
-    panel = Panel()
+    found = sources(arguments.corpus, arguments.run / "decoded")
+    teacher, recipe = load_teacher(arguments.teacher), read_recipe(HERE / "recipe.yaml")
+    folder = ExampleFolder.create(arguments.run / "examples", header_of(teacher, recipe, found))
+    student = LogMel.of(recipe.mel, RATE)
     for number in range(arguments.first + mine, arguments.first + arguments.shards, of):
-        shard = folder / f"{number:05d}.safetensors"
-        if shard.exists():
+        if folder.shard(number).exists():
             continue
-        mixer = Mixer(heard, seed=number)
-        drawn = [mixer.segment() for _ in range(SHARD)]
-        said = [panel(torch.from_numpy(np.stack([x for x, _, _ in drawn[i : i + 64]]))) for i in range(0, SHARD, 64)]
-        tensors = {key: np.concatenate([part[key] for part in said]) for key in said[0]}
-        tensors |= {"source": np.stack([s for _, s, _ in drawn]), "weight": np.stack([w for _, _, w in drawn])}
-        # safetensors writes memory as it lies, whatever the strides say
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, shard.with_suffix(".part"))
-        os.replace(shard.with_suffix(".part"), shard)
-        print(f"{shard.name}", flush=True)
+        mixer = Mixer(found, seed=number)
+        drawn = [mixer.excerpt() for _ in range(arguments.size)]
+        waveforms = torch.from_numpy(np.stack([x for x, _, _ in drawn]))
+        parts = [labelled(teacher, student, part) for part in waveforms.split(AT_ONCE)]
+        folder.write(
+            number,
+            torch.cat([log_mel for log_mel, _ in parts]),
+            np.concatenate([outputs for _, outputs in parts]),
+            np.stack([track for _, track, _ in drawn]),
+            np.stack([fraction for _, _, fraction in drawn]),
+        )
+        print(folder.shard(number).name, flush=True)
 
 
 if __name__ == "__main__":
