@@ -10,12 +10,12 @@ from mirclr.audio import read_excerpts
 from tests.benchmarks import agreement, memory
 from tests.benchmarks.decoding import decode_at, decode_whole
 
-HEARS = SimpleNamespace(rate=16000, seconds=3.0)
+TAKES = SimpleNamespace(rate=16000, seconds=3.0)
 
 
 @pytest.mark.parametrize("count", [1, 3, 30])
 def test_excerpts_cut_from_a_decoded_track_are_those_read_by_seeking(songs, count):
-    cut = agreement._excerpts(decode_at(songs[0], 16000), HEARS, count)
+    cut = agreement._excerpts(decode_at(songs[0], 16000), TAKES, count)
     read = read_excerpts(songs[0], count=count, seconds=3.0, rate=16000).waveforms
     assert cut.shape == read.shape
     # resampled alone, an excerpt may begin between two samples of the resampled track: no spectrum shows that
@@ -25,8 +25,8 @@ def test_excerpts_cut_from_a_decoded_track_are_those_read_by_seeking(songs, coun
 
 def test_windows_cover_a_track(songs):
     waveform = decode_at(songs[0], 16000)
-    assert agreement._windows(waveform, HEARS).shape == (2, 48000)  # of eight seconds
-    assert agreement._windows(waveform[:10000], HEARS).shape == (1, 48000)
+    assert agreement._windows(waveform, TAKES).shape == (2, 48000)  # of eight seconds
+    assert agreement._windows(waveform[:10000], TAKES).shape == (1, 48000)
     assert decode_whole(songs[0]) > 8 * 8000
 
 
@@ -38,6 +38,12 @@ def test_the_overlap_is_that_of_neighbours():
     assert agreement._overlap(near, near) == 1
     assert not any(i in row for i, row in enumerate(near))
     assert agreement._overlap(near, agreement._neighbours(vectors[::-1].copy())) < 0.6
+
+
+def test_each_measurement_can_be_run_and_names_what_it_measures():
+    from tests.benchmarks.__main__ import MEASUREMENTS
+
+    assert all(measure.__doc__ for measure in MEASUREMENTS.values())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no ps")

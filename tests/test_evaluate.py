@@ -45,10 +45,10 @@ def test_rows_by_meaning_each_with_chance():
     artist = np.repeat(np.array(list("abcde"), object), 8)
     album = np.array([f"{a}{i % 2}" for i, a in enumerate(artist)], object)
     vectors = np.eye(5)[np.repeat(np.arange(5), 8)] * 3 + rng.normal(size=(40, 5))
-    told = []
+    noted = []
     features = [Features("good", vectors), Features("noise", rng.normal(size=(40, 5)))]
-    rows = retrieval_rows(features, artist, album, artist, advance=lambda steps, note: told.append(note))
-    assert len(told) == 4 * len(features)
+    rows = retrieval_rows(features, artist, album, artist, advance=lambda steps, note: noted.append(note))
+    assert len(noted) == 4 * len(features)
     by = {(r.relevant, r.features): r for r in rows}
     assert len(by) == 12
     good, noise, chance = (by["same artist", name] for name in ("good", "noise", "chance"))

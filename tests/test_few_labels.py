@@ -29,7 +29,7 @@ def labels_of(genre, artist):
 
 @pytest.fixture
 def music():
-    """120 tracks of 24 artists in three genres, which the vectors tell with noise, and one without a genre."""
+    """120 tracks of 24 artists in three genres, which the vectors show with noise, and one without a genre."""
     rng = np.random.default_rng(0)
     genre = np.repeat([0, 1, 2], 40)
     vectors = rng.normal(size=(121, 12))
@@ -112,7 +112,7 @@ embedding: {excerpts: 4}
 """
     tracks = [LibraryTrack(i, str(s.parent), s.name, 8.0, *[None] * 6, "d") for i, s in enumerate(songs)]
     classify = trained_from_scratch(parse_recipe(text), tracks, 2, device="cpu")
-    # learned by heart: tracks 0 and 3, which it then tells apart
+    # learned by heart: tracks 0 and 3
     assert classify(np.array([0, 3]), np.array([1, 0]), np.array([0, 3]), 0).tolist() == [1, 0]
     with pytest.raises(LabelsError, match=r"projector\.dim is 8"):
         trained_from_scratch(parse_recipe(text), tracks, 9)

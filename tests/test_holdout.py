@@ -1,4 +1,4 @@
-"""What is held out of a history stays hidden, and figures tell what was found of it."""
+"""What is held out of a history stays hidden, and scores count what was found of it."""
 
 import json
 
@@ -54,8 +54,8 @@ def history(artists=LIKED):
     ]
 
 
-def held_out(library, listens, share, rng):
-    return hold_out(library, listens, match_listens(library, listens), share, rng)
+def held_out(library, listens, fraction, rng):
+    return hold_out(library, listens, match_listens(library, listens), fraction, rng)
 
 
 def ids_of(artist):
@@ -63,9 +63,9 @@ def ids_of(artist):
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.95))
-def test_whole_artists_are_held_out_and_nothing_of_them_is_given(library, seed, share):
-    asked = held_out(library, history(), share, np.random.default_rng(seed))
+@given(seed=st.integers(0, 10**6), fraction=st.floats(0.05, 0.95))
+def test_whole_artists_are_held_out_and_nothing_of_them_is_given(library, seed, fraction):
+    asked = held_out(library, history(), fraction, np.random.default_rng(seed))
     hidden, played = set(asked.hidden.tolist()), set(asked.played.tolist())
     assert hidden
     assert played
@@ -75,7 +75,7 @@ def test_whole_artists_are_held_out_and_nothing_of_them_is_given(library, seed, 
         assert ids_of(artist) <= hidden or ids_of(artist) <= played
         shown = any(listen.artist == f"artist {artist}" for listen in asked.listens)
         assert shown == (ids_of(artist) <= played)
-    assert abs(len(hidden) / 30 - share) <= 1 / 6  # artists come whole, and one stays
+    assert abs(len(hidden) / 30 - fraction) <= 1 / 6  # artists come whole, and one stays
     assert Listen(f"artist {DISLIKED}", f"title {DISLIKED} 0", taste=-1) in asked.listens  # what is disliked stays
     assert set(asked.known.tolist()) == played | {1 + EACH * DISLIKED}
     assert asked.last == max(played)  # as the times go
@@ -94,10 +94,10 @@ def test_too_few_artists_are_an_error(library):
 
 def test_no_way_of_asking_gives_what_is_known_and_each_gives_as_many_as_are_wanted(library):
     asked = held_out(library, history(), 0.3, np.random.default_rng(1))
-    for way, ask in strategies(library, library.index, n=8, seed=1).items():
+    for strategy, ask in strategies(library, library.index, n=8, seed=1).items():
         ids = ask(asked)
-        assert len(set(ids.tolist())) == len(ids) == 8, way
-        assert not set(ids.tolist()) & set(asked.known.tolist()), way
+        assert len(set(ids.tolist())) == len(ids) == 8, strategy
+        assert not set(ids.tolist()) & set(asked.known.tolist()), strategy
 
 
 def test_the_nearest_are_the_nearest(library):
@@ -116,7 +116,7 @@ def test_the_nearest_are_the_nearest(library):
 def test_what_is_alike_is_found_and_chance_finds_less(library):
     questions = [held_out(library, history(), 0.3, np.random.default_rng(i)) for i in range(8)]
     found_by = strategies(library, library.index, n=10, seed=1)
-    answers = {way: [ask(asked) for asked in questions] for way, ask in found_by.items()}
+    answers = {strategy: [ask(asked) for asked in questions] for strategy, ask in found_by.items()}
     found, gains = measure(library.index, questions, answers, 10)
     recall = {row.strategy: row.recall for row in found}
     assert recall["nearest to the mean"] == recall["recommend --for, any number of an artist"] == 1
@@ -179,7 +179,7 @@ def test_a_song_that_is_held_twice_is_no_obstacle(library, tmp_path):
             )
         questions = [held_out(twice, history(), 0.3, np.random.default_rng(i)) for i in range(4)]
         found_by = strategies(twice, twice.index, n=20, seed=1)
-        answers = {way: [ask(asked) for asked in questions] for way, ask in found_by.items()}
+        answers = {strategy: [ask(asked) for asked in questions] for strategy, ask in found_by.items()}
         recall = {row.strategy: row.recall for row in measure(twice.index, questions, answers, 20)[0]}
         assert recall["recommend --for, any number of an artist"] == 1
         for asked, ids in zip(questions, answers["recommend --for"], strict=True):

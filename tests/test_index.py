@@ -83,7 +83,7 @@ def test_search_is_what_sorting_all_gives(n, q, k, filtered, seed):
         assert [by_id[i] for i in found[row].tolist()] == similarities[row].tolist()
         assert len(set(found[row].tolist())) == min(k, len(ids))
     keys = [list(zip(-s, f, strict=True)) for s, f in zip(similarities, found, strict=True)]
-    if not len(changed):  # of ties at the very end, which rows come is not said
+    if not len(changed):  # of ties at the very end, which rows come is open
         assert all(row == sorted(row) for row in keys)
 
 
@@ -119,13 +119,13 @@ def test_clusters_find_nearly_what_comparing_with_all_finds(clustered):
     np.testing.assert_array_equal(index.ids, ids)
 
 
-@pytest.mark.parametrize("share", [0.3, 0.01])
-def test_a_filter_loses_nothing(clustered, share, monkeypatch):
+@pytest.mark.parametrize("fraction", [0.3, 0.01])
+def test_a_filter_loses_nothing(clustered, fraction, monkeypatch):
     ids, matrix, rng = clustered
     monkeypatch.setattr(mirclr.index.base, "_FEW", 0.0)
     monkeypatch.setattr(mirclr.index.base, "_FEWEST", 10)  # else clusters would not be looked into
     index = index_of(ids, matrix)
-    allowed = rng.random(4000) < share
+    allowed = rng.random(4000) < fraction
     _, found = index.search(matrix[:20], 25, allowed=allowed)
     there = int(allowed[ids].sum())
     assert found.shape == (20, min(25, there))

@@ -310,7 +310,7 @@ def test_without_matplotlib_the_page_has_no_charts_and_says_so(tmp_path, monkeyp
 
 @pytest.fixture(scope="module")
 def music(songs, tmp_path_factory):
-    """Real songs by a very small encoder that is kept as a checkpoint, and thirteen tracks whose files are gone."""
+    """Real songs by a very small encoder in a checkpoint, and thirteen tracks whose files are gone."""
     import torch
 
     from mirclr.config import parse_recipe

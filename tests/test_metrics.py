@@ -194,7 +194,7 @@ def test_ndcg_of_a_list_that_is_too_short_counts_what_is_missing():
     assert metrics.ndcg(np.zeros(0, bool), 1, 5) == 0
 
 
-# what is not defined is NaN, whatever the library behind a metric says of it
+# what is not defined is NaN, whatever the library behind a metric makes of it
 
 
 @pytest.mark.parametrize("metric", [metrics.roc_auc, metrics.average_precision_of_scores])
@@ -223,8 +223,8 @@ def test_f1_is_of_labels_of_any_kind():
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=50))
 def test_skewness_is_the_standardised_third_moment(values):
     x = np.array(values, float)
-    spread = x - x.mean()
-    expected = (spread**3).mean() / (spread**2).mean() ** 1.5 if len(set(values)) > 1 else 0
+    centred = x - x.mean()
+    expected = (centred**3).mean() / (centred**2).mean() ** 1.5 if len(set(values)) > 1 else 0
     assert metrics.skewness(x) == pytest.approx(expected, abs=1e-9)
 
 

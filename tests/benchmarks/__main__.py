@@ -110,7 +110,7 @@ def teacher() -> dict[str, Any]:
 
 
 def twins() -> dict[str, Any]:
-    """Share of altered copies (mp3, 9 dB quieter, 4 s cut) that are found to be of their track, and of wrong pairs."""
+    """Fraction of altered copies (mp3, 9 dB quieter, 4 s cut) that are found to be of their track; wrong pairs."""
     plan = parse_recipe("name: t\ndata: {train: t}")
     root = fetch_corpus("debian-games/demo").audio_root
     cache, cached = demo_clips(plan)
@@ -121,15 +121,15 @@ def twins() -> dict[str, Any]:
             samples = np.concatenate(list(decode_blocks(root / original.track.path, rate=32000)))
             soundfile.write(Path(folder) / f"{i}.mp3", 0.35 * samples[4 * 32000 :], 32000)
             copies.append(Track(id=f"copy {i}", path=f"{i}.mp3"))
-        heard = [c for c in ClipCache(plan, "mel").fill(copies, Path(folder)) if isinstance(c, Cached)]
-        pairs = find_twins(cache, [*cached, *heard])
+        decoded = [c for c in ClipCache(plan, "mel").fill(copies, Path(folder)) if isinstance(c, Cached)]
+        pairs = find_twins(cache, [*cached, *decoded])
     right = {frozenset((o.track.id, f"copy {i}")) for i, o in enumerate(originals)}
     found = {frozenset((p.first.id, p.second.id)) for p in pairs}
     versions = [p for p in pairs if p.first.recording and p.first.recording == p.second.recording]
     wrong = found - right - {frozenset((p.first.id, p.second.id)) for p in versions}
-    n = len(cached) + len(heard)
+    n = len(cached) + len(decoded)
     recall = round(len(right & found) / len(right), 3)
-    return {"copies": len(heard), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
+    return {"copies": len(decoded), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
 RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal)

@@ -18,7 +18,7 @@ PLOT = Path(__file__).parent / "results" / "agreement.png"
 
 
 def agreement(checkpoint: Path) -> dict[str, Any]:
-    """Share of the 10 nearest neighbours by whole-song embeddings that those by excerpts have too; debian-games."""
+    """Fraction of the 10 nearest neighbours by whole-song embeddings that those by excerpts have too; debian-games."""
     embedder = Embedder.load(checkpoint)
     whole: list[np.ndarray] = []
     few: dict[int, list[np.ndarray]] = {count: [] for count in COUNTS}

@@ -16,7 +16,7 @@ def decode_whole(file: Path) -> int:
 
 
 def decode_at(file: Path, rate: int) -> np.ndarray | None:
-    """The whole file, mono, at `rate`; None where it cannot be heard."""
+    """The whole file, mono, at `rate`; None where it cannot be decoded."""
     try:
         return np.concatenate(list(decode_blocks(file, rate=rate)))
     except AudioError:

@@ -145,18 +145,18 @@ def fit(checkpoint: Path) -> dict[str, Any]:
     same = [pair for group in of_source.values() for pair in combinations(group, 2)]
     version = {root / t.path: t.recording or t.path for t in train}
     other = [(of[a], of[b]) for a, b in near if version[of[a]] != version[of[b]]]
-    told = [rule.similarities(prints[a], prints[b]) for a, b in [*same, *other] if a in prints and b in prints]
+    measured = [rule.similarities(prints[a], prints[b]) for a, b in [*same, *other] if a in prints and b in prints]
     truth = [1] * sum(a in prints and b in prints for a, b in same)
-    truth += [0] * (len(told) - len(truth))
-    fitted = LogisticRegression(C=10.0).fit(np.array(told), truth)
-    sides = {"copies": np.array(told)[np.array(truth) == 1], "others": np.array(told)[np.array(truth) == 0]}
+    truth += [0] * (len(measured) - len(truth))
+    fitted = LogisticRegression(C=10.0).fit(np.array(measured), truth)
+    sides = {"copies": np.array(measured)[np.array(truth) == 1], "others": np.array(measured)[np.array(truth) == 0]}
     return {
         "constant_mel_chroma": [round(float(w), 2) for w in (*fitted.intercept_, *fitted.coef_[0])],
         "pairs": {name: len(rows) for name, rows in sides.items()},
         "quantiles_0_1_50_99_100": {
             name: np.quantile(rows, [0, 0.01, 0.5, 0.99, 1], axis=0).round(3).T.tolist() for name, rows in sides.items()
         },
-        "wrong": int((fitted.predict(np.array(told)) != truth).sum()),
+        "wrong": int((fitted.predict(np.array(measured)) != truth).sum()),
     }
 
 

@@ -48,9 +48,9 @@ def embed(checkpoint: Path) -> dict[str, Any]:
         for name, do in (("embed", whole), ("decode excerpts", excerpts), ("decode whole songs", full))
     }
     pythons = {name: python for name in rivals.REQUIRES if (python := rival_python(name))}
-    heard = {"bliss": files[::2], "musly": files[::2], "musicnn": files[: 2 * MUSICNN_SONGS : 2]}
+    songs_of = {"bliss": files[::2], "musly": files[::2], "musicnn": files[: 2 * MUSICNN_SONGS : 2]}
     for name, python in pythons.items():
-        work[name] = lambda name=name, python=python: cost_of_rival(python, name, heard[name])  # type: ignore[misc]
+        work[name] = lambda name=name, python=python: cost_of_rival(python, name, songs_of[name])  # type: ignore[misc]
     whole(), excerpts()
     before, rounds = load(), []
     for i in range(ROUNDS):
@@ -80,7 +80,7 @@ def embed(checkpoint: Path) -> dict[str, Any]:
 
 
 Cost = tuple[float, float]
-"""Seconds and CPU-seconds a track: on a machine that others use too, the second tells more."""
+"""Seconds and CPU-seconds a track: on a machine that others use too, the second says more."""
 
 
 def cost(work: Callable[[], object], tracks: int) -> Cost:
@@ -114,5 +114,5 @@ def cost_of_rival(python: Path, name: str, files: Sequence[Path]) -> Cost:
     """The cost of a rival, its processes being up and warm."""
     command = [str(python), rivals.__file__, name, str(PROCESSES), *map(str, files)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    told = json.loads(done.stdout.splitlines()[-1])
-    return told["wall_s"] / len(files), told["cpu_s"]
+    measured = json.loads(done.stdout.splitlines()[-1])
+    return measured["wall_s"] / len(files), measured["cpu_s"]

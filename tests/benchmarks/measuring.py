@@ -34,7 +34,7 @@ def alternate(first: Callable[[], object], second: Callable[[], object], rounds:
 
 
 def load() -> float | None:
-    """How many processes wanted a core in the last minute, where the system tells: 0 on a quiet machine."""
+    """How many processes wanted a core in the last minute, where the system counts them: 0 on a quiet machine."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
@@ -45,7 +45,7 @@ def corpus() -> list[Path]:
 
 
 def songs(sources: int = 20) -> list[Path]:
-    """Whole songs of three to five minutes from debian-games, each as mp3, ogg and flac; made once, then kept."""
+    """Whole songs of three to five minutes from debian-games, each as mp3, ogg and flac; made once."""
     folder = cache_dir() / "benchmarks" / "songs"
     chosen = [file for file in corpus() if 180 <= soundfile.info(file).duration <= 300][:sources]
     made = [folder / f"{i:02}.{kind}" for i in range(len(chosen)) for kind in FORMATS]

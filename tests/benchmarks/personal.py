@@ -28,7 +28,7 @@ HISTORY = 30
 CENTRES = (1, 2, 3, 5, 8)
 BY = (
     "Recall and nDCG at 20 of hidden artists' tracks among those not heard: mean and standard error over listeners. "
-    "Coverage: share of the tracks that anyone is recommended. Novelty: mean of 1 - cosine with the nearest heard. "
+    "Coverage: fraction of the tracks that anyone is recommended. Novelty: mean of 1 - cosine with the nearest heard. "
     "Nothing was tuned on these listeners; other numbers of centres are for comparison."
 )
 
@@ -82,7 +82,7 @@ class Listener:
 def draw(rng: np.random.Generator, genres: np.ndarray, artists: np.ndarray, moods: np.ndarray) -> Listener:
     """A listener of one to three genres with a favourite artist in each; a third of some 30 tracks is hidden.
 
-    Other artists of these genres are the likelier to be liked the more alike to a favourite their music was felt to be
+    Other artists of these genres are liked the more likely the more similar to a favourite their music was felt to be
     (`moods`, standardised means of listeners' answers). Each liked artist is heard or hidden as a whole, favourites are
     heard, and played four times as often.
     """
@@ -129,14 +129,14 @@ def compare(library: mirclr.Library, table: Sequence[Mapping[str, str]], listene
         )
         for one in who
     ]
-    ways = strategies(library, library.index, n=N, seed=SEED)
-    answers = {way: [ask(one) for one in questions] for way, ask in ways.items()}
+    found_by = strategies(library, library.index, n=N, seed=SEED)
+    answers = {strategy: [ask(one) for one in questions] for strategy, ask in found_by.items()}
     answers["random of the genres that are liked"] = [
         ids[rng.permutation(np.setdiff1d(np.flatnonzero(one.possible), one.heard))][:N] for one in who
     ]
     for centres in CENTRES:
         with patch("mirclr.recommend.taste.centre_count", lambda n, k=centres: min(n, k)):
-            answers[f"recommend --for, {centres} centres"] = [ways["recommend --for"](one) for one in questions]
+            answers[f"recommend --for, {centres} centres"] = [found_by["recommend --for"](one) for one in questions]
     found, gains = measure(library.index, questions, answers, N)
     difference = gains["recommend --for"] - gains["nearest to the mean"]
     return {

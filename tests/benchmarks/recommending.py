@@ -204,21 +204,21 @@ def _embedded(files: Sequence[Path], checkpoint: Path) -> np.ndarray:
 
     embedder = Embedder.load(checkpoint)
     rows = []
-    for heard in decode_files(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
-        if heard.excerpts is None:
-            sys.exit(heard.error)
-        rows.append(embedder.embed_track(heard.excerpts.waveforms))
+    for decoded in decode_files(files, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate):
+        if decoded.excerpts is None:
+            sys.exit(decoded.error)
+        rows.append(embedder.embed_track(decoded.excerpts.waveforms))
     return np.stack(rows)
 
 
 def _corrected(vectors: np.ndarray, artists: list[str]) -> dict[str, Any]:
     stats = build(np.arange(len(vectors), dtype=np.int64), vectors).similarity_stats
     plain = products(vectors, vectors)
-    ways: dict[str, np.ndarray] = {"cosine": plain, "corrected": mutual_proximity(plain, stats, stats)}
-    return {"tracks": len(vectors)} | {name: _told(scores, artists) for name, scores in ways.items()}
+    scored: dict[str, np.ndarray] = {"cosine": plain, "corrected": mutual_proximity(plain, stats, stats)}
+    return {"tracks": len(vectors)} | {name: _scores(scores, artists) for name, scores in scored.items()}
 
 
-def _told(scores: np.ndarray, artists: list[str]) -> dict[str, float]:
+def _scores(scores: np.ndarray, artists: list[str]) -> dict[str, float]:
     scores = scores.copy()
     np.fill_diagonal(scores, -np.inf)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :-1]

@@ -36,11 +36,11 @@ def musly() -> Callable[[str], object]:
 
     jukebox = pymusly.MuslyJukebox()
 
-    def hear(file: str) -> object:
+    def extract(file: str) -> object:
         samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
         return jukebox.track_from_audiodata(soxr.resample(samples.T.mean(axis=0), rate, 22050))
 
-    return hear
+    return extract
 
 
 def musicnn() -> Callable[[str], object]:
@@ -52,22 +52,22 @@ def musicnn() -> Callable[[str], object]:
     warnings.simplefilter("ignore")
     from musicnn.extractor import extractor
 
-    def hear(file: str) -> object:
+    def extract(file: str) -> object:
         with contextlib.redirect_stdout(io.StringIO()):
             return extractor(file, model="MSD_musicnn", extract_features=True)
 
-    return hear
+    return extract
 
 
-_hear: dict[str, Callable[[str], object]] = {}
+_extract: dict[str, Callable[[str], object]] = {}
 
 
 def work(job: tuple[str, str]) -> float:
     name, file = job
-    if name not in _hear:
-        _hear[name] = {"bliss": bliss, "musly": musly, "musicnn": musicnn}[name]()
+    if name not in _extract:
+        _extract[name] = {"bliss": bliss, "musly": musly, "musicnn": musicnn}[name]()
     start = time.process_time()
-    _hear[name](file)
+    _extract[name](file)
     return time.process_time() - start
 
 
