@@ -24,7 +24,7 @@ from mirclr.config import Recipe, parse_recipe, read_recipe
 from mirclr.data.clips import Cached, ClipCache, tracks_of
 from mirclr.data.corpora import fetch_corpus
 from mirclr.data.manifest import Track
-from mirclr.data.near_duplicates import find_twins
+from mirclr.data.near_duplicates import find_near_duplicates
 from mirclr.data.sampling import TRAINED_ON
 from mirclr.models.encoder import Model
 from mirclr.models.pretrained import builtin_checkpoint
@@ -109,7 +109,7 @@ def teacher() -> dict[str, Any]:
     return {"segments_per_s": round(statistics.median(rates), 1), "rates": [round(r, 1) for r in rates]}
 
 
-def twins() -> dict[str, Any]:
+def near_duplicates() -> dict[str, Any]:
     """Fraction of altered copies (mp3, 9 dB quieter, 4 s cut) that are found to be of their track; wrong pairs."""
     plan = parse_recipe("name: t\ndata: {train: t}")
     root = fetch_corpus("debian-games/demo").audio_root
@@ -122,7 +122,7 @@ def twins() -> dict[str, Any]:
             soundfile.write(Path(folder) / f"{i}.mp3", 0.35 * samples[4 * 32000 :], 32000)
             copies.append(Track(id=f"copy {i}", path=f"{i}.mp3"))
         decoded = [c for c in ClipCache(plan, "mel").fill(copies, Path(folder)) if isinstance(c, Cached)]
-        pairs = find_twins(cache, [*cached, *decoded])
+        pairs = find_near_duplicates(cache, [*cached, *decoded])
     right = {frozenset((o.track.id, f"copy {i}")) for i, o in enumerate(originals)}
     found = {frozenset((p.first.id, p.second.id)) for p in pairs}
     versions = [p for p in pairs if p.first.recording and p.first.recording == p.second.recording]
@@ -134,7 +134,7 @@ def twins() -> dict[str, Any]:
 
 RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal)
 MEASUREMENTS = {
-    m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, twins, *RECOMMENDING)
+    m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, near_duplicates, *RECOMMENDING)
 }
 
 
