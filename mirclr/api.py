@@ -19,7 +19,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from mirclr.errors import LibraryError, UnreadableAudio, UnusableAudio
+from mirclr.errors import EncoderMismatch, LibraryError, UnreadableAudio, UnusableAudio
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryStore, LibraryTrack, is_usable, shown
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
@@ -135,8 +135,7 @@ class Library(LibraryStore):
         paths : str, Path, or several
             Folders and files; ``~`` is the home folder.
         encoder : Encoder, optional
-            As `mirclr.load_encoder` gives it; the one that the library was made with, or for a new library the built-in
-            one.
+            As `mirclr.load_encoder` gives it; the library's own unless given, or for a new library the built-in one.
         workers : int
             Processes that decode; 0: one a core.
         retry : bool
@@ -172,7 +171,11 @@ class Library(LibraryStore):
         from mirclr.ingest.finding import find_audio
         from mirclr.ingest.seen import superseded
 
-        embedder = self._encoder = encoder or self._own_encoder(None, device)
+        if encoder is not None:
+            self.encoder = encoder
+        elif self._encoder is None:
+            self._encoder = self._load_encoder(None, device)
+        embedder = self.encoder
         passed = PassedOver()
         files, problems = find_audio([Path(path) for path in _several(paths)], self, passed)
         report = EmbedReport(failures={problem.file: problem.reason for problem in problems})
@@ -334,30 +337,55 @@ class Library(LibraryStore):
         self._filters = self._filters or MetadataFilters(self)
         return self._filters
 
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of its vectors, loaded when it is first needed; of a library without any the built-in one.
+
+        Set it where it cannot be found by itself: a checkpoint that was moved, or a module of one's own.
+
+        Raises
+        ------
+        LibraryError
+            It is not where it was when the library was made.
+        EncoderMismatch
+            What it is set to is another than that of the vectors.
+        """
+        stamp = self.stamp
+        if self._encoder is None or (stamp and not self._encoder.stamp.makes_vectors_of(stamp)):
+            self._encoder = self._load_encoder(None)
+        return self._encoder
+
+    @encoder.setter
+    def encoder(self, encoder: Encoder) -> None:
+        if self.stamp is not None:
+            self.bind(encoder.stamp)  # refuses another
+        self._encoder = encoder
+
     def _embed_seeds(self, files: Sequence[Path], checkpoint: Path | None) -> list[Seed]:
         try:
-            encoder = self._own_encoder(checkpoint)
+            encoder = self.encoder if checkpoint is None else self._load_encoder(checkpoint)
+        except EncoderMismatch:
+            raise
         except LibraryError as error:
             raise LibraryError(f"{files[0]} is not in the library, and {error}") from None
-        self.bind(encoder.stamp)  # refuses another encoder than the library's
         return embed_seeds(files, encoder)
 
-    def _own_encoder(self, checkpoint: Path | None = None, device: str = "auto") -> Encoder:
-        """The encoder that the library was made with, for a new one the built-in one; or that of a checkpoint."""
+    def _load_encoder(self, checkpoint: Path | None, device: str = "auto") -> Encoder:
+        """That of a checkpoint, or the one that the library was made with, for a new one the built-in one."""
         stamp = self.stamp
         if checkpoint is None:
-            if self._encoder is not None and (stamp is None or self._encoder.stamp.makes_vectors_of(stamp)):
-                return self._encoder
             checkpoint = builtin_checkpoint() if stamp is None else checkpoint_named(stamp.name)
             if not checkpoint.is_file():
                 raise LibraryError(
                     f"the library's encoder is not where it was; name that encoder: --checkpoint {checkpoint}, or in "
-                    "Python library.embed(…, encoder=mirclr.load_encoder(…))"
+                    "Python: library.encoder = mirclr.load_encoder(…)"
                 )
         from mirclr.models.encoding import Encoder
 
-        self._encoder = Encoder.load(checkpoint, excerpts=stamp.excerpts if stamp else None, device=device)
-        return self._encoder
+        encoder = Encoder.load(checkpoint, excerpts=stamp.excerpts if stamp else None, device=device)
+        if stamp is not None:
+            self.bind(encoder.stamp)  # refuses another than the library's
+        return encoder
 
 
 def _several(names: Names) -> list[PathName]:

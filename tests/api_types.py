@@ -29,6 +29,8 @@ with mirclr.Library.open("lib.db", create=True) as library:
     assert_type(library.recommend("x", n=20, year=(1990, None), artist_cap=1), list[mirclr.Recommendation])
     library.recommend("x", yaer=(1990, 2020))  # type: ignore[call-arg]
     library.recommend("x", diversity="much")  # type: ignore[arg-type]
+    assert_type(library.encoder, mirclr.Encoder)
+    library.encoder = encoder
     assert_type(library.tracks()[0].title, str | None)
 
 assert_type(mirclr.classify("song.mp3"), mirclr.Prediction)

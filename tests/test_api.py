@@ -349,7 +349,12 @@ def test_a_library_whose_encoder_is_gone_says_so(checkpoint, music, tmp_path, in
             library.embed(music)
         with pytest.raises(LibraryError, match=r"tone\.wav is not in the library, and the library's encoder is not"):
             library.recommend(tmp_path / "tone.wav")
-        assert library.embed(music, encoder=mirclr.load_encoder(checkpoint, device="cpu")).unchanged == 4
+        library.encoder = mirclr.load_encoder(checkpoint, device="cpu")
+        assert library.recommend(tmp_path / "tone.wav", n=1)
+        assert library.embed(music).unchanged == 4
+        with pytest.raises(EncoderMismatch):
+            library.encoder = mirclr.load_encoder(device="cpu")
+        assert library.encoder.dim == 8
 
 
 def test_bounds_may_be_open_or_one_value(encoder, music, tmp_path, in_this_process):

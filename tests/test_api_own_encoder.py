@@ -104,7 +104,7 @@ WRONG = {
 def test_what_is_no_encoder_is_refused_in_a_line(name):
     give, text = WRONG[name]
     with pytest.raises(
-        RecipeError, match=rf"the encoder \S*test_own_encoder\.Wrong takes \(2, 16000\).*{text}"
+        RecipeError, match=rf"the encoder \S*test_api_own_encoder\.Wrong takes \(2, 16000\).*{text}"
     ) as raised:
         mirclr.load_encoder(Wrong(give), recipe=SMALL)
     assert "\n" not in str(raised.value)
@@ -129,7 +129,9 @@ def test_a_library_made_by_one_refuses_others(music, tmp_path, in_this_process):
         for other in others.values():
             with pytest.raises(EncoderMismatch, match=r"tests\.own_encoders\.Waves"):
                 library.embed(music, encoder=other)
-        with pytest.raises(LibraryError, match=r"name that encoder: --checkpoint tests\.own_encoders\.Waves.*encoder="):
+        with pytest.raises(
+            LibraryError, match=r"name that encoder: --checkpoint tests\.own_encoders\.Waves.*library\.encoder ="
+        ):
             library.embed(music)
         assert library.embed(music, encoder=mirclr.load_encoder(seeded(Waves), "cpu", recipe=SMALL)).unchanged == 4
 
