@@ -243,7 +243,7 @@ def test_a_float_file_beyond_full_scale_is_clipped(tmp_path: Path, song: tuple[n
     assert np.abs(whole(file)).max() == 1.0
 
 
-# what cannot be heard
+# what cannot be decoded
 
 
 def bad_header(file: Path, place: int, format: str, value: int) -> Path:

@@ -229,7 +229,7 @@ def test_distributed_process_that_is_killed_ends_all(home: Path, tmp_path: Path)
     codes, _, err = ended(processes)
     assert codes == [1, -signal.SIGKILL]
     assert err[0].splitlines()[-1] == (
-        "mirclr: another process of the run was lost; what was saved is safe: add --resume to go on"
+        "mirclr: another process of the run was lost; what was saved is safe: add --resume to continue"
     )
     assert "Traceback" not in err[0]
     assert load_checkpoint(run / STATE).step

@@ -245,7 +245,7 @@ def test_an_unexpected_error_of_a_decoder_comes_back_as_text(monkeypatch, tmp_pa
         raise RuntimeError("odd")
 
     monkeypatch.setattr("mirclr.audio.fingerprint.decode_blocks", fails)
-    assert try_fingerprint(tmp_path / "a.ogg") == f"{tmp_path / 'a.ogg'}: cannot be heard (RuntimeError: odd)"
+    assert try_fingerprint(tmp_path / "a.ogg") == f"{tmp_path / 'a.ogg'}: cannot be decoded (RuntimeError: odd)"
 
 
 pairs_of_ids = st.dictionaries(

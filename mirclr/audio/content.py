@@ -282,7 +282,7 @@ class _Frame:
 
     demuxer: str
     length: int
-    alike: tuple[int, ...]
+    constants: tuple[int, ...]
     rate: int = 0
     samples: int = 0
     mono: bool = False
@@ -297,7 +297,7 @@ def _first_frame(head: bytes) -> tuple[_Frame, int] | None:
         if (first := _frame(head, at)) is None:
             continue
         place, seen = at + first.length, 1
-        while seen < 3 and (following := _frame(head, place)) and following.alike == first.alike:
+        while seen < 3 and (following := _frame(head, place)) and following.constants == first.constants:
             place, seen = place + following.length, seen + 1
         if seen == 3 or (seen == 2 and place >= len(head) - 8 and at == 0):
             return first, at

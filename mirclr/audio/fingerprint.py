@@ -24,7 +24,7 @@ _HOPS_A_STEP = 2  # an eighth of a second
 _BANDS, _LOWEST_HZ, _HIGHEST_HZ = 32, 60.0, 3_900.0
 _GAIN = 100.0  # of power over its mean, before the logarithm
 _SHORTEST = 24  # steps; what is shorter, `best_shift` cannot compare
-_TOO_FLAT = 0.02  # spread over time below which a row says nothing
+_TOO_FLAT = 0.02  # std over time below which a row is left out
 # constant, log-mel, chroma: logistic regression (L2, C = 10) on 216 pairs of altered copies of 36 tracks and 1256 pairs
 # of neighbours that are other music, debian-games, split train; made by python -m tests.benchmarks.duplicates. Copies
 # correlated by 0.81 or more in both, others by 0.55 at most in log-mel and 0.35 in chroma.
@@ -43,7 +43,7 @@ class Fingerprint:
     Attributes
     ----------
     mel : (S, F) float32
-        Log-mel, each band with mean 0 and deviation 1 over time.
+        Log-mel, each band with mean 0 and std 1 over time.
     chroma : (S, 12) float32
         Pitch classes, likewise; unit rows before that.
     """
@@ -69,7 +69,7 @@ def similarities(a: Fingerprint, b: Fingerprint) -> tuple[float, float]:
 
 
 def fingerprint(path: Path, span: Span | None = None) -> Fingerprint:
-    """Hear the first two minutes of a file, or of a part of one.
+    """Fingerprint the first two minutes of a file, or of a part of one.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def try_fingerprint(path: Path, span: Span | None = None) -> "Fingerprint | str"
     try:
         return fingerprint(path, span)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
-        return what_is_wrong(path, error, "heard")
+        return what_is_wrong(path, error)
 
 
 def fingerprint_of(waveform: np.ndarray) -> Fingerprint:
@@ -121,18 +121,18 @@ def _filters() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _standard(rows: np.ndarray) -> np.ndarray:
-    """(frames, n) -> (S, n) float32: mean of the frames of a step; each column with mean 0 and deviation 1."""
+    """(frames, n) -> (S, n) float32: mean of the frames of a step; each column with mean 0 and std 1."""
     steps = len(rows) // _HOPS_A_STEP
     means = rows[: steps * _HOPS_A_STEP].reshape(steps, _HOPS_A_STEP, -1).mean(axis=1)
-    spread = means.std(axis=0)
-    standard: np.ndarray = (means - means.mean(axis=0)) / np.where(spread > _TOO_FLAT, spread, np.inf)
+    std = means.std(axis=0)
+    standard: np.ndarray = (means - means.mean(axis=0)) / np.where(std > _TOO_FLAT, std, np.inf)
     return standard.astype(np.float32)
 
 
 def best_shift(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     """Correlation of two fingerprints at the shift where it is highest, and that shift, in eighths of a second.
 
-    Looked for in steps of half a second first; what is not alike even so is not looked at more closely.
+    Looked for in steps of half a second first; what is not similar even so is not looked at more closely.
     """
     most = round(SHIFT_S / STEP_S)
     similarity, shift = _best(_coarser(a), _coarser(b), range(-(most // _COARSE), most // _COARSE + 1), _COARSE)

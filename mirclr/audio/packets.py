@@ -1,6 +1,6 @@
 """What a file's decoders are given: its packets, compared without decoding; a part of the one door to PyAV.
 
-Two files with equal packets sound alike, bit for bit, whatever their tags and wherever the packets lie.
+Two files with equal packets sound the same, bit for bit, whatever their tags and wherever the packets lie.
 """
 
 import hashlib

@@ -146,14 +146,14 @@ def excerpts_of(source: Source, path: Path, count: int, seconds: float, rate: in
     waveforms = np.stack(
         [fit(resample(p, source.rate, rate), round(seconds * rate)) for p, ok in zip(parts, there, strict=True) if ok]
     )
-    heard = np.abs(waveforms).max(axis=1) >= SILENCE
-    if not heard.any():
+    audible = np.abs(waveforms).max(axis=1) >= SILENCE
+    if not audible.any():
         raise UnusableAudio(
-            f"{path}: silent (no sample above -80 dBFS in {len(heard)} excerpts); nothing to learn from"
+            f"{path}: silent (no sample above -80 dBFS in {len(audible)} excerpts); nothing to learn from"
         )
     pcm = np.round(waveforms * 32767).astype("<i2")
     remark = source.damage.remark(source.seconds)
-    return Excerpts(waveforms[heard], source.seconds, digest_bytes(pcm.tobytes()), starts[there][heard], remark)
+    return Excerpts(waveforms[audible], source.seconds, digest_bytes(pcm.tobytes()), starts[there][audible], remark)
 
 
 def _mono_parts(
@@ -198,8 +198,8 @@ def _middle(source: Source, path: Path, seconds: float) -> Section:
     best = source.read_at(room / 2, wanted)
     if not _mostly_silent(best):
         return Section(best, source.rate, path)
-    for share in (0.25, 0.75, 0.0, 1.0):
-        samples = source.read_at(share * room, wanted)
+    for fraction in (0.25, 0.75, 0.0, 1.0):
+        samples = source.read_at(fraction * room, wanted)
         if _loudness(samples) > _loudness(best):
             best = samples
         if not _mostly_silent(best):
@@ -291,7 +291,7 @@ def _polarity_of(source: Source) -> np.ndarray | None:
 def try_excerpts(path: Path, count: int, seconds: float, rate: int, span: Span | None = None) -> "Excerpts | str":
     """`read_excerpts` for a worker process, with the file's digest and tags: what is wrong comes back as text."""
     try:
-        seen = size_and_time(path)  # before it is decoded: of one that changes meanwhile the time tells later
+        seen = size_and_time(path)  # before it is decoded: of one that changes meanwhile the time shows it later
         excerpts = read_excerpts(path, count=count, seconds=seconds, rate=rate, span=span)
         content, tags = _facts(path, *seen)
         return replace(excerpts, content=content, tags=tags)

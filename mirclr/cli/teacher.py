@@ -83,17 +83,17 @@ def label(
     for reason in skipped:
         remark(f"skipped {reason}")
     new, windows = sum(one.new for one in labelled), sum(one.windows for one in labelled)
-    alike = {}
+    similarities = {}
     if len(labelled) > 1 and teacher.tags:
         folder, keys = SoftLabelFolder.read(output), [one.key for one in labelled]
         for how, centre in (("plain", False), ("centred", True)):
-            alike[how] = mean_similarities(folder, keys, Distillation(labels=str(output), centre=centre))
+            similarities[how] = mean_similarities(folder, keys, Distillation(labels=str(output), centre=centre))
     if as_json:
-        facts = {"tracks": len(labelled), "new": new, "windows": windows, "alike": alike, "skipped": skipped}
+        facts = {"tracks": len(labelled), "new": new, "windows": windows, "alike": similarities, "skipped": skipped}
         print_json({"labels": str(output), "teacher": teacher.name, "tags": list(teacher.tags), **facts})
         return 0 if labelled else 1
     by = f"{len(teacher.tags)} tags by {teacher.name}"
     print_line(f"{output}: {windows} windows of {len(labelled)} tracks ({new} new), {by}")
-    for how, cosine in alike.items():
+    for how, cosine in similarities.items():
         print_line(f"cosine of {how} labels: {cosine['between']:.2f} between tracks, {cosine['within']:.2f} within one")
     return 0 if labelled else 1

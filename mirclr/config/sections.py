@@ -139,7 +139,7 @@ class Filter(_Step):
 
 
 class Polarity(_Step):
-    """Invert the sign of the waveform. A mel spectrogram does not hear it."""
+    """Invert the sign of the waveform. It does not change a mel spectrogram."""
 
     name: Literal["polarity"] = "polarity"
 
@@ -407,7 +407,7 @@ class Distillation(_Section):
 
     L(z, t) is generalized_sup_con with soft targets t made of the outputs; `alpha: 0` leaves it out, `alpha: only`
     leaves L(z, y) out. A `temperature` below 1 sharpens them; `centre` subtracts the mean row and keeps what is above
-    it, so that a teacher whose outputs are nearly the same for all music still tells it apart. `softmax` makes one
+    it, so that a teacher whose outputs are nearly the same for all music still separates it. `softmax` makes one
     distribution of all tags, of their centred logits: at a low temperature sharper still. `by: embedding` compares its
     embeddings in place of its tags; centre them.
 

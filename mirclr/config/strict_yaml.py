@@ -95,10 +95,10 @@ def plain_values(text: str, where: str) -> Any:
         RecursionError,
     ) as error:
         # beside errors of YAML itself: a tag that does not fit its value, such as !!int x or !!bool maybe
-        told = (
+        reason = (
             str(error) if isinstance(error, yaml.YAMLError | ValueError) else f"a tag does not fit its value: {error}"
         )
-        raise RecipeError(f"{where}: not valid YAML: {shortened(' '.join(told.split()), str)}") from error
+        raise RecipeError(f"{where}: not valid YAML: {shortened(' '.join(reason.split()), str)}") from error
 
 
 def shortened(value: Any, form: Callable[[Any], str] = repr, most: int = 200) -> str:

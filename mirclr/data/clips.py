@@ -563,7 +563,7 @@ class ClipSource:
         return Batch(clips, self._targets(picks), names, self._teacher(crops), redrawn)
 
     def _draw(self, step: int) -> tuple[np.ndarray, int, np.random.Generator]:
-        """The tracks of a step, how many draws before taught nothing, and the generator that crops are drawn from."""
+        """The tracks of a step, how many draws before were of no use, and the generator that crops are drawn from."""
         rng = np.random.Generator(np.random.PCG64([self.seed, step]))
         for redrawn in range(_DRAWS):
             if self.data.tracks_per_class:

@@ -164,7 +164,7 @@ def examine_manifest(path: Path) -> tuple[list[Track], list[str]]:
             if not line.strip():
                 continue
             try:
-                # strict: a number in quotes is a mistake in the file, to be told and not mended
+                # strict: a number in quotes is a mistake in the file, to be reported and not mended
                 tracks.append(Track.model_validate_json(line, strict=True))
             except ValidationError as error:
                 wrong = error.errors(include_url=False)

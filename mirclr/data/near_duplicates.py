@@ -4,9 +4,9 @@ They must never be negatives of each other, nor stand on two sides of a split; `
 manifest's field ``recording``, where a person can see and change it.
 
 A fingerprint is the log-mel spectrogram averaged over eighths of a second, each band standardised over time: level, and
-most of an equalisation, fall out. Two tracks are twins where, at the best shift of up to `SHIFT_S`, their fingerprints
-correlate by `ALIKE` or more over what they share, and they share most of the shorter one. The first two minutes are
-compared, of tracks of similar length; the work grows with the square of their number.
+most of an equalisation, fall out. Two tracks are near-duplicates where, at the best shift of up to `SHIFT_S`, their
+fingerprints correlate by `SIMILAR` or more over what they share, and they share most of the shorter one. The first two
+minutes are compared, of tracks of similar length; the work grows with the square of their number.
 
 Axes: S eighths of a second, F mel bands.
 """
@@ -21,10 +21,10 @@ from mirclr.data.clips import Cached, ClipCache
 from mirclr.data.manifest import Track
 from mirclr.provenance import digest_bytes
 
-ALIKE = 0.7
-_LENGTHS = 0.8  # the shorter of two twins lasts at least this share of the longer
+SIMILAR = 0.7
+_LENGTHS = 0.8  # the shorter of two lasts at least this fraction of the longer
 _HEARD_S = 120.0
-_TOO_FLAT = 0.02  # spread of log-mel below which a band says nothing
+_TOO_FLAT = 0.02  # std of log-mel below which a band is left out
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class NearDuplicates:
 
 
 def fingerprint(cache: ClipCache, track: Cached) -> np.ndarray:
-    """(S, F) float32: log-mel averaged over eighths of a second, each band with mean 0 and deviation 1 over time."""
+    """(S, F) float32: log-mel averaged over eighths of a second, each band with mean 0 and std 1 over time."""
     frames = round(STEP_S * cache.rate / cache.mel.hop_length)
     steps = min(max(1, track.length // frames), round(_HEARD_S / STEP_S))
     rows = cache.read(track, 0, min(track.length, steps * frames)).astype(np.float32)
     means = rows[: steps * frames].reshape(steps, -1, rows.shape[1]).mean(axis=1)
-    spread = means.std(axis=0)
-    standard: np.ndarray = (means - means.mean(axis=0)) / np.where(spread > _TOO_FLAT, spread, np.inf)
+    std = means.std(axis=0)
+    standard: np.ndarray = (means - means.mean(axis=0)) / np.where(std > _TOO_FLAT, std, np.inf)
     return standard
 
 
@@ -69,7 +69,7 @@ def find_near_duplicates(
     tracks : sequence of Cached
         In it.
     advance : callable, optional
-        Told of each track that was compared with those of its length.
+        Called for each track that was compared with those of its length.
 
     Returns
     -------
@@ -85,16 +85,16 @@ def find_near_duplicates(
                 break
             first, second = sorted((int(i), int(j)))
             similarity, shift = best_shift(prints[first], prints[second])
-            if similarity >= ALIKE:
+            if similarity >= SIMILAR:
                 pair = NearDuplicates(tracks[first].track, tracks[second].track, similarity, shift * STEP_S)
                 found.append((first, second, pair))
         if advance:
             advance(1)
-    return [twins for _, _, twins in sorted(found, key=lambda each: each[:2])]
+    return [pair for _, _, pair in sorted(found, key=lambda each: each[:2])]
 
 
-def mark_recordings(tracks: Sequence[Track], twins: Sequence[NearDuplicates]) -> list[Track]:
-    """Give twins one `recording`, and the twins of twins too; a name that a manifest gave already is kept."""
+def mark_recordings(tracks: Sequence[Track], pairs: Sequence[NearDuplicates]) -> list[Track]:
+    """Give near-duplicates one `recording`, and theirs too; a name that a manifest gave already is kept."""
     root = {t.id: t.id for t in tracks}
 
     def top(name: str) -> str:
@@ -106,7 +106,7 @@ def mark_recordings(tracks: Sequence[Track], twins: Sequence[NearDuplicates]) ->
     for track in tracks:  # what the manifest knows
         if track.recording:
             root[top(track.id)] = top(given.setdefault(track.recording, track.id))
-    for pair in twins:
+    for pair in pairs:
         root[top(pair.second.id)] = top(pair.first.id)
     groups: dict[str, list[Track]] = {}
     for track in tracks:

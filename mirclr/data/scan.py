@@ -137,13 +137,13 @@ class PassedOver:
 
     def lines(self) -> list[str]:
         """For people, a line for each kind; none where nothing was passed over."""
-        told = [f"{n} {suffix or 'without a suffix'}" for suffix, n in self.suffixes.most_common(_LISTED)]
+        kinds = [f"{n} {suffix or 'without a suffix'}" for suffix, n in self.suffixes.most_common(_LISTED)]
         if others := self.suffixes.total() - sum(n for _, n in self.suffixes.most_common(_LISTED)):
-            told.append(f"{others} of other kinds")
+            kinds.append(f"{others} of other kinds")
         left = [f"{n} {what}" for what, n in self.left_out.most_common()]
         return [
             *self.remarks,
-            *([f"passed over: {', '.join(told)}"] if told else []),
+            *([f"passed over: {', '.join(kinds)}"] if kinds else []),
             *([f"left out: {', '.join(left)}"] if left else []),
         ]
 
@@ -256,7 +256,7 @@ def audio_files(
     exclusions : Exclusions, optional
         What is to be left out.
     passed : PassedOver, optional
-        Told of what was not taken.
+        Collects what was not taken.
 
     Yields
     ------

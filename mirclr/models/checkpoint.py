@@ -44,7 +44,7 @@ class Checkpoint:
     objective : dict of str to Tensor
         The objective's state, where it has one.
     training : dict of str to Tensor
-        What else a run goes on from: layers that training alone needs, statistics of targets, averages of weights.
+        What else a run resumes from: layers that training alone needs, statistics of targets, averages of weights.
     step : int or None
         How many steps had been made, for a state.
     """

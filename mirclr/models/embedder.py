@@ -20,11 +20,11 @@ from mirclr.models.stamp import EncoderStamp
 
 _LEAST_POWER = 10**-2.0  # -20 dBFS: of 50 tracks of Emotify four were below
 _MOST_GAIN = 10**1.5  # 30 dB: what is quieter still is as much noise as music
-_CLIPS = 32  # heard at once: the spectrograms of more do not fit a CPU's caches
+_CLIPS = 32  # embedded at once: the spectrograms of more do not fit a CPU's caches
 
 
 class Embedder:
-    """An encoder made ready to hear tracks.
+    """An encoder made ready to embed tracks.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ class Embedder:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             # only what an embedding depends on, so that libraries outlive changes to the rest of a recipe
-            heard = {section: recipe[section] for section in ("audio", "mel", "encoder") if section in recipe}
+            sections = {section: recipe[section] for section in ("audio", "mel", "encoder") if section in recipe}
             unused = {"name": "random weights", "data": {"train": "nothing"}}
-            model = Model(config.recipe_from(unused | heard, where="the library's recipe"))
+            model = Model(config.recipe_from(unused | sections, where="the library's recipe"))
         return cls(model, stamp_of(model, name=f"random weights, seed {seed}", excerpts=excerpts))
 
     def embed_track(self, waveforms: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Axes: B batch, F mel bands, T frames, N samples, D embedding dimensions, P projection dimensions. Every encoder keeps
 `EncoderModule`'s protocol: `input` says what it takes, `dim` is D, and ``forward`` gives (B, D). A last batch
-normalisation without weights makes every dimension count alike in a cosine, in all but `SampleCNN`, which is as
+normalisation without weights makes every dimension count equally in a cosine, in all but `SampleCNN`, which is as
 published.
 """
 
@@ -156,7 +156,7 @@ class PooledSampleCNN(EncoderModule):
     """One-dimensional convolutions on the waveform, each followed by pooling by three.
 
     After Lee et al. 2017 (arXiv 1703.01789), smaller than `SampleCNN`. The last maps are averaged over time, so that
-    any length from 3 ** (number of stages) samples on is heard.
+    any length from 3 ** (number of stages) samples on is accepted.
 
     Parameters
     ----------

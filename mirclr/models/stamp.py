@@ -22,7 +22,7 @@ class EncoderStamp:
     dim : int
         Components of a vector.
     excerpts : int
-        Excerpts heard per track.
+        Excerpts embedded per track.
     recipe : dict
         Resolved recipe, JSON values only: enough to build the same encoder with random weights.
     """
@@ -34,7 +34,7 @@ class EncoderStamp:
     recipe: dict[str, Any]
 
     def makes_vectors_of(self, other: "EncoderStamp") -> bool:
-        """Whether vectors of both can be compared: one encoder, hearing as many excerpts."""
+        """Whether vectors of both can be compared: one encoder, and as many excerpts."""
         return (self.digest, self.excerpts) == (other.digest, other.excerpts)
 
 

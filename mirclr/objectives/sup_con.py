@@ -15,7 +15,7 @@ class _WeightedContrast(Objective):
     """Mean over rows of the cross-entropy between normalised weights and the softmax over all other rows.
 
     Rows of one recording whose label similarity is 0 are left out of each other's denominator. A row whose every
-    remaining row is its equal has nothing to be told from, and is left out of the mean.
+    remaining row is its equal has nothing to be distinguished from, and is left out of the mean.
     """
 
     def __init__(self, *, temperature: float, scale: float = 1.0) -> None:

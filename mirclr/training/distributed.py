@@ -3,7 +3,7 @@
 Started by ``torchrun``, or by `launch`. A batch is a function of (seed, step), so every process knows all of it and
 works on its own rows. What the network gives is gathered with its gradient, so that the loss is the loss of the whole
 batch in every process; statistics of batch normalisations are those of the whole batch, and so are the draws of
-dropout. A run is hence the run of one process, up to rounding, and may go on with another number of processes.
+dropout. A run is hence the run of one process, up to rounding, and may be resumed with another number of processes.
 
 GPUs exchange by NCCL, everything else by gloo.
 """
@@ -369,7 +369,7 @@ def _why_ended(error: RuntimeError) -> str | None:
             "requires_grad_(False) on them"
         )
     if any(sign in text for sign in ("Connection closed", "Connection reset", "gloo", "NCCL", "Broken pipe")):
-        return "another process of the run was lost; what was saved is safe: add --resume to go on"
+        return "another process of the run was lost; what was saved is safe: add --resume to continue"
     return None
 
 
@@ -427,7 +427,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         if code < 0:
             raise TrainingError(
                 f"a process was killed by signal {-code}, as where memory runs out; what was saved is safe: add "
-                "--resume to go on"
+                "--resume to continue"
             ) from error
         return code
     finally:

@@ -1,4 +1,4 @@
-"""A run's folder, and what a run may go on from.
+"""A run's folder, and what a run may resume from.
 
 It holds ``recipe.yaml`` (resolved), ``metrics.jsonl`` (one line every `log_every` steps), ``state.safetensors`` (to
 resume from) and, when finished, ``encoder.safetensors``.

@@ -1,4 +1,4 @@
-"""A kNN vote on labelled tracks while a run goes on: whether what is learned tells them apart."""
+"""A kNN vote on labelled tracks during a run: whether what is learned separates them."""
 
 from collections.abc import Sequence
 from typing import cast

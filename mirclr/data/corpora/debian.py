@@ -2,7 +2,7 @@
 
 What is fetched is decided by digest: whichever version of a package is offered, a file counts only if it
 is, byte for byte, the one in the manifest. A completion stamp in the corpus folder makes a second run take
-no time and an interrupted one go on where it stopped. Tracker modules are rendered by openmpt123, if it is
+no time and an interrupted one resume where it stopped. Tracker modules are rendered by openmpt123, if it is
 installed. A track whose source names a ``member`` is a file in a zip archive of the package.
 """
 
@@ -77,7 +77,7 @@ def fetch_tracks(name: str, tracks: Sequence[Track], to: Path, manifest: Path, o
     Raises
     ------
     CorpusError
-        If nothing can be obtained at all. One package that fails does not end the run: `problems` tells it.
+        If nothing can be obtained at all. One package that fails does not end the run: it is in `problems`.
     """
     to.mkdir(parents=True, exist_ok=True)
     done = _read_stamp(to)

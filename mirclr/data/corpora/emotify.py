@@ -1,7 +1,7 @@
 """Emotify: 400 clips of a minute in four genres, with the emotions that listeners felt. For measuring only.
 
 Layout: ``<genre>/<n>.mp3`` (any format) and a table: either ``labels.csv`` (file, genre, artist, album,
-title and a share of raters per emotion, ``mood_…``) or ``data.csv`` as published (one line a rating: track
+title and a fraction of raters per emotion, ``mood_…``) or ``data.csv`` as published (one line a rating: track
 id, genre, …; the tracks of each genre are numbered on, a hundred a genre).
 
 Shares of raters are no yes-or-no moods, so `Track.moods` stays empty; `mirclr evaluate` takes them from

@@ -78,7 +78,7 @@ class Published:
         Returns
         -------
         str or None
-            Relative to the folder; None, and told in `problems`, if it is absent or empty.
+            Relative to the folder; None, and reported in `problems`, if it is absent or empty.
         """
         path = self._find(listed)
         if path is None:
