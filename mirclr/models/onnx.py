@@ -1,7 +1,7 @@
 """An encoder as ONNX, from the waveform on, for programs that have no torch.
 
 The log-mel spectrogram is written out as a convolution with windowed cosines and sines, which every ONNX runtime
-computes the same way. The result takes (B, N) float32 samples at the encoder's rate, B free, N one clip, and gives (B, E)
+computes equally. The result takes (B, N) float32 samples at the encoder's rate, B free, N one clip, and gives (B, E)
 embeddings, as `mirclr.models.encoder.Model` does, and the (D,) vector of a track whose excerpts the clips are.
 """
 
