@@ -54,7 +54,7 @@ check: install
 # pages of the Python API, made of the docstrings, once what is loaded late is there; open docs/api/index.html
 docs: install
 	$(BIN)/python -c "from mirclr import *; from mirclr.audio import *; from pdoc.__main__ import cli; cli()" \
-		--docformat numpy --output-directory docs/api mirclr mirclr.classify mirclr.config mirclr.data mirclr.evaluation \
+		--docformat numpy --output-directory docs/api mirclr mirclr.config mirclr.data mirclr.evaluation \
 		mirclr.index mirclr.ingest mirclr.library mirclr.metrics mirclr.models mirclr.recommend mirclr.training
 
 format: install
