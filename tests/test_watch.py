@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import mutagen
+import mutagen.oggvorbis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
