@@ -201,6 +201,13 @@ def test_distributed_command_starts_processes_and_reports_once(home: Path, tmp_p
     assert load_checkpoint(tmp_path / "a" / "encoder.safetensors").provenance["processes"] == 2
 
 
+def test_distributed_command_ends_with_the_code_of_what_was_wrong(tmp_path: Path) -> None:
+    line = [sys.executable, *train_command(tmp_path / "run", "--nproc", "2", "--set", "no_such_key=1")]
+    ended_with = subprocess.run(line, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert ended_with.returncode == 2
+    assert re.fullmatch(r"mirclr: .*no_such_key: Extra inputs are not permitted.*\n", ended_with.stderr)
+
+
 def test_distributed_fault_is_reported_once_and_ends_all(home: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()

@@ -110,7 +110,7 @@ def loop_n_pair(z: Tensor, label: list[int], weight: float) -> Tensor:
 
 def loop_weighted(
     z: Tensor,
-    alike: Callable[[int, int], Tensor | float],
+    similarity: Callable[[int, int], Tensor | float],
     tau: float,
     seen: Callable[[int, int], bool] = lambda i, j: True,
 ) -> Tensor:
@@ -120,7 +120,7 @@ def loop_weighted(
     for i in range(b):
         others = [k for k in range(b) if k != i]
         denominator = sum(torch.exp(z[i] @ z[k] / tau) for k in others if seen(i, k))
-        weights = {j: float(alike(i, j)) for j in others}
+        weights = {j: float(similarity(i, j)) for j in others}
         if sum(weights.values()) > 0:
             log_p = sum(w * torch.log(torch.exp(z[i] @ z[j] / tau) / denominator) for j, w in weights.items())
             terms.append(-log_p / sum(weights.values()))

@@ -118,7 +118,7 @@ def test_settings_out_of_range_are_refused(kind: type[Objective], settings: dict
 def test_a_recipe_s_keys_are_keyword_arguments() -> None:
     for section in (config.NTXent, config.Triplet, config.NPair, config.SupCon, config.GeneralizedSupCon,
                     config.InstanceDiscrimination, config.CrossEntropy):  # fmt: skip
-        defaults = section().model_dump(exclude={"name", "queue"})
+        defaults = section().model_dump(exclude={"name", "queue", "weight"})
         signature = inspect.signature(objectives.OBJECTIVES[section().name])
         named = {n: p.default for n, p in signature.parameters.items() if p.default is not inspect.Parameter.empty}
         assert named == defaults

@@ -1,4 +1,4 @@
-"""Which tracks a batch holds, and how alike its rows are taken to be."""
+"""Which tracks a batch holds, and the label similarity of its rows."""
 
 from collections import Counter
 
@@ -25,7 +25,7 @@ def test_group_numbers() -> None:
 @given(n=st.integers(2, 60), small=st.floats(0.01, 1), large=st.floats(0.01, 1))
 def test_a_smaller_part_is_in_a_larger(n: int, small: float, large: float) -> None:
     tracks = [Track(id=f"t{i}", path=f"{i}.ogg") for i in range(n)]
-    a, b = (part_of(tracks, share) for share in sorted((small, large)))
+    a, b = (part_of(tracks, fraction) for fraction in sorted((small, large)))
     assert {t.id for t in a} <= {t.id for t in b}
     assert len(a) == max(2, -(-n * min(small, large) // 1))
     assert part_of(tracks, 1.0) == tracks
@@ -67,7 +67,7 @@ def test_one_class_is_no_contrast() -> None:
         pick_classes(np.array([0, 0, -1]), 2, 1, np.random.default_rng(0))
 
 
-def test_soft_positives_are_as_alike_as_asked() -> None:
+def test_soft_positives_have_the_similarity_asked_for() -> None:
     instance = np.array([0, 1, 2, 3, 0])
     album, artist = np.array([7, 7, 8, -1, 7]), np.array([1, 1, 1, -1, 1])
     rows = soft_positive_rows(instance, album, artist, album_weight=0.5, artist_weight=0.2)

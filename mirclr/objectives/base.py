@@ -70,7 +70,7 @@ class Objective(nn.Module):
         )
 
     def check(self, targets: Targets) -> None:
-        """Raise `ObjectiveError` where rows of which this is known teach nothing, whatever their projections.
+        """Raise `ObjectiveError` where such rows give nothing to learn from, whatever their projections.
 
         It looks into the tensors: call it where they are on the CPU.
         """

@@ -78,7 +78,7 @@ class CrossBatchMemory(Objective):
         return self.objective.targets(z, labels)
 
     def check(self, targets: Targets) -> None:
-        """Raise where the batch by itself teaches nothing."""
+        """Raise where the batch by itself gives nothing to learn from."""
         self.objective.check(targets)
 
     def loss(self, z: Tensor, targets: Targets) -> Tensor:

@@ -10,6 +10,7 @@ GPUs exchange by NCCL, everything else by gloo.
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -386,7 +387,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     Returns
     -------
     int
-        The exit code: 0, that of the process that failed first, or 130 after Ctrl-C.
+        The exit code: 0, that of the process that failed, or 130 after Ctrl-C.
 
     Raises
     ------
@@ -423,13 +424,15 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     except SignalException:
         return 130
     except ChildFailedError as error:
-        code = min(error.failures.values(), key=lambda failure: failure.timestamp).exitcode
-        if code < 0:
+        codes = [failure.exitcode for failure in error.failures.values()]
+        # the launcher ends the rest by SIGTERM
+        killed = [-code for code in codes if code < 0 and code != -signal.SIGTERM]
+        if killed:
             raise TrainingError(
-                f"a process was killed by signal {-code}, as where memory runs out; what was saved is safe: add "
+                f"a process was killed by signal {killed[0]}, as where memory runs out; what was saved is safe: add "
                 "--resume to continue"
             ) from error
-        return code
+        return max(1, *codes)
     finally:
         logging.disable(logging.NOTSET)
     return 0
