@@ -20,7 +20,7 @@ from mirclr.data import clips
 from mirclr.data.clips import Cached, ClipCache, ClipSource
 from mirclr.data.manifest import Track, write_manifest
 from mirclr.errors import ManifestError, MirclrError, NotFinite, TrainingError
-from mirclr.models.checkpoint import load_checkpoint
+from mirclr.models.checkpoint import load_checkpoint, optimizer_tensors, save_checkpoint
 from mirclr.models.device import pick_device, pick_precision
 from mirclr.provenance import digest_json
 from mirclr.training.run import clip_source
@@ -189,6 +189,32 @@ def test_a_resumed_run_is_an_unbroken_one(trainer, tmp_path, overrides, stop):
     assert [line["step"] for line in metrics_of(tmp_path / "broken")] == [5]
     assert before[:stop] + train(second) == losses
     assert_same_run(tmp_path / "whole", tmp_path / "broken")
+
+
+PLAIN = ("augment={}",)
+
+
+@pytest.mark.parametrize("overrides", [PLAIN, (*PLAIN, *REMEMBERED), (*PLAIN, *QUEUED), ()])
+def test_a_run_of_before_is_resumed(trainer, tmp_path, overrides):
+    losses = train(trainer(*overrides, run="whole"))
+    first = trainer(*overrides, run="broken")
+    steps = first.train()
+    for _ in range(5):
+        next(steps)
+    steps.close()
+    # as states were: the optimizer's by names in the model, and no word of how augmentations are drawn
+    save_checkpoint(
+        tmp_path / "broken" / "state.safetensors",
+        first.model,
+        {key: value for key, value in first.provenance.items() if key not in ("drawn_by", "processes")},
+        optimizer=optimizer_tensors(first.model, first.optimizer),
+        objective=first.criterion.objective.state_dict(),
+        step=5,
+    )
+    second = trainer(*overrides, run="broken", resume=True)
+    assert train(second) == losses[5:]
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
+    assert second.resumed_exactly == bool(overrides)  # where nothing is drawn, nothing can differ
 
 
 def test_the_seed_is_all_there_is_to_chance(trainer, tmp_path):

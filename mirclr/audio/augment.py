@@ -27,6 +27,8 @@ from mirclr.audio.mel import LogMel
 from mirclr.audio.noise import normal_noise, uniform_noise
 from mirclr.audio.vocoder import shift_pitch, stretch_time
 
+DRAWN_BY = 2
+"""Counts the ways in which random numbers have been drawn; raised when one seed would give other augmentations."""
 Draws = dict[str, Tensor]
 """What was drawn for the rows of a batch: `rows`, (k,) int64, those that change, and for each of them its numbers."""
 Gather = Callable[[Tensor], Tensor]

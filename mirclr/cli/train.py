@@ -82,6 +82,11 @@ def train_and_report(trainer: Trainer, output: Path, *, as_json: bool) -> None:
     """Train, and print what came of it."""
     if trainer.step:
         remark(f"resuming after step {trainer.step}")
+        if not trainer.resumed_exactly:
+            remark(
+                "an earlier mirclr began this run and drew its augmentations otherwise: the losses from here on are "
+                "not, bit for bit, those it would have had"
+            )
     last = run(trainer)
     result = {
         "run": str(output),

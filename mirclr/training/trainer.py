@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from mirclr import config
-from mirclr.audio.augment import Draws, to_device
+from mirclr.audio.augment import DRAWN_BY, Draws, to_device
 from mirclr.audio.views import Views
 from mirclr.data.clips import Batch
 from mirclr.data.targets import Targets, fill_missing_labels
@@ -153,6 +153,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(_decay_groups(self.student, plan.weight_decay), betas=plan.betas)
         self.validation = validation if recipe.validation else None
         self.step = 0
+        self.resumed_exactly = True
+        """False where what is resumed was begun when augmentations drew other random numbers from the same seed."""
         self._unlogged: list[dict[str, float]] = []  # losses by name since the last log line
         self._redrawn = 0  # batches since the last log line that gave nothing to learn from, and were drawn anew
         self.provenance = stamp(
@@ -163,6 +165,7 @@ class Trainer:
             precision=str(self.dtype).removeprefix("torch."),
             device=self.device.type,
             processes=ranks.world,
+            drawn_by=DRAWN_BY,
             teacher=teacher_digest if recipe.distillation else None,
         )
         saved = self._prepare_folder(resume, own)
@@ -223,12 +226,15 @@ class Trainer:
     def _restore(self, saved: Checkpoint) -> None:
         self.model.load_state_dict(saved.model.state_dict())
         self.student.load_state_dict(_part(saved.training, "student."), strict=False)
-        restore_optimizer(self.student, self.optimizer, saved.optimizer)
+        restore_optimizer(self.student, self.optimizer, _named_in_student(saved.optimizer))
         self.criterion.objective.load_state_dict(saved.objective)
         self.criterion.load_state_dict(_part(saved.training, "criterion."), strict=False)
         if self.average:
             self.average.module.load_state_dict(_part(saved.training, "average."))
         self.step = saved.step or 0
+        augment = self.recipe.augment
+        drawn = augment.waveform or augment.mel or augment.mixup or augment.cutmix
+        self.resumed_exactly = not drawn or saved.provenance.get("drawn_by", 1) == DRAWN_BY
         kept = saved.provenance.get("losses_since_log", [])
         self._unlogged = [x if isinstance(x, dict) else {"loss": x} for x in kept]  # a number alone, once
         self._redrawn = saved.provenance.get("redrawn_since_log", 0)
@@ -469,6 +475,14 @@ def _fits(one: Tensor | None, other: Tensor) -> bool:
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _named_in_student(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An optimizer's state by names in the student; states were once written by those in its model alone."""
+    return {
+        name if name.startswith(("model.", "projectors.", "heads.")) else f"model.{name}": t
+        for name, t in tensors.items()
+    }
 
 
 def _decay_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
