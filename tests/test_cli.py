@@ -200,12 +200,12 @@ def test_an_option_of_several_commands_is_of_one_kind():
     kinds, helps = {}, {}
     for name, option in shown_options():
         for flag in option.opts:
-            kind = type(option.type).__name__ if option.type.name != "directory" else "HomePath"
+            kind = type(option.type).__name__.replace("IntRange", "IntParamType")
             kinds.setdefault(flag, {}).setdefault((kind, option.is_flag), []).append(name)
             helps.setdefault(flag, set()).add(option.help)
     several = {"--exclude", "--library"}  # globs, or rules of a query; classify predict has none where files are named
     assert not {flag: found for flag, found in kinds.items() if len(found) > 1 and flag not in several}
-    for flag in ("--workers", "--device", "--audio-root"):
+    for flag in ("--workers", "--device", "--set"):
         assert len(helps[flag]) == 1, flag
 
 
@@ -424,6 +424,12 @@ def test_every_number_on_the_command_line_is_a_finite_one():
     numbers = [p.type for p in all_options(group) if isinstance(p.type, click.FloatRange | click.types.FloatParamType)]
     assert len(numbers) > 5
     assert all(isinstance(kind, options.Number) for kind in numbers)
+
+
+def test_every_path_on_the_command_line_knows_the_home_folder():
+    paths = [p.type for p in all_options(group) if isinstance(p.type, click.Path)]
+    assert len(paths) > 50
+    assert all(isinstance(kind, options.HomePath) for kind in paths)
 
 
 # how it speaks

@@ -15,14 +15,14 @@ def command() -> None:
 
 
 @command.command(epilog="Example: mirclr augment preview song.ogg -o views --recipe recipes/debian_ntxent/recipe.yaml")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=options.HomePath(path_type=Path, dir_okay=False))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
+    "-o", "--output", required=True, type=options.HomePath(path_type=Path, file_okay=False), help="Folder to write."
 )
 @click.option(
     "--recipe",
     "recipe_path",
-    type=click.Path(path_type=Path),
+    type=options.HomePath(path_type=Path),
     help="Write views by this recipe; else one of each kind of augmentation.",
 )
 @options.count(4, "How many views of a recipe.", most=64)

@@ -60,7 +60,7 @@ def fetch(name: str, output: Path | None) -> int:
 
 @command.command(epilog="Example: mirclr corpus read gtzan ~/data/gtzan -o gtzan.jsonl")
 @click.argument("name")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=options.HomePath(path_type=Path, exists=True, file_okay=False))
 @path_option("-o", "--output", required=True, help="The manifest to write.")
 def read(name: str, folder: Path, output: Path) -> None:
     """Read the corpus NAME, as published, from FOLDER into a manifest; its official splits are kept."""

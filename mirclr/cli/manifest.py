@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=options.HomePath(path_type=Path, exists=True, file_okay=False))
 @path_option("-o", "--output", required=True, help="The manifest to write.")
 @click.option(
     "--exclude",
@@ -83,15 +83,12 @@ def scanned(folder: Path, exclusions: Exclusions, passed: PassedOver) -> tuple[l
     nargs=-1,
     required=True,
     metavar="FILE…",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=options.HomePath(path_type=Path, exists=True, dir_okay=False),
 )
-@options.audio_root
+@options.audio_root("Check also that the files are below it, and their digests.")
 @as_json
 def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> int:
-    """Check manifests used together: schema, unique ids, no artist or recording in two splits, files.
-
-    With --audio-root also that the files are below it, and their digests.
-    """
+    """Check manifests used together: schema, unique ids, no artist or recording in two splits, files."""
     from mirclr.data.manifest import check_tracks, examine_manifest
 
     tracks: list[Track] = []
@@ -111,9 +108,9 @@ def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> in
 
 
 @command.command(epilog="Example: mirclr manifest duplicates tracks.jsonl -o marked.jsonl --audio-root ~/Music")
-@click.argument("manifest", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("manifest", type=options.HomePath(path_type=Path, exists=True, dir_okay=False))
 @path_option("-o", "--output", required=True, help="The manifest to write.")
-@options.audio_root
+@options.audio_root()
 @options.workers
 @as_json
 def duplicates(manifest: Path, output: Path, audio_root: Path | None, workers: int, as_json: bool) -> None:

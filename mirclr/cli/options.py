@@ -104,7 +104,8 @@ def count(default: int, help: str, *, most: int | None = None) -> Decorator:
 
 def seed(help: str, *, default: int | None = None, least: int | None = None) -> Decorator:
     """The seed of random numbers."""
-    return click.option("--seed", type=click.IntRange(least), default=default, show_default=True, help=help)
+    kind = click.INT if least is None else click.IntRange(least)
+    return click.option("--seed", type=kind, default=default, show_default=True, help=help)
 
 
 def plot(help: str) -> Decorator:
@@ -136,11 +137,12 @@ device: Decorator = click.option(
 overrides: Decorator = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.steps=200."
 )
-audio_root: Decorator = click.option(
-    "--audio-root",
-    type=HomePath(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the audio files; by default the manifest's own.",
-)
+
+
+def audio_root(help: str = "Folder of the audio files; by default that of the manifest or corpus.") -> Decorator:
+    """Where the files of a manifest are."""
+    kind = HomePath(path_type=Path, exists=True, file_okay=False)
+    return click.option("--audio-root", type=kind, help=help)
 
 
 def formerly(names: Mapping[str, str]) -> Callable[[_C], _C]:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 _SOME = 5
 _FILES = click.argument(
-    "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+    "files",
+    nargs=-1,
+    required=True,
+    metavar="FILE…",
+    type=options.HomePath(path_type=Path, exists=True, dir_okay=False),
 )
 
 

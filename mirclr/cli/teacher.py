@@ -33,7 +33,7 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
 @command.command(epilog="Example: mirclr teacher label debian-games -o labels --teacher musicnn-msd")
 @click.argument("manifest")
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write."
+    "-o", "--output", required=True, type=options.HomePath(path_type=Path, file_okay=False), help="Folder to write."
 )
 @click.option(
     "--teacher",
@@ -43,7 +43,7 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
     help="musicnn, musicnn-msd, musicnn-mtt, builtin, or a checkpoint.",
 )
 @path_option("--heads", help="Heads of a checkpoint, from mirclr classify train.")
-@options.audio_root
+@options.audio_root()
 @click.option("--hop", "hop_s", type=Number(0.1), default=3.0, show_default=True, help="Seconds from window to window.")
 @options.workers
 @options.device

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000")
-@click.argument("recipe_path", metavar="RECIPE.yaml", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("recipe_path", metavar="RECIPE.yaml", type=options.HomePath(path_type=Path, dir_okay=False))
 @click.option(
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=options.HomePath(path_type=Path, file_okay=False),
     help="The run's folder.",
 )
 @options.overrides
-@click.option("--resume", is_flag=True, help="Resume the run in the folder after its last step, bit-exact.")
+@click.option("--resume", is_flag=True, help="Resume the run in the folder; bit-exact on one machine.")
 @options.device
 @options.workers
 @click.option(
