@@ -16,9 +16,10 @@ each name is loaded when it is first asked for.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from mirclr.version import __version__
+
+TYPE_CHECKING = False  # as of typing, whose import would take longer than all of this; checkers know the name
 
 if TYPE_CHECKING:
     from mirclr import audio, errors, objectives, sklearn
@@ -64,7 +65,7 @@ _MODULES = ("audio", "classify", "errors", "objectives", "sklearn")  # of which 
 
 if not TYPE_CHECKING:  # a checker sees the names above, and that there are no others
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name in _MODULES:
             return import_module(f"mirclr.{name}")
         if name not in _FROM:
