@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 # As they were when digests began. A key that came later counts where it is not at its default, so that a new key leaves
-# the digests that are kept in libraries, heads, caches and runs as they are; the default of such a key must hence be
+# the digests that are stored in libraries, heads, caches and runs as they are; the default of such a key must hence be
 # what was done before, and never change.
 _LISTED = {
     "Audio": ("sample_rate", "clip_seconds"),

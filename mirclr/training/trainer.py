@@ -434,7 +434,7 @@ class Trainer:
 
 
 def begin_with(path: Path, student: Student, criterion: Criterion) -> None:
-    """Take over the weights that another run ended with; their averages, where it kept some.
+    """Take over the weights that another run ended with; their averages, where it has some.
 
     Parameters
     ----------

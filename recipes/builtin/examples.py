@@ -20,6 +20,7 @@ from mirclr.config import Recipe, read_recipe
 from mirclr.data.examples import ExampleFolder, ExamplesHeader
 from mirclr.data.manifest import read_manifest
 from mirclr.errors import MirclrError
+from mirclr.models.device import pick_precision
 from mirclr.training.teacher import Teacher, load_teacher
 
 HERE = Path(__file__).parent
@@ -27,6 +28,7 @@ RATE, SECONDS = 16_000, 3.0
 LENGTH = round(RATE * SECONDS)
 SHARD = 1024
 AT_ONCE = 64
+DTYPE = pick_precision("auto", torch.device("cpu"))
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _rms(x: np.ndarray) -> float:
 def labelled(teacher: Teacher, student: LogMel, waveforms: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
     """(B, LENGTH) float32 -> the student's log-mel (B, F, T), and the teacher's outputs side by side (B, C + D + P)."""
     x = LogMel.of(teacher.mel, teacher.rate)(waveforms) if teacher.input == "mel" else waveforms
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
         outputs = torch.cat([part.float() for part in teacher.with_features(x)], dim=1)
     return student(waveforms), outputs.numpy()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from examples import RATE, SECONDS
+from examples import DTYPE, RATE, SECONDS
 from torch import Tensor
 
 from mirclr.audio import read_excerpts
@@ -126,7 +126,7 @@ TASKS = {"genre": ("one", tuple(GENRES)), "mood": ("many", tuple(MOODS)), "affec
 @torch.inference_mode()
 def embedded(encoder: torch.nn.Module, mel: Tensor) -> Tensor:
     """(n, F, T) float32 -> (n, D)."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
         return torch.cat([encoder(part).float() for part in mel.split(128)])
 
 

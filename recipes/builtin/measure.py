@@ -3,7 +3,7 @@
 The encoder embeds a track as it always does; both musicnn networks and MFCC statistics take ten excerpts of 3 s. MUSIC
 and LABELS.csv are labelled music that is never trained on; SCORE.py is another scorer, called as SCORE.py LABELS.csv
 VECTORS.npz --json. Composers of tracks of the split valid are compared within their own package, where codec and
-mastering are the same. Of the encoder also: how alike its tracks stay at other levels and with noise, and how often
+mastering are the same. Of the encoder also: how similar its tracks stay at other levels and with noise, and how often
 its heads answer with a genre that the labels' own, taken broadly, allows; how well their moods agree with those of the
 labels. Writes results.json beside this file.
 """

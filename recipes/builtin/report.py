@@ -52,7 +52,7 @@ def draw(figures: dict[str, Any], to: Path) -> None:
     axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     for task, f in figures.items():
         axis.plot([b[0] for b in f["bins"]], [b[1] for b in f["bins"]], marker="o", label=task)
-    axis.set(xlabel="probability told", ylabel="share by the teachers", xlim=(0, 1), ylim=(0, 1))
+    axis.set(xlabel="predicted probability", ylabel="fraction by the teachers", xlim=(0, 1), ylim=(0, 1))
     axis.legend()
     figure.tight_layout()
     figure.savefig(to, dpi=110)

@@ -3,7 +3,7 @@
 What the student predicts of its teacher (the embedding, and the components of its features) is a linear layer on its
 own pooled maps. Its outputs separate artists and genres better than the maps do, and the maps predict moods better; so
 both become the encoder's head. Most of these outputs are correlated: of the training tracks the `DIM` principal
-components are taken, and turned by a random rotation, so that all count alike. The last normalisation and the usual
+components are taken, and turned by a random rotation, so that all count equally. The last normalisation and the usual
 standard deviation of excerpts are of the training tracks too. Weights of two axes or more become float16.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from examples import RATE
+from examples import DTYPE, RATE
 from torch import Tensor
 
 from mirclr import config
@@ -61,7 +61,7 @@ def track_embeddings(model: Model, decoded: Path, shortest: float) -> list[Tenso
         clips = np.stack([samples[i : i + round(SECONDS * RATE)] for i in starts]).astype(np.float32) / 32768
         loud = np.abs(clips).max(axis=1) >= SILENCE
         if loud.any():
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
                 embedded = model(torch.from_numpy(clips[loud])).float()
             norm = model.encoder.output_norm
             found.append(embedded * (norm.running_var + norm.eps).sqrt() + norm.running_mean)

@@ -5,7 +5,7 @@
 #
 # RUN       folder of the training run; it is resumed if it was stopped
 # MUSIC     folder of labelled music that was not trained on; LABELS.csv as `mirclr evaluate` reads it
-# SCORE.py  another scorer: called as SCORE.py LABELS.csv VECTORS.npz --json, its figures are kept too
+# SCORE.py  another scorer: called as SCORE.py LABELS.csv VECTORS.npz --json, its figures are stored too
 set -euo pipefail
 run=${1:?usage: run.sh RUN [MUSIC LABELS.csv [SCORE.py]]}
 music=${2:-} labels=${3:-} score=${4:-}

@@ -1,11 +1,11 @@
 """Train and measure the runs of frameworks.yaml: ``run.py RUNS --music DIR --labels CSV [--score SCORE.py]``.
 
-Each run is trained and measured once; what is done is not done again, and what was stopped goes on. Runs stand side by
-side in processes of one thread, which is faster for small networks than one run on all cores. Writes results.json
+Each run is trained and measured once; what is done is not done again, and what was stopped is resumed. Runs stand side
+by side in processes of one thread, which is faster for small networks than one run on all cores. Writes results.json
 beside this file after each run.
 
 MUSIC and LABELS.csv are labelled music that is never trained on, as `mirclr evaluate` takes it. SCORE.py is another
-scorer, called as SCORE.py LABELS.csv VECTORS.npz --json, whose figures are kept too.
+scorer, called as SCORE.py LABELS.csv VECTORS.npz --json, whose figures are stored too.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def mirclr(*arguments: object) -> str:
 
 
 def decoded(on: Measure, runs: Path) -> Measure:
-    """Decode the labelled music once for all encoders, to wav in files of the same names (contents tell the format)."""
+    """Decode the labelled music once for all encoders, to wav in files of the same names."""
     from mirclr.audio import decode_blocks, write_wav
     from mirclr.classify import read_labels
 
@@ -71,7 +71,7 @@ def planned() -> dict[str, Any]:
 
 
 def train(name: str, settings: list[str], seed: int, runs: Path) -> Path:
-    """Train one run, or go on with it; gives its encoder."""
+    """Train one run, or resume it; gives its encoder."""
     run = runs / f"{name}-{seed}"
     encoder = run / "encoder.safetensors"
     if not encoder.exists():
@@ -94,8 +94,8 @@ def measure(encoder: Path, on: Measure) -> dict[str, Any]:
             found[kind] = json.loads(mirclr("evaluate", kind, *options))["rows"]
         found["score"] = scored(vectors, on)
         figures.write_text(json.dumps(found), encoding="utf-8")
-    kept: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
-    return kept
+    scores: dict[str, Any] = json.loads(figures.read_text(encoding="utf-8"))
+    return scores
 
 
 def scored(vectors: Path, on: Measure) -> dict[str, Any] | None:
@@ -127,10 +127,10 @@ def in_short(figures: dict[str, Any]) -> dict[str, float]:
 
 
 def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[str, Any]:
-    """The same network with random weights, MFCC statistics and chance, measured alike."""
-    kept = runs / "baselines.json"
-    if kept.exists():
-        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
+    """The same network with random weights, MFCC statistics and chance, measured the same way."""
+    cache = runs / "baselines.json"
+    if cache.exists():
+        found: dict[str, Any] = json.loads(cache.read_text(encoding="utf-8"))
         return found
     from mirclr.audio.decoding import decode_files
     from mirclr.classify import cross_validate, labelled_by_file, read_labels
@@ -146,11 +146,11 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
     }
     one = next(iter(untrained.values()))
     rows: dict[str, list[np.ndarray]] = {name: [] for name in (*untrained, "mfcc")}
-    for heard in decode_files(
+    for decoded_file in decode_files(
         [t.file for t in labelled.tracks], count=one.excerpts, seconds=one.seconds, rate=one.rate
     ):
-        assert heard.excerpts is not None, heard.error
-        waveforms = heard.excerpts.waveforms
+        assert decoded_file.excerpts is not None, decoded_file.error
+        waveforms = decoded_file.excerpts.waveforms
         rows["mfcc"].append(mfcc_statistics(waveforms, one.rate))
         for name, embedder in untrained.items():
             rows[name].append(embedder.embed_track(waveforms))
@@ -173,7 +173,7 @@ def baselines(encoder: Path, on: Measure, runs: Path, seeds: list[int]) -> dict[
             "artist_hit5": artist.hit_z,
         }
         out["chance"] = [{k: float(v or 0.0) for k, v in chance.items()}]
-    kept.write_text(json.dumps(out), encoding="utf-8")
+    cache.write_text(json.dumps(out), encoding="utf-8")
     return out
 
 
@@ -211,9 +211,9 @@ def main() -> None:
     mirclr("corpus", "fetch", "debian-games")
     if any("LABELS" in s for _, _, d, _ in jobs for s in d["set"]):
         mirclr("teacher", "import", "musicnn")
-        said = mirclr("teacher", "label", "debian-games", "-o", asked.runs / "labels", "--teacher", TEACHER, "--json")
-        told = json.loads(said)
-        keep(held() | {"teacher": {key: told[key] for key in ("teacher", "tracks", "windows", "alike")}})
+        output = mirclr("teacher", "label", "debian-games", "-o", asked.runs / "labels", "--teacher", TEACHER, "--json")
+        labelled = json.loads(output)
+        keep(held() | {"teacher": {key: labelled[key] for key in ("teacher", "tracks", "windows", "alike")}})
     on = decoded(on, asked.runs)
     lock, failed = Lock(), []
 
