@@ -173,6 +173,35 @@ def losses(trainer):
     return [r.loss for r in trainer.train()]
 
 
+TARGETS = "distillation.targets=[{name: tags, weight: 2}, {name: embedding}]"
+
+
+@pytest.mark.parametrize("source", [STORED, ONLINE])
+@pytest.mark.parametrize("changes", [(), (CUTMIX,), ("distillation.alpha=0", "objective={name: nt_xent}")])
+def test_what_a_teacher_gives_is_predicted_by_layers_of_their_own(trainer, tmp_path, source, changes):
+    whole = losses(trainer(source, TARGETS, *changes, run="whole"))
+    first = trainer(source, TARGETS, *changes, run="broken")
+    steps = first.train()
+    before = [next(steps).loss for _ in range(3)]
+    first.save()
+    steps.close()
+    assert before + losses(trainer(source, TARGETS, *changes, run="broken", resume=True)) == whole
+    line = json.loads((tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"loss_tags", "loss_embedding", "loss_objective"} <= line.keys()
+    assert ("loss_soft_targets" in line) == ("distillation.alpha=0" not in changes)
+
+
+def test_stored_tags_and_embeddings_are_those_of_the_windows(trainer):
+    run = trainer(STORED, TARGETS)
+    (batch,) = run._read(0)
+    assert batch.teacher["tags"].shape == (8, 5)
+    assert bool(((batch.teacher["tags"] >= 0) & (batch.teacher["tags"] <= 1)).all())
+    torch.testing.assert_close(batch.teacher["tags"][:, :3].sum(dim=1), torch.ones(8))  # genres exclude each other
+    assert batch.teacher["embedding"].shape == (8, 8)
+    with pytest.raises(TrainingError, match="gives no features"):
+        trainer(STORED, "distillation.targets=[{name: features}]", run="x")
+
+
 @pytest.mark.parametrize("source", [STORED, ONLINE])
 @pytest.mark.parametrize("mixing", [(), (CUTMIX,)])
 def test_a_distilled_run_resumes_to_the_bit(trainer, source, mixing):

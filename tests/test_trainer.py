@@ -167,11 +167,18 @@ MIXED = (
 )
 BALANCED = ("data={train: t, labels: artist, tracks_per_class: 2, never_negative: artist}", "objective={name: triplet}")
 QUEUED = ("data={train: t, labels: artist}", "objective={name: sup_con, queue: 12}")
+SEVERAL = (
+    "data={train: t, labels: artist}",
+    "auxiliary=[{objective: {name: sup_con, queue: 12, weight: 0.5}}, "
+    "{objective: {name: cross_entropy, weight: 2}, projector: {hidden: 8, dim: 8}}]",
+    "training.ema_decay=0.8",
+)
 SOFT = ("data={train: t, soft_positives: {}}", "objective={name: generalized_sup_con}")
 
 
 @pytest.mark.parametrize(
-    "overrides", [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",), REMEMBERED, MIXED, BALANCED, QUEUED, SOFT]
+    "overrides",
+    [(), ON_WAVEFORM, STRETCHED, ("training.accumulate=2",), REMEMBERED, MIXED, BALANCED, QUEUED, SOFT, SEVERAL],
 )
 @pytest.mark.parametrize("stop", [7])
 def test_a_resumed_run_is_an_unbroken_one(trainer, tmp_path, overrides, stop):
@@ -215,6 +222,25 @@ def test_a_run_of_before_is_resumed(trainer, tmp_path, overrides):
     assert train(second) == losses[5:]
     assert_same_run(tmp_path / "whole", tmp_path / "broken")
     assert second.resumed_exactly == bool(overrides)  # where nothing is drawn, nothing can differ
+
+
+def test_several_objectives_are_summed_by_their_weights(trainer, tmp_path):
+    run = trainer(*SEVERAL)
+    (batch,) = run._read(0)
+    losses = run._losses(batch, torch.Generator().manual_seed(1))
+    assert list(losses) == ["objective", "auxiliary_0", "auxiliary_1"]
+    total = float(losses["objective"] + 0.5 * losses["auxiliary_0"] + 2 * losses["auxiliary_1"])
+    assert float(run.criterion.total(losses).detach()) == pytest.approx(total, rel=1e-6)
+    train(run)
+    line = metrics_of(tmp_path / "run")[-1]
+    parts = (line["loss_objective"], 0.5 * line["loss_auxiliary_0"], 2 * line["loss_auxiliary_1"])
+    assert line["loss"] == pytest.approx(sum(parts), rel=1e-4)
+    # what is written is the average
+    exported, state = weights(tmp_path / "run"), load_checkpoint(tmp_path / "run" / STATE)
+    assert all(torch.equal(t, state.training[f"average.model.{name}"]) for name, t in exported.items())
+    assert any(not torch.equal(t, state.model.state_dict()[name]) for name, t in exported.items())
+    # the memory of one that stands beside is resumed with the run
+    assert torch.equal(state.training["criterion.auxiliary.0.seen"], run.criterion.auxiliary[0].seen)
 
 
 def test_the_seed_is_all_there_is_to_chance(trainer, tmp_path):

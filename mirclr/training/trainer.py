@@ -46,7 +46,7 @@ from mirclr.training.run_folder import ENCODER, METRICS, RECIPE, STATE, check_ru
 from mirclr.training.validation import Validation
 
 _PROJECTIONS = "z"
-_FITTED_ON = 8192  # rows of a teacher's outputs, by which targets are standardised
+_FITTED_ON = 8192, 64  # rows of a teacher's outputs, and batches, at most, by which targets are standardised
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class Trainer:
         """(n, K) outputs of the teacher for the first batches."""
         found: dict[str, list[Tensor]] = {name: [] for name in self.criterion.targets}
         number = rows = 0
-        while rows < _FITTED_ON:
+        while rows < _FITTED_ON[0] and number < _FITTED_ON[1]:
             batch = self.source.batch(number)
             outputs = batch.teacher
             if self.teacher is not None:
