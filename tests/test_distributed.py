@@ -63,7 +63,6 @@ CASES: dict[str, list[str]] = {
         "objective.weight=0",
         "distillation={teacher: given, alpha: 0, targets: [{name: tags}]}",
     ],
-    "averaged": ["training.ema_decay=0.6"],
     "validated": ["validation={manifest: x.jsonl, split: null, k: 1, every: 2}"],
 }
 
