@@ -6,7 +6,8 @@ import torch
 
 from mirclr.audio import write_wav
 from mirclr.config import parse_recipe
-from mirclr.data.clips import Cached, ClipCache, ClipSource
+from mirclr.data.batches import ClipSource
+from mirclr.data.clips import Cached, ClipCache
 from mirclr.data.dataset import cache_dataset, labels_of
 from mirclr.data.manifest import Track
 from mirclr.errors import CacheError, ManifestError

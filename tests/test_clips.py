@@ -22,7 +22,8 @@ from mirclr.audio.mel import LogMel
 from mirclr.audio.views import ClipShape
 from mirclr.config import Mel, parse_recipe
 from mirclr.data import clips
-from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, cache_size, clear_cache, clips_dir, tracks_of
+from mirclr.data.batches import ClipSource
+from mirclr.data.clips import Cached, ClipCache, Skipped, cache_size, clear_cache, clips_dir, tracks_of
 from mirclr.data.manifest import Track, write_manifest
 from mirclr.data.sampling import pick_tracks, useful_pair
 from mirclr.errors import CacheError, ManifestError, ObjectiveError

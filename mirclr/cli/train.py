@@ -107,6 +107,8 @@ def run(trainer: Trainer) -> dict[str, float]:
         advance(trainer.step)
         for report in trainer.train():
             last = report.metrics or last
-            note = f"loss {report.loss:.3f}" + (f"  kNN {last['knn_accuracy']:.3f}" if "knn_accuracy" in last else "")
-            advance(note=note)
+            note = f"loss {last['loss']:.3f}" if "loss" in last else ""
+            advance(note=note + (f"  kNN {last['knn_accuracy']:.3f}" if "knn_accuracy" in last else ""))
+            for line in report.notes:
+                remark(line)
     return last

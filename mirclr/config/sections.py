@@ -460,6 +460,11 @@ class Training(_Section):
     the weights by one minus the smaller of `ema_decay` and s / (s + 10). `init` begins with the weights that another
     run ended with: its state.safetensors, whose averages are taken where it has them, with the layers that predict a
     teacher's outputs; or the encoder of any checkpoint.
+
+    `precision`: on a GPU "auto" is bfloat16 where the hardware multiplies in it, and "tf32" has convolutions alone
+    computed with less than float32. `compile` runs the network through torch.compile, where there is a compiler. Runs
+    are bit-exact on one CPU machine, and on a GPU with `deterministic`, which is slower. `workers` processes make
+    batches; by default none on a CPU, and up to 8 for a GPU. None of them changes what a batch is.
     """
 
     steps: Count = 10_000
@@ -473,7 +478,10 @@ class Training(_Section):
     init: str | None = None
     warmup: Annotated[int, Field(ge=0, le=1_000_000_000)] = 200
     clip_norm: Positive | None = 5.0
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    compile: bool = False
+    deterministic: bool = False
+    workers: Annotated[int, Field(ge=0, le=1000)] | None = None
     checkpoint_minutes: Positive = 5.0
     log_every: Count = 20
 

@@ -4,16 +4,17 @@ In: folders, manifests, corpora. Out: `Track`s, and from the cache of their clip
 function of (seed, step).
 
 Contents: `scan_folder`, `Track`, `read_manifest`, `write_manifest` (manifest.py, on scan.py and cue.py), corpora/;
-`tracks_of`, `ClipCache`, `ClipSource` (clips.py), sampling.py, `Targets` (targets.py), `SoftLabelFolder`
-(soft_labels.py), near_duplicates.py. Each is loaded when it is asked for; `scan`, `cue`, `manifest` and `corpora` load
-no torch.
+`tracks_of`, `ClipCache` (clips.py), `ClipSource` (batches.py, on sampling.py; loader.py makes them ahead), `Targets`
+(targets.py), `SoftLabelFolder` (soft_labels.py), near_duplicates.py. Each is loaded when it is asked for; `scan`,
+`cue`, `manifest` and `corpora` load no torch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, tracks_of
+    from mirclr.data.batches import ClipSource
+    from mirclr.data.clips import Cached, ClipCache, Skipped, tracks_of
     from mirclr.data.manifest import Track, read_manifest, scan_folder, write_manifest
     from mirclr.data.scan import Exclusions
     from mirclr.data.soft_labels import SoftLabelFolder
@@ -37,7 +38,7 @@ __all__ = [
 _LAZY = {
     "Cached": "clips",
     "ClipCache": "clips",
-    "ClipSource": "clips",
+    "ClipSource": "batches",
     "Exclusions": "scan",
     "Skipped": "clips",
     "SoftLabelFolder": "soft_labels",

@@ -1,9 +1,8 @@
-"""A manifest to batches of clips, each track decoded once into a compact cache on disk.
+"""The tracks of a manifest, each decoded once into a compact cache on disk.
 
 The cache holds log-mel as float16 (12 kB a second) or samples as int16 (32 kB a second), one raw file a track, named
 by the digest of all bytes of the audio file in a folder named by the digest of the settings: it never goes stale, and
-clearing it costs only time. A batch is a function of (seed, step) alone, so that a resumed run sees what an unbroken
-one would.
+clearing it costs only time. `mirclr.data.batches` makes batches of it.
 
 Axes: B batch of clips, N samples, F mel bands, T frames.
 """
@@ -14,7 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +23,15 @@ from torch import Tensor
 
 from mirclr import audio, config
 from mirclr.audio.mel import LogMel
-from mirclr.audio.views import ClipShape
 from mirclr.data.corpora import find_manifest
 from mirclr.data.manifest import Track, inside, read_manifest
-from mirclr.data.sampling import (
-    group_numbers,
-    pick_classes,
-    pick_tracks,
-    refuse_evaluation_data,
-    soft_positive_rows,
-    useful_pair,
-)
-from mirclr.data.soft_labels import SoftLabels
-from mirclr.data.targets import Targets
-from mirclr.errors import CacheError, ManifestError, MirclrError, ObjectiveError, in_words, is_fault_of_machine
-from mirclr.names import album_name, known_artist
+from mirclr.errors import CacheError, ManifestError, MirclrError, in_words, is_fault_of_machine
 from mirclr.processes import Lost, begin_worker, results_in_order, seconds_for_file
 from mirclr.provenance import cache_dir, content_digest, digest_bytes, digest_json, size_and_time, writing
 from mirclr.tags import read_tags
 
 _CHUNK_FRAMES = 4096
 _DIGESTS = "digests.json"  # of audio files, so that not all of them are read at every start
-_DRAWS = 8  # of a batch, before one that teaches is put together
-_PART = 32  # tracks of a batch that are looked at first
 
 
 @dataclass(frozen=True)
@@ -245,10 +230,16 @@ class ClipCache:
 
     def stack(self, rows: Sequence[np.ndarray]) -> Tensor:
         """Equal-length reads to (B, F, T) log-mel or (B, N) samples in [-1, 1], float32."""
-        block = torch.from_numpy(np.stack(rows))
-        if self.domain == "mel":
-            return block.float().transpose(1, 2)
-        return block[:, :, 0].float() / 32767
+        return as_clips(torch.from_numpy(np.stack(rows)))
+
+
+def as_clips(block: Tensor) -> Tensor:
+    """(B, T, F) float16 of the cache to (B, F, T) log-mel, or (B, N, 1) int16 to (B, N) samples in [-1, 1]; float32."""
+    if block.dtype == torch.float32:
+        return block  # which was no block of the cache
+    if block.dtype == torch.float16:
+        return block.float().transpose(1, 2)
+    return block[:, :, 0].float() / 32767
 
 
 @contextmanager
@@ -416,200 +407,3 @@ def _frames(mel: LogMel, waveform: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         result: np.ndarray = mel(torch.from_numpy(waveform)[None])[0].T.numpy()
     return result
-
-
-def label_rows(tracks: Sequence[Track], field: str | None) -> Tensor | None:
-    """The labels of tracks as (n, C) float32 rows of weight: one-hot, or for moods and tags multi-hot.
-
-    A track without the field has a row of zeros. None where no field is asked for.
-
-    Raises
-    ------
-    ManifestError
-        No track has the field.
-    """
-    if field is None:
-        return None
-    values = [getattr(t, field) or () for t in tracks]
-    held = [(v,) if isinstance(v, str) else tuple(v) for v in values]
-    names = {name: i for i, name in enumerate(sorted({n for each in held for n in each}))}
-    if not names:
-        raise ManifestError(f"none of the {len(tracks)} tracks has the field {field!r}, which data.labels names")
-    rows = torch.zeros(len(tracks), len(names))
-    for row, each in zip(rows, held, strict=True):
-        row[[names[n] for n in each]] = 1.0
-    return rows
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Two crops of each of B recordings, as they are in the cache.
-
-    Attributes
-    ----------
-    clips : (2 B, F, T') log-mel or (2 B, N') samples, float32
-        All first crops, then all second ones; or those of them that were asked for.
-    targets : Targets
-        Of the 2 B rows.
-    tracks : tuple of str
-        The ids of the B tracks, for messages.
-    teacher : dict of str to (2 B, K) float32
-        A teacher's outputs for each crop, where soft labels were given; see `config.Distillation.outputs`.
-    redrawn : int
-        How many draws before gave the objective nothing to learn from.
-    """
-
-    clips: Tensor
-    targets: Targets
-    tracks: tuple[str, ...]
-    teacher: dict[str, Tensor] = field(default_factory=dict)
-    redrawn: int = 0
-
-
-class ClipSource:
-    """Draws batches of pairs of crops from cached tracks.
-
-    Parameters
-    ----------
-    cache : ClipCache
-        Where the tracks are.
-    tracks : sequence of Cached
-        At least two recordings, none of a split for evaluation.
-    shape : ClipShape
-        The length of a crop.
-    recipe : config.Recipe
-        Its seed, batch and gap between crops.
-    soft_labels : SoftLabels, optional
-        Of the tracks.
-    labels : (n, C) float32 Tensor, optional
-        Rows of labels of the tracks, in place of the field that the recipe's `data.labels` names.
-    is_useful : callable
-        Whether rows of which this is known give the objective anything to learn from.
-
-    Attributes
-    ----------
-    n_tracks, n_labels : int
-        How many tracks there are, and columns of label rows.
-    digest : str
-        Of the tracks.
-    teacher_digest : str or None
-        Of a teacher's outputs, where there are any.
-    teacher_columns : dict of str to int
-        How many tags that teacher gives, and numbers of embedding.
-
-    Raises
-    ------
-    ManifestError
-        There are fewer than two recordings.
-    ObjectiveError
-        No batch of these tracks gives the objective anything to learn from.
-    """
-
-    def __init__(
-        self,
-        cache: ClipCache,
-        tracks: Sequence[Cached],
-        shape: ClipShape,
-        recipe: config.Recipe,
-        soft_labels: SoftLabels | None = None,
-        *,
-        labels: Tensor | None = None,
-        is_useful: Callable[[Targets], bool],
-    ) -> None:
-        found = [c.track for c in tracks]
-        refuse_evaluation_data(found)
-        recordings = [t.recording or t.id for t in found]
-        if len(set(recordings)) < 2:
-            raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
-        self.cache, self.tracks, self.length = cache, list(tracks), shape.length
-        self.seed, self.size = recipe.seed % 2**64, recipe.training.batch
-        self.objective, self._is_useful = recipe.objective.name, is_useful
-        self.soft_labels = soft_labels
-        self.steps_a_second = recipe.audio.sample_rate / (recipe.mel.hop_length if cache.domain == "mel" else 1)
-        gap = recipe.augment.gap_seconds
-        self.gap = None if gap is None else round(gap * self.steps_a_second)
-        never = recipe.data.never_negative
-        # compared as names are: "Queen feat. David Bowie" is of Queen, "The Wall (Disc 2)" is The Wall
-        albums, artists = [album_name(t.album or "") for t in found], [known_artist(t.artist) for t in found]
-        wider = {"recording": [""] * len(found), "album": albums, "artist": artists}[never]
-        apart = [f"{never} {w}" if w else r for w, r in zip(wider, recordings, strict=True)]
-        self.recording = group_numbers(apart)
-        self.data = recipe.data
-        self.labels = label_rows(found, recipe.data.labels) if labels is None else labels
-        self.n_tracks, self.n_labels = len(tracks), 0 if self.labels is None else self.labels.shape[1]
-        self.digest = digest_json(sorted((c.track.id, c.file.name) for c in tracks))
-        self.teacher_digest = soft_labels.digest if soft_labels else None
-        self.teacher_columns = soft_labels.columns if soft_labels else {}
-        self.album, self.artist = (group_numbers([n or None for n in names]) for names in (albums, artists))
-        if self.data.tracks_per_class and self.data.labels:
-            self.classes = group_numbers([getattr(t, self.data.labels) for t in found])
-        self._draw(0)
-
-    def batch(self, step: int, own: slice = slice(None)) -> Batch:
-        """The batch of a step: the same for the same seed and step, on any machine.
-
-        Parameters
-        ----------
-        step : int
-            Its number.
-        own : slice
-            Rows of which clips and a teacher's outputs are read; the rest of the batch is known whole.
-        """
-        picks, redrawn, rng = self._draw(step)
-        pairs = [self._two_crops(self.tracks[i], rng) for i in picks]
-        crops = [(self.tracks[i], pair[view]) for view in (0, 1) for i, pair in zip(picks, pairs, strict=True)][own]
-        clips = self.cache.stack([self.cache.read(track, start, self.length) for track, start in crops])
-        names = tuple(self.tracks[i].track.id for i in picks)
-        return Batch(clips, self._targets(picks), names, self._teacher(crops), redrawn)
-
-    def _draw(self, step: int) -> tuple[np.ndarray, int, np.random.Generator]:
-        """The tracks of a step, how many draws before were of no use, and the generator that crops are drawn from."""
-        rng = np.random.Generator(np.random.PCG64([self.seed, step]))
-        for redrawn in range(_DRAWS):
-            if self.data.tracks_per_class:
-                picks = pick_classes(self.classes, self.size, self.data.tracks_per_class, rng)
-            else:
-                picks = pick_tracks(len(self.tracks), self.size, rng)
-            if self._teaches(picks):
-                return picks, redrawn, rng
-        pair = useful_pair(picks, rng.permutation(len(self.tracks)), self._teaches)
-        if pair is None:
-            raise ObjectiveError(
-                f"no two of the {len(self.tracks)} tracks give {self.objective} a positive and a negative; see "
-                f"data.labels ({self.data.labels}) and data.never_negative ({self.data.never_negative})"
-            )
-        others = picks[~np.isin(picks, pair)]
-        return np.concatenate([pair, others, picks])[: self.size], _DRAWS, rng
-
-    def _teaches(self, picks: np.ndarray) -> bool:
-        """Whether a batch of these tracks gives the objective anything to learn from."""
-        # what a part teaches, the whole does too, and most parts do
-        parts = (picks[:_PART], picks) if len(picks) > _PART else (picks,)
-        return any(self._is_useful(self._targets(part)) for part in parts)
-
-    def _targets(self, picks: np.ndarray) -> Targets:
-        """What is known of two crops of each of some tracks."""
-        index = torch.from_numpy(np.tile(picks, 2))
-        instance = torch.arange(len(picks)).repeat(2)
-        recording = torch.from_numpy(np.tile(self.recording[picks], 2))
-        return Targets(instance, recording, self._label_rows(instance, index), index)
-
-    def _teacher(self, crops: Sequence[tuple[Cached, int]]) -> dict[str, Tensor]:
-        if self.soft_labels is None:
-            return {}
-        rows = [self.soft_labels.at(track.key, start / self.steps_a_second) for track, start in crops]
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-    def _label_rows(self, instance: Tensor, index: Tensor) -> Tensor | None:
-        soft, rows = self.data.soft_positives, index.numpy()
-        if soft is None:
-            return None if self.labels is None else self.labels[index]
-        album, artist = self.album[rows], self.artist[rows]
-        return soft_positive_rows(instance.numpy(), album, artist, album_weight=soft.album, artist_weight=soft.artist)
-
-    def _two_crops(self, cached: Cached, rng: np.random.Generator) -> tuple[int, int]:
-        last = max(0, cached.length - self.length)
-        first = int(rng.integers(0, last + 1))
-        if self.gap is None:
-            return first, int(rng.integers(0, last + 1))
-        return first, int(rng.integers(max(0, first - self.gap), min(last, first + self.gap) + 1))

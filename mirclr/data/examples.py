@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from mirclr import config
-from mirclr.data.clips import Batch
+from mirclr.data.batches import Batch
 from mirclr.data.manifest import Track
 from mirclr.data.sampling import refuse_evaluation_data
 from mirclr.data.soft_labels import before_centring, probabilities, to_targets
@@ -209,7 +209,7 @@ class ExampleFolder:
 class ExampleSource:
     """Draws batches of distillation examples: each beside another that is mostly of the same track.
 
-    Label rows say how much of each track an example is. Attributes are those of `mirclr.data.clips.ClipSource`.
+    Label rows say how much of each track an example is. Attributes are those of `mirclr.data.batches.ClipSource`.
 
     Parameters
     ----------

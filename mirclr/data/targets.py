@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mirclr.errors import ObjectiveError
 
@@ -68,9 +67,12 @@ def same_recording(targets: Targets) -> Tensor:
 
 
 def fill_missing_labels(targets: Targets) -> Tensor:
-    """(B, C + I) float32: the label rows, and a column for each of I instances, with 1 for its rows without a label."""
-    instances, own = torch.unique(targets.instance, return_inverse=True)
-    extra = F.one_hot(own, len(instances)).float()
+    """(B, C + B) float32: the label rows, and a column for each instance, with 1 for its rows without a label.
+
+    There are as many columns more as rows, so that nobody waits for the number of instances; what is too many is 0.
+    """
+    own = (targets.instance[:, None] == targets.instance[None, :]).int().argmax(dim=1)  # the first row of each
+    extra = (own[:, None] == torch.arange(len(own), device=own.device)).float()
     if targets.labels is None:
         return extra
     labels = targets.labels.float()

@@ -1,8 +1,12 @@
-"""The device and the precision that a network runs in, by name or as the machine is best at."""
+"""The device and the precision that a network runs in, by name or as the machine is best at, and how exactly."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from mirclr.errors import TrainingError
 
@@ -28,7 +32,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type for autocast; "auto" takes bfloat16 where the hardware multiplies in it."""
+    """The type for autocast; "auto" takes bfloat16 where the hardware multiplies in it.
+
+    "tf32" is float32 here; `arithmetic` has convolutions computed with less.
+    """
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
     if device.type == "cuda":
@@ -42,3 +49,79 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
         capabilities: dict[str, Any] = ask() if ask else {}
         native = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return torch.bfloat16 if native else torch.float32
+
+
+@contextmanager
+def arithmetic(precision: str, device: torch.device, *, deterministic: bool = False) -> Iterator[None]:
+    """Set how exactly a device computes, and set it back at the end.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "tf32", "bfloat16"}
+        On CUDA "float32" is just that; with the others convolutions take inputs of 19 bits (TF32), where nearly all of
+        the work of an encoder is. Products of matrices, and so objectives and log-mel, are float32 always.
+    device : torch.device
+        What is computed on.
+    deterministic : bool
+        Use operations alone that give the same bits each time. On one CPU all do.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn.allow_tf32 = precision != "float32"
+    # clips have one length, so that the fastest algorithm is looked for once
+    cudnn.benchmark = device.type == "cuda" and not deterministic
+    cudnn.deterministic = deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # asked for where CUDA multiplies first
+    torch.use_deterministic_algorithms(deterministic or before[3], warn_only=warn_only and not deterministic)
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = before[:3]
+        torch.use_deterministic_algorithms(before[3], warn_only=warn_only)
+
+
+class Compiled:
+    """A network run through `torch.compile`; as it is, with a note, where that cannot be done here.
+
+    Parameters
+    ----------
+    network : nn.Module
+        On its device.
+    note : callable
+        Called once with a line that says why, where it could not be compiled.
+
+    Attributes
+    ----------
+    works : bool or None
+        Whether it is compiled; None before it was called first.
+    """
+
+    def __init__(self, network: nn.Module, note: Callable[[str], None]) -> None:
+        self._network, self._note = network, note
+        self._compiled = torch.compile(network)
+        self.works: bool | None = None
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The network's outputs."""
+        if self.works is False:
+            return self._network(*inputs)
+        try:
+            outputs = self._compiled(*inputs)
+        except Exception as error:
+            if self.works or not _is_of_compiler(error):
+                raise
+            self.works = False
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            self._note(f"training.compile: not to be had here ({reason.strip()[:200]}); the network runs as it is")
+            return self._network(*inputs)
+        self.works = True
+        return outputs
+
+
+def _is_of_compiler(error: Exception) -> bool:
+    """Whether an error is the compiler's, which needs a C++ compiler or Triton, and not the network's own."""
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "triton")) or isinstance(
+        error, ImportError
+    )

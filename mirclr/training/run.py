@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from mirclr import config
 from mirclr.audio.mel import LogMel
 from mirclr.audio.views import ClipShape, Views
-from mirclr.data.clips import Cached, ClipCache, ClipSource, Skipped, tracks_of
+from mirclr.data.batches import ClipSource
+from mirclr.data.clips import Cached, ClipCache, Skipped, tracks_of
 from mirclr.data.dataset import Dataset, cache_dataset
 from mirclr.data.examples import ExampleFolder, ExampleSource
 from mirclr.data.manifest import Track

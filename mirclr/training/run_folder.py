@@ -18,6 +18,8 @@ from mirclr.provenance import writing
 
 STATE, ENCODER, METRICS, RECIPE = "state.safetensors", "encoder.safetensors", "metrics.jsonl", "recipe.yaml"
 
+_MAY_CHANGE = ("training.checkpoint_minutes", "training.workers", "training.compile")  # and the run stays the same
+
 
 def check_run(recipe: config.Recipe, run: Path, *, resume: bool, own: nn.Module | None = None) -> Checkpoint | None:
     """Look at a run's folder before anything is decoded; nothing is changed.
@@ -64,11 +66,11 @@ def check_run(recipe: config.Recipe, run: Path, *, resume: bool, own: nn.Module 
 
 
 def _differences(saved: config.Recipe, asked: config.Recipe, step: int) -> list[str]:
-    """Keys that differ between two recipes, in words; how often to save may change, and some schedules' length."""
+    """Keys that differ between two recipes, in words; `_MAY_CHANGE` may, and some schedules' length."""
     found = []
     a, b = (_flat(r.model_dump(mode="json")) for r in (saved, asked))
     for key in dict.fromkeys((*a, *b)):
-        if a.get(key) == b.get(key) or key == "training.checkpoint_minutes":
+        if a.get(key) == b.get(key) or key in _MAY_CHANGE:
             continue
         if key != "training.steps":
             found.append(f"{key}: {a.get(key)} then, {b.get(key)} now")

@@ -11,10 +11,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from mirclr import config
-from mirclr.audio.augment import DRAWN_BY, Draws, to_device
+from mirclr.audio.augment import DRAWN_BY, Draws
+from mirclr.audio.mel import LogMel
 from mirclr.audio.views import Views
-from mirclr.data.clips import Batch
+from mirclr.data.batches import Batch, WithDraws, mixed_seed
+from mirclr.data.loader import load, pick_workers
 from mirclr.data.targets import Targets, fill_missing_labels
 from mirclr.errors import NotFinite, TrainingError
 from mirclr.models.checkpoint import (
@@ -36,12 +38,13 @@ from mirclr.models.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from mirclr.models.device import pick_device, pick_precision
+from mirclr.models.device import Compiled, arithmetic, pick_device, pick_precision
 from mirclr.models.encoder import Model
 from mirclr.provenance import digest_json, stamp, writing
 from mirclr.training.criterion import Criterion, Student
 from mirclr.training.distributed import ALONE, Ranks
 from mirclr.training.ema import MovingAverage
+from mirclr.training.outcome import Outcome
 from mirclr.training.run_folder import ENCODER, METRICS, RECIPE, STATE, check_run, forget_after
 from mirclr.training.validation import Validation
 
@@ -51,16 +54,22 @@ _FITTED_ON = 8192, 64  # rows of a teacher's outputs, and batches, at most, by w
 
 @dataclass(frozen=True)
 class Report:
-    """The progress of a run after a step: `metrics` is None between two log lines."""
+    """The progress of a run after a step: `metrics` is None between two log lines; `notes` are for people."""
 
     step: int
     steps: int
-    loss: float
+    outcome: Outcome
     metrics: dict[str, float] | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the step; to ask for it waits until the device has made the step."""
+        return self.outcome.read()["loss"]
 
 
 class BatchSource(Protocol):
-    """What batches come from; `mirclr.data.clips.ClipSource` says what the attributes are."""
+    """What batches come from; `mirclr.data.batches.ClipSource` says what the attributes are."""
 
     n_tracks: int
     n_labels: int
@@ -141,6 +150,8 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.model = Model(recipe, own).to(self.device)
         self.views = Views(recipe, self.model.mel)
+        drawn = Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate))
+        self.batches = WithDraws(source, drawn, recipe.seed, ranks.part(2 * recipe.training.batch))
         self.criterion = Criterion(
             recipe,
             n_tracks=source.n_tracks,
@@ -150,12 +161,15 @@ class Trainer:
         self.student = Student(recipe, self.model, self.criterion.columns).to(self.device)
         plan = recipe.training
         self.network = ranks.wrap(self.student, 2 * plan.batch)
+        self._notes: list[str] = []  # for the next report
+        self.forward = Compiled(self.network, self._notes.append) if plan.compile else self.network
         self.optimizer = torch.optim.AdamW(_decay_groups(self.student, plan.weight_decay), betas=plan.betas)
         self.validation = validation if recipe.validation else None
         self.step = 0
         self.resumed_exactly = True
         """False where what is resumed was begun when augmentations drew other random numbers from the same seed."""
         self._unlogged: list[dict[str, float]] = []  # losses by name since the last log line
+        self._coming: list[Outcome] = []  # of the last steps, which are not read yet
         self._redrawn = 0  # batches since the last log line that gave nothing to learn from, and were drawn anew
         self.provenance = stamp(
             seed=recipe.seed,
@@ -213,14 +227,13 @@ class Trainer:
         found: dict[str, list[Tensor]] = {name: [] for name in self.criterion.targets}
         number = rows = 0
         while rows < _FITTED_ON[0] and number < _FITTED_ON[1]:
-            batch = self.source.batch(number)
+            batch = replace(self.batches, own=slice(None)).batch(number).map(lambda x: x.to(self.device))
             outputs = batch.teacher
             if self.teacher is not None:
-                generator = torch.Generator().manual_seed(_mixed_seed(self.recipe.seed, number))
-                outputs = self.teacher(self.views(batch.clips.to(self.device), generator))
+                outputs = self.teacher(self.views.apply_draws(batch.clips, batch.draws))
             for name, parts in found.items():
                 parts.append(outputs[name].cpu())
-            number, rows = number + 1, rows + len(batch.clips)
+            number, rows = number + 1, rows + len(batch.block)
         return {name: torch.cat(parts).to(self.device) for name, parts in found.items()}
 
     def _restore(self, saved: Checkpoint) -> None:
@@ -258,20 +271,29 @@ class Trainer:
         plan, saved = self.recipe.training, time.monotonic()
         timed_from, timed_at = self.step, time.monotonic()
         board = _tensorboard(self.run) if self.ranks.first else _no_board
-        with _stop_requested() as stopping, ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, self.step)
+        n = plan.accumulate
+        feed = load(
+            self.batches,
+            range(self.step * n, plan.steps * n),
+            workers=pick_workers(plan.workers, self.device),
+            device=self.device,
+            ahead=n,
+        )
+        exactly = arithmetic(plan.precision, self.device, deterministic=plan.deterministic)
+        with _stop_requested() as stopping, closing(feed), exactly:
             while self.step < plan.steps:
-                batches = ahead.result()
-                ahead = reader.submit(self._read, self.step + 1)
-                losses = self._make_step(batches)
-                self._unlogged.append(losses)
+                batches = list(islice(feed, n))
+                outcome = self._make_step(batches)
+                self._coming.append(outcome)
+                self._take_in(wait=False)
                 self._redrawn += sum(batch.redrawn for batch in batches)
                 self.step += 1
                 metrics = None
                 last = self.step == plan.steps
                 checked = self.validation is not None and (self.step % self.validation.every == 0 or last)
                 if self.step % plan.log_every == 0 or checked or last:
-                    clips = 2 * plan.batch * plan.accumulate * (self.step - timed_from)
+                    self._take_in(wait=True)
+                    clips = 2 * plan.batch * n * (self.step - timed_from)
                     metrics = self._mean_losses() | {"lr": self._lr(self.step - 1)}
                     metrics["clips_per_s"] = clips / (time.monotonic() - timed_at)
                     if self._redrawn:
@@ -287,71 +309,61 @@ class Trainer:
                 if last or stop or due:
                     self.save()
                     saved = time.monotonic()
-                yield Report(self.step, plan.steps, losses["loss"], metrics)
+                notes = tuple(self._notes)
+                self._notes.clear()
+                yield Report(self.step, plan.steps, outcome, metrics, notes)
                 if stop and not last:
                     raise KeyboardInterrupt
         if self.ranks.first:
             save_checkpoint(self.run / ENCODER, self.exported, self.provenance | {"steps": self.step})
 
-    def _read(self, step: int) -> list[Batch]:
-        """The batches of a step, read while the one before is worked on."""
-        n = self.recipe.training.accumulate
-        own = self.ranks.part(2 * self.recipe.training.batch)
-        return [self.source.batch(step * n + i, own) for i in range(n)]
+    def _take_in(self, *, wait: bool) -> None:
+        """Read what steps gave, as far as it is here, or all of it."""
+        while self._coming and (wait or self._coming[0].is_here):
+            self._unlogged.append(self._coming.pop(0).read())
 
-    def _make_step(self, batches: list[Batch]) -> dict[str, float]:
-        """Forward, backward and update; returns the mean loss, and by name what it is made of."""
+    def _read(self, step: int) -> list[Batch]:
+        """The batches of a step, on the device."""
+        n = self.recipe.training.accumulate
+        return list(load(self.batches, range(step * n, step * n + n), workers=0, device=self.device))
+
+    def _make_step(self, batches: list[Batch]) -> Outcome:
+        """Forward, backward and update, without reading anything from the device."""
         plan = self.recipe.training
-        generator = torch.Generator().manual_seed(_mixed_seed(self.recipe.seed, self.step))
-        torch.manual_seed(_mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
+        torch.manual_seed(mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
         self.student.train()
         self.optimizer.zero_grad(set_to_none=True)
-        totals: dict[str, float] = {}
+        found: list[dict[str, Tensor]] = []
         for i, batch in enumerate(batches):
             accumulating = self.ranks.without_exchange(self.network) if i + 1 < len(batches) else nullcontext()
             with accumulating:
-                losses = self._losses(batch, generator)
+                losses = self._losses(batch)
                 loss = self.criterion.total(losses)
-                value = float(loss.detach())
-                if not math.isfinite(value):
-                    names = ", ".join(batch.tracks[:8])
-                    raise NotFinite(
-                        f"step {self.step + 1}: the loss is {value}; batch of {len(batch.tracks)} tracks: {names} …; "
-                        "lower training.lr, or raise objective.temperature"
-                    )
                 (loss / len(batches)).backward()
-            for name, found in {"loss": value, **{n: float(x.detach()) for n, x in losses.items()}}.items():
-                totals[name] = totals.get(name, 0.0) + found / len(batches)
+            found.append({"loss": loss.detach(), **{name: x.detach() for name, x in losses.items()}})
         # without a bound the norm alone is wanted: gradients are multiplied by 1
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), plan.clip_norm or math.inf)
-        if not math.isfinite(float(norm)):
-            raise NotFinite(
-                f"step {self.step + 1}: the loss is {totals['loss']:g}, but the norm of its gradient is {float(norm)}; "
-                "the step was not made; lower training.lr, raise objective.temperature, or set training.precision to "
-                "float32"
-            )
+        outcome = Outcome(self.step + 1, found, norm, [batch.tracks for batch in batches])
+        if outcome.is_here:
+            outcome.read()  # what is not finite is no step then
         for group in self.optimizer.param_groups:
             group["lr"] = self._lr(self.step)
         self.optimizer.step()
         if self.average:
             self.average.update(self.student, self.step + 1)
-        return totals
+        return outcome
 
-    def _losses(self, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        """By name, of a batch on the device."""
         total = len(batch.targets.instance)
-        draws = self.views.draw(total, generator, self.ranks.part(total))
-        clips = batch.clips.to(self.device, non_blocking=True)
-        targets = self._filled_in(batch.targets).to(self.device)
-        outputs = {name: rows.to(self.device) for name, rows in batch.teacher.items()}
-        draws = [to_device(d, self.device) for d in draws]
         with torch.no_grad():
-            outputs = self.ranks.gather_all(outputs, total)
-            x = self.views.apply_draws(clips, draws, partial(self.ranks.gather, total=total))
-            x, targets, outputs = self._mixed(x, targets, outputs, draws)
+            outputs = self.ranks.gather_all(batch.teacher, total)
+            x = self.views.apply_draws(batch.clips, batch.draws, partial(self.ranks.gather, total=total))
+            x, targets, outputs = self._mixed(x, self._filled_in(batch.targets), outputs, batch.draws)
             if self.teacher is not None:
                 outputs = self.ranks.gather_all(self.teacher(x), total)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            z, further = self.network(x)
+            z, further = self.forward(x)
         further = self.ranks.gather_all({_PROJECTIONS: z, **further}, total)
         losses: dict[str, Tensor] = self.criterion(further.pop(_PROJECTIONS), further, targets, outputs)
         return losses
@@ -400,6 +412,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state that `resume` continues from, unless it holds NaN or infinity; process 0 alone does."""
+        self._take_in(wait=True)
         if not self.ranks.first:
             return
         for name, tensor in self.student.state_dict().items():
@@ -490,10 +503,6 @@ def _decay_groups(model: torch.nn.Module, weight_decay: float) -> list[dict[str,
     weights = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _mixed_seed(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed % 2**64, step]).generate_state(1, np.uint64)[0] >> 2)
 
 
 @contextmanager
