@@ -77,7 +77,7 @@ def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, 
         options["validation"] = Validation(recipe.validation, cache, labelled)
     if recipe.distillation:
         options["teacher"] = Bands()
-    training._FITTED_ON = 40
+    training._FITTED_ON = (40, 4)
     training._tensorboard = lambda run: training._no_board  # to import it takes longer than these runs
     return Trainer(recipe, clip_source(recipe, cache, found), run, device="cpu", ranks=ranks, **options)
 
