@@ -3,36 +3,14 @@
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, le=1e12)]
-Weight = Annotated[float, Field(ge=0, le=1e6)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Factor = Annotated[float, Field(ge=0.25, le=4)]
-Decibels = Annotated[float, Field(ge=-200, le=200)]
-Semitones = Annotated[float, Field(ge=-48, le=48)]
-# bounds far above what anyone trains with: beyond them a number is a slip, and would take the machine's memory
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Few = Annotated[int, Field(ge=1, le=1000)]
-Channels = Annotated[int, Field(ge=1, le=8192)]
-Samples = Annotated[int, Field(ge=1, le=32_768)]
+from mirclr.config.augmentations import Augment, Channels, Count, Decay, Few, Positive, Probability, Samples, Weight
+from mirclr.config.augmentations import Section as _Section
+
 CLMR_STAGES = 10  # that divide the length by three
 _MOST_WEIGHTS = 300_000_000
 _MOST_CELLS = 50_000_000  # of the log-mel of a clip
-
-
-def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] > bounds[1]:
-        raise ValueError(f"{bounds[0]:g} stands before {bounds[1]:g}; give the lower bound first")
-    return bounds
-
-
-Range = Annotated[tuple[Decibels, Decibels], AfterValidator(_ascending)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class SoftPositives(_Section):
@@ -90,142 +68,6 @@ class Mel(_Section):
     gain: Positive = 10_000.0
 
 
-class _Step(_Section):
-    p: Probability = 0.5
-
-
-class PitchShift(_Step):
-    """Shift by a number of semitones drawn uniformly from the range."""
-
-    name: Literal["pitch_shift"] = "pitch_shift"
-    semitones: Annotated[tuple[Semitones, Semitones], AfterValidator(_ascending)] = (-2.0, 2.0)
-
-
-class TimeStretch(_Step):
-    """Play faster (above 1) or slower by a factor drawn log-uniformly; the pitch stays."""
-
-    name: Literal["time_stretch"] = "time_stretch"
-    rate: Annotated[tuple[Factor, Factor], AfterValidator(_ascending)] = (0.8, 1.25)
-
-
-class Gain(_Step):
-    """Change the level by decibels drawn uniformly."""
-
-    name: Literal["gain"] = "gain"
-    db: Range = (-10.0, 6.0)
-
-
-class Noise(_Step):
-    """Add white noise at a signal-to-noise ratio drawn uniformly, in decibels."""
-
-    name: Literal["noise"] = "noise"
-    snr_db: Range = (10.0, 40.0)
-
-
-class Equalizer(_Step):
-    """A random smooth gain curve: `points` control points, evenly spaced in mel, each within ± `db`."""
-
-    name: Literal["equalizer"] = "equalizer"
-    db: Annotated[float, Field(gt=0, le=200)] = 6.0
-    points: Annotated[int, Field(ge=2, le=1000)] = 6
-
-
-class Filter(_Step):
-    """Low-pass or high-pass, each half of the time: cut-off drawn log-uniformly, 12 dB an octave."""
-
-    name: Literal["filter"] = "filter"
-    low_pass_hz: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)] = (1500.0, 7000.0)
-    high_pass_hz: Annotated[tuple[Positive, Positive], AfterValidator(_ascending)] = (60.0, 800.0)
-
-
-class Polarity(_Step):
-    """Invert the sign of the waveform. It does not change a mel spectrogram."""
-
-    name: Literal["polarity"] = "polarity"
-
-
-class TimeMask(_Step):
-    """Silence `count` stretches of time, each of a length drawn uniformly up to `seconds`."""
-
-    name: Literal["time_mask"] = "time_mask"
-    seconds: Positive = 0.4
-    count: Few = 1
-
-
-class FrequencyMask(_Step):
-    """Silence `count` bands of frequency, each of a width drawn uniformly up to `fraction` of the mel axis."""
-
-    name: Literal["frequency_mask"] = "frequency_mask"
-    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    count: Few = 1
-
-
-class BackgroundMix(_Step):
-    """Add another clip of the batch, quieter by decibels drawn uniformly; labels stay as they are."""
-
-    name: Literal["background_mix"] = "background_mix"
-    snr_db: Range = (6.0, 20.0)
-
-
-Step = Annotated[
-    PitchShift | TimeStretch | Gain | Noise | Equalizer | Filter | Polarity | TimeMask | FrequencyMask | BackgroundMix,
-    Field(discriminator="name"),
-]
-
-
-class Mixup(_Step):
-    """Mix each view with another of the batch, and their label rows with them (arXiv 1710.09412).
-
-    The sum is of log-mels or waveforms; the fraction that stays is drawn from Beta(alpha, alpha).
-    """
-
-    alpha: Positive = 1.0
-
-
-class Cutmix(_Step):
-    """Paste a region of another view of the batch into each, and mix their label rows by area (arXiv 1905.04899).
-
-    The region is a stretch of ``time``, or a ``box`` of time and frequency whose centre is anywhere; the fraction that
-    stays is drawn from Beta(alpha, alpha).
-    """
-
-    region: Literal["time", "box"] = "time"
-    alpha: Positive = 1.0
-
-
-class Augment(_Section):
-    """What makes two views of a recording differ, in order of application.
-
-    `waveform` steps are exact and slower: they work on samples, before the mel spectrogram. `mel` steps are the
-    cheap forms. `mixup` or `cutmix` comes last, for objectives that take label distributions. `gap_seconds` bounds the
-    distance between the two crops of a recording; None: anywhere.
-    """
-
-    waveform: tuple[Step, ...] = ()
-    mel: tuple[Step, ...] = ()
-    mixup: Mixup | None = None
-    cutmix: Cutmix | None = None
-    gap_seconds: Positive | None = None
-
-    @model_validator(mode="after")
-    def _one_stretch(self) -> "Augment":
-        stretches = sum(s.name == "time_stretch" for s in (*self.waveform, *self.mel))
-        if stretches > 1:
-            raise ValueError("time_stretch stands more than once; keep one, on the waveform or on the mel")
-        return self
-
-    @model_validator(mode="after")
-    def _one_mix(self) -> "Augment":
-        if self.mixup and self.cutmix:
-            raise ValueError("mixup and cutmix both mix every view; keep one of them")
-        return self
-
-    @property
-    def label_mix(self) -> Mixup | Cutmix | None:
-        """What mixes views together with their label rows, if anything does."""
-        return self.mixup or self.cutmix
-
-
 class ResNet(_Section):
     """A residual network on log-mel; `widths` are the channels of its stages.
 
@@ -279,7 +121,7 @@ class RegisteredEncoder(_Section):
     name: Literal["registered"] = "registered"
     entry_point: Annotated[str, Field(min_length=1, max_length=500)]
     input: Literal["mel", "waveform"] = "waveform"
-    settings: dict[str, JsonValue] = {}
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 Encoder = Annotated[ResNet | SampleCNN | PooledSampleCNN | RegisteredEncoder, Field(discriminator="name")]
