@@ -12,6 +12,7 @@ Nothing here imports torch before a file is to be embedded.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -23,6 +24,7 @@ from mirclr.errors import EncoderMismatch, LibraryError, UnreadableAudio, Unusab
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryStore, LibraryTrack, is_usable, shown
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
+from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, recommend
 
 if TYPE_CHECKING:
@@ -90,6 +92,9 @@ class Library(LibraryStore):
     _filters: MetadataFilters | None = None
     _encoder: Encoder | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
     @classmethod
     def open(cls, path: PathName, *, create: bool = False) -> Self:
         """Open a library file.
@@ -113,7 +118,7 @@ class Library(LibraryStore):
         LibraryError
             The file is something else, or was made by a newer mirclr.
         """
-        return super().open(Path(path).expanduser(), create=create)
+        return super().open(Path(os.path.expanduser(path)), create=create)
 
     def embed(
         self,
@@ -141,7 +146,7 @@ class Library(LibraryStore):
         retry : bool
             Try again files that failed before and have not changed.
         device : str
-            A device of torch, where `encoder` is not given.
+            A device of torch for the encoder, where none is given or loaded yet.
         progress : callable, optional
             Called after each file as ``progress(done, total)``.
 
@@ -156,6 +161,8 @@ class Library(LibraryStore):
             The library holds vectors of another encoder.
         LibraryError
             A path is not there, or the library's encoder is not where it was.
+        TypeError
+            `encoder` is none.
 
         Examples
         --------
@@ -276,12 +283,12 @@ class Library(LibraryStore):
         """
         query = Query(
             seeds=_texts(seeds),
-            n=n,
+            n=_plain(n),
             avoid=_texts(avoid),
-            to=None if to is None else str(to),
-            diversity=diversity,
-            artist_cap=artist_cap,
-            artist_gap=artist_gap,
+            to=os.fspath(to) if isinstance(to, PathLike) else to,
+            diversity=_plain(diversity),
+            artist_cap=_plain(artist_cap),
+            artist_gap=_plain(artist_gap),
             same_album=same_album,
             versions=versions,
             exclude=_texts(exclude),
@@ -292,7 +299,7 @@ class Library(LibraryStore):
             duration_s=_bounds(duration_s),
             key=key,
             profile=profile,
-            seed=seed,
+            seed=_plain(seed),
         )
         return self.answer(query, excerpts=excerpts).recommendations
 
@@ -357,6 +364,8 @@ class Library(LibraryStore):
 
     @encoder.setter
     def encoder(self, encoder: Encoder) -> None:
+        if not isinstance(getattr(encoder, "stamp", None), EncoderStamp):
+            raise TypeError(f"encoder: found {encoder!r}; expected an Encoder, as mirclr.load_encoder gives it")
         if self.stamp is not None:
             self.bind(encoder.stamp)  # refuses another
         self._encoder = encoder
@@ -389,7 +398,15 @@ class Library(LibraryStore):
 
 
 def _several(names: Names) -> list[PathName]:
-    return [names] if isinstance(names, str | PathLike) else list(names)
+    several = [names] if isinstance(names, str | PathLike) else list(names)
+    if "" in several:  # which Path takes for the folder that a script happens to run in
+        raise LibraryError("found an empty text; expected the name of a file or folder")
+    return several
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python; all else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 def _texts(names: Any) -> Any:
@@ -401,10 +418,11 @@ def _texts(names: Any) -> Any:
 
 def _bounds(value: Any) -> Any:
     """Bounds as a `Query` holds them; what are none are refused there."""
+    value = _plain(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value, value
     if isinstance(value, list | tuple) and len(value) == 2:
-        low, high = value
+        low, high = map(_plain, value)
         return -inf if low is None else low, inf if high is None else high
     return value
 

@@ -246,6 +246,13 @@ def _end_after(parent: Any) -> None:
     os._exit(1)
 
 
+def _may_have_children() -> bool:
+    """Whether this process can start others: a worker of another pool, such as joblib's or torch's, cannot."""
+    method = multiprocessing.get_start_method(allow_none=True)
+    known = method is None or method in multiprocessing.get_all_start_methods()  # children take it from their parent
+    return known and not multiprocessing.current_process().daemon
+
+
 def results_in_order(
     function: Callable[..., Any],
     jobs: Iterable[tuple[Any, ...]],
@@ -263,7 +270,7 @@ def results_in_order(
     jobs : iterable of tuple
         Its arguments.
     workers : int
-        Processes; 0: one a core.
+        Processes; 0: one a core. In a worker of another pool, such as joblib's, it is that worker itself.
     begin : callable
         Run once in each process.
     seconds_for : callable, optional
@@ -275,6 +282,15 @@ def results_in_order(
         In the order of the jobs; the result is a `Lost` for a job without one. A job for which memory did not suffice
         is tried once more, alone.
     """
+    if not _may_have_children():
+        for job in jobs:
+            try:
+                yield job, function(*job)
+            except MemoryError:
+                yield job, Lost.OUT_OF_MEMORY
+        return
+    if workers < 0:
+        raise ValueError(f"workers: found {workers}; expected 0 or more")
     workers = workers or os.cpu_count() or 1
     waiting = deque(jobs)
     running: deque[tuple[tuple[Any, ...], Future[Any]]] = deque()
@@ -318,6 +334,12 @@ def streamed(function: Callable[..., Iterable[Any]], *job: Any, item_s: float = 
     item
         What the generator yields; a `Lost` last, where its process ended before it was done.
     """
+    if not _may_have_children():
+        try:
+            yield from function(*job)
+        except MemoryError:
+            yield Lost.OUT_OF_MEMORY
+        return
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_all, args=(sender, function, job), daemon=True)

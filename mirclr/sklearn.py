@@ -192,7 +192,7 @@ def _are_paths(X: Any) -> bool:
 
 def _are_apart(X: Any) -> bool:
     """Whether waveforms are arrays of their own, of several lengths or channels."""
-    if isinstance(X, list | tuple):
+    if isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1):
         shapes = {np.shape(row) for row in X if hasattr(row, "__array__")}
-        return bool(X) and all(hasattr(row, "__array__") for row in X) and (len(shapes) > 1 or len(min(shapes)) > 1)
+        return len(X) > 0 and all(hasattr(row, "__array__") for row in X) and (len(shapes) > 1 or len(min(shapes)) > 1)
     return np.ndim(X) == 3 if isinstance(X, np.ndarray) else False

@@ -138,8 +138,19 @@ def test_whatever_holds_samples_is_taken(encoder, noise):
     readonly.setflags(write=False)
     strided = np.repeat(noise, 2)[::2]
     tensor = torch.from_numpy(noise).requires_grad_()
-    for y in (reversed_twice, readonly, strided, tensor, noise.tolist(), noise[None], np.stack([noise, noise])):
-        for sr in (22050, 22050.0, np.int64(22050), np.float32(22050)):
+    turned = torch._neg_view(torch.from_numpy(-noise))
+    for y in (
+        turned,
+        torch.from_numpy(noise).bfloat16(),
+        reversed_twice,
+        readonly,
+        strided,
+        tensor,
+        noise.tolist(),
+        noise[None],
+        np.stack([noise, noise]),
+    ):
+        for sr in (22050, 22050.0, np.int64(22050), np.float32(22050), np.array(22050), torch.tensor(22050)):
             np.testing.assert_array_equal(encoder.embed(y, sr), wanted)
 
 
@@ -175,6 +186,9 @@ BAD = {
     "rate none": (np.ones(30000), None, "sampling rate None"),
     "rate of text": (np.ones(30000), "22050", "sampling rate '22050'"),
     "rate true": (np.ones(30000), True, "sampling rate True"),
+    "rate too large for a float": (np.ones(30000), 10**400, "sampling rate 1000"),
+    "sparse": (torch.ones(30000).to_sparse(), 22050, "not an array of samples"),
+    "without numbers": (torch.ones(30000, device="meta"), 22050, "not an array of samples"),
 }
 
 
@@ -208,7 +222,7 @@ def test_a_silent_segment_is_a_row_of_nan(encoder, noise):
     assert len(starts) == 7
 
 
-@pytest.mark.parametrize("hop", [0, -1, float("nan"), float("inf")])
+@pytest.mark.parametrize("hop", [0, -1, float("nan"), float("inf"), None, "1", 1j, [1.0]])
 def test_a_hop_is_above_zero(encoder, noise, hop):
     with pytest.raises(ValueError, match="hop: found"):
         encoder.embed_segments(noise, hop, sr=22050)
@@ -239,6 +253,24 @@ def test_what_is_no_audio_is_refused(encoder, tmp_path, songs, in_this_process):
     assert encoder.embed_files([]).shape == (0, encoder.dim)
     with pytest.raises(ValueError, match="on_error: found 'skip'"):
         encoder.embed_files(songs, on_error="skip")
+    with pytest.raises(ValueError, match=r"paths: found one, 'a\.mp3'; expected several"):
+        encoder.embed_files("a.mp3")
+
+
+@pytest.mark.parametrize("name", ["a\0b.mp3", "~nobody-of-that-name/a.mp3", "", "a" * 5000])
+def test_a_name_that_can_be_none_of_a_file_is_refused_as_one(encoder, name):
+    for call in (encoder.embed_file, encoder.embed_segments, lambda name: mirclr.classify(name, encoder=encoder)):
+        with pytest.raises((UnreadableAudio, EncoderMismatch)):
+            call(name)
+    with pytest.raises(mirclr.errors.CheckpointError):
+        mirclr.load_encoder(name)
+
+
+@pytest.mark.parametrize("device", ["gpu", None, 3.5, "meta"])
+def test_a_device_that_does_not_compute_is_refused_in_a_line(checkpoint, device):
+    with pytest.raises(mirclr.errors.TrainingError, match="device") as raised:
+        mirclr.load_encoder(checkpoint, device=device)
+    assert "\n" not in str(raised.value)
 
 
 def test_an_encoder_says_what_it_is(builtin, checkpoint):
@@ -296,7 +328,53 @@ def test_the_package_of_predictions_stays_a_package(builtin, encoder, songs):
         mirclr.classify(songs[0], encoder=encoder)
 
 
+def test_what_is_no_encoder_is_refused(songs, tmp_path):
+    with pytest.raises(TypeError, match=r"encoder: found 'builtin'; expected an Encoder"):
+        mirclr.classify(songs[0], encoder="builtin")
+    with mirclr.Library.open(tmp_path / "lib.db", create=True) as library:
+        with pytest.raises(TypeError, match="encoder: found 'builtin'; expected an Encoder"):
+            library.embed(songs, encoder="builtin")
+        with pytest.raises(TypeError, match="encoder: found None; expected an Encoder"):
+            library.encoder = None
+
+
 # a library
+
+
+def test_a_library_that_is_closed_says_so(tmp_path):
+    library = mirclr.Library.open(tmp_path / "lib.db", create=True)
+    assert repr(library) == f"Library({str(tmp_path / 'lib.db')!r})"
+    library.close()
+    for call in (library.tracks, library.info, lambda: library.recommend("x"), lambda: library.embed(tmp_path)):
+        with pytest.raises(LibraryError, match=r"lib\.db: it is closed; open it again"):
+            call()
+
+
+def test_an_empty_name_is_not_the_folder_that_a_script_runs_in(tmp_path, monkeypatch, songs):
+    monkeypatch.chdir(songs[0].parent)
+    with mirclr.Library.open(tmp_path / "lib.db", create=True) as library:
+        for paths in ("", ["", songs[0]]):
+            with pytest.raises(LibraryError, match="found an empty text"):
+                library.embed(paths)
+        assert library.tracks() == []
+
+
+def test_numbers_of_numpy_are_numbers(encoder, music, tmp_path, in_this_process):
+    with mirclr.Library.open(tmp_path / "lib.db", create=True) as library:
+        library.embed(music, encoder=encoder)
+        seed = str(music / "a.ogg")
+        plain = {"n": 3, "diversity": 0.5, "artist_cap": 1, "artist_gap": 2, "seed": 4, "duration_s": (1, 100)}
+        numpy = {name: np.float32(v) if name == "diversity" else np.int64(v) for name, v in list(plain.items())[:-1]}
+        numpy["duration_s"] = (np.int64(1), np.float64(100))
+        assert library.recommend(seed, **numpy) == library.recommend(seed, **plain)
+        for name in ("n", "seed", "artist_cap"):
+            with pytest.raises(QueryError, match=f"{name}: found 2.5; expected a number"):
+                library.recommend(seed, **{name: np.float64(2.5)})
+        with pytest.raises(QueryError, match="to: found 3; expected a text"):
+            library.recommend(seed, to=3)
+        with pytest.raises(QueryError, match="seeds: found") as raised:
+            library.recommend(np.zeros(768))
+        assert len(str(raised.value)) < 300
 
 
 def test_recommend_has_every_option_of_a_query_with_its_default():

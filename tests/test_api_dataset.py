@@ -186,3 +186,14 @@ def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="cannot be written"):
         cache_dataset([(waves(1)[0], None)], ClipCache(TINY, "mel", tmp_path / "file"))
+
+
+def test_what_is_no_array_is_skipped_by_its_number():
+    cache = ClipCache(TINY, "waveform")
+    y = torch.from_numpy(waves(1)[0])
+    items = [y.to_sparse(), y, torch.ones(9000, device="meta"), y.bfloat16()]
+    seen = []
+    cached, skipped, _ = cache_dataset([(y, None) for y in items], cache, progress=lambda *at: seen.append(at))
+    assert [one.track.id for one in cached] == ["item 1", "item 3"]
+    assert [one.reason.partition(":")[0] for one in skipped] == ["item 0", "item 2"]
+    assert seen == [(i, 4) for i in range(1, 5)]

@@ -250,3 +250,17 @@ def test_a_checkpoint_of_a_module_that_was_passed_in(tmp_path, songs):
 def test_a_module_for_a_checkpoint_of_ours_is_refused(checkpoint: Path):
     with pytest.raises(CheckpointError, match="its encoder is mirclr's own resnet"):
         mirclr.load_encoder(checkpoint, module=Waves())
+
+
+def test_one_that_was_compiled_is_what_it_was_compiled_from(tmp_path):
+    own = seeded(Waves)
+    plain = mirclr.load_encoder(own, "cpu", recipe=SMALL)
+    compiled = mirclr.load_encoder(torch.compile(own, backend="eager"), "cpu", recipe=SMALL)
+    assert compiled.stamp == plain.stamp
+    y = 0.1 * np.random.default_rng(0).standard_normal(32000)
+    np.testing.assert_array_equal(compiled.embed(y, 16000), plain.embed(y, 16000))
+
+
+def test_one_that_has_a_length_of_none_is_taken(tmp_path):
+    """A container without modules is false, and an encoder."""
+    assert mirclr.load_encoder(nn.Sequential(), "cpu", recipe=SMALL).dim == 16000

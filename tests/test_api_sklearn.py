@@ -175,3 +175,9 @@ def test_what_cannot_be_embedded(embedder, tmp_path, songs, waveforms, in_this_p
 def test_what_is_no_input(embedder, X):
     with pytest.raises((ValueError, TypeError)):
         embedder.fit(X)
+
+
+def test_an_array_of_arrays_is_waveforms_of_several_lengths(embedder, waveforms):
+    X = np.empty(2, object)
+    X[:] = [waveforms[0], waveforms[1][:15000]]
+    np.testing.assert_array_equal(embedder.fit_transform(X), embedder.fit_transform(list(X)))

@@ -242,3 +242,19 @@ def test_a_run_with_a_module_is_resumed_bit_for_bit(folder, waveforms):
     resumed = run("b", 4, resume=True)
     assert resumed.digest == whole.digest
     assert without_time(resumed.history) == without_time(whole.history)
+
+
+@pytest.mark.parametrize("recipe", [None, 3, ["recipe.yaml"]])
+def test_what_is_no_recipe_is_refused(recipe, tmp_path):
+    with pytest.raises(RecipeError, match=r"recipe: found a .*; expected a file, a Recipe or a mapping"):
+        mirclr.train(recipe, tmp_path / "a")
+
+
+def test_one_override_is_not_its_letters(folder, in_this_process):
+    result = mirclr.train(folder / "recipe.yaml", folder / "a", overrides="training.steps=1", device="cpu")
+    assert result.steps == 1
+
+
+def test_a_run_has_a_name(folder):
+    with pytest.raises(TrainingError, match="run: found an empty text"):
+        mirclr.train(folder / "recipe.yaml", "")

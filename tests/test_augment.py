@@ -22,7 +22,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import mirclr.audio
 from mirclr import config
-from mirclr.audio import read_excerpts
+from mirclr.audio import (
+    BackgroundMix,
+    Equalizer,
+    Filter,
+    FrequencyMask,
+    Gain,
+    Noise,
+    Polarity,
+    TimeMask,
+    read_excerpts,
+)
 from mirclr.audio.augment import AUGMENTATIONS, PitchShift, TimeStretch, warp
 from mirclr.audio.masks import keep_outside
 from mirclr.audio.mel import LogMel
@@ -893,3 +903,70 @@ def test_mixing_follows_its_probability_and_generator() -> None:
     assert not torch.equal(mixed("mixup", seed=4)[0], mixed("mixup", seed=5)[0])
     changed = (mixed("mixup", p=0.5, n=400)[1].diagonal() < 1).float().mean()
     assert 0.4 < changed < 0.6
+
+
+EVERY = [PitchShift, TimeStretch, Gain, Noise, Equalizer, Filter, Polarity, TimeMask, FrequencyMask, BackgroundMix]
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("shape", [(2, 8000), (2, 96, 32), (2, 96, 1)], ids=str)
+def test_each_has_a_gradient_for_its_input(kind, shape):
+    x = torch.rand(shape).requires_grad_()
+    y = kind(p=1.0)(x)
+    y.sum().backward()
+    assert torch.isfinite(y).all()
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("kind", EVERY)
+@pytest.mark.parametrize("p", [0.0, 1.0])
+def test_each_takes_any_floating_point_type_and_gives_float32(kind, p):
+    for x in (torch.rand(3, 4000), torch.rand(3, 96, 16)):
+        wanted = kind(p=p)(x.half().float(), torch.Generator().manual_seed(0))
+        for dtype in (torch.float16, torch.float64):
+            found = kind(p=p)(x.half().to(dtype), torch.Generator().manual_seed(0))
+            torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_each_refuses_what_is_no_batch(kind):
+    change = kind(p=1.0)
+    for x in (torch.rand(100), torch.rand(1, 1, 96, 8), torch.ones(2, 100, dtype=torch.int16), torch.rand(2, 0)):
+        with pytest.raises(ValueError, match="x is "):
+            change(x)
+    with pytest.raises(ValueError, match="x has 40 mel bands, and `mel` 96"):
+        change(torch.rand(2, 40, 8))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (PitchShift, {"semitones": (2, -2)}),
+        (PitchShift, {"semitones": 3}),
+        (TimeStretch, {"rate": (0, 1)}),
+        (TimeStretch, {"rate": (1.2, 0.8)}),
+        (TimeStretch, {"rate": 1.2}),
+        (Gain, {"db": (math.nan, 1)}),
+        (Noise, {"snr_db": (40, 10)}),
+        (BackgroundMix, {"snr_db": (0, math.inf)}),
+        (Filter, {"low_pass_hz": (0, 10)}),
+        (Filter, {"high_pass_hz": (-5, 5)}),
+        (Equalizer, {"db": -3}),
+        (Equalizer, {"points": 1}),
+        (TimeMask, {"seconds": -1}),
+        (TimeMask, {"count": -1}),
+        (FrequencyMask, {"fraction": 1.5}),
+        (MixUp, {"alpha": 0}),
+        (CutMix, {"region": "frequency"}),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_by_name(kind, settings):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))} (is )?"):
+        kind(**settings)
+
+
+@pytest.mark.parametrize("kind", [MixUp, CutMix])
+def test_a_mix_refuses_labels_of_other_rows(kind):
+    for labels in (torch.eye(3), torch.arange(4)):
+        with pytest.raises(ValueError, match="expected float"):
+            kind(p=1.0)(torch.rand(4, 96, 8), labels)

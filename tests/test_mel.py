@@ -129,3 +129,26 @@ def test_it_moves_with_its_model_and_adds_no_weights() -> None:
     assert {buffer.device.type for buffer in model.buffers()} == {"meta"}
     assert model.state_dict() == {}
     assert list(model.parameters()) == []
+
+
+SETTINGS = {
+    "sample_rate": 0, "n_fft": 0, "hop_length": 0, "n_mels": 0, "f_min": -1.0, "f_max": 0.0, "gain": 0.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_out_of_range_is_refused_by_name(name):
+    with pytest.raises(ValueError, match=name):
+        LogMel(**{name: SETTINGS[name]})
+
+
+@pytest.mark.parametrize("x", [torch.zeros(16000), torch.zeros(1, 2, 16000), torch.zeros(2, 16000, dtype=torch.int16)])
+def test_what_is_no_batch_of_samples_is_refused(x):
+    with pytest.raises(ValueError, match="waveforms are"):
+        LogMel()(x)
+
+
+def test_log_mel_to_power_and_back_has_a_gradient():
+    mel, x = LogMel(), torch.rand(2, 96, 5, dtype=torch.float64, requires_grad=True)
+    mel.compress(mel.expand(x)).sum().backward()
+    torch.testing.assert_close(x.grad, torch.ones_like(x))

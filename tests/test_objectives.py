@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from mirclr import config
 from mirclr.errors import ObjectiveError
-from mirclr.objectives import NTXentLoss, Targets, objective_from
+from mirclr.objectives import NPairLoss, NTXentLoss, SupConLoss, Targets, TripletLoss, objective_from
 
 seeds = st.integers(0, 2**31 - 1)
 
@@ -202,3 +203,10 @@ def test_a_recipe_names_the_objective() -> None:
     for settings_ in (config.NTXent(), config.NTXent(temperature=0.5, decoupled=True)):
         expected = NTXentLoss(temperature=settings_.temperature, decoupled=settings_.decoupled)(z, targets)
         torch.testing.assert_close(objective_from(settings_, n_tracks=5, dim=8)(z, targets), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1], np.array([0, 0, 1, 1]), None, "aabb"])
+def test_labels_that_are_no_tensor_are_refused(labels):
+    for loss in (NTXentLoss(), SupConLoss(), TripletLoss(), NPairLoss()):
+        with pytest.raises(ObjectiveError, match=r"labels are a .*; expected a Tensor"):
+            loss(torch.eye(4), labels)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mirclr.errors import ProcessError
-from mirclr.processes import JOB_S, Lost, results_in_order, seconds_for_file
+from mirclr.processes import JOB_S, Lost, results_in_order, seconds_for_file, streamed
 
 
 def test_a_script_needs_no_guard(tmp_path):
@@ -109,3 +109,20 @@ def test_a_large_file_may_take_longer(tmp_path):
         f.truncate(1 << 30)
     assert seconds_for_file(large) > 1800
     assert seconds_for_file(tmp_path / "none") == JOB_S
+
+
+@pytest.mark.parametrize("why", ["start method", "daemon"])
+def test_a_worker_of_another_pool_does_the_work_itself(monkeypatch, why):
+    """Of joblib's, whose way to start processes is its own, or of one that may start none."""
+    if why == "daemon":
+        monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    else:
+        monkeypatch.setattr(multiprocessing, "get_start_method", lambda **_: "loky")
+    here = os.getpid()
+    assert [result for _, result in results_in_order(os.getpid, [()] * 3)] == [here] * 3
+    assert list(streamed(range, 3)) == [0, 1, 2]
+
+
+def test_there_are_no_fewer_processes_than_none():
+    with pytest.raises(ValueError, match="workers: found -1; expected 0 or more"):
+        list(results_in_order(os.getpid, [()], workers=-1))

@@ -46,6 +46,18 @@ def log_uniform(bounds: tuple[float, float], shape: tuple[int, ...], generator: 
     return torch.exp(uniform((math.log(bounds[0]), math.log(bounds[1])), shape, generator))
 
 
+def ascending(name: str, bounds: tuple[float, float], *, above: float = -math.inf) -> tuple[float, float]:
+    """Two finite bounds, the lower one first; raises `ValueError`, which names the setting, where they are not."""
+    try:
+        low, high = map(float, bounds)
+    except (TypeError, ValueError):
+        low, high = math.nan, math.nan
+    if not above < low <= high < math.inf:
+        limit = "" if above == -math.inf else f", above {above:g}"
+        raise ValueError(f"{name} is {bounds!r}; expected two numbers{limit}, the smaller one first")
+    return low, high
+
+
 def decibels(db: Tensor) -> Tensor:
     """Decibels to a factor of power."""
     return torch.pow(10.0, db / 10)
@@ -90,12 +102,22 @@ class Augmentation(nn.Module):
         -------
         float32, as `x`
         """
-        if x.ndim not in (2, 3):
-            raise ValueError(f"x is {tuple(x.shape)}; expected (B, N) samples or (B, F, T) log-mel")
+        self._check(x)
         draws = to_device(self.draw(len(x), generator), x.device)
         if x.ndim == 2:
-            return self.change(x.clone(), draws)
+            return self.change(x.to(torch.float32, copy=True), draws)
+        x = x.float()
         return self.mel.compress(self.change(self.mel.expand(x), draws))
+
+    def _check(self, x: Tensor) -> None:
+        """Raise `ValueError` where x is no batch of samples, nor of log-mel of the front end."""
+        if x.ndim not in (2, 3) or not x.is_floating_point() or 0 in x.shape[1:]:
+            found = f"{x.dtype} {tuple(x.shape)}"
+            raise ValueError(f"x is {found}; expected (B, N) samples or (B, F, T) log-mel, floating-point")
+        if x.ndim == 3 and x.shape[1] != self.mel.n_mels:
+            raise ValueError(
+                f"x has {x.shape[1]} mel bands, and `mel` {self.mel.n_mels}; give the LogMel that it is of"
+            )
 
     def draw(self, n: int, generator: Generator | None = None, own: slice = slice(None)) -> Draws:
         """Draw which of n rows change, and the numbers of each.
@@ -166,13 +188,14 @@ class PitchShift(Augmentation):
 
     def __init__(self, *, semitones: tuple[float, float] = (-2.0, 2.0), **common: Any) -> None:
         super().__init__(**common)
-        self.semitones = semitones
+        self.semitones = ascending("semitones", semitones)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """As of `Augmentation`."""
         if x.ndim != 3:
             return super().forward(x, generator)
-        draws = to_device(self.draw(len(x), generator), x.device)
+        self._check(x)
+        draws, x = to_device(self.draw(len(x), generator), x.device), x.float()
         return read_moved(x, x.shape[2], self.mel, [(self, draws)])
 
     def numbers(self, rows: Tensor, n: int, generator: Generator | None) -> Draws:
@@ -203,7 +226,7 @@ class TimeStretch(Augmentation):
 
     def __init__(self, *, rate: tuple[float, float] = (0.8, 1.25), **common: Any) -> None:
         super().__init__(**common)
-        self.rate = rate
+        self.rate = ascending("rate", rate, above=0.0)
 
     @property
     def fastest(self) -> float:
@@ -220,7 +243,8 @@ class TimeStretch(Augmentation):
         generator : torch.Generator, optional
             On the CPU; torch's own by default.
         """
-        draws = to_device(self.draw(len(x), generator), x.device)
+        self._check(x)
+        draws, x = to_device(self.draw(len(x), generator), x.device), x.float()
         if x.ndim == 2:
             return self.stretch(x, draws, int(x.shape[1] / self.fastest))
         return read_moved(x, int((x.shape[2] - 1) / self.fastest) + 1, self.mel, [(self, draws)])
@@ -254,7 +278,7 @@ class Gain(Augmentation):
 
     def __init__(self, *, db: tuple[float, float] = (-10.0, 6.0), **common: Any) -> None:
         super().__init__(**common)
-        self.db = db
+        self.db = ascending("db", db)
 
     def numbers(self, rows: Tensor, n: int, generator: Generator | None) -> Draws:
         return {"db": uniform(self.db, (len(rows),), generator)}
@@ -285,7 +309,7 @@ class Noise(Augmentation):
 
     def __init__(self, *, snr_db: tuple[float, float] = (10.0, 40.0), **common: Any) -> None:
         super().__init__(**common)
-        self.snr_db = snr_db
+        self.snr_db = ascending("snr_db", snr_db)
 
     def numbers(self, rows: Tensor, n: int, generator: Generator | None) -> Draws:
         keys = torch.randint(-(2**31), 2**31, (len(rows),), dtype=torch.int32, generator=generator)
@@ -340,6 +364,8 @@ class Equalizer(_Curve):
 
     def __init__(self, *, db: float = 6.0, points: int = 6, **common: Any) -> None:
         super().__init__(**common)
+        if not 0 <= db < math.inf or points < 2:
+            raise ValueError(f"db is {db} and points {points}; expected decibels from 0 on, and at least 2 points")
         self.db, self.points = db, points
 
     def numbers(self, rows: Tensor, n: int, generator: Generator | None) -> Draws:
@@ -378,7 +404,8 @@ class Filter(_Curve):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.low_pass_hz, self.high_pass_hz = low_pass_hz, high_pass_hz
+        self.low_pass_hz = ascending("low_pass_hz", low_pass_hz, above=0.0)
+        self.high_pass_hz = ascending("high_pass_hz", high_pass_hz, above=0.0)
 
     def numbers(self, rows: Tensor, n: int, generator: Generator | None) -> Draws:
         return {
@@ -447,6 +474,8 @@ class TimeMask(_Mask):
 
     def __init__(self, *, seconds: float = 0.4, count: int = 1, **common: Any) -> None:
         super().__init__(**common)
+        if not seconds >= 0 or count < 0:
+            raise ValueError(f"seconds is {seconds} and count {count}; expected 0 or more")
         self.seconds, self.count = seconds, count
 
     def on_waveform(self, x: Tensor, widths: Tensor, starts: Tensor) -> Tensor:  # type: ignore[override]
@@ -480,6 +509,8 @@ class FrequencyMask(_Mask):
 
     def __init__(self, *, fraction: float = 0.15, count: int = 1, **common: Any) -> None:
         super().__init__(**common)
+        if not 0 <= fraction <= 1 or count < 0:
+            raise ValueError(f"fraction is {fraction} and count {count}; expected 0 to 1, and 0 or more")
         self.fraction, self.count = fraction, count
 
     def on_waveform(self, x: Tensor, widths: Tensor, starts: Tensor) -> Tensor:  # type: ignore[override]
@@ -514,7 +545,7 @@ class BackgroundMix(Augmentation):
 
     def __init__(self, *, snr_db: tuple[float, float] = (6.0, 20.0), **common: Any) -> None:
         super().__init__(**common)
-        self.snr_db = snr_db
+        self.snr_db = ascending("snr_db", snr_db)
 
     def numbers(self, rows: Tensor, n: int, generator: Generator | None) -> Draws:
         # the other is any of the batch, whether it changes or not
@@ -554,8 +585,8 @@ def warp(log_mel: Tensor, bands: Tensor, frames: Tensor) -> Tensor:
     What lies outside the source is silent.
     """
     _, height, width = log_mel.shape
-    y = (bands * 2 / (height - 1) - 1)[:, :, None].expand(-1, -1, frames.shape[1])
-    x = (frames * 2 / (width - 1) - 1)[:, None, :].expand(-1, bands.shape[1], -1)
+    y = (bands * 2 / max(1, height - 1) - 1)[:, :, None].expand(-1, -1, frames.shape[1])
+    x = (frames * 2 / max(1, width - 1) - 1)[:, None, :].expand(-1, bands.shape[1], -1)
     grid = torch.stack([x, y], dim=-1)
     warped = F.grid_sample(log_mel[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
     return warped[:, 0]

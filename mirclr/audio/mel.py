@@ -32,6 +32,11 @@ class LogMel(nn.Module):
     gain : float
         The compression is log10(1 + gain x).
 
+    Raises
+    ------
+    ValueError
+        A setting is out of range; in a call, what is given is no (B, N) floating-point samples.
+
     Attributes
     ----------
     centres : (F,) float32
@@ -65,8 +70,15 @@ class LogMel(nn.Module):
         gain: float = 10_000.0,
     ) -> None:
         super().__init__()
+        for name, least in (("sample_rate", 1), ("n_fft", 2), ("hop_length", 1), ("n_mels", 1)):
+            if not (value := locals()[name]) >= least:
+                raise ValueError(f"{name} is {value}; expected at least {least}")
+        if not 0 < gain < math.inf:
+            raise ValueError(f"gain is {gain}; expected a number above 0")
+        if not 0 <= f_min < (sample_rate / 2 if f_max is None else f_max) < math.inf:
+            raise ValueError(f"f_min is {f_min} Hz and f_max {f_max}; expected 0 or more, and the smaller one first")
         self.sample_rate, self.n_fft, self.hop_length, self.n_mels = sample_rate, n_fft, hop_length, n_mels
-        self.f_min, self.f_max, self.gain = f_min, f_max or sample_rate / 2, gain
+        self.f_min, self.f_max, self.gain = f_min, sample_rate / 2 if f_max is None else f_max, gain
         filters = torchaudio.functional.melscale_fbanks(
             n_fft // 2 + 1, f_min, self.f_max, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
         )
@@ -98,6 +110,9 @@ class LogMel(nn.Module):
 
     def power(self, waveforms: Tensor) -> Tensor:
         """Mel power spectrogram, (B, N) float32 in [-1, 1] -> (B, F, T) float32, before compression."""
+        if waveforms.ndim != 2 or not waveforms.is_floating_point():
+            found = f"{waveforms.dtype} {tuple(waveforms.shape)}"
+            raise ValueError(f"waveforms are {found}; expected (B, N) floating-point samples in [-1, 1]")
         with torch.autocast(waveforms.device.type, enabled=False):  # half precision is too coarse for powers
             spectrum = torch.stft(
                 waveforms.float(),
@@ -117,7 +132,7 @@ class LogMel(nn.Module):
 
     def expand(self, log_mel: Tensor) -> Tensor:
         """Log-mel back to mel power; the inverse of `compress`."""
-        return torch.expm1(log_mel * math.log(10)).mul_(1 / self.gain)
+        return torch.expm1(log_mel * math.log(10)) * (1 / self.gain)  # not in place: its gradient needs the result
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """(B, N) float32 in [-1, 1] -> (B, F, T) float32."""

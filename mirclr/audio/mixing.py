@@ -27,6 +27,8 @@ class _MixedPairs(nn.Module):
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"p is {p}; a probability lies between 0 and 1")
+        if not 0 < alpha < float("inf"):
+            raise ValueError(f"alpha is {alpha}; expected a number above 0")
         self.alpha, self.p = alpha, p
 
     def forward(self, clips: Tensor, labels: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -47,6 +49,9 @@ class _MixedPairs(nn.Module):
         rows : (B, C) float
             lambda y + (1 - lambda) y', with lambda the fraction of the clip that stayed.
         """
+        if len(clips) != len(labels) or not clips.is_floating_point() or labels.ndim != 2:
+            shapes = f"clips are {clips.dtype} {tuple(clips.shape)}, labels {tuple(labels.shape)}"
+            raise ValueError(f"{shapes}; expected float (B, ...) and rows of label weight (B, C)")
         return self.mix(clips, labels, to_device(self.draw(len(clips), generator), clips.device))
 
     def draw(self, n: int, generator: Generator | None = None, own: slice = slice(None)) -> Draws:
@@ -121,6 +126,8 @@ class CutMix(_MixedPairs):
 
     def __init__(self, *, region: Literal["time", "box"] = "time", alpha: float = 1.0, p: float = 0.5) -> None:
         super().__init__(alpha=alpha, p=p)
+        if region not in ("time", "box"):
+            raise ValueError(f"region is {region!r}; expected 'time' or 'box'")
         self.region = region
 
     def weights(self, shape: torch.Size, stays: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from mirclr.errors import (
 from mirclr.processes import Lost
 from mirclr.provenance import content_digest, digest_bytes, size_and_time
 from mirclr.tags import Tags, read_tags
+from mirclr.terminal import shown
 
 MIN_SECONDS = 0.5
 MAX_SECONDS = 24 * 3600.0
@@ -92,7 +93,7 @@ def excerpt_starts(duration_s: float, *, count: int, seconds: float) -> np.ndarr
     return starts
 
 
-def read_excerpts(path: Path, *, count: int, seconds: float, rate: int, span: Span | None = None) -> Excerpts:
+def read_excerpts(path: Path | str, *, count: int, seconds: float, rate: int, span: Span | None = None) -> Excerpts:
     """Read `count` excerpts spread evenly over a file, or over a part of one, by seeking.
 
     Each of `count` equal sections gives the excerpt at its middle, so that fade-ins and applause at the very ends
@@ -101,7 +102,7 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int, span: Sp
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         The file.
     count : int
         How many excerpts, at most.
@@ -123,6 +124,7 @@ def read_excerpts(path: Path, *, count: int, seconds: float, rate: int, span: Sp
     UnusableAudio
         It is too short, silent, not finite, or its header is absurd.
     """
+    path = Path(path)
     try:
         with _open(path, span) as source:
             return excerpts_of(source, path, count, seconds, rate)
@@ -169,7 +171,7 @@ def _mono_parts(
     return parts, products
 
 
-def read_middle(path: Path, *, seconds: float, span: Span | None = None) -> Section:
+def read_middle(path: Path | str, *, seconds: float, span: Span | None = None) -> Section:
     """Read the middle of a file, or of a part of one, all of it where it is shorter; its own rate, all its channels.
 
     Where the middle is silent or cannot be decoded, the loudest of four other places is taken.
@@ -179,6 +181,7 @@ def read_middle(path: Path, *, seconds: float, span: Span | None = None) -> Sect
     AudioError
         As `read_excerpts`.
     """
+    path = Path(path)
     try:
         with _open(path, span) as source:
             section = _middle(source, path, seconds)
@@ -216,7 +219,7 @@ def _mostly_silent(samples: np.ndarray) -> bool:
     return len(samples) == 0 or bool((np.abs(samples).max(axis=1) < SILENCE).mean() > 0.5)
 
 
-def decode_blocks(path: Path, *, rate: int, span: Span | None = None) -> Iterator[np.ndarray]:
+def decode_blocks(path: Path | str, *, rate: int, span: Span | None = None) -> Iterator[np.ndarray]:
     """Decode a whole file, or a part of one, as a stream of mono blocks at `rate`, in bounded memory.
 
     Yields
@@ -229,7 +232,7 @@ def decode_blocks(path: Path, *, rate: int, span: Span | None = None) -> Iterato
     AudioError
         As `read_excerpts`; a file that ends early raises after the blocks that could be read.
     """
-    stream: _Mono | None = None
+    path, stream = Path(path), None
     try:
         with _open(path, span) as source:
             stream = _Mono(source, path, rate)
@@ -354,6 +357,8 @@ def _open(path: Path, span: Span | None, stumbled: Stumbled | None = None) -> It
     """Open by libsndfile, or by FFmpeg where that does not know the content or has `stumbled`; check the header."""
     try:
         with ExitStack() as stack:
+            if "\0" in str(path):
+                raise UnreadableAudio(f"{shown(str(path))}: not the name of a file")
             facts = path.stat()
             if not stat.S_ISREG(facts.st_mode):
                 raise UnreadableAudio(f"{path}: not a regular file")  # reading a pipe or a device may have no end

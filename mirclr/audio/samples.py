@@ -91,7 +91,7 @@ def through_mp3(waveforms: np.ndarray, rate: int, to: int) -> tuple[np.ndarray |
     return np.stack([resample(row, rate, to) for row in decoded]), kbps
 
 
-def write_wav(path: Path, waveform: np.ndarray, rate: int) -> None:
+def write_wav(path: Path | str, waveform: np.ndarray, rate: int) -> None:
     """Write (n_samples,) float32 in [-1, 1] as a 16-bit wav file; its folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.clip(waveform, -1, 1), rate, subtype="PCM_16", format="WAV")

@@ -114,21 +114,35 @@ def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[t
         yield start, pending[:size]
 
 
-def _checked_rate(rate: float) -> float:
-    number = isinstance(rate, Real | np.number) and not isinstance(rate, bool)
-    if not number or not RATES[0] <= float(rate) <= RATES[1]:
+def _checked_rate(rate: Any) -> float:
+    if getattr(rate, "shape", None) == ():  # of numpy or torch, as np.load and torch.load give it back
+        rate = rate.item()
+    number = isinstance(rate, Real) and not isinstance(rate, bool)
+    if not number or not RATES[0] <= rate <= RATES[1]:
         raise UnusableAudio(f"{_NAME}: found the sampling rate {rate!r}; {RATES[0]} to {RATES[1]} Hz are supported")
     return int(rate) if float(rate).is_integer() else float(rate)
 
 
+def as_array(y: Any) -> np.ndarray:
+    """Samples as an array of numpy: of a list, an array, or a tensor of torch on any device.
+
+    Raises
+    ------
+    UnusableAudio
+        They are no array.
+    """
+    try:
+        if hasattr(y, "detach"):  # a tensor of torch, which need not be imported for that
+            y = y.detach().cpu().resolve_conj().resolve_neg()
+            y = y.float() if str(y.dtype) == "torch.bfloat16" else y  # of which numpy knows nothing
+        return np.asarray(y)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UnusableAudio(f"{_NAME}: not an array of samples ({str(error).splitlines()[0]})") from None
+
+
 def _as_float32(y: npt.ArrayLike) -> np.ndarray:
     """Real numbers of any type as float32, whole ones by the range of their type."""
-    if hasattr(y, "detach"):  # a tensor of torch, which need not be imported for that
-        y = y.detach().cpu()
-    try:
-        samples = np.asarray(y)
-    except ValueError as error:
-        raise UnusableAudio(f"{_NAME}: not an array of samples ({error})") from None
+    samples = as_array(y)
     if samples.dtype.kind in "iu":
         half = 2.0 ** (8 * samples.dtype.itemsize - 1)
         middle = half if samples.dtype.kind == "u" else 0.0

@@ -13,6 +13,7 @@ from mirclr.classify.heads import Heads
 from mirclr.classify.predict import Prediction, load_embedder, predictions
 from mirclr.errors import EncoderMismatch
 from mirclr.models.pretrained import builtin_heads
+from mirclr.models.stamp import EncoderStamp
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -58,6 +59,8 @@ def classify(
         `sr` is missing beside a waveform.
     EncoderMismatch
         The heads were fitted on vectors of another encoder.
+    TypeError
+        `encoder` is none.
 
     Examples
     --------
@@ -71,9 +74,11 @@ def classify(
     True
     """
     if not isinstance(heads, Heads):
-        file = Path(heads).expanduser() if heads is not None else builtin_heads()
+        file = Path(os.path.expanduser(heads)) if heads is not None else builtin_heads()
         heads, own = _loaded(file, file.stat().st_mtime_ns if file.is_file() else 0, None if encoder else device)
         encoder = encoder or own
+    if encoder is not None and not isinstance(getattr(encoder, "stamp", None), EncoderStamp):
+        raise TypeError(f"encoder: found {encoder!r}; expected an Encoder, as mirclr.load_encoder gives it")
     encoder = encoder or load_embedder(heads, Path("heads"), device=device)
     if not heads.are_of(encoder.stamp):
         raise EncoderMismatch(

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from mirclr.audio.waveform import waveform_blocks
+from mirclr.audio.waveform import as_array, waveform_blocks
 from mirclr.data.clips import Cached, ClipCache, Skipped
 from mirclr.data.manifest import Track
 from mirclr.errors import ManifestError, UnusableAudio
@@ -82,11 +82,14 @@ def cache_dataset(
             what = f"{len(item)} values" if isinstance(item, tuple | list) else type(item).__name__
             raise ManifestError(f"data: item {i} is {what}; expected (waveform, labels)")
         waveform, labels = item
-        found, key = labels_of(labels, field, i), _key(waveform, rate)
-        # items of the very same samples are one recording
-        track = _track(i, {"recording": key} | ({} if isinstance(found, np.ndarray) else found))
+        found = labels_of(labels, field, i)
+        fields = {} if isinstance(found, np.ndarray) else found
+        track = _track(i, fields)
         try:
-            cached.append(cache.add(track, key, waveform_blocks(waveform, rate, to=cache.rate)))
+            samples = as_array(waveform)
+            key = _key(samples, rate)
+            track = _track(i, {"recording": key} | fields)  # items of the very same samples are one recording
+            cached.append(cache.add(track, key, waveform_blocks(samples, rate, to=cache.rate)))
         except UnusableAudio as error:
             skipped.append(Skipped(track, f"item {i}: {error}"))
         else:
@@ -113,7 +116,7 @@ def labels_of(labels: Any, field: str | None, i: int) -> dict[str, Any] | np.nda
     row = np.asarray(labels)
     if row.ndim == 0 and row.dtype.kind in "iu":
         return labels_of(str(row.item()), field, i)
-    if row.ndim == 1 and row.dtype.kind in "fiub" and np.isfinite(row).all() and not (row < 0).any():
+    if row.ndim == 1 and len(row) and row.dtype.kind in "fiub" and np.isfinite(row).all() and not (row < 0).any():
         return row.astype(np.float32)
     raise ManifestError(
         f"data: item {i} has the labels {str(labels)[:80]}; expected None, a text, a whole number, texts, fields of a "
@@ -130,9 +133,8 @@ def _track(i: int, fields: Mapping[str, Any]) -> Track:
         raise ManifestError(f"data: item {i}: {name}: {first['msg']}") from error
 
 
-def _key(waveform: Any, rate: float) -> str:
+def _key(samples: np.ndarray, rate: float) -> str:
     """Digest of an item's samples, and of what they mean."""
-    samples = np.asarray(waveform.detach().cpu() if isinstance(waveform, Tensor) else waveform)
     what = f"{samples.dtype.str} {samples.shape} {rate}"
     return digest_bytes(b"waveform", what.encode(), np.ascontiguousarray(samples).tobytes())
 

@@ -1,5 +1,6 @@
 """Which files are meant to be embedded: those of folders and files that a person names, each with its root."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def roots_of(paths: Sequence[Path], library: LibraryStore) -> dict[Path, str]:
     roots = list(library.roots())
     found = {}
     for given in paths:
-        path = given.expanduser().resolve()
+        path = Path(os.path.expanduser(given)).resolve()
         if not path.exists():
             raise LibraryError(f"{given}: no such file or folder; expected audio files or folders of them")
         own = path if path.is_dir() else path.parent

@@ -111,7 +111,7 @@ def sync_scope(library: LibraryStore, folders: Sequence[Path] = ()) -> dict[Path
         raise NoMatch(f"{library.path}: holds tracks of /, the whole system; name the folder that it is to follow")
     scope = {}
     for given in folders or [Path(root) for root in roots]:
-        folder = given.expanduser().resolve()
+        folder = Path(os.path.expanduser(given)).resolve()
         if not folder.is_dir() and (folder.exists() or not any(_tracks_below(library, [folder]))):
             raise LibraryError(f"{given}: no such folder; expected a folder of audio files")
         scope[folder] = next((root for root in roots if folder.is_relative_to(root)), str(folder))

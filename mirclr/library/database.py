@@ -112,10 +112,10 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All reads inside see one state of the library, whatever others write meanwhile. Not for writing."""
-        if self._connection.in_transaction:
-            yield
-            return
         with explained(self.path):
+            if self._connection.in_transaction:
+                yield
+                return
             self._connection.execute("BEGIN")
             try:
                 yield

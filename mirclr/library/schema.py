@@ -172,6 +172,10 @@ def explained(path: Path) -> Iterator[None]:
             text = "not a mirclr library"
         elif "malformed" in text or "decode" in text or "too big" in text:
             text = f"not a library of mirclr's, or damaged ({text}); use a copy of it, or embed the music again"
+        elif "closed database" in text:
+            text = "it is closed; open it again"
+        elif "created in a thread" in text:
+            text = "it is used by the thread that opened it; open it once more in the other"
         elif "readonly" in text:
             text = "it, or its folder, may not be written; copy it to where you can write"
         raise LibraryError(f"{path}: {shown(text)[:200]}") from error

@@ -23,8 +23,10 @@ def pick_device(name: str) -> torch.device:
         try:
             device = torch.device(name)
             torch.empty(1, device=device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
+        except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
             raise TrainingError(f"device {name!r}: not to be had here ({str(error).splitlines()[0]})") from error
+        if device.type == "meta":
+            raise TrainingError(f"device {name!r}: holds no numbers; expected one that computes")
         return device
     if torch.cuda.is_available():
         return torch.device("cuda")

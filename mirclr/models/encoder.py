@@ -292,7 +292,7 @@ class Model(nn.Module):
 def _networks(recipe: config.Recipe, own: nn.Module | None = None) -> tuple[EncoderModule, TrackPooling, Projector]:
     encoder: EncoderModule
     if isinstance(recipe.encoder, config.RegisteredEncoder):
-        encoder = OwnEncoder(own or made(recipe.encoder), recipe)
+        encoder = OwnEncoder(made(recipe.encoder) if own is None else own, recipe)
     elif isinstance(recipe.encoder, config.ResNet):
         encoder = ResNet(recipe.encoder, recipe.mel.n_mels)
     elif isinstance(recipe.encoder, config.PooledSampleCNN):

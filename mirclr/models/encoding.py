@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -137,6 +138,8 @@ class Encoder(Embedder):
         """
         if on_error not in ("raise", "nan"):
             raise ValueError(f"on_error: found {on_error!r}; expected 'raise' or 'nan'")
+        if isinstance(paths, str | os.PathLike):
+            raise ValueError(f"paths: found one, {str(paths)!r}; expected several: [{str(paths)!r}]")
         files = [_path(path) for path in paths]
         rows = np.full((len(files), self.dim), np.nan, np.float32)
         decoded = decode_files(files, count=self.excerpts, seconds=self.seconds, rate=self.rate, workers=workers)
@@ -227,7 +230,7 @@ class Encoder(Embedder):
         >>> E.shape[1], bool((t[1:] - t[:-1] == 1.0).all())
         (384, True)
         """
-        if not 0 < hop < np.inf:
+        if not isinstance(hop, Real) or not 0 < hop < np.inf:
             raise ValueError(f"hop: found {hop!r}; expected seconds above 0")
         if isinstance(source, str | os.PathLike):
             blocks = decode_blocks(_path(source), rate=self.rate)
@@ -340,4 +343,4 @@ def _loaded_again(name: str, digest: str, excerpts: int, device: str) -> Encoder
 
 
 def _path(path: AudioFile) -> Path:
-    return Path(path).expanduser()
+    return Path(os.path.expanduser(path))  # of an unknown user, a name like any other

@@ -29,7 +29,8 @@ class OwnEncoder(EncoderModule):
     Parameters
     ----------
     module : nn.Module
-        Takes (B, N) float32 waveforms, or (B, F, T) log-mel, as the settings' `input` says; gives (B, D).
+        Takes (B, N) float32 waveforms, or (B, F, T) log-mel, as the settings' `input` says; gives (B, D). Of what
+        `torch.compile` gave, it is the module that was compiled: names and digests are of that.
     recipe : config.Recipe
         With an encoder that is registered.
 
@@ -43,7 +44,7 @@ class OwnEncoder(EncoderModule):
         super().__init__()
         assert isinstance(recipe.encoder, config.RegisteredEncoder)
         self.input = recipe.encoder.input
-        self.module = module
+        self.module = module = uncompiled(module)
         self.dim = _dim(module, _silence(recipe), qualified_name(module))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +55,13 @@ class OwnEncoder(EncoderModule):
 
 def qualified_name(module: nn.Module) -> str:
     """What digests and checkpoints call the class of a module."""
-    return f"{type(module).__module__}.{type(module).__qualname__}"
+    kind = type(uncompiled(module))
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def uncompiled(module: nn.Module) -> nn.Module:
+    """The module that `torch.compile` was given, where it made this one; else itself."""
+    return getattr(module, "_orig_mod", module)
 
 
 def with_own(recipe: config.Recipe, module: nn.Module) -> config.Recipe:

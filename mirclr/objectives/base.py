@@ -59,6 +59,8 @@ class Objective(nn.Module):
 
     def targets(self, z: Tensor, labels: Tensor) -> Targets:
         """What plain labels say of the rows of z."""
+        if not isinstance(labels, Tensor):
+            raise ObjectiveError(f"{self.title}: labels are a {type(labels).__name__}; expected a Tensor")
         if labels.ndim == 1 and not labels.is_floating_point() and not labels.is_complex():
             labels = labels.long()
             alone = -1 - torch.arange(len(labels), device=labels.device)

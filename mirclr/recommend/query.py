@@ -1,6 +1,7 @@
 """`Query`: what is asked, as plain values that the command line, Python and saved playlists share."""
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -115,16 +116,16 @@ class Query:
             if isinstance(value, str):  # one, and not its letters
                 object.__setattr__(self, name, (value,))
             elif not isinstance(value, tuple) or not all(isinstance(text, str) for text in value):
-                raise QueryError(f"{name}: found {value!r}; expected texts")
+                raise QueryError(f"{name}: found {reprlib.repr(value)}; expected texts")
         for name, (kinds, expected) in _KINDS.items():
             value = getattr(self, name)
             if not isinstance(value, kinds) or isinstance(value, bool):
-                raise QueryError(f"{name}: found {value!r}; expected {expected}")
+                raise QueryError(f"{name}: found {reprlib.repr(value)}; expected {expected}")
         for name in _RANGES:
             span = getattr(self, name)
             pair = isinstance(span, tuple) and len(span) == 2 and all(isinstance(end, int | float) for end in span)
             if span is not None and not pair:
-                raise QueryError(f"{name}: found {span!r}; expected the least and the most")
+                raise QueryError(f"{name}: found {reprlib.repr(span)}; expected the least and the most")
 
     def to_json(self) -> dict[str, Any]:
         """What is not at its default, as JSON values; the open end of a range is None."""

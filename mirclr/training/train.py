@@ -11,7 +11,7 @@ from torch import nn
 
 from mirclr import config
 from mirclr.data.dataset import Dataset
-from mirclr.errors import RecipeError
+from mirclr.errors import RecipeError, TrainingError
 from mirclr.models.own import with_own
 from mirclr.training.distributed import joined
 from mirclr.training.run import prepare
@@ -82,7 +82,7 @@ def train(
         once, and kept in the cache.
     encoder : nn.Module, optional
         One's own encoder in place of the recipe's, as of `mirclr.load_encoder`; it is trained in place.
-    overrides : iterable of str
+    overrides : str or several
         Changes to a recipe's file, such as ``"training.steps=2000"``.
     resume : bool
         Continue the run in the folder after its last step, bit-exact; else there must be none.
@@ -132,12 +132,14 @@ def train(
     >>> mirclr.load_encoder(result.checkpoint, device="cpu").embed(my_dataset[0][0], sr=16000).shape
     (8,)
     """
-    read, folder = _read(recipe, overrides)
+    if str(run) == "":  # which Path takes for the folder that a script happens to run in
+        raise TrainingError("run: found an empty text; expected the name of a folder")
+    read, folder = _read(recipe, [overrides] if isinstance(overrides, str) else overrides)
     if encoder is not None:
         read = with_own(read, encoder)
     dataset = None
     if isinstance(data, str | os.PathLike):
-        read = _with_manifest(read, Path(data).expanduser())
+        read = _with_manifest(read, Path(os.path.expanduser(data)))
     elif data is not None:
         read, dataset = _with(read, train="a dataset", audio_root=None), data
     skipped: list[str] = []
@@ -145,7 +147,7 @@ def train(
         trainer = prepare(
             read,
             folder,
-            Path(run).expanduser(),
+            Path(os.path.expanduser(run)),
             data=dataset,
             own=encoder,
             resume=resume,
@@ -176,10 +178,12 @@ def train(
 def _read(recipe: PathName | config.Recipe | Mapping[str, Any], overrides: Iterable[str]) -> tuple[config.Recipe, Path]:
     """A recipe, and the folder that its paths are relative to."""
     if isinstance(recipe, str | os.PathLike):
-        file = Path(recipe).expanduser()
+        file = Path(os.path.expanduser(recipe))
         return config.read_recipe(file, overrides=overrides), file.parent
     if list(overrides):
         raise RecipeError("overrides: expected with a recipe's file; change the keys themselves")
+    if not isinstance(recipe, config.Recipe | Mapping):
+        raise RecipeError(f"recipe: found a {type(recipe).__name__}; expected a file, a Recipe or a mapping")
     read = recipe if isinstance(recipe, config.Recipe) else config.recipe_from(dict(recipe), where="recipe")
     return read, Path()
 

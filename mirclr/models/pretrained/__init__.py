@@ -3,6 +3,7 @@
 Wherever a checkpoint is named, ``builtin`` means this encoder.
 """
 
+import os
 from pathlib import Path
 
 NAME = "builtin"
@@ -21,4 +22,4 @@ def builtin_heads() -> Path:
 
 def checkpoint_named(name: str | Path) -> Path:
     """``builtin``, or the path of a checkpoint, to a path; a file that is called builtin is ``./builtin``."""
-    return builtin_checkpoint() if str(name) == NAME else Path(name).expanduser()
+    return builtin_checkpoint() if str(name) == NAME else Path(os.path.expanduser(name))
