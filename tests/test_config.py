@@ -438,6 +438,10 @@ def test_the_last_of_overrides_by_both_names_wins() -> None:
     assert read("mel.bands=24", "mel.n_mels=32").mel.n_mels == 32
     assert read("mel.n_mels=32", "mel.bands=24").mel.n_mels == 24
     assert read("augment.mixing={name: mixup}").augment.label_mix == config.Mixup()
+    assert read("augment.mixing.name=mixup").augment.label_mix == config.Mixup(p=0.3)
+    assert read("augment.mixing.name=cutmix_time").augment.label_mix == config.Cutmix(p=0.3, region="time")
+    with pytest.raises(OverrideError, match=r"augment\.mixup\.name"):
+        read("augment.mixing.name=waltz")
     with pytest.raises(RecipeError, match=r"mel\.bands and mel\.n_mels are two names of one key"):
         parse("mel: {bands: 4, n_mels: 4}")
     with pytest.raises(RecipeError, match="mixup and cutmix both mix every view"):

@@ -36,6 +36,8 @@ def apply_override(tree: dict[str, Any], override: str, notes: list[str]) -> dic
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise OverrideError(f"--set {override}: expected dotted.key=value")
+    if key.strip() == "augment.mixing.name" and isinstance(tree.get("augment"), dict):
+        return _with_mixing(tree, _value(text, override), notes)
     modern = modern_key(key.strip(), tree)
     if modern != key.strip():
         notes.append(f"{key.strip()} is {modern} now")
@@ -52,15 +54,28 @@ def apply_override(tree: dict[str, Any], override: str, notes: list[str]) -> dic
             if not isinstance(node.get(part), dict | list):
                 node[part] = _started(kinds, part)
             node, kinds = node[part], _sections(kinds, part)
-    try:
-        value = plain_values(text, f"--set {override}")
-    except RecipeError as error:
-        raise OverrideError(str(error)) from None
+    value = _value(text, override)
     if isinstance(node, list):
         node[_position(node, last, override)] = value
     else:
         node[last] = value
     return modern_recipe(tree, notes, old_wins=True)
+
+
+def _with_mixing(tree: dict[str, Any], name: Any, notes: list[str]) -> dict[str, Any]:
+    """The recipe with its mixup or cutmix made of another kind, by the key that once chose among them."""
+    augment = dict(tree["augment"])
+    settings = augment.pop("cutmix", None) or augment.pop("mixup", None)
+    kept = {key: value for key, value in settings.items() if key != "region"} if isinstance(settings, dict) else {}
+    return modern_recipe(tree | {"augment": augment | {"mixing": kept | {"name": name}}}, notes, old_wins=True)
+
+
+def _value(text: str, override: str) -> Any:
+    """The value of an override."""
+    try:
+        return plain_values(text, f"--set {override}")
+    except RecipeError as error:
+        raise OverrideError(str(error)) from None
 
 
 def unknown_key(override: str, tree: dict[str, Any]) -> str | None:
