@@ -610,3 +610,19 @@ def test_a_pair_is_found_where_what_is_no_negative_is_no_group():
     assert found is None or set(found.tolist()) == {7, 300}
     close = useful_pair(np.array([5, 6]), np.array([1, 300, 2, 7, 3]), is_useful_pair)
     assert set(close.tolist()) == {7, 300}
+
+
+@pytest.mark.parametrize("left", [0, 101])
+def test_a_file_of_the_cache_that_was_cut_off_is_decoded_anew_and_never_read(left, music, tmp_path):
+    cache = ClipCache(recipe(), "mel", tmp_path / "cache")
+    found = [c for c in cache.fill(tracks_in(music), music) if isinstance(c, Cached)]
+    one, whole = found[0], found[0].file.read_bytes()
+    one.file.write_bytes(whole[:left])
+    with pytest.raises(CacheError, match="was removed or cut off"):
+        cache.read(one, 0, one.length)
+    again = list(cache.fill([one.track], music))
+    assert again == [one]
+    assert one.file.read_bytes() == whole
+    one.file.unlink()
+    with pytest.raises(CacheError, match="was removed or cut off"):
+        cache.read(one, 0, 1)

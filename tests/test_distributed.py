@@ -4,8 +4,10 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import torch
 from mirclr.config import read_recipe
 from mirclr.errors import TrainingError
 from mirclr.models.checkpoint import load_checkpoint
-from mirclr.training.distributed import Ranks, device_of
+from mirclr.training.distributed import Ranks, _end_with, device_of
 from mirclr.training.run import prepare
 from mirclr.training.run_folder import METRICS, STATE
 from tests.commands import invoke
@@ -262,6 +264,25 @@ def test_distributed_command_that_is_interrupted_saves_and_resumes(home: Path, t
                    env={"MIRCLR_HOME": str(home)})  # fmt: skip
     assert again.exit_code == 0, again.output
     assert f"resuming after step {made}" in again.stderr
+
+
+def test_distributed_process_ends_with_its_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where that is killed: what it held is closed by the system. A process is asked to save, and then ended."""
+    ends, asked = threading.Event(), threading.Event()
+    monkeypatch.setattr(os, "_exit", lambda code: ends.set())
+    monkeypatch.setattr("mirclr.training.distributed._SECONDS_TO_SAVE", 0.0)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as launcher:
+            _end_with(launcher.getsockname()[1])
+            kept, _ = launcher.accept()
+            assert not asked.is_set()
+            assert not ends.is_set()
+            kept.close()
+            assert ends.wait(60)
+        assert asked.is_set()
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def wait_for_lines(file: Path, count: int, processes: list["subprocess.Popen[str]"]) -> None:

@@ -1,6 +1,7 @@
 """Distillation examples: what is written is read, batches are drawn by (seed, number), and a run learns from them."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -101,6 +102,16 @@ def test_a_batch_is_a_function_of_seed_and_number_in_pairs_of_one_track(folder):
     assert [names[t] for t in first.tracks] == targets.recording[:6].tolist()
     assert set(first.teacher) == {"soft_targets", "tags", "embedding", "features"}
     torch.testing.assert_close(first.teacher["soft_targets"].sum(dim=1), torch.ones(12))
+
+
+def test_shards_are_read_from_disk_by_other_processes_and_not_sent(folder):
+    write(folder, shards=1, size=2000)
+    whole = source(folder)
+    sent = pickle.dumps(whole)
+    assert len(sent) < sum(shard.nbytes for shard in whole.shards) / 4
+    one, two = whole.batch(3), pickle.loads(sent).batch(3)
+    assert torch.equal(one.clips, two.clips)
+    assert all(torch.equal(rows, two.teacher[name]) for name, rows in one.teacher.items())
 
 
 def test_a_process_reads_its_own_rows_and_knows_the_whole_batch(folder):

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from mirclr.data import loader
 from mirclr.data.batches import Batch
 from mirclr.data.loader import load, pick_workers
-from mirclr.errors import MirclrError, NotFinite
+from mirclr.errors import MirclrError, NotFinite, TrainingError
 from mirclr.models import device as devices
 from mirclr.models.device import Compiled, arithmetic, pick_device, pick_precision
 from mirclr.training.outcome import Outcome
@@ -214,6 +214,29 @@ def test_a_deterministic_run_is_the_same_again(clips: Path, tmp_path: Path) -> N
     asked = [*STEPS, "training.deterministic=true"]
     assert losses(asked, tmp_path / "a", clips) == losses(asked, tmp_path / "b", clips)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_an_operation_that_cannot_be_deterministic_is_named() -> None:
+    with (
+        pytest.raises(TrainingError, match=r"training\.deterministic: put_ .* on cpu; set it to false"),
+        arithmetic("float32", torch.device("cpu"), deterministic=True),
+    ):
+        torch.zeros(3).put_(torch.tensor([0]), torch.ones(1))
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_python_that_torch_cannot_compile_for_runs_the_network_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(network: Any) -> Any:
+        raise RuntimeError("torch.compile is not supported on Python 3.15+")
+
+    monkeypatch.setattr(devices.torch, "compile", refused)
+    notes: list[str] = []
+    network = torch.nn.Linear(2, 3)
+    compiled = Compiled(network, notes.append)
+    for _ in range(2):
+        torch.testing.assert_close(compiled(torch.ones(1, 2)), network(torch.ones(1, 2)))
+    assert len(notes) == 1
+    assert "Python 3.15" in notes[0]
 
 
 def test_a_network_that_cannot_be_compiled_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

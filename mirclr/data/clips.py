@@ -145,7 +145,7 @@ class ClipCache:
         for place in self.places(tracks, root):
             if isinstance(place, Skipped):
                 yield place
-            elif place.file.exists():
+            elif self._is_whole(place.file):
                 yield self._cached(place.track, place.file)
             else:
                 missing.append(place)
@@ -181,7 +181,7 @@ class ClipCache:
             The cache cannot be written.
         """
         file = self.folder / f"{key}.raw"
-        if not file.exists():
+        if not self._is_whole(file):
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 _write(file, blocks, self.domain, self.rate, self.mel)
@@ -192,7 +192,7 @@ class ClipCache:
     def held(self, tracks: Sequence[Track], root: Path) -> list[Cached]:
         """Those of some tracks that are in the cache; nothing is decoded."""
         places = [place for place in self.places(tracks, root) if isinstance(place, Place)]
-        return [self._cached(place.track, place.file) for place in places if place.file.exists()]
+        return [self._cached(place.track, place.file) for place in places if self._is_whole(place.file)]
 
     def places(self, tracks: Sequence[Track], root: Path) -> Iterator[Place | Skipped]:
         """Each track with its audio file and its file in the cache, which need not be there; nothing is decoded."""
@@ -211,6 +211,14 @@ class ClipCache:
                     continue
                 yield Place(track, source, self.folder / f"{key}.raw", span)
 
+    def _is_whole(self, file: Path) -> bool:
+        """Whether a track is there; what is empty, or ends within a row, was cut off and is decoded anew."""
+        try:
+            size = file.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return size > 0 and size % (self.dtype.itemsize * self.row) == 0
+
     def _cached(self, track: Track, file: Path) -> Cached:
         return Cached(track, file, file.stat().st_size // (self.dtype.itemsize * self.row))
 
@@ -220,10 +228,21 @@ class ClipCache:
         Returns
         -------
         (length, F) float16 or (length, 1) int16
+
+        Raises
+        ------
+        CacheError
+            The file was removed or cut off since it was found.
         """
         count = min(length, cached.length - start)
-        bytes_a_row = self.dtype.itemsize * self.row
-        rows = np.fromfile(cached.file, self.dtype, count * self.row, offset=start * bytes_a_row).reshape(-1, self.row)
+        begin = start * self.dtype.itemsize * self.row
+        try:
+            numbers = np.fromfile(cached.file, self.dtype, count * self.row, offset=begin)
+        except FileNotFoundError:
+            numbers = np.empty(0, self.dtype)
+        if not count or len(numbers) < count * self.row:
+            raise CacheError(f"{cached.file}: was removed or cut off while it was in use; start again to decode anew")
+        rows = numbers.reshape(-1, self.row)
         if len(rows) < length:
             rows = np.resize(rows, (length, self.row))
         return rows

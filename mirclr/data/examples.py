@@ -259,6 +259,13 @@ class ExampleSource:
     def __len__(self) -> int:
         return len(self.main)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the shards: a process that makes batches reads these from disk too, and is not sent them."""
+        return {name: value for name, value in vars(self).items() if name != "shards"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, shards=state["folder"].shards())
+
     def batch(self, number: int, own: slice = slice(None)) -> Batch:
         """The batch of a number: the same for the same seed and number, on any machine.
 

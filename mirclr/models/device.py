@@ -66,6 +66,11 @@ def arithmetic(precision: str, device: torch.device, *, deterministic: bool = Fa
         What is computed on.
     deterministic : bool
         Use operations alone that give the same bits each time. On one CPU all do.
+
+    Raises
+    ------
+    TrainingError
+        What is computed in this context needs an operation that `deterministic` excludes.
     """
     cudnn = torch.backends.cudnn
     before = cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic, torch.are_deterministic_algorithms_enabled()
@@ -79,6 +84,14 @@ def arithmetic(precision: str, device: torch.device, *, deterministic: bool = Fa
     torch.use_deterministic_algorithms(deterministic or before[3], warn_only=warn_only and not deterministic)
     try:
         yield
+    except RuntimeError as error:
+        if deterministic and "does not have a deterministic implementation" in str(error):
+            operation = str(error).split()[0]
+            raise TrainingError(
+                f"training.deterministic: {operation} gives other bits each time on {device.type}; set it to false, or "
+                "name another encoder"
+            ) from error
+        raise
     finally:
         cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = before[:3]
         torch.use_deterministic_algorithms(before[3], warn_only=warn_only)
@@ -102,17 +115,20 @@ class Compiled:
 
     def __init__(self, network: nn.Module, note: Callable[[str], None]) -> None:
         self._network, self._note = network, note
-        self._compiled = torch.compile(network)
+        self._compiled: Callable[..., Any] | None = None
         self.works: bool | None = None
 
     def __call__(self, *inputs: Any) -> Any:
         """The network's outputs."""
         if self.works is False:
             return self._network(*inputs)
+        compiled = self._compiled
         try:
-            outputs = self._compiled(*inputs)
+            if compiled is None:  # torch refuses at once where it does not know this Python
+                compiled = self._compiled = torch.compile(self._network)
+            outputs = compiled(*inputs)
         except Exception as error:
-            if self.works or not _is_of_compiler(error):
+            if self.works or not (compiled is None or _is_of_compiler(error)):
                 raise
             self.works = False
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -11,7 +11,9 @@ GPUs exchange by NCCL, everything else by gloo.
 import logging
 import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ from mirclr.errors import MirclrError, TrainingError
 from mirclr.models.device import pick_device
 from mirclr.provenance import digest_bytes
 
+_LAUNCHER = "MIRCLR_LAUNCHER"  # the port at which `launch` can be seen to live
+_SECONDS_TO_SAVE = 60.0
 _WAIT = timedelta(days=7)  # for the process that decodes; one that ends is noticed at once
 
 
@@ -291,6 +295,8 @@ def joined(device: str = "auto") -> Iterator[tuple[Ranks, torch.device]]:
         return
     if not distributed.is_available():
         raise TrainingError("this build of torch cannot train with several processes; leave --nproc out")
+    if _LAUNCHER in os.environ:
+        _end_with(int(os.environ[_LAUNCHER]))
     store, _, _ = next(distributed.rendezvous("env://"))
     try:
         chosen = device_of(device, ranks)
@@ -320,6 +326,22 @@ def joined(device: str = "auto") -> Iterator[tuple[Ranks, torch.device]]:
         if distributed.is_initialized():
             with suppress(RuntimeError):
                 distributed.destroy_process_group()
+
+
+def _end_with(port: int) -> None:
+    """End this process when its launcher does, even by kill -9: as by SIGTERM, which saves; soon after at any rate.
+
+    The system closes a connection whose other side is gone, so that a read from it ends.
+    """
+
+    def wait() -> None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)) as launcher:
+            launcher.recv(1)
+        signal.raise_signal(signal.SIGTERM)
+        threading.Event().wait(_SECONDS_TO_SAVE)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="mirclr-launcher", daemon=True).start()
 
 
 def _from_environment() -> Ranks:
@@ -419,6 +441,9 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         max_restarts=0,
     )
     logging.disable(logging.ERROR)  # the processes say what is wrong, and the exit code does
+    # nobody is answered: a connection that waits here is there as long as this process is
+    alive = socket.create_server(("127.0.0.1", 0), backlog=processes)
+    os.environ[_LAUNCHER] = str(alive.getsockname()[1])
     try:
         elastic_launch(plan, sys.executable)("-P", "-m", "mirclr", *arguments)
     except SignalException:
@@ -435,4 +460,6 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         return max(1, *codes)
     finally:
         logging.disable(logging.NOTSET)
+        del os.environ[_LAUNCHER]
+        alive.close()
     return 0
