@@ -104,6 +104,15 @@ def test_a_batch_is_a_function_of_seed_and_number_in_pairs_of_one_track(folder):
     torch.testing.assert_close(first.teacher["soft_targets"].sum(dim=1), torch.ones(12))
 
 
+@pytest.mark.parametrize(("field", "value", "why"), [("outputs", np.nan, "NaN or infinite"), ("track", 77, "damaged")])
+def test_examples_that_hold_nonsense_are_refused(folder, field, value, why):
+    rows = np.fromfile(folder.shard(1), folder.header.row)
+    rows[field] = value
+    rows.tofile(folder.shard(1))
+    with pytest.raises(LabelsError, match=why):
+        source(folder)
+
+
 def test_shards_are_read_from_disk_by_other_processes_and_not_sent(folder):
     write(folder, shards=1, size=2000)
     whole = source(folder)

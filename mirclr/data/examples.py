@@ -241,6 +241,9 @@ class ExampleSource:
         self.ends = np.cumsum([len(shard) for shard in self.shards])
         self.track = np.concatenate([shard["track"] for shard in self.shards])
         self.fraction = np.concatenate([shard["fraction"] for shard in self.shards]).astype(np.float32)
+        known = np.isfinite(self.fraction).all() and (self.track >= -1).all() and (self.track < len(about.tracks)).all()
+        if not known or (self.track.max(axis=1) < 0).any():
+            raise LabelsError(f"{folder.folder}: a shard is damaged, its tracks are none; make the examples again")
         self.main = self.track[np.arange(len(self.track)), self.fraction.argmax(axis=1)]
         # examples in the order of the track that most of each is of, and where those of its track begin and end
         self.order = self.main.argsort(kind="stable")
@@ -286,6 +289,10 @@ class ExampleSource:
         found = np.empty(len(places), self.folder.header.row)
         for i, (number, place) in enumerate(zip(shard, places, strict=True)):
             found[i] = self.shards[number][place - self.ends[number] + len(self.shards[number])]
+        damaged = ~np.isfinite(found["outputs"]).all(axis=1)
+        if damaged.any():
+            file = self.shards[shard[damaged.argmax()]].filename
+            raise LabelsError(f"{file}: is damaged, its outputs are NaN or infinite; remove it, and make it again")
         return found
 
     def _targets(self, picks: np.ndarray) -> Targets:
