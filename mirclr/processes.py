@@ -247,7 +247,7 @@ def _end_after(parent: Any) -> None:
 
 
 def _may_have_children() -> bool:
-    """Whether this process can start others: a worker of another pool, such as joblib's or torch's, cannot."""
+    """Whether this process can start others: a worker of another pool, such as a grid search's, cannot."""
     method = multiprocessing.get_start_method(allow_none=True)
     known = method is None or method in multiprocessing.get_all_start_methods()  # children take it from their parent
     return known and not multiprocessing.current_process().daemon
@@ -270,7 +270,7 @@ def results_in_order(
     jobs : iterable of tuple
         Its arguments.
     workers : int
-        Processes; 0: one a core. In a worker of another pool, such as joblib's, it is that worker itself.
+        Processes; 0: one a core. In a worker of another pool, as of a grid search, it is that worker itself.
     begin : callable
         Run once in each process.
     seconds_for : callable, optional

@@ -166,9 +166,9 @@ def segments(mel: LogMel) -> torch.Tensor:
     """The golden inputs as log-mel of our own."""
     found = []
     for item in GOLDEN["inputs"]:
-        (whole,) = read_excerpts(TESTS / "audio" / item["file"], count=1, seconds=8, rate=mel.rate).waveforms
-        start = round(item["start_s"] * mel.rate)
-        found.append(torch.from_numpy(whole[start : start + 3 * mel.rate] * np.float32(item["gain"])))
+        (whole,) = read_excerpts(TESTS / "audio" / item["file"], count=1, seconds=8, rate=mel.sample_rate).waveforms
+        start = round(item["start_s"] * mel.sample_rate)
+        found.append(torch.from_numpy(whole[start : start + 3 * mel.sample_rate] * np.float32(item["gain"])))
     return mel(torch.stack(found))
 
 
@@ -259,7 +259,7 @@ def test_no_segments_are_no_answers():
 
 @pytest.mark.parametrize("shape", [(1, 96, 186), (1, 80, 187), (96, 187)])
 def test_a_wrong_input_is_told(shape):
-    with pytest.raises(ValueError, match=r"hears \(B, 96, 187\) log-mel.*got \(" + str(shape[0])):
+    with pytest.raises(ValueError, match=r"takes \(B, 96, 187\) log-mel.*got \(" + str(shape[0])):
         musicnn.Musicnn("musicnn-msd", musicnn.TAGS["musicnn-msd"])(torch.zeros(shape))
 
 
@@ -346,7 +346,9 @@ def test_without_pip_the_way_by_hand_is_told(tmp_path, monkeypatch):
 def test_a_missing_teacher_gives_the_command():
     with pytest.raises(CheckpointError, match="no such file; import it with: mirclr teacher import musicnn"):
         load_musicnn("musicnn-mtt")
-    with pytest.raises(CheckpointError, match="no teacher 'vgg'; the teachers are: musicnn-msd, musicnn-mtt"):
+    with pytest.raises(
+        CheckpointError, match="no teacher 'vgg'; the teachers are: musicnn, musicnn-msd, musicnn-mtt, builtin"
+    ):
         load_musicnn("vgg")
 
 

@@ -115,7 +115,7 @@ def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[t
 
 
 def _checked_rate(rate: Any) -> float:
-    if getattr(rate, "shape", None) == ():  # of numpy or torch, as np.load and torch.load give it back
+    if getattr(rate, "shape", None) == ():  # of numpy or torch, as a file of them gives it back
         rate = rate.item()
     number = isinstance(rate, Real) and not isinstance(rate, bool)
     if not number or not RATES[0] <= rate <= RATES[1]:

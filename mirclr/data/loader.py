@@ -37,7 +37,7 @@ def load(
     Parameters
     ----------
     source : WithDraws
-        Of the batches; with processes it is sent to each of them, so it must be possible to pickle it.
+        Of the batches; with processes it is sent to each of them, so it holds no open files.
     numbers : range
         Which batches.
     workers : int

@@ -333,11 +333,15 @@ def load_musicnn(name: str = "musicnn-msd") -> Musicnn:
     if header.get("tags") != list(teacher.tags):
         raise CheckpointError(f"{path}: holds other tags than {name} has; {again}")
     try:
-        teacher.load_state_dict(tensors)
+        teacher.load_state_dict({_NAMES.get(key, key): tensor for key, tensor in tensors.items()})
     except RuntimeError as error:
         raise CheckpointError(f"{path}: its weights are not those of {name} ({error}); {again}") from error
-    teacher.digest = _digest(teacher.state_dict())
+    teacher.digest = _digest(tensors)
     return teacher
+
+
+# names in a file, where `Musicnn` has others: files and digests stay as they were
+_NAMES = {f"input.{part}": f"input_norm.{part}" for part in ("scale", "shift")}
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
@@ -432,7 +436,7 @@ def _member(opened: zipfile.ZipFile, name: str, where: str) -> bytes:
 
 
 def _tensors(opened: zipfile.ZipFile, folder: str, where: str) -> dict[str, Tensor]:
-    """Read a network out of the wheel, under the names and in the layout of `Musicnn`."""
+    """Read a network out of the wheel, under the names of the file and in the layout of `Musicnn`."""
     index = _member(opened, f"{folder}/.index", where)
     data = _member(opened, f"{folder}/.data-00000-of-00001", where)
     published = read_bundle(index, data, lambda name: "Adam" not in name and "/" in name, where)
@@ -443,7 +447,7 @@ def _tensors(opened: zipfile.ZipFile, folder: str, where: str) -> dict[str, Tens
 
 
 def _translated(published: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Names and axes of the published network, whose layers are numbered as they were made, to those of `Musicnn`."""
+    """Names and axes of the published network, whose layers are numbered as they were made, to those of the file."""
 
     def layer(kind: str, number: int, part: str) -> np.ndarray:
         return published[f"{kind}_{number}/{part}" if number else f"{kind}/{part}"]
@@ -457,7 +461,7 @@ def _translated(published: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         scale = gamma / np.sqrt(variance + _EPSILON)
         return {f"{to}.scale": scale.astype(np.float32), f"{to}.shift": (beta - mean * scale).astype(np.float32)}
 
-    found = norm("input_norm", 0)
+    found = norm("input", 0)
     # kernels are (frames, bands or channels, 1, filters); the middle's see channels where the front end's see bands
     banks = [(f"timbral.{i}", (2, 0, 1)) for i in range(len(TIMBRAL))]
     banks += [(f"temporal.{i}", (2, 0, 1)) for i in range(len(TEMPORAL))]
