@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, distributed
 
@@ -41,7 +42,7 @@ augment:
     - {name: background_mix}
 encoder: {name: resnet, widths: [4], blocks: [1]}
 projector: {hidden: 8, dim: 8}
-training: {steps: 4, batch: 5, lr: 1e-4, warmup: 1, log_every: 2, precision: float32}
+training: {steps: 4, batch: 5, lr: 5e-5, warmup: 1, log_every: 2, precision: float32}
 embedding: {excerpts: 2}
 """
 
@@ -62,6 +63,12 @@ class Bands:
         }
 
 
+def made_light(patch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes longer than these runs: TensorBoard, and statistics of many batches."""
+    patch.setattr(training, "_FITTED_ON", (40, 4))
+    patch.setattr(training, "_tensorboard", lambda run: training._no_board)
+
+
 def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, **options: Any) -> Trainer:
     """A trainer of the songs, decoded where they were not, without processes."""
     recipe = parse_recipe(TINY, overrides=overrides)
@@ -77,8 +84,6 @@ def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, 
         options["validation"] = Validation(recipe.validation, cache, labelled)
     if recipe.distillation:
         options["teacher"] = Bands()
-    training._FITTED_ON = (40, 4)
-    training._tensorboard = lambda run: training._no_board  # to import it takes longer than these runs
     return Trainer(recipe, clip_source(recipe, cache, found), run, device="cpu", ranks=ranks, **options)
 
 
@@ -167,6 +172,7 @@ def _job(job: dict[str, Any], ranks: Ranks) -> Any:
 
 def main() -> None:
     """Do the jobs as one of several processes."""
+    made_light(pytest.MonkeyPatch())
     torch.set_num_threads(1)
     jobs, results = map(Path, sys.argv[1:3])
     with joined("cpu") as (ranks, _):

@@ -23,7 +23,7 @@ from mirclr.training.distributed import Ranks, _end_with, device_of
 from mirclr.training.run import prepare
 from mirclr.training.run_folder import METRICS, STATE
 from tests.commands import invoke
-from tests.ranks import losses, start, train_together
+from tests.ranks import losses, made_light, start, train_together
 
 SMOKE = Path(__file__).parents[1] / "recipes" / "smoke" / "recipe.yaml"
 CASES: dict[str, list[str]] = {
@@ -67,6 +67,13 @@ CASES: dict[str, list[str]] = {
     ],
     "validated": ["validation={manifest: x.jsonl, split: null, k: 1, every: 2}"],
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def light():
+    with pytest.MonkeyPatch.context() as patch:
+        made_light(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from mirclr.errors import MirclrError, NotFinite, TrainingError
 from mirclr.models import device as devices
 from mirclr.models.device import Compiled, arithmetic, pick_device, pick_precision
 from mirclr.training.outcome import Outcome
-from tests.ranks import losses, trainer
+from tests.ranks import losses, made_light, trainer
 
 CPU = torch.device("cpu")
 STEPS = ["training.steps=6", "training.log_every=4"]
@@ -34,6 +34,13 @@ OBJECTIVES = {
     "cross_entropy": ["objective={name: cross_entropy}"],
     "queue": ["objective={name: nt_xent, queue: 12}"],
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def light():
+    with pytest.MonkeyPatch.context() as patch:
+        made_light(patch)
+        yield
 
 
 @pytest.fixture(scope="module")
