@@ -9,8 +9,9 @@ Contents: `scan_folder`, `Track`, `read_manifest`, `write_manifest` (manifest.py
 `cue`, `manifest` and `corpora` load no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mirclr.lazy import attributes
 
 if TYPE_CHECKING:
     from mirclr.data.batches import ClipSource
@@ -50,12 +51,7 @@ _LAZY = {
     "write_manifest": "manifest",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a module when a name of it is asked for."""
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

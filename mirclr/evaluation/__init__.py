@@ -6,8 +6,9 @@ Contents: `Features`, `beside_baselines`, `retrieval_rows` (probes.py), `labels_
 `hold_out`, `measure` (holdout.py), `report_on` (report/). Each is loaded when it is asked for.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mirclr.lazy import attributes
 
 if TYPE_CHECKING:
     from mirclr.evaluation.holdout import hold_out, measure
@@ -37,12 +38,7 @@ _LAZY = {
     "retrieval_rows": "probes",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a module when a name of it is asked for."""
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

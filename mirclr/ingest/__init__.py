@@ -9,8 +9,9 @@ encoder), exclusions.py and removal.py (what a person leaves out), tagging/ (int
 is loaded when it is asked for, as embedding.py brings torch and worker processes must not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mirclr.lazy import attributes
 
 if TYPE_CHECKING:
     from mirclr.ingest.description import describe_tracks
@@ -40,12 +41,7 @@ _LAZY = {
     "renew": "renewal",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a module when a name of it is asked for."""
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

@@ -8,8 +8,9 @@ onnx.py, pretrained/ (the built-in encoder and heads). Each is loaded when it is
 modules `stamp` and `pretrained` do not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mirclr.lazy import attributes
 
 if TYPE_CHECKING:
     from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
@@ -30,12 +31,7 @@ _LAZY = {
     "save_checkpoint": "checkpoint",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Load a module when a name of it is asked for."""
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

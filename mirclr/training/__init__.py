@@ -7,8 +7,9 @@ optimised), validation.py, run_folder.py and distributed.py (several processes);
 asked for, and brings torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mirclr.lazy import attributes
 
 if TYPE_CHECKING:
     from mirclr.training.run import prepare
@@ -18,12 +19,7 @@ __all__ = ["Trainer", "prepare"]
 
 _LAZY = {"Trainer": "trainer", "prepare": "run"}
 
-
-def __getattr__(name: str) -> Any:
-    """Load a module when a name of it is asked for."""
-    if name in _LAZY:
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = attributes(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:
