@@ -1,11 +1,13 @@
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from mirclr import config
 from mirclr.config import Recipe, parse_recipe, read_recipe, recipe_from, recipe_yaml
+from mirclr.config.wording import known_settings
 from mirclr.errors import OverrideError, RecipeError
 from mirclr.provenance import shipped_dir
 from tests.commands import main
@@ -59,18 +61,18 @@ def test_booleans_are_true_and_false(text: str, value: bool) -> None:
         ("training: 3", "training", "3"),
         ("trainig: {}", "trainig", "{}"),
         ("training: {epochs: 3}", "training.epochs", "3"),
-        ("objective: {name: nt_xent, decoupled: no}", "objective.nt_xent.decoupled", "'no'"),
+        ("objective: {name: nt_xent, decoupled: no}", "objective.decoupled", "'no'"),
         ("audio: {sample_rate: 7999}", "audio.sample_rate", "7999"),
         ("audio: {clip_seconds: 0.4}", "audio.clip_seconds", "0.4"),
         ("mel: {n_mels: 1}", "mel.n_mels", "1"),
         ("augment: {mel: [{name: gian}]}", "augment.mel.0", "gian"),
         ("augment: {mel: [{p: 1}]}", "augment.mel.0", "{'p': 1}"),
-        ("augment: {mel: [{name: gain, p: 1.01}]}", "augment.mel.0.gain.p", "1.01"),
-        ("augment: {mel: [{name: gain, db: 3}]}", "augment.mel.0.gain.db", "3"),
-        ("augment: {mel: [{name: gain, db: [1, 2, 3]}]}", "augment.mel.0.gain.db", "[1, 2, 3]"),
-        ("augment: {mel: [{name: gain, db: ['1', 2]}]}", "augment.mel.0.gain.db.0", "'1'"),
-        ("augment: {mel: [{name: gain, db: [3, -3]}]}", "augment.mel.0.gain.db", "3 stands before -3"),
-        ("augment: {mel: [{name: time_stretch, rate: [0.1, 1]}]}", "augment.mel.0.time_stretch.rate.0", "0.1"),
+        ("augment: {mel: [{name: gain, p: 1.01}]}", "augment.mel.0.p", "1.01"),
+        ("augment: {mel: [{name: gain, db: 3}]}", "augment.mel.0.db", "3"),
+        ("augment: {mel: [{name: gain, db: [1, 2, 3]}]}", "augment.mel.0.db", "[1, 2, 3]"),
+        ("augment: {mel: [{name: gain, db: ['1', 2]}]}", "augment.mel.0.db.0", "'1'"),
+        ("augment: {mel: [{name: gain, db: [3, -3]}]}", "augment.mel.0.db", "3 stands before -3"),
+        ("augment: {mel: [{name: time_stretch, rate: [0.1, 1]}]}", "augment.mel.0.rate.0", "0.1"),
         ("augment: {mel: [{name: time_stretch, rate: [1.2, 0.8]}]}", "rate", "1.2 stands before 0.8"),
         ("augment: {mel: [{name: filter, low_pass_hz: [9, 3]}]}", "low_pass_hz", "9 stands before 3"),
         ("augment: {mel: [{name: time_stretch}], waveform: [{name: time_stretch}]}", "augment", "more than once"),
@@ -78,7 +80,7 @@ def test_booleans_are_true_and_false(text: str, value: bool) -> None:
         ("augment: {gap_seconds: -1}", "augment.gap_seconds", "-1"),
         ("encoder: {name: vit}", "encoder", "vit"),
         ("encoder: {name: resnet, widths: [8, 16], blocks: [1]}", "encoder", "2 widths but 1 blocks"),
-        ("encoder: {name: resnet, dropout: 0.1}", "encoder.resnet.dropout", "0.1"),
+        ("encoder: {name: resnet, dropout: 0.1}", "encoder.dropout", "0.1"),
         ("encoder: {name: sample_cnn}\naugment: {mel: [{name: gain}]}", "augment.mel", "waveform"),
         ("encoder: {name: sample_cnn_pooled}\naudio: {clip_seconds: 1.2}", "audio.clip_seconds is 1.2", "1.23 s"),
         ("encoder: {name: sample_cnn}\naudio: {clip_seconds: 1.2}", "audio.clip_seconds is 1.2", "3.691 s"),
@@ -130,6 +132,72 @@ def test_steps_keep_their_order_and_kind() -> None:
     assert recipe.augment.mel == (config.BackgroundMix(), config.Gain(p=1, db=(-3, 3)), config.BackgroundMix(p=0))
 
 
+ANY_OTHER = ["no such", -(10**6), 1.5, True, None, [], [1, 2, 3], {"a": 1}, {"name": "other"}]
+
+
+def test_no_sentence_of_pydantic_is_seen() -> None:
+    """Whatever stands in place of any setting is refused in words of ours, in a recipe as in Python."""
+    for setting in (*known_settings(Recipe), "other", "augment.mel.0", "augment.mel.0.p", "auxiliary.0.objective"):
+        for value in ANY_OTHER:
+            tree = recipe_from({"name": "a", "data": {"train": "t"}}).model_dump(mode="json")
+            steps = [{"name": "gain"}]
+            tree |= {"augment": {"mel": steps, "mixup": {}}, "auxiliary": [{"objective": {"name": "nt_xent"}}]}
+            tree |= {"distillation": {"labels": "a"}, "validation": {"manifest": "a"}}
+            node: Any = tree
+            *parents, last = setting.split(".")
+            for part in parents:
+                node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+                if node is None:
+                    break
+            if node is None:
+                continue
+            node[int(last) if isinstance(node, list) else last] = value
+            try:
+                recipe_from(tree)
+            except RecipeError as error:
+                assert_in_our_words(str(error))
+            try:
+                Recipe(**tree)
+            except RecipeError as error:
+                assert_in_our_words(str(error))
+
+
+def assert_in_our_words(text: str) -> None:
+    assert "\n" not in text
+    for theirs in ("Input should", "a valid", "pydantic", "Extra inputs", "type=", "another value", "Field required"):
+        assert theirs not in text, text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("steps: 3", "no setting 'steps' (found 3); did you mean training.steps?"),
+        ("learning_rate: 1", "did you mean training.lr?"),
+        ("training: {epochs: 3}", "no setting 'training.epochs' (found 3); did you mean training.steps?"),
+        ("training: {temperature: 1}", "did you mean objective.temperature or distillation.temperature?"),
+        ("objective: {name: nt_xent, temprature: 1}", "did you mean objective.temperature?"),
+        ("objective: {name: n_pair, temperature: 1}", "no setting 'objective.temperature'"),
+        ("encoder: {name: resnett}", "encoder.name: no 'resnett' is known; did you mean resnet?"),
+        ("training: {precision: bfloat}", "did you mean bfloat16?"),
+        ("distillation: {labels: x, alpha: x}", "distillation.alpha: expected a number or 'only', found 'x'"),
+        ("seed: 1.5", "seed: expected a whole number, found 1.5"),
+        ("training: {batch: 1}", "training.batch: expected 2 or more, found 1"),
+        ("description: 5", "the keys there are audio, augment, "),
+    ],
+)
+def test_what_may_have_been_meant_is_said(text: str, said: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        parse(text)
+    assert said in str(raised.value)
+
+
+def test_in_python_too() -> None:
+    with pytest.raises(RecipeError, match=r"^Gain: p: expected 1 or less, found 2$"):
+        config.Gain(p=2)
+    with pytest.raises(RecipeError, match=r"^Training: no setting 'step' \(found 3\); did you mean steps\?$"):
+        config.Training(step=3)  # type: ignore[call-arg]
+
+
 # --set
 
 
@@ -161,7 +229,7 @@ def test_overrides_reach_every_depth_in_order() -> None:
         ("seed", "--set seed: expected dotted.key=value"),
         ("=3", "--set =3: expected dotted.key=value"),
         ("seed=x", "my.yaml: seed: "),
-        ("sed=3", "my.yaml: sed: "),
+        ("sed=3", "my.yaml: no setting 'sed' (found 3); did you mean seed?"),
         ("training.lr=[1", "--set training.lr=[1: not valid YAML"),
         ("training={lr: 1, lr: 2}", "lr stands twice"),
         ("augment.mel.1.p=0", "--set augment.mel.1.p=0: '1' is not a place in a list of 1"),
@@ -169,7 +237,7 @@ def test_overrides_reach_every_depth_in_order() -> None:
         ("augment.mel.²={}", "'²' is not a place"),
         ("augment.mel.gain.p=0", "'gain' is not a place"),
         ("encoder.widths.0.x=1", "place 0 holds 8, which has no parts"),
-        ("training..lr=1", "my.yaml: training."),
+        ("training..lr=1", "my.yaml: no setting 'training.'"),
     ],
 )
 def test_a_wrong_override_is_shown(override: str, said: str) -> None:
@@ -248,7 +316,7 @@ LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("mel: {n_fft: 67108864}", "mel.n_fft"),
         ("mel: {n_fft: 32768, hop_length: 1, n_mels: 2048}", "mel.hop_length"),
         ("encoder: {name: resnet, widths: [8192, 8192], blocks: [9, 9]}", "weights"),
-        ("encoder: {name: resnet, widths: [], blocks: []}", "encoder.resnet.widths"),
+        ("encoder: {name: resnet, widths: [], blocks: []}", "encoder.widths"),
         ("projector: {hidden: 1000000000}", "projector.hidden"),
         ("training: {batch: 100000000000}", "training.batch"),
         ("objective: {name: nt_xent, queue: 100000000000}", "queue"),

@@ -1,8 +1,11 @@
 """The augmentations of a recipe, and what all sections are made of: bounds of numbers, and the strict base."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mirclr.config.wording import problems
+from mirclr.errors import RecipeError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
@@ -27,7 +30,20 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
 Range = Annotated[tuple[Decibels, Decibels], AfterValidator(_ascending)]
 
 
-class Section(BaseModel):
+class _InWords(type(BaseModel)):  # type: ignore[misc]
+    """What makes a section in Python: values that it refuses are told in the words that a recipe's are."""
+
+    def __call__(self, *values: Any, **settings: Any) -> Any:
+        try:
+            return super().__call__(*values, **settings)
+        except ValidationError as error:
+            raise RecipeError(f"{self.__name__}: {'; '.join(problems(error, settings, self))}") from error
+
+
+_META: Any = _InWords  # a checker knows that of pydantic alone
+
+
+class Section(BaseModel, metaclass=_META):
     """A part of a recipe: keys that are not known, and values of another type, are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)

@@ -1,13 +1,13 @@
 """``--set dotted.key=value``: one value of a recipe changed before it is checked."""
 
-from difflib import get_close_matches
-from typing import Any, get_args, get_origin
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
 from mirclr.config.renamed import modern_key, modern_recipe
 from mirclr.config.sections import Recipe
 from mirclr.config.strict_yaml import plain_values
+from mirclr.config.wording import models_in
 from mirclr.errors import OverrideError, RecipeError
 
 
@@ -78,33 +78,10 @@ def _value(text: str, override: str) -> Any:
         raise OverrideError(str(error)) from None
 
 
-def unknown_key(override: str, tree: dict[str, Any]) -> str | None:
-    """What to write instead, where no recipe has the key of an override; None where one may."""
-    kinds: list[Any] = [Recipe]
-    before = ""
-    for part in modern_key(override.partition("=")[0].strip(), tree).split("."):
-        if not kinds:
-            return None
-        names = sorted({name for kind in kinds for name in kind.model_fields})
-        if part not in names:
-            near = get_close_matches(part, names, 1)
-            instead = f"did you mean {before}{near[0]}?" if near else f"the keys there are {', '.join(names)}"
-            return f"--set {override}: {instead}"
-        kinds, before = _sections(kinds, part), f"{before}{part}."
-    return None
-
-
 def _sections(kinds: list[Any], key: str) -> list[Any]:
     """The models of sections that a key of one of some models may hold; none where it holds a value or a list."""
-    found: list[Any] = []
-    waiting: list[Any] = [kind.model_fields[key].annotation for kind in kinds if key in kind.model_fields]
-    while waiting:
-        kind = waiting.pop()
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found.append(kind)
-        elif get_origin(kind) is not tuple:
-            waiting += [a for a in get_args(kind) if isinstance(a, type) or get_origin(a) is not None]
-    return found
+    fields = [kind.model_fields[key].annotation for kind in kinds if key in kind.model_fields]
+    return models_in([a for a in fields if get_origin(a) is not tuple])
 
 
 def _started(kinds: list[Any], key: str) -> dict[str, Any]:

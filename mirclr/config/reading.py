@@ -9,15 +9,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from mirclr.config.overrides import apply_override, unknown_key
+from mirclr.config.overrides import apply_override
 from mirclr.config.renamed import modern_recipe
 from mirclr.config.sections import CLMR_STAGES, Audio, Recipe
 from mirclr.config.strict_yaml import LONGEST, plain_values, shortened
+from mirclr.config.wording import problems
 from mirclr.errors import OverrideError, RecipeError, in_words
 from mirclr.provenance import open_regular
 
 _MOST_ERRORS = 8  # that are listed; a file that is no recipe has thousands
-_LONGEST_MESSAGE = 500  # a message may quote what was found
 
 
 def _warn(note: str) -> None:
@@ -66,9 +66,8 @@ def parse_recipe(
     try:
         recipe = recipe_from(tree, where=where)
     except RecipeError as error:
-        hints = [hint for override in overrides if (hint := unknown_key(override, tree))]
-        if hints or (overrides and _is_valid(text)):
-            raise OverrideError("; ".join([f"{error}", *hints])) from error
+        if overrides and _is_valid(text):
+            raise OverrideError(str(error)) from error
         raise
     if notes:
         on_note(f"{where}: {', '.join(dict.fromkeys(notes))}; the old names are read, and will go some day")
@@ -87,19 +86,13 @@ def _is_valid(text: str) -> bool:
 def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
     """Validate a recipe given as plain values, such as the one a checkpoint holds; keys of before are read."""
     try:
+        tree = _of_today(modern_recipe(tree, []))
         # as JSON, where a list is a tuple but, strictly, "5" is no number
-        return Recipe.model_validate_json(json.dumps(_of_today(modern_recipe(tree, [])), default=str))
+        return Recipe.model_validate_json(json.dumps(tree, default=str))
     except ValidationError as error:
-        lines = []
-        for e in error.errors():
-            place = shortened(".".join(str(p) for p in e["loc"]) or "recipe", str)
-            found = "" if e["type"] in ("missing", "value_error") else f", found {shortened(e['input'])}"
-            message = shortened(e["msg"].removeprefix("Value error, "), str, _LONGEST_MESSAGE)
-            lines.append(f"{place}: {message}{found}")
-            if len(lines) == _MOST_ERRORS and len(error.errors()) > _MOST_ERRORS:
-                lines.append(f"and {len(error.errors()) - _MOST_ERRORS} more")
-                break
-        raise RecipeError(f"{where}: " + "; ".join(lines)) from error
+        found = problems(error, tree, Recipe)
+        more = [f"and {len(found) - _MOST_ERRORS} more"] if len(found) > _MOST_ERRORS else []
+        raise RecipeError(f"{where}: " + "; ".join([*found[:_MOST_ERRORS], *more])) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RecipeError(f"{where}: not a tree of plain values ({shortened(error, str)})") from error
 

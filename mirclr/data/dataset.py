@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from mirclr.audio.waveform import as_array, waveform_blocks
+from mirclr.config.strict_yaml import shortened
+from mirclr.config.wording import expected
 from mirclr.data.clips import Cached, ClipCache, Skipped
 from mirclr.data.manifest import Track
 from mirclr.errors import ManifestError, UnusableAudio
@@ -130,7 +132,8 @@ def _track(i: int, fields: Mapping[str, Any]) -> Track:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise ManifestError(f"data: item {i}: {name}: {first['msg']}") from error
+        found = shortened(first["input"], most=80)
+        raise ManifestError(f"data: item {i}: {name}: expected {expected(first)}, found {found}") from error
 
 
 def _key(samples: np.ndarray, rate: float) -> str:

@@ -10,11 +10,13 @@ Contents: `Track`, `inside`, `read_manifest`, `examine_manifest`, `write_manifes
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from mirclr.config.wording import expected
 from mirclr.data.scan import Exclusions, Part, PassedOver, ScanFailure, audio_files, audio_of, place_of
 from mirclr.errors import ManifestError, in_words
 from mirclr.names import known_artist
@@ -181,11 +183,16 @@ def _told(error: Mapping[str, Any]) -> str:
     field = _short(".".join(str(part) for part in error["loc"]) or "line")
     if error["type"] == "missing":
         return f"field '{field}' is missing"
+    if error["type"] == "extra_forbidden":
+        near = get_close_matches(field, Track.model_fields, 1)
+        return f"field '{field}' is not known{f'; did you mean {near[0]}?' if near else ''}"
+    if error["type"] == "value_error":
+        return f"field '{field}': {str(error['msg']).removeprefix('Value error, ')}"
     try:
         found = repr(error["input"])
     except ValueError:  # a whole number of more digits than Python writes
         found = "a number too long to show"
-    return f"field '{field}': {error['msg']}; found {_short(found)}"
+    return f"field '{field}': expected {expected(error)}; found {_short(found)}"
 
 
 def _short(text: str) -> str:
