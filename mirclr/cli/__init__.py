@@ -7,11 +7,11 @@ commands' own.
 """
 
 import importlib
-import io
 import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from types import FrameType
@@ -20,7 +20,8 @@ from typing import Any
 import click
 
 import mirclr
-from mirclr.cli.show import ReaderLeft, printing, remark
+from mirclr.cli.options import everywhere
+from mirclr.cli.show import ReaderLeft, complain, detail, printing
 from mirclr.errors import MirclrError, NoMatch, OverrideError, in_words, is_fault_of_machine
 
 COMMANDS = {
@@ -49,6 +50,33 @@ COMMANDS = {
 }
 
 
+GLOSSARY = (
+    ("library", "A file with what mirclr knows of your songs. The songs themselves stay where they are, unchanged."),
+    ("match", "How alike two songs sound. 92 % means: more alike than 92 of 100 pairs of songs in your library."),
+    ("genre, mood", "What a song sounds like. They are guesses; what your files' own tags say is kept apart."),
+    ("profile", "What one listener played and likes, so that a list can be for this listener."),
+    ("encoder", "The network that turns sound into numbers which can be compared. One comes with mirclr."),
+)
+"""Words for people, at the end of ``mirclr --help``."""
+
+SECTIONS = {
+    "Start here": ("embed", "recommend", "playlist", "demo"),
+    "Your library": ("library", "sync", "watch", "classify", "describe", "tag", "duplicates", "block", "profile"),
+    "For researchers": (
+        "train",
+        "evaluate",
+        "export",
+        "checkpoint",
+        "augment",
+        "teacher",
+        "corpus",
+        "manifest",
+        "clips",
+    ),
+}
+"""The commands as ``mirclr --help`` shows them: each in one section, the most wanted first."""
+
+
 class _LazyGroup(click.Group):
     """A group that imports a command's module only when that command runs."""
 
@@ -60,44 +88,50 @@ class _LazyGroup(click.Group):
             return None
         command = importlib.import_module(f"mirclr.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
+        everywhere(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name]) for name in names], col_spacing=2)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            ctx.fail(f"no command {args[0]!r}; the commands are: {', '.join(sorted(COMMANDS))}")
-        return super().resolve_command(ctx, args)
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Words"):
+            formatter.write_dl(GLOSSARY, col_spacing=2)
+        super().format_epilog(ctx, formatter)
 
 
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Example: mirclr demo",
+    epilog="Example: mirclr embed ~/Music, and then: mirclr recommend Metallica",
 )
 @click.version_option(mirclr.__version__, "--version", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Show the whole traceback of an error.")
-def group(debug: bool) -> None:
-    """Learn which music sounds similar, from music without labels, and make that useful."""
+def group() -> None:
+    """Find which of your songs sound alike, and make playlists of them.
+
+    Every command explains itself: mirclr recommend --help
+    """
+
+
+everywhere(group)
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process. Every error of ours becomes one line on standard error."""
     argv = list(sys.argv[1:] if args is None else args)
-    # --debug may stand anywhere before a bare "--"; click would want it before the command's name
-    end = argv.index("--") if "--" in argv else len(argv)
-    debug = "--debug" in argv[:end]
-    argv = [a for a in argv[:end] if a != "--debug"] + argv[end:]
+    debug = "--debug" in argv[: argv.index("--") if "--" in argv else None]
+    if argv[:1] == ["help"]:  # as other programs have it
+        argv = [*argv[1:], "--help"]
     if args is None and not debug:
         _silence_libraries()
     interrupts = _noted_interrupts() if args is None else []
+    began = time.monotonic()
     try:
         with printing():
             code = _run(argv, debug, interrupts)
+            detail(f"took {time.monotonic() - began:.1f} s")
     except ReaderLeft:
         code = 0
     if args is None:
@@ -115,7 +149,7 @@ def _run(argv: list[str], debug: bool, interrupts: list[int]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):  # the first is what click makes of Ctrl-C
         return _interrupted()
     except Exception as error:
-        return _interrupted() if interrupts else _failed(error, debug)
+        return _interrupted() if interrupts else _failed(error, argv, debug)
     return result if isinstance(result, int) else 0
 
 
@@ -133,25 +167,33 @@ def _noted_interrupts() -> list[int]:
 
 
 def _interrupted() -> int:
-    remark("mirclr: interrupted; what was done is kept")
+    complain("mirclr: interrupted; what was done is kept")
     return 130
 
 
-def _failed(error: Exception, debug: bool) -> int:
+def _failed(error: Exception, argv: Sequence[str], debug: bool) -> int:
     """Print why a command raised, and return its exit code; an error that is not ours is raised again."""
-    if isinstance(error, click.ClickException):
-        text = io.StringIO()
-        error.show(text)
-        for line in text.getvalue().splitlines():
-            remark(line.replace("\t", "  "))
+    if type(error).__name__ == "NoArgsIsHelpError":  # which click has had since 8.2
+        assert isinstance(error, click.UsageError)
+        for line in error.format_message().splitlines():
+            complain(line)
         return error.exit_code
-    if debug or not (isinstance(error, MirclrError | OSError) or is_fault_of_machine(error)):
+    if isinstance(error, click.UsageError):
+        from mirclr.cli.mistakes import in_plain_words
+
+        lines, code = in_plain_words(error, group, argv), error.exit_code
+    elif isinstance(error, click.ClickException):
+        lines, code = [f"mirclr: {error.format_message()}"], error.exit_code
+    elif debug or not (isinstance(error, MirclrError | OSError) or is_fault_of_machine(error)):
         raise error
-    first, *more = error.args if isinstance(error, NoMatch) else (in_words(error),)
-    remark(f"mirclr: {first}")
-    for line in more:
-        remark(f"  {line}")
-    return 2 if isinstance(error, OverrideError) else 1  # what was typed, or what was met
+    else:
+        first, *more = error.args if isinstance(error, NoMatch) else (in_words(error),)
+        lines = [f"mirclr: {first}", *more]
+        code = 2 if isinstance(error, OverrideError) else 1  # what was typed, or what was met
+    complain(lines[0])
+    for line in lines[1:]:
+        complain(f"  {line}")
+    return code
 
 
 def _silence_libraries() -> None:

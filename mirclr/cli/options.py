@@ -2,14 +2,16 @@
 
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from mirclr.cli.show import remark
+from mirclr.cli.show import remark, speak
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.provenance import data_dir
 
@@ -26,7 +28,21 @@ class HomePath(click.Path):
         """The path; an empty one, as of a variable that is not set, is wrong usage."""
         if not os.fspath(value).strip():
             self.fail("a path is empty", param, ctx)
-        return super().convert(os.path.expanduser(value), param, ctx)
+        path = os.path.expanduser(value)
+        if self.exists and not os.path.lexists(path):
+            kind = "file" if not self.dir_okay else "folder" if not self.file_okay else "file or folder"
+            self.fail(f"{os.fspath(value)}: there is no such {kind}{_meant_path(path)}", param, ctx)
+        return super().convert(path, param, ctx)
+
+
+def _meant_path(path: str | os.PathLike[str]) -> str:
+    """What lies beside a path that is not there, by nearly its name, as a question."""
+    folder, name = os.path.split(os.path.normpath(path))
+    try:
+        near = get_close_matches(name, os.listdir(folder or "."), n=1)
+    except OSError:
+        near = []
+    return f"; did you mean {shlex.quote(os.path.join(folder, near[0]))}?" if near else ""
 
 
 def default_library() -> Path:
@@ -145,6 +161,36 @@ def audio_root(help: str = "Folder of the audio files; by default that of the ma
     return click.option("--audio-root", type=kind, help=help)
 
 
+def everywhere(command: click.Command) -> None:
+    """Give a command, and all below it, the options that every command has; they may stand at any of them."""
+    if not any(p.name == "debug" for p in command.params):
+        for decorate in _EVERYWHERE:
+            decorate(command)
+    for child in command.commands.values() if isinstance(command, click.Group) else ():
+        everywhere(child)
+
+
+def _said(context: click.Context, param: click.Parameter, value: bool) -> None:
+    """Take note of a flag of `everywhere`, wherever in the line it stands."""
+    said: set[str | None] = context.meta.setdefault("mirclr.said", set())
+    if value:
+        said.add(param.name)
+    if {"quiet", "verbose"} <= said:
+        raise click.UsageError("--quiet and --verbose ask for the opposite; leave one out")
+    speak(quiet="quiet" in said, verbose="verbose" in said)
+
+
+def _flag_everywhere(*names: str, help: str) -> Decorator:
+    return click.option(*names, is_flag=True, expose_value=False, callback=_said, help=help)
+
+
+_EVERYWHERE = (
+    _flag_everywhere("-q", "--quiet", help="Print only what was asked for, and errors."),
+    _flag_everywhere("-v", "--verbose", help="Say more, such as how long it took."),
+    _flag_everywhere("--debug", help="Show the whole traceback of an error."),
+)
+
+
 def formerly(names: Mapping[str, str]) -> Callable[[_C], _C]:
     """Take options and subcommands by their old names too; on standard error the new name is given.
 
@@ -176,7 +222,10 @@ def once_a_command(subcommand: str) -> type[click.Group]:
 
     class Group(click.Group):
         def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-            if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            typed = args[0] if args else ""
+            if typed not in self.commands and not os.path.exists(typed) and get_close_matches(typed, self.commands):
+                self.resolve_command(ctx, args)  # fails with the nearest: it is no file, but nearly a subcommand
+            if typed not in (*self.commands, *ctx.help_option_names):
                 remark(f"mirclr: {ctx.command_path} is now called {ctx.command_path} {subcommand}")
                 args = [subcommand, *args]
             return super().parse_args(ctx, args)

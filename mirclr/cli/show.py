@@ -89,9 +89,39 @@ def print_line(*cells: str) -> None:
     _write(sys.stdout, "\t".join(shown(cell) for cell in cells))
 
 
+class _Level:
+    """How much is said: by `speak`."""
+
+    quiet = False
+    verbose = False
+
+
+def speak(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Say less from now on (no progress, no remarks), or more (details): ``--quiet`` and ``--verbose``."""
+    _Level.quiet, _Level.verbose = quiet, verbose
+
+
 def remark(text: str) -> None:
-    """Print a line for the person at the terminal, on standard error."""
+    """Print a line for the person at the terminal, on standard error; nothing under ``--quiet``."""
+    if not _Level.quiet:
+        complain(text)
+
+
+def detail(text: str) -> None:
+    """Print a line on standard error for who asks for more, by ``--verbose``."""
+    if _Level.verbose:
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """Print a line on standard error that is said in any case: what could not be done, and what to do."""
     _write(sys.stderr, one_line(text))
+
+
+def closing(text: str) -> None:
+    """Print a line on standard output that says what a command has done; nothing under ``--quiet``."""
+    if not _Level.quiet:
+        print_line(text)
 
 
 def _write(stream: IO[str] | None, text: str) -> None:
@@ -159,7 +189,7 @@ def naming(file: str, reason: str) -> str:
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
-    """Show progress on standard error: a bar on a terminal, a line every 15 s elsewhere.
+    """Show progress on standard error: a bar on a terminal, a line every 15 s elsewhere; nothing under ``--quiet``.
 
     Parameters
     ----------
@@ -168,7 +198,7 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
     total : int or None
         How many steps there are; None when unknown.
     """
-    if _is_terminal(sys.stderr):
+    if _is_terminal(sys.stderr) and not _Level.quiet:
         with _bar(label, total) as advance:
             yield advance
     else:
