@@ -60,6 +60,12 @@ library: Decorator = click.option(
 )
 
 
+def command_line(*words: object, library_path: Path | None = None) -> str:
+    """A command of mirclr's as a person can paste it; a library is named where it is not the default one."""
+    of_another = library_path is not None and library_path.absolute() != default_library().absolute()
+    return shlex.join(["mirclr", *map(str, words), *(["--library", str(library_path)] if of_another else [])])
+
+
 def check_apart(output: Path, library_path: Path) -> None:
     """Refuse to write something else in the library's place."""
     if output.resolve() == library_path.resolve():

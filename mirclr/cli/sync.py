@@ -96,7 +96,7 @@ def command(
         print_json({"library": str(library_path), "dry_run": dry_run, **counts, **_lists(changes), **passed.as_json()})
     else:
         remark_passed_over(passed, kept)
-        _print(changes, counts, dry_run)
+        _print(changes, counts, dry_run, library_path)
     nothing_but_failures = counts["failed"] and counts["failed"] == sum(counts.values())
     return 1 if not dry_run and (by["kept"] or nothing_but_failures) else 0
 
@@ -104,14 +104,20 @@ def command(
 def row(change: SyncChange) -> dict[str, Any]:
     """A change as a JSON value."""
     done: dict[str, Any] = {"did": change.did, "file": str(change.file)}
+    if change.old:
+        done["from"] = str(change.old)
     return done | ({"reason": change.reason} if change.reason else {})
 
 
 def line(change: SyncChange) -> str:
     """A change as a line for people."""
     file, reason = str(change.file), change.reason or ""
-    if change.did in ("failed", "kept", "waiting"):
+    if change.did in ("failed", "waiting"):
         return f"{change.did} {naming(file, reason)}"
+    if change.did == "kept":
+        return f"{file} {reason}" if reason.startswith("is ") else naming(file, reason)
+    if change.did == "followed":
+        return f"{change.old} is now {file}; rules, playlists and what could not be read follow"
     return f"{change.did} {file}"
 
 
@@ -125,11 +131,27 @@ def _lists(changes: Sequence[SyncChange]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _print(changes: Sequence[SyncChange], counts: dict[str, int], dry_run: bool) -> None:
+def _print(changes: Sequence[SyncChange], counts: dict[str, int], dry_run: bool, library_path: Path) -> None:
     for change in changes:
-        if change.did in ("failed", "kept"):
+        if change.did == "kept":
+            remark(line(change))
+            for words in _what_to_do(change.file, library_path):
+                remark(f"  {words}")
+        elif change.did in ("failed", "followed"):
             remark(line(change))
         elif (dry_run and change.did in _LISTED) or change.did == "removed":
             print_line(f"{'would be ' if dry_run else ''}{line(change)}")
     summary = ", ".join(f"{n} {did}" for did, n in counts.items() if n)
     print_line(f"{'would be: ' if dry_run and summary else ''}{summary or 'no audio files found'}")
+
+
+def _what_to_do(folder: Path, library_path: Path) -> list[str]:
+    """What a person may do about songs of a folder that stay in the library though their files are not there."""
+    from mirclr.library.files import absence
+
+    if absence(folder) is None:
+        return [f"to take them out: {options.command_line('sync', '--yes', library_path=library_path)}"]
+    return [
+        f"moved? {options.command_line('sync', 'NEW_FOLDER', library_path=library_path)}",
+        f"gone for good? {options.command_line('library', 'remove', folder, library_path=library_path)}",
+    ]

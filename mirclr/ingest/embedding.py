@@ -19,8 +19,9 @@ import numpy as np
 
 from mirclr.audio import Excerpts
 from mirclr.audio.decoding import DecodedFile, decode_files
-from mirclr.data.scan import Found, place_of
+from mirclr.data.scan import Exclusions, Found, place_of
 from mirclr.errors import in_words, is_fault_of_machine
+from mirclr.ingest.moves import Moves
 from mirclr.ingest.seen import SeenFile, identical_tracks, is_moved, look
 from mirclr.library import Entry, ExcerptEmbeddings, Failure, FileState, LibraryStore, is_usable
 from mirclr.models.embedder import Embedder, raised
@@ -36,13 +37,15 @@ Did = Literal["embedded", "unchanged", "moved", "retagged", "copied", "failed"]
 class Outcome:
     """What became of one file; `reason` for a failure, `new` False for a failure known from an earlier run.
 
-    Of a part of a file, `file` is the place that names it (`Part.place`).
+    Of a part of a file, `file` is the place that names it (`Part.place`). Of one that moved, `track` is its track as it
+    was.
     """
 
     file: Path
     did: Did
     reason: str | None = None
     new: bool = True
+    track: FileState | None = None
 
 
 def embed_files(
@@ -74,7 +77,8 @@ def embed_files(
     Yields
     ------
     Outcome
-        One for each file; when it is yielded, what it reports is on disk.
+        One for each file, but for those that turn out to be left out, as their folder has moved; when it is yielded,
+        what it reports is on disk.
 
     Raises
     ------
@@ -82,9 +86,12 @@ def embed_files(
         The library holds vectors of another encoder.
     """
     library.bind(embedder.stamp)
+    library.adopt_failures({root for root, _ in files})
     to_decode: dict[Path, SeenFile] = {}
-    yield from _follow_known(library, files, to_decode, retry, known_tags or {})
-    yield from _decode_and_store(library, to_decode, embedder, workers)
+    moves = Moves()
+    yield from _follow_known(library, files, to_decode, retry, known_tags or {}, moves)
+    yield from _known_since(library, to_decode, retry, moves)
+    yield from _decode_and_store(library, to_decode, embedder, workers, moves)
 
 
 # files that need no decoding
@@ -96,6 +103,7 @@ def _follow_known(
     to_decode: dict[Path, SeenFile],
     retry: bool,
     known_tags: Mapping[Path, Tags],
+    moves: Moves,
 ) -> Iterator[Outcome]:
     """Bring up to date what need not be decoded, many files a transaction; the others join `to_decode`."""
     known = _Known(library, {root for root, _ in files}, retry)
@@ -111,9 +119,33 @@ def _follow_known(
                 outcome = known.outcome(place, seen)
                 if outcome is not None:
                     outcomes.append(outcome)
+                    _note(outcome, moves)
                 elif isinstance(seen, SeenFile):
                     to_decode[place] = seen
+            moves.follow(library)
         yield from outcomes
+
+
+def _note(outcome: Outcome, moves: Moves) -> None:
+    if outcome.track and outcome.did == "moved":
+        moves.add(outcome.track, outcome.file)
+
+
+def _known_since(
+    library: LibraryStore, to_decode: dict[Path, SeenFile], retry: bool, moves: Moves
+) -> Iterator[Outcome]:
+    """Drop from `to_decode` what is left out, or failed before, in a folder that has moved."""
+    if not moves:
+        return
+    exclusions = Exclusions(library.exclusions())
+    failed = {root: library.failed(root) for root in {seen.root for seen in to_decode.values()}}
+    for place, seen in list(to_decode.items()):
+        failure = failed[seen.root].get(seen.path)
+        if exclusions.covers(place):
+            del to_decode[place]
+        elif failure and not retry and seen.failed_before(failure):
+            del to_decode[place]
+            yield Outcome(place, "failed", failure.reason, new=False)
 
 
 class _Known:
@@ -137,11 +169,10 @@ class _Known:
             return Outcome(place, "unchanged")
         if failure and not self._retry and seen.failed_before(failure):
             return Outcome(place, "failed", failure.reason, new=False)
-        did = _follow_by_digest(self._library, seen) if seen.size in self._sizes else None
-        return Outcome(place, did) if did else None
+        return _follow_by_digest(self._library, seen) if seen.size in self._sizes else None
 
 
-def _follow_by_digest(library: LibraryStore, seen: SeenFile) -> Did | None:
+def _follow_by_digest(library: LibraryStore, seen: SeenFile) -> Outcome | None:
     """Follow a file whose bytes the library knows, under this path or another."""
     try:
         identical = identical_tracks(library, seen)
@@ -150,7 +181,9 @@ def _follow_by_digest(library: LibraryStore, seen: SeenFile) -> Did | None:
     return _follow(library, seen, None, identical)
 
 
-def _follow(library: LibraryStore, seen: SeenFile, content: str | None, identical: Sequence[FileState]) -> Did | None:
+def _follow(
+    library: LibraryStore, seen: SeenFile, content: str | None, identical: Sequence[FileState]
+) -> Outcome | None:
     """Use the vector of a track of the same audio: moved here when its own file is gone or is this one, else copied."""
     here = [track for track in identical if (track.root, track.path) == (seen.root, seen.path)]
     for track in here or identical:
@@ -165,10 +198,11 @@ def _follow(library: LibraryStore, seen: SeenFile, content: str | None, identica
                 start_s=seen.start_s,
                 content_digest=content or track.content_digest,
             )
-            return "moved" if not here else "unchanged" if track.file_digest == seen.digest else "retagged"
+            did: Did = "moved" if not here else "unchanged" if track.file_digest == seen.digest else "retagged"
+            return Outcome(seen.place, did, track=track)
     if identical:
         library.write(entries=[_copy(library, seen, content, identical[0])])
-        return "copied"
+        return Outcome(seen.place, "copied")
     return None
 
 
@@ -222,7 +256,7 @@ class _Decoded:
 
 
 def _decode_and_store(
-    library: LibraryStore, to_decode: dict[Path, SeenFile], embedder: Embedder, workers: int
+    library: LibraryStore, to_decode: dict[Path, SeenFile], embedder: Embedder, workers: int, moves: Moves
 ) -> Iterator[Outcome]:
     batch: list[_Decoded] = []
     decoded = decode_files(
@@ -237,12 +271,12 @@ def _decode_and_store(
         for seen, file in zip(to_decode.values(), decoded, strict=True):
             batch.append(_decoded(library, seen, file, embedder))
             if len(batch) == BATCH_TRACKS:
-                yield from _store(library, batch, embedder)
+                yield from _store(library, batch, embedder, moves)
                 batch = []
     except OSError:  # of the machine, by which no more can be decoded; what was, is stored
-        deque(_store(library, batch, embedder), maxlen=0)
+        deque(_store(library, batch, embedder, moves), maxlen=0)
         raise
-    yield from _store(library, batch, embedder)
+    yield from _store(library, batch, embedder, moves)
 
 
 def _decoded(library: LibraryStore, seen: SeenFile, file: DecodedFile, embedder: Embedder) -> _Decoded:
@@ -269,7 +303,7 @@ def _embedded(seen: SeenFile, excerpts: Excerpts, embedder: Embedder) -> Entry:
     return _entry(seen, excerpts.content or seen.content, *audio, vector, compact)
 
 
-def _store(library: LibraryStore, batch: Sequence[_Decoded], embedder: Embedder) -> Iterator[Outcome]:
+def _store(library: LibraryStore, batch: Sequence[_Decoded], embedder: Embedder, moves: Moves) -> Iterator[Outcome]:
     """Write what was decoded, in one transaction; the outcomes report what is on disk."""
     outcomes: dict[Path, Outcome] = {}
     entries: list[tuple[SeenFile, Entry]] = []
@@ -282,14 +316,16 @@ def _store(library: LibraryStore, batch: Sequence[_Decoded], embedder: Embedder)
                 outcomes[seen.place] = Outcome(seen.place, "failed", one.reason)
             elif one.excerpts is not None:
                 identical = library.with_audio_digest(one.excerpts.digest)
-                did = _follow(library, seen, one.excerpts.content or seen.content, identical)
-                if did is None:  # another process removed them in this moment
+                outcome = _follow(library, seen, one.excerpts.content or seen.content, identical)
+                if outcome is None:  # another process removed them in this moment
                     entries.append((seen, _embedded(seen, one.excerpts, embedder)))
                 else:
-                    outcomes[seen.place] = Outcome(seen.place, did)
+                    outcomes[seen.place] = outcome
+                    _note(outcome, moves)
             elif one.entry is not None:
                 entries.append((seen, one.entry))
         refused = {(f.root, f.path): f.reason for f in library.write(entries=[entry for _, entry in entries])}
+        moves.follow(library)
     for seen, entry in entries:
         reason = refused.get((entry.root, entry.path))
         outcomes[seen.place] = Outcome(seen.place, "failed" if reason else "embedded", reason)

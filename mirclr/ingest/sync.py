@@ -7,7 +7,6 @@ Contents: `sync_scope` (which folders), `apply_changes` (what is at some paths, 
 """
 
 import os
-import shlex
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,10 +31,14 @@ from mirclr.data.scan import (
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.ingest.embedding import Outcome, embed_files
 from mirclr.ingest.finding import Listing
+from mirclr.ingest.moves import Moves
 from mirclr.ingest.seen import SeenFile, identical_tracks, look, superseded
-from mirclr.library import Failure, FileState, LibraryStore, shown
+from mirclr.library import Failure, FileState, LibraryStore
 from mirclr.library.files import absence, is_gone
+from mirclr.library.places import moved_exclusions, moved_failures
 from mirclr.models.embedder import Embedder
+from mirclr.provenance import size_and_time
+from mirclr.terminal import counted
 
 _ASK_ABOVE = 10
 Scope = Mapping[Path, str]
@@ -51,10 +54,13 @@ class SyncChange:
     file : Path
     did : str
         As `mirclr.ingest.embedding.Outcome`; or "removed" (a track), "forgotten" (a failure), "kept" (tracks of a
-        folder that is missing, or too many at once), "waiting" (another process writes to the library).
+        folder that is missing, or too many at once), "followed" (a folder that has moved, and with it what names it in
+        the library), "waiting" (another process writes to the library).
         Of a dry run also "changed": other audio or other tags, which only decoding shows.
     reason : str, optional
         Why, where that needs words.
+    old : Path, optional
+        Where it was, of what has moved.
     new : bool
         False for a failure known from an earlier run.
     """
@@ -63,6 +69,7 @@ class SyncChange:
     did: str
     reason: str | None = None
     new: bool = True
+    old: Path | None = None
 
 
 class Embed(Protocol):
@@ -172,8 +179,14 @@ def apply_changes(
     library.write(failures=failures)
     for failure in failures:
         yield SyncChange(failure.file, "failed", failure.reason, failure not in known)
+    moves = Moves()
     for outcome in embed(library, files, embedder, workers=workers, retry=retry):
-        yield SyncChange(outcome.file, outcome.did, outcome.reason, outcome.new)
+        old = outcome.track.place if outcome.track and outcome.did == "moved" else None
+        if outcome.track and old:
+            moves.add(outcome.track, outcome.file)
+        yield SyncChange(outcome.file, outcome.did, outcome.reason, outcome.new, old)
+    for old, new in moves.find_folders(library).items():
+        yield SyncChange(new, "followed", old=old)
     tracks, forgotten, kept = _gone(library, scope, paths, held, files, yes)
     yield from kept
     library.remove([track.track_id for track in tracks])
@@ -197,8 +210,14 @@ def preview_changes(
     yield from _absent(library, scope, paths)
     files, failures = _audio_at(library, scope, paths, passed)
     yield from (SyncChange(f.file, "failed", f.reason) for f in failures)
-    followed: set[int] = set()
-    yield from _previewed(library, files, retry, followed)
+    followed: dict[int, tuple[FileState, Path]] = {}
+    foreseen = list(_previewed(library, files, retry, followed))
+    moves = Moves(foreseen=True)
+    for track, place in followed.values():
+        moves.add(track, place)
+    folders = moves.find_folders(library)
+    yield from _after_moves(library, foreseen, moves, scope.values(), retry) if folders else foreseen
+    yield from (SyncChange(new, "followed", old=old) for old, new in folders.items())
     tracks, forgotten, kept = _gone(library, scope, paths, library.roots(), files, yes, followed)
     yield from kept
     yield from _removals(tracks, forgotten)
@@ -212,8 +231,7 @@ def _absent(library: LibraryStore, scope: Scope, paths: Collection[Path]) -> Ite
 
 
 def _kept(folder: Path, n: int, reason: str) -> SyncChange:
-    remove = f"mirclr library remove {shlex.quote(shown(str(folder)))}"
-    return SyncChange(folder, "kept", f"{reason}; its {n} tracks are kept; to remove them: {remove}")
+    return SyncChange(folder, "kept", f"{reason}; its {counted(n, 'song')} stay{'s' if n == 1 else ''} in the library")
 
 
 def _audio_at(
@@ -295,7 +313,7 @@ def _gone(
             if Path(root) not in scope:
                 kept.append(_kept(Path(root), n, absent[Path(root)]))
         elif n > _ASK_ABOVE and 2 * n > total and not yes:
-            reason = f"{n} of its {total} tracks have no file any more; kept; to remove them: mirclr sync --yes"
+            reason = f"{n:,} of its {total:,} songs have no file any more; they stay in the library"
             kept.append(SyncChange(Path(root), "kept", reason))
         else:
             removed += [t for t in tracks if not any(t.place.is_relative_to(folder) for folder in off)]
@@ -348,7 +366,7 @@ def _removals(tracks: Iterable[FileState], forgotten: Iterable[Failure]) -> Iter
 
 
 def _previewed(
-    library: LibraryStore, files: Sequence[tuple[str, Found]], retry: bool, followed: set[int]
+    library: LibraryStore, files: Sequence[tuple[str, Found]], retry: bool, followed: dict[int, tuple[FileState, Path]]
 ) -> Iterator[SyncChange]:
     """What would become of files; tracks that would move join `followed`."""
     states = {root: library.states(root) for root in {root for root, _ in files}}
@@ -368,25 +386,42 @@ def _previewed(
             yield _previewed_by_digest(library, seen, state, sizes, followed)
 
 
+def _after_moves(
+    library: LibraryStore, changes: Iterable[SyncChange], moves: Moves, roots: Iterable[str], retry: bool
+) -> Iterator[SyncChange]:
+    """What would become of files once failures and exclusions have followed the folders that moved."""
+    homes = [*library.roots(), *roots]
+    failed = {new.file: new for _, new in moved_failures(library.failures(), homes, moves.renamed) if new}
+    patterns: dict[str, list[str]] = defaultdict(list)
+    for root, pattern in moved_exclusions(library.exclusions(), homes, moves.renamed).values():
+        patterns[root].append(pattern)
+    exclusions = Exclusions(patterns)
+    for change in changes:
+        failure = failed.get(change.file)
+        if change.did != "embedded":
+            yield change
+        elif failure and not retry and size_and_time(change.file) == (failure.size, failure.mtime_ns):
+            yield SyncChange(change.file, "failed", failure.reason, new=False)
+        elif not exclusions.covers(change.file):
+            yield change
+
+
 def _previewed_by_digest(
-    library: LibraryStore, seen: SeenFile, state: FileState | None, sizes: Collection[int], followed: set[int]
+    library: LibraryStore,
+    seen: SeenFile,
+    state: FileState | None,
+    sizes: Collection[int],
+    followed: dict[int, tuple[FileState, Path]],
 ) -> SyncChange:
     place = Path(seen.root, seen.path)
     try:
         identical = identical_tracks(library, seen) if seen.size in sizes else []
     except OSError as error:
         return SyncChange(place, "failed", f"{seen.file}: cannot be read ({error.strerror})")
-    return SyncChange(place, _previewed_outcome(state, identical, followed))
-
-
-def _previewed_outcome(state: FileState | None, identical: Sequence[FileState], followed: set[int]) -> str:
-    """What would become of a file, given its track and those of the same bytes."""
     if state and any(track.track_id == state.track_id for track in identical):
-        return "unchanged"
+        return SyncChange(place, "unchanged")
     for track in identical:
         if track.track_id not in followed and is_gone(track.file):
-            followed.add(track.track_id)
-            return "moved"
-    if identical:
-        return "copied"
-    return "changed" if state else "embedded"
+            followed[track.track_id] = track, place
+            return SyncChange(place, "moved", old=track.place)
+    return SyncChange(place, "copied" if identical else "changed" if state else "embedded")

@@ -4,19 +4,18 @@ from dataclasses import asdict
 from typing import Any
 
 from mirclr.errors import LibraryError
-from mirclr.library.entries import Entries
 from mirclr.library.files import is_gone
 from mirclr.library.labels import Labels
-from mirclr.library.profiles import Profiles
+from mirclr.library.places import Places
 from mirclr.library.schema import SCHEMA_VERSION
 from mirclr.terminal import shown
 
 
-class LibraryStore(Entries, Labels, Profiles):
+class LibraryStore(Places, Labels):
     """An open library; a context manager. Made by `LibraryStore.open`, used by the thread that opened it.
 
     What it stores has a class for each subject: `Tracks`, `Vectors`, `Entries` (what embedding writes), `Labels`,
-    `Profiles`. All of them share the connection and the transactions of `Database`.
+    `Profiles`, `Places`. All of them share the connection and the transactions of `Database`.
     """
 
     def info(self) -> dict[str, Any]:
