@@ -1,5 +1,9 @@
-"""Texts as a terminal may show them: no name of a file and no tag steers the terminal, or makes a line of its own."""
+"""Texts as a terminal may show them, and numbers as people write them.
 
+No name of a file and no tag steers the terminal, or makes a line of its own.
+"""
+
+import math
 import re
 import unicodedata
 
@@ -28,6 +32,74 @@ def one_line(text: str) -> str:
     return shown(re.sub(r"\s*[\r\n]+\s*", " ", text.strip("\r\n")))
 
 
-def counted(n: int, what: str) -> str:
-    """A number with its noun: "no tracks", "1 track", "1,200 tracks"."""
-    return f"{f'{n:,}' if n else 'no'} {what}{'' if n == 1 else 's'}"
+def plural(n: int, what: str, many: str = "") -> str:
+    """A noun for a number of things: "song", "songs", "copies"; `many` is its plural where that is irregular."""
+    if n == 1:
+        return what
+    if many:
+        return many
+    if re.search(r"[^aeiou]y$", what):
+        return f"{what[:-1]}ies"
+    return f"{what}es" if re.search(r"(s|x|z|ch|sh)$", what) else f"{what}s"
+
+
+def counted(n: int, what: str, many: str = "") -> str:
+    """A number with its noun: "no songs", "1 song", "1,200 songs"."""
+    return f"{f'{n:,}' if n else 'no'} {plural(n, what, many)}"
+
+
+def number(value: float) -> str:
+    """A number of any size: "0.810", "-13.2", "129", "12,000"; of a score three decimals, of what is larger fewer."""
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)  # a year is no "1,994"
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.3f}" if abs(value) < 9.9995 else f"{value:,.1f}" if abs(value) < 999.95 else f"{value:,.0f}"
+
+
+def clock(seconds: float) -> str:
+    """The length of a song, or a place in it: "3:48", "1:02:05"."""
+    minutes, s = divmod(round(max(0.0, seconds)), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
+
+
+def span(seconds: float) -> str:
+    """How long something lasts: "45 seconds", "12 minutes", "2.9 hours", "3.2 days"."""
+    if seconds < 1:
+        return "no time" if seconds <= 0 else "under a second"
+    if round(seconds) < 120:
+        return counted(round(seconds), "second")
+    if round(seconds / 60) < 90:
+        return counted(round(seconds / 60), "minute")
+    hours = round(seconds / 3600, 1)
+    amount, unit = (hours, "hour") if hours < 48 else (round(seconds / 86400, 1), "day")
+    return f"{amount:,.1f}".removesuffix(".0") + f" {plural(int(amount) if amount == int(amount) else 2, unit)}"
+
+
+def size(n_bytes: int) -> str:
+    """How much room something takes: "12 bytes", "843 kB", "1.2 GB"."""
+    if n_bytes < 1000:
+        return counted(n_bytes, "byte") if n_bytes else "0 bytes"
+    value, units = n_bytes / 1000, iter(("kB", "MB", "GB", "TB"))
+    unit = next(units)
+    while value >= 999.5 and unit != "TB":
+        value, unit = value / 1000, next(units)
+    return f"{value:.1f}".removesuffix(".0") + f" {unit}" if value < 9.95 else f"{value:,.0f} {unit}"
+
+
+def bpm(tempo: float) -> str:
+    """A tempo: "129 bpm"."""
+    return f"{tempo:.0f} bpm"
+
+
+def percent(fraction: float) -> str:
+    """A part of a whole: "92 %", "99.6 %"; never "100 %" or "0 %" of what is not all, or not nothing."""
+    if fraction <= 0 or fraction >= 1:
+        return "0 %" if fraction <= 0 else "100 %"
+    cents = 100 * fraction
+    if cents < 0.5:
+        return "under 1 %"
+    if cents < 99:
+        return f"{cents:.0f} %"
+    return f"{cents:.1f} %" if cents < 99.9 else f"{min(cents, 99.99):.2f} %"

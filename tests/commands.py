@@ -1,4 +1,4 @@
-"""The one door from the tests to the command line; test_cli.py and test_output.py alone look behind it."""
+"""The one door from the tests to the command line; test_cli.py, test_output.py and test_show.py look behind it."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -62,7 +62,7 @@ def test_the_command_line_is_imported_by_its_own_tests_alone():
     root = Path(cli.__file__).parents[2]
     own = {
         root / "mirclr" / "__main__.py",
-        *(root / "tests" / f"{n}.py" for n in ("commands", "test_cli", "test_mistakes", "test_output")),
+        *(root / "tests" / f"{n}.py" for n in ("commands", "test_cli", "test_mistakes", "test_output", "test_show")),
     }
     own |= set((root / "mirclr" / "cli").glob("*.py"))
     files = {file for folder in ("mirclr", "recipes", "tests") for file in (root / folder).rglob("*.py")}
@@ -448,25 +448,6 @@ def test_json_keeps_unicode_and_refuses_nan(capsys):
     assert capsys.readouterr().out == '"é"\n'
     with pytest.raises(ValueError, match="not JSON compliant"):
         show.print_json(float("nan"))
-
-
-def test_a_table_is_plain_where_it_is_piped(capsys):
-    show.print_table(("name", "value"), [("[bold]x[/bold]", 1.23456), ("é", None), ("", 2)], title="what")
-    out = capsys.readouterr().out
-    assert "\x1b" not in out
-    lines = [line.split() for line in out.splitlines() if line.strip()]
-    assert lines[0] == ["what"]
-    assert lines[1] == ["name", "value"]
-    assert lines[3:] == [["[bold]x[/bold]", "1.235"], ["é", "–"], ["–", "2"]]
-
-
-def test_progress_is_told_on_standard_error(capsys):
-    with show.progress("Doing", 3) as advance:
-        for _ in range(3):
-            advance(note="1 failed")
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err == "Doing: 3/3 1 failed\n"
 
 
 def test_the_home_folder_is_understood_where_no_shell_expands_it(tmp_path, monkeypatch):

@@ -92,6 +92,7 @@ def test_no_door_lets_a_name_steer_the_terminal(place, capsys, monkeypatch):
             text = {"table": 60 * "a", "title": "b", "column": "c"} | {place: HOSTILE}
             show.print_table((text["column"], "n"), [(text["table"], 1)], title=text["title"])
         elif place == "note":
+            monkeypatch.setattr(show, "_LINE_EVERY_S", 0)
             with show.progress("Doing", 1) as advance:
                 advance(note=HOSTILE)
         elif place == "error":

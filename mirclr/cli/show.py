@@ -1,20 +1,39 @@
-"""How commands print: tables and JSON on standard output, progress and remarks on standard error.
+"""How commands print: songs, tables and JSON on standard output, progress and remarks on standard error.
 
 What is printed goes through here, so that names and tags cannot steer a terminal, an encoding that lacks their letters
-ends no command, and a reader that leaves (``mirclr … | head``) ends one quietly.
+ends no command, and a reader that leaves (``mirclr … | head``) ends one quietly. On a terminal songs and tables are
+laid out in its width; into a file or another program the same go as lines with tabs between the cells.
 """
 
+import codecs
 import errno
 import json
 import os
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Protocol
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
-from mirclr.terminal import one_line, shown
+from mirclr.terminal import clock, number, one_line, percent, shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ASCII = str.maketrans(
+    {"–": "-", "—": "-", "…": "...", "·": "-", "×": "x", "±": "+-", "→": "->", "≥": ">=", "≤": "<=", "’": "'", "‘": "'"}
+    | {"“": '"', "”": '"', "─": "-", "━": "-", "═": "=", "│": "|", "┃": "|", "█": "#", "•": "*", "\u00a0": " "}
+)
+"""How signs are written where an encoding lacks them; anything else becomes '?'."""
+_COLOURED = 2000  # songs of which each line has colours, which take their time
+_WIDE = 110  # columns from which on there is room for albums
+_GAP = 2
+_LONGEST_WHY = 30
+_SOONEST_S, _RECENT_S, _LINE_EVERY_S = 2.0, 90.0, 15.0
 
 
 class Advance(Protocol):
@@ -32,7 +51,8 @@ class ReaderLeft(BaseException):
 def printing() -> Iterator[None]:
     r"""Print to standard output and error whatever they can take.
 
-    What an encoding lacks becomes '?' in output and ``\u…`` in errors.
+    What an encoding lacks is written in ASCII where there is a form of it, as '-' for a dash; else it becomes '?' in
+    output and ``\u…`` in errors.
 
     Raises
     ------
@@ -45,13 +65,32 @@ def printing() -> Iterator[None]:
     sys.stdout, sys.stderr = (
         stream and _Stream(stream, name, errors)
         for stream, name, errors in zip(
-            streams, ("standard output", "standard error"), ("replace", "backslashreplace"), strict=True
+            streams, ("standard output", "standard error"), ("mirclr.shown", "mirclr.escaped"), strict=True
         )
     )
     try:
         yield
     finally:
         sys.stdout, sys.stderr = streams
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Signs that an encoding lacks, in ASCII; a handler of `codecs`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    forms = error.object[error.start : error.end].translate(_ASCII)
+    return "".join(c if c.isascii() else "?" for c in forms), error.end
+
+
+def _escaped_or_in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    forms = error.object[error.start : error.end].translate(_ASCII)
+    return forms.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error("mirclr.shown", _in_ascii)
+codecs.register_error("mirclr.escaped", _escaped_or_in_ascii)
 
 
 class _Stream:
@@ -146,35 +185,251 @@ def _escaped(found: re.Match[str]) -> str:
     return sign if shown(sign) == sign else json.dumps(sign)[1:-1]
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
-    """Print a table to standard output; numbers right-aligned, floats with three decimals, None as a dash.
+def print_facts(facts: Iterable[tuple[str, Any]], *, title: str = "") -> None:
+    """Print names and their values, a line each."""
+    print_table((), list(facts), title=title)
 
-    Piped into another program it stays plain text, one row a line.
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
+    """Print a table to standard output.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        The heading of each column; none at all for rows without a heading.
+    rows : sequence of sequences
+        Texts, or numbers, which `mirclr.terminal.number` writes, or None.
+    title : str
+        Printed above.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    lines = [list(columns), *([_cell(value) for value in row] for row in rows)]
+    if not is_terminal(sys.stdout):
+        for line in ([title] if title else [], *lines):
+            if line:
+                print_line(*line)
+        return
     from rich.text import Text
 
-    heading = Text(shown(title)) if title else None
-    table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for i, name in enumerate(columns):
-        numeric = all(isinstance(row[i], int | float) or row[i] is None for row in rows)
-        table.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
-    console = Console(width=None if _is_terminal(sys.stdout) else 140)
-    console.print(table)
-
-
-def _is_terminal(stream: IO[str] | None) -> bool:
-    return stream is not None and stream.isatty()  # None where the caller closed it
+    console = _console(sys.stdout)
+    if title:
+        console.print(Text(shown(title)), style="bold", soft_wrap=True)
+    lines = [[_as_printed(cell) for cell in line] for line in lines if line]
+    widths = _column_widths(lines, console.width)
+    figures = [all(_is_figure(line[i]) for line in lines[bool(columns) :]) for i in range(len(widths))]
+    for at, line in enumerate(lines):
+        style = "bold" if columns and not at else ""
+        wrapped = [
+            Text(cell or _as_printed("–")).wrap(
+                console, width, justify="right" if of_figures else "left", overflow="fold"
+            )
+            for cell, width, of_figures in zip(line, widths, figures, strict=True)
+        ]
+        for parts in zip_longest(*wrapped):
+            texts = ("" if part is None else part.plain for part in parts)
+            whole = (" " * _GAP).join(_padded(text, width) for text, width in zip(texts, widths, strict=True))
+            console.print(Text(whole.rstrip()), style=style, soft_wrap=True)
 
 
 def _cell(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else shown(str(value))
+    if value is None:
+        return ""
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
+def _is_figure(cell: str) -> bool:
+    """Whether a cell is a number, perhaps with its unit: "3:48", "92 %", "-13.2 LUFS"; or empty."""
+    return not cell or re.fullmatch(r"[-+]?[\d,.:]*\d( (%|\w{1,4}))?", cell) is not None
+
+
+def _column_widths(lines: Sequence[Sequence[str]], room: int) -> list[int]:
+    """How wide each column is: as its widest cell, or where there is no room for all, the widest ones are narrowed.
+
+    No column is made narrower than its longest word, up to 24 cells, while there is another way.
+    """
+    from rich.cells import cell_len
+
+    columns = list(zip(*lines, strict=True))
+    widths = [max(map(cell_len, column), default=1) or 1 for column in columns]
+    words = [max((cell_len(word) for cell in column for word in cell.split()), default=1) for column in columns]
+    least = [min(width, max(1, min(word, 24))) for width, word in zip(widths, words, strict=True)]
+    for floors in (least, [min(floor, 6) for floor in least]):
+        while sum(widths) + _GAP * (len(widths) - 1) > room:
+            widest = max(range(len(widths)), key=lambda i: (widths[i] > floors[i], widths[i]))
+            if widths[widest] <= floors[widest]:
+                break
+            widths[widest] -= 1
+    return widths
+
+
+@dataclass(frozen=True)
+class ListedSong:
+    """A line of a list of songs.
+
+    Attributes
+    ----------
+    title : str
+        Of the song, or the name of its file.
+    artist, album : str
+        Empty where they are not known.
+    duration_s : float
+        Its length in seconds.
+    match : float in [0, 1], optional
+        How well it belongs, if that is known.
+    why : str
+        A few words, separated by commas, or nothing.
+    file : str
+        Where it is; printed into files and other programs alone.
+    more : tuple of str
+        Lines below it, for who asks for more.
+    """
+
+    title: str
+    artist: str = ""
+    album: str = ""
+    duration_s: float = 0.0
+    match: float | None = None
+    why: str = ""
+    file: str = ""
+    more: tuple[str, ...] = ()
+
+
+def print_songs(songs: Sequence[ListedSong], *, heading: str = "") -> None:
+    """Print a numbered list of songs to standard output, a line each.
+
+    On a terminal the heading comes first, and the lines fit its width. Elsewhere a line has number, artist, title,
+    album, length, match, words and file, with tabs between them and an empty cell for what is not known.
+    """
+    if not is_terminal(sys.stdout):
+        for rank, song in enumerate(songs, 1):
+            match = "" if song.match is None else percent(song.match)
+            length = clock(song.duration_s)
+            print_line(str(rank), song.artist, song.title, song.album, length, match, song.why, song.file, *song.more)
+        return
+    from rich.text import Text
+
+    console = _console(sys.stdout, plain=len(songs) > _COLOURED)
+    if heading:
+        console.print(Text(one_line(heading)), style="bold", soft_wrap=True)
+    layout = _Layout(songs, console.width)
+    for rank, song in enumerate(songs, 1):
+        console.print(layout.line(rank, song), soft_wrap=True)
+        for more in song.more:
+            console.print(Text(" " * (layout.rank + _GAP) + shown(more)), style="dim", soft_wrap=True)
+
+
+class _Layout:
+    """How wide the columns of a list of songs are, so that a line has `room` cells at most."""
+
+    def __init__(self, songs: Sequence[ListedSong], room: int) -> None:
+        from rich.cells import cell_len
+
+        self.rank = len(str(len(songs)))
+        self.length = max((len(clock(s.duration_s)) for s in songs), default=0)
+        self.match = max((len(percent(s.match)) for s in songs if s.match is not None), default=0)
+        name = max((cell_len(_full_name(s)) for s in songs), default=0)
+        self.why = min(_LONGEST_WHY, max((cell_len(_as_printed(s.why)) for s in songs), default=0))
+        album = max((cell_len(_as_printed(s.album)) for s in songs), default=0) if room >= _WIDE else 0
+        fixed = sum(width + _GAP for width in (self.rank, self.length, self.match) if width)
+        room = max(20, room - fixed)
+        if self.why and name + _GAP + self.why > room:
+            self.why = max(room - name - _GAP, min(self.why, 18))
+        room -= self.why and self.why + _GAP
+        self.name = min(name, room)
+        self.album = min(album, room - self.name - _GAP)
+        if self.album < 12:
+            self.album = 0
+
+    def line(self, rank: int, song: ListedSong) -> Any:
+        """A song as a line of rich's `Text`."""
+        from rich.text import Text
+
+        match = "" if song.match is None else percent(song.match)
+        cells = [
+            (f"{rank:>{self.rank}}", "dim"),
+            (_padded(_name_within(song, self.name), self.name), ""),
+            (_padded(_cut(_as_printed(song.album), self.album), self.album) if self.album else "", "dim"),
+            (f"{clock(song.duration_s):>{self.length}}", "dim"),
+            (f"{match:>{self.match}}", "green"),
+            (_words_within(_as_printed(song.why), self.why), "cyan"),
+        ]
+        line = Text()
+        for text, style in cells:
+            if text:
+                line.append(" " * _GAP * bool(line) + text, style)
+        line.rstrip()
+        return line
+
+
+def _full_name(song: ListedSong) -> str:
+    return _as_printed(f"{song.artist} – {song.title}" if song.artist else song.title)
+
+
+def _name_within(song: ListedSong, width: int) -> str:
+    """Artist and title in so many cells: a long artist is cut before a long title."""
+    from rich.cells import cell_len
+
+    name = _full_name(song)
+    if cell_len(name) <= width or not song.artist:
+        return _cut(name, width)
+    room = max(width - cell_len(_as_printed(song.title)) - 3, width * 2 // 5)
+    return _cut(f"{_cut(_as_printed(song.artist), room)} – {_as_printed(song.title)}", width)
+
+
+def _cut(text: str, width: int) -> str:
+    """A text in so many cells, with a sign where it was cut, between words where that takes little more."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    sign = _as_printed("…")
+    kept = set_cell_size(text, max(0, width - len(sign)))
+    words = kept.rpartition(" ")[0]
+    if text[len(kept) : len(kept) + 1] not in ("", " ") and cell_len(words) >= 0.7 * width:
+        kept = words
+    return kept.rstrip(" -–,;:(") + sign
+
+
+def _words_within(words: str, width: int) -> str:
+    """As many of the words between commas as fit; where not even one does, its beginning."""
+    from rich.cells import cell_len
+
+    parts = words.split(", ")
+    while len(parts) > 1 and cell_len(", ".join(parts)) > width:
+        parts.pop()
+    return _cut(", ".join(parts), width)
+
+
+def _padded(text: str, width: int) -> str:
+    from rich.cells import cell_len
+
+    return text + " " * (width - cell_len(text))
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Whether a person reads a stream: a terminal, and no file or other program."""
+    return stream is not None and stream.isatty()  # None where the caller closed it
+
+
+def _is_plain() -> bool:
+    """Whether a terminal shall get neither colours nor what moves: one that cannot, or a log of a CI."""
+    return os.environ.get("TERM", "") == "dumb" or os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def _console(stream: IO[str], *, plain: bool = False) -> "Console":
+    from rich.console import Console
+
+    plain = plain or _is_plain() or bool(os.environ.get("NO_COLOR"))
+    color: Literal["auto"] | None = None if plain else "auto"
+    console = Console(file=stream, highlight=False, color_system=color, force_terminal=None if plain else True)
+    if console.width < 40:
+        console.width = 40
+    return console
+
+
+def _as_printed(text: str) -> str:
+    """A text as standard output will show it, so that its width is known."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return shown(text).encode(encoding, "mirclr.shown").decode(encoding)
 
 
 def failures_as_json(failures: Iterable[tuple[object, str]]) -> list[dict[str, str]]:
@@ -189,51 +444,98 @@ def naming(file: str, reason: str) -> str:
 
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
-    """Show progress on standard error: a bar on a terminal, a line every 15 s elsewhere; nothing under ``--quiet``.
+    """Show progress and the time left on standard error: a bar on a terminal, a line every 15 s elsewhere.
+
+    Nothing is shown under ``--quiet``.
 
     Parameters
     ----------
     label : str
-        What is being done.
+        What is being done, to what: "Embedding songs".
     total : int or None
         How many steps there are; None when unknown.
     """
-    if _is_terminal(sys.stderr) and not _Level.quiet:
+    if _Level.quiet:
+        yield lambda steps=1, note="": None
+    elif is_terminal(sys.stderr) and not _is_plain():
         with _bar(label, total) as advance:
             yield advance
     else:
         yield _lines(label, total)
 
 
+class _Pace:
+    """How fast work goes on, by its last minute and a half: files that were seen before tell nothing of new ones."""
+
+    def __init__(self, total: int | None) -> None:
+        self._total, self.done = total, 0
+        self._marks = deque([(time.monotonic(), 0)])
+
+    def advance(self, steps: int) -> None:
+        """Note that some steps are done."""
+        self.done += steps
+        now = time.monotonic()
+        if now - self._marks[-1][0] >= 1:
+            self._marks.append((now, self.done))
+        while len(self._marks) > 2 and now - self._marks[1][0] > _RECENT_S:
+            self._marks.popleft()
+
+    def so_far(self) -> str:
+        """How much is done: "120 of 359"."""
+        return f"{self.done:,}" if self._total is None else f"{self.done:,} of {self._total:,}"
+
+    def left(self) -> str:
+        """How long the rest takes, for people; empty as long as that cannot be told."""
+        since, before = self._marks[0]
+        elapsed, steps = time.monotonic() - since, self.done - before
+        if self._total is None or steps <= 0 or elapsed < _SOONEST_S or self.done >= self._total:
+            return ""
+        return time_left((self._total - self.done) * elapsed / steps)
+
+
+def time_left(seconds: float) -> str:
+    """How long something will take, as well as that can be known: "40 s left", "4 min left", "1 h 20 min left"."""
+    if seconds < 10:
+        return "a few seconds left"
+    if seconds < 55:
+        return f"{5 * round(seconds / 5)} s left"
+    minutes = max(1, round(seconds / 60))
+    if minutes < 60:
+        return f"{minutes} min left"
+    hours, rest = divmod(5 * round(minutes / 5), 60)
+    if hours < 10:
+        return f"{hours} h {rest} min left" if rest else f"{hours} h left"
+    return f"{round(seconds / 3600)} h left" if hours < 48 else f"{round(seconds / 86400)} days left"
+
+
 @contextmanager
 def _bar(label: str, total: int | None) -> Iterator[Advance]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
+    pace = _Pace(total)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        *(TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("so_far", "left", "note")),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(label, total=total, note="")
+    with Progress(*columns, console=_console(sys.stderr)) as bar:
+        task = bar.add_task(shown(label), total=total, so_far=pace.so_far(), left="", note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
-            bar.update(task, advance=steps, note=shown(note))
+            pace.advance(steps)
+            bar.update(task, advance=steps, so_far=pace.so_far(), left=pace.left(), note=shown(note))
 
         yield advance
 
 
 def _lines(label: str, total: int | None) -> Advance:
-    done, shown_at = 0, time.monotonic()
+    pace, shown_at = _Pace(total), time.monotonic()
 
     def advance(steps: int = 1, note: str = "") -> None:
-        nonlocal done, shown_at
-        done += steps
-        if time.monotonic() - shown_at >= 15 or done == total:
+        nonlocal shown_at
+        pace.advance(steps)
+        if time.monotonic() - shown_at >= _LINE_EVERY_S:
             shown_at = time.monotonic()
-            remark(f"{label}: {done}{f'/{total}' if total is not None else ''} {note}".rstrip())
+            remark(f"{label}: {', '.join(filter(None, (pace.so_far(), pace.left(), note)))}")
 
     return advance

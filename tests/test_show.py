@@ -1,0 +1,299 @@
+"""How lists, tables, numbers and progress look: on terminals of any width, in any encoding, and piped."""
+
+import io
+import sys
+
+import pytest
+from rich.cells import cell_len
+
+from mirclr import terminal
+from mirclr.cli import show
+from mirclr.cli.show import ListedSong
+
+LONG = "Brandenburg Concerto No. 3 in G major, BWV 1048: I. Allegro"
+SONGS = (
+    ListedSong("Mrs. Robinson", "Simon & Garfunkel", "Bookends", 228, 0.92, "acoustic, sad", "/m/a.ogg"),
+    ListedSong(LONG, "Johann Sebastian Bach; Academy of St Martin in the Fields", "Concertos", 3725, 0.996, "baroque"),
+    ListedSong("ドリーム" * 12, "坂本龍一", "B", 65, 0.5),
+    ListedSong("01 - unknown.mp3", duration_s=5, file="/m/01 - unknown.mp3"),
+    ListedSong("x" * 200, "y" * 200, "z" * 200, 1, 1.0, "acoustic, sad, slow and very long words indeed"),
+)
+
+
+@pytest.fixture
+def printed(monkeypatch):
+    """What is printed to standard output and error on a terminal of so many columns, or into a pipe."""
+
+    def of(do, columns=None, encoding="utf-8", **environment):
+        streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n") for _ in range(2)]
+        for name in ("CI", "NO_COLOR", "FORCE_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"COLUMNS": str(columns or 80), "TERM": "xterm", **environment}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(show, "is_terminal", lambda stream: columns is not None)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", streams[0])
+            patch.setattr(sys, "stderr", streams[1])
+            with show.printing():
+                do()
+        return tuple(stream.buffer.getvalue().decode(encoding) for stream in streams)
+
+    return of
+
+
+# numbers
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (terminal.counted(0, "song"), "no songs"),
+        (terminal.counted(1, "copy"), "1 copy"),
+        (terminal.counted(1200, "copy"), "1,200 copies"),
+        (terminal.counted(2, "match"), "2 matches"),
+        (terminal.counted(2, "key"), "2 keys"),
+        (terminal.counted(2, "child", "children"), "2 children"),
+        (terminal.clock(228), "3:48"),
+        (terminal.clock(59.6), "1:00"),
+        (terminal.clock(3725), "1:02:05"),
+        (terminal.span(0.4), "under a second"),
+        (terminal.span(1.2), "1 second"),
+        (terminal.span(600), "10 minutes"),
+        (terminal.span(2.99 * 3600), "3 hours"),
+        (terminal.span(2.9 * 3600), "2.9 hours"),
+        (terminal.span(86400 * 3.2), "3.2 days"),
+        (terminal.size(1), "1 byte"),
+        (terminal.size(999), "999 bytes"),
+        (terminal.size(999_600), "1 MB"),
+        (terminal.size(1_234_000_000), "1.2 GB"),
+        (terminal.bpm(129.2), "129 bpm"),
+        (terminal.percent(0), "0 %"),
+        (terminal.percent(0.001), "under 1 %"),
+        (terminal.percent(0.924), "92 %"),
+        (terminal.percent(0.9962), "99.6 %"),
+        (terminal.percent(0.99999), "99.99 %"),
+        (terminal.percent(1), "100 %"),
+        (terminal.number(0.8104), "0.810"),
+        (terminal.number(-13.2), "-13.2"),
+        (terminal.number(129.2), "129.2"),
+        (terminal.number(12_000), "12,000"),
+        (terminal.number(1994), "1994"),
+        (show.time_left(4), "a few seconds left"),
+        (show.time_left(42), "40 s left"),
+        (show.time_left(58), "1 min left"),
+        (show.time_left(4800), "1 h 20 min left"),
+        (show.time_left(11 * 3600), "11 h left"),
+        (show.time_left(3 * 86400), "3 days left"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(written, expected):
+    assert written == expected
+
+
+def test_per_cents_never_fall_while_their_value_rises():
+    shares = [i / 20_000 for i in range(200, 20_001)]
+    written = [float(terminal.percent(share).split()[0]) for share in shares]
+    assert written == sorted(written)
+
+
+# songs
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 110, 140, 200])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp437"])
+def test_each_song_is_a_line_that_fits(columns, encoding, printed):
+    out, err = printed(lambda: show.print_songs(SONGS, heading="Like Queen"), columns, encoding, NO_COLOR="1")
+    heading, *lines = out.splitlines()
+    assert (heading, err) == ("Like Queen", "")
+    assert len(lines) == len(SONGS)
+    assert all(cell_len(line) <= columns and line == line.rstrip() for line in lines)
+    assert len({cell_len(line[: line.index(at)]) for line, at in zip(lines, ("3:48", "1:02:05"), strict=False)}) == 2
+    assert [line.split()[0] for line in lines] == ["1", "2", "3", "4", "5"]
+    for line, song in zip(lines, SONGS, strict=True):
+        assert terminal.clock(song.duration_s) in line
+        assert song.match is None or terminal.percent(song.match) in line
+
+
+def test_a_list_of_80_columns_reads_as_a_person_would_write_it(printed):
+    songs = [*SONGS[:2], SONGS[3]]
+    out, _ = printed(lambda: show.print_songs(songs), 80, NO_COLOR="1")
+    assert out.splitlines() == [
+        "1  Simon & Garfunkel – Mrs. Robinson                 3:48    92 %  acoustic, sad",
+        "2  Johann Sebastian… – Brandenburg Concerto No.…  1:02:05  99.6 %  baroque",
+        "3  01 - unknown.mp3                                  0:05",
+    ]
+
+
+def test_albums_come_where_there_is_room(printed):
+    assert "Bookends" not in printed(lambda: show.print_songs(SONGS[:1]), 80)[0]
+    assert "Bookends" not in printed(lambda: show.print_songs(SONGS[:1]), 109)[0]
+    songs = [SONGS[0], ListedSong("A", "B", "Some longer album", 1)]
+    assert "Bookends" in printed(lambda: show.print_songs(songs), 120)[0]
+
+
+def test_what_is_asked_for_more_stands_below_its_song(printed):
+    song = ListedSong("A", "B", duration_s=60, more=("cosine 0.731; same artist",))
+    out, _ = printed(lambda: show.print_songs([song]), 80, NO_COLOR="1")
+    assert out == "1  B – A  1:00\n   cosine 0.731; same artist\n"
+
+
+def test_piped_songs_are_lines_with_tabs(printed):
+    out, _ = printed(lambda: show.print_songs([SONGS[0], SONGS[3]], heading="Like Queen"))
+    assert out.splitlines() == [
+        "1\tSimon & Garfunkel\tMrs. Robinson\tBookends\t3:48\t92 %\tacoustic, sad\t/m/a.ogg",
+        "2\t\t01 - unknown.mp3\t\t0:05\t\t\t/m/01 - unknown.mp3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"CI": "true"}, False), ({"TERM": "dumb"}, False)],
+)
+def test_colours_come_where_a_terminal_has_them(environment, coloured, printed):
+    out, _ = printed(lambda: show.print_songs(SONGS, heading="x"), 80, **environment)
+    assert ("\x1b[" in out) == coloured
+    assert "\x1b" not in printed(lambda: show.print_songs(SONGS))[0]
+
+
+# tables
+
+
+def test_a_table_fits_and_breaks_no_word_while_there_is_another_way(printed):
+    rows = [
+        ("x", 1.5, "/home/me/" + "abc/" * 30, "cannot be read (moov atom not found) " * 3),
+        ("second", 12_000, None, ""),
+    ]
+    for columns in (80, 140):
+        out, _ = printed(lambda: show.print_table(("name", "n", "path", "reason"), rows, title="Failures"), columns)
+        assert all(cell_len(line) <= columns for line in out.replace("\x1b[1m", "").replace("\x1b[0m", "").splitlines())
+        words = out.split()
+        assert {"second", "cannot", "12,000", "1.500", "–"} <= set(words)
+        assert words.count("atom") == 3
+    out, _ = printed(
+        lambda: show.print_table(("a" * 30, "b" * 30, "c" * 30), [("d" * 30, "e" * 90, 1)]), 40, NO_COLOR="1"
+    )
+    assert all(cell_len(line) <= 40 for line in out.splitlines())
+    assert out.count("e") == 90
+
+
+def test_numbers_stand_to_the_right_also_with_their_units(printed):
+    rows = [("a", 5, "3:48", "92 %", "5 MB"), ("b", 12_000, "1:02:05", "99.6 %", "999 bytes")]
+    out, _ = printed(lambda: show.print_table(("", "n", "length", "match", "size"), rows), 80, NO_COLOR="1")
+    assert out.splitlines()[1:] == [
+        "a       5     3:48    92 %  5 MB",
+        "b  12,000  1:02:05  99.6 %  999 bytes",
+    ]
+
+
+def test_piped_tables_are_lines_with_tabs(printed):
+    rows = [("[bold]x[/bold]", 1.23456), ("é", None), ("", 2)]
+    out, _ = printed(lambda: show.print_table(("name", "value"), rows, title="what"))
+    assert out == "what\nname\tvalue\n[bold]x[/bold]\t1.235\né\t\n\t2\n"
+    out, _ = printed(lambda: show.print_facts([("songs", 359), ("size", "1.2 GB")]))
+    assert out == "songs\t359\nsize\t1.2 GB\n"
+
+
+@pytest.mark.parametrize("columns", [None, 80])
+def test_an_encoding_gets_ascii_forms_of_what_it_lacks(columns, printed):
+    text = "a – b … “c” × ☃"
+
+    def speak():
+        show.print_table(("what",), [(text,)])
+        show.remark(text)
+
+    out, err = printed(speak, columns, "ascii", NO_COLOR="1")
+    assert out == 'what\na - b ... "c" x ?\n'
+    assert err == 'a - b ... "c" x \\u2603\n'
+
+
+# progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("mirclr.cli.show.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_elsewhere_than_on_a_terminal_progress_is_a_line_now_and_then(printed, clock):
+    def work():
+        with show.progress("Embedding songs", 1000) as advance:
+            for _ in range(100):
+                clock[0] += 1
+                advance(note="1 failed")
+
+    out, err = printed(work)
+    assert out == ""
+    assert err.splitlines()[:2] == [
+        "Embedding songs: 15 of 1,000, 16 min left, 1 failed",
+        "Embedding songs: 30 of 1,000, 16 min left, 1 failed",
+    ]
+    assert len(err.splitlines()) == 6
+
+
+def test_short_work_into_a_pipe_says_nothing(printed, clock):
+    def work():
+        with show.progress("Embedding songs", 2) as advance:
+            advance(2)
+
+    assert printed(work) == ("", "")
+
+
+def test_the_time_left_follows_the_pace_of_late(clock):
+    """A thousand known files go by at once; the hundred new ones take a second each."""
+    pace = show._Pace(1100)
+    clock[0] = 1
+    pace.advance(1000)
+    for _ in range(95):
+        clock[0] += 1
+        pace.advance(1)
+    assert pace.left() == "a few seconds left"
+    slow = show._Pace(1100)
+    slow.advance(1000)
+    for _ in range(50):
+        clock[0] += 1
+        slow.advance(1)
+    assert slow.so_far() == "1,050 of 1,100"
+
+
+def test_on_a_terminal_progress_says_what_how_far_and_how_long(printed, clock):
+    def work():
+        with show.progress("Embedding songs", 10) as advance:
+            for _ in range(5):
+                clock[0] += 60
+                advance(note="1 failed")
+
+    out, err = printed(work, 80)
+    assert out == ""
+    assert "Embedding songs" in err
+    assert "5 of 10" in err
+    assert "5 min left" in err
+    assert "1 failed" in err
+
+
+@pytest.mark.parametrize("environment", [{"CI": "1"}, {"TERM": "dumb"}])
+def test_nothing_moves_where_nothing_can(environment, printed):
+    def work():
+        with show.progress("Doing", 3) as advance:
+            advance(3)
+
+    assert printed(work, 80, **environment) == ("", "")
+
+
+def test_quiet_prints_what_was_asked_for_and_errors_alone(printed, clock):
+    def work():
+        show.speak(quiet=True)
+        try:
+            with show.progress("Doing", 3) as advance:
+                clock[0] += 60
+                advance()
+            show.remark("by the way")
+            show.print_line("data")
+            show.closing("done")
+            show.complain("mirclr: no")
+        finally:
+            show.speak()
+
+    for columns in (None, 80):
+        assert printed(work, columns) == ("data\n", "mirclr: no\n")
