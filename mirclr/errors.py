@@ -25,6 +25,7 @@
     │   └── EncoderMismatch            vectors of another encoder
     ├── NoMatch                        (LookupError)  a seed, label or name matches nothing
     ├── LabelsError                    (ValueError)   a labels file cannot be used
+    ├── SettingsError                  (ValueError)   a person's settings cannot be read
     ├── QueryError                     (ValueError)   a query asks for what cannot be
     ├── PatternError                   (ValueError)   a pattern of what is left out stands for nothing
     ├── PlaylistError                  (ValueError)   a playlist cannot be read, or its kind is not known
@@ -182,6 +183,10 @@ class NoMatch(MirclrError, LookupError):
 
 class LabelsError(MirclrError, ValueError):
     """A labels file cannot be used."""
+
+
+class SettingsError(MirclrError, ValueError):
+    """The file of a person's settings cannot be read, or says what cannot be."""
 
 
 class QueryError(MirclrError, ValueError):

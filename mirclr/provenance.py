@@ -145,6 +145,12 @@ def data_dir() -> Path:
     return Path(home) if home else Path(platformdirs.user_data_dir("mirclr", appauthor=False))
 
 
+def config_dir() -> Path:
+    """Where a person's settings lie: ``$MIRCLR_HOME`` or the system's own place."""
+    home = os.environ.get("MIRCLR_HOME")
+    return Path(home) if home else Path(platformdirs.user_config_dir("mirclr", appauthor=False))
+
+
 def cache_dir() -> Path:
     """Where what can be made or obtained again lives (decoded clips, teachers)."""
     home = os.environ.get("MIRCLR_HOME")

@@ -53,7 +53,13 @@ def raising(error):
 
 
 def test_every_file_is_a_command_and_every_command_a_file():
-    files = {f.stem for f in Path(cli.__file__).parent.glob("*.py")} - {"__init__", "mistakes", "options", "show"}
+    files = {f.stem for f in Path(cli.__file__).parent.glob("*.py")} - {
+        "__init__",
+        "defaults",
+        "mistakes",
+        "options",
+        "show",
+    }
     assert files == set(COMMANDS)
 
 
@@ -62,7 +68,8 @@ def test_the_command_line_is_imported_by_its_own_tests_alone():
     root = Path(cli.__file__).parents[2]
     own = {
         root / "mirclr" / "__main__.py",
-        *(root / "tests" / f"{n}.py" for n in ("commands", "test_cli", "test_mistakes", "test_output", "test_show")),
+        *(root / "tests" / f"test_{n}.py" for n in ("cli", "config_file", "mistakes", "output", "show")),
+        root / "tests" / "commands.py",
     }
     own |= set((root / "mirclr" / "cli").glob("*.py"))
     files = {file for folder in ("mirclr", "recipes", "tests") for file in (root / folder).rglob("*.py")}

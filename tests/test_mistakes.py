@@ -54,7 +54,7 @@ def test_words_that_are_no_command_may_be_a_folder_a_file_or_music(capsys, tmp_p
 
 
 def test_the_other_words_name_commands_and_options_that_there_are():
-    paths = dict(mistakes._walk(group))
+    paths = dict(mistakes.walk(group))
     flags = {flag for command in paths.values() for flag in mistakes._flags(command)}
     assert set(mistakes.OTHER_WORDS.values()) <= set(paths)
     assert set(mistakes.OTHER_OPTIONS.values()) <= flags
@@ -104,7 +104,7 @@ def test_every_wrong_choice_says_what_there_is_to_choose(capsys):
     """Of all commands, so that none speaks in click's words."""
     choices = [
         (path, command, option)
-        for path, command in mistakes._walk(group)
+        for path, command in mistakes.walk(group)
         for option in command.params
         if isinstance(option, click.Option) and isinstance(option.type, click.Choice)
     ]
@@ -137,5 +137,5 @@ def test_verbose_may_stand_anywhere_and_says_how_long_it_took(capsys, place):
 
 def test_all_commands_have_the_options_that_hold_everywhere():
     shared = {p.name for p in options.everywhere.__globals__["_EVERYWHERE"] and group.params} - {"version"}
-    for path, command in mistakes._walk(group):
+    for path, command in mistakes.walk(group):
         assert shared <= {p.name for p in command.params}, path

@@ -22,7 +22,8 @@ import click
 import mirclr
 from mirclr.cli.options import everywhere
 from mirclr.cli.show import ReaderLeft, complain, detail, printing
-from mirclr.errors import MirclrError, NoMatch, OverrideError, in_words, is_fault_of_machine
+from mirclr.errors import MirclrError, NoMatch, OverrideError, SettingsError, in_words, is_fault_of_machine
+from mirclr.settings import read_settings
 
 COMMANDS = {
     "augment": "Show and play what the augmentations of a recipe do to a file.",
@@ -30,6 +31,8 @@ COMMANDS = {
     "checkpoint": "Show what a checkpoint holds; export its encoder.",
     "classify": "Predict genre, moods, valence and arousal; fit heads of your own.",
     "clips": "Show or clear the cache of decoded clips.",
+    "completion": "Print what lets your shell complete commands and options.",
+    "config": "Show and set your own defaults, such as the library that is meant.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",
     "demo": "Do the main job end to end on real music.",
     "describe": "Find tempo, key and loudness of a library's tracks.",
@@ -73,6 +76,7 @@ SECTIONS = {
         "manifest",
         "clips",
     ),
+    "This program": ("config", "completion"),
 }
 """The commands as ``mirclr --help`` shows them: each in one section, the most wanted first."""
 
@@ -88,8 +92,20 @@ class _LazyGroup(click.Group):
             return None
         command = importlib.import_module(f"mirclr.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
-        everywhere(command)
+        everywhere(command, cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name and command and name not in SECTIONS["This program"] and not ctx.resilient_parsing:
+            try:
+                _take_settings(ctx, name, command)
+            except SettingsError:
+                if not {"-h", "--help"} & set(rest):  # the help is there in any case
+                    raise
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in SECTIONS.items():
@@ -116,6 +132,20 @@ def group() -> None:
 
 
 everywhere(group)
+
+
+def _take_settings(context: click.Context, name: str, command: click.Command) -> None:
+    """Let a person's settings be the defaults of a command that is about to run."""
+    settings = read_settings()
+    if not (settings.everywhere or settings.sections):
+        return
+    from mirclr.cli.defaults import check_sections, defaults_of
+
+    check_sections(settings, list(COMMANDS))
+    defaults = defaults_of(settings, name, command)
+    context.default_map = {name: defaults.values}
+    context.meta["mirclr.added"] = defaults.added
+    detail(f"settings: {settings.file}")
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -108,7 +108,7 @@ def in_plain_words(error: click.UsageError, root: click.Group, argv: Sequence[st
     elif isinstance(error, click.MissingParameter):
         text = _missing(error, command)
     elif isinstance(error, click.BadParameter):
-        text = _bad_value(error)
+        text = bad_value(error)
     elif isinstance(error, click.BadOptionUsage):
         text = _no_value(error, command)
     else:
@@ -152,7 +152,7 @@ def _no_command(typed: str, path: str, group: click.Command, root: click.Group) 
 
 def _same(typed: str, root: click.Group, *, exactly: bool = True) -> list[str]:
     """Commands, wherever they are, that a word names: by their last word or all of them, or by another word for it."""
-    paths = [path for path, _ in _walk(root)]
+    paths = [path for path, _ in walk(root)]
     words = [word for word in re.split(r"[-_ ]", typed.lower()) if word]
     if whole := [path for path in paths if words in (path.split(), path.split()[::-1])]:
         return whole
@@ -164,7 +164,7 @@ def _same(typed: str, root: click.Group, *, exactly: bool = True) -> list[str]:
     return found[:2]
 
 
-def _walk(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+def walk(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
     """All commands below a group, with their paths, such as "tag write"."""
     context = click.Context(group)
     for name in _subcommands(group):
@@ -172,7 +172,7 @@ def _walk(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Com
         if command:
             yield f"{before}{name}", command
             if isinstance(command, click.Group):
-                yield from _walk(command, f"{before}{name} ")
+                yield from walk(command, f"{before}{name} ")
 
 
 def _subcommands(group: click.Group) -> list[str]:
@@ -189,7 +189,7 @@ def _no_option(typed: str, command: click.Command, root: click.Group, argv: Sequ
     what = f"no option {shlex.quote(whole)}"
     if near := _near_option(whole, _flags(command)):
         return f"{what}; did you mean {' or '.join(near)}?"
-    others = [path for path, one in _walk(root) if whole in _flags(one)]
+    others = [path for path, one in walk(root) if whole in _flags(one)]
     if others and command is root:
         named = [path for path in others if path.split()[0] in argv]
         return f"{what} before the command; it comes after: mirclr {(named or others)[0]} … {whole} …"
@@ -235,16 +235,16 @@ def _no_value(error: click.BadOptionUsage, command: click.Command) -> str:
     return f"{error.option_name} needs a value after it{says}"
 
 
-def _bad_value(error: click.BadParameter) -> str:
-    """What stands where another kind of value is expected."""
+def bad_value(error: click.BadParameter, *, named: bool = True) -> str:
+    """What stands where another kind of value is expected; `named`: after the name of the option."""
     param, message = error.param, error.message
     hint = error.param_hint if isinstance(error.param_hint, str) else None
     name = hint or (_flag(param) if isinstance(param, click.Option) else "")
     expected = _expected(param.type) if param else ""
     found = re.match(r"'?(?P<value>.*?)'? is not (in the range|a valid|one of|')", message, re.DOTALL)
     if not expected or not found:
-        return f"{name}: {message}" if name and not message.startswith(name) else message
-    text = f"{name} {found['value']}: expected {expected}".strip()
+        return f"{name}: {message}" if name and named and not message.startswith(name) else message
+    text = f"{name if named else ''} {found['value']}: expected {expected}".strip()
     choices = [str(choice) for choice in getattr(param.type, "choices", ())] if param else []
     near = _near(found["value"].lower(), choices)
     return f"{text}; did you mean {near[0]}?" if near else text

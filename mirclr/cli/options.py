@@ -3,17 +3,20 @@
 import math
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mirclr.cli.show import remark, speak
 from mirclr.models.pretrained import checkpoint_named
-from mirclr.provenance import data_dir
+from mirclr.settings import default_library
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _C = TypeVar("_C", bound=click.Command)
@@ -45,17 +48,12 @@ def _meant_path(path: str | os.PathLike[str]) -> str:
     return f"; did you mean {shlex.quote(os.path.join(folder, near[0]))}?" if near else ""
 
 
-def default_library() -> Path:
-    """The library that is meant where none is named."""
-    return data_dir() / "library.db"
-
-
 library: Decorator = click.option(
     "--library",
     "library_path",
     type=HomePath(path_type=Path, dir_okay=False),
     default=default_library,
-    show_default="library.db in your data directory",
+    show_default="your own; see mirclr config",
     help="The library file.",
 )
 
@@ -167,13 +165,71 @@ def audio_root(help: str = "Folder of the audio files; by default that of the ma
     return click.option("--audio-root", type=kind, help=help)
 
 
-def everywhere(command: click.Command) -> None:
-    """Give a command, and all below it, the options that every command has; they may stand at any of them."""
+def everywhere(command: click.Command, path: str = "") -> None:
+    """Give a command, and all below it, what every command has: common options, settings, names that complete.
+
+    Parameters
+    ----------
+    command : click.Command
+        The command.
+    path : str
+        Its name after ``mirclr``.
+    """
     if not any(p.name == "debug" for p in command.params):
+        for param in command.params:
+            if isinstance(param, click.Option) and param.multiple:
+                param.callback = _beside_settings(param.callback)
+            if names := _HELD.get((path, param.name)):
+                param.type = _Held(names)
         for decorate in _EVERYWHERE:
             decorate(command)
-    for child in command.commands.values() if isinstance(command, click.Group) else ():
-        everywhere(child)
+    for name, child in command.commands.items() if isinstance(command, click.Group) else ():
+        everywhere(child, f"{path} {name}".strip())
+
+
+class _Held(click.types.StringParamType):
+    """A text that a shell completes with what the library holds."""
+
+    def __init__(self, names: Callable[[Any], Iterable[str]]) -> None:
+        self._names = names
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        """The names that begin so; where there are none, a path may be meant."""
+        from click.shell_completion import CompletionItem
+
+        from mirclr.errors import MirclrError
+        from mirclr.library import LibraryStore
+
+        path = ctx.params.get("library_path") or default_library()
+        with suppress(MirclrError, OSError), LibraryStore.open(path) as library:
+            if names := [name for name in self._names(library) if name.lower().startswith(incomplete.lower())]:
+                return [CompletionItem(name) for name in names]
+        return [CompletionItem(incomplete, type="file")]
+
+
+_HELD: dict[tuple[str, str | None], Callable[[Any], Iterable[str]]] = {
+    ("recommend", "seeds"): lambda library: library.artists(),
+    ("recommend", "profile"): lambda library: library.profiles(),
+    ("evaluate profile", "name"): lambda library: library.profiles(),
+    ("block remove", "rules"): lambda library: library.blocks(),
+    **{(f"playlist {name}", "name"): lambda library: library.playlists() for name in ("refresh", "show", "delete")},
+    **{
+        (f"profile {name}", "name"): lambda library: library.profiles()
+        for name in ("import", "update", "show", "delete")
+    },
+}
+"""What a shell completes, by the path of a command and the name of its parameter."""
+
+
+def _beside_settings(callback: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Of an option that may be given several times, put what is typed beside what a person's settings hold."""
+
+    def both(context: click.Context, param: click.Parameter, typed: tuple[Any, ...]) -> Any:
+        added = context.meta.get("mirclr.added", {}).get(param, ())
+        values = (*(param.type.convert(text, param, context) for text in added), *typed)
+        return callback(context, param, values) if callback else values
+
+    return both
 
 
 def _said(context: click.Context, param: click.Parameter, value: bool) -> None:
