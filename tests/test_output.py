@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -191,7 +192,7 @@ class Refusing(io.StringIO):
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_reader_that_left_ends_a_command_quietly(number, system, name, monkeypatch, capsys):
     monkeypatch.setattr(sys, name, Refusing(number))
-    monkeypatch.setattr("mirclr.cli.show.os.name", system)
+    monkeypatch.setattr("mirclr.cli.show.os", SimpleNamespace(**{**vars(os), "name": system}))
     done = []
 
     def speak():
