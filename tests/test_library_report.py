@@ -2,15 +2,15 @@ import json
 import math
 import re
 import shutil
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from mirclr.errors import LibraryError
-from mirclr.evaluation.report import Hubs, charts, measure, report_on, tables, to_html
-from mirclr.library import Entry, Failure, LibraryStore
+from mirclr.evaluation.report import Hubs, measure, owner_parts, report_on, research_parts, song_map, to_html
+from mirclr.evaluation.report.parts import Bars
+from mirclr.library import Description, Entry, Failure, LibraryStore
 from mirclr.metrics import k_occurrence, skewness
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
@@ -198,7 +198,7 @@ def test_a_large_library_is_sampled_and_says_so(tmp_path, monkeypatch):
     path = fill(tmp_path / "l.db", x, [Tags(artist="ab"[i % 2]) for i in range(50)])
     report = measured(path)
     assert (report.asked, report.artist.queries, sum(report.hubs.occurrences.counts)) == (20, 7, 50)
-    assert any("sample of 20 tracks" in part.note for part in tables(report))
+    assert any("sample of 20 tracks" in " ".join(part.note) for part in research_parts(report))
     assert measured(path) == report
 
 
@@ -256,53 +256,119 @@ def test_the_page_needs_nothing_else_and_fits_a_phone(tmp_path):
     assert not re.search(r"https?:|//|url\(|@import|src=|href=", html)
     assert "prefers-color-scheme" in html
     assert ("name", "viewport") in page.attributes
-    assert page.tags.count("svg") == 2
-    assert all(float(v) >= 0 for name, v in page.attributes if name in ("height", "width"))
+    assert page.tags.index("details") > page.text.index("Your music") > 0  # what researchers ask for comes last
+    widths = [float(v.removeprefix("width:").removesuffix("%")) for name, v in page.attributes if name == "style"]
+    assert widths
+    assert all(0 <= width <= 100 for width in widths)
 
 
-def bars_of(svg):
-    """(title, height) of each bar."""
-    found = re.findall(r"<title>([^<]*)</title><path d=\"([^\"]*)", svg)
-    ys = [[float(y) for y in re.findall(r"[ML] [\d.-]+ ([\d.-]+)", path)] for _, path in found]
-    return [(title, max(y) - min(y)) for (title, _), y in zip(found, ys, strict=True)]
+def test_the_largest_bar_is_the_longest():
+    bars = Bars("t", ("0", "1", "2–3"), (1, 4, 2), ("1", "4", "2"))
+    assert bars.lengths() == [0.25, 1, 0.5]
+    assert Bars("t", ("a", "b"), (-0.5, 2.0), ("", ""), top=1).lengths() == [0, 1]
+    assert Bars("t", ("a",), (0,), ("0",)).lengths() == [0]
 
 
-def test_the_largest_bar_is_the_highest():
-    pytest.importorskip("matplotlib")
-    bars = bars_of(charts.bar_chart("t", ["0", "1", "2–3"], [1, 4, 2]).svg)
-    assert [title for title, _ in bars] == ["0: 1", "1: 4", "2–3: 2"]
-    heights = [height for _, height in bars]
-    assert heights == pytest.approx([max(heights) / 4, max(heights), max(heights) / 2], abs=0.1)
-    flat = bars_of(charts.bar_chart("t", ["a", "b"], [-0.5, 2.0], top=1).svg)
-    full = bars_of(charts.bar_chart("t", ["a", "b"], [0.0, 1.0], top=1).svg)
-    assert [h for _, h in flat] == [h for _, h in full] == [0, pytest.approx(heights[1], abs=1)]
+# the owner's part
 
 
-def test_a_chart_is_the_same_each_time_and_only_an_element():
-    matplotlib = pytest.importorskip("matplotlib")
-    hostile = "<script>alert(1)</script> $x_1$ & \"'"
-    first = charts.bar_chart(hostile, [hostile, "b"], [1, 2])
-    with matplotlib.rc_context({"axes.facecolor": "red", "svg.fonttype": "path", "font.size": 30}):
-        assert charts.bar_chart(hostile, [hostile, "b"], [1, 2]) == first
-    page = Page(first.svg)
-    assert page.tags[0] == "svg"
-    assert set(page.tags) <= {"svg", "g", "path", "text", "title"}
-    assert {name for name, _ in page.attributes} <= {
-        "viewbox", "role", "aria-label", "d", "style", "x", "y", "transform"
+@pytest.fixture
+def owned(tmp_path):
+    """Ten songs with years and genres, two of one recording, one that is damaged, and what was found out of them."""
+    years = [("Rock", 1969), ("rock; Pop", 1971), ("Hip-Hop", 1991), ("hip hop", 1999), ("Hip-Hop", 2001)]
+    years += [("Unknown", None), (None, 0), (None, None)]
+    tags = [Tags(title=f"t{i}", artist="a", genre=genre, year=year) for i, (genre, year) in enumerate(years)]
+    tags += [Tags(), Tags(title="t9")]
+    path = fill(tmp_path / "l.db", np.random.default_rng(0).normal(size=(10, 4)), tags)
+    with LibraryStore.open(path) as library:
+        library.store_near_duplicates({(1, 2): 0.9})
+        library.write(
+            entries=[
+                Entry(
+                    "/music", "odd.ogg", 5, 1, "x", "3", 9.0, Tags(title="copy"), np.ones(4), remark="damaged near 1:20"
+                )
+            ]
+        )
+        tempos = {1: 61.0, 2: 119.9, 3: 120.0, 4: 250.0}
+        library.store_descriptions({i: Description(bpm, "C", 0.9, -10.0 - i) for i, bpm in tempos.items()})
+        library.store_probabilities("mood", {1: {"happy": 0.9, "sad": 0.1}, 2: {"happy": 0.5, "calm": 0.6}}, "s")
+    return path
+
+
+def test_what_the_owner_sees_is_counted(owned):
+    of = measured(owned).overview
+    assert (of.bytes, of.first_year, of.last_year, of.without_year, of.without_genre) == (15, 1969, 2001, 6, 6)
+    assert dict(zip(of.decades.labels, of.decades.counts, strict=True)) == {
+        "1960s": 1, "1970s": 1, "1980s": 0, "1990s": 2, "2000s": 1
     }  # fmt: skip
-    assert hostile in page.text
-    many = charts.bar_chart("t", [f"{i}" for i in range(25)], list(range(25)))
-    assert len(bars_of(many.svg)) == 25
-    assert bars_of(charts.bar_chart("t", ["a"], [0]).svg) == [("a: 0", 0)]
+    assert dict(zip(of.genres.labels, of.genres.counts, strict=True)) == {"Hip-Hop": 3, "Rock": 2, "Pop": 1}
+    assert dict(zip(of.tempos.labels, of.tempos.counts, strict=True)) == {
+        "60–80": 1, "80–100": 0, "100–120": 1, "120–140": 1, "140–160": 0, "160–180": 0, "180–200": 0, "over 200": 1
+    }  # fmt: skip
+    assert dict(zip(of.moods.labels, of.moods.counts, strict=True)) == {"happy": 2, "calm": 1}
+    assert {e.what: e.track for e in of.extremes} == {
+        "shortest": "copy", "longest": "t9", "slowest": "a – t0", "fastest": "a – t3",
+        "quietest": "a – t3", "loudest": "a – t0",
+    }  # fmt: skip
+    assert (of.copies, of.copied, of.damaged) == (4, 2, 1)  # of the pair that was found, and of equal audio
+    assert [c.files for c in of.copy_groups] == [
+        ("/music/00000.ogg", "/music/00001.ogg"),
+        ("/music/00003.ogg", "/music/odd.ogg"),
+    ]
 
 
-def test_without_matplotlib_the_page_has_no_charts_and_says_so(tmp_path, monkeypatch):
-    path = fill(tmp_path / "l.db", np.random.default_rng(0).normal(size=(20, 3)), [Tags(artist="a")] * 20)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    page = Page(to_html(measured(path)))
-    assert "svg" not in page.tags
-    assert "pip install 'mirclr[plot]'" in "".join(page.text)
-    assert page.tags.count("table") >= 5
+def test_the_owner_s_part_is_said_in_plain_words(owned):
+    report = measured(owned)
+    parts = {part.title: part for part in owner_parts(report)}
+    assert next(iter(parts)) == "Your music"
+    assert "11 songs, 1 artist" in parts["Your music"].note[0]
+    rows = {row[0]: row[1:] for row in parts["What to look after"].rows}
+    assert rows["songs whose file is gone"][0] == 11
+    assert rows["songs that are there more than once"] == (4, "mirclr duplicates")
+    assert "Known of 4 of 11 songs" in parts["Tempo"].note[1]
+    said = " ".join(str(part) for part in parts.values()).lower()
+    for word in ("track", "vector", "cosine", "embed", "neighbour", "map"):
+        assert word not in said
+
+
+def test_the_owner_is_told_how_to_find_out_what_is_not_known(tmp_path):
+    parts = {p.title: " ".join(p.note) for p in owner_parts(measured(fill(tmp_path / "l.db", circle(0, 40, 90))))}
+    assert "mirclr describe" in parts["Tempo"]
+    assert "mirclr classify predict" in parts["Mood"]
+    empty = owner_parts(measured(fill(tmp_path / "m.db", [])))
+    assert [part.title for part in empty] == ["Your music"]
+    assert "mirclr embed" in empty[0].note[0]
+
+
+def test_long_lists_are_cut_and_say_so_but_whole_on_the_page(tmp_path):
+    path = fill(tmp_path / "l.db", np.random.default_rng(0).normal(size=(14, 4)))
+    report = measured(path)
+    short, whole = ({p.title: p for p in owner_parts(report, whole=w)}["Songs without a title"] for w in (False, True))
+    assert (len(short.rows), short.note) == (10, ("The first 10 of 14.",))
+    assert (len(whole.rows), whole.note) == (14, ())
+
+
+def test_a_map_has_a_place_for_each_song_and_is_the_same_each_time(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors = np.vstack([np.eye(6)[i // 10] + rng.normal(size=6) * 0.02 for i in range(20)])
+    tags = [Tags(title=f"{HOSTILE}{i}", genre=("one", "two")[i // 10]) for i in range(20)]
+    path = fill(tmp_path / "l.db", vectors, tags)
+    with LibraryStore.open(path) as library:
+        songs = song_map(library)
+        assert song_map(library) == songs
+    places = np.array([(p.x, p.y) for p in songs.points])
+    assert places.min() == 0
+    assert places.max() == 1
+    middles = places[:10].mean(axis=0), places[10:].mean(axis=0)
+    for group, middle, other in ((places[:10], *middles), (places[10:], *middles[::-1])):
+        assert (np.linalg.norm(group - middle, axis=1) < np.linalg.norm(group - other, axis=1)).all()
+    assert (songs.groups, [p.group for p in songs.points], songs.songs) == (("one", "two"), [0] * 10 + [1] * 10, 20)
+    page = Page(to_html(measured(path), songs))
+    assert page.tags.count("circle") == 20
+    assert not {"script", "img"} & set(page.tags)
+    few = fill(tmp_path / "few.db", circle(0, 10, 20))
+    with LibraryStore.open(few) as library:
+        assert song_map(library) is None
 
 
 # robustness, on real music
@@ -359,7 +425,7 @@ def test_what_is_embedded_again_unchanged_is_the_same(music, in_process):
     if found.mp3_kbps:
         assert found.mp3_kbps == pytest.approx(64, rel=0.05)
         assert by["mp3"].cosine > 0.5
-    assert to_html(report).count("<svg") == 4
+    assert {bars.top for part in research_parts(report) if part.title == "Robustness" for bars in part.bars} == {1}
 
 
 def test_the_changes_are_what_they_are_called(songs):
@@ -398,7 +464,7 @@ def test_the_command_prints_writes_a_page_and_json(music, in_process, tmp_path):
     page = tmp_path / "deep" / "report.html"
     result = run("evaluate", "library", "--library", music / "l.db", "-o", page, "--robustness", 5)
     assert result.exit_code == 0, result.output
-    for word in ("tracks", "hubs", "outliers", "robustness", "not measured", "torn.ogg"):
+    for word in ("songs", "Odd ones", "For researchers", "Hubs", "Robustness", "Not measured", "torn.ogg"):
         assert word in result.stdout
     Page(page.read_text(encoding="utf-8"))
     assert [p.name for p in page.parent.iterdir()] == ["report.html"]

@@ -333,14 +333,45 @@ def test_a_profile_is_made_shown_updated_and_deleted(run, tmp_path):
     assert "Björk – Jóga" in run("show", "anna")
 
     plays.write_text("bjork,Homogenic,Joga,02 Jan 2023 10:11\n" * 4, encoding="utf-8")
-    assert "2 of them are in" in run("update", "anna", plays)
+    assert "3 songs, 0 of them new; 2 of them are in" in run("update", "anna", plays)
     assert run("show", "anna", "--json")["plays"] == 4
     run("import", "bo", plays)
     assert run("list", "--json") == {"anna": 3, "bo": 1}
-    assert "1 of them" in run("import", "anna", plays)
+    assert "1 song; all of them are in" in run("import", "anna", plays, "--replace")
     assert run("delete", "anna", "--json") == {"name": "anna", "pieces": 1}
-    assert run("list") == "bo\t1\n"
+    assert run("list") == "bo\t1 song\n"
     assert "known are: bo;" in run("show", "anna", code=1)
+
+
+def test_a_second_export_is_added_and_no_play_counts_twice(run, tmp_path):
+    earlier, later = tmp_path / "earlier.csv", tmp_path / "later.csv"
+    earlier.write_text("Björk,Homogenic,Jóga,02 Jan 2023 10:11\n" * 3, encoding="utf-8")
+    later.write_text("Björk,Homogenic,Jóga,02 Jan 2023 10:11\n" * 5 + "X,A,New,02 Jan 2024 10:11\n", encoding="utf-8")
+    likes = tmp_path / "likes.txt"
+    likes.write_text("- Daft Punk - Get Lucky\n", encoding="utf-8")
+    run("import", "anna", earlier)
+    made = run("import", "anna", later, "--json")
+    assert (made["pieces"], made["new"], made["matched"]) == (2, 1, 1)
+    assert run("show", "anna", "--json")["plays"] == 6
+    assert "3 songs, 1 of them new" in run("import", "anna", likes)
+    shown = run("show", "anna", "--json")
+    assert (shown["plays"], len(shown["disliked"])) == (6, 1)
+    again = run("import", "anna", likes, earlier, later, "--json")  # what is known already
+    assert (again["pieces"], again["new"]) == (3, 0)
+
+
+def test_songs_that_the_library_lacks_come_the_most_played_first(run, tmp_path):
+    plays = tmp_path / "plays.csv"
+    lines = ["Björk,Homogenic,Jóga,02 Jan 2023 10:11"]
+    lines += [f"Artist,Album,Lacking {i},02 Jan 2023 10:11" for i in range(5) for _ in range(i + 1)]
+    plays.write_text("\n".join(lines), encoding="utf-8")
+    run("import", "anna", plays)
+    assert [row["title"] for row in run("show", "anna", "--missing", "--json")] == [
+        f"Lacking {i}" for i in (4, 3, 2, 1, 0)
+    ]
+    listed = run("show", "anna", "--missing", "-n", "2")
+    assert "Lacking 4" in listed
+    assert "Lacking 2" not in listed
 
 
 def test_a_file_that_cannot_be_read_leaves_the_profile_as_it_was(run, tmp_path):

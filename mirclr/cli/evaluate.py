@@ -1,5 +1,6 @@
-"""``mirclr evaluate``: a library's vectors against labels, beside baselines."""
+"""``mirclr evaluate``: a library's vectors against labels, beside baselines; a report for the owner of the music."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,12 +9,16 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.classify import print_scores, remark_unmatched
-from mirclr.cli.show import print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import is_terminal, print_json, print_line, print_table, progress, remark
 
 if TYPE_CHECKING:
     from mirclr.classify import Labelled
     from mirclr.evaluation.probes import Features
+    from mirclr.evaluation.report.parts import Part
     from mirclr.models.stamp import EncoderStamp
+
+
+_BAR = 24  # cells of the longest bar
 
 
 @click.group(epilog="Example: mirclr evaluate retrieval --labels labels.csv")
@@ -189,12 +194,12 @@ def labels_curve(
 @options.workers
 @options.as_json
 def library(library_path: Path, page: Path | None, robustness: int, workers: int, as_json: bool) -> None:
-    """Report on a library: neighbours, duplicates, hubs, outliers, broken files.
+    """Report on your music: what is there, what to look after, tempo, mood, odd ones.
 
-    By the tags of its own files. A sample of tracks is embedded again as mp3, more quietly and with noise, to see
-    whether their neighbours stay.
+    The page of -o also has a map of the music. What researchers ask for comes last: how good neighbours are, hubs, and
+    whether neighbours stay when a sample of songs is embedded again as mp3, more quietly and with noise.
     """
-    from mirclr.evaluation.report import report_on, tables, to_html
+    from mirclr.evaluation.report import owner_parts, report_on, research_parts, song_map, to_html
     from mirclr.library import LibraryStore
     from mirclr.provenance import writing
 
@@ -204,18 +209,41 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
         options.check_apart(page, library_path)
     with LibraryStore.open(library_path) as opened:
         report = report_on(opened, robustness=robustness, workers=workers, progress=progress)
-    if page:
-        with writing(page, "w") as f:
-            f.write(to_html(report))
-        remark(f"wrote {page}")
+        if page:
+            with progress("Drawing the map", 1) as advance:
+                songs = song_map(opened)
+                advance()
     if as_json:
         print_json(report.to_json())
-        return
-    for part in tables(report):
-        print_table(part.columns, part.rows, title=part.title)
-        if part.note:
-            print_line(f"{part.note}")
-            print_line()
+    else:
+        for part in owner_parts(report):
+            _print_part(part, drawn=True)
+        print_line("For researchers")
+        print_line()
+        for part in research_parts(report):
+            _print_part(part)
+    if page:
+        with writing(page, "w") as f:
+            f.write(to_html(report, songs))
+        remark(f"wrote {page}; open it in a browser")
+    elif not as_json and report.tracks:
+        remark("As a page with a map of your music: mirclr evaluate library -o report.html")
+
+
+def _print_part(part: "Part", *, drawn: bool = False) -> None:
+    """Print a part of a report; its bars where they are wanted, drawn for who sees them."""
+    print_line(part.title)
+    for sentence in part.note:
+        print_line(sentence)
+    if part.rows:
+        print_table(part.columns, part.rows)
+    for bars in part.bars if drawn else ():
+        print_line()
+        lengths = zip(bars.values, bars.lengths(), strict=True)
+        blocks = ["█" * max(round(_BAR * length), value > 0) for value, length in lengths]
+        shown = (bars.labels, blocks, bars.texts) if is_terminal(sys.stdout) else (bars.labels, bars.texts)
+        print_table((), list(zip(*shown, strict=True)), title=bars.caption)
+    print_line()
 
 
 @options.formerly({"--share": "--fraction"})

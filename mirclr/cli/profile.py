@@ -1,5 +1,6 @@
 """``mirclr profile``: what listeners played and like, kept in a library by name."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, print_table, progress, remark
+from mirclr.terminal import counted, percent
 
 if TYPE_CHECKING:
     from mirclr.library import Listen
@@ -32,51 +34,52 @@ def command() -> None:
 @click.argument("name")
 @_FILES
 @options.library
+@click.option("--replace", is_flag=True, help="Forget what the profile held before.")
 @options.as_json
-def import_(name: str, files: tuple[Path, ...], library_path: Path, as_json: bool) -> None:
-    """Make a profile of a listener from listening histories; one of that name is replaced.
+def import_(name: str, files: tuple[Path, ...], library_path: Path, replace: bool, as_json: bool) -> None:
+    """Add listening histories, or what is liked, to a profile; it is made where there is none.
 
     A FILE is an export of ListenBrainz or Spotify (.zip as delivered, .json), of Last.fm (.csv, .tsv, .json), Maloja,
-    Pano Scrobbler, Rockbox, Exportify, iTunes or YouTube Music; a playlist, whose tracks are liked; or a text of lines
-    '+ Artist - Title' (liked) and '- Artist - Title' (disliked), or with paths of files. The plays in several files are
-    added.
+    Pano Scrobbler, Rockbox, Exportify, iTunes or YouTube Music; a playlist, whose songs are liked; or a text of lines
+    '+ Artist - Title' (liked) and '- Artist - Title' (disliked), or with paths of files.
+
+    Files that are given together are added up, such as those of several years. What comes later is taken for a newer
+    export, which holds the earlier plays too: of a song that the profile has already, the larger number of plays
+    counts.
     """
-    _keep(name, files, library_path, as_json, update=False)
+    _keep(name, files, library_path, as_json, replace=replace)
 
 
-@command.command(epilog="Example: mirclr profile update anna listenbrainz_anna.zip")
+@command.command(hidden=True, epilog="Example: mirclr profile update anna listenbrainz_anna.zip")
 @click.argument("name")
 @_FILES
 @options.library
 @options.as_json
 def update(name: str, files: tuple[Path, ...], library_path: Path, as_json: bool) -> None:
-    """Bring a profile up to date with newer exports or with more likes.
-
-    Exports hold the earlier plays too, so no play is counted twice: of a piece that the profile has already, the larger
-    number of plays and the later time are kept. The FILEs are those of `mirclr profile import`.
-    """
-    _keep(name, files, library_path, as_json, update=True)
+    """Add newer exports to a profile that is there; what `mirclr profile import` does too."""
+    _keep(name, files, library_path, as_json, must_exist=True)
 
 
 @command.command(epilog="Example: mirclr profile show anna --missing")
 @click.argument("name")
 @options.library
-@click.option("--missing", is_flag=True, help="List what of it the library does not hold instead.")
+@click.option("--missing", is_flag=True, help="List the songs of the history that your library lacks instead.")
+@options.count(50, "How many missing songs are listed, the most played first.")
 @options.as_json
-def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
-    """Show what a profile holds, and the taste that follows from it.
+def show(name: str, library_path: Path, missing: bool, n: int, as_json: bool) -> None:
+    """Show what a profile holds, and what the listener likes.
 
-    Taste is a few centres among the tracks that were played; of each, the tracks nearest to it are named.
+    What is liked comes in a few groups of songs that sound alike, each with how much of the listening it is and some of
+    its songs. --missing lists the songs that were played and are not in your library; with --json all of them.
     """
     from mirclr.library import LibraryStore
-    from mirclr.recommend.taste import listens_of, match_listens, nearest_tracks, taste_of
+    from mirclr.recommend.taste import listens_of, match_listens, missing_listens, nearest_tracks, taste_of
 
     with LibraryStore.open(library_path) as library, library.snapshot():
         listens = listens_of(library, name)
         matched = match_listens(library, listens)
         if missing:
-            found = set(matched.rows.tolist())
-            _show_missing([listen for row, listen in enumerate(listens) if row not in found], as_json)
+            _show_missing(name, missing_listens(listens, matched), n, as_json)
             return
         taste = taste_of(library, listens, now_s=time.time())
         disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
@@ -96,20 +99,24 @@ def show(name: str, library_path: Path, missing: bool, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
+    print_line(f"{name}: {counted(facts['pieces'], 'song')}, {counted(facts['plays'], 'play')}")
+    print_line(_held(len(matched.ids), len(listens)))
+    for what, labels in (("played in the last two weeks", facts["recent"]), ("disliked", facts["disliked"])):
+        if labels:
+            print_line(f"{what}: {_some(labels)}")
+    if facts["centres"]:
+        groups = [(percent(group["weight"]), "; ".join(group["nearest"])) for group in facts["centres"]]
+        print_line()
+        print_table(("part", "of the listening is like"), groups)
     if matched.missing:
-        remark(f"{matched.missing} are not in the library; list them with: mirclr profile show {name} --missing")
-    rows = [(what, facts[what]) for what in ("name", "pieces", "plays", "matched")]
-    rows += [(what, _some(facts[what])) for what in ("disliked", "recent") if facts[what]]
-    print_table(("", "value"), rows)
-    centres = [(centre["weight"], "; ".join(centre["nearest"])) for centre in facts["centres"]]
-    print_table(("weight", "nearest of the tracks that were played"), centres, title="centres of taste")
+        remark(f"the other {counted(matched.missing, 'song')}: {_command('show', name)} --missing")
 
 
 @command.command("list", epilog="Example: mirclr profile list --json")
 @options.library
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
-    """List the profiles of a library, each with its number of pieces of music."""
+    """List the profiles of a library, each with its number of songs."""
     from mirclr.library import LibraryStore
 
     with LibraryStore.open(library_path) as library:
@@ -118,7 +125,7 @@ def list_(library_path: Path, as_json: bool) -> None:
         print_json(held)
         return
     for name, n in held.items():
-        print_line(name, str(n))
+        print_line(name, counted(n, "song"))
     if not held:
         remark(f"{library_path} holds no profile; make one with: mirclr profile import NAME FILE")
 
@@ -128,7 +135,7 @@ def list_(library_path: Path, as_json: bool) -> None:
 @options.library
 @options.as_json
 def delete(name: str, library_path: Path, as_json: bool) -> None:
-    """Delete a profile; tracks and files stay."""
+    """Delete a profile; the songs of the library and their files stay."""
     from mirclr.library import LibraryStore
     from mirclr.recommend.taste import listens_of
 
@@ -138,23 +145,36 @@ def delete(name: str, library_path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "pieces": n})
     else:
-        print_line(f"deleted {name} ({n} pieces)")
+        print_line(f"deleted {name} ({counted(n, 'song')}); your music files and your library's songs stay")
 
 
-def _show_missing(listens: "Sequence[Listen]", as_json: bool) -> None:
-    """Print the pieces that no track is, the most played first."""
-    fields = ("plays", "artist", "title", "album", "file", "taste")
-    ordered = sorted(listens, key=lambda x: (-x.plays, x.artist, x.title, x.file))
-    rows: list[dict[str, Any]] = [{name: getattr(listen, name) for name in fields} for listen in ordered]
+def _show_missing(name: str, listens: "Sequence[Listen]", n: int, as_json: bool) -> None:
+    """Print the songs that no track is."""
     if as_json:
-        print_json(rows)
+        fields = ("plays", "artist", "title", "album", "file", "taste")
+        print_json([{field: getattr(listen, field) for field in fields} for listen in listens])
         return
-    cells = [[row[name] for name in fields[:5]] for row in rows]
-    print_table(fields[:5], cells, title=f"{len(rows)} pieces that the library does not hold")
+    if not listens:
+        remark(f"your library has every song of {name}'s history")
+        return
+    rows = [(x.plays or None, x.artist or None, x.title or x.file, x.album or None) for x in listens[:n]]
+    print_table(("plays", "artist", "title", "album"), rows)
+    them = counted(len(listens), "song") + f" of {name}'s history "
+    them += "is not in your library" if len(listens) == 1 else "are not in your library"
+    more = f"; all of them: {_command('show', name)} --missing -n {len(listens)}" if len(listens) > n else ""
+    remark(f"{them}{more}")
 
 
-def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *, update: bool) -> None:
-    """Read histories and keep them in a profile, instead of what it holds or with it; print what came of it."""
+def _keep(
+    name: str,
+    files: Sequence[Path],
+    library_path: Path,
+    as_json: bool,
+    *,
+    replace: bool = False,
+    must_exist: bool = False,
+) -> None:
+    """Read histories and add them to a profile; print what came of it."""
     from mirclr.cli.recommend import check_name
     from mirclr.library import LibraryStore
     from mirclr.recommend.history import aggregate, merge, read_histories
@@ -162,7 +182,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
 
     check_name(name)
     with LibraryStore.open(library_path) as library:
-        held = listens_of(library, name) if update else []
+        held = listens_of(library, name) if must_exist or (name in library.profiles() and not replace) else []
         with progress("Reading", len(set(files))) as advance:
             histories, problems = read_histories(files, advance=advance)
         listens = aggregate(listen for history in histories.values() for listen in history.listens)
@@ -177,6 +197,7 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
             {
                 "name": name,
                 "pieces": len(listens),
+                "new": len(listens) - len(held),
                 "matched": len(matched.ids),
                 "tracks": tracks,
                 "files": [
@@ -188,10 +209,24 @@ def _keep(name: str, files: Sequence[Path], library_path: Path, as_json: bool, *
         )
         return
     for file, history in histories.items():
-        print_line(f"{file}: {history.kind}, {len(history.listens)} pieces of music")
-    print_line(
-        f"{name}: {len(listens)} pieces of music; {len(matched.ids)} of them are in {library_path} ({tracks} tracks)"
-    )
+        print_line(f"{file}: {history.kind}, {counted(len(history.listens), 'song')}")
+    new = f", {len(listens) - len(held):,} of them new" if held else ""
+    print_line(f"{name}: {counted(len(listens), 'song')}{new}; {_held(len(matched.ids), len(listens))}")
+    if matched.missing:
+        remark(f"the others: {_command('show', name)} --missing")
+    if tracks:
+        remark(f"Try: mirclr recommend --for {shlex.quote(name)}")
+
+
+def _held(matched: int, of: int) -> str:
+    """How many songs of a history a library has."""
+    if not matched:
+        return "none of them is in your library"
+    return "all of them are in your library" if matched == of else f"{matched:,} of them are in your library"
+
+
+def _command(what: str, name: str) -> str:
+    return f"mirclr profile {what} {shlex.quote(name)}"
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 Conventions: n tracks, k centres, m disliked tracks, vectors of dim components and of unit length. A listen is matched
 with a track as `mirclr.recommend.matching` does.
 
-Contents: `listens_of` (a profile to listens), `match` (listens to tracks), `taste_of` (a library and listens to a
-`Taste`), `find_centres` (spherical k-means), `mean_direction`.
+Contents: `listens_of` (a profile to listens), `match_listens` (listens to tracks), `missing_listens`, `taste_of` (a
+library and listens to a `Taste`), `find_centres` (spherical k-means), `mean_direction`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -117,6 +117,13 @@ def match_listens(library: LibraryStore, listens: Sequence[Listen]) -> MatchedLi
             copies |= dict.fromkeys((*piece.ids, *piece.copies), piece.ids[0])
     others = {i: copies[i] for i in copies.keys() - set(ids)}
     return MatchedListens(np.array(rows, np.int64), np.array(ids, np.int64), others, len(listens) - len(rows))
+
+
+def missing_listens(listens: Sequence[Listen], matched: MatchedListens) -> list[Listen]:
+    """The listens of pieces that the library does not hold, the most played first."""
+    found = set(matched.rows.tolist())
+    missing = [listen for row, listen in enumerate(listens) if row not in found]
+    return sorted(missing, key=lambda x: (-x.plays, x.artist, x.title, x.file))
 
 
 def _wanted(listen: Listen) -> TrackReference:

@@ -14,6 +14,7 @@ import numpy as np
 
 from mirclr import metrics
 from mirclr.errors import MirclrError, in_words, is_fault_of_machine
+from mirclr.evaluation.report.overview import overview_of
 from mirclr.evaluation.report.values import (
     AS_IS,
     GAIN_DB,
@@ -88,6 +89,7 @@ def report_on(
     with library.snapshot():
         info, stamp = library.info(), library.stamp
         every, failures, pairs = library.tracks(), library.failures(), library.near_duplicates()
+        overview = overview_of(library, every, pairs)
         ids, matrix = library.vectors()
         index = open_index(library) if len(ids) else None
     by_id = {track.id: track for track in every}
@@ -134,6 +136,7 @@ def report_on(
         why["robustness"] = robust
     return LibraryReport(
         library=str(library.path),
+        overview=overview,
         encoder=_encoder(stamp),
         tracks=info["tracks"],
         artists=info["artists"],

@@ -150,6 +150,86 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """One recording that a library holds several times: the name of the first, and all the files."""
+
+    track: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """A track at an end of what can be measured.
+
+    Attributes
+    ----------
+    what : str
+        ``shortest``, ``longest`` (in seconds), ``slowest``, ``fastest`` (beats a minute), ``quietest``, ``loudest``
+        (LUFS).
+    track, file : str
+    value : float
+    """
+
+    what: str
+    track: str
+    file: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What an owner wants to know of a library, by tags and by what was found out before.
+
+    Attributes
+    ----------
+    bytes : int
+        Size of all files when they were last seen.
+    first_year, last_year : int or None
+    without_year, without_genre : int
+        Tracks whose tags lack it.
+    decades, genres : Histogram or None
+        Tracks by decade, and by genre as tagged: the most frequent ones.
+    described : int
+        Tracks of which tempo and loudness were looked for.
+    middle_bpm : (float, float) or None
+        Half of the tempos lie between.
+    tempos : Histogram or None
+        Tracks by beats a minute.
+    mood_known : int
+        Tracks of which moods were predicted.
+    moods : Histogram or None
+        Tracks that likely are of a mood; of several, of none.
+    extremes : tuple of Extreme
+    damaged : int
+        Tracks that play, with a fault.
+    damaged_files, untitled_files, copy_groups : tuple
+        The first of them.
+    copies, copied : int
+        Tracks that are one recording with another, and how many recordings those are.
+    """
+
+    bytes: int
+    first_year: int | None
+    last_year: int | None
+    without_year: int
+    decades: Histogram | None
+    without_genre: int
+    genres: Histogram | None
+    described: int
+    middle_bpm: tuple[float, float] | None
+    tempos: Histogram | None
+    mood_known: int
+    moods: Histogram | None
+    extremes: tuple[Extreme, ...]
+    damaged: int
+    damaged_files: tuple[Broken, ...]
+    untitled_files: tuple[str, ...]
+    copies: int
+    copied: int
+    copy_groups: tuple[Copies, ...]
+
+
+@dataclass(frozen=True)
 class LibraryReport:
     """What was measured of a library; plain values, all texts can be printed.
 
@@ -157,6 +237,8 @@ class LibraryReport:
     ----------
     library : str
         Its file.
+    overview : Overview
+        What the owner wants to know.
     encoder : dict or None
         ``name``, ``digest``, ``dim``, ``excerpts``.
     tracks, artists, albums : int
@@ -182,6 +264,7 @@ class LibraryReport:
     """
 
     library: str
+    overview: Overview
     encoder: dict[str, Any] | None
     tracks: int
     artists: int

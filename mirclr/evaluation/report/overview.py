@@ -1,0 +1,136 @@
+"""`overview_of`: what the owner of a library wants to know of it; by what is stored, without audio."""
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mirclr.evaluation.report.values import Broken, Copies, Extreme, Histogram, Overview
+from mirclr.library import Description, LibraryStore, LibraryTrack
+from mirclr.library.names import components
+from mirclr.recommend.filters import likely_labels
+from mirclr.recommend.rules import genre_name
+
+_LISTED = 100  # songs that are listed of each kind
+_GENRES = 10
+_BPM = (40, 60, 80, 100, 120, 140, 160, 180, 200)
+_NO_YEARS = range(1, 1900)
+_NO_GENRES = ("", "genre", "none", "other", "unknown")  # written where nobody knew
+
+
+def overview_of(library: LibraryStore, tracks: Sequence[LibraryTrack], pairs: Iterable[tuple[int, int]]) -> Overview:
+    """Count and name what a library holds.
+
+    Parameters
+    ----------
+    library : LibraryStore
+        Open.
+    tracks : sequence of LibraryTrack
+        All of the library's.
+    pairs : iterable of pairs of track ids
+        What the library keeps as one recording.
+    """
+    described = library.descriptions()
+    tempos = {i: d.tempo_bpm for i, d in described.items() if d.tempo_bpm is not None}
+    moods = likely_labels(library, "mood", [t.id for t in tracks]) if "mood" in library.tasks() else {}
+    years = [t.year for t in tracks if t.year and t.year not in _NO_YEARS]
+    damaged = [t for t in tracks if t.remark]
+    copies = _copies(tracks, pairs)
+    return Overview(
+        bytes=sum(_sizes(library)),
+        first_year=min(years, default=None),
+        last_year=max(years, default=None),
+        without_year=len(tracks) - len(years),
+        decades=_decades(years),
+        without_genre=sum(not any(_genres([t])) for t in tracks),
+        genres=_of_counts(_genres(tracks).most_common(_GENRES)),
+        described=len(described),
+        middle_bpm=_middle_half(list(tempos.values())),
+        tempos=_by_tempo(list(tempos.values())),
+        mood_known=len(moods),
+        moods=_of_counts(Counter(label for row in moods.values() for label in row).most_common()),
+        extremes=tuple(_extremes(tracks, tempos, described)),
+        damaged=len(damaged),
+        damaged_files=tuple(Broken(str(t.place), t.remark or "") for t in damaged[:_LISTED]),
+        untitled_files=tuple(str(t.place) for t in tracks if not t.title)[:_LISTED],
+        copies=sum(len(group) for group in copies),
+        copied=len(copies),
+        copy_groups=tuple(Copies(group[0].label, tuple(str(t.place) for t in group)) for group in copies[:_LISTED]),
+    )
+
+
+def _sizes(library: LibraryStore) -> Iterable[int]:
+    """Of each file once, though several tracks may be parts of it."""
+    states = (state for root in library.roots() for state in library.states(root).values())
+    return {state.file: state.size for state in states}.values()
+
+
+def _genres(tracks: Iterable[LibraryTrack]) -> Counter[str]:
+    """How many tracks are tagged with each genre, by its most usual spelling; a tag may name several."""
+    spelled: dict[str, Counter[str]] = {}
+    for track in tracks:
+        parts = re.split(r"[;/,\0]", track.genre or "")
+        for key, name in {genre_name(part): " ".join(part.split()) for part in parts}.items():
+            if key not in _NO_GENRES:
+                spelled.setdefault(key, Counter())[name] += 1
+    return Counter({spellings.most_common(1)[0][0]: spellings.total() for spellings in spelled.values()})
+
+
+def _of_counts(counts: Sequence[tuple[str, int]]) -> Histogram | None:
+    return Histogram(tuple(name for name, _ in counts), tuple(n for _, n in counts)) if counts else None
+
+
+def _decades(years: Sequence[int]) -> Histogram | None:
+    """Each decade from the first to the last, those between without songs too."""
+    if not years:
+        return None
+    counts = Counter(year // 10 * 10 for year in years)
+    return _of_counts([(f"{decade}s", counts[decade]) for decade in range(min(counts), max(counts) + 1, 10)])
+
+
+def _by_tempo(tempos: Sequence[float]) -> Histogram | None:
+    if not tempos:
+        return None
+    labels = [f"under {_BPM[0]}", *(f"{low}–{low + 20}" for low in _BPM[:-1]), f"over {_BPM[-1]}"]
+    counts = np.bincount(np.searchsorted(_BPM, tempos, side="right"), minlength=len(labels)).tolist()
+    there = [i for i, n in enumerate(counts) if n]
+    return _of_counts(list(zip(labels, counts, strict=True))[there[0] : there[-1] + 1])
+
+
+def _middle_half(values: Sequence[float]) -> tuple[float, float] | None:
+    if not values:
+        return None
+    low, high = np.quantile(values, (0.25, 0.75)).tolist()
+    return low, high
+
+
+def _extremes(
+    tracks: Sequence[LibraryTrack], tempos: Mapping[int, float], described: Mapping[int, Description]
+) -> Iterable[Extreme]:
+    """The tracks at the ends of what can be measured; of equal ones the first."""
+    lengths = {t.id: t.duration_s for t in tracks}
+    loudness = {i: d.loudness_lufs for i, d in described.items() if d.loudness_lufs is not None}
+    by_id = {t.id: t for t in tracks}
+    for least, most, values in (
+        ("shortest", "longest", lengths),
+        ("slowest", "fastest", tempos),
+        ("quietest", "loudest", loudness),
+    ):
+        known = {i: value for i, value in values.items() if i in by_id}
+        if len(known) > 1:
+            for what, i in ((least, min(known, key=known.__getitem__)), (most, max(known, key=known.__getitem__))):
+                yield Extreme(what, by_id[i].label, str(by_id[i].place), float(known[i]))
+
+
+def _copies(tracks: Sequence[LibraryTrack], pairs: Iterable[tuple[int, int]]) -> list[list[LibraryTrack]]:
+    """Tracks that are one recording: of equal audio, or in pairs that were found to be."""
+    joined: dict[int, list[Hashable]] = {t.id: [t.audio_digest or t.id] for t in tracks}
+    for pair in pairs:
+        for track_id in pair:
+            if track_id in joined:
+                joined[track_id].append(pair)
+    groups: dict[int, list[LibraryTrack]] = {}
+    for track, group in zip(tracks, components(joined.values()), strict=True):
+        groups.setdefault(group, []).append(track)
+    return [group for group in groups.values() if len(group) > 1]
