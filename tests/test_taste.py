@@ -360,6 +360,20 @@ def test_a_second_export_is_added_and_no_play_counts_twice(run, tmp_path):
     assert (again["pieces"], again["new"]) == (3, 0)
 
 
+def test_an_unpacked_export_is_read_by_its_folder(run, tmp_path):
+    export = tmp_path / "my_spotify_data" / "Spotify Account Data"
+    export.mkdir(parents=True)
+    (export / "Userdata.json").write_text("{}", encoding="utf-8")
+    for year in (2022, 2023):
+        play = {"endTime": f"{year}-01-02 10:11", "artistName": "Björk", "trackName": "Jóga", "msPlayed": 200_000}
+        (export / f"StreamingHistory_music_{year}.json").write_text(json.dumps([play]), encoding="utf-8")
+    made = run("import", "anna", tmp_path / "my_spotify_data", "--json")
+    assert (made["pieces"], made["matched"], len(made["files"])) == (1, 1, 2)
+    assert run("show", "anna", "--json")["plays"] == 2
+    (tmp_path / "other").mkdir()
+    assert "a folder without" in run("import", "anna", tmp_path / "other", code=1)
+
+
 def test_songs_that_the_library_lacks_come_the_most_played_first(run, tmp_path):
     plays = tmp_path / "plays.csv"
     lines = ["Björk,Homogenic,Jóga,02 Jan 2023 10:11"]

@@ -227,7 +227,8 @@ def library(library_path: Path, page: Path | None, robustness: int, workers: int
             f.write(to_html(report, songs))
         remark(f"wrote {page}; open it in a browser")
     elif not as_json and report.tracks:
-        remark("As a page with a map of your music: mirclr evaluate library -o report.html")
+        page_of = options.command_line("evaluate", "library", "-o", "report.html", library_path=library_path)
+        remark(f"As a page, with a map of your music: {page_of}")
 
 
 def _print_part(part: "Part", *, drawn: bool = False) -> None:

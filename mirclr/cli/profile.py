@@ -1,6 +1,5 @@
 """``mirclr profile``: what listeners played and like, kept in a library by name."""
 
-import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import closing, print_json, print_line, print_table, progress, remark
 from mirclr.terminal import counted, percent
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ _FILES = click.argument(
     nargs=-1,
     required=True,
     metavar="FILE…",
-    type=options.HomePath(path_type=Path, exists=True, dir_okay=False),
+    type=options.HomePath(path_type=Path, exists=True),
 )
 
 
@@ -39,9 +38,9 @@ def command() -> None:
 def import_(name: str, files: tuple[Path, ...], library_path: Path, replace: bool, as_json: bool) -> None:
     """Add listening histories, or what is liked, to a profile; it is made where there is none.
 
-    A FILE is an export of ListenBrainz or Spotify (.zip as delivered, .json), of Last.fm (.csv, .tsv, .json), Maloja,
-    Pano Scrobbler, Rockbox, Exportify, iTunes or YouTube Music; a playlist, whose songs are liked; or a text of lines
-    '+ Artist - Title' (liked) and '- Artist - Title' (disliked), or with paths of files.
+    A FILE is an export of ListenBrainz or Spotify (.zip as delivered, its folder, .json), of Last.fm (.csv, .tsv,
+    .json), Maloja, Pano Scrobbler, Rockbox, Exportify, iTunes or YouTube Music; a playlist, whose songs are liked; or a
+    text of lines '+ Artist - Title' (liked) and '- Artist - Title' (disliked), or with paths of files.
 
     Files that are given together are added up, such as those of several years. What comes later is taken for a newer
     export, which holds the earlier plays too: of a song that the profile has already, the larger number of plays
@@ -79,7 +78,7 @@ def show(name: str, library_path: Path, missing: bool, n: int, as_json: bool) ->
         listens = listens_of(library, name)
         matched = match_listens(library, listens)
         if missing:
-            _show_missing(name, missing_listens(listens, matched), n, as_json)
+            _show_missing(name, library_path, missing_listens(listens, matched), n, as_json)
             return
         taste = taste_of(library, listens, now_s=time.time())
         disliked = {int(i) for i, row in zip(matched.ids, matched.rows, strict=True) if listens[row].taste < 0}
@@ -107,9 +106,10 @@ def show(name: str, library_path: Path, missing: bool, n: int, as_json: bool) ->
     if facts["centres"]:
         groups = [(percent(group["weight"]), "; ".join(group["nearest"])) for group in facts["centres"]]
         print_line()
-        print_table(("part", "of the listening is like"), groups)
+        print_table((), groups, title=f"What {name} likes, in groups of songs that sound alike")
     if matched.missing:
-        remark(f"the other {counted(matched.missing, 'song')}: {_command('show', name)} --missing")
+        missing_ones = options.command_line("profile", "show", name, "--missing", library_path=library_path)
+        remark(f"the other {counted(matched.missing, 'song')}: {missing_ones}")
 
 
 @command.command("list", epilog="Example: mirclr profile list --json")
@@ -127,7 +127,7 @@ def list_(library_path: Path, as_json: bool) -> None:
     for name, n in held.items():
         print_line(name, counted(n, "song"))
     if not held:
-        remark(f"{library_path} holds no profile; make one with: mirclr profile import NAME FILE")
+        remark("your library holds no profile; make one with: mirclr profile import NAME FILE")
 
 
 @command.command(epilog="Example: mirclr profile delete anna")
@@ -145,10 +145,10 @@ def delete(name: str, library_path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"name": name, "pieces": n})
     else:
-        print_line(f"deleted {name} ({counted(n, 'song')}); your music files and your library's songs stay")
+        closing(f"deleted {name} ({counted(n, 'song')}); your music files and your library's songs stay")
 
 
-def _show_missing(name: str, listens: "Sequence[Listen]", n: int, as_json: bool) -> None:
+def _show_missing(name: str, library_path: Path, listens: "Sequence[Listen]", n: int, as_json: bool) -> None:
     """Print the songs that no track is."""
     if as_json:
         fields = ("plays", "artist", "title", "album", "file", "taste")
@@ -161,7 +161,8 @@ def _show_missing(name: str, listens: "Sequence[Listen]", n: int, as_json: bool)
     print_table(("plays", "artist", "title", "album"), rows)
     them = counted(len(listens), "song") + f" of {name}'s history "
     them += "is not in your library" if len(listens) == 1 else "are not in your library"
-    more = f"; all of them: {_command('show', name)} --missing -n {len(listens)}" if len(listens) > n else ""
+    everything = ("profile", "show", name, "--missing", "-n", len(listens))
+    more = f"; all of them: {options.command_line(*everything, library_path=library_path)}" if len(listens) > n else ""
     remark(f"{them}{more}")
 
 
@@ -211,11 +212,12 @@ def _keep(
     for file, history in histories.items():
         print_line(f"{file}: {history.kind}, {counted(len(history.listens), 'song')}")
     new = f", {len(listens) - len(held):,} of them new" if held else ""
-    print_line(f"{name}: {counted(len(listens), 'song')}{new}; {_held(len(matched.ids), len(listens))}")
+    closing(f"{name}: {counted(len(listens), 'song')}{new}; {_held(len(matched.ids), len(listens))}")
     if matched.missing:
-        remark(f"the others: {_command('show', name)} --missing")
+        others = options.command_line("profile", "show", name, "--missing", library_path=library_path)
+        remark(f"What is not in your library: {others}")
     if tracks:
-        remark(f"Try: mirclr recommend --for {shlex.quote(name)}")
+        remark(f"Try: {options.command_line('recommend', '--for', name, library_path=library_path)}")
 
 
 def _held(matched: int, of: int) -> str:
@@ -223,10 +225,6 @@ def _held(matched: int, of: int) -> str:
     if not matched:
         return "none of them is in your library"
     return "all of them are in your library" if matched == of else f"{matched:,} of them are in your library"
-
-
-def _command(what: str, name: str) -> str:
-    return f"mirclr profile {what} {shlex.quote(name)}"
 
 
 def _some(labels: Sequence[str]) -> str:

@@ -104,7 +104,7 @@ def read_histories(
     Parameters
     ----------
     paths : sequence of Path
-        The files.
+        The files; of a folder, such as an unpacked export, those in it that hold listens.
     advance : callable, optional
         Called after each file with 1 and a note.
 
@@ -122,7 +122,7 @@ def read_histories(
     """
     histories: dict[Path, History] = {}
     problems: list[str] = []
-    failed, files = 0, list(dict.fromkeys(paths))
+    failed, files = 0, list(dict.fromkeys(file for path in paths for file in _files_of(Path(path))))
     for file in files:
         try:
             histories[file] = read_history(file)
@@ -137,6 +137,16 @@ def read_histories(
     if not histories:
         raise HistoryError(f"none of {len(files)} files can be read; the first: {problems[0]}")
     return histories, problems
+
+
+def _files_of(path: Path) -> list[Path]:
+    """A file itself; of a folder the files that an export of a service keeps listens in."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(p for p in path.rglob("*") if _MEMBER.search(p.relative_to(path).as_posix()) and p.is_file())
+    if not found:
+        raise HistoryError(f"{path}: a folder without the files of an export; name the file of the history itself")
+    return found
 
 
 def _recognised(path: Path, file: IO[bytes], problems: Problems) -> tuple[str, Iterator[Listen]]:
