@@ -10,7 +10,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo test test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
+.PHONY: install demo test screens test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
@@ -26,6 +26,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# tests/screens written again, as commands print now: read what git diff shows of it
+screens: install
+	$(BIN)/python -m pytest tests/test_screens.py --update-screens
 
 # the newest release of everything, as pip takes it where nothing binds it, in a folder of its own
 test-newest:

@@ -1,14 +1,17 @@
 """The one door from the tests to the command line; test_cli.py, test_output.py and test_show.py look behind it."""
 
+import importlib
+import pkgutil
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from mirclr import cli
 from mirclr.cli import COMMANDS, group, main
 
-__all__ = ["COMMANDS", "exits", "group", "invoke", "main"]
+__all__ = ["COMMANDS", "called", "exits", "group", "invoke", "main"]
 
 
 def invoke(arguments: Sequence[object], **how: Any) -> Result:
@@ -23,3 +26,11 @@ def exits(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
     out, err = capsys.readouterr()
     assert isinstance(stopped.value.code, int)
     return stopped.value.code, out, err
+
+
+def called(root: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a folder printed by another name, before lines are laid out: their widths are the same in any folder."""
+    for module in [importlib.import_module(f"mirclr.cli.{m.name}") for m in pkgutil.iter_modules(cli.__path__)]:
+        for function in ("shown", "one_line"):
+            if plain := getattr(module, function, None):
+                monkeypatch.setattr(module, function, lambda text, plain=plain: plain(text.replace(root, name)))

@@ -33,6 +33,11 @@ settings.load_profile("any machine")
 torch.set_num_threads(1)  # the networks here are tiny, and threads that wait for each other are slow on a busy machine
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--update-screens`` writes tests/screens again."""
+    parser.addoption("--update-screens", action="store_true", help="write tests/screens again, as commands print now")
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep every test out of the user's data directory and cache."""
