@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mirclr import audio, errors, objectives, sklearn
     from mirclr.api import EmbedReport, Library
     from mirclr.classify import Prediction, classify
+    from mirclr.extensions import allow_code
     from mirclr.models.encoding import Encoder, load_encoder
     from mirclr.recommend import Answer, Query, Recommendation
     from mirclr.training.train import TrainingResult, train
@@ -39,6 +40,7 @@ __all__ = [
     "Recommendation",
     "TrainingResult",
     "__version__",
+    "allow_code",
     "audio",
     "classify",
     "errors",
@@ -57,6 +59,7 @@ _FROM = {
     "Query": "mirclr.recommend",
     "Recommendation": "mirclr.recommend",
     "TrainingResult": "mirclr.training.train",
+    "allow_code": "mirclr.extensions",
     "load_encoder": "mirclr.models.encoding",
     "train": "mirclr.training.train",
 }

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mirclr.errors import EncoderMismatch, LibraryError, UnreadableAudio, UnusableAudio
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryStore, LibraryTrack, is_usable, shown
-from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
+from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, recommend
 
@@ -384,7 +384,7 @@ class Library(LibraryStore):
         stamp = self.stamp
         if checkpoint is None:
             checkpoint = builtin_checkpoint() if stamp is None else checkpoint_named(stamp.name)
-            if not checkpoint.is_file():
+            if not is_there(checkpoint):
                 raise LibraryError(
                     f"the library's encoder is not where it was; name that encoder: --checkpoint {checkpoint}, or in "
                     "Python: library.encoder = mirclr.load_encoder(…)"

@@ -10,7 +10,7 @@ the file is or claims to be.
 
 Contents: `excerpt_starts`, `read_excerpts` and `read_middle` (seek), `decode_blocks` (a whole file, streamed),
 `resample`, `write_wav`; and, of torch, which is loaded by the first of them that is asked for: `LogMel`, and the
-augmentations of (B, N) waveforms and (B, F, T) log-mel, from `PitchShift` to `CutMix`.
+augmentations of (B, N) waveforms and (B, F, T) log-mel, from `PitchShift` to `CutMix`; `Augmentation`, to write more.
 
 Examples
 --------
@@ -48,6 +48,7 @@ from mirclr.audio.source import Span
 
 if TYPE_CHECKING:
     from mirclr.audio.augment import (
+        Augmentation,
         BackgroundMix,
         Equalizer,
         Filter,
@@ -68,6 +69,7 @@ __all__ = [
     "MIN_SECONDS",
     "RATES",
     "SILENCE",
+    "Augmentation",
     "BackgroundMix",
     "CutMix",
     "Equalizer",
@@ -99,8 +101,8 @@ __all__ = [
 ]
 
 _LAZY = {"LogMel": "mel", "CutMix": "mixing", "MixUp": "mixing"} | dict.fromkeys(
-    ("BackgroundMix", "Equalizer", "Filter", "FrequencyMask", "Gain", "Noise", "PitchShift", "Polarity", "TimeMask",
-     "TimeStretch"), "augment"
+    ("Augmentation", "BackgroundMix", "Equalizer", "Filter", "FrequencyMask", "Gain", "Noise", "PitchShift",
+     "Polarity", "TimeMask", "TimeStretch"), "augment"
 )  # fmt: skip
 
 

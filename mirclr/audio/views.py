@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, cast
 
+import torch
 from torch import Generator, Tensor, nn
 
-from mirclr import config
+from mirclr import config, extensions
 from mirclr.audio.augment import (
     AUGMENTATIONS,
     Augmentation,
@@ -23,6 +24,7 @@ from mirclr.audio.augment import (
 )
 from mirclr.audio.mel import LogMel
 from mirclr.audio.mixing import CutMix, MixUp
+from mirclr.errors import RecipeError, is_fault_of_machine
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,58 @@ class ClipShape:
 
 def augmentation(step: config.Step, mel: LogMel) -> Augmentation:
     """The augmentation that a step of a recipe names."""
+    if isinstance(step, config.OwnStep):
+        return _own(step, mel)
     settings = step.model_dump()
     return AUGMENTATIONS[settings.pop("name")](**settings, mel=mel)
+
+
+def _own(step: config.OwnStep, mel: LogMel) -> Augmentation:
+    """An augmentation of one's own.
+
+    Raises
+    ------
+    RecipeError
+        Its class cannot be imported or made, or is no `Augmentation`.
+    """
+    made = extensions.make(step.name, {**step.settings, "p": step.p, "mel": mel}, "augment")
+    if not isinstance(made, Augmentation):
+        raise RecipeError(
+            f"augment: {step.name} gave a {type(made).__name__}; expected a mirclr.audio.Augmentation, with the "
+            "methods numbers, on_waveform and on_power"
+        )
+    return made
+
+
+def try_step(step: Augmentation, clips: Tensor, name: str) -> None:
+    """Raise `RecipeError` unless an augmentation of one's own gives finite numbers of the shape that it was given.
+
+    Parameters
+    ----------
+    step : Augmentation
+        To be tried on all rows, with numbers drawn for these.
+    clips : (B, N) or (B, F, T) float32
+        Samples, or log-mel.
+    name : str
+        Of its class.
+    """
+    method = "on_waveform(x, …)" if clips.ndim == 2 else "on_power(power, …)"
+    shown = f"augment: {name}, given {(*clips.shape,)},"
+    x = clips.clone() if clips.ndim == 2 else step.mel.expand(clips)
+    rows = torch.arange(len(clips))
+    try:
+        numbers = step.numbers(rows, len(clips), torch.Generator().manual_seed(0))
+        found = step.change(x, {"rows": rows} | numbers)
+    except Exception as error:  # whatever somebody else's code raises
+        if is_fault_of_machine(error):
+            raise
+        text = " ".join(str(error).split())[:300]
+        if isinstance(error, NotImplementedError) and not text:
+            text = f"numbers(rows, n, generator) or {method} is missing"
+        raise RecipeError(f"{shown} fails ({type(error).__name__}: {text})") from error
+    if not isinstance(found, Tensor) or found.shape != clips.shape or not bool(torch.isfinite(found).all()):
+        gave = f"{(*found.shape,)}, or NaN" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise RecipeError(f"{shown} gave {gave}; expected finite numbers of that shape")
 
 
 def label_mix(settings: config.Mixup | config.Cutmix) -> MixUp | CutMix:
@@ -73,8 +125,18 @@ class Views(nn.Module):
         domain: Literal["mel", "waveform"] = "waveform" if on_waveform or not self.takes_mel else "mel"
         self._margin = max((s.fastest for s in on_mel if isinstance(s, TimeStretch)), default=1.0)
         fastest = max((s.fastest for s in self.steps if isinstance(s, TimeStretch)), default=1.0)
+        self._try_own(recipe)
         length = self.samples if domain == "waveform" else self.frames
         self.takes = ClipShape(domain, math.ceil(length * fastest) + 1)
+
+    def _try_own(self, recipe: config.Recipe) -> None:
+        """Try steps of one's own on noise; stretches and shifts that only set other numbers need no trial."""
+        settings = (*recipe.augment.waveform, *recipe.augment.mel)
+        noise = 0.1 * torch.randn(2, self.samples, generator=torch.Generator().manual_seed(0))
+        for i, (setting, step) in enumerate(zip(settings, self.steps, strict=True)):
+            if isinstance(setting, config.OwnStep) and not isinstance(step, TimeStretch | PitchShift):
+                clips = noise if i < self.n_on_waveform else self.mel(noise)
+                try_step(cast(Augmentation, step), clips, setting.name)
 
     def draw(self, n: int, generator: Generator, own: slice = slice(None)) -> list[Draws]:
         """Draw the numbers of n rows, of which the caller holds `own`: a dict of CPU tensors a step, and of the mix."""

@@ -17,7 +17,7 @@ from mirclr.classify.heads import Heads
 from mirclr.data.scan import Found, ScanFailure, audio_files, audio_of, place_of, span_of
 from mirclr.errors import EncoderMismatch, UnreadableAudio
 from mirclr.library import NO_VECTOR, LibraryStore, is_usable
-from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
+from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 
 if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
@@ -138,7 +138,7 @@ def load_embedder(heads: Heads, heads_file: Path, *, checkpoint: Path | None = N
 
     if checkpoint is None:
         theirs = checkpoint_named(heads.encoder["name"])
-        checkpoint = theirs if theirs.is_file() else builtin_checkpoint()
+        checkpoint = theirs if is_there(theirs) else builtin_checkpoint()
     embedder = Encoder.load(checkpoint, device=device)
     if not heads.are_of(embedder.stamp):
         raise EncoderMismatch(

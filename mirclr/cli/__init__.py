@@ -23,6 +23,7 @@ import mirclr
 from mirclr.cli.options import everywhere
 from mirclr.cli.show import ReaderLeft, complain, detail, printing
 from mirclr.errors import MirclrError, NoMatch, OverrideError, SettingsError, in_words, is_fault_of_machine
+from mirclr.extensions import allow_code
 from mirclr.settings import read_settings
 
 COMMANDS = {
@@ -124,11 +125,14 @@ class _LazyGroup(click.Group):
     epilog="Example: mirclr embed ~/Music, and then: mirclr recommend Metallica",
 )
 @click.version_option(mirclr.__version__, "--version", message="%(prog)s %(version)s")
-def group() -> None:
+# for those who wrote an encoder themselves; what refuses to load a checkpoint names it
+@click.option("--allow-code", "names", metavar="MODULE:CLASS", multiple=True, hidden=True)
+def group(names: tuple[str, ...]) -> None:
     """Find which of your songs sound alike, and make playlists of them.
 
     Every command explains itself: mirclr recommend --help
     """
+    allow_code(*names)
 
 
 everywhere(group)

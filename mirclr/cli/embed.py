@@ -11,7 +11,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import failures_as_json, naming, print_json, print_line, progress, remark
-from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named
+from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 
 if TYPE_CHECKING:
     from mirclr.data.scan import Found, PassedOver
@@ -153,7 +153,7 @@ def checkpoint_of(library_path: Path) -> Path:
         if library.stamp is None:
             return builtin_checkpoint()
         made_with = checkpoint_named(library.stamp.name)
-    if not made_with.is_file():
+    if not is_there(made_with):
         raise click.UsageError(
             f"{library_path} was made with {made_with}, which is gone; name that encoder with --checkpoint, or a new "
             "library with --library"

@@ -147,6 +147,7 @@ def labels_curve(
     from mirclr.classify import labelled_library
     from mirclr.config import read_recipe
     from mirclr.evaluation.label_curve import labels_curve, plot_curve, trained_from_scratch
+    from mirclr.extensions import allow_named
 
     if per_cent is not None:
         remark("mirclr: --shares is now called --fractions, and 25 per cent is 0.25")
@@ -154,6 +155,8 @@ def labels_curve(
     else:
         parts = _fractions("--fractions", fractions)
     recipe = read_recipe(recipe_path, overrides=overrides, on_note=remark) if recipe_path else None
+    if recipe_path and recipe:
+        allow_named(recipe.code, recipe_path.parent)
     found, encoder = labelled_library(library_path, labels_path)
     found, features, problems = _features(found, encoder, no_baselines, workers)
     scratch = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mirclr.cli.show import remark, speak
+from mirclr.extensions import allow_named, is_class_name
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.settings import default_library
 
@@ -71,11 +72,13 @@ def check_apart(output: Path, library_path: Path) -> None:
 
 
 class _Checkpoint(click.ParamType):
-    """``builtin``, or the path of a checkpoint; the command gets a `pathlib.Path`."""
+    """``builtin``, the path of a checkpoint, or ``package.module:Class``; the command gets a `pathlib.Path`."""
 
     name = "checkpoint"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if is_class_name(value) and not Path(value).exists():
+            allow_named([value], Path())  # a person's own word
         return checkpoint_named(value)
 
 

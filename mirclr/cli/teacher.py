@@ -40,7 +40,7 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
     "name",
     default="musicnn-msd",
     show_default=True,
-    help="musicnn, musicnn-msd, musicnn-mtt, builtin, or a checkpoint.",
+    help="musicnn, musicnn-msd, musicnn-mtt, builtin, a checkpoint, or a class as package.module:Class.",
 )
 @path_option("--heads", help="Heads of a checkpoint, from mirclr classify train.")
 @options.audio_root()
@@ -67,9 +67,11 @@ def label(
     from mirclr.data.clips import Skipped, tracks_of
     from mirclr.data.sampling import TRAINED_ON
     from mirclr.data.soft_labels import SoftLabelFolder, mean_similarities
+    from mirclr.extensions import allow_named, is_class_name
     from mirclr.training.teacher import LabelledTrack, label_tracks, load_teacher
 
     tracks, root = tracks_of(manifest, Path(), audio_root=str(audio_root) if audio_root else None, splits=TRAINED_ON)
+    allow_named([name] if is_class_name(name) else [], Path())
     teacher = load_teacher(name, heads=str(heads) if heads else None)
     labelled: list[LabelledTrack] = []
     skipped: list[str] = []

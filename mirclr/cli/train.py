@@ -60,6 +60,8 @@ def command(
     with joined(device) as (ranks, chosen):
         note = remark if ranks.first else lambda text: None
         recipe = read_recipe(recipe_path, overrides=overrides, on_note=note)
+        if recipe.code:
+            note(f"this recipe runs code of its own: {', '.join(recipe.code)}")
         trainer = prepare(
             recipe,
             recipe_path.parent,

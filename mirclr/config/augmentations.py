@@ -2,10 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    JsonValue,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from mirclr.config.wording import problems
 from mirclr.errors import RecipeError
+from mirclr.extensions import is_class_name
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
@@ -25,6 +36,21 @@ def _ascending(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] > bounds[1]:
         raise ValueError(f"{bounds[0]:g} stands before {bounds[1]:g}; give the lower bound first")
     return bounds
+
+
+def _a_class(name: str) -> str:
+    if not is_class_name(name):
+        raise ValueError(f"{name!r} is no name of a class; expected package.module:Class")
+    return name
+
+
+ClassName = Annotated[str, AfterValidator(_a_class)]
+
+
+def ours_or_own(value: Any) -> str:
+    """Which kind of section is meant: one of ours by its name, or a class of one's own by ``package.module:Class``."""
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    return "own" if isinstance(name, str) and ":" in name else "ours"
 
 
 Range = Annotated[tuple[Decibels, Decibels], AfterValidator(_ascending)]
@@ -126,9 +152,23 @@ class BackgroundMix(_Step):
     snr_db: Range = (6.0, 20.0)
 
 
-Step = Annotated[
+class OwnStep(_Step):
+    """A class of one's own, a `mirclr.audio.Augmentation`, by its name: ``package.module:Class``.
+
+    It is made with `settings` for keyword arguments, and `p` and `mel` beside them.
+    """
+
+    name: ClassName
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+_OurStep = Annotated[
     PitchShift | TimeStretch | Gain | Noise | Equalizer | Filter | Polarity | TimeMask | FrequencyMask | BackgroundMix,
     Field(discriminator="name"),
+]
+Step = Annotated[
+    Annotated[_OurStep, Tag("ours")] | Annotated[OwnStep, Tag("own")],
+    Discriminator(ours_or_own),
 ]
 
 

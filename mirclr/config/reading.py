@@ -15,6 +15,7 @@ from mirclr.config.sections import CLMR_STAGES, Audio, Recipe
 from mirclr.config.strict_yaml import LONGEST, plain_values, shortened
 from mirclr.config.wording import problems
 from mirclr.errors import OverrideError, RecipeError, in_words
+from mirclr.extensions import is_class_name
 from mirclr.provenance import open_regular
 
 _MOST_ERRORS = 8  # that are listed; a file that is no recipe has thousands
@@ -100,7 +101,11 @@ def recipe_from(tree: dict[str, Any], *, where: str = "recipe") -> Recipe:
 def _of_today(tree: dict[str, Any]) -> dict[str, Any]:
     """A recipe in today's words, with the length of clips that its encoder takes where it gives none."""
     encoder, audio = tree.get("encoder"), tree.get("audio", {})
-    if not isinstance(encoder, dict) or encoder.get("name") != "sample_cnn":
+    if not isinstance(encoder, dict):
+        return tree
+    if is_class_name(encoder.get("name")):  # short for a registered encoder with that entry point
+        return {**tree, "encoder": {"entry_point": encoder["name"], **encoder, "name": "registered"}}
+    if encoder.get("name") != "sample_cnn":
         return tree
     if {"widths", "dropout"} & set(encoder):  # of the time when that was the name of another network
         return {**tree, "encoder": {**encoder, "name": "sample_cnn_pooled"}}

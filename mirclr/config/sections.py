@@ -3,10 +3,24 @@
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
-from mirclr.config.augmentations import Augment, Channels, Count, Decay, Few, Positive, Probability, Samples, Weight
+from mirclr.config.augmentations import (
+    Augment,
+    Channels,
+    ClassName,
+    Count,
+    Decay,
+    Few,
+    OwnStep,
+    Positive,
+    Probability,
+    Samples,
+    Weight,
+    ours_or_own,
+)
 from mirclr.config.augmentations import Section as _Section
+from mirclr.extensions import is_class_name
 
 CLMR_STAGES = 10  # that divide the length by three
 _MOST_WEIGHTS = 300_000_000
@@ -115,7 +129,8 @@ class PooledSampleCNN(_Section):
 class RegisteredEncoder(_Section):
     """An encoder of one's own: the `entry_point` of the group mirclr.encoders that an installed package registers.
 
-    It is called with `settings` for its keyword arguments and gives a module of torch; `input` is what that takes.
+    Or the class itself, as ``package.module:Class``, which may stand for `name` too. It is called with `settings` for
+    its keyword arguments and gives a module of torch; `input` is what that takes.
     """
 
     name: Literal["registered"] = "registered"
@@ -197,10 +212,30 @@ class InstanceDiscrimination(_Objective):
     proximal: Weight = 0.0
 
 
-Objective = Annotated[
+class OwnObjective(_Objective):
+    """A loss of one's own, by the name of its class: ``package.module:Class``, made with `settings`.
+
+    A `mirclr.objectives.Objective`, or any module of torch that is called with projections and whole numbers, equal for
+    rows that belong together, such as the losses of pytorch-metric-learning.
+    """
+
+    name: ClassName
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+_OurObjective = Annotated[
     NTXent | Triplet | NPair | SupCon | GeneralizedSupCon | InstanceDiscrimination | CrossEntropy,
     Field(discriminator="name"),
 ]
+Objective = Annotated[
+    Annotated[_OurObjective, Tag("ours")] | Annotated[OwnObjective, Tag("own")],
+    Discriminator(ours_or_own),
+]
+
+
+def takes_distributions(objective: Objective) -> bool:
+    """Whether an objective learns from label distributions, mixed or a teacher's; of one's own, it alone knows."""
+    return objective.name == "generalized_sup_con" or isinstance(objective, OwnObjective)
 
 
 class Auxiliary(_Section):
@@ -243,9 +278,10 @@ class Distillation(_Section):
     """Learn from a teacher's outputs too: L(z, y) + alpha L(z, t) + the weighted losses of `targets`.
 
     The outputs come from one source. `labels` is a folder that `mirclr teacher label` wrote: those of a crop are read
-    there, and mixed as clips are. `teacher` is musicnn, musicnn-msd, musicnn-mtt, builtin or a checkpoint of mirclr,
-    with `heads` fitted on its vectors; it is given the very clips that the student is given, mixed as they are.
-    `examples: true` takes them from the distillation examples that data.train names.
+    there, and mixed as clips are. `teacher` is musicnn, musicnn-msd, musicnn-mtt, builtin, a checkpoint of mirclr with
+    `heads` fitted on its vectors, or a class of one's own (package.module:Class) that is made with `settings`; it is
+    given the very clips that the student is given, mixed as they are. `examples: true` takes them from the distillation
+    examples that data.train names.
 
     L(z, t) is generalized_sup_con with soft targets t made of the outputs; `alpha: 0` leaves it out, `alpha: only`
     leaves L(z, y) out. A `temperature` below 1 sharpens them; `centre` subtracts the mean row and keeps what is above
@@ -259,6 +295,7 @@ class Distillation(_Section):
     labels: str | None = None
     teacher: str | None = None
     heads: str | None = None
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
     examples: bool = False
     alpha: Weight | Literal["only"] = 1.0
     temperature: Positive = 1.0
@@ -276,6 +313,8 @@ class Distillation(_Section):
             )
         if self.heads and self.teacher is None:
             raise ValueError("heads go with a checkpoint of mirclr as teacher")
+        if self.settings and not is_class_name(self.teacher):
+            raise ValueError("settings go with a class of one's own as teacher, package.module:Class")
         names = [target.name for target in self.targets]
         if len(names) != len(set(names)):
             raise ValueError("targets: each of tags, embedding and features stands once at most")
@@ -382,7 +421,7 @@ class Recipe(_Section):
         if any(a.objective.name == "cross_entropy" and a.projector is None for a in self.auxiliary):
             raise ValueError("auxiliary: cross_entropy takes the outputs of a projector for logits; give it its own")
         self._teacher_fits()
-        if self.data.soft_positives and (self.objective.name != "generalized_sup_con" or self.data.labels):
+        if self.data.soft_positives and (not takes_distributions(self.objective) or self.data.labels):
             raise ValueError("data.soft_positives needs objective generalized_sup_con, and no data.labels")
         if self.data.soft_positives and bool(getattr(self.objective, "queue", 0)):
             raise ValueError("objective.queue cannot keep data.soft_positives, which are made within a batch")
@@ -390,7 +429,8 @@ class Recipe(_Section):
             raise ValueError("data.tracks_per_class needs data.labels: artist, album or genre")
         if self.training.batch % (self.data.tracks_per_class or 1):
             raise ValueError(f"training.batch ({self.training.batch}) is no multiple of data.tracks_per_class")
-        if self.augment.label_mix and self.objective.name not in ("generalized_sup_con", "cross_entropy"):
+        mixes = takes_distributions(self.objective) or self.objective.name == "cross_entropy"
+        if self.augment.label_mix and not mixes:
             kind = "mixup" if self.augment.mixup else "cutmix"
             raise ValueError(f"augment.{kind} needs objective generalized_sup_con or cross_entropy, for mixed labels")
         if self.encoder.input == "waveform":
@@ -413,6 +453,18 @@ class Recipe(_Section):
             )
         return self
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The classes of one's own that it names, each ``package.module:Class``."""
+        steps = (*self.augment.waveform, *self.augment.mel)
+        objectives = (self.objective, *(a.objective for a in self.auxiliary))
+        named = [each.name for each in (*objectives, *steps) if isinstance(each, OwnObjective | OwnStep)]
+        if isinstance(self.encoder, RegisteredEncoder):
+            named.append(self.encoder.entry_point)
+        if self.distillation and self.distillation.teacher:
+            named.append(self.distillation.teacher)
+        return tuple(dict.fromkeys(name for name in named if is_class_name(name)))
+
     def _teacher_fits(self) -> None:
         """Raise where settings do not go with the distillation."""
         plan = self.distillation
@@ -422,12 +474,12 @@ class Recipe(_Section):
             return
         if plan.alpha == 0:
             return
-        if self.objective.name != "generalized_sup_con":
+        if not takes_distributions(self.objective):
             raise ValueError(
                 "distillation needs objective generalized_sup_con, which takes label distributions; with others, set "
                 "distillation.alpha to 0 and give targets"
             )
-        if self.objective.queue:
+        if getattr(self.objective, "queue", 0):
             raise ValueError("objective.queue keeps the labels of one kind alone; leave it out with distillation")
 
     def _fit_for_waveforms(self, encoder: ResNet | SampleCNN | PooledSampleCNN | RegisteredEncoder) -> None:

@@ -75,6 +75,9 @@ def save_checkpoint(
     tensors |= {_OBJECTIVE + name: t for name, t in (objective or {}).items()}
     tensors |= {_TRAINING + name: t for name, t in (training or {}).items()}
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    first: dict[int, str] = {}  # a file holds no tensor twice: weights that a module ties are written as copies
+    tied = [name for name, t in tensors.items() if t.numel() and first.setdefault(t.data_ptr(), name) != name]
+    tensors |= {name: tensors[name].clone() for name in tied}
     header = {
         "format": FORMAT,
         "kind": "model" if step is None else "state",

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from mirclr import config
+from mirclr import config, extensions
 from mirclr.models.checkpoint import encoder_digest, load_checkpoint
 from mirclr.models.device import pick_device, pick_precision
 from mirclr.models.encoder import Model
+from mirclr.models.own import recipe_of_class
 from mirclr.models.pretrained import NAME, builtin_checkpoint
 from mirclr.models.stamp import EncoderStamp
 
@@ -50,7 +51,13 @@ class Embedder:
     def load(
         cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto", own: nn.Module | None = None
     ) -> Self:
-        """Read a checkpoint; `excerpts` a track are the recipe's unless given, `own` is as of `load_checkpoint`."""
+        """Read a checkpoint; `excerpts` a track are the recipe's unless given, `own` is as of `load_checkpoint`.
+
+        In place of a file it may be the name of a class that was allowed, ``package.module:Class``.
+        """
+        if own is None and extensions.is_class_name(str(checkpoint)) and not checkpoint.exists():
+            model = Model(recipe_of_class(str(checkpoint)))
+            return cls(model, stamp_of(model, name=str(checkpoint), excerpts=excerpts), device)
         read = load_checkpoint(checkpoint, own)
         # the built-in one by name: libraries outlive the place where mirclr is installed
         name = NAME if checkpoint == builtin_checkpoint() else str(checkpoint.resolve())

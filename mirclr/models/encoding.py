@@ -17,10 +17,11 @@ from mirclr.audio import SILENCE, decode_blocks, read_excerpts
 from mirclr.audio.decoding import decode_files
 from mirclr.audio.waveform import waveform_blocks, waveform_excerpts, windows
 from mirclr.errors import CheckpointError, UnreadableAudio, UnusableAudio
+from mirclr.extensions import allow_code, is_class_name, make
 from mirclr.models.embedder import Embedder, raised, stamp_of
 from mirclr.models.encoder import Model
 from mirclr.models.own import qualified_name, with_own
-from mirclr.models.pretrained import checkpoint_named
+from mirclr.models.pretrained import checkpoint_named, is_there
 from mirclr.models.stamp import NO_VECTOR, is_usable
 
 AudioFile = str | os.PathLike[str]
@@ -59,7 +60,7 @@ class Encoder(Embedder):
         return f"Encoder({self.stamp.name!r}, digest={self.stamp.digest[:12]!r}, dim={self.dim})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if not checkpoint_named(self.stamp.name).is_file():
+        if not is_there(checkpoint_named(self.stamp.name)):
             raise TypeError(f"{self!r} was made of a module that was passed in, and cannot be pickled")
         return _loaded_again, (self.stamp.name, self.stamp.digest, self.excerpts, str(self._device))
 
@@ -280,9 +281,10 @@ def load_encoder(
     ----------
     name : str, Path or nn.Module
         ``"builtin"``; the path of a checkpoint that `mirclr.train` or ``mirclr train`` wrote; or a module that takes
-        (B, N) float32 waveforms, or log-mel where its attribute ``input`` is ``"mel"``, and gives (B, D). A checkpoint
-        whose encoder is somebody's own loads where its class is registered as an entry point of the group
-        ``mirclr.encoders``: nothing is imported because a file names it.
+        (B, N) float32 waveforms, or log-mel where its attribute ``input`` is ``"mel"``, and gives (B, D), or the name
+        of its class, ``"package.module:Class"``. A checkpoint whose encoder is somebody's own loads where its class is
+        registered as an entry point of the group ``mirclr.encoders``, or was allowed by `mirclr.allow_code`: nothing
+        is imported because a file names it.
     device : str
         ``"auto"`` takes CUDA, then Apple's GPU, then the CPU; or a device of torch.
     module : nn.Module, optional
@@ -323,6 +325,10 @@ def load_encoder(
     >>> mirclr.load_encoder(Bands()).embed_file("song.mp3").shape
     (192,)
     """
+    if isinstance(name, str) and is_class_name(name) and not os.path.exists(name):
+        allow_code(name)  # by the caller's own word
+        if recipe is not None:
+            name = make(name, {}, "encoder")
     if not isinstance(name, nn.Module):
         return Encoder.load(checkpoint_named(os.fspath(name)), device=device, own=module)
     if not isinstance(recipe, config.Recipe):

@@ -5,17 +5,19 @@ A package registers one as an entry point of the group ``mirclr.encoders``: a cl
     [project.entry-points."mirclr.encoders"]
     my_net = "my_package.nets:MyNet"
 
-and a recipe names it: ``encoder: {name: registered, entry_point: my_net, input: waveform, settings: {width: 64}}``.
-What is imported is what an installed package has registered, and never what a file names.
+and a recipe names it: ``encoder: {name: registered, entry_point: my_net, input: waveform, settings: {width: 64}}``. It
+may name the class itself: ``encoder: {name: "my_package.nets:MyNet"}``. What is imported is what an installed package
+has registered, or what `mirclr.extensions` was allowed, and never what a file names.
 """
 
 import re
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mirclr import config
+from mirclr import config, extensions
 from mirclr.audio.mel import LogMel
 from mirclr.errors import RecipeError
 from mirclr.models.module import EncoderModule
@@ -45,6 +47,14 @@ class OwnEncoder(EncoderModule):
         assert isinstance(recipe.encoder, config.RegisteredEncoder)
         self.input = recipe.encoder.input
         self.module = module = uncompiled(module)
+        takes = getattr(module, "input", self.input)
+        if (
+            extensions.is_class_name(recipe.encoder.entry_point)
+            and takes in ("mel", "waveform")
+            and takes != self.input
+        ):
+            name = recipe.encoder.entry_point
+            raise RecipeError(f"encoder.input is {self.input}, but {name} takes {takes}; add input: {takes}")
         self.dim = _dim(module, _silence(recipe), qualified_name(module))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,6 +88,13 @@ def with_own(recipe: config.Recipe, module: nn.Module) -> config.Recipe:
     return config.recipe_from(recipe.model_dump(mode="json") | {"encoder": encoder.model_dump(mode="json")})
 
 
+def recipe_of_class(name: str) -> config.Recipe:
+    """The recipe of an encoder that is named as ``package.module:Class`` and nothing more: all else at its default."""
+    takes = getattr(extensions.load_class(name, "encoder"), "input", None)
+    encoder = {"name": name, "input": takes if takes in ("mel", "waveform") else "waveform"}
+    return config.recipe_from({"name": name, "data": {"train": "nothing"}, "encoder": encoder})
+
+
 def made(encoder: config.RegisteredEncoder) -> nn.Module:
     """Make the module that a recipe names, with random weights.
 
@@ -87,9 +104,19 @@ def made(encoder: config.RegisteredEncoder) -> nn.Module:
         Nothing of that name is registered, or what is cannot be made.
     """
     name = encoder.entry_point
-    module = None
+    if extensions.is_class_name(name):
+        module = extensions.make(name, encoder.settings, "encoder.entry_point")
+    else:
+        module = _registered(name, encoder)
+    if not isinstance(module, nn.Module):
+        raise RecipeError(f"encoder.entry_point: {name!r} gave {type(module).__name__}; expected a torch.nn.Module")
+    return module
+
+
+def _registered(name: str, encoder: config.RegisteredEncoder) -> Any:
+    """What the entry point of a name makes."""
     try:
-        module = _entry_point(name).load()(**encoder.settings)
+        return _entry_point(name).load()(**encoder.settings)
     except RecipeError:
         raise
     except Exception as error:  # whatever somebody else's code raises
@@ -97,9 +124,6 @@ def made(encoder: config.RegisteredEncoder) -> nn.Module:
             f"encoder.entry_point: {name!r} with settings {encoder.settings} cannot be made ({type(error).__name__}: "
             f"{error})"
         ) from error
-    if not isinstance(module, nn.Module):
-        raise RecipeError(f"encoder.entry_point: {name!r} gave {type(module).__name__}; expected a torch.nn.Module")
-    return module
 
 
 def _entry_point(name: str) -> EntryPoint:

@@ -5,7 +5,8 @@ In: projections z (B, P) of B rows, two or more of each clip of a batch, and wha
 
 Contents: `NTXentLoss`, `TripletLoss`, `NPairLoss`, `SupConLoss`, `GeneralizedSupConLoss` and, with a memory of all
 tracks, `InstanceDiscriminationLoss`; `CrossBatchMemory` around one of them; `CrossEntropyLoss`, the baseline without
-contrast; `objective_from` (a recipe's section to one of them), `is_useful` (whether a batch gives it anything).
+contrast; `ModuleObjective`, any loss of (z, labels); `objective_from` (a recipe's section to one of them), `is_useful`
+(whether a batch gives it anything).
 """
 
 from mirclr import config
@@ -17,6 +18,7 @@ from mirclr.objectives.instance_discrimination import InstanceDiscriminationLoss
 from mirclr.objectives.memory import CrossBatchMemory
 from mirclr.objectives.n_pair import NPairLoss
 from mirclr.objectives.nt_xent import NTXentLoss
+from mirclr.objectives.own import ModuleObjective, own_is_useful, own_objective
 from mirclr.objectives.sup_con import GeneralizedSupConLoss, SupConLoss
 from mirclr.objectives.triplet import TripletLoss
 
@@ -25,6 +27,7 @@ __all__ = [
     "CrossEntropyLoss",
     "GeneralizedSupConLoss",
     "InstanceDiscriminationLoss",
+    "ModuleObjective",
     "NPairLoss",
     "NTXentLoss",
     "Objective",
@@ -52,6 +55,8 @@ def is_useful(settings: config.Objective, targets: Targets) -> bool:
     """Whether rows of which this is known give an objective anything to learn from, whatever their projections."""
     if settings.name == "instance_discrimination":
         return True  # by its memory of all tracks
+    if isinstance(settings, config.OwnObjective):
+        return own_is_useful(settings, targets)
     try:
         _plain(settings).check(targets)
     except ObjectiveError:
@@ -77,8 +82,10 @@ def objective_from(settings: config.Objective, *, n_tracks: int, dim: int, n_lab
     Raises
     ------
     RecipeError
-        A classifier has fewer outputs than there are labels.
+        A classifier has fewer outputs than there are labels; or a loss of one's own is none.
     """
+    if isinstance(settings, config.OwnObjective):
+        return own_objective(settings, n_tracks=n_tracks, dim=dim, n_labels=n_labels)
     if settings.name == "instance_discrimination":
         return _plain(settings, n=n_tracks, dim=dim)
     if settings.name == "cross_entropy" and n_labels > dim:

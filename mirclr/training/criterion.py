@@ -58,8 +58,8 @@ class Student(nn.Module):
         return self.model.projector(embedding), further
 
     def own_state(self) -> dict[str, Tensor]:
-        """The state of what is not the model's."""
-        return {name: t for name, t in self.state_dict().items() if not name.startswith("model.")}
+        """The state of what is neither the model's nor an objective's, which the criterion keeps."""
+        return {name: t for name, t in self.state_dict().items() if not name.startswith(("model.", "objectives."))}
 
 
 class TagsLoss(nn.Module):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mirclr import config
+from mirclr import config, extensions
 from mirclr.audio.mel import LogMel
 from mirclr.audio.views import ClipShape, Views
 from mirclr.data.batches import ClipSource
@@ -91,6 +91,7 @@ def prepare(
     """
     if not ranks.first:
         progress, on_skip = no_progress, lambda reason: None
+    extensions.allow_named(recipe.code, folder)
     pick_device(device)
     check_run(recipe, run, resume=resume, own=own)
     plan = recipe.distillation

@@ -12,6 +12,7 @@ from torch import nn
 from mirclr import config
 from mirclr.data.dataset import Dataset
 from mirclr.errors import RecipeError, TrainingError
+from mirclr.extensions import with_names
 from mirclr.models.own import with_own
 from mirclr.training.distributed import joined
 from mirclr.training.run import prepare
@@ -70,7 +71,8 @@ def train(
     Parameters
     ----------
     recipe : str, Path, Recipe or mapping
-        A recipe's file, or its keys as plain values; ``mirclr.config`` describes them.
+        A recipe's file, or its keys as plain values; ``mirclr.config`` describes them. A class of one's own stands
+        where its name would: ``{"objective": {"name": MyLoss, "settings": {"margin": 0.2}}}``.
     run : str or Path
         The run's folder, which is made.
     data : str, Path or dataset, optional
@@ -184,7 +186,7 @@ def _read(recipe: PathName | config.Recipe | Mapping[str, Any], overrides: Itera
         raise RecipeError("overrides: expected with a recipe's file; change the keys themselves")
     if not isinstance(recipe, config.Recipe | Mapping):
         raise RecipeError(f"recipe: found a {type(recipe).__name__}; expected a file, a Recipe or a mapping")
-    read = recipe if isinstance(recipe, config.Recipe) else config.recipe_from(dict(recipe), where="recipe")
+    read = recipe if isinstance(recipe, config.Recipe) else config.recipe_from(with_names(recipe), where="recipe")
     return read, Path()
 
 

@@ -30,6 +30,7 @@ from mirclr.data.batches import Batch, WithDraws, mixed_seed
 from mirclr.data.loader import load, pick_workers
 from mirclr.data.targets import Targets, fill_missing_labels
 from mirclr.errors import NotFinite, TrainingError
+from mirclr.extensions import source_digest
 from mirclr.models.checkpoint import (
     Checkpoint,
     encoder_digest,
@@ -159,6 +160,7 @@ class Trainer:
             teacher_columns=teacher.columns if teacher else source.teacher_columns,
         ).to(self.device)
         self.student = Student(recipe, self.model, self.criterion.columns).to(self.device)
+        self._learn_objectives()
         plan = recipe.training
         self.network = ranks.wrap(self.student, 2 * plan.batch)
         self._notes: list[str] = []  # for the next report
@@ -182,6 +184,8 @@ class Trainer:
             drawn_by=DRAWN_BY,
             teacher=teacher_digest if recipe.distillation else None,
         )
+        if recipe.code:
+            self.provenance["code"] = {name: source_digest(name) for name in recipe.code}
         saved = self._prepare_folder(resume, own)
         if saved is None:
             self._begin(init)
@@ -191,6 +195,15 @@ class Trainer:
         made_from = [self.provenance[key] for key in ("recipe", "tracks", "teacher", "precision")]
         ranks.agree("recipe, tracks, teacher and precision", json.dumps(made_from))
         ranks.agree(f"{run}: the state to continue from", f"{self.step} {self.digest()}")
+
+    def _learn_objectives(self) -> None:
+        """Weights that an objective of one's own has are learned with those of the network."""
+        objectives = nn.ModuleList([self.criterion.objective, *self.criterion.auxiliary])
+        if not any(p.requires_grad for p in objectives.parameters()):
+            return
+        if self.ranks.world > 1:
+            raise TrainingError("an objective with weights of its own is trained in one process; leave --nproc out")
+        self.student.objectives = objectives
 
     @property
     def exported(self) -> Model:
@@ -248,6 +261,9 @@ class Trainer:
         augment = self.recipe.augment
         drawn = augment.waveform or augment.mel or augment.mixup or augment.cutmix
         self.resumed_exactly = not drawn or saved.provenance.get("drawn_by", 1) == DRAWN_BY
+        code = saved.provenance.get("code", {})
+        if changed := [n for n, digest in self.provenance.get("code", {}).items() if code.get(n, digest) != digest]:
+            self._notes.append(f"code has changed since this run began: {', '.join(changed)}")
         kept = saved.provenance.get("losses_since_log", [])
         self._unlogged = [x if isinstance(x, dict) else {"loss": x} for x in kept]  # a number alone, once
         self._redrawn = saved.provenance.get("redrawn_since_log", 0)
@@ -493,7 +509,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _named_in_student(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """An optimizer's state by names in the student; states were once written by those in its model alone."""
     return {
-        name if name.startswith(("model.", "projectors.", "heads.")) else f"model.{name}": t
+        name if name.startswith(("model.", "projectors.", "heads.", "objectives.")) else f"model.{name}": t
         for name, t in tensors.items()
     }
 

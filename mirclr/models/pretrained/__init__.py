@@ -6,6 +6,8 @@ Wherever a checkpoint is named, ``builtin`` means this encoder.
 import os
 from pathlib import Path
 
+from mirclr import extensions
+
 NAME = "builtin"
 _HERE = Path(__file__).resolve().parent
 
@@ -23,3 +25,8 @@ def builtin_heads() -> Path:
 def checkpoint_named(name: str | Path) -> Path:
     """``builtin``, or the path of a checkpoint, to a path; a file that is called builtin is ``./builtin``."""
     return builtin_checkpoint() if str(name) == NAME else Path(os.path.expanduser(name))
+
+
+def is_there(checkpoint: Path) -> bool:
+    """Whether an encoder that a library or heads name can be loaded: its file is there, or its class was allowed."""
+    return checkpoint.is_file() or str(checkpoint) in extensions.allowed()

@@ -2,17 +2,18 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mirclr import config
+from mirclr import config, extensions
 from mirclr.audio.mel import LogMel
 from mirclr.data.clips import Cached, ClipCache, Skipped
 from mirclr.data.manifest import Track
@@ -25,14 +26,19 @@ from mirclr.models.pretrained import builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_json
 from mirclr.training.teacher.encoder import load_encoder_teacher
 from mirclr.training.teacher.musicnn import PACKAGE, Musicnn, load_both, load_musicnn
+from mirclr.training.teacher.own import own_teacher
 from mirclr.training.teacher.protocol import Ensemble, Teacher
 
 AT_ONCE = 64
 """Windows that go through the teacher together."""
 
 
-def load_teacher(name: str, folder: Path = Path(), heads: str | None = None) -> Teacher:
+def load_teacher(
+    name: str, folder: Path = Path(), heads: str | None = None, settings: Mapping[str, Any] | None = None
+) -> Teacher:
     """Load a teacher: ``musicnn`` (both its networks), ``musicnn-msd``, ``musicnn-mtt``, ``builtin``, or a checkpoint.
+
+    Or a class of one's own that was allowed (`mirclr.extensions`): ``package.module:Class``.
 
     Parameters
     ----------
@@ -42,16 +48,22 @@ def load_teacher(name: str, folder: Path = Path(), heads: str | None = None) -> 
         The recipe's folder.
     heads : str, optional
         Heads of a checkpoint, relative to `folder`.
+    settings : mapping, optional
+        Keyword arguments of a class.
 
     Raises
     ------
     CheckpointError
         There is no such teacher, or it has not been imported.
+    RecipeError
+        A class cannot be imported or made, or is no teacher.
     EncoderMismatch
         The heads are another encoder's.
     """
     if name.endswith(".safetensors"):
         return load_encoder_teacher((folder / name).expanduser(), (folder / heads).expanduser() if heads else None)
+    if extensions.is_class_name(name):
+        return own_teacher(name, settings or {})
     if name == BUILTIN:
         return load_encoder_teacher(builtin_checkpoint(), builtin_heads())
     return load_both() if name == PACKAGE else load_musicnn(name)
@@ -250,7 +262,7 @@ def online_teacher(recipe: config.Recipe, folder: Path, *, device: str = "auto")
     plan = recipe.distillation
     assert plan is not None
     assert plan.teacher is not None
-    teacher = load_teacher(plan.teacher, folder, plan.heads)
+    teacher = load_teacher(plan.teacher, folder, plan.heads, plan.settings)
     takes, student = teacher.input, recipe.encoder.input
     if teacher.rate != recipe.audio.sample_rate:
         raise RecipeError(f"distillation: {teacher.name} takes {teacher.rate} Hz; set audio.sample_rate to it")
