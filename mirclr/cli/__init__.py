@@ -126,7 +126,9 @@ class _LazyGroup(click.Group):
 )
 @click.version_option(mirclr.__version__, "--version", message="%(prog)s %(version)s")
 # for those who wrote an encoder themselves; what refuses to load a checkpoint names it
-@click.option("--allow-code", "names", metavar="MODULE:CLASS", multiple=True, hidden=True)
+@click.option(
+    "--allow-code", "names", metavar="MODULE:CLASS", multiple=True, hidden=True, help="Let a checkpoint use this class."
+)
 def group(names: tuple[str, ...]) -> None:
     """Find which of your songs sound alike, and make playlists of them.
 
