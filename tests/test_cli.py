@@ -216,7 +216,7 @@ def test_an_option_of_several_commands_is_of_one_kind():
     kinds, helps = {}, {}
     for name, option in shown_options():
         for flag in option.opts:
-            kind = type(option.type).__name__.replace("IntRange", "IntParamType")
+            kind = type(option.type).__name__
             kinds.setdefault(flag, {}).setdefault((kind, option.is_flag), []).append(name)
             helps.setdefault(flag, set()).add(option.help)
     several = {"--exclude", "--library"}  # globs, or rules of a query; classify predict has none where files are named

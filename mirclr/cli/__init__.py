@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 import mirclr
-from mirclr.cli.options import everywhere
+from mirclr.cli.everywhere import everywhere
 from mirclr.cli.show import ReaderLeft, complain, detail, printing
 from mirclr.errors import MirclrError, NoMatch, OverrideError, SettingsError, in_words, is_fault_of_machine
 from mirclr.extensions import allow_code

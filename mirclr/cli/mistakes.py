@@ -9,6 +9,8 @@ from typing import cast
 
 import click
 
+from mirclr.cli.options import bounds
+
 OTHER_WORDS = {
     "add": "embed",
     "analyse": "describe",
@@ -257,17 +259,8 @@ def _expected(kind: click.ParamType) -> str:
         return f"{', '.join(some)} or {last}" if some else last
     if isinstance(kind, click.IntRange | click.FloatRange):
         what = "a whole number" if isinstance(kind, click.IntRange) else "a number"
-        low, high = kind.min, kind.max
-        if low is not None and high is not None:
-            return f"{what} {'between' if kind.min_open or kind.max_open else 'from'} {low:g} {_to(kind)} {high:g}"
-        if low is not None:
-            return f"{what}, {'more than ' if kind.min_open else ''}{low:g}{'' if kind.min_open else ' or more'}"
-        return f"{what}, {high:g} or less" if high is not None else what
+        return f"{what}, {bounds(kind)}" if bounds(kind) else what
     return "a whole number" if isinstance(kind, click.types.IntParamType) else ""
-
-
-def _to(kind: click.IntRange | click.FloatRange) -> str:
-    return "and" if kind.min_open or kind.max_open else "to"
 
 
 def _one_too_many(message: str, command: click.Command) -> str:

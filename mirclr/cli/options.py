@@ -3,21 +3,18 @@
 import math
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from mirclr.cli.show import remark, speak
+from mirclr.cli.show import detail, remark
 from mirclr.extensions import allow_named, is_class_name
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.settings import default_library
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _C = TypeVar("_C", bound=click.Command)
@@ -49,12 +46,19 @@ def _meant_path(path: str | os.PathLike[str]) -> str:
     return f"; did you mean {shlex.quote(os.path.join(folder, near[0]))}?" if near else ""
 
 
+def _named(context: click.Context, param: click.Parameter, path: Path) -> Path:
+    if not context.resilient_parsing:
+        detail(f"library: {path}")
+    return path
+
+
 library: Decorator = click.option(
     "--library",
     "library_path",
     type=HomePath(path_type=Path, dir_okay=False),
     default=default_library,
     show_default="your own; see mirclr config",
+    callback=_named,
     help="The library file.",
 )
 
@@ -85,10 +89,32 @@ class _Checkpoint(click.ParamType):
 CHECKPOINT = _Checkpoint()
 
 
+def bounds(kind: click.IntRange | click.FloatRange) -> str:
+    """The numbers that a type takes, in words; nothing where it takes all."""
+    low, high, open_ = kind.min, kind.max, kind.min_open or kind.max_open
+    if low is not None and high is not None:
+        return f"between {low:g} and {high:g}" if open_ else f"{low:g} to {high:g}"
+    if low is not None:
+        return f"more than {low:g}" if kind.min_open else f"{low:g} or more"
+    return "" if high is None else f"less than {high:g}" if kind.max_open else f"{high:g} or less"
+
+
+class Whole(click.IntRange):
+    """A whole number, within bounds where there are some."""
+
+    name = "number"
+
+    def _describe_range(self) -> str:  # what click says of it in a help
+        return bounds(self)
+
+
 class Number(click.FloatRange):
     """A number, within bounds where there are some; "nan" and "inf" are none."""
 
     name = "number"
+
+    def _describe_range(self) -> str:
+        return bounds(self)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number; it must be finite, as no bound keeps "nan" out."""
@@ -166,94 +192,6 @@ def audio_root(help: str = "Folder of the audio files; by default that of the ma
     """Where the files of a manifest are."""
     kind = HomePath(path_type=Path, exists=True, file_okay=False)
     return click.option("--audio-root", type=kind, help=help)
-
-
-def everywhere(command: click.Command, path: str = "") -> None:
-    """Give a command, and all below it, what every command has: common options, settings, names that complete.
-
-    Parameters
-    ----------
-    command : click.Command
-        The command.
-    path : str
-        Its name after ``mirclr``.
-    """
-    if not any(p.name == "debug" for p in command.params):
-        for param in command.params:
-            if isinstance(param, click.Option) and param.multiple:
-                param.callback = _beside_settings(param.callback)
-            if names := _HELD.get((path, param.name)):
-                param.type = _Held(names)
-        for decorate in _EVERYWHERE:
-            decorate(command)
-    for name, child in command.commands.items() if isinstance(command, click.Group) else ():
-        everywhere(child, f"{path} {name}".strip())
-
-
-class _Held(click.types.StringParamType):
-    """A text that a shell completes with what the library holds."""
-
-    def __init__(self, names: Callable[[Any], Iterable[str]]) -> None:
-        self._names = names
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-        """The names that begin so; where there are none, a path may be meant."""
-        from click.shell_completion import CompletionItem
-
-        from mirclr.errors import MirclrError
-        from mirclr.library import LibraryStore
-
-        path = ctx.params.get("library_path") or default_library()
-        with suppress(MirclrError, OSError), LibraryStore.open(path) as library:
-            if names := [name for name in self._names(library) if name.lower().startswith(incomplete.lower())]:
-                return [CompletionItem(name) for name in names]
-        return [CompletionItem(incomplete, type="file")]
-
-
-_HELD: dict[tuple[str, str | None], Callable[[Any], Iterable[str]]] = {
-    ("recommend", "seeds"): lambda library: library.artists(),
-    ("recommend", "profile"): lambda library: library.profiles(),
-    ("evaluate profile", "name"): lambda library: library.profiles(),
-    ("block remove", "rules"): lambda library: library.blocks(),
-    **{(f"playlist {name}", "name"): lambda library: library.playlists() for name in ("refresh", "show", "delete")},
-    **{
-        (f"profile {name}", "name"): lambda library: library.profiles()
-        for name in ("import", "update", "show", "delete")
-    },
-}
-"""What a shell completes, by the path of a command and the name of its parameter."""
-
-
-def _beside_settings(callback: Callable[..., Any] | None) -> Callable[..., Any]:
-    """Of an option that may be given several times, put what is typed beside what a person's settings hold."""
-
-    def both(context: click.Context, param: click.Parameter, typed: tuple[Any, ...]) -> Any:
-        added = context.meta.get("mirclr.added", {}).get(param, ())
-        values = (*(param.type.convert(text, param, context) for text in added), *typed)
-        return callback(context, param, values) if callback else values
-
-    return both
-
-
-def _said(context: click.Context, param: click.Parameter, value: bool) -> None:
-    """Take note of a flag of `everywhere`, wherever in the line it stands."""
-    said: set[str | None] = context.meta.setdefault("mirclr.said", set())
-    if value:
-        said.add(param.name)
-    if {"quiet", "verbose"} <= said:
-        raise click.UsageError("--quiet and --verbose ask for the opposite; leave one out")
-    speak(quiet="quiet" in said, verbose="verbose" in said)
-
-
-def _flag_everywhere(*names: str, help: str) -> Decorator:
-    return click.option(*names, is_flag=True, expose_value=False, callback=_said, help=help)
-
-
-_EVERYWHERE = (
-    _flag_everywhere("-q", "--quiet", help="Print only what was asked for, and errors."),
-    _flag_everywhere("-v", "--verbose", help="Say more, such as how long it took."),
-    _flag_everywhere("--debug", help="Show the whole traceback of an error."),
-)
 
 
 def formerly(names: Mapping[str, str]) -> Callable[[_C], _C]:
