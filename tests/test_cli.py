@@ -56,6 +56,7 @@ def test_every_file_is_a_command_and_every_command_a_file():
     files = {f.stem for f in Path(cli.__file__).parent.glob("*.py")} - {
         "__init__",
         "defaults",
+        "everywhere",
         "mistakes",
         "options",
         "show",

@@ -19,7 +19,7 @@ def _own_shell() -> str | None:
 @click.command(epilog="Example: mirclr completion bash > ~/.mirclr.bash")
 @click.argument("shell", type=click.Choice(_SHELLS), default=_own_shell)
 def command(shell: str | None) -> None:
-    r"""Print what lets your shell complete commands and options.
+    """Print what lets your shell complete commands and options.
 
     Keep it in a file that your shell reads when it begins; then the tab key completes commands, options, and the names
     of your playlists and profiles:

@@ -23,7 +23,7 @@ def command(context: click.Context) -> None:
 @command.command(epilog="Example: mirclr config show")
 @as_json
 def show(as_json: bool) -> None:
-    r"""Show where the file of your settings lies, and what it says.
+    """Show where the file of your settings lies, and what it says.
 
     The file is a text that you may edit. At its top stand library, device and workers, which hold for every command;
     below [recommend], or another command's name, stand options of that command alone:

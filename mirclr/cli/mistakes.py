@@ -246,9 +246,10 @@ def bad_value(error: click.BadParameter, *, named: bool = True) -> str:
     found = re.match(r"'?(?P<value>.*?)'? is not (in the range|a valid|one of|')", message, re.DOTALL)
     if not expected or not found:
         return f"{name}: {message}" if name and named and not message.startswith(name) else message
-    text = f"{name if named else ''} {found['value']}: expected {expected}".strip()
+    value = found["value"]
+    text = f"{f'{name} {value}:' if named else f'found {value!r};'} expected {expected}".strip()
     choices = [str(choice) for choice in getattr(param.type, "choices", ())] if param else []
-    near = _near(found["value"].lower(), choices)
+    near = _near(value.lower(), choices)
     return f"{text}; did you mean {near[0]}?" if near else text
 
 
