@@ -6,6 +6,7 @@ No name of a file and no tag steers the terminal, or makes a line of its own.
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _JOINERS = "\u200c\u200d"
 """Invisible, and part of how Persian, Indic scripts and emoji are written."""
@@ -103,3 +104,13 @@ def percent(fraction: float) -> str:
     if cents < 99:
         return f"{cents:.0f} %"
     return f"{cents:.1f} %" if cents < 99.9 else f"{min(cents, 99.99):.2f} %"
+
+
+def percents(fractions: Sequence[float | None]) -> list[str]:
+    """Parts of a whole, to be compared: with decimals where many are near all of it; empty for None."""
+    known = [100 * fraction for fraction in fractions if fraction is not None]
+    decimals = 0 if max(known, default=0) < 99 else 1 if min(known) < 99.9 else 2
+    most = 100 - 10**-decimals if decimals else 99
+    return [
+        "" if f is None else f"{min(100 * f, most) if f < 1 else 100:.{decimals if f < 1 else 0}f} %" for f in fractions
+    ]

@@ -7,7 +7,9 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from types import ModuleType, SimpleNamespace
 
 import click
@@ -27,7 +29,7 @@ from mirclr.errors import (
     QueryError,
 )
 from mirclr.index import open_index
-from mirclr.library import Description, Entry, ExcerptEmbeddings, LibraryStore, Listen
+from mirclr.library import Description, Entry, ExcerptEmbeddings, LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import artist_key
 from mirclr.models.stamp import EncoderStamp
 from mirclr.names import artists, first_artist
@@ -35,8 +37,8 @@ from mirclr.recommend import MetadataFilters, Query, find_seeds, match_tracks, p
 from mirclr.recommend.keys import compatible, keys_of
 from mirclr.recommend.path import best_chain
 from mirclr.recommend.playlist import read_playlist, write_playlist
-from mirclr.recommend.ranking import clusters_of, fits, mutual_proximity, products
-from mirclr.recommend.reasons import most_similar_excerpts
+from mirclr.recommend.ranking import Candidate, clusters_of, falling, fits, mutual_proximity, products
+from mirclr.recommend.reasons import Explanation, _tagged, distinguishing, most_similar_excerpts
 from mirclr.recommend.rules import Rules
 from mirclr.tags import Tags
 from tests.commands import invoke
@@ -589,17 +591,91 @@ def test_reasons(library):
         {1: Description(60.0, "Am", 0.5, -9.0), 2: Description(121.0, "C", 0.5, -9.0), 3: Description(60.0, "F#", 0, 0)}
     )
     assert {r.track.title: r.reason for r in ask(library, 1).recommendations} == {
-        "B": "same artist; same genre; mood: dark, calm; twice the tempo; relative key",
+        "B": "dark, tagged pop",
         "C": "same tempo",
-        "D": "sounds similar",
-        "E": "mood: calm",
+        "D": "",
+        "E": "calm",
     }
-    both = {r.track.title: (r.explanation.seed, r.reason) for r in ask(library, 1, 3).recommendations}
-    assert both["B"][1].startswith("near Björk – A; same artist")
-    assert both["D"] == ("Z – C", "near Z – C")
     why = next(r.explanation for r in ask(library, 1).recommendations if r.track.title == "B")
     assert why.labels == {"mood": {"dark": (0.6, 0.9), "calm": (0.7, 0.6)}}
+    assert (why.same, why.tagged) == (("artist", "genre"), ("pop",))
     assert (why.tempo, why.key) == ((60.0, 121.0), ("Am", "C"))
+    assert why.relations == ("twice the tempo", "relative key")
+
+
+def explained(labels, tagged=(), relations=()):
+    both = {"mood": {label: (0.9 - i / 100, 0.9 - i / 100) for i, label in enumerate(labels.split())}}
+    return Explanation("x", labels=both, tagged=tagged, relations=relations)
+
+
+def test_a_reason_is_what_sets_a_track_apart():
+    rows = [explained("calm sad"), explained("calm dark"), explained("calm"), explained("calm sad", ("rock",))]
+    assert distinguishing(rows) == ["sad", "dark", "", "tagged rock, sad"]
+    assert distinguishing([explained("calm sad")]) == ["calm, sad"]
+    assert distinguishing([]) == []
+
+
+@given(st.lists(st.lists(st.sampled_from(["calm", "sad", "joyful_activation", "rock"]), unique=True), max_size=12))
+def test_reasons_are_short_and_never_those_of_most(rows):
+    reasons = distinguishing([explained(" ".join(row), ("rock",), ("same tempo", "a fifth apart")) for row in rows])
+    assert len(reasons) == len(rows)
+    for reason, row in zip(reasons, rows, strict=True):
+        assert len(reason.split()) <= 3
+        assert set(reason.split(", ")) <= {"", "calm", "sad", "joyful activation", "tagged rock", "same tempo"}
+        assert ("sad" in reason) <= ("sad" in row)
+    if len(rows) > 1:
+        words = Counter(word for reason in reasons if reason for word in reason.split(", "))
+        assert all(n <= max(1, len(rows) // 2) for n in words.values())
+
+
+def test_what_tags_say_is_not_what_is_heard():
+    track = LibraryTrack(1, "/", "a", 1.0, "t", "a", "b", None, "Hip-Hop / Soul; Rock and Roll", None, "")
+    seed = replace(track, genre="hip hop, Rock & Roll")
+    assert _tagged(seed, track) == ("Hip-Hop", "Rock and Roll")
+    assert _tagged(None, track) == _tagged(replace(track, genre=None), track) == ()
+    one = Explanation("x", labels={"genre": {"hip hop": (0.9, 0.9), "jazz": (0.5, 0.5)}}, tagged=("Hip-Hop",))
+    assert one.words() == ["jazz", "tagged Hip-Hop"]
+
+
+# per cents
+
+
+def test_a_per_cent_is_the_fraction_of_pairs_that_are_less_alike(library):
+    rng = np.random.default_rng(2)
+    library.write(entries=[entry(f"{i}", v, title=f"T{i}") for i, v in enumerate(rng.standard_normal((150, 4)))])
+    index = open_index(library)
+    ids, vectors = library.vectors()
+    stats, cosines = index.similarity_stats(ids), products(vectors, vectors)
+    normal = NormalDist()
+    above = [[1 - normal.cdf((c - m) / s) for c in row] for row, (m, s) in zip(cosines, stats.tolist(), strict=True)]
+    likely = (1 - np.array(above)) * (1 - np.array(above)).T
+    pairs = likely[np.triu_indices(len(ids), 1)]
+    for r in ask(library, 5, n=40, artist_cap=0, artist_gap=0).recommendations:
+        assert r.alike == pytest.approx((pairs < likely[4, r.track.id - 1]).mean(), abs=2e-3)
+        assert r.match == round(100 * r.alike)
+
+
+def test_a_per_cent_of_a_path_is_that_of_the_song_before(library):
+    rng = np.random.default_rng(2)
+    library.write(entries=[entry(f"{i}", v, title=f"T{i}") for i, v in enumerate(rng.standard_normal((80, 4)))])
+    found = ask(library, "T0", to="T1", n=6).recommendations
+    assert found[0].alike is None
+    steps = sorted((r.similarity, r.alike) for r in found[1:])
+    assert all(0 < alike < 1 for _, alike in steps)
+    assert {r.reason for r in found} == {""}
+
+
+def test_per_cents_of_a_library_of_few_songs_are_never_all_or_nothing(library):
+    library.write(entries=[entry(f"{i}", np.eye(4)[i] + 0.3, title=f"T{i}") for i in range(4)])
+    assert all(0 < r.alike < 1 for r in ask(library, 1).recommendations)
+
+
+def test_what_had_to_wait_is_given_no_more_than_the_one_before():
+    def candidate(alike):
+        return Candidate(None, np.zeros(2), 0, 0.0, 0.0, alike)
+
+    chosen = [candidate(share) for share in (0.9, 0.7, 0.8, 0.95, 0.6)]
+    assert falling(chosen, [0, 0, 0, 1, 1]) == [0.9, 0.7, 0.7, 0.95, 0.6]
 
 
 def test_the_most_alike_moments(library):
@@ -874,7 +950,7 @@ def test_python(songs, tmp_path):
     with mirclr.Library.open(songs.path) as library:
         found = library.recommend(["beth"], n=3, exclude=["artist:Radiohead"])
         assert [r.rank for r in found] == [1, 2, 3]
-        assert all(isinstance(r.similarity, float) and r.reason and r.track.title for r in found)
+        assert all(isinstance(r.similarity, float) and 0 < r.alike < 1 and r.track.title for r in found)
         by_command = json.loads(
             run("recommend", "beth", "-n", 3, "--exclude", "artist:Radiohead", "--json", "--library", songs.path).stdout
         )

@@ -96,6 +96,21 @@ def test_per_cents_never_fall_while_their_value_rises():
     assert written == sorted(written)
 
 
+@pytest.mark.parametrize(
+    ("fractions", "written"),
+    [
+        ((0.92, 0.5, None, 0.984), ["92 %", "50 %", "", "98 %"]),
+        ((0.9962, 0.992, 0.4), ["99.6 %", "99.2 %", "40.0 %"]),
+        ((0.99996, 0.9991), ["99.99 %", "99.91 %"]),
+        ((1.0, 0.99996, 0.3), ["100 %", "99.9 %", "30.0 %"]),
+        ((None,), [""]),
+        ((), []),
+    ],
+)
+def test_per_cents_of_a_list_can_be_told_apart(fractions, written):
+    assert terminal.percents(fractions) == written
+
+
 # songs
 
 
@@ -111,14 +126,15 @@ def test_each_song_is_a_line_that_fits(columns, encoding, printed):
     assert [line.split()[0] for line in lines] == ["1", "2", "3", "4", "5"]
     for line, song in zip(lines, SONGS, strict=True):
         assert terminal.clock(song.duration_s) in line
-        assert song.match is None or terminal.percent(song.match) in line
+    for line, match in zip(lines, ("92.0 %", "99.6 %", "50.0 %", "", "100 %"), strict=True):
+        assert match in line
 
 
 def test_a_list_of_80_columns_reads_as_a_person_would_write_it(printed):
     songs = [*SONGS[:2], SONGS[3]]
     out, _ = printed(lambda: show.print_songs(songs), 80, NO_COLOR="1")
     assert out.splitlines() == [
-        "1  Simon & Garfunkel – Mrs. Robinson                 3:48    92 %  acoustic, sad",
+        "1  Simon & Garfunkel – Mrs. Robinson                 3:48  92.0 %  acoustic, sad",
         "2  Johann Sebastian… – Brandenburg Concerto No.…  1:02:05  99.6 %  baroque",
         "3  01 - unknown.mp3                                  0:05",
     ]

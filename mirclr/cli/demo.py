@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli.options import path_option
-from mirclr.cli.show import print_line, print_table, progress, remark
+from mirclr.cli.show import print_line, progress, remark
 from mirclr.models.pretrained import builtin_checkpoint, builtin_heads
+from mirclr.terminal import counted
 
 if TYPE_CHECKING:
     from mirclr.api import Library
@@ -77,7 +78,8 @@ def _obtain() -> tuple[Path, Path]:
 
 
 def _recommend(library: Library, playlist: Path) -> None:
-    """Print a table for each of two seeds, with genres where known, and write the last list as a playlist."""
+    """Print a list for each of two songs, and write the last one as a playlist."""
+    from mirclr.cli.recommend import show_answer, title_of
     from mirclr.errors import NoMatch
     from mirclr.recommend import Query
     from mirclr.recommend.playlist import write_playlist
@@ -87,22 +89,11 @@ def _recommend(library: Library, playlist: Path) -> None:
         raise NoMatch(f"{library.path}: holds {len(tracks)} track(s); the demo needs two at least")
     for seed in _two_seeds(tracks):
         answer = library.answer(Query(seeds=(str(seed.place),), n=10))
-        for line in answer.remarks:
-            remark(line)
+        show_answer(answer, as_json=False, explain=False)
         found = answer.recommendations
-        columns = ["rank", "match", "artist", "title", "album", "reason"]
-        rows = [
-            [r.rank, f"{r.match} %", r.track.artist, r.track.title or r.track.file.stem, r.track.album, r.reason]
-            for r in found
-        ]
-        if any(r.track.genre for r in found):
-            columns.insert(5, "genre")
-            for row, r in zip(rows, found, strict=True):
-                row.insert(5, r.track.genre)
-        print_table(columns, rows, title=f"near {seed.label}")
     listed = [seed, *(r.track for r in found)]
-    write_playlist(playlist, listed, title=f"near {seed.label}")
-    print_line(f"wrote {playlist} ({len(listed)} tracks)")
+    write_playlist(playlist, listed, title=title_of(answer))
+    print_line(f"wrote {playlist} ({counted(len(listed), 'song')})")
 
 
 def _two_seeds(tracks: list[LibraryTrack]) -> list[LibraryTrack]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_table, remark
+from mirclr.cli.show import ListedSong, print_json, print_songs, remark
+from mirclr.terminal import clock, counted
 
 if TYPE_CHECKING:
+    from mirclr.library import LibraryTrack
     from mirclr.recommend import Answer, Recommendation
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
@@ -184,10 +186,21 @@ def show_answer(answer: "Answer", *, as_json: bool, explain: bool) -> None:
 
 
 def title_of(answer: "Answer") -> str:
-    """What a list is called."""
+    """What a list is called, for people."""
+    from mirclr.names import first_artist
+
+    found, query = answer.recommendations, answer.query
+    if query.to is not None and found:
+        ends = [r.track.title or r.track.label for r in (found[0], found[-1])]
+        return f"From {ends[0]} to {ends[1]} in {counted(len(found), 'song')}"
+    if query.profile is not None and not query.seeds:
+        return f"For {query.profile}"
+    by = [(seed.track.artist or "") if seed.track else "" for seed in answer.seeds]
+    if len(by) > 1 and by[0] and len(set(map(first_artist, by))) == 1:
+        return f"Like {counted(len(by), 'song')} by {by[0]}"
     names = [seed.label for seed in answer.seeds]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"near {', '.join(names[:3])}{more}"
+    return f"Like {', '.join(names[:3])}{more}"
 
 
 def write_answer(answer: "Answer", output: Path, title: str) -> None:
@@ -198,45 +211,40 @@ def write_answer(answer: "Answer", output: Path, title: str) -> None:
         remark(f"{output} is not written, as nothing was found")
         return
     write_playlist(output, [r.track for r in answer.recommendations], title=title)
-    remark(f"wrote {output} ({len(answer.recommendations)} tracks)")
+    remark(f"wrote {output} ({counted(len(answer.recommendations), 'song')})")
 
 
 def _print(answer: "Answer", explain: bool) -> None:
-
-    columns = ("rank", "match", "artist", "title", "album", "reason")
-    rows = [
-        (
-            r.rank,
-            f"{r.match} %",
-            r.track.artist,
-            r.track.title or r.track.path,
-            r.track.album,
-            _explained(r) if explain else r.reason,
-        )
+    songs = [
+        listed_song(r.track, match=r.alike, why=r.reason, more=_explained(r) if explain else ())
         for r in answer.recommendations
     ]
-    print_table(columns, rows, title=title_of(answer))
+    print_songs(songs, heading=title_of(answer))
 
 
-def _explained(r: "Recommendation") -> str:
-    """A reason with numbers."""
+def listed_song(track: "LibraryTrack", **more: Any) -> ListedSong:
+    """A track as a line of a list."""
+    title = track.title or track.place.name
+    return ListedSong(title, track.artist or "", track.album or "", track.duration_s, file=str(track.file), **more)
+
+
+def _explained(r: "Recommendation") -> tuple[str, ...]:
+    """A reason with numbers, for who knows what they mean."""
     why = r.explanation
-    parts = [f"near {why.seed}, cosine {r.similarity:.3f}", *(f"same {name}" for name in why.same)]
-    for task, labels in why.labels.items():
-        if labels:
-            parts.append(f"{task}: " + ", ".join(f"{label} {a:.2f}/{b:.2f}" for label, (a, b) in labels.items()))
-    if why.tempo:
-        parts.append("{:.0f}/{:.0f} bpm".format(*why.tempo))
-    if why.key:
-        parts.append("{}/{}".format(*why.key))
-    parts += why.relations
+    near = [f"near {why.seed}, cosine {r.similarity:.3f}"]
     if why.excerpts:
-        parts.append("most similar at {}/{}".format(*map(_clock, why.excerpts)))
-    return "; ".join(parts)
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+        near.append("most similar at {} and {}".format(*map(clock, why.excerpts)))
+    shared = [f"same {name}" for name in why.same if name != "genre"]
+    shared += [f"both tagged {genre}" for genre in why.tagged]
+    if why.tempo:
+        shared.append("{:.0f} and {:.0f} bpm".format(*why.tempo))
+    if why.key:
+        shared.append("{} and {}".format(*why.key))
+    shared += why.relations
+    guessed = [f"{label} {a:.2f} and {b:.2f}" for both in why.labels.values() for label, (a, b) in both.items()]
+    if guessed:
+        guessed = [f"both sound {', '.join(guessed)}"]
+    return tuple(filter(None, map("; ".join, (near, shared, guessed))))
 
 
 def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
@@ -245,6 +253,7 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "rank": r.rank,
         "match": r.match,
+        "alike": None if r.alike is None else round(r.alike, 6),
         "similarity": r.similarity,
         "id": track.id,
         "file": str(track.file),
@@ -261,6 +270,7 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
     if explain:
         plain["explanation"] = {
             "same": list(why.same),
+            "tagged": list(why.tagged),
             "labels": {t: {k: list(v) for k, v in labels.items()} for t, labels in why.labels.items()},
             "tempo": list(why.tempo) if why.tempo else None,
             "key": list(why.key) if why.key else None,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
-from mirclr.terminal import clock, number, one_line, percent, shown
+from mirclr.terminal import clock, number, one_line, percents, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -299,9 +299,9 @@ def print_songs(songs: Sequence[ListedSong], *, heading: str = "") -> None:
     On a terminal the heading comes first, and the lines fit its width. Elsewhere a line has number, artist, title,
     album, length, match, words and file, with tabs between them and an empty cell for what is not known.
     """
+    matches = percents([song.match for song in songs])
     if not is_terminal(sys.stdout):
-        for rank, song in enumerate(songs, 1):
-            match = "" if song.match is None else percent(song.match)
+        for rank, (song, match) in enumerate(zip(songs, matches, strict=True), 1):
             length = clock(song.duration_s)
             print_line(str(rank), song.artist, song.title, song.album, length, match, song.why, song.file, *song.more)
         return
@@ -310,22 +310,24 @@ def print_songs(songs: Sequence[ListedSong], *, heading: str = "") -> None:
     console = _console(sys.stdout, plain=len(songs) > _COLOURED)
     if heading:
         console.print(Text(one_line(heading)), style="bold", soft_wrap=True)
-    layout = _Layout(songs, console.width)
-    for rank, song in enumerate(songs, 1):
-        console.print(layout.line(rank, song), soft_wrap=True)
+    layout = _Layout(songs, matches, console.width)
+    for rank, (song, match) in enumerate(zip(songs, matches, strict=True), 1):
+        console.print(layout.line(rank, song, match), soft_wrap=True)
+        indent = " " * (layout.rank + _GAP)
         for more in song.more:
-            console.print(Text(" " * (layout.rank + _GAP) + shown(more)), style="dim", soft_wrap=True)
+            for part in Text(_as_printed(more)).wrap(console, console.width - len(indent)):
+                console.print(Text(indent + part.plain.rstrip()), style="dim", soft_wrap=True)
 
 
 class _Layout:
     """How wide the columns of a list of songs are, so that a line has `room` cells at most."""
 
-    def __init__(self, songs: Sequence[ListedSong], room: int) -> None:
+    def __init__(self, songs: Sequence[ListedSong], matches: Sequence[str], room: int) -> None:
         from rich.cells import cell_len
 
         self.rank = len(str(len(songs)))
         self.length = max((len(clock(s.duration_s)) for s in songs), default=0)
-        self.match = max((len(percent(s.match)) for s in songs if s.match is not None), default=0)
+        self.match = max(map(len, matches), default=0)
         name = max((cell_len(_full_name(s)) for s in songs), default=0)
         self.why = min(_LONGEST_WHY, max((cell_len(_as_printed(s.why)) for s in songs), default=0))
         album = max((cell_len(_as_printed(s.album)) for s in songs), default=0) if room >= _WIDE else 0
@@ -339,11 +341,10 @@ class _Layout:
         if self.album < 12:
             self.album = 0
 
-    def line(self, rank: int, song: ListedSong) -> Any:
+    def line(self, rank: int, song: ListedSong, match: str) -> Any:
         """A song as a line of rich's `Text`."""
         from rich.text import Text
 
-        match = "" if song.match is None else percent(song.match)
         cells = [
             (f"{rank:>{self.rank}}", "dim"),
             (_padded(_name_within(song, self.name), self.name), ""),

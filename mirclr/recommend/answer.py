@@ -18,18 +18,20 @@ from mirclr.recommend.query import Query
 from mirclr.recommend.ranking import (
     DECIMALS,
     NEGATIVE,
+    Calibration,
     Candidate,
     Limits,
     SeenRecordings,
     arrange,
     choose,
     clusters_of,
+    falling,
     jitter,
     mutual_proximity,
-    per_cent,
     products,
+    usual,
 )
-from mirclr.recommend.reasons import Explainer, Explanation
+from mirclr.recommend.reasons import Explainer, Explanation, distinguishing
 from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
 from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
 
@@ -49,11 +51,15 @@ class Recommendation:
     track : LibraryTrack
     similarity : float in [-1, 1]
         Cosine with the nearest seed; on a path, with the track before it.
+    alike : float in [0, 1] or None
+        What it is ranked by: which fraction of the library's pairs of songs are less alike than it and its seed, as
+        `Calibration` counts. It falls with the rank, for each group of similar seeds, unless diversity was asked for.
+        On a path it is that of the track and the one before; None for the first.
     match : int from 0 to 100
-        What it is ranked by, in per cent: the cosine without what hubs have in common with everything, less what it
-        has in common with tracks to stay away from; see `mutual_proximity`. On a path it is the cosine.
+        The same in whole per cents.
     reason : str
-        For people: what it shares with that seed.
+        For people: what it has in common with its seed and sets it apart from the others, in three words at most; or
+        empty.
     explanation : Explanation
         The same, as values.
     """
@@ -64,6 +70,7 @@ class Recommendation:
     match: int
     reason: str
     explanation: Explanation
+    alike: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,19 +147,22 @@ def recommend(
     prepared = _PreparedQuery(library, index, query, filters or MetadataFilters(library), embed_seeds, listens, now_s)
     seeds = prepared.seeds
     if query.to is not None:
-        picked, similarities = prepared.path()
-        scores = similarities
+        picked, similarities, alike = prepared.path()
     else:
         picked = prepared.ranked()
-        similarities, scores = [c.similarity for c in picked], [c.score for c in picked]
+        similarities = [c.similarity for c in picked]
+        groups = [int(prepared.clusters[c.seed]) for c in picked]
+        alike = list[float | None]([c.alike for c in picked] if query.diversity else falling(picked, groups))
     pairs = [(seeds[c.seed], c.track) for c in picked]
     explainer = Explainer(library, pairs, excerpts=excerpts)
-    found = []
-    matches = [per_cent(score) for score in scores]
-    for rank, ((seed, track), similarity, match) in enumerate(zip(pairs, similarities, matches, strict=True), 1):
-        explanation = explainer.explain(seed, track)
-        reason = explanation.text(name_seed=len(seeds) > 1)
-        found.append(Recommendation(rank, track, similarity, match, reason, explanation))
+    why = [explainer.explain(*pair) for pair in pairs]
+    reasons = distinguishing(why) if query.to is None else [""] * len(why)  # of a path each is like the one before
+    found = [
+        Recommendation(rank, c.track, similarity, round(100 * (1 if share is None else share)), reason, one, share)
+        for rank, (c, similarity, share, reason, one) in enumerate(
+            zip(picked, similarities, alike, reasons, why, strict=True), 1
+        )
+    ]
     return Answer(query, seeds, found, prepared.remarks(len(found)))
 
 
@@ -209,8 +219,8 @@ class _PreparedQuery:
                 return listed
             k *= 4
 
-    def path(self) -> tuple[list[Candidate], list[float]]:
-        """From the seed to the other end, with the cosine to the track before each."""
+    def path(self) -> tuple[list[Candidate], list[float], list[float | None]]:
+        """From the seed to the other end, with the cosine to the track before each, and how alike the two are."""
         for text, seeds in ((self.query.seeds[0], self.seeds), (self.query.to, self.ends)):
             if len(seeds) != 1 or seeds[0].track is None:
                 raise QueryError(f"a path leads from one track to one other; {text!r} means {len(seeds)}")
@@ -229,7 +239,9 @@ class _PreparedQuery:
                 break
             k *= 2
         steps = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(whole)]
-        return whole, [1.0, *steps]
+        stats = self.index.similarity_stats_of(np.stack([c.vector for c in whole]))
+        alike = Calibration.of(self.index).of_pairs(np.array(steps), stats[:-1], stats[1:])
+        return whole, [1.0, *steps], [None, *alike.tolist()]
 
     def _between(self, start: Seed, end: Seed, wanted: int, k: int) -> tuple[list[Candidate], bool]:
         """The tracks nearest to the arc between two, of an artist no more than may come, and whether that is all.
@@ -297,10 +309,11 @@ class _PreparedQuery:
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)
+        alike = Calibration.of(self.index).of_scores(score, *usual(stats, of_tracks)).tolist()
         score, similarity = np.round(score, DECIMALS).tolist(), similarities[nearest, at].tolist()
         for i in np.lexsort((ids, -np.array(score))).tolist():
             seed = int(nearest[i])
-            queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i]))
+            queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i], alike[i]))
         return queues, ran_out
 
     def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import NormalDist
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from mirclr.index import Index
 from mirclr.library import LibraryTrack
 from mirclr.library.names import artist_key, song_key
 
@@ -25,6 +27,9 @@ JITTER = 0.03
 _COPY = 0.02  # of the mean distance of two tracks: copies of the same length are nearer, other music is not
 _SAME = 0.9999  # whatever the average is
 _COPY_SECONDS = 0.1
+CALIBRATED = 256
+"""Tracks of a library whose pairs say how alike songs of it are."""
+_NO_SPREAD = 1e-6
 _APART = 0.5
 _MOST_CLUSTERS = 8
 _MOST_LINKED = 2000
@@ -47,6 +52,8 @@ class Candidate:
         Cosine with the nearest seed.
     score : float
         What it is ranked by.
+    alike : float in [0, 1]
+        The score as the fraction of the library's pairs of songs that are less alike; see `Calibration`.
     """
 
     track: LibraryTrack
@@ -54,6 +61,7 @@ class Candidate:
     seed: int
     similarity: float
     score: float
+    alike: float = 1.0
 
     @cached_property
     def artist(self) -> str | int:
@@ -70,11 +78,6 @@ def products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     for at in range(0, len(b), _BLOCK):
         found[:, at : at + _BLOCK] = left @ np.asarray(b[at : at + _BLOCK], np.float64).T
     return np.round(found, DECIMALS, out=found)
-
-
-def per_cent(score: float) -> int:
-    """A score for people: from 0 to 100."""
-    return round(100 * min(1.0, max(0.0, score)))
 
 
 def mutual_proximity(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
@@ -97,14 +100,72 @@ def mutual_proximity(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: 
     np.ndarray
         (s, m) float64.
     """
-    both = np.concatenate([of_seeds, of_tracks]).astype(np.float64)
-    mean, std = both.mean(axis=0)
-    if not std > 1e-6:  # all similarities are equal: there is nothing to correct
+    mean, std = usual(of_seeds, of_tracks)
+    if not std > _NO_SPREAD:  # all similarities are equal: there is nothing to correct
         return similarities
-    by_seed = _upper_tail((similarities - of_seeds[:, :1]) / np.maximum(of_seeds[:, 1:], 1e-6))
-    by_track = _upper_tail((similarities - of_tracks[:, 0]) / np.maximum(of_tracks[:, 1], 1e-6))
-    unlikely = np.clip(by_seed + by_track - by_seed * by_track, 1e-300, 1 - 1e-12)
+    unlikely = _unlikely(similarities, of_seeds[:, None, :], of_tracks)
     return np.round(mean - std * _quantile(unlikely), DECIMALS)
+
+
+def usual(of_seeds: np.ndarray, of_tracks: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the similarities of an average one of these: what scores are measured by."""
+    mean, std = np.concatenate([of_seeds, of_tracks]).astype(np.float64).mean(axis=0).tolist()
+    return mean, std
+
+
+def _unlikely(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
+    """How likely a random track is more similar to either of two than they are to each other."""
+    by_seed = _upper_tail((similarities - of_seeds[..., 0]) / np.maximum(of_seeds[..., 1], _NO_SPREAD))
+    by_track = _upper_tail((similarities - of_tracks[..., 0]) / np.maximum(of_tracks[..., 1], _NO_SPREAD))
+    return np.clip(by_seed + by_track - by_seed * by_track, 1e-300, 1 - 1e-12)
+
+
+class Calibration:
+    """How alike songs of a library are, as a scale for scores: the fraction of its pairs that are less alike.
+
+    Parameters
+    ----------
+    index : Index
+        Of the library. Pairs of up to `CALIBRATED` of its tracks, spread evenly, are compared.
+    """
+
+    def __init__(self, index: Index) -> None:
+        ids = index.ids
+        ids = ids[np.linspace(0, len(ids) - 1, min(CALIBRATED, len(ids))).astype(np.int64)]
+        vectors, stats = index.vectors(ids), index.similarity_stats(ids)
+        above = np.triu_indices(len(ids), 1)
+        z = (products(vectors, vectors) - stats[:, :1]) / np.maximum(stats[:, 1:], _NO_SPREAD)
+        likely = 1 - _upper_tail_of_many(z)
+        self._unlikely = np.sort(np.round(1 - (likely * likely.T)[above], 12))
+
+    @classmethod
+    def of(cls, index: Index) -> "Calibration":
+        """That of an index, made once: one index answers thousands of queries when it is evaluated."""
+        if index not in _CALIBRATIONS:
+            _CALIBRATIONS[index] = cls(index)
+        return _CALIBRATIONS[index]
+
+    def of_scores(self, scores: np.ndarray, mean: float, std: float) -> np.ndarray:
+        """(m,) scores, on the scale of `usual` -> (m,) float64 in [0, 1]: which fraction of pairs is less alike."""
+        if not std > _NO_SPREAD:
+            return np.clip(scores, 0.0, 1.0)
+        return self._fractions(_upper_tail((np.asarray(scores, np.float64) - mean) / std))
+
+    def of_pairs(self, similarities: np.ndarray, of_first: np.ndarray, of_second: np.ndarray) -> np.ndarray:
+        """(m,) cosines of pairs, and (m, 2) statistics of both sides -> (m,) float64, as `of_scores`."""
+        return self._fractions(_unlikely(similarities, of_first, of_second))
+
+    def _fractions(self, unlikely: np.ndarray) -> np.ndarray:
+        """Of pairs that are as alike, half count; what is more alike than any is not quite above all."""
+        n = len(self._unlikely)
+        if not n:
+            return 1 - np.clip(unlikely, 0.0, 1.0)
+        more = np.searchsorted(self._unlikely, np.round(unlikely, 12), "left")
+        as_much = np.searchsorted(self._unlikely, np.round(unlikely, 12), "right")
+        return np.clip(1 - (more + as_much) / (2 * n), 0.5 / n, 1 - 0.5 / n)
+
+
+_CALIBRATIONS: WeakKeyDictionary[Index, Calibration] = WeakKeyDictionary()
 
 
 def _upper_tail(z: np.ndarray) -> np.ndarray:
@@ -114,6 +175,13 @@ def _upper_tail(z: np.ndarray) -> np.ndarray:
 
         return np.asarray(ndtr(-z))
     return np.array([math.erfc(x / math.sqrt(2)) / 2 for x in z.ravel().tolist()]).reshape(z.shape)
+
+
+def _upper_tail_of_many(z: np.ndarray) -> np.ndarray:
+    """The same to four digits, without scipy, whose import takes longer than all that a query does."""
+    at = np.linspace(-6, 8, 1401)
+    table = np.log(_upper_tail(at))
+    return np.exp(np.interp(z, at, table))
 
 
 def _quantile(p: np.ndarray) -> np.ndarray:
@@ -245,6 +313,19 @@ def fits(counts: "dict[str | int, int] | Counter[str | int]", n: int, gap: int) 
 def _fit(most: int, artists: int, n: int, gap: int) -> bool:
     """Whether so many artists, of `most` tracks each, fit; those with fewer fit in between."""
     return most <= 1 or (most - 1) * (gap + 1) + artists <= n
+
+
+def falling(chosen: Sequence[Candidate], groups: Sequence[int]) -> list[float]:
+    """How alike candidates are, falling in the order that they are listed in, within each group of seeds.
+
+    One that had to wait, so that artists are apart, is given no more than the one before it.
+    """
+    least: dict[int, float] = {}
+    found = []
+    for candidate, group in zip(chosen, groups, strict=True):
+        least[group] = min(candidate.alike, least.get(group, 1.0))
+        found.append(least[group])
+    return found
 
 
 def choose(

@@ -1,5 +1,10 @@
-"""Why a track is recommended: the seed it is near, what they share, and which excerpts of both are most similar."""
+"""Why a track is recommended: the seed it is near, what they share, and which excerpts of both are most similar.
 
+`distinguishing` puts the reasons of a list into words: what sets each of its tracks apart from the others.
+"""
+
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,9 +12,11 @@ from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import album_name, first_artist
 from mirclr.recommend.filters import likely_labels
 from mirclr.recommend.keys import parse_key, relation
-from mirclr.recommend.rules import genres_of
+from mirclr.recommend.rules import genre_name, genres_of
 from mirclr.recommend.seeds import Seed
 
+MOST_WORDS = 3
+"""Of a reason."""
 _SAME_TEMPO = 0.04
 
 
@@ -23,6 +30,8 @@ class Explanation:
         Label of the seed.
     same : tuple of str
         Of artist, album and genre, those that their tags share.
+    tagged : tuple of str
+        The genres that the tags of both name, as the track's are written.
     labels : dict
         By task, such as ``genre``, the labels that both likely have: probability for the seed and for the track.
     tempo : (float, float) or None
@@ -42,14 +51,34 @@ class Explanation:
     key: tuple[str, str] | None = None
     relations: tuple[str, ...] = ()
     excerpts: tuple[float, float] | None = None
+    tagged: tuple[str, ...] = ()
 
-    def text(self, *, name_seed: bool) -> str:
-        """In a line, for people; the seed is named where there are several."""
-        parts = [f"near {self.seed}"] if name_seed else []
-        parts += [f"same {name}" for name in self.same]
-        parts += [f"{task}: {', '.join(both)}" for task, both in self.labels.items() if both]
-        parts += self.relations
-        return shown("; ".join(parts) or "sounds similar")
+    def words(self) -> list[str]:
+        """What both sound like ("sad", "rock") and what the tags of both say ("tagged rock"), the surest first."""
+        said = set(map(genre_name, self.tagged))
+        guessed = ((min(p), label) for both in self.labels.values() for label, p in both.items())
+        words = [label.replace("_", " ") for _, label in sorted(guessed, key=lambda item: (-item[0], item[1]))]
+        words = [word for word in words if genre_name(word) not in said]
+        words += [f"tagged {text}" for text in self.tagged]
+        return [shown(word) for word in (*words, *(text for text in self.relations if text.startswith("same")))]
+
+
+def distinguishing(explanations: Sequence[Explanation]) -> list[str]:
+    """Why each track of a list is in it, in three words at most: those that hold for few of the others come first.
+
+    What holds for most of a list sets none of its tracks apart, and is left out; what is left may be nothing.
+    """
+    words = [one.words() for one in explanations]
+    counts = Counter(word for some in words for word in set(some))
+    usual = max(1, len(words) // 2)
+    reasons = []
+    for some in words:
+        chosen: list[str] = []
+        for word in sorted(some, key=lambda word: counts[word]):  # stable: of equal ones the surest
+            if counts[word] <= usual and len(" ".join((*chosen, word)).split()) <= MOST_WORDS:
+                chosen.append(word)
+        reasons.append(", ".join(chosen))
+    return reasons
 
 
 class Explainer:
@@ -94,6 +123,7 @@ class Explainer:
             key,
             tuple(_relations(tempo, key)),
             most_similar_excerpts(a, b) if a is not None and b is not None else None,
+            _tagged(seed.track, track),
         )
 
 
@@ -103,6 +133,16 @@ def most_similar_excerpts(a: ExcerptEmbeddings, b: ExcerptEmbeddings) -> tuple[f
         return None
     i, j = divmod(int((a.units() @ b.units().T).argmax()), len(b.starts))
     return round(float(a.starts[i]), 1), round(float(b.starts[j]), 1)
+
+
+def _tagged(seed: LibraryTrack | None, track: LibraryTrack) -> tuple[str, ...]:
+    """The genres that the tags of both name."""
+    if seed is None or not track.genre or not seed.genre:
+        return ()
+    shared = genres_of(track.genre) & genres_of(seed.genre)
+    parts = [part.strip() for part in re.split(r"[/,;\0]", track.genre)]
+    named = {genre_name(part): part for part in reversed(parts) if genre_name(part) in shared}
+    return tuple(reversed(named.values())) or (track.genre.strip(),) * bool(shared)
 
 
 def _same(seed: LibraryTrack | None, track: LibraryTrack) -> tuple[str, ...]:
