@@ -313,3 +313,27 @@ def test_quiet_prints_what_was_asked_for_and_errors_alone(printed, clock):
 
     for columns in (None, 80):
         assert printed(work, columns) == ("data\n", "mirclr: no\n")
+
+
+# sentences
+
+
+def test_a_sentence_breaks_between_words_and_its_command_not_at_all(printed):
+    command = "mirclr library remove '/home/anna/Music/A folder with a name that is long/and longer'"
+    text = f"mirclr: 3 songs of a folder that is gone are kept, as its disk may be off; to remove them: {command}"
+    for speak in (show.remark, show.complain, show.closing):
+        lines = "".join(printed(lambda speak=speak: speak(text), 60)).splitlines()
+        assert lines[-1] == f"  {command}"
+        assert all(len(line) <= 60 for line in lines[:-1])
+        assert " ".join(line.strip() for line in lines) == text
+        assert "".join(printed(lambda speak=speak: speak(text))) == f"{text}\n"
+        assert "".join(printed(lambda speak=speak: speak("short: mirclr x"), 60)) == "short: mirclr x\n"
+
+
+def test_tables_with_titles_stand_apart(printed):
+    def speak():
+        show.print_table((), [("a", 1)], title="One")
+        show.print_table((), [("b", 2)], title="Two")
+
+    assert printed(speak, 80, NO_COLOR="1")[0] == "One\na  1\n\nTwo\nb  2\n"
+    assert printed(speak)[0] == "One\na\t1\nTwo\nb\t2\n"

@@ -10,7 +10,9 @@ import errno
 import json
 import os
 import re
+import shutil
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -98,6 +100,7 @@ class _Stream:
 
     def __init__(self, stream: IO[str], name: str, errors: str) -> None:
         self._stream, self._name = stream, name
+        self.is_written = False
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=errors)
 
@@ -105,6 +108,7 @@ class _Stream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
+        self.is_written = True
         return self._try(self._stream.write, text)
 
     def flush(self) -> None:
@@ -154,13 +158,30 @@ def detail(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print a line on standard error that is said in any case: what could not be done, and what to do."""
-    _write(sys.stderr, one_line(text))
+    _write_sentence(sys.stderr, text)
 
 
 def closing(text: str) -> None:
     """Print a line on standard output that says what a command has done; nothing under ``--quiet``."""
     if not _Level.quiet:
-        print_line(text)
+        _write_sentence(sys.stdout, text)
+
+
+def _write_sentence(stream: IO[str] | None, text: str) -> None:
+    """Write a sentence in a line; on a terminal in several where it has no room, broken between words.
+
+    A command at its end, which a person may want to paste, is not broken, but has a line of its own.
+    """
+    text = one_line(text)
+    room = shutil.get_terminal_size().columns if is_terminal(stream) else 0
+    if stream is None or len(text) <= room or room < 20:
+        _write(stream, text)
+        return
+    command = re.search(r"(?<=: )mirclr .*$", text)
+    before = text[: command.start()].rstrip() if command else text
+    lines = textwrap.wrap(before, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    for line in [*lines, *([f"  {command[0]}"] if command else [])]:
+        _write(stream, line)
 
 
 def _write(stream: IO[str] | None, text: str) -> None:
@@ -212,6 +233,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
 
     console = _console(sys.stdout)
     if title:
+        if getattr(sys.stdout, "is_written", False):
+            console.print()
         console.print(Text(shown(title)), style="bold", soft_wrap=True)
     lines = [[_as_printed(cell) for cell in line] for line in lines if line]
     widths = _column_widths(lines, console.width)
@@ -219,7 +242,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     for at, line in enumerate(lines):
         style = "bold" if columns and not at else ""
         wrapped = [
-            Text(cell or _as_printed("–")).wrap(
+            Text(cell or ("" if style else _as_printed("–"))).wrap(
                 console, width, justify="right" if of_figures else "left", overflow="fold"
             )
             for cell, width, of_figures in zip(line, widths, figures, strict=True)
@@ -309,6 +332,8 @@ def print_songs(songs: Sequence[ListedSong], *, heading: str = "") -> None:
 
     console = _console(sys.stdout, plain=len(songs) > _COLOURED)
     if heading:
+        if getattr(sys.stdout, "is_written", False):
+            console.print()
         console.print(Text(one_line(heading)), style="bold", soft_wrap=True)
     layout = _Layout(songs, matches, console.width)
     for rank, (song, match) in enumerate(zip(songs, matches, strict=True), 1):
