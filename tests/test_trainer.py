@@ -157,6 +157,23 @@ def test_a_recipe_changes_its_objective_by_one_word(trainer, objective):
     assert losses[-1] != losses[0]
 
 
+def test_to_ask_how_long_it_takes_changes_nothing(trainer, tmp_path):
+    """Neither weights, nor what is normalised by, nor a queue, a memory, an average, nor random numbers."""
+    for i, settings in enumerate((SEVERAL, QUEUED, REMEMBERED, ON_WAVEFORM)):
+        asked, unasked = trainer(*settings, run=f"a{i}"), trainer(*settings, run=f"b{i}")
+        assert asked.seconds_a_step() > 0
+        steps = asked.train()
+        next(steps), next(steps)
+        steps.close()
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        asked.seconds_a_step()
+        assert torch.equal(torch.get_rng_state(), before)
+        train(asked), train(unasked)
+        first, second = weights(tmp_path / f"a{i}"), weights(tmp_path / f"b{i}")
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 # to the bit
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +11,15 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.options import as_json
-from mirclr.cli.show import print_json, print_line, progress, remark
+from mirclr.cli.show import detail, print_json, print_line, progress, remark
+from mirclr.errors import MissingExtra
+from mirclr.terminal import counted, span
 
 if TYPE_CHECKING:
     from mirclr.training.trainer import Trainer
+
+_SHORT = 50  # steps of a run that nobody need be told about
+_LONG_S = 600.0  # what a person may not want to wait for
 
 
 @click.command(epilog="Example: mirclr train recipes/debian_ntxent/recipe.yaml -o runs/a --set training.steps=2000")
@@ -73,6 +80,7 @@ def command(
             progress=progress,
             on_skip=lambda reason: remark(f"skipped {reason}"),
         )
+        announce(trainer)
         if ranks.first:
             train_and_report(trainer, output, as_json=as_json)
         else:
@@ -81,7 +89,7 @@ def command(
 
 
 def train_and_report(trainer: Trainer, output: Path, *, as_json: bool) -> None:
-    """Train, and print what came of it."""
+    """Train, say what it will take and what came of it, and draw the loss."""
     if trainer.step:
         remark(f"resuming after step {trainer.step}")
         if not trainer.resumed_exactly:
@@ -89,17 +97,52 @@ def train_and_report(trainer: Trainer, output: Path, *, as_json: bool) -> None:
                 "an earlier mirclr began this run and drew its augmentations otherwise: the losses from here on are "
                 "not, bit for bit, those it would have had"
             )
-    last = run(trainer)
-    result = {
-        "run": str(output),
-        "encoder": str(output / "encoder.safetensors"),
-        "digest": trainer.digest(),
-        **last,
-    }
+    try:
+        last = run(trainer)
+    except KeyboardInterrupt:
+        draw_loss(output)
+        remark(f"{counted(trainer.step, 'step')} done; to go on, add --resume to the command")
+        raise
+    encoder = str(output / "encoder.safetensors")
+    result = {"run": str(output), "encoder": encoder, "digest": trainer.digest(), **last}
+    picture = draw_loss(output)
     if as_json:
-        print_json(result)
-    else:
-        print_line(f"trained {trainer.step} steps; encoder: {result['encoder']}")
+        print_json(result | ({"picture": str(picture)} if picture else {}))
+        return
+    print_line(f"trained {counted(trainer.step, 'step')}; encoder: {encoder}")
+    if picture:
+        remark(f"picture of the loss: {picture}")
+    remark(f"Try: {shlex.join(['mirclr', 'embed', 'MUSIC', '--library', 'new.db', '--checkpoint', encoder])}")
+
+
+def draw_loss(output: Path) -> Path | None:
+    """Draw the loss of a run on standard error and, where matplotlib is installed, into its folder."""
+    from mirclr.training.curve import loss_chart, loss_picture, read_history
+
+    chart = loss_chart(read_history(output), width=min(100, shutil.get_terminal_size().columns) - 4)
+    for line in chart:
+        remark(line)
+    try:
+        return loss_picture(output) if chart else None
+    except MissingExtra as error:
+        detail(str(error))
+        return None
+
+
+def announce(trainer: Trainer) -> None:
+    """Say before it begins how long training will take; of several processes all must ask."""
+    left = trainer.recipe.training.steps - trainer.step
+    if left < _SHORT:
+        return
+    seconds = left * trainer.seconds_a_step()
+    if not trainer.ranks.first:
+        return
+    remark(f"{counted(left, 'step')} will take about {span(seconds)} here ({trainer.device})")
+    if seconds > _LONG_S:
+        remark(
+            "Ctrl-C stops it and keeps what is done, and the same command with --resume goes on; for a shorter run: "
+            f"--set training.steps={max(1, round(left * _LONG_S / seconds, -2)):.0f} takes about {span(_LONG_S)}"
+        )
 
 
 def run(trainer: Trainer) -> dict[str, float]:

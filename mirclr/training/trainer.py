@@ -5,6 +5,7 @@ stopped and resumed gives the losses of an unbroken one on the same machine. Wha
 run's folder holds `run_folder`'s.
 """
 
+import copy
 import json
 import math
 import signal
@@ -343,20 +344,38 @@ class Trainer:
         n = self.recipe.training.accumulate
         return list(load(self.batches, range(step * n, step * n + n), workers=0, device=self.device))
 
+    def seconds_a_step(self) -> float:
+        """How long a step takes here, in seconds, found by making the next one twice; nothing is changed by it.
+
+        Of several processes all must ask.
+        """
+        plan = self.recipe.training
+        buffers = [(b, b.clone()) for b in self.student.buffers()]
+        kept, self.criterion = self.criterion, copy.deepcopy(self.criterion)
+        exactly = arithmetic(plan.precision, self.device, deterministic=plan.deterministic)
+        reading = computing = 0.0
+        try:
+            with exactly, torch.random.fork_rng(devices=[]):
+                for _ in range(2):  # the first one makes ready what later ones find
+                    began = time.perf_counter()
+                    batches = self._read(self.step)
+                    read = time.perf_counter()
+                    self._gradients(batches)
+                    # the last one that is computed; to look at it waits for the device
+                    float(next(p.grad for p in self.student.parameters() if p.grad is not None).sum())
+                    reading, computing = read - began, time.perf_counter() - read
+        finally:
+            self.criterion = kept
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            self.optimizer.zero_grad(set_to_none=True)
+        workers = pick_workers(plan.workers, self.device)
+        return max(computing, reading / workers) if workers else computing + reading
+
     def _make_step(self, batches: list[Batch]) -> Outcome:
         """Forward, backward and update, without reading anything from the device."""
         plan = self.recipe.training
-        torch.manual_seed(mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
-        self.student.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        found: list[dict[str, Tensor]] = []
-        for i, batch in enumerate(batches):
-            accumulating = self.ranks.without_exchange(self.network) if i + 1 < len(batches) else nullcontext()
-            with accumulating:
-                losses = self._losses(batch)
-                loss = self.criterion.total(losses)
-                (loss / len(batches)).backward()
-            found.append({"loss": loss.detach(), **{name: x.detach() for name, x in losses.items()}})
+        found = self._gradients(batches)
         # without a bound the norm alone is wanted: gradients are multiplied by 1
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), plan.clip_norm or math.inf)
         outcome = Outcome(self.step + 1, found, norm, [batch.tracks for batch in batches])
@@ -368,6 +387,21 @@ class Trainer:
         if self.average:
             self.average.update(self.student, self.step + 1)
         return outcome
+
+    def _gradients(self, batches: list[Batch]) -> list[dict[str, Tensor]]:
+        """Forward and backward of the next step; the losses of each batch, by name."""
+        torch.manual_seed(mixed_seed(self.recipe.seed, self.step) + 1)  # dropout draws from the global generator
+        self.student.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        found: list[dict[str, Tensor]] = []
+        for i, batch in enumerate(batches):
+            accumulating = self.ranks.without_exchange(self.network) if i + 1 < len(batches) else nullcontext()
+            with accumulating:
+                losses = self._losses(batch)
+                loss = self.criterion.total(losses)
+                (loss / len(batches)).backward()
+            found.append({"loss": loss.detach(), **{name: x.detach() for name, x in losses.items()}})
+        return found
 
     def _losses(self, batch: Batch) -> dict[str, Tensor]:
         """By name, of a batch on the device."""
