@@ -13,6 +13,7 @@ import safetensors.numpy
 from mirclr.classify.crossval import ABSTAIN, Advance, Scores
 from mirclr.classify.fitting import fit_with_grid_search, sigmoid, softmax, usable_tasks
 from mirclr.classify.labels import Labels
+from mirclr.classify.sureness import Sureness
 from mirclr.errors import CheckpointError, EncoderMismatch, LibraryError, in_words, is_fault_of_machine
 from mirclr.library import LibraryStore
 from mirclr.models.stamp import EncoderStamp
@@ -73,6 +74,11 @@ class Heads:
         `Scores` of the cross-validation.
     provenance : dict
         `mirclr.provenance.stamp` of the fit.
+    sureness : Sureness or None
+        From which probability on their genres were right nine times in ten; None where that was not measured, or there
+        were too few tracks to tell.
+    written_as : dict of str to str
+        What a genre is called in files' tags, where that is not its name.
     """
 
     def __init__(self, *, abstain: float = ABSTAIN) -> None:
@@ -82,6 +88,8 @@ class Heads:
         self.training = ""
         self.scores: list[dict[str, Any]] = []
         self.provenance: dict[str, Any] = {}
+        self.sureness: Sureness | None = None
+        self.written_as: dict[str, str] = {}
 
     def fit(
         self,
@@ -134,6 +142,7 @@ class Heads:
             digest_json([list(labels.artist), list(labels.genre), list(labels.moods)]).encode(),
         )
         self.scores = [asdict(s) for s in scores]
+        self.sureness = next((Sureness.from_json(s.sure) for s in scores if s.sure), None)
         self.provenance = stamp(encoder=encoder.digest, training=self.training)
         return self
 
@@ -216,6 +225,8 @@ class Heads:
             "tasks": {name: {"kind": h.kind, "labels": h.labels} for name, h in self.tasks.items()},
             "abstain": self.abstain,
             **{key: getattr(self, name) for name, key in _KEPT.items()},
+            **({"sureness": self.sureness.to_json()} if self.sureness else {}),
+            **({"written_as": self.written_as} if self.written_as else {}),
         }
         blob = safetensors.numpy.save(self._tensors(), {"mirclr": json.dumps(header, ensure_ascii=False)})
         with writing(path) as f:
@@ -264,6 +275,11 @@ class Heads:
             raise ValueError("its threshold or provenance")
         if not all(isinstance(row, dict) for row in heads.scores):
             raise ValueError("its scores")
+        if header.get("sureness"):
+            heads.sureness = Sureness.from_json(header["sureness"])
+        heads.written_as = dict(header.get("written_as") or {})
+        if not all(isinstance(name, str) for pair in heads.written_as.items() for name in pair):
+            raise ValueError("the names of its genres")
         for name, task in header["tasks"].items():
             arrays = [tensors[f"{name}.{part}"] for part in ("weight", "bias", "temperature")]
             if not all(isinstance(label, str) for label in task["labels"]):

@@ -152,7 +152,8 @@ def read_labels(path: Path) -> Labels:
 def labelled_by_file(library: LibraryStore, labels: Labels) -> Labelled:
     """Match labels with the tracks of a library whose path ends in `file`, by whole components.
 
-    Where a track's path below its embedded folder is exactly `file`, that track is meant.
+    Where a track's path below its embedded folder is exactly `file`, that track is meant. An artist or album that the
+    labels do not have is that of the track's tags.
 
     Parameters
     ----------
@@ -194,8 +195,22 @@ def labelled_by_file(library: LibraryStore, labels: Labels) -> Labelled:
             f"{labels.source}: none of its {len(labels.files)} files is in {library.path}; the column file "
             f"holds {labels.files[0]!r}, the library {held}; expected the end of a track's path"
         )
-    matched = replace(labels.rows(rows), recordings=_recordings(library, found))
+    matched = replace(_completed(labels.rows(rows), found), recordings=_recordings(library, found))
     return Labelled(matched, found, _vectors_of(library, found), unmatched)
+
+
+def _completed(labels: Labels, tracks: Sequence[LibraryTrack]) -> Labels:
+    """The labels, with the artist and album of the tracks' own tags where they have none."""
+    artist = [a or t.artist or t.album_artist or "" for a, t in zip(labels.artist, tracks, strict=True)]
+    lacking = np.array([not album for album in labels.album], bool)
+    of_tags = _albums([t.album_artist or t.artist or "" for t in tracks], [t.album or "" for t in tracks])
+    keys = labels.album if labels.album_keys is None else labels.album_keys
+    return replace(
+        labels,
+        artist=np.array(artist, object),
+        album=np.where(lacking, of_tags, labels.album),
+        album_keys=np.where(lacking, np.array(albums_of(tracks), object), keys),
+    )
 
 
 def labelled_by_tags(library: LibraryStore) -> Labelled:

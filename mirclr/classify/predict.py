@@ -6,18 +6,19 @@ A file is decoded and embedded here; a library's vectors are there already, so t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirclr.classify.heads import Heads
+from mirclr.classify.heads import TASKS, Heads, heads_path
 from mirclr.data.scan import Found, ScanFailure, audio_files, audio_of, place_of, span_of
 from mirclr.errors import EncoderMismatch, UnreadableAudio
+from mirclr.ingest.tagging.guesses import GenreRule
 from mirclr.library import NO_VECTOR, LibraryStore, is_usable
-from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
+from mirclr.models.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named, is_there
 
 if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
@@ -193,8 +194,19 @@ def predict_files(
     yield from predicted()
 
 
-def predict_library(library: LibraryStore, heads: Heads) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def predict_library(
+    library: LibraryStore, heads: Heads, tasks: Collection[str] | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Predict for all tracks of a library, and store the probabilities in it.
+
+    Parameters
+    ----------
+    library : LibraryStore
+        Whose tracks.
+    heads : Heads
+        Of its encoder.
+    tasks : collection of str, optional
+        Which of the heads' tasks; all unless given.
 
     Returns
     -------
@@ -210,9 +222,89 @@ def predict_library(library: LibraryStore, heads: Heads) -> tuple[np.ndarray, di
     """
     heads.check_encoder(library)
     ids, vectors = library.vectors()
-    probabilities = heads.predict_proba(vectors)
+    probabilities = {task: p for task, p in heads.predict_proba(vectors).items() if tasks is None or task in tasks}
     for task, table in probabilities.items():
         names = heads.tasks[task].labels
         rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
         library.store_probabilities(task, rows, heads.digest)
     return ids, probabilities
+
+
+@dataclass(frozen=True)
+class HeadsInUse:
+    """Heads that predict for a library.
+
+    Attributes
+    ----------
+    file : Path
+    heads : Heads
+    tasks : frozenset of str
+        What they predict there.
+    """
+
+    file: Path
+    heads: Heads
+    tasks: frozenset[str]
+
+
+def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInUse]:
+    """Find the heads that predict for a library: the named ones; or those fitted on it, and the built-in ones beside.
+
+    What heads fitted on a library do not predict, such as moods where they learned genres alone, the built-in ones do,
+    where the library's vectors are of the built-in encoder.
+    """
+    own = heads_path(library.path)
+    if named or own.exists():
+        first = Heads.load(named or own)
+        found = [HeadsInUse(named or own, first, frozenset(first.tasks))]
+        if named:
+            return found
+    else:
+        found = []
+    builtin = Heads.load(builtin_heads())
+    rest = frozenset(builtin.tasks).difference(*(one.tasks for one in found))
+    if not found or (rest and library.stamp and builtin.are_of(library.stamp)):
+        found.append(HeadsInUse(builtin_heads(), builtin, rest))
+    return found
+
+
+def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> int:
+    """Predict for all tracks of a library where some have no probabilities yet, as after new songs were embedded.
+
+    Probabilities of heads that were named when they were asked for, and are not at hand now, are left as they are.
+
+    Parameters
+    ----------
+    library : LibraryStore
+        Whose tracks.
+    tasks : collection of str
+        Of `mirclr.classify.heads.TASKS`: what is needed.
+
+    Returns
+    -------
+    int
+        How many tracks had none.
+
+    Raises
+    ------
+    EncoderMismatch, LibraryError
+        As of `Heads.check_encoder`.
+    """
+    held, missing = library.tasks(), set[int]()
+    for one in heads_for(library):
+        lacking = {task: library.without_probabilities(task) for task in one.tasks.intersection(tasks)}
+        due = {t for t, ids in lacking.items() if len(ids) and held.get(t, one.heads.digest) == one.heads.digest}
+        if due:
+            predict_library(library, one.heads, due)
+            missing.update(*(lacking[task] for task in due))
+    return len(missing)
+
+
+def genre_rule(library: LibraryStore) -> GenreRule:
+    """When a genre that a library holds guesses of is written into a file, by what was measured of its heads."""
+    source = library.tasks().get("genre")
+    heads = next((one.heads for one in heads_for(library) if one.heads.digest == source), None)
+    if heads is None:
+        return GenreRule()
+    sure = heads.sureness
+    return GenreRule(sure.threshold, sure.in_words(), heads.written_as) if sure else GenreRule(names=heads.written_as)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import failures_as_json, naming, print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import closing, failures_as_json, naming, print_json, print_line, print_table, progress, remark
+from mirclr.cli.tag import renames
 
 if TYPE_CHECKING:
     from mirclr.classify import Labelled, Scores
+    from mirclr.classify.classes import GenreReport
     from mirclr.classify.predict import Prediction
+    from mirclr.library import LibraryStore
 
 SCORES = {
     "accuracy": "accuracy",
@@ -135,44 +139,145 @@ def predict(
 
 
 @options.formerly({"--abstain": "--threshold"})
-@command.command(epilog="Example: mirclr classify train --labels labels.csv --library music.db")
+@command.command(epilog="Example: mirclr classify train --from-tags --map 'Hard Rock=Rock'")
 @options.library
-@options.labels("CSV: file, artist, genre, mood_…", required=True)
-@options.path_option("-o", "--output", help="File of heads to write; by default LIBRARY.heads.safetensors.")
+@options.labels("Learn from a table instead: CSV with file, artist, genre, mood_…")
+@click.option("--from-tags", is_flag=True, help="Learn the genres that your files' own tags say.")
+@click.option(
+    "--min-songs",
+    type=click.IntRange(2),
+    default=5,
+    show_default=True,
+    help="Of the tags' genres, learn those of so many songs.",
+)
+@renames
+@options.path_option("-o", "--output", help="File to write; by default LIBRARY.heads.safetensors, which is used at once.")
 @options.threshold(0.4, "A genre less probable than this is unknown.")
+@click.option("--explain", is_flag=True, help="Print all figures, beside chance.")
 @options.as_json
-def train(library_path: Path, labels_path: Path, output: Path | None, threshold: float, as_json: bool) -> None:
-    """Fit heads on labelled tracks, and cross-validate them.
+def train(
+    library_path: Path,
+    labels_path: Path | None,
+    from_tags: bool,
+    min_songs: int,
+    renames: tuple[str, ...],
+    output: Path | None,
+    threshold: float,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """Learn your own genres and moods, and say how well they are told apart.
 
-    The labels file is CSV with a header: file (the end of a track's path), and as known artist, album, genre, and
-    columns mood_… or tag_… with numbers from 0 to 1. No artist is in two folds.
+    With --from-tags, from the genres in your files' tags: one of each song, spelt one way, without those that mirclr
+    guessed. Genres of few songs or of one artist are left out, as they would teach that artist. With --labels, from
+    a CSV table with a header: file (the end of a track's path), and as known artist, album, genre, and columns mood_… or
+    tag_… with numbers from 0 to 1. What is learned is measured on artists that it was not learned from, and then used for
+    this library.
     """
     from dataclasses import asdict
 
-    from mirclr.classify import Heads, cross_validate, heads_path, labelled_by_file, read_labels, unusable, usable_tasks
+    from mirclr.classify import Heads, cross_validate, heads_path, unusable, usable_tasks
+    from mirclr.classify.predict import predict_library
     from mirclr.library import LibraryStore
 
-    labels = read_labels(labels_path)
+    if from_tags == (labels_path is not None):
+        raise click.UsageError("learn from your files' tags by --from-tags, or from a table by --labels FILE")
     with LibraryStore.open(library_path) as library:
-        found = labelled_by_file(library, labels)
+        found, report = _labelled(library, labels_path, min_songs, renames)
         encoder = library.stamp
-    assert encoder is not None  # it holds vectors
-    with progress("Fitting", 2 * len(usable_tasks(found.labels))) as advance:
-        scores = cross_validate(found.vectors, found.labels, abstain=threshold, advance=advance)
-        heads = Heads(abstain=threshold)
-        heads.fit(found.vectors, found.labels, encoder=encoder, scores=scores, advance=advance)
+        assert encoder is not None  # it holds vectors
+        if not as_json:
+            remark_unmatched(found)
+            _print_genres(report, left_out=from_tags)
+        with progress("Learning", 2 * len(usable_tasks(found.labels))) as advance:
+            scores = cross_validate(found.vectors, found.labels, abstain=threshold, advance=advance)
+            heads = Heads(abstain=threshold)
+            heads.fit(found.vectors, found.labels, encoder=encoder, scores=scores, advance=advance)
+        heads.save(output or heads_path(library_path))
+        if output is None:
+            predict_library(library, heads)
     output = output or heads_path(library_path)
-    heads.save(output)
     left_out = unusable(found.labels)
     if as_json:
         facts = {"heads": str(output), "tracks": len(found.tracks), "unmatched": found.unmatched}
-        print_json({**facts, "unusable": left_out, "abstain": threshold, "figures": [asdict(s) for s in scores]})
+        figures = {"unusable": left_out, "abstain": threshold, "figures": [asdict(s) for s in scores]}
+        print_json({**facts, **figures, "genres": asdict(report)})
         return
-    remark_unmatched(found)
     for what, why in left_out.items():
-        remark(f"not fitted: {what}: {why}")
-    print_scores([("", scores)])
-    print_line(f"{len(found.tracks)} tracks; heads: {output}")
+        remark(f"not learned: {what}: {why}")
+    if explain:
+        print_scores([("", scores)])
+    else:
+        _print_learned(scores)
+    closing(f"Learned from {_songs(len(found.tracks))}: {output}")
+    if output == heads_path(library_path):
+        of = "" if library_path == options.default_library() else f" --library {shlex.quote(str(library_path))}"
+        closing(f"The library's guesses are made by it now. To put them into your files: mirclr tag write{of} --dry-run")
+
+
+def _labelled(
+    library: LibraryStore, labels_path: Path | None, min_songs: int, renames: Sequence[str]
+) -> tuple[Labelled, GenreReport]:
+    """What there is to learn from, and what there is of each genre."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from mirclr.classify import labelled_by_file, read_labels
+    from mirclr.classify.classes import labelled_by_own_genres, report_genres
+    from mirclr.names import parse_renames, renamed
+
+    with options.wrong_usage(ValueError):
+        names = parse_renames(renames)
+    if labels_path is None:
+        return labelled_by_own_genres(library, least=min_songs, renames=names)
+    found = labelled_by_file(library, read_labels(labels_path))
+    genre = np.array([renamed(genre, names) if genre else "" for genre in found.labels.genre], object)
+    found = replace(found, labels=replace(found.labels, genre=genre))
+    return found, report_genres(found.labels)
+
+
+def _print_genres(report: GenreReport, *, left_out: bool) -> None:
+    """Print what there is of each genre before it is learned, and what is wrong with some."""
+    what = "left out: " if left_out else "its figures mean little: "
+    rows = [(one.genre, one.tracks, one.artists or None, one.problem and what + one.problem) for one in report.classes]
+    if rows:
+        print_table(("genre", "songs", "artists", ""), rows)
+    if report.unlabelled:
+        remark(f"{_songs(report.unlabelled)} without a genre of your own: nothing is learned from these.")
+    if report.several:
+        remark(f"{_songs(report.several)} with several genres: the first counts.")
+    if report.unknown_artists:
+        remark(f"{_songs(report.unknown_artists)} with a genre but no artist: see below what that means for the figures.")
+
+
+def _print_learned(scores: Sequence[Scores]) -> None:
+    """Print how well genres and moods are told apart, without the field's words."""
+    from mirclr.classify.crossval import protocol
+
+    for one in scores:
+        if one.task != "genre":
+            continue
+        rows = [(name, of["tracks"], _percent(of["right"]), of["taken_for"]) for name, of in one.classes.items()]
+        print_table(("genre", "songs", "right", "else mostly taken for"), rows)
+        right, guess = one.values["accuracy"] or 0.0, one.chance["accuracy"] or 0.0
+        print_line(
+            f"Right for {round(right * one.tracks)} of {_songs(one.tracks)} ({_percent(right)}); always saying the "
+            f"commonest genre would be right for {_percent(guess)}."
+        )
+    moods = [one for one in scores if one.task == "mood" and one.label != "mean"]
+    if moods:
+        rows = [(one.label, one.tracks, _percent(one.values["roc_auc"] or 0.5)) for one in moods]
+        print_table(("mood", "songs", "of two songs, the one that has more of it is found"), rows)
+    print_line(f"Measured so: {protocol(scores)}.")
+    sure = next((one.sure for one in scores if one.sure), None)
+    if sure:
+        print_line(
+            f"Guesses of {_percent(sure['threshold'])} and more are sure enough to be written into files: "
+            f"{sure['tracks']} of {_songs(sure['of'])}, of which {_percent(sure['right'])} are right."
+        )
+    elif any(one.task == "genre" for one in scores):
+        print_line("No guess is sure enough, or there are too few songs to tell: of genres only those of 90 % are written.")
 
 
 def remark_unmatched(found: Labelled) -> None:
@@ -184,6 +289,8 @@ def remark_unmatched(found: Labelled) -> None:
 
 def print_scores(rows: Sequence[tuple[str, Sequence[Scores]]]) -> None:
     """Print scores by task, of one or several kinds of vectors, each task closed by its chance row."""
+    from mirclr.classify.crossval import protocol
+
     named = len(rows) > 1
     table: list[tuple[Any, ...]] = []
     for same_task in zip(*(scores for _, scores in rows), strict=True):
@@ -194,7 +301,7 @@ def print_scores(rows: Sequence[tuple[str, Sequence[Scores]]]) -> None:
             (_task(last) + ("" if named else ", chance"), *(["chance"] if named else []), None, *_cells(last.chance))
         )
     columns = ("task", *(["vectors"] if named else []), "tracks", *SCORES.values())
-    print_table(columns, table, title="cross-validated, no artist in two folds")
+    print_table(columns, table, title=protocol([one for _, scores in rows for one in scores]))
     for name, scores in rows:
         for one in scores:
             if one.task == "genre":

@@ -1,19 +1,31 @@
-"""``mirclr tag``: what is known of tracks, into the files' own tags, and out again."""
+"""``mirclr tag``: what is known of songs, into the files' own tags, and out again."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_line, progress, remark
+from mirclr.cli.show import closing, complain, print_json, print_line, print_table, progress, remark
 from mirclr.tags import WRITABLE
 
+if TYPE_CHECKING:
+    from mirclr.ingest.tagging.guesses import GenreRule, Values
+    from mirclr.ingest.tagging.review import Question
+    from mirclr.ingest.tagging.session import TagSession
+    from mirclr.library import LibraryStore, LibraryTrack
 
-@click.group(epilog="Example: mirclr tag write --library music.db --dry-run")
+WORDS = {"genre": "genre", "mood": "mood", "bpm": "tempo", "key": "key"}
+
+
+@click.group(epilog="Example: mirclr tag write --dry-run")
 def command() -> None:
-    """Write genre, mood, tempo and key into files' tags, and take them out again."""
+    """Write guessed genres and moods, tempo and key into your files' tags, look them over, and take them out again."""
 
 
 _touch = click.option(
@@ -24,68 +36,291 @@ _break_links = click.option(
     is_flag=True,
     help="Write also files that have several names (hard links); the other names then keep the old file.",
 )
+renames = click.option(
+    "--map",
+    "renames",
+    metavar="OLD=NEW",
+    multiple=True,
+    help="Call a genre by another name, as 'dance & house=House'; nothing after '=' leaves it out. May be repeated.",
+)
 
 
 @options.formerly({"--likely": "--threshold"})
-@command.command(epilog="Example: mirclr tag write --library music.db --fields genre --dry-run")
+@command.command(epilog="Example: mirclr tag write --fields genre --map 'dance & house=House' --dry-run")
 @options.library
 @click.option("--fields", default=",".join(WRITABLE), show_default=True, help="Which, with commas between.")
-@options.threshold(0.5, "Write labels of at least this probability; of genres the likeliest.")
+@click.option(
+    "--threshold",
+    type=options.Number(0, 1),
+    help="Write guesses that are at least so sure, from 0 to 1. By default a genre where it was measured to be right "
+    "nine times in ten, a mood from 0.5.",
+)
+@renames
 @click.option("--overwrite", is_flag=True, help="Also where a field has a value already.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+@click.option("--songs", is_flag=True, help="List each file with what it gets.")
+@click.option("--yes", is_flag=True, help="Write without asking first.")
 @_touch
 @_break_links
 @options.as_json
 def write(
     library_path: Path,
     fields: str,
-    threshold: float,
+    threshold: float | None,
+    renames: tuple[str, ...],
     overwrite: bool,
     dry_run: bool,
+    songs: bool,
+    yes: bool,
     touch: bool,
     break_links: bool,
     as_json: bool,
 ) -> int:
-    """Write the genre and moods of `mirclr classify predict`, the tempo and key of `mirclr describe`, into files' tags.
+    """Write genre, moods, tempo and key into your files' tags, where they have none.
 
-    Of the fields, all are written that the library knows of a track; the tempo as a whole number. What stands in a
-    field already, in any tag of the file, is left alone unless --overwrite. A file is changed as a copy, which takes
-    its place only when its sound and all other tags have been found equal; each change is kept beside the library, so
-    that `mirclr tag undo` can take it back.
+    Genre and mood are guesses from the sound; tempo and key are measured by `mirclr describe`. What stands in a field
+    already, in any tag of the file, is left alone unless --overwrite. At a terminal you see first what would be
+    written, and are asked. `mirclr tag review` asks song by song; `mirclr tag undo` takes all back.
 
-    ID3 keeps its version; what mirclr does not know stays byte for byte, as do owner, mode, times and extended
-    attributes. A killed run leaves the old file or the new one. A link that leads out of the folder is never followed.
-    Written are mp3, m4a, flac, ogg, opus, wav, aiff, wma, aac, ape, wv, mpc, tta and dsf; mka and webm are only read.
+    A file is changed as a copy, which takes its place only when its sound and all other tags have been found equal;
+    each change is kept beside the library. ID3 keeps its version; what mirclr does not know stays byte for byte, as do
+    owner, mode, times and extended attributes. A killed run leaves the old file or the new one. A link that leads out
+    of the folder is never followed. Written are mp3, m4a, flac, ogg, opus, wav, aiff, wma, aac, ape, wv, mpc, tta and
+    dsf; mka and webm are only read.
     """
-    from mirclr.ingest.tagging.session import TagSession, fields_by_source, known_values
+    from mirclr.ingest.tagging.guesses import known_values
+    from mirclr.ingest.tagging.session import TagSession
     from mirclr.library import LibraryStore
 
     asked = _asked(fields)
     with LibraryStore.open(library_path) as library:
-        values = known_values(library, asked, threshold)
-        tracks = library.tracks()
-        session = TagSession(library, touch=touch, break_links=break_links, dry_run=dry_run)
-        with session, progress("Tagging", len(tracks)) as advance:
-            note = lambda: f"{len(session.problems)} skipped" if session.problems else ""  # noqa: E731
-            session.write_all(tracks, values, overwrite=overwrite, advance=lambda: advance(note=note()))
+        rule = _rule(library, asked, renames)
+        values, tracks = known_values(library, asked, threshold, rule), library.tracks()
+        asks = not (dry_run or yes or as_json) and sys.stdin is not None and sys.stdin.isatty()
+        session = TagSession(library, touch=touch, break_links=break_links, dry_run=dry_run or asks)
+        _write_all(session, tracks, values, overwrite, "Reading tags" if dry_run or asks else "Writing tags")
+        if not as_json:
+            _print_preview(session, tracks, asked, songs=songs)
+            _remark_on_guesses(library, session, tracks, values, rule, threshold)
+        if asks and session.changes:
+            if not click.confirm(f"Write this into {_files(len(session.changes))}?", err=True):
+                closing("Nothing was written.")
+                return 0
+            session = TagSession(library, touch=touch, break_links=break_links)
+            _write_all(session, tracks, values, overwrite, "Writing tags")
     unknown = {f: n for f in asked if (n := sum(track.id not in values[f] for track in tracks))}
     if as_json:
         changes = [{"file": str(c.file), "before": c.before, "after": c.after} for c in session.changes]
         written = {"dry_run": dry_run, "changes": changes, "kept": session.left}
-        print_json({**written, "unknown": unknown, "problems": session.problems})
+        guessed = {"threshold": rule.threshold if threshold is None else threshold, "measured": rule.measured}
+        print_json({**written, "unknown": unknown, "problems": session.problems, "genre_rule": guessed})
     else:
-        if dry_run:
-            for change in session.changes:
-                after = "; ".join(f"{f}: {', '.join(v)}" for f, v in change.after.items())
-                print_line(f"{change.file}: {after}")
-        for problem in session.problems:
-            remark(f"skipped {problem}")
-        for command, of_it in fields_by_source(unknown).items():
-            some = f"{', '.join(of_it)}: not known of {max(unknown[f] for f in of_it)} tracks"
-            remark(f"{some}; mirclr {command} finds what there is")
-        verb = "would write" if dry_run else "wrote"
-        print_line(f"{verb} tags of {len(session.changes)} files; {session.left} fields were left as they stood")
+        _print_end(session, unknown, len(tracks), library_path, dry_run)
     return 0 if session.changes or not session.problems else 1
+
+
+def _rule(library: LibraryStore, fields: Sequence[str], renames: Sequence[str]) -> GenreRule:
+    """Guess what has not been guessed yet of the songs; when a genre is written, with a person's own names."""
+    from mirclr.classify.predict import genre_rule, predict_missing
+    from mirclr.errors import EncoderMismatch
+    from mirclr.ingest.tagging.guesses import GUESSED
+    from mirclr.names import parse_renames
+
+    if wanted := [field for field in fields if field in GUESSED]:
+        try:
+            predict_missing(library, wanted)
+        except EncoderMismatch as error:
+            remark(f"no {' and no '.join(wanted)}: {error}")
+    with options.wrong_usage(ValueError):
+        named = parse_renames(renames, library.labels("genre") if renames else None)
+    return genre_rule(library).renamed(named)
+
+
+def _write_all(
+    session: TagSession, tracks: Sequence[LibraryTrack], values: Values, overwrite: bool, label: str
+) -> None:
+    with session, progress(label, len(tracks)) as advance:
+        note = lambda: f"{len(session.problems)} skipped" if session.problems else ""  # noqa: E731
+        session.write_all(tracks, values, overwrite=overwrite, advance=lambda: advance(note=note()))
+
+
+def _print_preview(session: TagSession, tracks: Sequence[LibraryTrack], fields: Sequence[str], *, songs: bool) -> None:
+    from mirclr.ingest.tagging.guesses import preview
+
+    rows = preview(session.changes, tracks, fields)
+    if songs:
+        for change in session.changes:
+            print_line(str(change.file), *(f"{WORDS[f]}: {', '.join(v)}" for f, v in change.after.items()))
+    elif rows:
+        cells = [(WORDS[r.field], r.value, r.tracks, "; ".join(r.examples)) for r in rows]
+        print_table(("tag", "value", "songs", "for example"), cells)
+
+
+def _remark_on_guesses(
+    library: LibraryStore,
+    session: TagSession,
+    tracks: Sequence[LibraryTrack],
+    values: Values,
+    rule: GenreRule,
+    threshold: float | None,
+) -> None:
+    """Say how good the guessed genres are, and of how many songs none was sure enough."""
+    from mirclr.ingest.tagging.guesses import agreement, guessed_genres
+
+    if "genre" not in values:
+        return
+    if threshold is not None:
+        remark(f"A genre is a guess. These are at least {_percent(threshold)} sure; how often that is right was not measured.")
+    else:
+        measured = f"; {rule.measured}" if rule.measured else ""
+        remark(f"A genre is a guess. Only what is at least {_percent(rule.threshold)} sure is written{measured}.")
+    own = agreement(tracks, values["genre"], guessed_genres(library, session.journal.read()[0]))
+    if own.is_poor:
+        remark(
+            f"Of {own.tracks} songs that have a genre already, such guesses agree with {own.agree} only. "
+            f"To look at them one by one: mirclr tag review{_of(library.path)}"
+        )
+    unsure = sum(values["genre"].get(track.id) == () and not track.genre for track in tracks)
+    if unsure:
+        remark(
+            f"{_songs(unsure)} without a genre get none, as no guess is sure enough. "
+            f"To decide yourself: mirclr tag review{_of(library.path)}"
+        )
+
+
+def _print_end(session: TagSession, unknown: dict[str, int], tracks: int, library_path: Path, dry_run: bool) -> None:
+    from mirclr.ingest.tagging.guesses import fields_by_source
+
+    for problem in session.problems:
+        complain(f"skipped {problem}")
+    for source, of_it in fields_by_source(unknown).items():
+        names = " and ".join(WORDS[f] for f in of_it)
+        of = max(unknown[f] for f in of_it)
+        whose = "any song" if of == tracks else _songs(of)
+        remark(f"{names}: not known of {whose}; to find out: mirclr {source}{_of(library_path)}")
+    if session.left:
+        kept = ", ".join(f"{WORDS[f]} of {_songs(n)}" for f, n in session.left_by_field.items())
+        remark(f"Left as they were: {kept}.")
+    if dry_run:
+        closing(f"Nothing was written. Without --dry-run, tags go into {_files(len(session.changes))}.")
+    elif session.changes:
+        closing(
+            f"Wrote tags into {_files(len(session.changes))}. To take them back: mirclr tag undo{_of(library_path)}"
+        )
+    else:
+        closing("Nothing to write: all that is known and sure enough is in the files.")
+
+
+@command.command(epilog="Example: mirclr tag review --threshold 0.3")
+@options.library
+@click.option(
+    "--fields",
+    "field",
+    type=click.Choice(("genre", "mood")),
+    default="genre",
+    show_default=True,
+    help="What to look at.",
+)
+@click.option(
+    "--threshold",
+    type=options.Number(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Ask where the guess is at least so sure.",
+)
+@renames
+@_touch
+@_break_links
+@options.as_json
+def review(
+    library_path: Path,
+    field: str,
+    threshold: float,
+    renames: tuple[str, ...],
+    touch: bool,
+    break_links: bool,
+    as_json: bool,
+) -> int:
+    """Go through the guesses song by song, the surest first, and write what you say.
+
+    You are asked about songs that have no genre, and about genres that `mirclr tag write` wrote. What you say is right
+    is written into the file at once; what you say is wrong is taken out, and never written into that song again. Your
+    own genres are left alone. `mirclr classify train --from-tags` learns from your answers; `mirclr tag undo` takes out
+    what was written.
+    """
+    from mirclr.ingest.tagging.review import answer, is_open, questions
+    from mirclr.ingest.tagging.session import TagSession
+    from mirclr.library import LibraryStore
+
+    counts = {"written": 0, "refused": 0, "later": 0}
+    with LibraryStore.open(library_path) as library:
+        rule = _rule(library, [field], renames)
+        session = TagSession(library, touch=touch, break_links=break_links)
+        changes = session.journal.read()[0]
+        asked = questions(library, field, threshold=threshold, rule=rule, changes=changes)
+        if asked:
+            _prompt(
+                "y: yes    1, 2, 3: that one    n: none of them    another name: that    Enter: later    q: stop", "\n"
+            )
+        with session:
+            for number, question in enumerate(asked, 1):
+                if not is_open(question):
+                    continue
+                reply = _ask(question, number, len(asked))
+                if reply is None:
+                    break
+                counts[answer(library, session, question, reply)] += 1
+    for problem in session.problems:
+        complain(f"skipped {problem}")
+    if as_json:
+        print_json({**counts, "asked": len(asked), "problems": session.problems})
+    elif not asked:
+        closing(f"Nothing to look at: no song without a {field} has a guess that is sure enough.")
+    else:
+        left = len(asked) - counts["written"] - counts["refused"]
+        closing(f"{_songs(counts['written'])} got a {field}, {counts['refused']} got none, {left} are left for later.")
+    return 1 if session.problems and not sum(counts.values()) else 0
+
+
+def _ask(question: Question, number: int, of: int) -> str | None:
+    """What a person says to a guess; None at the end of input, or to stop."""
+    guesses = "   ".join(f"{n} {g.name} {_percent(g.probability)}" for n, g in enumerate(question.guesses, 1))
+    was = "   (in the file now)" if question.written else ""
+    _prompt(f"{number} of {of}  {question.track.label}", "\n")
+    _prompt(f"   {guesses}{was}", "\n")
+    _prompt(f"   {question.field}? ", "")
+    reply = sys.stdin.readline() if sys.stdin is not None else ""
+    if not reply or reply.strip().casefold() in ("q", "quit"):
+        if not reply:
+            _prompt("", "\n")
+        return None
+    return reply.strip()
+
+
+def _prompt(text: str, end: str) -> None:
+    """Print a part of a question, whether or not remarks are wanted."""
+    from mirclr.terminal import shown
+
+    if sys.stderr is not None:
+        sys.stderr.write(shown(text) + end)
+        sys.stderr.flush()
+
+
+def _percent(fraction: float) -> str:
+    return f"{fraction:.0%}".replace("%", " %")
+
+
+def _songs(n: int) -> str:
+    return "1 song" if n == 1 else f"{n:,} songs"
+
+
+def _files(n: int) -> str:
+    return "1 file" if n == 1 else f"{n:,} files"
+
+
+def _of(library_path: Path) -> str:
+    """The option that names a library in a command to paste; empty where it is the default one."""
+    return "" if library_path == options.default_library() else f" --library {shlex.quote(str(library_path))}"
 
 
 @command.command(epilog="Example: mirclr tag undo --library music.db")

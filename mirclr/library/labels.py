@@ -1,11 +1,17 @@
 """What was found out about tracks beside their vectors: label probabilities, descriptions, near-duplicates."""
 
+import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from mirclr.library.database import IDS, Database, id_list
+from mirclr.errors import LibraryError
+from mirclr.library.checks import parsed
+from mirclr.library.database import IDS, Database, id_list, storable
 from mirclr.library.records import Description
+
+_ANSWERS = "answers"  # among the single values of a library, as JSON
 
 
 class Labels(Database):
@@ -52,6 +58,34 @@ class Labels(Database):
         for track_id, label, probability in rows:
             found.setdefault(track_id, {})[label] = probability
         return found
+
+    def without_probabilities(self, task: str) -> list[int]:
+        """The tracks with a vector that have no probabilities of a task, by id."""
+        query = (
+            "SELECT track_id FROM vector WHERE NOT EXISTS (SELECT 1 FROM probability"
+            " WHERE task = ? AND probability.track_id = vector.track_id) ORDER BY track_id"
+        )
+        return [row[0] for row in self._rows(query, task)]
+
+    def answers(self, task: str) -> dict[int, dict[str, bool]]:
+        """What a person said of labels of a task: by track id and label, whether it is right."""
+        held = self._answers().get(task, {})
+        return {int(i): {label: yes is True for label, yes in of.items()} for i, of in held.items() if i.isdecimal()}
+
+    def store_answer(self, task: str, track_id: int, label: str, right: bool) -> None:
+        """Keep whether a label of a task is right for a track, as a person says; the last answer counts."""
+        with self._transaction() as db:
+            held = self._answers()
+            held.setdefault(task, {}).setdefault(str(int(track_id)), {})[storable(label)] = right
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_ANSWERS, json.dumps(held, ensure_ascii=False)))
+
+    def _answers(self) -> dict[str, dict[str, dict[str, bool]]]:
+        what = "what a person said of genres and moods"
+        held: dict[str, Any] = parsed(self._meta(_ANSWERS) or "{}", dict, what, self.path)
+        by_track = [of for task in held.values() for of in (task.values() if isinstance(task, dict) else [None])]
+        if not all(isinstance(of, dict) for of in by_track):
+            raise LibraryError(f"{self.path}: not a library of mirclr's, or damaged: {what} cannot be read")
+        return held
 
     def labels(self, task: str) -> list[str]:
         """The labels of a task that has stored probabilities, sorted."""

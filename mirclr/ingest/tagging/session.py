@@ -1,12 +1,14 @@
 """What a library knows of its tracks, into the tags of their files, and out again: file by file, with a journal."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from mirclr.errors import MirclrError, NoMatch, TagsError, in_words, is_fault_of_machine
+from mirclr.errors import MirclrError, TagsError, in_words, is_fault_of_machine
+from mirclr.ingest.tagging.guesses import Values
 from mirclr.ingest.tagging.journal import Journal
 from mirclr.ingest.tagging.packets import PacketComparer
 from mirclr.ingest.tagging.replacing import remove_leftovers
@@ -15,60 +17,7 @@ from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.provenance import content_digest, file_digest, size_and_time
 from mirclr.tags import read_tags, read_values
 
-SOURCES = {"genre": "classify predict", "mood": "classify predict", "bpm": "describe", "key": "describe"}
-"""The fields that can be written, each with the command that finds its values."""
-
 _TOGETHER = 64  # files that the library learns of at once; a killed run leaves as many for the next embedding
-
-Values = dict[str, dict[int, tuple[str, ...]]]
-"""For each field its values by track id; empty where a track was analysed and has none."""
-
-
-def fields_by_source(fields: Iterable[str]) -> dict[str, list[str]]:
-    """Fields of `SOURCES` by the command that finds their values."""
-    found: dict[str, list[str]] = {}
-    for field in fields:
-        found.setdefault(SOURCES[field], []).append(field)
-    return found
-
-
-def known_values(library: LibraryStore, fields: Sequence[str], threshold: float) -> Values:
-    """What a library knows of its tracks, as it is written into tags.
-
-    Parameters
-    ----------
-    library : LibraryStore
-        Holds probabilities and descriptions.
-    fields : sequence of str
-        Of `SOURCES`.
-    threshold : float in [0, 1]
-        The least probability of a label; of genres the likeliest alone is taken.
-
-    Raises
-    ------
-    NoMatch
-        Nothing is known of any track; the text names the commands that find it.
-    """
-    described = library.descriptions()
-    values: Values = {}
-    for field in fields:
-        if field == "bpm":
-            values[field] = {i: (str(round(d.tempo_bpm)),) if d.tempo_bpm else () for i, d in described.items()}
-        elif field == "key":
-            values[field] = {i: (d.key,) if d.key else () for i, d in described.items()}
-        else:
-            values[field] = {i: _labels(field, row, threshold) for i, row in library.probabilities(field).items()}
-    if not any(values.values()):
-        first = " or ".join(f"mirclr {command} --library {library.path}" for command in fields_by_source(fields))
-        raise NoMatch(f"{library.path}: {', '.join(fields)}: not known of its tracks; first: {first}")
-    return values
-
-
-def _labels(field: str, probabilities: Mapping[str, float], threshold: float) -> tuple[str, ...]:
-    """What is probable enough, the likeliest first; one genre at most."""
-    ranked = sorted(probabilities.items(), key=lambda pair: (-pair[1], pair[0]))
-    labels = tuple(label for label, p in ranked if p >= threshold)
-    return labels[:1] if field == "genre" else labels
 
 
 class TagSession:
@@ -93,6 +42,8 @@ class TagSession:
         One line a file that could not be written, naming it.
     left : int
         How many fields were left as they are, as they had values.
+    left_by_field : Counter of str
+        The same by field.
     undone, foreign : int
         How many changes were undone, and how many files others changed since, which are left alone.
     """
@@ -103,6 +54,7 @@ class TagSession:
         self.changes: list[TagChange] = []
         self.problems: list[str] = []
         self.left = self.undone = self.foreign = 0
+        self.left_by_field = Counter[str]()
         self._library, self.journal, self._dry_run = library, Journal(library.path), dry_run
         self._touch, self._break_links = touch, break_links
         self._compare = PacketComparer()
@@ -145,6 +97,12 @@ class TagSession:
                 self._write(track, wanted, overwrite)
             advance()
 
+    def set_values(self, track: LibraryTrack, values: Mapping[str, tuple[str, ...]]) -> None:
+        """Write values into the tags of one track, whatever stands there; an empty one takes a field out."""
+        self.journal.mend()
+        with self._one_file():
+            self._write(track, values, True)
+
     def _write(self, track: LibraryTrack, wanted: Mapping[str, tuple[str, ...]], overwrite: bool) -> None:
         self._sweep(track.file.parent)
         if not wanted:
@@ -153,12 +111,13 @@ class TagSession:
         before = {field: read_values(track.file, field) for field in wanted}
         new = {f: wanted[f] for f, old in before.items() if (overwrite or not old) and wanted[f] != old}
         self.left += len(before) - len(new)
+        self.left_by_field.update(before.keys() - new.keys())
         if not new:
             return
-        if self._dry_run:
-            self.changes.append(TagChange(track.file, {field: before[field] for field in new}, new))
-            return
         known = f"{self._library.uuid}:{track.id}"
+        if self._dry_run:
+            self.changes.append(TagChange(track.file, {field: before[field] for field in new}, new, track=known))
+            return
         change = write_values(
             track.file, new, options, record=lambda change: self.journal.add(replace(change, track=known))
         )
