@@ -381,12 +381,14 @@ def run(*args):
 
 def test_train_then_classify(on_disk):
     library, labels = on_disk / "l.db", on_disk / "labels.csv"
-    result = run("classify", "train", "--library", library, "--labels", labels)
+    result = run("classify", "train", "--library", library, "--labels", labels, "--explain")
     assert result.exit_code == 0, result.output
-    assert "1 files of the labels are not in the library: gone.ogg" in result.stderr
-    for word in ("genre", "mood: calm", "mood: vocal", "chance", "ROC-AUC"):
+    assert "1 file of the labels is not in the library: gone.ogg" in result.stderr
+    for word in ("genre", "mood: calm", "mood: vocal", "chance", "ROC-AUC", "no artist is in two folds"):
         assert word in result.stdout
     assert (on_disk / "l.db.heads.safetensors").is_file()
+    with LibraryStore.open(library) as opened:
+        assert set(opened.tasks()) == {"genre", "mood"}  # what was learned is used at once
 
     result = run("classify", "predict", "--library", library, "--json")
     top = json.loads(result.stdout)["counts"]
@@ -396,7 +398,9 @@ def test_train_then_classify(on_disk):
         for row in opened.probabilities("genre").values():
             assert sum(row.values()) == pytest.approx(1)
         assert set(opened.probabilities("mood")[1]) == {"calm", "vocal"}
-    assert "60 tracks classified" in run("classify", "predict", "--library", library).stdout
+    said = run("classify", "predict", "--library", library).stdout
+    assert "60 songs have guesses now" in said
+    assert "strongest mood" in said
 
 
 def test_train_prints_json_and_writes_where_told(on_disk):

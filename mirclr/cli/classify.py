@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import closing, failures_as_json, naming, print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import (
+    closing,
+    complain,
+    detail,
+    failures_as_json,
+    naming,
+    print_json,
+    print_line,
+    print_table,
+    progress,
+    remark,
+)
 from mirclr.cli.tag import renames
+from mirclr.terminal import counted, percent
 
 if TYPE_CHECKING:
     from mirclr.classify import Labelled, Scores
@@ -27,6 +38,9 @@ SCORES = {
     "pearson_r": "Pearson r",
     "ece": "calib. error",
 }
+
+AFFECT = {"valence": "positive", "arousal": "energetic"}
+"""How valence and arousal, which are numbers from 0 to 1, are called for people."""
 
 
 @click.group(
@@ -130,11 +144,11 @@ def predict(
         )
     else:
         for file, reason in failures:
-            remark(f"skipped {naming(str(file), reason)}")
+            complain(f"skipped {naming(str(file), reason)}")
         if predicted:
             _print_predictions([(files[file], found) for file, found in predicted.items()], top)
         elif not failures:
-            print_line("no audio files found")
+            print_line("No music found there.")
     return 0 if predicted or not failures else 1
 
 
@@ -151,7 +165,9 @@ def predict(
     help="Of the tags' genres, learn those of so many songs.",
 )
 @renames
-@options.path_option("-o", "--output", help="File to write; by default LIBRARY.heads.safetensors, which is used at once.")
+@options.path_option(
+    "-o", "--output", help="File to write; by default LIBRARY.heads.safetensors, which is used at once."
+)
 @options.threshold(0.4, "A genre less probable than this is unknown.")
 @click.option("--explain", is_flag=True, help="Print all figures, beside chance.")
 @options.as_json
@@ -170,9 +186,9 @@ def train(
 
     With --from-tags, from the genres in your files' tags: one of each song, spelt one way, without those that mirclr
     guessed. Genres of few songs or of one artist are left out, as they would teach that artist. With --labels, from
-    a CSV table with a header: file (the end of a track's path), and as known artist, album, genre, and columns mood_… or
-    tag_… with numbers from 0 to 1. What is learned is measured on artists that it was not learned from, and then used for
-    this library.
+    a CSV table with a header: file (the end of a song's path), and as known artist, album, genre, and columns mood_…
+    or tag_… with numbers from 0 to 1. What is learned is measured on artists that it was not learned from, and then
+    used for this library.
     """
     from dataclasses import asdict
 
@@ -209,10 +225,10 @@ def train(
         print_scores([("", scores)])
     else:
         _print_learned(scores)
-    closing(f"Learned from {_songs(len(found.tracks))}: {output}")
+    closing(f"Learned from {counted(len(found.tracks), 'song')}: {output}")
     if output == heads_path(library_path):
-        of = "" if library_path == options.default_library() else f" --library {shlex.quote(str(library_path))}"
-        closing(f"The library's guesses are made by it now. To put them into your files: mirclr tag write{of} --dry-run")
+        then = options.command_line("tag", "write", "--dry-run", library_path=library_path)
+        closing(f"The guesses of your library are made by it now. To put them into your files: {then}")
 
 
 def _labelled(
@@ -244,11 +260,11 @@ def _print_genres(report: GenreReport, *, left_out: bool) -> None:
     if rows:
         print_table(("genre", "songs", "artists", ""), rows)
     if report.unlabelled:
-        remark(f"{_songs(report.unlabelled)} without a genre of your own: nothing is learned from these.")
+        remark(f"{counted(report.unlabelled, 'song')} without a genre of your own: nothing is learned from these.")
     if report.several:
-        remark(f"{_songs(report.several)} with several genres: the first counts.")
+        remark(f"{counted(report.several, 'song')} with several genres: the first counts.")
     if report.unknown_artists:
-        remark(f"{_songs(report.unknown_artists)} with a genre but no artist: see below what that means for the figures.")
+        remark(f"{counted(report.unknown_artists, 'song')} with a genre, but without an artist.")
 
 
 def _print_learned(scores: Sequence[Scores]) -> None:
@@ -258,33 +274,36 @@ def _print_learned(scores: Sequence[Scores]) -> None:
     for one in scores:
         if one.task != "genre":
             continue
-        rows = [(name, of["tracks"], _percent(of["right"]), of["taken_for"]) for name, of in one.classes.items()]
-        print_table(("genre", "songs", "right", "else mostly taken for"), rows)
+        cells = [(name, of["tracks"], percent(of["right"]), of["taken_for"]) for name, of in one.classes.items()]
+        print_table(("genre", "songs", "right", "else mostly taken for"), cells)
         right, guess = one.values["accuracy"] or 0.0, one.chance["accuracy"] or 0.0
         print_line(
-            f"Right for {round(right * one.tracks)} of {_songs(one.tracks)} ({_percent(right)}); always saying the "
-            f"commonest genre would be right for {_percent(guess)}."
+            f"Right for {round(right * one.tracks)} of {counted(one.tracks, 'song')} ({percent(right)}); "
+            f"always saying the commonest genre would be right for {percent(guess)}."
         )
     moods = [one for one in scores if one.task == "mood" and one.label != "mean"]
     if moods:
-        rows = [(one.label, one.tracks, _percent(one.values["roc_auc"] or 0.5)) for one in moods]
+        rows = [(one.label, one.tracks, percent(one.values["roc_auc"] or 0.5)) for one in moods]
         print_table(("mood", "songs", "of two songs, the one that has more of it is found"), rows)
     print_line(f"Measured so: {protocol(scores)}.")
     sure = next((one.sure for one in scores if one.sure), None)
     if sure:
         print_line(
-            f"Guesses of {_percent(sure['threshold'])} and more are sure enough to be written into files: "
-            f"{sure['tracks']} of {_songs(sure['of'])}, of which {_percent(sure['right'])} are right."
+            f"Guesses of {percent(sure['threshold'])} and more are sure enough to be written into files: "
+            f"{sure['tracks']} of {counted(sure['of'], 'song')}, of which {percent(sure['right'])} are right."
         )
     elif any(one.task == "genre" for one in scores):
-        print_line("No guess is sure enough, or there are too few songs to tell: of genres only those of 90 % are written.")
+        print_line(
+            "No guess is sure enough, or there are too few songs to tell: of genres only those of 90 % are written."
+        )
 
 
 def remark_unmatched(found: Labelled) -> None:
     """Remark which files of the labels the library does not hold."""
     if found.unmatched:
         some = ", ".join(found.unmatched[:3]) + (", …" if len(found.unmatched) > 3 else "")
-        remark(f"{len(found.unmatched)} files of the labels are not in the library: {some}")
+        n = len(found.unmatched)
+        remark(f"{counted(n, 'file')} of the labels {'is' if n == 1 else 'are'} not in the library: {some}")
 
 
 def print_scores(rows: Sequence[tuple[str, Sequence[Scores]]]) -> None:
@@ -327,31 +346,41 @@ def _cells(values: dict[str, float | None]) -> list[float | None]:
 
 def _predict_library(library_path: Path, heads_file: Path | None, top: int, as_json: bool) -> None:
     """Predict for a library's tracks, store that, and print how many have each label on top."""
-    from mirclr.classify import Heads, heads_path
-    from mirclr.classify.predict import count_top_labels, mean_affect, predict_library, predictions
+    from mirclr.classify import UNKNOWN
+    from mirclr.classify.predict import count_top_labels, heads_for, mean_affect, predict_library, predictions
     from mirclr.library import LibraryStore
-    from mirclr.models.pretrained import builtin_heads
 
-    own = heads_path(library_path)
-    heads_file = heads_file or (own if own.exists() else builtin_heads())
+    counts: dict[str, dict[str, int]] = {}
+    means: dict[str, float] = {}
+    listed: dict[int, dict[str, Any]] = {}
     with LibraryStore.open(library_path) as library:
-        heads = Heads.load(heads_file)
-        ids, probabilities = predict_library(library, heads)
-        tracks = library.tracks(ids.tolist()) if as_json else []
-    counts = count_top_labels(heads, probabilities)
-    means = {name: round(number, 4) for name, number in mean_affect(heads, probabilities).items()}
+        used = heads_for(library, heads_file)
+        for one in used:
+            ids, probabilities = predict_library(library, one.heads, one.tasks)
+            counts |= count_top_labels(one.heads, probabilities)
+            means |= mean_affect(one.heads, probabilities)
+            for track, found in zip(
+                ids.tolist() if as_json else (), predictions(one.heads, probabilities), strict=False
+            ):
+                listed.setdefault(track, {}).update(_as_json(found, top))
+        tracks = library.tracks(list(listed))
     if as_json:
-        listed = [
-            {"id": track.id, "file": str(track.file), **_as_json(one, top)}
-            for track, one in zip(tracks, predictions(heads, probabilities), strict=True)
-        ]
-        print_json({"heads": str(heads_file), "counts": counts, "mean": means, "tracks": listed})
+        rows = [{"id": track.id, "file": str(track.file), **listed[track.id]} for track in tracks]
+        average = {name: round(number, 4) for name, number in means.items()}
+        print_json({"heads": str(used[0].file), "counts": counts, "mean": average, "tracks": rows})
         return
-    rows = [(task, label, n) for task, labels in counts.items() for label, n in labels.items()]
-    print_table(("task", "top label", "tracks"), rows)
+    for task, labels in counts.items():
+        rest = labels.pop(UNKNOWN, 0) if task == "genre" else 0
+        cells = [*labels.items(), *([("not sure", rest)] if rest else [])]
+        print_table((task if task == "genre" else "strongest mood", "songs"), cells)
     if means:
-        print_line(f"on average: {', '.join(f'{name} {value:.2f}' for name, value in means.items())}")
-    print_line(f"{len(ids)} tracks classified by {heads_file}")
+        print_line(f"On average: {', '.join(f'{AFFECT.get(name, name)} {percent(p)}' for name, p in means.items())}.")
+    for one in used:
+        detail(f"{', '.join(sorted(one.tasks))} by {one.file}")
+    closing(
+        f"{counted(len(ids), 'song')} {'has' if len(ids) == 1 else 'have'} guesses now. Try: "
+        f"{options.command_line('tag', 'write', '--dry-run', library_path=library_path)}"
+    )
 
 
 def _as_json(found: Prediction, top: int) -> dict[str, Any]:
@@ -370,11 +399,11 @@ def _print_predictions(predicted: Sequence[tuple[str, Prediction]], top: int) ->
     for name, found in predicted:
         cells = [_likely(labels, top) for labels in (found.genre, found.moods) if labels]
         if found.genre and found.top_genre != next(iter(found.genre)):
-            cells[0] = f"{found.top_genre} ({cells[0]})"
-        rows.append((name, *cells, *found.affect.values()))
-    labelled = [name for name, labels in (("genres", some.genre), ("moods", some.moods)) if labels]
-    print_table(("file", *labelled, *some.affect), rows)
+            cells[0] = f"not sure ({cells[0]})"
+        rows.append((name, *cells, *map(percent, found.affect.values())))
+    labelled = [name for name, labels in (("genre", some.genre), ("moods", some.moods)) if labels]
+    print_table(("file", *labelled, *(AFFECT.get(name, name) for name in some.affect)), rows)
 
 
 def _likely(probabilities: Mapping[str, float], top: int) -> str:
-    return ", ".join(f"{label} {p:.2f}" for label, p in list(probabilities.items())[:top])
+    return ", ".join(f"{label} {percent(p)}" for label, p in list(probabilities.items())[:top])

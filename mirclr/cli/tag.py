@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from mirclr.cli import options
 from mirclr.cli.show import closing, complain, print_json, print_line, print_table, progress, remark
 from mirclr.tags import WRITABLE
+from mirclr.terminal import counted, percent, shown
 
 if TYPE_CHECKING:
     from mirclr.ingest.tagging.guesses import GenreRule, Values
@@ -94,6 +94,7 @@ def write(
 
     asked = _asked(fields)
     with LibraryStore.open(library_path) as library:
+        _check_songs(library)
         rule = _rule(library, asked, renames)
         values, tracks = known_values(library, asked, threshold, rule), library.tracks()
         asks = not (dry_run or yes or as_json) and sys.stdin is not None and sys.stdin.isatty()
@@ -103,7 +104,7 @@ def write(
             _print_preview(session, tracks, asked, songs=songs)
             _remark_on_guesses(library, session, tracks, values, rule, threshold)
         if asks and session.changes:
-            if not click.confirm(f"Write this into {_files(len(session.changes))}?", err=True):
+            if not click.confirm(f"Write this into {counted(len(session.changes), 'file')}?", err=True):
                 closing("Nothing was written.")
                 return 0
             session = TagSession(library, touch=touch, break_links=break_links)
@@ -117,6 +118,14 @@ def write(
     else:
         _print_end(session, unknown, len(tracks), library_path, dry_run)
     return 0 if session.changes or not session.problems else 1
+
+
+def _check_songs(library: LibraryStore) -> None:
+    from mirclr.errors import LibraryError
+
+    if not library.id_end():
+        first = options.command_line("embed", "FOLDER", library_path=library.path)
+        raise LibraryError(f"{library.path}: holds no songs yet; first: {first}")
 
 
 def _rule(library: LibraryStore, fields: Sequence[str], renames: Sequence[str]) -> GenreRule:
@@ -170,21 +179,24 @@ def _remark_on_guesses(
     if "genre" not in values:
         return
     if threshold is not None:
-        remark(f"A genre is a guess. These are at least {_percent(threshold)} sure; how often that is right was not measured.")
+        remark(
+            f"A genre is a guess. These are at least {percent(threshold)} sure; "
+            "how often that is right was not measured."
+        )
     else:
         measured = f"; {rule.measured}" if rule.measured else ""
-        remark(f"A genre is a guess. Only what is at least {_percent(rule.threshold)} sure is written{measured}.")
+        remark(f"A genre is a guess. Only what is at least {percent(rule.threshold)} sure is written{measured}.")
     own = agreement(tracks, values["genre"], guessed_genres(library, session.journal.read()[0]))
     if own.is_poor:
         remark(
             f"Of {own.tracks} songs that have a genre already, such guesses agree with {own.agree} only. "
-            f"To look at them one by one: mirclr tag review{_of(library.path)}"
+            f"To look at them one by one: {options.command_line('tag', 'review', library_path=library.path)}"
         )
     unsure = sum(values["genre"].get(track.id) == () and not track.genre for track in tracks)
     if unsure:
         remark(
-            f"{_songs(unsure)} without a genre get none, as no guess is sure enough. "
-            f"To decide yourself: mirclr tag review{_of(library.path)}"
+            f"{counted(unsure, 'song')} without a genre get none, as no guess is sure enough. "
+            f"To decide yourself: {options.command_line('tag', 'review', library_path=library.path)}"
         )
 
 
@@ -196,17 +208,17 @@ def _print_end(session: TagSession, unknown: dict[str, int], tracks: int, librar
     for source, of_it in fields_by_source(unknown).items():
         names = " and ".join(WORDS[f] for f in of_it)
         of = max(unknown[f] for f in of_it)
-        whose = "any song" if of == tracks else _songs(of)
-        remark(f"{names}: not known of {whose}; to find out: mirclr {source}{_of(library_path)}")
+        whose = "any song" if of == tracks else counted(of, "song")
+        first = options.command_line(*source.split(), library_path=library_path)
+        remark(f"{names}: not known of {whose}; to find out: {first}")
     if session.left:
-        kept = ", ".join(f"{WORDS[f]} of {_songs(n)}" for f, n in session.left_by_field.items())
+        kept = ", ".join(f"{WORDS[f]} of {counted(n, 'song')}" for f, n in session.left_by_field.items())
         remark(f"Left as they were: {kept}.")
     if dry_run:
-        closing(f"Nothing was written. Without --dry-run, tags go into {_files(len(session.changes))}.")
+        closing(f"Nothing was written. Without --dry-run, tags go into {counted(len(session.changes), 'file')}.")
     elif session.changes:
-        closing(
-            f"Wrote tags into {_files(len(session.changes))}. To take them back: mirclr tag undo{_of(library_path)}"
-        )
+        back = options.command_line("tag", "undo", library_path=library_path)
+        closing(f"Wrote tags into {counted(len(session.changes), 'file')}. To take them back: {back}")
     else:
         closing("Nothing to write: all that is known and sure enough is in the files.")
 
@@ -254,6 +266,7 @@ def review(
 
     counts = {"written": 0, "refused": 0, "later": 0}
     with LibraryStore.open(library_path) as library:
+        _check_songs(library)
         rule = _rule(library, [field], renames)
         session = TagSession(library, touch=touch, break_links=break_links)
         changes = session.journal.read()[0]
@@ -278,49 +291,33 @@ def review(
         closing(f"Nothing to look at: no song without a {field} has a guess that is sure enough.")
     else:
         left = len(asked) - counts["written"] - counts["refused"]
-        closing(f"{_songs(counts['written'])} got a {field}, {counts['refused']} got none, {left} are left for later.")
+        closing(
+            f"Written: {counted(counts['written'], 'song')}. No guess was right: {counted(counts['refused'], 'song')}. "
+            f"Left for later: {counted(left, 'song')}."
+        )
     return 1 if session.problems and not sum(counts.values()) else 0
 
 
 def _ask(question: Question, number: int, of: int) -> str | None:
     """What a person says to a guess; None at the end of input, or to stop."""
-    guesses = "   ".join(f"{n} {g.name} {_percent(g.probability)}" for n, g in enumerate(question.guesses, 1))
+    guesses = "   ".join(f"{n} {g.name} {percent(g.probability)}" for n, g in enumerate(question.guesses, 1))
     was = "   (in the file now)" if question.written else ""
     _prompt(f"{number} of {of}  {question.track.label}", "\n")
     _prompt(f"   {guesses}{was}", "\n")
     _prompt(f"   {question.field}? ", "")
     reply = sys.stdin.readline() if sys.stdin is not None else ""
+    if not reply or not sys.stdin.isatty():  # no key was pressed that would have ended the line
+        _prompt(reply.strip(), "\n")
     if not reply or reply.strip().casefold() in ("q", "quit"):
-        if not reply:
-            _prompt("", "\n")
         return None
     return reply.strip()
 
 
 def _prompt(text: str, end: str) -> None:
     """Print a part of a question, whether or not remarks are wanted."""
-    from mirclr.terminal import shown
-
     if sys.stderr is not None:
         sys.stderr.write(shown(text) + end)
         sys.stderr.flush()
-
-
-def _percent(fraction: float) -> str:
-    return f"{fraction:.0%}".replace("%", " %")
-
-
-def _songs(n: int) -> str:
-    return "1 song" if n == 1 else f"{n:,} songs"
-
-
-def _files(n: int) -> str:
-    return "1 file" if n == 1 else f"{n:,} files"
-
-
-def _of(library_path: Path) -> str:
-    """The option that names a library in a command to paste; empty where it is the default one."""
-    return "" if library_path == options.default_library() else f" --library {shlex.quote(str(library_path))}"
 
 
 @command.command(epilog="Example: mirclr tag undo --library music.db")

@@ -8,7 +8,7 @@ from mirclr.names.texts import loose, words
 _NONE = frozenset(
     (
         *("", "other", "others", "unknown", "unknown genre", "none", "no genre", "genre", "misc", "miscellaneous"),
-        *("various", "undefined", "default", "music", "audio", "unclassifiable", "general", "n/a", "na", "unbekannt"),
+        *("various", "undefined", "default", "music", "audio", "unclassifiable", "general", "n a", "na", "unbekannt"),
     )
 )
 
@@ -17,8 +17,12 @@ _LITTLE = frozenset(("and", "music", "the", "of", "new"))
 
 def genre_key(text: str) -> str:
     """A genre folded: "Hip-Hop" and "hip hop" are one, "Rock and Roll" and "Rock & Roll" too; empty for none."""
-    key = loose(words(text))
+    key = _folded(text)
     return "" if key in _NONE or not any(c.isalpha() for c in key) else key
+
+
+def _folded(text: str) -> str:
+    return loose(words(text)).replace(" & ", "&")
 
 
 def parse_renames(texts: Iterable[str], known: Collection[str] | None = None) -> dict[str, str]:
@@ -38,10 +42,10 @@ def parse_renames(texts: Iterable[str], known: Collection[str] | None = None) ->
         nearest.
     """
     renames: dict[str, str] = {}
-    keys = None if known is None else {loose(words(name)): name for name in known}
+    keys = None if known is None else {_folded(name): name for name in known}
     for text in texts:
         old, sign, new = text.partition("=")
-        key = loose(words(old))
+        key = _folded(old)
         if not (sign and key):
             raise ValueError(f"{text!r}: expected OLD=NEW, such as 'dance & house=House'")
         if key in renames:
@@ -56,7 +60,7 @@ def parse_renames(texts: Iterable[str], known: Collection[str] | None = None) ->
 
 def renamed(genre: str, renames: Mapping[str, str]) -> str:
     """What a genre is called by `parse_renames`; as it is where nothing is said of it, empty where it is left out."""
-    return renames.get(loose(words(genre)), genre)
+    return renames.get(_folded(genre), genre)
 
 
 def share_a_genre(one: str, other: str) -> bool:
@@ -68,6 +72,6 @@ def share_a_genre(one: str, other: str) -> bool:
 
 
 def _words_of(name: str) -> set[str]:
-    plain = loose(words(name)).replace("r&b", "rnb").replace("hip hop", "hiphop")
+    plain = _folded(name).replace("r&b", "rnb").replace("hip hop", "hiphop")
     found = "".join(c if c.isalnum() else " " for c in plain).split()
     return {"electronic" if word.startswith("electro") else word for word in found} - _LITTLE

@@ -83,7 +83,7 @@ def questions(
     guessed = guessed_genres(library, changes) if field == "genre" else set()
     found = []
     for track in library.tracks():
-        decided = any(answers.get(track.id, {}).values()) or (field == "genre" and track.genre)
+        decided = answers.get(track.id) or (field == "genre" and track.genre)
         if track.audio_path is not None or (decided and track.id not in guessed):
             continue
         name_of = rule.name_of if field == "genre" else str
