@@ -163,26 +163,15 @@ def test_own_genres_show_where_guesses_are_poor(library):
     assert agreement([own[1]] * 20, guesses, set()).is_poor
 
 
-def test_a_person_at_a_terminal_is_asked_first(library, monkeypatch):
-    import sys
-
-    from mirclr.cli import tag
-
-    class Terminal:
-        def __getattr__(self, name):
-            return getattr(sys.__stdin__, name)
-
-        def isatty(self):
-            return True
-
-    monkeypatch.setattr(tag.sys, "stdin", Terminal(), raising=False)
-    asked = []
-    for reply, written in ((False, ()), (True, ("jazz",))):
-        monkeypatch.setattr(tag.click, "confirm", lambda text, reply=reply, **_: asked.append(text) or reply)
-        with LibraryStore.open(library):
-            tag.write.callback(library, "genre", None, (), False, False, False, False, False, False, False)
-        assert genres(library)[0] == written
-    assert asked == ["Write this into 3 files?"] * 2
+@pytest.mark.parametrize(("reply", "written"), [("n", ()), ("y", ("jazz",))])
+def test_a_person_at_a_terminal_is_asked_first(library, monkeypatch, reply, written):
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda stream: stream.name == "<stdin>")
+    done = invoke(["tag", "write", "--library", library, "--fields", "genre"], input=f"{reply}\n")
+    assert done.exit_code == 0, done.output
+    assert "Write this into 3 files?" in done.stderr
+    assert genres(library)[0] == written
+    assert ("Nothing was written." in done.stdout) == (reply == "n")
+    assert "Write this" not in invoke(["tag", "write", "--library", library, "--yes"]).stderr
 
 
 # one by one

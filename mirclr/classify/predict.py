@@ -18,7 +18,8 @@ from mirclr.data.scan import Found, ScanFailure, audio_files, audio_of, place_of
 from mirclr.errors import EncoderMismatch, UnreadableAudio
 from mirclr.ingest.tagging.guesses import GenreRule
 from mirclr.library import NO_VECTOR, LibraryStore, is_usable
-from mirclr.models.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named, is_there
+from mirclr.models import pretrained
+from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 
 if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
@@ -261,10 +262,11 @@ def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInU
             return found
     else:
         found = []
-    builtin = Heads.load(builtin_heads())
+    file = pretrained.builtin_heads()
+    builtin = Heads.load(file)
     rest = frozenset(builtin.tasks).difference(*(one.tasks for one in found))
     if not found or (rest and library.stamp and builtin.are_of(library.stamp)):
-        found.append(HeadsInUse(builtin_heads(), builtin, rest))
+        found.append(HeadsInUse(file, builtin, rest))
     return found
 
 

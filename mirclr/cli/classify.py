@@ -148,7 +148,7 @@ def predict(
         if predicted:
             _print_predictions([(files[file], found) for file, found in predicted.items()], top)
         elif not failures:
-            print_line("No music found there.")
+            print_line("no audio files found")
     return 0 if predicted or not failures else 1
 
 

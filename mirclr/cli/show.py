@@ -190,6 +190,20 @@ def _write(stream: IO[str] | None, text: str) -> None:
         stream.flush()
 
 
+def ask(*lines: str) -> str | None:
+    """Ask a person for a line, on standard error, whatever is said else; None at the end of input.
+
+    The last of the lines is what stands before the answer.
+    """
+    if sys.stderr is not None:
+        sys.stderr.write("\n".join(shown(line) for line in lines) + " ")
+        sys.stderr.flush()
+    reply = sys.stdin.readline() if sys.stdin is not None else ""
+    if not reply or not sys.stdin.isatty():  # no key was pressed that would have ended the line
+        complain(reply.strip())
+    return reply.strip() if reply else None
+
+
 def print_json(value: Any, *, indent: int | None = 2) -> None:
     r"""Print a JSON value, letters as they are where the output is UTF-8. NaN is not JSON: it raises.
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import closing, complain, print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import ask, closing, complain, print_json, print_line, print_table, progress, remark
 from mirclr.tags import WRITABLE
-from mirclr.terminal import counted, percent, shown
+from mirclr.terminal import counted, percent
 
 if TYPE_CHECKING:
     from mirclr.ingest.tagging.guesses import GenreRule, Values
@@ -25,7 +25,7 @@ WORDS = {"genre": "genre", "mood": "mood", "bpm": "tempo", "key": "key"}
 
 @click.group(epilog="Example: mirclr tag write --dry-run")
 def command() -> None:
-    """Write guessed genres and moods, tempo and key into your files' tags, look them over, and take them out again."""
+    """Write genre, mood, tempo and key into files' tags, and take them out again."""
 
 
 _touch = click.option(
@@ -225,14 +225,7 @@ def _print_end(session: TagSession, unknown: dict[str, int], tracks: int, librar
 
 @command.command(epilog="Example: mirclr tag review --threshold 0.3")
 @options.library
-@click.option(
-    "--fields",
-    "field",
-    type=click.Choice(("genre", "mood")),
-    default="genre",
-    show_default=True,
-    help="What to look at.",
-)
+@click.option("--fields", default="genre", show_default=True, help="What to look at: genre, mood, or both.")
 @click.option(
     "--threshold",
     type=options.Number(0, 1),
@@ -246,7 +239,7 @@ def _print_end(session: TagSession, unknown: dict[str, int], tracks: int, librar
 @options.as_json
 def review(
     library_path: Path,
-    field: str,
+    fields: str,
     threshold: float,
     renames: tuple[str, ...],
     touch: bool,
@@ -260,21 +253,21 @@ def review(
     own genres are left alone. `mirclr classify train --from-tags` learns from your answers; `mirclr tag undo` takes out
     what was written.
     """
+    from mirclr.ingest.tagging.guesses import GUESSED
     from mirclr.ingest.tagging.review import answer, is_open, questions
     from mirclr.ingest.tagging.session import TagSession
     from mirclr.library import LibraryStore
 
+    wanted = _asked(fields, GUESSED)
     counts = {"written": 0, "refused": 0, "later": 0}
     with LibraryStore.open(library_path) as library:
         _check_songs(library)
-        rule = _rule(library, [field], renames)
+        rule = _rule(library, wanted, renames)
         session = TagSession(library, touch=touch, break_links=break_links)
         changes = session.journal.read()[0]
-        asked = questions(library, field, threshold=threshold, rule=rule, changes=changes)
+        asked = [q for f in wanted for q in questions(library, f, threshold=threshold, rule=rule, changes=changes)]
         if asked:
-            _prompt(
-                "y: yes    1, 2, 3: that one    n: none of them    another name: that    Enter: later    q: stop", "\n"
-            )
+            complain("y: yes    1, 2, 3: that one    n: none of them    another name: that    Enter: later    q: stop")
         with session:
             for number, question in enumerate(asked, 1):
                 if not is_open(question):
@@ -288,7 +281,7 @@ def review(
     if as_json:
         print_json({**counts, "asked": len(asked), "problems": session.problems})
     elif not asked:
-        closing(f"Nothing to look at: no song without a {field} has a guess that is sure enough.")
+        closing(f"Nothing to look at: no song without a {' or '.join(wanted)} has a guess that is sure enough.")
     else:
         left = len(asked) - counts["written"] - counts["refused"]
         closing(
@@ -302,22 +295,8 @@ def _ask(question: Question, number: int, of: int) -> str | None:
     """What a person says to a guess; None at the end of input, or to stop."""
     guesses = "   ".join(f"{n} {g.name} {percent(g.probability)}" for n, g in enumerate(question.guesses, 1))
     was = "   (in the file now)" if question.written else ""
-    _prompt(f"{number} of {of}  {question.track.label}", "\n")
-    _prompt(f"   {guesses}{was}", "\n")
-    _prompt(f"   {question.field}? ", "")
-    reply = sys.stdin.readline() if sys.stdin is not None else ""
-    if not reply or not sys.stdin.isatty():  # no key was pressed that would have ended the line
-        _prompt(reply.strip(), "\n")
-    if not reply or reply.strip().casefold() in ("q", "quit"):
-        return None
-    return reply.strip()
-
-
-def _prompt(text: str, end: str) -> None:
-    """Print a part of a question, whether or not remarks are wanted."""
-    if sys.stderr is not None:
-        sys.stderr.write(shown(text) + end)
-        sys.stderr.flush()
+    reply = ask(f"{number} of {of}  {question.track.label}", f"   {guesses}{was}", f"   {question.field}?")
+    return None if reply is None or reply.casefold() in ("q", "quit") else reply
 
 
 @command.command(epilog="Example: mirclr tag undo --library music.db")
@@ -350,8 +329,8 @@ def undo(library_path: Path, touch: bool, break_links: bool, as_json: bool) -> i
     return 1 if damaged or (session.problems and not session.undone) else 0
 
 
-def _asked(fields: str) -> list[str]:
+def _asked(fields: str, known: Sequence[str] = WRITABLE) -> list[str]:
     asked = [f.strip() for f in fields.split(",") if f.strip()]
-    if not asked or not set(asked) <= set(WRITABLE):
-        raise click.UsageError(f"--fields {fields}: expected some of {', '.join(WRITABLE)}, with commas between")
+    if not asked or not set(asked) <= set(known):
+        raise click.UsageError(f"--fields {fields}: expected some of {', '.join(known)}, with commas between")
     return asked
