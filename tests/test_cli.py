@@ -128,6 +128,15 @@ def test_every_command_is_in_one_section_of_the_help():
     assert sorted(name for names in cli.SECTIONS.values() for name in names) == sorted(COMMANDS)
 
 
+def test_no_line_of_the_lists_of_commands_is_cut_off(capsys):
+    for name, command in ALL.items():
+        if isinstance(command, click.Group) and name != "mirclr":
+            _, out, _ = run(capsys, *name.split()[1:], "--help")
+            listed = re.sub(r"\s", "", out.partition("Commands:")[2])
+            first = [child.help.partition("\n\n")[0] for child in command.commands.values() if not child.hidden]
+            assert not [line for line in first if re.sub(r"\s", "", line) not in listed]
+
+
 def test_help_may_be_asked_for_in_words(capsys):
     assert run(capsys, "help") == run(capsys, "--help")
     assert run(capsys, "help", "tag", "write") == run(capsys, "tag", "write", "--help")

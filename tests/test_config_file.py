@@ -124,7 +124,10 @@ def test_of_options_that_may_be_given_again_both_count(file):
         ("[recomend]\nartist-cap = 3\n", "[recomend] is no command; did you mean recommend?"),
         ("[recommend]\nartist_cap = 3\n", "artist_cap: nothing that may be set there; did you mean artist-cap?"),
         ("[recommend]\nexplain = true\n", "[recommend] explain: nothing that may be set there"),
-        ('[recommend]\nartist-cap = "many"\n', "[recommend] artist-cap: found 'many'; expected a whole number, 0 or more"),
+        (
+            '[recommend]\nartist-cap = "many"\n',
+            "[recommend] artist-cap: found 'many'; expected a whole number, 0 or more",
+        ),
         ("[recommend]\nartist-cap = -1\n", "[recommend] artist-cap: found '-1'; expected a whole number, 0 or more"),
         ("[recommend]\nartist-cap = 1.5\n", "[recommend] artist-cap: found '1.5'; expected a whole number, 0 or more"),
         ("[recommend]\nartist-cap = [1, 2]\n", "[recommend] artist-cap: found several values; expected one"),

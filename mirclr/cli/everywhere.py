@@ -37,6 +37,7 @@ def everywhere(command: click.Command, path: str = "") -> None:
         for decorate in _EVERYWHERE:
             decorate(command)
     for name, child in command.commands.items() if isinstance(command, click.Group) else ():
+        child.short_help = " ".join((child.help or "").partition("\n\n")[0].split())  # whole in the list, not cut off
         everywhere(child, f"{path} {name}".strip())
 
 
