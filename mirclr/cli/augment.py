@@ -6,7 +6,8 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.options import as_json
-from mirclr.cli.show import print_json, print_line, progress, remark
+from mirclr.cli.show import closing, print_json, print_line, progress, remark
+from mirclr.terminal import counted
 
 
 @click.group(epilog="Example: mirclr augment preview song.ogg -o views")
@@ -56,3 +57,4 @@ def preview(file: Path, output: Path, recipe_path: Path | None, n: int, seed: in
     else:
         for path in written:
             print_line(str(path))
+        closing(f"wrote {counted(len(written) - 1, 'sound')} to play, and a picture of them")

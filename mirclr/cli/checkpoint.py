@@ -1,12 +1,16 @@
 """``mirclr checkpoint``: what a checkpoint holds, and its encoder in other formats."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mirclr.cli.options import CHECKPOINT, as_json, path_option
-from mirclr.cli.show import print_json, print_line
+from mirclr.cli.show import closing, print_facts, print_json
+from mirclr.terminal import counted, number, size
+
+if TYPE_CHECKING:
+    from mirclr.models.checkpoint import Checkpoint
 
 
 @click.group(epilog="Example: mirclr checkpoint info runs/a/encoder.safetensors")
@@ -22,8 +26,33 @@ def info(checkpoint: Path, as_json: bool) -> None:
     from mirclr.models.checkpoint import load_checkpoint
 
     read = load_checkpoint(checkpoint)
+    facts = _facts(checkpoint, read)
+    if as_json:
+        print_json({**facts, "resolved": read.recipe.model_dump(mode="json")})
+        return
+    made_by = read.provenance.get("versions", {})
+    print_facts(
+        [
+            ("file", f"{checkpoint} ({size(facts['bytes'])})"),
+            ("encoder", f"{facts['kind']} of {counted(facts['parameters'], 'parameter')}"),
+            ("digest", facts["encoder"]),
+            ("input", f"clips of {facts['clip_seconds']:g} s at {number(facts['rate'])} Hz"),
+            ("vectors", f"{facts['dim']} components of an excerpt, {facts['track_dim']} of a track"),
+            ("recipe", f"{facts['recipe']}, objective {facts['objective']}"),
+            *([("steps", number(read.step))] if read.step is not None else []),
+            ("made by", ", ".join(f"{name} {version}" for name, version in made_by.items()) or "not known"),
+            *(
+                (name, _in_words(value))
+                for name, value in read.provenance.items()
+                if value is not None and name not in ("versions", "steps")
+            ),
+        ]
+    )
+
+
+def _facts(checkpoint: Path, read: "Checkpoint") -> dict[str, Any]:
     encoder = read.model.encoder
-    facts: dict[str, Any] = {
+    return {
         "file": str(checkpoint),
         "bytes": checkpoint.stat().st_size,
         "encoder": read.digest,
@@ -38,14 +67,13 @@ def info(checkpoint: Path, as_json: bool) -> None:
         "step": read.step,
         "provenance": read.provenance,
     }
-    if as_json:
-        print_json({**facts, "resolved": read.recipe.model_dump(mode="json")})
-        return
-    for name, value in facts.items():
-        if name != "provenance" and value is not None:
-            print_line(f"{name:13} {value}")
-    for name, value in read.provenance.items():
-        print_line(f"{name:13} {value}")
+
+
+def _in_words(value: object) -> str:
+    """A value of the provenance, in which keys have values of their own."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_in_words(of)}" for name, of in value.items())
+    return number(value) if isinstance(value, int | float) else str(value)
 
 
 @command.command(epilog="Example: mirclr checkpoint export runs/a/encoder.safetensors --onnx encoder.onnx")
@@ -64,4 +92,4 @@ def export(checkpoint: Path, onnx_path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"onnx": str(onnx_path), "bytes": onnx_path.stat().st_size})
     else:
-        print_line(f"{onnx_path}: {onnx_path.stat().st_size / 1e6:.1f} MB")
+        closing(f"wrote {onnx_path} ({size(onnx_path.stat().st_size)})")

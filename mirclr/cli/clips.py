@@ -3,7 +3,8 @@
 import click
 
 from mirclr.cli.options import as_json
-from mirclr.cli.show import print_json, print_line
+from mirclr.cli.show import closing, print_json, print_line
+from mirclr.terminal import counted, size
 
 
 @click.group(epilog="Example: mirclr clips info")
@@ -17,11 +18,11 @@ def info(as_json: bool) -> None:
     """Show where the cache is and how large."""
     from mirclr.data.clips import cache_size, clips_dir
 
-    tracks, size = cache_size()
+    tracks, n_bytes = cache_size()
     if as_json:
-        print_json({"folder": str(clips_dir()), "tracks": tracks, "bytes": size})
+        print_json({"folder": str(clips_dir()), "tracks": tracks, "bytes": n_bytes})
     else:
-        print_line(f"{clips_dir()}: {tracks} tracks, {size / 1e6:.1f} MB")
+        print_line(f"{clips_dir()}: {counted(tracks, 'track')}, {size(n_bytes)}")
 
 
 @command.command(epilog="Example: mirclr clips clear")
@@ -34,4 +35,4 @@ def clear(as_json: bool) -> None:
     if as_json:
         print_json({"freed_bytes": freed})
     else:
-        print_line(f"freed {freed / 1e6:.1f} MB")
+        closing(f"freed {size(freed)}")

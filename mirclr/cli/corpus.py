@@ -1,12 +1,14 @@
 """``mirclr corpus``: the corpora that are known, fetched or read."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from mirclr.cli import options
 from mirclr.cli.options import as_json, path_option
-from mirclr.cli.show import print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import closing, is_terminal, print_json, print_line, print_table, progress, remark
+from mirclr.terminal import counted
 
 
 @click.group(epilog="Example: mirclr corpus fetch debian-games/demo")
@@ -35,11 +37,18 @@ def list_corpora(as_json: bool) -> None:
         return
     rows = []
     for corpus in corpora:
-        how = "mirclr corpus fetch" if corpus.obtained == "apt" else "your folder: mirclr corpus read"
-        use = "measuring only" if corpus.measuring_only else "training, measuring"
+        use = "for measuring only" if corpus.measuring_only else "for training and measuring"
         for name in (corpus.name, *(f"{corpus.name}/{subset}" for subset in corpus.subsets)):
-            rows.append((name, corpus.title, corpus.licence, use, how, "yes" if place(name) else ""))
-    print_table(("name", "title", "licence", "use", "obtained by", "here"), rows)
+            fetch, read = f"mirclr corpus fetch {name}", f"mirclr corpus read {name} FOLDER -o {name}.jsonl"
+            how = fetch if corpus.obtained == "apt" else read
+            rows.append((name, corpus.title, corpus.licence, use, how, place(name) or ""))
+    if not is_terminal(sys.stdout):
+        print_table(("name", "title", "licence", "use", "obtained by", "here"), rows)
+        return
+    for name, title, licence, use, how, here in rows:
+        print_line(f"{name}: {title}")
+        print_line(f"  {use}; licence: {licence}")
+        print_line(f"  here: {here}" if here else f"  {how}")
 
 
 @options.formerly({"--to": "--output"})
@@ -47,14 +56,19 @@ def list_corpora(as_json: bool) -> None:
 @click.argument("name")
 @path_option("-o", "--output", folder=True, help="Folder to fetch it to; by default one in your data directory.")
 def fetch(name: str, output: Path | None) -> int:
-    """Obtain the corpus NAME, and check every digest. What is there already is not fetched again."""
+    """Obtain the corpus NAME, and check every digest. What is there already is not fetched again.
+
+    The names are those of `mirclr corpus list`.
+    """
     from mirclr.data.corpora import fetch_corpus, package_count
 
     with progress(f"Fetching {name}", package_count(name)) as advance:
         fetched = fetch_corpus(name, output, advance)
     for line in (*fetched.problems, *fetched.remarks):
         remark(line)
-    print_line(f"{fetched.tracks} tracks; manifest: {fetched.manifest}")
+    closing(f"{counted(fetched.tracks, 'track')} in {fetched.audio_root}, listed in {fetched.manifest}")
+    if fetched.tracks:
+        remark(f"try: {options.command_line('embed', fetched.audio_root, '--manifest', fetched.manifest)}")
     return 1 if fetched.problems else 0
 
 
@@ -71,4 +85,5 @@ def read(name: str, folder: Path, output: Path) -> None:
     write_manifest(output, reading.tracks)
     for line in reading.problems:
         remark(line)
-    print_line(f"{len(reading.tracks)} tracks; {len(reading.problems)} problems; manifest: {output}")
+    wrong = f"; {counted(len(reading.problems), 'problem')} (named above)" if reading.problems else ""
+    closing(f"{counted(len(reading.tracks), 'track')} listed in {output}{wrong}")

@@ -1,4 +1,4 @@
-"""``mirclr export``: a library's vectors and tracks as files for other programs."""
+"""``mirclr export``: a library as files for other programs."""
 
 from pathlib import Path
 
@@ -9,22 +9,28 @@ from mirclr.cli.show import remark
 from mirclr.terminal import counted
 
 
-@click.command(epilog="Example: mirclr export --library lib.db --vectors vectors.npz --csv tracks.csv")
+@click.command(epilog="Example: mirclr export --csv songs.csv --vectors vectors.npz")
 @options.library
-@options.path_option("--vectors", help="Write numpy arrays `ids` and `vectors` (float32, unit rows): .npz")
-@options.path_option("--csv", help="Write tags and stored probabilities, a track a row: .csv")
-@options.path_option("--parquet", help="Write the columns of --csv and the vectors: .parquet")
+@options.path_option(
+    "--vectors", help="The vectors: a .npz file of numpy arrays `ids` and `vectors` (float32, unit rows)."
+)
+@options.path_option("--csv", help="The songs as a table: a .csv file, a song a row.")
+@options.path_option("--parquet", help="The table and the vectors in one: a .parquet file.")
 def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet: Path | None) -> None:
-    """Write a library's vectors and tracks to a file.
+    """Write your library to files for other programs.
 
-    An id is the track's path relative to the embedded folder. Several files may be asked for at once.
+    A table of the songs with their tags, tempo, key, genres and moods (--csv, --parquet), and the vectors that songs
+    are compared by (--vectors). A song's id is its path below the folder that was embedded. Several files may be asked
+    for at once; a file of that name is replaced.
     """
     from mirclr.errors import NoMatch
     from mirclr.library import LibraryStore
     from mirclr.library.export import track_rows, write_csv, write_npz, write_parquet
 
     if not (vectors or csv or parquet):
-        raise click.UsageError("name what to write: --vectors, --csv or --parquet")
+        raise click.UsageError("name a file to write, such as --csv songs.csv (or --vectors, --parquet)")
+    for path in filter(None, (vectors, csv, parquet)):
+        options.check_apart(path, library_path)
     with LibraryStore.open(library_path) as library, library.snapshot():
         ids, matrix = library.vectors()
         if not len(ids):
@@ -38,4 +44,4 @@ def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet:
     if parquet:
         write_parquet(parquet, rows, matrix)
     for path in filter(None, (vectors, csv, parquet)):
-        remark(f"wrote {path} ({counted(len(ids), 'track')})")
+        remark(f"wrote {path} ({counted(len(ids), 'song')})")

@@ -9,7 +9,8 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.options import as_json, path_option
-from mirclr.cli.show import failures_as_json, print_json, print_line, progress, remark
+from mirclr.cli.show import closing, failures_as_json, print_json, print_line, progress, remark
+from mirclr.terminal import counted
 
 if TYPE_CHECKING:
     from mirclr.data.manifest import Track
@@ -58,7 +59,7 @@ def scan(folder: Path, output: Path, globs: tuple[str, ...], as_json: bool) -> N
     remark_passed_over(passed, {root: patterns})
     for failure in failures:
         remark(f"{_escaped(failure.path)}: {failure.reason}")
-    print_line(f"{len(tracks)} tracks; {len(failures)} failures; manifest: {output}")
+    closing(f"{counted(len(tracks), 'track')} listed in {output}{_and(len(failures), 'file', 'not read')}")
 
 
 def scanned(folder: Path, exclusions: Exclusions, passed: PassedOver) -> tuple[list[Track], list[ScanFailure]]:
@@ -103,7 +104,7 @@ def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> in
     else:
         for problem in problems:
             print_line(problem)
-        print_line(f"{len(tracks)} tracks; {len(problems)} problems")
+        closing(f"{counted(len(tracks), 'track')}, {counted(len(problems), 'problem')}")
     return 1 if problems else 0
 
 
@@ -146,7 +147,15 @@ def duplicates(manifest: Path, output: Path, audio_root: Path | None, workers: i
         return
     for p in pairs:
         print_line(f"{p.similarity:.3f}  {_escaped(p.first.path)}  =  {_escaped(p.second.path)} ({p.shift_s:+.1f} s)")
-    print_line(f"{len(tracks)} tracks; {len(pairs)} pairs of near-duplicates; manifest: {output}")
+    closing(
+        f"{counted(len(tracks), 'track')} listed in {output}, {counted(len(pairs), 'pair')} of near-duplicates marked"
+        + _and(len(skipped), "file", "not compared")
+    )
+
+
+def _and(n: int, what: str, did: str) -> str:
+    """How many more there are that something did not happen to; nothing of none."""
+    return f"; {counted(n, what)} {did} (named above)" if n else ""
 
 
 def _escaped(path: str) -> str:

@@ -6,7 +6,8 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.options import Number, as_json, path_option
-from mirclr.cli.show import print_json, print_line, progress, remark
+from mirclr.cli.show import closing, print_json, print_line, progress, remark
+from mirclr.terminal import counted
 
 
 @click.group(epilog="Example: mirclr teacher import musicnn")
@@ -94,8 +95,9 @@ def label(
         facts = {"tracks": len(labelled), "new": new, "windows": windows, "alike": similarities, "skipped": skipped}
         print_json({"labels": str(output), "teacher": teacher.name, "tags": list(teacher.tags), **facts})
         return 0 if labelled else 1
-    by = f"{len(teacher.tags)} tags by {teacher.name}"
-    print_line(f"{output}: {windows} windows of {len(labelled)} tracks ({new} new), {by}")
     for how, cosine in similarities.items():
         print_line(f"cosine of {how} labels: {cosine['between']:.2f} between tracks, {cosine['within']:.2f} within one")
+    given = counted(len(teacher.tags), "tag") if teacher.tags else "its embedding (with --heads also tags)"
+    what = f"{counted(windows, 'window')} of {counted(len(labelled), 'track')}, {new} of them new"
+    closing(f"{output}: {what}; of each window {given}, by {teacher.name}")
     return 0 if labelled else 1

@@ -280,6 +280,8 @@ def check_tracks(tracks: Sequence[Track], audio_root: Path | None = None) -> lis
     if audio_root is not None:
         if not audio_root.is_dir():
             return [*problems, f"audio root {audio_root}: not a folder"]
+        if len(tracks) > 1 and not any((audio_root / track.path).exists() for track in tracks):
+            return [*problems, f"audio root {audio_root}: none of the {len(tracks)} files is below it"]
         for track in tracks:
             problems += _wrong_file(track, audio_root)
     return problems
