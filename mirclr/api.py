@@ -28,6 +28,7 @@ from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, recommend
 
 if TYPE_CHECKING:
+    from mirclr.library.kept_files import KeptFile
     from mirclr.models.encoding import Encoder
 
 PathName = str | PathLike[str]
@@ -96,13 +97,14 @@ class Library(LibraryStore):
         return f"{type(self).__name__}({str(self.path)!r})"
 
     @classmethod
-    def open(cls, path: PathName, *, create: bool = False) -> Self:
+    def open(cls, path: PathName | None = None, *, create: bool = False) -> Self:
         """Open a library file.
 
         Parameters
         ----------
-        path : str or Path
-            The file; ``~`` is the home folder. Where it cannot be written, it is opened for reading.
+        path : str or Path, optional
+            The file; ``~`` is the home folder. Where it cannot be written, it is opened for reading. Without one, the
+            library that the command line means where none is named.
         create : bool
             Make an empty library where there is no file.
 
@@ -118,7 +120,9 @@ class Library(LibraryStore):
         LibraryError
             The file is something else, or was made by a newer mirclr.
         """
-        return super().open(Path(os.path.expanduser(path)), create=create)
+        from mirclr.settings import default_library
+
+        return super().open(default_library() if path is None else Path(os.path.expanduser(path)), create=create)
 
     def embed(
         self,
@@ -198,6 +202,101 @@ class Library(LibraryStore):
         self.remove([track.track_id for track in superseded(self, files)])
         report.remarks = passed.lines()
         return report
+
+    def matching(self, name: PathName) -> list[LibraryTrack]:
+        """The songs that a name means, as ``mirclr library remove`` takes it.
+
+        Parameters
+        ----------
+        name : str or Path
+            A file, or a folder with all below it, which may be gone; or as a str, words of an artist, a title or an
+            album.
+
+        Returns
+        -------
+        list of LibraryTrack
+            Empty where a Path is of no song.
+
+        Raises
+        ------
+        NoMatch
+            Words match nothing.
+
+        Examples
+        --------
+        >>> import mirclr
+        >>> with mirclr.Library.open("lib.db", create=True) as library:
+        ...     report = library.embed("Music")
+        ...     print([song.label for song in library.matching("Nils Frahm")])
+        ['Nils Frahm – First']
+        """
+        from mirclr.ingest.removal import tracks_at
+        from mirclr.recommend import match_tracks
+
+        found = tracks_at(self, os.fspath(name))
+        return found or ([] if isinstance(name, PathLike) else match_tracks(self, name))
+
+    def remove(self, which: int | PathName | LibraryTrack | Iterable[int | PathName | LibraryTrack]) -> int:
+        """Remove songs from the library; no audio file is touched.
+
+        Parameters
+        ----------
+        which : int, str, Path, LibraryTrack, or several
+            Ids, songs, or what `matching` takes: files, folders, words.
+
+        Returns
+        -------
+        int
+            How many are removed.
+
+        Raises
+        ------
+        NoMatch
+            Words match nothing; then nothing is removed.
+        """
+        several = [which] if isinstance(which, int | str | PathLike | LibraryTrack) else list(which)
+        ids: dict[int, None] = {}
+        for one in several:
+            if isinstance(one, LibraryTrack):
+                ids[one.id] = None
+            elif isinstance(one, str | PathLike):
+                ids |= dict.fromkeys(track.id for track in self.matching(one))
+            else:
+                ids[int(one)] = None
+        return super().remove(list(ids))
+
+    @property
+    def files(self) -> list[KeptFile]:
+        """The library's own files, such as its index, each with ``what``, ``path`` and ``bytes``; itself the last."""
+        from mirclr.library.kept_files import files_of_library
+
+        return files_of_library(self.path)
+
+    def delete(self) -> list[KeptFile]:
+        """Close the library and delete its files; no audio file is touched.
+
+        What was written into tags stays there; the file that ``mirclr tag undo`` takes it out by stays too.
+
+        Returns
+        -------
+        list of KeptFile
+            What was deleted.
+
+        Raises
+        ------
+        LibraryError
+            Another program has it open.
+        OSError
+            A file cannot be deleted.
+        """
+        from mirclr.library.kept_files import JOURNAL, check_unused, delete_files
+
+        self._index = self._filters = self._encoder = None  # Windows deletes no file that is mapped
+        self.close()
+        check_unused(self.path)
+        doomed = [file for file in self.files if file.what != JOURNAL]
+        delete_files(doomed)
+        return doomed
 
     def recommend(
         self,

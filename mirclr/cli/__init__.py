@@ -41,7 +41,7 @@ COMMANDS = {
     "embed": "Turn audio files into vectors in a library.",
     "evaluate": "Measure a library's vectors against labels, beside baselines.",
     "export": "Write your library to files for other programs.",
-    "library": "Look at a library, check it, remove tracks from it.",
+    "library": "Look at your library, check it, remove songs from it, delete it.",
     "manifest": "Scan a folder into a manifest; check manifests, mark near-duplicates.",
     "playlist": "Run saved queries again; list and delete them.",
     "profile": "Keep what a listener played and likes, for recommend --for.",

@@ -1,54 +1,72 @@
-"""``mirclr library``: what is in a library, whether it is sound, removal from it, another encoder for it."""
+"""``mirclr library``: what is in a library and where it lies, whether it is sound, removal from it, its deletion."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import failures_as_json, naming, print_json, print_line, print_table, remark
-from mirclr.terminal import counted
+from mirclr.cli.show import closing, failures_as_json, naming, print_facts, print_json, print_line, print_table, remark
+from mirclr.terminal import counted, size, span
 
 if TYPE_CHECKING:
     from mirclr.library import Failure, LibraryTrack
+    from mirclr.library.kept_files import KeptFile
 
 _ASK_ABOVE = 10
 
 
 @click.group(epilog="Example: mirclr library info --failures")
 def command() -> None:
-    """Look at a library, check it, remove tracks from it."""
+    """Look at your library, check it, remove songs from it, delete it."""
 
 
 @command.command(epilog="Example: mirclr library info --failures --library lib.db")
 @options.library
-@click.option(
-    "--failures", is_flag=True, help="List the files that could not be embedded, or not all of them, and why."
-)
+@click.option("--failures", is_flag=True, help="List the files that could not be read, or only in part, and why.")
 @options.as_json
 def info(library_path: Path, failures: bool, as_json: bool) -> None:
-    """Show what a library holds: counts, its encoder, its folders, failures."""
+    """Show what your library holds, what could not be read, and where everything lies."""
     from mirclr.library import LibraryStore
+    from mirclr.library.kept_files import files_of_library
+    from mirclr.provenance import cache_dir, config_dir, data_dir
 
     with LibraryStore.open(library_path) as library:
         facts = library.info()
         failed = [{"file": str(f.file), "reason": f.why} for f in library.failures()]
         remarks = [{"file": str(t.file), "remark": t.remark} for t in library.tracks() if t.remark] if failures else []
+    folders = {"data": str(data_dir()), "caches": str(cache_dir()), "settings": str(config_dir())}
+    kept = files_of_library(library_path.absolute())
     if as_json:
+        facts |= {"files": [_kept_as_json(file) for file in kept], "folders": folders}
         print_json({**facts, "failures": failed, "remarks": remarks} if failures else facts)
         return
-    encoder = facts["encoder"]
-    rows = [
-        (name, facts[name]) for name in ("path", "bytes", "tracks", "artists", "albums", "hours", "failures", "remarks")
-    ]
-    if encoder:
-        rows.append(("encoder", f"{encoder['name']} ({encoder['digest'][:12]}), {encoder['dim']} components"))
-    rows += [("folder", f"{root} ({counted(n, 'track')})") for root, n in facts["roots"].items()]
-    rows += [("probabilities", task) for task in facts["tasks"]]
-    print_table(("", "value"), rows)
+    where = [(file.what, f"{file.path} ({size(file.bytes)})") for file in reversed(kept)]
+    print_facts([*_facts(facts), *where, *((f"folder of {name}", folder) for name, folder in folders.items())])
     if failures:
-        print_table(("file", "reason"), [(f["file"], f["reason"]) for f in failed], title="failures")
-        print_table(("file", "remark"), [(r["file"], r["remark"]) for r in remarks], title="remarks")
+        if failed:
+            print_table(("file", "why it could not be read"), [(f["file"], f["reason"]) for f in failed])
+        if remarks:
+            print_table(("file", "what is wrong with it"), [(r["file"], r["remark"]) for r in remarks])
+    elif facts["failures"] or facts["remarks"]:
+        more = options.command_line("library", "info", "--failures", library_path=library_path)
+        remark(f"which files could not be read, or only in part, and why: {more}")
+
+
+def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a library holds, for people."""
+    rows: list[tuple[str, Any]] = [(name, facts[name]) for name in ("artists", "albums")]
+    rows.insert(0, ("songs", f"{facts['tracks']:,} ({span(3600 * facts['hours'])} of music)"))
+    for name, what in (("failures", "not read"), ("remarks", "read in part")):
+        if facts[name]:
+            rows.append((what, counted(facts[name], "file")))
+    rows += [("folder", f"{root} ({counted(n, 'song')})") for root, n in facts["roots"].items()]
+    if facts["tasks"]:
+        rows.append(("guessed", ", ".join(facts["tasks"])))
+    if encoder := facts["encoder"]:
+        rows.append(("encoder", f"{encoder['name']} ({encoder['digest'][:12]})"))
+    return rows
 
 
 @command.command("list", epilog="Example: mirclr library list --json | jq '.[].artist'")
@@ -83,40 +101,91 @@ def list_(library_path: Path, as_json: bool) -> None:
 @command.command(epilog="Example: mirclr library remove ~/Music/Audiobooks --yes")
 @click.argument("which", nargs=-1, metavar="[TEXT_OR_PATH]…")
 @options.library
-@click.option("--gone", is_flag=True, help="Remove the tracks, and forget the failures, of files that are gone.")
-@click.option("--yes", is_flag=True, help=f"Do not ask, even for more than {_ASK_ABOVE} tracks.")
+@click.option("--gone", is_flag=True, help="Remove the songs, and forget the failures, of files that are gone.")
+@click.option("--yes", is_flag=True, help=f"Do not ask, even for more than {_ASK_ABOVE} songs.")
 def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) -> None:
-    """Remove tracks from a library; no audio file is touched.
+    """Remove songs from your library; no audio file is touched.
 
-    A path is that of a file, or of a folder with all below it. A text is matched as `mirclr recommend` does.
+    A path is that of a file, or of a folder with all below it. Words mean what they mean to `mirclr recommend`: a
+    title, an artist, an album. The next `mirclr sync` takes in again what is still in your folders; to keep it out:
+    `mirclr library exclude add`.
     """
-    from mirclr.ingest.removal import find_gone, tracks_at
+    from mirclr.ingest.removal import failures_at, find_gone, tracks_at
     from mirclr.library import LibraryStore
     from mirclr.recommend import match_tracks
 
     if not all(text.strip() for text in which) or not (which or gone):
-        raise click.UsageError("name what to remove: a text, a path, or --gone")
+        raise click.UsageError("name what to remove: words, a path, or --gone")
     with LibraryStore.open(library_path) as library:
+        forgotten: list[Failure] = [failure for text in which for failure in failures_at(library, text)]
         doomed = {
-            track.id: track for text in which for track in tracks_at(library, text) or match_tracks(library, text)
+            track.id: track
+            for text in which
+            for track in tracks_at(library, text) or ([] if failures_at(library, text) else match_tracks(library, text))
         }
-        forgotten: list[Failure] = []
         if gone:
-            tracks, forgotten, absent = find_gone(library)
+            tracks, failures, absent = find_gone(library)
             for root, why in absent.items():
-                remark(f"{root} {why}; its tracks are kept (to remove them, name that folder)")
+                remark(f"{root} {why}; its songs stay (to remove them, name that folder)")
             doomed.update((track.id, track) for track in tracks)
+            forgotten += failures
         if len(doomed) > _ASK_ABOVE and not yes:
             for track in list(doomed.values())[:_ASK_ABOVE]:
                 remark(f"{track.label} ({track.place})")
-            if not click.confirm(f"… and {len(doomed) - _ASK_ABOVE} more. Remove these {len(doomed)}?", err=True):
+            more = len(doomed) - _ASK_ABOVE
+            if not options.confirmed(f"… and {more:,} more. Remove these {len(doomed):,} songs?"):
                 remark("nothing removed")
                 return
         removed = library.remove(list(doomed))
         library.forget(forgotten)
     for track in doomed.values():
         print_line(f"removed {track.label} ({track.place})")
-    remark(f"{counted(removed, 'track')} removed")
+    files = f"; {counted(len(forgotten), 'file')} that could not be read forgotten" if forgotten else ""
+    remark(f"{counted(removed, 'song')} removed{files}")
+
+
+@command.command(epilog="Example: mirclr library delete --dry-run")
+@options.library
+@click.option(
+    "--everything", is_flag=True, help="Delete all that mirclr keeps on this machine, settings and downloads too."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would go and what would stay, and delete nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.as_json
+def delete(library_path: Path, everything: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Delete your library, with all that mirclr made of it; your music stays as it is.
+
+    First it names every file that goes, with its size, and what stays. Tags that mirclr wrote into your music stay
+    there; with what is kept beside the library `mirclr tag undo` takes them out, before or after. Only --everything
+    deletes that too.
+    """
+    from mirclr.errors import LibraryNotFound
+    from mirclr.library.kept_files import JOURNAL, check_unused, delete_files, files_of_library, kept_files
+
+    library_path = library_path.absolute()
+    own, kept = files_of_library(library_path), kept_files(library_path)
+    if not (own or (everything and kept)):
+        raise LibraryNotFound(f"{library_path}: no such library; nothing to delete")
+    written = _files_written(library_path)
+    going = [f for f in (kept if everything else own) if everything or f.what != JOURNAL or not written]
+    staying = [f for f in kept if f not in going]
+    for library in (f.path for f in going if f.what == "library" and f.path.suffix == ".db"):
+        check_unused(library)
+    if not as_json:
+        _print_deletion(library_path, going, staying, written)
+    if not dry_run and going and (yes or options.confirmed(f"Delete {_size_of(going)} for good?")):
+        delete_files(going)
+        deleted = going
+    else:
+        deleted = []
+    if as_json:
+        lists = {"deleted": deleted, "would_delete": going if dry_run else [], "kept": staying}
+        files = {name: [_kept_as_json(f) for f in some] for name, some in lists.items()}
+        print_json({"library": str(library_path), "dry_run": dry_run, **files, "files_with_written_tags": written})
+    elif deleted:
+        closing(f"Deleted {_size_of(deleted)}.")
+    elif not dry_run:
+        remark("nothing deleted")
 
 
 @command.command(epilog="Example: mirclr library verify --library lib.db")
@@ -260,6 +329,61 @@ def exclude_list(library_path: Path, as_json: bool) -> None:
     else:
         for root, pattern in rows:
             print_line(f"{pattern}\t{root}")
+
+
+def _print_deletion(library_path: Path, going: "list[KeptFile]", staying: "list[KeptFile]", written: int) -> None:
+    """Say what goes and what stays."""
+    from mirclr.library.kept_files import JOURNAL
+
+    if going:
+        print_table(("This goes", "where", "size"), [_kept_as_row(f) for f in going])
+    if holds := _holdings(library_path):
+        print_line(f"Your library holds {holds}.")
+    print_line("Your music stays: no song is touched.")
+    undo = options.command_line("tag", "undo", library_path=library_path)
+    if written:
+        lost = any(f.what == JOURNAL for f in going)
+        when = "Afterwards nothing can take them out; to do it first" if lost else "To take them out, now or later"
+        print_line(f"Tags that mirclr wrote into {counted(written, 'song')} stay there. {when}: {undo}")
+    if staying:
+        print_table(("This stays", "where", "size"), [_kept_as_row(f) for f in staying])
+        more = options.command_line("library", "delete", "--everything", library_path=library_path)
+        print_line(f"To delete that too: {more}")
+
+
+def _holdings(library_path: Path) -> str:
+    """What a person kept in a library beside its songs; nothing of one that cannot be read."""
+    from mirclr.errors import LibraryError
+    from mirclr.library import LibraryStore
+
+    with suppress(LibraryError), LibraryStore.open(library_path) as library:
+        held = (
+            (len(library.tracks()), "song"),
+            (len(library.playlists()), "saved playlist"),
+            (len(library.profiles()), "listener profile"),
+            (len(library.blocks()), "rule"),
+        )
+        return ", ".join(f"{n:,} {what}{'s' if n > 1 else ''}" for n, what in held if n)
+    return ""
+
+
+def _files_written(library_path: Path) -> int:
+    """Into how many files tags were written that `mirclr tag undo` can take out."""
+    from mirclr.ingest.tagging import Journal
+
+    return len({change.file for change in Journal(library_path).read()[0]})
+
+
+def _kept_as_row(file: "KeptFile") -> tuple[str, str, str]:
+    return file.what, str(file.path), size(file.bytes)
+
+
+def _kept_as_json(file: "KeptFile") -> dict[str, Any]:
+    return {"what": file.what, "path": str(file.path), "bytes": file.bytes}
+
+
+def _size_of(files: "list[KeptFile]") -> str:
+    return size(sum(file.bytes for file in files))
 
 
 def _as_json(track: "LibraryTrack") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from mirclr.cli.show import detail, remark
+from mirclr.errors import MirclrError
 from mirclr.extensions import allow_named, is_class_name
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.settings import default_library
@@ -234,6 +235,22 @@ def once_a_command(subcommand: str) -> type[click.Group]:
             return super().parse_args(ctx, args)
 
     return Group
+
+
+def confirmed(question: str) -> bool:
+    """Ask a person, who may say no.
+
+    Raises
+    ------
+    MirclrError
+        Nobody is there to answer, as in a script.
+    """
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise
+        raise MirclrError("nothing was done, as nobody answered; to go on without a question: --yes") from None
 
 
 @contextmanager

@@ -142,7 +142,8 @@ def _print(changes: Sequence[SyncChange], counts: dict[str, int], dry_run: bool,
         elif (dry_run and change.did in _LISTED) or change.did == "removed":
             print_line(f"{'would be ' if dry_run else ''}{line(change)}")
     summary = ", ".join(f"{n} {did}" for did, n in counts.items() if n)
-    print_line(f"{'would be: ' if dry_run and summary else ''}{summary or 'no audio files found'}")
+    if summary or not any(change.did == "kept" for change in changes):
+        print_line(f"{'would be: ' if dry_run and summary else ''}{summary or 'no audio files found'}")
 
 
 def _what_to_do(folder: Path, library_path: Path) -> list[str]:

@@ -3,10 +3,10 @@
 In: folders and an `Embedder`. Out: what a `LibraryStore` holds of them, and an outcome for each file.
 
 Contents: `find_audio` (finding.py: which files), `embed_files` (embedding.py, with seen.py: a file beside what the
-library knows of it; moves.py: folders that moved), `apply_changes`, `preview_changes` (sync.py), watch.py, `find_near_duplicates`
-(near_duplicates.py), `describe_tracks` (description.py: tempo, key, loudness), `renew` (renewal.py: by another
-encoder), exclusions.py and removal.py (what a person leaves out), tagging/ (into files' own tags, and out again). Each
-is loaded when it is asked for, as embedding.py brings torch and worker processes must not.
+library knows of it; moves.py: folders that moved), `apply_changes`, `preview_changes` (sync.py), watch.py,
+`find_near_duplicates` (near_duplicates.py), `describe_tracks` (description.py: tempo, key, loudness), `renew`
+(renewal.py: by another encoder), exclusions.py and removal.py (what a person leaves out), tagging/ (into files' own
+tags, and out again). Each is loaded when it is asked for, as embedding.py brings torch and worker processes must not.
 """
 
 from typing import TYPE_CHECKING

@@ -15,6 +15,12 @@ def tracks_at(library: LibraryStore, path: str) -> list[LibraryTrack]:
     return [track for track in library.tracks() if PurePath(track.file).is_relative_to(place)]
 
 
+def failures_at(library: LibraryStore, path: str) -> list[Failure]:
+    """The failures of a file, or of all files below a folder; both may be gone."""
+    place = PurePath(os.path.abspath(path))
+    return [failure for failure in library.failures() if PurePath(failure.file).is_relative_to(place)]
+
+
 def find_gone(library: LibraryStore) -> tuple[list[LibraryTrack], list[Failure], dict[str, str]]:
     """The tracks and failures whose files are gone; not those of a root that is missing or empty: a disk may be off.
 

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from mirclr.errors import LibraryError
@@ -103,6 +103,22 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def is_library(path: Path) -> bool:
+    """Whether a file is a library of mirclr's, of whatever version, damaged or not."""
+    with suppress(OSError), path.open("rb") as f:
+        head = f.read(72)
+        if head.startswith(b"SQLite format 3\0") and int.from_bytes(head[68:72], "big") == _APPLICATION_ID:
+            return True
+    if not path.is_file():
+        return False
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(path, timeout=1.0)) as db,
+    ):  # it may stand in its -wal file yet
+        return bool(db.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID)
+    return False
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:
