@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid4
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, distributed, nn
@@ -33,6 +34,7 @@ from mirclr.provenance import digest_bytes
 
 _LAUNCHER = "MIRCLR_LAUNCHER"  # the port at which `launch` can be seen to live
 _SECONDS_TO_SAVE = 60.0
+_wrapped: WeakSet[DistributedDataParallel] = WeakSet()  # networks that exchange gradients
 _WAIT = timedelta(days=7)  # for the process that decodes; one that ends is noticed at once
 
 
@@ -153,7 +155,9 @@ class Ranks:
             raise TrainingError(f"a batch of {total} clips for {self.world} processes; raise training.batch")
         device = next(network.parameters()).device
         _replace(network, self, total, device)
-        return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+        wrapped = DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+        _wrapped.add(wrapped)
+        return wrapped
 
     def without_exchange(self, network: nn.Module) -> AbstractContextManager[None]:
         """While gradients accumulate: forward and backward passes in this context leave them where they are."""
@@ -297,6 +301,8 @@ def joined(device: str = "auto") -> Iterator[tuple[Ranks, torch.device]]:
         raise TrainingError("this build of torch cannot train with several processes; leave --nproc out")
     if _LAUNCHER in os.environ:
         _end_with(int(os.environ[_LAUNCHER]))
+    from torch.distributed.nn import functional  # noqa: F401  (loaded later, its defaults would hold the group for ever)
+
     store, _, _ = next(distributed.rendezvous("env://"))
     try:
         chosen = device_of(device, ranks)
@@ -324,8 +330,20 @@ def joined(device: str = "auto") -> Iterator[tuple[Ranks, torch.device]]:
         raise
     finally:
         if distributed.is_initialized():
-            with suppress(RuntimeError):
-                distributed.destroy_process_group()
+            _leave()
+
+
+def _leave() -> None:
+    """Leave the other processes, and end the threads of the exchange.
+
+    The threads end with the last reference to the group. One that still lets go of a tensor while the interpreter ends
+    would abort the process (https://github.com/pytorch/pytorch/issues/190489).
+    """
+    for network in _wrapped:
+        del network.reducer, network.logger, network.process_group
+    _wrapped.clear()
+    with suppress(RuntimeError):
+        distributed.destroy_process_group()
 
 
 def _end_with(port: int) -> None:
