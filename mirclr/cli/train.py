@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -32,6 +33,7 @@ _LONG_S = 600.0  # what a person may not want to wait for
     help="The run's folder.",
 )
 @options.overrides
+@options.labels("CSV with a column file, and genre, artist, album, mood_… or tag_… to learn from.")
 @click.option("--resume", is_flag=True, help="Resume the run in the folder; bit-exact on one machine.")
 @options.device
 @options.workers
@@ -47,6 +49,7 @@ def command(
     recipe_path: Path,
     output: Path,
     overrides: tuple[str, ...],
+    labels_path: Path | None,
     resume: bool,
     device: str,
     workers: int,
@@ -58,6 +61,8 @@ def command(
     from mirclr.training.distributed import joined, launch
     from mirclr.training.run import prepare
 
+    if labels_path:
+        overrides = (*overrides, f"data.labels_file={json.dumps(str(labels_path.absolute()))}")
     if nproc > 1:
         sets = [word for override in overrides for word in ("--set", override)]
         flags = [*(["--resume"] if resume else []), *(["--json"] if as_json else [])]
@@ -79,6 +84,7 @@ def command(
             ranks=ranks,
             progress=progress,
             on_skip=lambda reason: remark(f"skipped {reason}"),
+            on_note=remark,
         )
         announce(trainer)
         if ranks.first:

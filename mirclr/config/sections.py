@@ -45,7 +45,9 @@ class Data(_Section):
 
     `train` names a corpus of data_manifests/ that has been fetched, or a manifest file (relative to the recipe's
     folder). Its tracks of the splits valid and test are never trained on. `labels` is the field that objectives with
-    labels learn from; tracks without it take part as instances of themselves. `soft_positives` takes albums and
+    labels learn from; tracks without it take part as instances of themselves. `labels_file` is a CSV (columns file,
+    genre, artist, album, mood_…, tag_…) that holds it in place of the manifest; of what it holds, genre is learned from
+    first, then artist, album, moods, tags, unless `labels` says. `soft_positives` takes albums and
     artists for labels instead. Tracks of one group of `never_negative` are never negatives of each other, unless
     their labels are similar. `tracks_per_class` draws batches balanced over the labels, with so many tracks of each;
     None draws all tracks evenly. `fraction` learns from a part of the tracks, drawn by their ids: a smaller part is
@@ -56,6 +58,7 @@ class Data(_Section):
     audio_root: str | None = None
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     labels: Literal["artist", "album", "genre", "moods", "tags"] | None = None
+    labels_file: str | None = None
     soft_positives: SoftPositives | None = None
     never_negative: Literal["recording", "album", "artist"] = "recording"
     tracks_per_class: Count | None = None
@@ -416,16 +419,17 @@ class Recipe(_Section):
     def _consistent(self) -> "Recipe":
         objectives = (self.objective, *(a.objective for a in self.auxiliary))
         for objective in objectives:
-            if objective.name in ("sup_con", "cross_entropy") and self.data.labels not in _ONE_LABEL:
+            if objective.name in ("sup_con", "cross_entropy") and not self._has_one_label:
                 raise ValueError(f"objective {objective.name} needs data.labels: artist, album or genre")
         if any(a.objective.name == "cross_entropy" and a.projector is None for a in self.auxiliary):
             raise ValueError("auxiliary: cross_entropy takes the outputs of a projector for logits; give it its own")
         self._teacher_fits()
+        self._labels_fit()
         if self.data.soft_positives and (not takes_distributions(self.objective) or self.data.labels):
             raise ValueError("data.soft_positives needs objective generalized_sup_con, and no data.labels")
         if self.data.soft_positives and bool(getattr(self.objective, "queue", 0)):
             raise ValueError("objective.queue cannot keep data.soft_positives, which are made within a batch")
-        if self.data.tracks_per_class and self.data.labels not in _ONE_LABEL:
+        if self.data.tracks_per_class and not self._has_one_label:
             raise ValueError("data.tracks_per_class needs data.labels: artist, album or genre")
         if self.training.batch % (self.data.tracks_per_class or 1):
             raise ValueError(f"training.batch ({self.training.batch}) is no multiple of data.tracks_per_class")
@@ -481,6 +485,23 @@ class Recipe(_Section):
             )
         if getattr(self.objective, "queue", 0):
             raise ValueError("objective.queue keeps the labels of one kind alone; leave it out with distillation")
+
+    @property
+    def _has_one_label(self) -> bool:
+        """Whether a track has one label at most; as long as a file of labels is not read, it may."""
+        return self.data.labels in (*_ONE_LABEL, None) if self.data.labels_file else self.data.labels in _ONE_LABEL
+
+    def _labels_fit(self) -> None:
+        """Raise where a file of labels would change nothing."""
+        if self.data.labels_file is None:
+            return
+        objectives = (self.objective, *(a.objective for a in self.auxiliary))
+        if all(each.name in ("nt_xent", "instance_discrimination") for each in objectives):
+            fits = "sup_con" if self._has_one_label else "generalized_sup_con"
+            raise ValueError(
+                f"objective {self.objective.name} learns from no labels, so data.labels_file would change nothing; "
+                f'name another: --set "objective={{name: {fits}}}"'
+            )
 
     def _fit_for_waveforms(self, encoder: ResNet | SampleCNN | PooledSampleCNN | RegisteredEncoder) -> None:
         """Raise where settings do not go with an encoder of waveforms."""

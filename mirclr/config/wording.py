@@ -84,7 +84,8 @@ def _line(place: tuple[str | int, ...], errors: Sequence[Mapping[str, Any]], tre
         case "missing":
             return f"{key}: is missing"
         case "value_error":
-            return f"{key}: {str(first['msg']).removeprefix('Value error, ')}"
+            message = str(first["msg"]).removeprefix("Value error, ")
+            return f"{key}: {message}" if place else message
         case "extra_forbidden":
             return f"no setting {key!r} (found {found}){_instead(place, tree, kind)}"
         case "union_tag_invalid" | "union_tag_not_found":

@@ -25,7 +25,9 @@ from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels, check_windows
 from mirclr.errors import LabelsError, RecipeError, TrainingError
 from mirclr.models.device import pick_device
 from mirclr.objectives import is_useful, objective_from
+from mirclr.provenance import digest_json
 from mirclr.training.distributed import ALONE, Ranks
+from mirclr.training.label_file import label_tracks_by_file, with_label_field
 from mirclr.training.run_folder import check_run
 from mirclr.training.trainer import BatchSource, Trainer
 from mirclr.training.validation import Validation
@@ -54,6 +56,7 @@ def prepare(
     ranks: Ranks = ALONE,
     progress: Progress = no_progress,
     on_skip: Callable[[str], None] = lambda reason: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Trainer:
     """Find the tracks, decode what is not in the cache, and set the run up.
 
@@ -83,6 +86,8 @@ def prepare(
         See `Progress`.
     on_skip : callable
         Called with the reason why a track cannot be used.
+    on_note : callable
+        Called with a line about labels of a file.
 
     Raises
     ------
@@ -90,7 +95,8 @@ def prepare(
         What is amiss with recipe, run, tracks or teacher; before hours of decoding, where it can be known then.
     """
     if not ranks.first:
-        progress, on_skip = no_progress, lambda reason: None
+        progress, on_skip, on_note = no_progress, lambda reason: None, lambda note: None
+    recipe = with_label_field(recipe, folder)
     extensions.allow_named(recipe.code, folder)
     pick_device(device)
     check_run(recipe, run, resume=resume, own=own)
@@ -109,13 +115,17 @@ def prepare(
     shape = Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes
     cache = ClipCache(recipe, shape.domain)
     fill = partial(_fill, cache, workers=workers, ranks=ranks, progress=progress, on_skip=on_skip)
+    if recipe.data.labels_file and (data is not None or (plan and plan.examples)):
+        raise RecipeError(
+            "data.labels_file goes with a manifest; items of a dataset and examples have their own labels"
+        )
     if data is not None:
         source: BatchSource = _dataset_source(recipe, data, cache, ranks, progress, on_skip)
     elif plan and plan.examples:
         examples = ExampleFolder.read((folder / recipe.data.train).expanduser())
         source = ExampleSource(examples, recipe, is_useful=partial(is_useful, recipe.objective))
     else:
-        source = _tracks_source(recipe, folder, cache, shape, labels, fill)
+        source = _tracks_source(recipe, folder, cache, shape, labels, fill, on_note)
     return Trainer(
         recipe,
         source,
@@ -137,10 +147,16 @@ def _tracks_source(
     shape: ClipShape,
     labels: SoftLabelFolder | None,
     fill: Callable[[str, list[Track], Path], list[Cached]],
+    on_note: Callable[[str], None],
 ) -> ClipSource:
     """Batches of crops of the tracks that a recipe names."""
     plan, data = recipe.distillation, recipe.data
     tracks, root = tracks_of(data.train, folder, audio_root=data.audio_root, splits=TRAINED_ON)
+    labelled = None
+    if data.labels_file and data.labels:
+        file = (folder / data.labels_file).expanduser()
+        labelled = label_tracks_by_file(tracks, root, file, data.labels, on_note=on_note)
+        tracks = labelled.tracks
     tracks = part_of(tracks, data.fraction)
     without = check_tracks(recipe, tracks, root, cache, shape, labels)
     if without and (found := fill("Decoding what has no labels", without, root)):
@@ -150,7 +166,11 @@ def _tracks_source(
         )
     cached = fill("Decoding", [t for t in tracks if t not in without], root)
     soft_labels = SoftLabels(labels, [c.key for c in cached], plan) if plan and labels else None
-    return clip_source(recipe, cache, cached, soft_labels)
+    if labelled is None:
+        return clip_source(recipe, cache, cached, soft_labels)
+    source = clip_source(recipe, cache, cached, soft_labels, labelled.rows([c.track for c in cached]))
+    source.digest = digest_json([source.digest, labelled.digest])
+    return source
 
 
 def _dataset_source(

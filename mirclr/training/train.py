@@ -57,6 +57,7 @@ def train(
     data: PathName | Dataset | None = None,
     *,
     encoder: nn.Module | None = None,
+    labels: PathName | None = None,
     overrides: Iterable[str] = (),
     resume: bool = False,
     device: str = "auto",
@@ -84,6 +85,10 @@ def train(
         once, and kept in the cache.
     encoder : nn.Module, optional
         One's own encoder in place of the recipe's, as of `mirclr.load_encoder`; it is trained in place.
+    labels : str or Path, optional
+        A CSV of labels for the tracks of a manifest, in place of its own: columns ``file`` (a path, or its end),
+        ``genre``, ``artist``, ``album``, ``mood_…``, ``tag_…``. The recipe's `data.labels` says from which of them is
+        learned; else the first that is there.
     overrides : str or several
         Changes to a recipe's file, such as ``"training.steps=2000"``.
     resume : bool
@@ -136,7 +141,7 @@ def train(
     """
     if str(run) == "":  # which Path takes for the folder that a script happens to run in
         raise TrainingError("run: found an empty text; expected the name of a folder")
-    read, folder = _read(recipe, [overrides] if isinstance(overrides, str) else overrides)
+    read, folder = _read(recipe, [overrides] if isinstance(overrides, str) else overrides, labels)
     if encoder is not None:
         read = with_own(read, encoder)
     dataset = None
@@ -177,16 +182,23 @@ def train(
     )
 
 
-def _read(recipe: PathName | config.Recipe | Mapping[str, Any], overrides: Iterable[str]) -> tuple[config.Recipe, Path]:
+def _read(
+    recipe: PathName | config.Recipe | Mapping[str, Any], overrides: Iterable[str], labels: PathName | None
+) -> tuple[config.Recipe, Path]:
     """A recipe, and the folder that its paths are relative to."""
+    labels_file = None if labels is None else str(Path(os.path.expanduser(labels)).absolute())
     if isinstance(recipe, str | os.PathLike):
         file = Path(os.path.expanduser(recipe))
-        return config.read_recipe(file, overrides=overrides), file.parent
+        labelled = [] if labels_file is None else [f"data.labels_file={json.dumps(labels_file)}"]
+        return config.read_recipe(file, overrides=[*overrides, *labelled]), file.parent
     if list(overrides):
         raise RecipeError("overrides: expected with a recipe's file; change the keys themselves")
     if not isinstance(recipe, config.Recipe | Mapping):
         raise RecipeError(f"recipe: found a {type(recipe).__name__}; expected a file, a Recipe or a mapping")
-    read = recipe if isinstance(recipe, config.Recipe) else config.recipe_from(with_names(recipe), where="recipe")
+    tree = recipe.model_dump(mode="json") if isinstance(recipe, config.Recipe) else with_names(recipe)
+    if labels_file is not None and isinstance(tree.get("data"), dict):
+        tree["data"] = tree["data"] | {"labels_file": labels_file}
+    read = config.recipe_from(tree, where="recipe")
     return read, Path()
 
 

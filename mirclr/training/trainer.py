@@ -216,7 +216,7 @@ class Trainer:
         saved = check_run(self.recipe, self.run, resume=resume, own=own)
         self.ranks.barrier()  # all have looked before one writes
         if saved is not None and saved.provenance.get("tracks") != self.provenance["tracks"]:
-            raise TrainingError(f"{state}: was made from other tracks; name another folder")
+            raise TrainingError(f"{state}: was made from other tracks or labels; name another folder")
         if saved is not None and saved.provenance.get("teacher") != self.provenance["teacher"]:
             raise TrainingError(f"{state}: was made with another teacher; name another folder")
         if not self.ranks.first:
