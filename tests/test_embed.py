@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -359,7 +360,7 @@ def test_commands_tell_of_an_encoder_that_fails(broken, here, music, tmp_path, c
         return stopped.value.code, out, err
 
     library = ("--library", tmp_path / "lib.db")
-    assert run("embed", music, "--checkpoint", broken, *library)[:2] == (1, "4 failed\n")
+    assert run("embed", music, "--checkpoint", broken, *library)[1].startswith("no songs ready, 4 could not be read: ")
     assert run("sync", "--retry", music, *library)[0] == 1
     stamp = Embedder.load(broken).stamp
     heads = Heads()
@@ -481,7 +482,8 @@ def test_bad_files_are_reported_and_the_rest_embedded(music, bad, checkpoint, he
         return stopped.value.code, out, err
 
     code, out, err = run("embed", str(music), "--checkpoint", str(checkpoint))
-    assert (code, out) == (0, "4 embedded, 5 failed\n")
+    failures = shlex.join(["mirclr", "library", "info", "--failures", "--library", str(tmp_path / "lib.db")])
+    assert (code, out) == (0, f"4 songs ready, 5 could not be read: {failures}\n")
     skipped = [line for line in err.splitlines() if line.startswith("skipped ")]
     assert {Path(line.split(": ")[0]).name for line in skipped} == bad
     assert "Traceback" not in err
@@ -500,7 +502,7 @@ def test_bad_files_are_reported_and_the_rest_embedded(music, bad, checkpoint, he
     shutil.copy(music / "text.mp3", music.parent / "bad")
     assert run("embed", str(music.parent / "bad"))[0] == 1
     (music.parent / "none").mkdir()
-    assert run("embed", str(music.parent / "none"))[:2] == (0, "no audio files found\n")
+    assert run("embed", str(music.parent / "none"))[:2] == (0, f"no music found in {music.parent / 'none'}\n")
 
 
 def test_a_failure_is_tried_again_when_asked_or_changed(library, embedder, here, music, bad, monkeypatch):

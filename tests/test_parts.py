@@ -252,7 +252,7 @@ def test_embed_takes_a_whole_file_away_when_its_parts_come(capsys, album, checkp
     cue.rename(album / "x" / "album.txt")
     embed = ("embed", album, "--library", lib, "--checkpoint", checkpoint)
     code, out, err = run(capsys, *embed)
-    assert (code, out) == (0, "1 embedded\n")
+    assert (code, out) == (0, "1 song ready\n")
     assert "passed over: 1 .txt" in err
     (album / "x" / "album.txt").rename(cue)
     code, out, err = run(capsys, *embed, "--json")
@@ -269,21 +269,24 @@ def test_embed_takes_a_whole_file_away_when_its_parts_come(capsys, album, checkp
 def test_what_is_excluded_stays_out_and_its_tracks_go(capsys, music, checkpoint, tmp_path):
     lib = tmp_path / "c.db"
     embed = ("embed", music, "--library", lib, "--checkpoint", checkpoint)
-    assert run(capsys, *embed, "--exclude", "./sub", "--exclude", music / "b.ogg")[1] == "1 embedded\n"
-    assert run(capsys, *embed)[1] == "1 unchanged\n"  # kept in the library
+    assert run(capsys, *embed, "--exclude", "./sub", "--exclude", music / "b.ogg")[1] == "1 song ready\n"
+    assert run(capsys, *embed)[1] == "1 song ready (nothing new)\n"  # kept in the library
     code, out, err = run(capsys, *embed, "--exclude", "Sbu")
-    assert (out, err.splitlines()[-1]) == ("1 unchanged\n", "--exclude Sbu: nothing of this name was met, for now")
+    assert (out, err.splitlines()[-1]) == (
+        "1 song ready (nothing new)\n",
+        "--exclude Sbu: nothing of this name was met, for now",
+    )
     assert run(capsys, "library", "exclude", "remove", "Sbu", "--library", lib)[0] == 0
     code, out, _ = run(capsys, "library", "exclude", "list", "--library", lib, "--json")
     assert json.loads(out) == [{"folder": str(music), "pattern": p} for p in ("./b.ogg", "./sub")]
     assert run(capsys, "library", "exclude", "remove", "./sub", "--library", lib)[0] == 0
     code, out, err = run(capsys, "sync", "--library", lib)
-    assert (code, out) == (0, "2 embedded, 1 unchanged\n")
+    assert (code, out) == (0, "3 songs ready (2 new)\n")
     assert "left out: 1 excluded" in err
     code, _, err = run(capsys, "library", "exclude", "add", "c.*", "--library", lib)
     assert "1 track of the library left out: mirclr sync removes them" in err
     code, out, _ = run(capsys, "sync", "--library", lib)
-    assert out == f"removed {music / 'sub' / 'c.ogg'}\n2 unchanged, 1 removed\n"
+    assert out == f"removed {music / 'sub' / 'c.ogg'}\n2 songs ready (1 gone)\n"
     assert run(capsys, "sync", "--library", lib, "--exclude", "d.ogg", "--json")[0] == 0
     with LibraryStore.open(lib) as library:
         assert paths_of(library) == ["a.ogg"]

@@ -2,13 +2,19 @@
 
 import io
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 
 from mirclr import terminal
 from mirclr.cli import show
+from mirclr.cli.endings import close_with_songs, remark_failures
 from mirclr.cli.show import ListedSong
+from mirclr.library import Entry, LibraryStore
+from mirclr.models.stamp import EncoderStamp
+from mirclr.tags import Tags
 
 LONG = "Brandenburg Concerto No. 3 in G major, BWV 1048: I. Allegro"
 SONGS = (
@@ -337,3 +343,56 @@ def test_tables_with_titles_stand_apart(printed):
 
     assert printed(speak, 80, NO_COLOR="1")[0] == "One\na  1\n\nTwo\nb  2\n"
     assert printed(speak)[0] == "One\na\t1\nTwo\nb\t2\n"
+
+
+# ends
+
+
+@pytest.mark.parametrize(
+    ("counts", "dry_run", "said"),
+    [
+        ({"embedded": 3}, False, "3 songs ready"),
+        ({"embedded": 3, "failed": 2}, False, "3 songs ready, 2 could not be read: mirclr library info --failures"),
+        ({"embedded": 1, "unchanged": 2}, False, "3 songs ready (1 new)"),
+        ({"unchanged": 3}, False, "3 songs ready (nothing new)"),
+        ({"moved": 1, "retagged": 1, "removed": 2}, False, "3 songs ready (1 moved, 1 with new tags, 2 gone)"),
+        ({"unchanged": 3, "failed": 1}, False, "3 songs ready, 1 could not be read: mirclr library info --failures"),
+        ({}, False, "3 songs ready (nothing new)"),
+        ({"embedded": 1, "failed": 1, "unchanged": 2}, True, "would be: 1 new, 1 could not be read"),
+        ({"unchanged": 3}, True, "would be: nothing to do"),
+    ],
+)
+def test_the_end_says_what_is_ready_and_what_to_try(counts, dry_run, said, printed, tmp_path, monkeypatch):
+    monkeypatch.setattr("mirclr.cli.options.default_library", lambda: tmp_path / "lib.db")
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
+        library.bind(EncoderStamp("d" * 32, "a.safetensors", 2, 8, {}))
+        library.write(
+            entries=[
+                song(f"{i}", artist) for i, artist in enumerate(("Abba", "Simon & Garfunkel", "Simon & Garfunkel"))
+            ]
+        )
+        out, err = printed(lambda: close_with_songs(library, counts, dry_run=dry_run))
+    assert out == f"{said}\n"
+    hint = "Try: mirclr recommend 'Simon & Garfunkel'\n"
+    assert err == (hint if counts.get("embedded") and not dry_run else "")
+
+
+def test_an_empty_library_has_nothing_to_try(printed, tmp_path):
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
+        assert printed(lambda: close_with_songs(library, {})) == ("no music found\n", "")
+        out, _ = printed(lambda: close_with_songs(library, {"failed": 2}))
+        assert out.startswith("no songs ready, 2 could not be read: mirclr library info --failures")
+
+
+def test_of_many_failures_the_first_are_named(printed):
+    failures = [(f"/m/{i}.ogg", f"/m/{i}.ogg: no audio") for i in range(500)]
+    _, err = printed(lambda: remark_failures(failures, Path("lib.db")))
+    lines = err.splitlines()
+    assert len(lines) == 21
+    assert lines[0] == "skipped /m/0.ogg: no audio"
+    assert lines[-1].startswith("skipped 480 more: mirclr library info --failures --library ")
+
+
+def song(path, artist):
+    tags = Tags(title=f"T{path}", artist=artist)
+    return Entry("/m", path, 1, 1, f"f{path}", path, 60.0, tags, np.eye(2, dtype=np.float32)[0])

@@ -337,13 +337,13 @@ def run(capsys, *arguments):
 def test_the_command(capsys, music, checkpoint, tmp_path):
     lib = tmp_path / "lib.db"
     assert run(capsys, "embed", music, "--library", lib, "--checkpoint", checkpoint)[0] == 0
-    assert run(capsys, "sync", "--library", lib)[:2] == (0, "4 unchanged\n")
+    assert run(capsys, "sync", "--library", lib)[:2] == (0, "4 songs ready (nothing new)\n")
     (music / "a.ogg").unlink()
     tone(music / "new.wav", 440)
     code, out, err = run(capsys, "sync", "--library", lib, "--dry-run")
-    told = {f"would be embedded {music / 'new.wav'}", f"would be removed {music / 'a.ogg'}"}
+    told = {f"would be added {music / 'new.wav'}", f"would be removed {music / 'a.ogg'}"}
     *lines, last = out.splitlines()
-    assert (code, set(lines), last) == (0, told, "would be: 1 embedded, 3 unchanged, 1 removed")
+    assert (code, set(lines), last) == (0, told, "would be: 1 new, 1 gone")
     code, out, _ = run(capsys, "sync", "--library", lib, "--json")
     answer = json.loads(out)
     assert (code, answer["embedded"], answer["removed"], answer["unchanged"]) == (0, 1, 1, 3)

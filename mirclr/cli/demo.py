@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mirclr.cli.endings import remark_failures
 from mirclr.cli.options import path_option
-from mirclr.cli.show import print_line, progress, remark
+from mirclr.cli.show import closing, print_line, progress, remark
 from mirclr.models.pretrained import builtin_checkpoint, builtin_heads
 from mirclr.terminal import counted
 
@@ -55,10 +56,9 @@ def command(music: Path | None, output: Path | None) -> None:
     with Library.open(database, create=True) as library:
         files: Sequence[tuple[str, Found]] = [(str(root), f) for f in sorted(known) if f.is_file()]
         files = files or find_audio([root], library)[0]
-        counts, failures = bring_up_to_date(library, files, embedder, known)
-        for _, reason in failures:
-            remark(f"skipped {reason}")
-        print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n))
+        _, failures = bring_up_to_date(library, files, embedder, known)
+        remark_failures(failures, database)
+        closing(f"{counted(len(library.tracks()), 'song')} ready")
         predict_library(library, Heads.load(builtin_heads()))
         remark("3/3  recommendations")
         _recommend(library, output or Path("demo-playlist.m3u8"))

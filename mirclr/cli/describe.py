@@ -1,13 +1,20 @@
 """``mirclr describe``: tempo, key and loudness of a library's tracks."""
 
-from contextlib import closing
+import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_line, print_table, progress, remark
-from mirclr.terminal import counted
+from mirclr.cli.show import closing, print_json, print_table, progress, remark
+from mirclr.terminal import bpm, counted
+
+if TYPE_CHECKING:
+    from mirclr.library import Description
+
+
+_LISTED = 20
 
 
 @click.command(epilog="Example: mirclr describe --library music.db")
@@ -29,8 +36,8 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
         known = {} if again else library.descriptions()
         tracks, problems = part_leading_out(t for t in library.tracks() if t.id not in known)
         with (
-            progress("Describing", len(tracks)) as advance,
-            closing(describe_tracks(library, tracks, workers=workers)) as results,
+            progress("Finding tempo and key", len(tracks)) as advance,
+            contextlib.closing(describe_tracks(library, tracks, workers=workers)) as results,
         ):
             for track, one in results:
                 if isinstance(one, str):
@@ -42,10 +49,22 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
         rows = [{"file": str(track.file), **vars(one)} for track, one in found.items()]
         print_json({"described": rows, "known": len(known), "problems": problems})
     else:
-        for problem in problems:
+        for problem in problems[:_LISTED]:
             remark(f"skipped {problem}")
-        some = [(t.label, d.tempo_bpm, d.key or "", d.loudness_lufs) for t, d in list(found.items())[:20]]
+        if len(problems) > _LISTED:
+            remark(f"skipped {len(problems) - _LISTED:,} more")
+        some = [(t.label, *_in_words(d)) for t, d in list(found.items())[:_LISTED]]
         if some:
-            print_table(("track", "bpm", "key", "LUFS"), some)
-        print_line(f"{counted(len(found), 'track')} described, {len(known)} before")
+            print_table(("song", "tempo", "key", "loudness"), some)
+        if len(found) > _LISTED:
+            all_of_them = options.command_line("library", "list", "--json", library_path=library_path)
+            remark(f"… and {len(found) - _LISTED:,} more: {all_of_them}")
+        n = len(found) + len(known)
+        new = f" ({len(found):,} new)" if found and known else ""
+        closing(f"tempo, key and loudness of {counted(n, 'song')} are known{new}")
     return 1 if problems and not (found or known) else 0
+
+
+def _in_words(found: "Description") -> tuple[str | None, str | None, str | None]:
+    loudness = None if found.loudness_lufs is None else f"{found.loudness_lufs:.1f} LUFS"
+    return None if found.tempo_bpm is None else bpm(found.tempo_bpm), found.key, loudness

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import failures_as_json, naming, print_json, print_line, progress, remark
+from mirclr.cli.endings import close_with_songs, remark_failures
+from mirclr.cli.show import closing, failures_as_json, print_json, progress, remark
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 
 if TYPE_CHECKING:
@@ -80,10 +81,13 @@ def command(
     if as_json:
         print_json({"library": str(library_path), **counts, "failures": failures_as_json(failures), **passed.as_json()})
     else:
-        for file, reason in failures:
-            remark(f"skipped {naming(file, reason)}")
+        remark_failures(failures, library_path)
         remark_passed_over(passed, kept)
-        print_line(", ".join(f"{n} {did}" for did, n in counts.items() if n) or "no audio files found")
+        if not any(counts.values()):
+            closing(f"no music found in {', '.join(map(str, paths))}")
+        else:
+            with LibraryStore.open(library_path) as library:
+                close_with_songs(library, counts)
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
 
 
@@ -136,10 +140,10 @@ def embed_showing(
     from mirclr.ingest.embedding import embed_files
 
     failed = 0
-    with progress("Embedding", len(files)) as advance:
+    with progress("Listening to songs", len(files)) as advance:
         for outcome in embed_files(library, files, embedder, workers=workers, retry=retry, known_tags=known_tags):
             failed += outcome.did == "failed"
-            advance(note=f"{failed} failed" if failed else "")
+            advance(note=f"{failed} could not be read" if failed else "")
             yield outcome
 
 

@@ -12,12 +12,14 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots, remark_passed_over
+from mirclr.cli.endings import close_with_songs, remark_failures
 from mirclr.cli.show import naming, print_json, print_line, remark
 
 if TYPE_CHECKING:
     from mirclr.ingest.sync import SyncChange
 
 _COUNTED = ("embedded", "changed", "unchanged", "moved", "retagged", "copied", "removed", "forgotten", "failed")
+_AS_DONE = {"embedded": "added", "copied": "added, as a copy:", "retagged": "with new tags:", "failed": "skipped"}
 _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
 
 
@@ -113,12 +115,12 @@ def line(change: SyncChange) -> str:
     """A change as a line for people."""
     file, reason = str(change.file), change.reason or ""
     if change.did in ("failed", "waiting"):
-        return f"{change.did} {naming(file, reason)}"
+        return f"{_AS_DONE.get(change.did, change.did)} {naming(file, reason)}"
     if change.did == "kept":
         return f"{file} {reason}" if reason.startswith("is ") else naming(file, reason)
     if change.did == "followed":
         return f"{change.old} is now {file}; rules, playlists and what could not be read follow"
-    return f"{change.did} {file}"
+    return f"{_AS_DONE.get(change.did, change.did)} {file}"
 
 
 def _lists(changes: Sequence[SyncChange]) -> dict[str, list[dict[str, Any]]]:
@@ -132,18 +134,21 @@ def _lists(changes: Sequence[SyncChange]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _print(changes: Sequence[SyncChange], counts: dict[str, int], dry_run: bool, library_path: Path) -> None:
+    from mirclr.library import LibraryStore
+
+    remark_failures([(change.file, change.reason or "") for change in changes if change.did == "failed"], library_path)
     for change in changes:
         if change.did == "kept":
             remark(line(change))
             for words in _what_to_do(change.file, library_path):
                 remark(f"  {words}")
-        elif change.did in ("failed", "followed"):
+        elif change.did == "followed":
             remark(line(change))
         elif (dry_run and change.did in _LISTED) or change.did == "removed":
             print_line(f"{'would be ' if dry_run else ''}{line(change)}")
-    summary = ", ".join(f"{n} {did}" for did, n in counts.items() if n)
-    if summary or not any(change.did == "kept" for change in changes):
-        print_line(f"{'would be: ' if dry_run and summary else ''}{summary or 'no audio files found'}")
+    if any(counts.values()) or not any(change.did == "kept" for change in changes):
+        with LibraryStore.open(library_path) as library:
+            close_with_songs(library, counts, dry_run=dry_run)
 
 
 def _what_to_do(folder: Path, library_path: Path) -> list[str]:
