@@ -101,9 +101,10 @@ def test_learning_from_tags_reports_before_and_after(library):
     done = invoke(["classify", "train", "--from-tags", "--library", library])
     assert done.exit_code == 0, done.output
     said = done.stdout
-    assert said.index("left out: one artist only") < said.index("Right for")
-    for words in ("left out: 2 songs only", "no artist is in two folds", "tag write --dry-run"):
+    assert said.index("Hip-Hop\t11\t4") < said.index("Right for")
+    for words in ("guessed by what songs of other artists teach", "tag write --dry-run", "Learned from 23 songs"):
         assert words in said, words
+    assert "Left out: Reggae (one artist only), Polka (2 songs only)" in done.stderr
     assert "3 songs without a genre" in done.stderr
     heads = Heads.load(heads_path(library))
     assert heads.tasks["genre"].labels == ("Hip-Hop", "Rock")

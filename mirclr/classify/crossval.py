@@ -15,6 +15,7 @@ from mirclr import metrics
 from mirclr.classify.fitting import Task, fit_with_grid_search, grouped_folds, softmax, usable_tasks
 from mirclr.classify.labels import Labels
 from mirclr.classify.sureness import find_threshold
+from mirclr.terminal import counted
 
 ABSTAIN = 0.4
 """A genre is given when its calibrated probability is at least this."""
@@ -70,8 +71,18 @@ def protocol(scores: Sequence[Scores]) -> str:
         return "cross-validated; no artist is in two folds"
     if unknown >= tracks:
         return "cross-validated song by song: the artists are not known, so these figures are too good"
-    some = "1 song" if unknown == 1 else f"{unknown} songs"
+    some = counted(unknown, "song")
     return f"cross-validated by artist; the artist of {some} is not known, so these figures may be too good"
+
+
+def in_plain_words(scores: Sequence[Scores]) -> str:
+    """What `protocol` says, for people who have never heard of folds."""
+    tracks = max((one.tracks for one in scores), default=0)
+    unknown = max((one.unknown_artists for one in scores), default=0)
+    if not unknown:
+        return "Each song was guessed by what songs of other artists teach."
+    whose = "the artists are" if unknown >= tracks else f"the artist of {counted(unknown, 'song')} is"
+    return f"These figures are too good: {whose} not known, so other songs of the same artist helped to guess."
 
 
 def cross_validate(

@@ -1,6 +1,7 @@
 """Fitted heads: one safetensors file, applied by numpy alone."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -205,9 +206,9 @@ class Heads:
             )
         if not self.are_of(held):
             raise EncoderMismatch(
-                f"{library.path}: holds vectors of the encoder {held.name} ({held.digest[:8]}); the heads were "
-                f"fitted on {self.encoder['name']} ({self.encoder['digest'][:8]}); fit heads on this library: "
-                f"mirclr classify train --library {library.path} --labels LABELS.csv"
+                f"{library.path}: its songs were embedded by the encoder {held.name} ({held.digest[:8]}), and these "
+                f"genres and moods were learned for {self.encoder['name']} ({self.encoder['digest'][:8]}). Learn some "
+                f"for this library: mirclr classify train --from-tags --library {shlex.quote(str(library.path))}"
             )
 
     @property

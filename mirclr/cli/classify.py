@@ -204,7 +204,7 @@ def train(
         assert encoder is not None  # it holds vectors
         if not as_json:
             remark_unmatched(found)
-            _print_genres(report, left_out=from_tags)
+            _print_genres(report, left_out=from_tags, all_of_them=explain)
         with progress("Learning", 2 * len(usable_tasks(found.labels))) as advance:
             scores = cross_validate(found.vectors, found.labels, abstain=threshold, advance=advance)
             heads = Heads(abstain=threshold)
@@ -225,7 +225,8 @@ def train(
         print_scores([("", scores)])
     else:
         _print_learned(scores)
-    closing(f"Learned from {counted(len(found.tracks), 'song')}: {output}")
+    learned = int(((found.labels.genre != "") | (found.labels.fractions == found.labels.fractions).any(axis=1)).sum())
+    closing(f"Learned from {counted(learned, 'song')}: {output}")
     if output == heads_path(library_path):
         then = options.command_line("tag", "write", "--dry-run", library_path=library_path)
         closing(f"The guesses of your library are made by it now. To put them into your files: {then}")
@@ -253,12 +254,18 @@ def _labelled(
     return found, report_genres(found.labels)
 
 
-def _print_genres(report: GenreReport, *, left_out: bool) -> None:
+def _print_genres(report: GenreReport, *, left_out: bool, all_of_them: bool) -> None:
     """Print what there is of each genre before it is learned, and what is wrong with some."""
-    what = "left out: " if left_out else "its figures mean little: "
-    rows = [(one.genre, one.tracks, one.artists or None, one.problem and what + one.problem) for one in report.classes]
-    if rows:
-        print_table(("genre", "songs", "artists", ""), rows)
+    sound = [one for one in report.classes if not (one.problem and left_out)]
+    if sound:
+        print_table(("genre", "songs", "artists"), [(one.genre, one.tracks, one.artists or None) for one in sound])
+    if poor := [one for one in report.classes if one.problem]:
+        most = len(poor) if all_of_them else 6
+        named = [f"{one.genre} ({one.problem})" for one in poor[:most]]
+        more = [f"and {counted(len(poor) - most, 'more genre')}"] if len(poor) > most else []
+        joined = "; join some by --map 'Surf Rock=Rock'" if left_out else ""
+        what = "Left out" if left_out else "Hardly learned, as they teach these songs or this artist alone"
+        remark(f"{what}: {', '.join([*named, *more])}{joined}.")
     if report.unlabelled:
         remark(f"{counted(report.unlabelled, 'song')} without a genre of your own: nothing is learned from these.")
     if report.several:
@@ -269,7 +276,7 @@ def _print_genres(report: GenreReport, *, left_out: bool) -> None:
 
 def _print_learned(scores: Sequence[Scores]) -> None:
     """Print how well genres and moods are told apart, without the field's words."""
-    from mirclr.classify.crossval import protocol
+    from mirclr.classify.crossval import in_plain_words
 
     for one in scores:
         if one.task != "genre":
@@ -285,7 +292,7 @@ def _print_learned(scores: Sequence[Scores]) -> None:
     if moods:
         rows = [(one.label, one.tracks, percent(one.values["roc_auc"] or 0.5)) for one in moods]
         print_table(("mood", "songs", "of two songs, the one that has more of it is found"), rows)
-    print_line(f"Measured so: {protocol(scores)}.")
+    print_line(in_plain_words(scores))
     sure = next((one.sure for one in scores if one.sure), None)
     if sure:
         print_line(

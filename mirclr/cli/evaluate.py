@@ -82,7 +82,9 @@ def retrieval(library_path: Path, labels_path: Path | None, no_baselines: bool, 
 def probe(library_path: Path, labels_path: Path, no_baselines: bool, workers: int, as_json: bool) -> None:
     """Measure how well genre and moods can be predicted from the vectors.
 
-    Logistic regression, cross-validated with no artist in two folds, with chance.
+    Logistic regression, whose strength and temperature are chosen inside of the training part, in five folds, beside
+    chance. No artist is in two folds, where artists are known, by the labels or else by the files' tags; where not, the
+    title says that the figures are too good. Other draws of the folds move them by 0.01 to 0.02 on 400 tracks.
     """
     from dataclasses import asdict
 

@@ -176,6 +176,8 @@ def _remark_on_guesses(
     """Say how good the guessed genres are, and of how many songs none was sure enough."""
     from mirclr.ingest.tagging.guesses import agreement, guessed_genres
 
+    if any("mood" in change.after for change in session.changes):
+        remark("A mood is a weak guess. To leave moods out: --fields genre,bpm,key")
     if "genre" not in values:
         return
     if threshold is not None:
@@ -267,7 +269,7 @@ def review(
         changes = session.journal.read()[0]
         asked = [q for f in wanted for q in questions(library, f, threshold=threshold, rule=rule, changes=changes)]
         if asked:
-            complain("y: yes    1, 2, 3: that one    n: none of them    another name: that    Enter: later    q: stop")
+            complain("y: yes   1-3: that one   n: none   a name: that   Enter: later   q: stop")
         with session:
             for number, question in enumerate(asked, 1):
                 if not is_open(question):

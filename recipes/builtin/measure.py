@@ -21,7 +21,7 @@ from examples import RATE, SECONDS
 
 from mirclr.audio import read_excerpts
 from mirclr.audio.mel import LogMel
-from mirclr.classify import Heads, Labels, read_labels
+from mirclr.classify import Heads, Labels, cross_validate, read_labels
 from mirclr.classify.heads import UNKNOWN
 from mirclr.data.manifest import read_manifest
 from mirclr.evaluation.probes import mfcc_statistics, z_scored
@@ -120,6 +120,16 @@ def scored(vectors: np.ndarray, names: list[str], labels: Path, score: Path, run
     return {key: round(found[key], 4) for key in ("genre_accuracy", "mood_r", "artist_map", "artist_map_raw")}
 
 
+def probed(vectors: np.ndarray, labels: Labels) -> dict[str, float]:
+    """What ``mirclr evaluate probe`` says of the vectors: genre accuracy, and Pearson's r of moods on average."""
+    scores = cross_validate(vectors, labels)
+    genre = next(s for s in scores if s.task == "genre").values["accuracy"]
+    moods = next(s for s in scores if s.label == "mean").values["pearson_r"]
+    assert genre is not None
+    assert moods is not None
+    return {"genre_accuracy": round(genre, 4), "mood_r": round(moods, 4)}
+
+
 def composers(vectors: np.ndarray, artists: list[str], packages: list[str]) -> dict[str, float]:
     """Same-artist mean average precision, of all tracks together and within each package, averaged over queries."""
     every = retrieval(z_scored(vectors), artists, k=5)
@@ -157,6 +167,7 @@ def main() -> None:
         results["genres"] = broad_genres(found["builtin"], labels.genre.tolist())
         results["felt"] = felt(found["builtin"], labels)
         results["labelled"] = {n: scored(x, names, asked.labels, asked.score, asked.run) for n, x in found.items()}
+        results["probed"] = {n: probed(x, labels) for n, x in found.items()}
     tracks = [
         (root / t.path, t.artist or "", str(t.album))
         for manifest, root in asked.corpus

@@ -1,7 +1,7 @@
 """Tags written, and undone, without harm to the music: a checked copy takes a file's place, a journal undoes it.
 
-In: what a library knows of its tracks (`mirclr.ingest.tagging.session`). Out: changed files, and a journal beside the
-library.
+In: what a library knows of its tracks (guesses.py), and what a person says of it (review.py). Out: changed files
+(session.py), and a journal beside the library.
 """
 
 from mirclr.ingest.tagging.journal import Journal

@@ -16,6 +16,7 @@ from mirclr.tags import read_values
 
 MOST = 3
 """Guesses that are offered for a song."""
+_HARDLY = 0.05  # less probable ones are not, but the first
 
 Outcome = Literal["written", "refused", "later"]
 
@@ -92,7 +93,8 @@ def questions(
         if field == "mood":
             guesses = [g for g in guesses if g.probability >= max(MOOD, threshold)]
         if guesses and guesses[0].probability >= threshold:
-            found.append(Question(track, field, tuple(guesses[:MOST]), track.id in guessed))
+            offered = [g for n, g in enumerate(guesses[:MOST]) if not n or g.probability >= _HARDLY]
+            found.append(Question(track, field, tuple(offered), track.id in guessed))
     return sorted(found, key=lambda q: (-q.guesses[0].probability, q.track.id))
 
 
