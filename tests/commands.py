@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -28,9 +28,15 @@ def exits(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, 
     return stopped.value.code, out, err
 
 
-def called(root: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a folder printed by another name, before lines are laid out: their widths are the same in any folder."""
+def called(names: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have folders printed by other names, before lines are laid out: their widths are the same in any folder."""
+
+    def renamed(text: str) -> str:
+        for folder, name in names.items():
+            text = text.replace(folder, name)
+        return text
+
     for module in [importlib.import_module(f"mirclr.cli.{m.name}") for m in pkgutil.iter_modules(cli.__path__)]:
         for function in ("shown", "one_line"):
             if plain := getattr(module, function, None):
-                monkeypatch.setattr(module, function, lambda text, plain=plain: plain(text.replace(root, name)))
+                monkeypatch.setattr(module, function, lambda text, plain=plain: plain(renamed(text)))

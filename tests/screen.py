@@ -69,15 +69,16 @@ def run_line(line: str, look: Look, monkeypatch: pytest.MonkeyPatch) -> str:
     Parameters
     ----------
     line : str
-        ``mirclr …``, perhaps with ``echo WORD |`` before it for what is typed into it; or ``cp``, ``mv``, ``rm`` of
-        files.
+        ``mirclr …``, perhaps with ``printf 'y\\n' |`` before it for what is typed into it; or ``cp``, ``mv``, ``rm``
+        of files.
     """
     typed, _, command = line.rpartition(" | ")
     name, *words = shlex.split(command)
     if name != "mirclr":
         _file_command(name, *map(Path, words))
         return ""
-    written, code = written_by(words, look, monkeypatch, typed=typed.removeprefix("echo "))
+    answers = shlex.split(typed)[1].replace("\\n", "\n") if typed else ""
+    written, code = written_by(words, look, monkeypatch, typed=answers)
     screen = displayed(b"".join(data for _, data in written), look) if look.terminal else _lines(written, look)
     return screen + (f"[exit {code}]\n" if code else "")
 
@@ -91,7 +92,7 @@ def written_by(
     for stream in ("stdout", "stderr"):
         raw = io.BufferedWriter(_Raw(stream, written))
         streams[stream] = _Text(raw, encoding=look.encoding, newline="\n", write_through=True)
-    streams["stdin"] = _Text(io.BytesIO(f"{typed}\n".encode() if typed else b""), "utf-8")
+    streams["stdin"] = _Text(io.BytesIO(typed.encode()), "utf-8")
     with monkeypatch.context() as patch:
         for key in ("NO_COLOR", "FORCE_COLOR", "CI", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLORTERM", "LINES"):
             patch.delenv(key, raising=False)

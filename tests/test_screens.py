@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 import pytest
 
+import mirclr
 from mirclr.library import Description, LibraryStore
 from tests import commands
 from tests.made_up_music import SONGS, make_music
@@ -27,7 +28,6 @@ from tests.screen import LOOKS, Look, displayed, run_line, same, written_by
 
 SCREENS = Path(__file__).parent / "screens"
 WALKS = sorted(file.stem for file in (SCREENS / "80").glob("*.txt"))
-HOME = "/home/anna"
 DECODING = ("audio.decoding", "data.clips", "evaluation.report.measure", "ingest.description", "ingest.near_duplicates")
 
 
@@ -120,8 +120,13 @@ def anna(furnished: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(kept, home, dirs_exist_ok=True)
     live_in(home, monkeypatch)
-    commands.called(str(home), HOME, monkeypatch)
+    commands.called(names_of(home), monkeypatch)
     return home
+
+
+def names_of(home: Path) -> dict[str, str]:
+    """How folders of this machine are called on the screens."""
+    return {str(home): "/home/anna", str(Path(mirclr.__file__).parents[1]): "/opt"}
 
 
 def walked(walk: str, look: str, home: Path, patch: pytest.MonkeyPatch) -> str:
@@ -129,7 +134,9 @@ def walked(walk: str, look: str, home: Path, patch: pytest.MonkeyPatch) -> str:
     remarks, typed = lines_of(walk)
     parts = ["".join(f"{line}\n" for line in remarks)] if remarks else []
     for line in typed:
-        screen = run_line(line, LOOKS[look], patch).replace(str(home), HOME)
+        screen = run_line(line, LOOKS[look], patch)
+        for folder, name in names_of(home).items():  # in JSON
+            screen = screen.replace(folder, name)
         parts.append(f"$ {line}\n{screen}" if os.sep == "/" else f"$ {line}\n{screen}".replace("\\", "/"))
     return "\n".join(parts)
 
@@ -172,7 +179,7 @@ NOT_WALKED = {
 
 
 def test_every_command_is_walked():
-    typed = [line for walk in WALKS for line in lines_of(walk)[1]]
+    typed = [line.rpartition(" | ")[2] for walk in WALKS for line in lines_of(walk)[1]]
     names = set(subcommands(commands.group))
     helped = {line.removesuffix(" --help") for line in typed if line.endswith(" --help")}
     assert names <= helped
