@@ -55,7 +55,7 @@ def test_words_that_are_no_command_may_be_a_folder_a_file_or_music(capsys, tmp_p
 
 def test_the_other_words_name_commands_and_options_that_there_are():
     paths = dict(mistakes.walk(group))
-    flags = {flag for command in paths.values() for flag in mistakes._flags(command)}
+    flags = {flag for command in (group, *paths.values()) for flag in mistakes._flags(command)}
     assert set(mistakes.OTHER_WORDS.values()) <= set(paths)
     assert set(mistakes.OTHER_OPTIONS.values()) <= flags
     assert not set(mistakes.OTHER_WORDS) & set(COMMANDS)
@@ -80,6 +80,9 @@ def test_the_other_words_name_commands_and_options_that_there_are():
         (["evaluate", "profile", "x", "--fraction", "1"], "expected a number, between 0 and 1"),
         (["recommend", "x", "-o"], "-o needs a value after it"),
         (["recommend", "x", "--json=1"], "--json takes no value"),
+        (["recommend", "x", "–count", "3"], "–count begins with another dash; type --count"),
+        (["-help"], "no option -help; did you mean --help?"),
+        (["-V"], "did you mean --version?"),
         (["embed"], "PATH is missing; for example: mirclr embed"),
         (["playlist", "refresh", "nils", "frahm"], 'a name of several words goes in quotes: "like this"'),
         (["describe", "-q", "-v"], "--quiet and --verbose ask for the opposite"),
@@ -98,6 +101,31 @@ def test_a_path_that_is_not_there_is_answered_with_the_one_beside_it(capsys, tmp
     assert f"there is no such folder; did you mean '{tmp_path / 'My Music'}'?" in first
     first, _ = answer(capsys, "manifest", "scan", tmp_path / "no" / "no", "-o", "x")
     assert first.endswith("there is no such folder")
+
+
+def test_any_error_about_a_path_that_is_not_there_helps_on(capsys, tmp_path):
+    (tmp_path / "My Music").mkdir()
+    (tmp_path / "music.db").touch()
+    _, _, err = exits(capsys, "embed", tmp_path / "My", "Music")
+    assert f"a name with spaces in it goes in quotes: '{tmp_path / 'My Music'}'" in err
+    _, _, err = exits(capsys, "library", "info", "--library", tmp_path / "musik.db")
+    assert f"did you mean {tmp_path / 'music.db'}?" in err
+    _, _, err = exits(capsys, "library", "info", "--library", tmp_path / "quite another")
+    assert err.count("\n") == 1
+
+
+def test_words_that_begin_with_a_long_dash_are_words_all_the_same(capsys, tmp_path):
+    code, _, err = exits(capsys, "recommend", "– untitled –", "--library", tmp_path / "none.db")
+    assert code == 1
+    assert "no such library" in err
+
+
+def test_devices_and_corpora_are_answered_with_what_was_meant(capsys, tmp_path):
+    (tmp_path / "music").mkdir()
+    for typed, meant in (("gpu", "did you mean cuda?"), ("metal", "did you mean mps?"), ("x", "expected auto, cpu")):
+        code, _, err = exits(capsys, "embed", tmp_path / "music", "--device", typed, "--library", tmp_path / "l.db")
+        assert (code, meant in err) == (1, True), err
+    assert "did you mean debian-games?" in exits(capsys, "corpus", "fetch", "debian-game")[2]
 
 
 def test_every_wrong_choice_says_what_there_is_to_choose(capsys):

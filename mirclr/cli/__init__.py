@@ -181,6 +181,10 @@ def main(args: Sequence[str] | None = None) -> None:
 def _run(argv: list[str], debug: bool, interrupts: list[int]) -> int:
     """Run a command; the exit code."""
     try:
+        if any(word[:1] in ("–", "—") for word in argv):
+            from mirclr.cli.mistakes import other_dash
+
+            other_dash(argv, group)
         result: Any = group.main(argv, prog_name="mirclr", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):  # the first is what click makes of Ctrl-C
         return _interrupted()
@@ -224,12 +228,20 @@ def _failed(error: Exception, argv: Sequence[str], debug: bool) -> int:
         raise error
     else:
         first, *more = error.args if isinstance(error, NoMatch) else (in_words(error),)
-        lines = [f"mirclr: {first}", *more]
+        lines = [f"mirclr: {first}", *more, *_hints(error, argv)]
         code = 2 if isinstance(error, OverrideError) else 1  # what was typed, or what was met
     complain(lines[0])
     for line in lines[1:]:
         complain(f"  {line}")
     return code
+
+
+def _hints(error: Exception, argv: Sequence[str]) -> list[str]:
+    if is_fault_of_machine(error):
+        return []
+    from mirclr.cli.mistakes import path_hints
+
+    return path_hints(in_words(error), argv)
 
 
 def _silence_libraries() -> None:

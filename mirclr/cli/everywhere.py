@@ -36,8 +36,8 @@ def everywhere(command: click.Command, path: str = "") -> None:
                 param.type = _Held(names)
         for decorate in _EVERYWHERE:
             decorate(command)
+    command.short_help = " ".join((command.help or "").partition("\n\n")[0].split())  # whole in a list, not cut off
     for name, child in command.commands.items() if isinstance(command, click.Group) else ():
-        child.short_help = " ".join((child.help or "").partition("\n\n")[0].split())  # whole in the list, not cut off
         everywhere(child, f"{path} {name}".strip())
 
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import click
 
-from mirclr.cli.options import bounds
+from mirclr.cli.options import bounds, meant_path
 
 OTHER_WORDS = {
     "add": "embed",
@@ -84,6 +84,8 @@ OTHER_OPTIONS = {
     "--why": "--explain",
     "--without": "--exclude",
     "-f": "--yes",
+    "-V": "--version",
+    "-?": "--help",
     "-y": "--yes",
     "-j": "--json",
 }
@@ -127,6 +129,40 @@ def _command_of(argv: Sequence[str], root: click.Group) -> tuple[str, click.Comm
         elif not word.startswith("-"):
             break
     return path, command
+
+
+def path_hints(text: str, argv: Sequence[str]) -> list[str]:
+    """What may help where an error speaks of a path that is not there: the one beside it, or quotes around it.
+
+    Parameters
+    ----------
+    text : str
+        The error.
+    argv : sequence of str
+        What was typed.
+    """
+    paths = [os.path.expanduser(word) for word in argv]
+    absent = [
+        i for i, path in enumerate(paths) if path and path[0] != "-" and path in text and not os.path.lexists(path)
+    ]
+    if "no such" not in text or not absent:
+        return []
+    for begin in absent:
+        for end in range(begin + 2, len(paths) + 1):
+            if os.path.exists(whole := " ".join(paths[begin:end])):
+                return [f"a name with spaces in it goes in quotes: {shlex.quote(whole)}"]
+    near = [meant_path(paths[i]).removeprefix("; ") for i in absent]
+    return [hint for hint in near if hint]
+
+
+def other_dash(argv: Sequence[str], root: click.Group) -> None:
+    """Refuse an option that begins with a long dash, as texts that were copied from a page have it."""
+    path, command = _command_of(argv, root)
+    for word in argv[: argv.index("--") if "--" in argv else None]:
+        flag = f"--{word.lstrip('-–—').partition('=')[0]}"
+        if word[:1] in "–—" and flag in _flags(command):
+            context = click.Context(command, info_name=path)
+            raise click.UsageError(f"{word} begins with another dash; type {flag}", context)
 
 
 # commands
@@ -186,8 +222,8 @@ def _subcommands(group: click.Group) -> list[str]:
 
 def _no_option(typed: str, command: click.Command, root: click.Group, argv: Sequence[str]) -> str:
     """What is known of an option that a command does not have."""
-    whole = next((a for a in argv if len(typed) == 2 and a.startswith(typed) and len(a) > 2), typed)  # -library
-    whole = whole.partition("=")[0]
+    joined = (a for a in argv if len(typed) == 2 and re.match(r"-\w{2}", a) and typed[1] in a)  # -library
+    whole = next(joined, typed).partition("=")[0]
     what = f"no option {shlex.quote(whole)}"
     if near := _near_option(whole, _flags(command)):
         return f"{what}; did you mean {' or '.join(near)}?"
@@ -203,7 +239,7 @@ def _no_option(typed: str, command: click.Command, root: click.Group, argv: Sequ
 def _near_option(typed: str, flags: Sequence[str]) -> list[str]:
     if len(typed) > 2 and not typed.startswith("--"):
         typed = f"-{typed}"
-    known = OTHER_OPTIONS.get(typed.lower())
+    known = OTHER_OPTIONS.get(typed) or OTHER_OPTIONS.get(typed.lower())
     if known and known in flags:
         return [known]
     return _near(typed.lower().replace("_", "-"), [flag for flag in flags if flag.startswith("--")], least=0.7)
@@ -211,7 +247,7 @@ def _near_option(typed: str, flags: Sequence[str]) -> list[str]:
 
 def _flags(command: click.Command) -> list[str]:
     shown = (p for p in command.params if isinstance(p, click.Option) and not p.hidden)
-    return [flag for option in shown for flag in (*option.opts, *option.secondary_opts)]
+    return ["--help", *(flag for option in shown for flag in (*option.opts, *option.secondary_opts))]
 
 
 # values

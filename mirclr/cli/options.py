@@ -33,12 +33,12 @@ class HomePath(click.Path):
         path = os.path.expanduser(value)
         if self.exists and not os.path.lexists(path):
             kind = "file" if not self.dir_okay else "folder" if not self.file_okay else "file or folder"
-            self.fail(f"{os.fspath(value)}: there is no such {kind}{_meant_path(path)}", param, ctx)
+            self.fail(f"{os.fspath(value)}: there is no such {kind}{meant_path(path)}", param, ctx)
         return super().convert(path, param, ctx)
 
 
-def _meant_path(path: str | os.PathLike[str]) -> str:
-    """What lies beside a path that is not there, by nearly its name, as a question."""
+def meant_path(path: str | os.PathLike[str]) -> str:
+    """What lies beside a path that is not there, by nearly its name, as a question after a semicolon."""
     folder, name = os.path.split(os.path.normpath(path))
     try:
         near = get_close_matches(name, os.listdir(folder or "."), n=1)

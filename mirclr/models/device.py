@@ -24,13 +24,25 @@ def pick_device(name: str) -> torch.device:
             device = torch.device(name)
             torch.empty(1, device=device)
         except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-            raise TrainingError(f"device {name!r}: not to be had here ({str(error).splitlines()[0]})") from error
+            raise TrainingError(f"device {name!r}: not to be had here; {_instead(name, error)}") from error
         if device.type == "meta":
             raise TrainingError(f"device {name!r}: holds no numbers; expected one that computes")
         return device
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _instead(name: str, error: Exception) -> str:
+    """What is wrong with the name of a device, or with the device."""
+    kind = name.partition(":")[0].lower()
+    if kind in ("gpu", "nvidia", "rocm", "amd"):
+        return "did you mean cuda?"
+    if kind in ("metal", "apple", "mac"):
+        return "did you mean mps?"
+    if kind not in ("cpu", "cuda", "mps", "xpu"):
+        return "expected auto, cpu, cuda, cuda:1, mps, or another that torch has"
+    return str(error).splitlines()[0]
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:

@@ -7,6 +7,7 @@ Contents: `known_corpora`, `find_manifest`, `fetch_corpus`, `package_count`, `re
 """
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
 from mirclr.data.corpora import debian, emotify, fma, gtzan, jamendo, magnatagatune
@@ -111,7 +112,10 @@ def _known(name: str) -> Corpus:
     for corpus in known_corpora():
         if name in (corpus.name, *(f"{corpus.name}/{subset}" for subset in corpus.subsets)):
             return corpus
-    raise CorpusError(f"no corpus {name!r}; those known are: {', '.join(c.name for c in known_corpora())}")
+    known = [c.name for c in known_corpora()]
+    near = get_close_matches(name, known, n=1)
+    meant = f"did you mean {near[0]}? " if near else ""
+    raise CorpusError(f"no corpus {name!r}; {meant}those known are: {', '.join(known)}")
 
 
 def _place(name: str, to: Path | None = None) -> tuple[Path, Path]:
