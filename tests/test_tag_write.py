@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from mirclr.audio import decode_blocks
+from mirclr.audio.key import KEYS
 from mirclr.errors import NoMatch, TagsError
-from mirclr.ingest.description import KEYS
 from mirclr.ingest.tagging import write_values
 from mirclr.library import Description, Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp

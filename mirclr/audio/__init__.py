@@ -8,9 +8,10 @@ read by it (`sndfile`); all others, lengths that a header does not state, and ev
 by FFmpeg's decoders (`ffmpeg`). Nothing here holds more than one block or the asked excerpts in memory, however long
 the file is or claims to be.
 
-Contents: `excerpt_starts`, `read_excerpts` and `read_middle` (seek), `decode_blocks` (a whole file, streamed),
-`resample`, `write_wav`; and, of torch, which is loaded by the first of them that is asked for: `LogMel`, and the
-augmentations of (B, N) waveforms and (B, F, T) log-mel, from `PitchShift` to `CutMix`; `Augmentation`, to write more.
+Contents: `excerpt_starts`, `read_excerpts` and `read_sections` (seek), `decode_blocks` (a whole file, streamed),
+`resample`, `write_wav`; tempo.py, key.py and loudness.py, what is found out of stretches, in numpy alone; and, of
+torch, which is loaded by the first of them that is asked for: `LogMel`, and the augmentations of (B, N) waveforms and
+(B, F, T) log-mel, from `PitchShift` to `CutMix`; `Augmentation`, to write more.
 
 Examples
 --------
@@ -37,7 +38,7 @@ from mirclr.audio.reading import (
     decode_blocks,
     excerpt_starts,
     read_excerpts,
-    read_middle,
+    read_sections,
     try_blocks,
     try_excerpts,
     what_is_wrong,
@@ -90,7 +91,7 @@ __all__ = [
     "decode_blocks",
     "excerpt_starts",
     "read_excerpts",
-    "read_middle",
+    "read_sections",
     "resample",
     "through_mp3",
     "try_blocks",

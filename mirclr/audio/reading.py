@@ -1,4 +1,4 @@
-"""Excerpts, the middle and the whole of a file, by whichever decoder reads it."""
+"""Excerpts, stretches and the whole of a file, by whichever decoder reads it."""
 
 import stat
 from collections.abc import Iterator
@@ -37,6 +37,7 @@ MAX_CHANNELS = 8
 RATES = (8_000, 2_822_400)  # DSD is decoded at an eighth of its own rate, of 22.6 MHz at most
 SILENCE = 1e-4  # peak amplitude, -80 dBFS
 _BLOCK_SECONDS = 10.0
+_ELSEWHERE = (0.5, 0.25, 0.75, 0.0, 1.0)  # where else to look when a place is silent, as fractions
 _PROBES = 5  # places of one second by which the polarity of a whole file is found
 
 
@@ -171,10 +172,16 @@ def _mono_parts(
     return parts, products
 
 
-def read_middle(path: Path | str, *, seconds: float, span: Span | None = None) -> Section:
-    """Read the middle of a file, or of a part of one, all of it where it is shorter; its own rate, all its channels.
+def read_sections(path: Path | str, *, count: int, seconds: float, span: Span | None = None) -> list[Section]:
+    """Read stretches of a file, or of a part of one, as they are, at its own rate, with all its channels.
 
-    Where the middle is silent or cannot be decoded, the loudest of four other places is taken.
+    Each of `count` equal parts of it gives the stretch at its middle; a file that is no longer than all of them
+    together is read whole. In place of one that is silent or cannot be decoded, others are looked for.
+
+    Returns
+    -------
+    list of Section
+        1 to `count`.
 
     Raises
     ------
@@ -184,30 +191,32 @@ def read_middle(path: Path | str, *, seconds: float, span: Span | None = None) -
     path = Path(path)
     try:
         with _open(path, span) as source:
-            section = _middle(source, path, seconds)
+            sections = _sections(source, path, count, seconds)
     except Stumbled as stumbled:
         with _open(path, span, stumbled) as source:
-            section = _middle(source, path, seconds)
-    if len(section.samples) < MIN_SECONDS * section.rate:
+            sections = _sections(source, path, count, seconds)
+    there = [section for section in sections if len(section.samples) >= MIN_SECONDS * section.rate]
+    if not there:
         raise UnreadableAudio(f"{path}: nothing near its middle can be decoded; obtain it again")
-    if np.abs(section.mono).max() < SILENCE:
+    if max(float(np.abs(section.mono).max()) for section in there) < SILENCE:
         raise UnusableAudio(f"{path}: silent (no sample above -80 dBFS in five places); nothing to describe")
-    return section
+    return there
 
 
-def _middle(source: Source, path: Path, seconds: float) -> Section:
-    wanted = min(seconds, source.seconds)
-    room = source.seconds - wanted
-    best = source.read_at(room / 2, wanted)
-    if not _mostly_silent(best):
-        return Section(best, source.rate, path)
-    for fraction in (0.25, 0.75, 0.0, 1.0):
-        samples = source.read_at(fraction * room, wanted)
-        if _loudness(samples) > _loudness(best):
-            best = samples
-        if not _mostly_silent(best):
-            break
-    return Section(best, source.rate, path)
+def _sections(source: Source, path: Path, count: int, seconds: float) -> list[Section]:
+    """The stretches that are asked for where they sound, else others that do; else the loudest of all."""
+    if source.seconds <= count * seconds:
+        count, seconds = 1, source.seconds
+    room = source.seconds - seconds
+    wanted = [(i + 0.5) / count for i in range(count)]
+    found: list[Section] = []
+    silent: list[Section] = []
+    for place in dict.fromkeys((*wanted, *(_ELSEWHERE if room else ()))):
+        section = Section(source.read_at(place * room, seconds), source.rate, path)
+        (silent if _mostly_silent(section.samples) else found).append(section)
+        if len(found) == count:
+            return found
+    return found or [max(silent, key=lambda section: _loudness(section.samples))]
 
 
 def _loudness(samples: np.ndarray) -> float:

@@ -33,6 +33,7 @@ from mirclr.training.run import clip_source
 from mirclr.training.teacher import LabelledTrack, import_musicnn, label_tracks, load_musicnn
 from mirclr.training.trainer import Trainer
 from tests.benchmarks.agreement import agreement
+from tests.benchmarks.describing import TEMPO, describe
 from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
 from tests.benchmarks.inverted_file import inverted_file
@@ -134,7 +135,8 @@ def near_duplicates() -> dict[str, Any]:
 
 RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal)
 MEASUREMENTS = {
-    m.__name__: m for m in (embed, agreement, memory, startup, train, loader, teacher, near_duplicates, *RECOMMENDING)
+    m.__name__: m
+    for m in (embed, agreement, describe, memory, startup, train, loader, teacher, near_duplicates, *RECOMMENDING)
 }
 
 
@@ -146,7 +148,8 @@ def main() -> None:
     if unknown := set(asked.names) - set(MEASUREMENTS):
         parser.error(f"no measurement {', '.join(sorted(unknown))}; there are: {', '.join(MEASUREMENTS)}")
     RESULTS.mkdir(exist_ok=True)
-    for name in asked.names or [n for n in MEASUREMENTS if n != "personal" or os.environ.get(EMOTIFY)]:
+    needing = [name for name, there in (("personal", os.environ.get(EMOTIFY)), ("describe", TEMPO)) if not there]
+    for name in asked.names or [n for n in MEASUREMENTS if n not in needing]:
         measure = MEASUREMENTS[name]
         print(f"{name}: {measure.__doc__}", flush=True)
         takes = (
