@@ -19,14 +19,14 @@ _LISTED = 20
 
 @click.command(epilog="Example: mirclr describe --library music.db")
 @options.library
-@click.option("--again", is_flag=True, help="Also tracks that were described before.")
+@click.option("--again", is_flag=True, help="Also songs that were described before.")
 @options.workers
 @options.as_json
 def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int:
-    """Find tempo, key and loudness of a library's tracks.
+    """Find tempo, key and loudness of your songs.
 
-    By the middle minute of each track; what was described before is not decoded again. Tempo is often found at half or
-    twice what one taps. `library list --json` and `export --csv` show the results.
+    By two stretches of 15 seconds of each song; a song is described once. The tempo may be half or twice what you would
+    tap. `library list --json` and `export --csv` show the results.
     """
     from mirclr.ingest.description import describe_tracks
     from mirclr.library import LibraryStore, part_leading_out
