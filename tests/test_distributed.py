@@ -198,11 +198,14 @@ def test_distributed_command_starts_processes_and_reports_once(home: Path, tmp_p
     """By ``--nproc``, and as torchrun starts them."""
     words = ("--set", "training.steps=3", "--json")
     line = [sys.executable, *train_command(tmp_path / "a", "--nproc", "2", *words)]
-    environment = os.environ | {"MIRCLR_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = os.environ | {"MIRCLR_HOME": str(home), "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}
     one = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=240)
     assert one.returncode == 0, one.stderr
     lines = one.stderr.splitlines()
     assert len(lines) == len(set(lines)), one.stderr
+    assert not [left.name for left in temporary.iterdir() if left.name.startswith("torchelastic")]
     codes, out, err = ended(start(2, train_command(tmp_path / "b", *words), MIRCLR_HOME=str(home)))
     assert codes == [0, 0], err
     assert (out[1], err[1]) == ("", "")

@@ -438,7 +438,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         raise TrainingError("this build of torch cannot train with several processes; leave --nproc out")
     if "RANK" in os.environ:
         raise TrainingError("--nproc starts the processes itself; leave it out under torchrun")
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -457,6 +457,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         rdzv_endpoint="127.0.0.1:0",
         local_addr="127.0.0.1",
         max_restarts=0,
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),  # else folders are left in that of temporary files
     )
     logging.disable(logging.ERROR)  # the processes say what is wrong, and the exit code does
     # nobody is answered: a connection that waits here is there as long as this process is
