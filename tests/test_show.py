@@ -358,8 +358,8 @@ def test_tables_with_titles_stand_apart(printed):
         ({"moved": 1, "retagged": 1, "removed": 2}, False, "3 songs ready (1 moved, 1 with new tags, 2 gone)"),
         ({"unchanged": 3, "failed": 1}, False, "3 songs ready, 1 could not be read: mirclr library info --failures"),
         ({}, False, "3 songs ready (nothing new)"),
-        ({"embedded": 1, "failed": 1, "unchanged": 2}, True, "would be: 1 new, 1 could not be read"),
-        ({"unchanged": 3}, True, "would be: nothing to do"),
+        ({"embedded": 1, "failed": 1, "unchanged": 2}, True, "would be: 1 new; 1 could not be read"),
+        ({"unchanged": 3}, True, "nothing to do"),
     ],
 )
 def test_the_end_says_what_is_ready_and_what_to_try(counts, dry_run, said, printed, tmp_path, monkeypatch):

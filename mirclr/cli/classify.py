@@ -111,7 +111,7 @@ def predict(
     heads = Heads.load(heads_file)
     embedder = load_embedder(heads, heads_file, checkpoint=checkpoint, device=device)
     predicted = {}
-    with progress("Predicting", len(files)) as advance:
+    with progress("Guessing genre and mood", len(files)) as advance:
         for file, found in predict_files(list(files), embedder, heads, workers=workers):
             if isinstance(found, str):
                 failures.append((place_of(file), found))
@@ -119,7 +119,7 @@ def predict(
                 predicted[file] = found
             advance(note=f"{len(failures)} failed" if failures else "")
     if segments_file or plot:
-        with progress("Predicting segments", None) as advance:
+        with progress("Guessing over time", None) as advance:
             failures += write_segments(
                 list(predicted),
                 embedder,

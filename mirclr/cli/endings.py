@@ -51,8 +51,8 @@ def close_with_songs(library: LibraryStore, counts: Mapping[str, int], *, dry_ru
     if not n and not any(counts.values()):
         closing("no music found")
     elif dry_run:
-        unread = f"{counts['failed']:,} could not be read" if counts.get("failed") else ""
-        closing(f"would be: {', '.join(filter(None, (*done, unread))) or 'nothing to do'}")
+        would = f"would be: {', '.join(done)}" if done else "nothing to do"
+        closing(f"{would}; {counts['failed']:,} could not be read" if counts.get("failed") else would)
     else:
         if not done and not failed and n:
             done = ["nothing new"]

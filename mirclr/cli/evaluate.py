@@ -51,7 +51,7 @@ def retrieval(library_path: Path, labels_path: Path | None, no_baselines: bool, 
     found, encoder = labelled_library(library_path, labels_path)
     found, features, problems = _features(found, encoder, no_baselines, workers)
     labels = found.labels
-    with progress("Ranking", 5 * len(features)) as advance:
+    with progress("Ranking neighbours", 5 * len(features)) as advance:
         album = labels.album if labels.album_keys is None else labels.album_keys
         names = (labels.artist_keys, album, labels.genre)
         rows = retrieval_rows(features, *names, recordings=labels.recordings, advance=advance)
@@ -92,7 +92,7 @@ def probe(library_path: Path, labels_path: Path, no_baselines: bool, workers: in
 
     found, encoder = labelled_library(library_path, labels_path)
     found, features, problems = _features(found, encoder, no_baselines, workers)
-    with progress("Probing", len(features) * len(usable_tasks(found.labels))) as advance:
+    with progress("Fitting probes", len(features) * len(usable_tasks(found.labels))) as advance:
         scores = [(f.name, cross_validate(f.vectors, found.labels, advance=advance)) for f in features]
     if as_json:
         rows = [{"features": name, "figures": [asdict(s) for s in of]} for name, of in scores]
@@ -163,7 +163,7 @@ def labels_curve(
     found, features, problems = _features(found, encoder, no_baselines, workers)
     scratch = None
     if recipe:
-        with progress("Decoding", None):
+        with progress("Decoding songs", None):
             scratch = trained_from_scratch(recipe, found.tracks, len(set(found.labels.genre) - {""}))
     test = None
     if test_path:
@@ -171,7 +171,7 @@ def labels_curve(
         remark_unmatched(judged)
         test = np.isin([t.id for t in found.tracks], [t.id for t in judged.tracks])
     total = repeats * len(parts) * (len(features) + bool(scratch))
-    with progress("Learning", total) as advance:
+    with progress("Fitting probes", total) as advance:
         points = labels_curve(
             features, found.labels, fractions=parts, repeats=repeats, test=test, from_scratch=scratch, advance=advance
         )
@@ -284,7 +284,7 @@ def profile(name: str, library_path: Path, n: int, fraction: float, repeats: int
         draws, matched = (np.random.default_rng([seed, i]) for i in range(repeats)), match_listens(opened, listens)
         drawn = [hold_out(opened, listens, matched, fraction, draw) for draw in draws]
         asked_by = strategies(opened, index, n=n, seed=seed)
-        with progress("Asking", len(asked_by) * len(drawn)) as advance:
+        with progress("Asking for lists", len(asked_by) * len(drawn)) as advance:
             answers: dict[str, list[np.ndarray]] = {strategy: [] for strategy in asked_by}
             for strategy, ask in asked_by.items():
                 for asked in drawn:

@@ -68,7 +68,7 @@ def scanned(folder: Path, exclusions: Exclusions, passed: PassedOver) -> tuple[l
 
     tracks: list[Track] = []
     failures: list[ScanFailure] = []
-    with progress("Scanning", None) as advance:
+    with progress("Scanning files", None) as advance:
         for found in scan_folder(folder, exclusions=exclusions, passed=passed):
             if isinstance(found, Track):
                 tracks.append(found)
@@ -129,14 +129,14 @@ def duplicates(manifest: Path, output: Path, audio_root: Path | None, workers: i
     cache = ClipCache(Recipe(name="twins", data=Data(train=str(manifest))), "mel")
     cached: list[Cached] = []
     skipped: list[str] = []
-    with progress("Decoding", len(tracks)) as advance:
+    with progress("Decoding songs", len(tracks)) as advance:
         for found in cache.fill(tracks, root, workers=workers or None):
             if isinstance(found, Cached):
                 cached.append(found)
             else:
                 skipped.append(found.reason)
             advance(note=f"{len(skipped)} skipped" if skipped else "")
-    with progress("Comparing", len(cached)) as advance:
+    with progress("Comparing songs", len(cached)) as advance:
         pairs = find_near_duplicates(cache, cached, advance=lambda steps: advance(steps))
     write_manifest(output, mark_recordings(tracks, pairs))
     for reason in skipped:

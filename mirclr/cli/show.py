@@ -344,14 +344,18 @@ def print_songs(songs: Sequence[ListedSong], *, heading: str = "") -> None:
         return
     from rich.text import Text
 
-    console = _console(sys.stdout, plain=len(songs) > _COLOURED)
+    console = _console(sys.stdout)
     if heading:
         if getattr(sys.stdout, "is_written", False):
             console.print()
         console.print(Text(one_line(heading)), style="bold", soft_wrap=True)
     layout = _Layout(songs, matches, console.width)
     for rank, (song, match) in enumerate(zip(songs, matches, strict=True), 1):
-        console.print(layout.line(rank, song, match), soft_wrap=True)
+        line = layout.line(rank, song, match)
+        if len(songs) > _COLOURED:
+            print_line(line.plain)
+        else:
+            console.print(line, soft_wrap=True)
         indent = " " * (layout.rank + _GAP)
         for more in song.more:
             for part in Text(_as_printed(more)).wrap(console, console.width - len(indent)):
@@ -455,10 +459,10 @@ def _is_plain() -> bool:
     return os.environ.get("TERM", "") == "dumb" or os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
-def _console(stream: IO[str], *, plain: bool = False) -> "Console":
+def _console(stream: IO[str]) -> "Console":
     from rich.console import Console
 
-    plain = plain or _is_plain() or bool(os.environ.get("NO_COLOR"))
+    plain = _is_plain() or bool(os.environ.get("NO_COLOR"))
     color: Literal["auto"] | None = None if plain else "auto"
     console = Console(file=stream, highlight=False, color_system=color, force_terminal=None if plain else True)
     if console.width < 40:

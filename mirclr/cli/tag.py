@@ -318,7 +318,7 @@ def undo(library_path: Path, touch: bool, break_links: bool, as_json: bool) -> i
     with LibraryStore.open(library_path) as library:
         session = TagSession(library, touch=touch, break_links=break_links)
         changes, damaged = session.journal.read()
-        with session, progress("Undoing", len(changes)) as advance:
+        with session, progress("Restoring tags", len(changes)) as advance:
             session.undo_all(changes, damaged, advance=advance)
     if as_json:
         print_json({"undone": session.undone, "problems": session.problems})

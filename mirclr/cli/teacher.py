@@ -76,7 +76,7 @@ def label(
     teacher = load_teacher(name, heads=str(heads) if heads else None)
     labelled: list[LabelledTrack] = []
     skipped: list[str] = []
-    with progress("Labelling", len(tracks)) as advance:
+    with progress("Labelling songs", len(tracks)) as advance:
         for one in label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers or None):
             if isinstance(one, Skipped):
                 skipped.append(one.reason)

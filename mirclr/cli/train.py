@@ -154,7 +154,7 @@ def announce(trainer: Trainer) -> None:
 def run(trainer: Trainer) -> dict[str, float]:
     """Train with a progress display; returns the last metrics."""
     last: dict[str, float] = {}
-    with progress("Training", trainer.recipe.training.steps) as advance:
+    with progress("Training, step", trainer.recipe.training.steps) as advance:
         advance(trainer.step)
         for report in trainer.train():
             last = report.metrics or last
