@@ -12,7 +12,7 @@ from mirclr.terminal import counted
 
 @click.group(epilog="Example: mirclr augment preview song.ogg -o views")
 def command() -> None:
-    """Show and play what the augmentations of a recipe do to a file."""
+    """Let you hear and see what the augmentations of a recipe do."""
 
 
 @command.command(epilog="Example: mirclr augment preview song.ogg -o views --recipe recipes/debian_ntxent/recipe.yaml")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: mirclr checkpoint info runs/a/encoder.safetensors")
 def command() -> None:
-    """Show what a checkpoint holds; export its encoder."""
+    """Show what a checkpoint holds; export its encoder to ONNX."""
 
 
 @command.command(epilog="Example: mirclr checkpoint info builtin --json")

@@ -47,19 +47,21 @@ AFFECT = {"valence": "positive", "arousal": "energetic"}
     cls=options.once_a_command("predict"), epilog="Example: mirclr classify predict ~/Music/album --plot pictures"
 )
 def command() -> None:
-    """Predict genre, moods, valence and arousal; fit heads of your own."""
+    """Guess genre and mood; learn your own genres."""
 
 
 @options.formerly({"--picture": "--plot"})
 @command.command(epilog="Example: mirclr classify predict ~/Music/album song.ogg --segments over-time.csv")
 @click.argument("paths", metavar="[PATH]…", nargs=-1, type=options.HomePath(path_type=Path))
+@options.path_option("--library", help="Another library than your own, which is taken where no PATH is given.")
 @options.path_option(
-    "--library", help="Classify this library; without PATH and this, library.db in your data directory."
+    "--heads",
+    "heads_file",
+    help="What was learned, by `classify train`; else the library's own, or what mirclr comes with.",
 )
-@options.path_option("--heads", "heads_file", help="By default LIBRARY.heads.safetensors where it is, or the built-in.")
-@options.checkpoint("The encoder of the files; by default that of the heads.")
+@options.checkpoint("The encoder of the files; by default the one that was learned with.")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many genres and moods.")
-@options.path_option("--segments", "segments_file", help="Write predictions for each few seconds of the files: .csv")
+@options.path_option("--segments", "segments_file", help="Write guesses for each few seconds of the files: .csv")
 @options.plot("Draw them over time: .png for one file, else a folder.")
 @click.option("--hop", type=options.Number(min=0.1), help="Seconds between segments; by default the length of one.")
 @options.workers
@@ -78,11 +80,11 @@ def predict(
     device: str,
     as_json: bool,
 ) -> int:
-    """Predict genre, moods, valence and arousal of files, or of a library.
+    """Guess genre and moods of files, or of your library.
 
-    Of files and folders they are printed. Of a library every track's probabilities are stored, for `tag write`,
-    `export` and `library list --json`. A genre less probable than the heads' threshold is unknown. Predictions for a
-    few seconds are less sure than those for a whole track.
+    Also two numbers from 0 to 1: how positive a song sounds (valence), and how energetic (arousal). Of files and
+    folders the guesses are printed. Of a library they are kept, for `recommend --mood`, `tag write`, `export` and
+    `library list --json`. Guesses for a few seconds are less sure than those for a whole song.
     """
     if paths and library:
         raise click.UsageError("name files or a --library, not both")

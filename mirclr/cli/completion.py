@@ -19,10 +19,10 @@ def _own_shell() -> str | None:
 @click.command(epilog="Example: mirclr completion bash > ~/.mirclr.bash")
 @click.argument("shell", type=click.Choice(_SHELLS), default=_own_shell)
 def command(shell: str | None) -> None:
-    """Print what lets your shell complete commands and options.
+    """Let the tab key complete commands, options and names.
 
-    Keep it in a file that your shell reads when it begins; then the tab key completes commands, options, and the names
-    of your playlists and profiles:
+    Prints what your shell needs to know for that; keep it in a file that it reads when it begins. Completed are
+    commands, options, paths, and your artists, playlists and profiles:
 
     \b
     bash  mirclr completion bash > ~/.mirclr.bash

@@ -15,7 +15,7 @@ from mirclr.settings import EVERYWHERE, Settings
 @click.group(invoke_without_command=True, epilog="Example: mirclr config set recommend.artist-cap 1")
 @click.pass_context
 def command(context: click.Context) -> None:
-    """Show and set your own defaults, such as the library that is meant."""
+    """Show and set your own defaults, such as your library."""
     if context.invoked_subcommand is None:
         context.invoke(show)
 

@@ -43,12 +43,14 @@ def command(
     device: str,
     as_json: bool,
 ) -> int:
-    """Turn audio files into vectors in a library.
+    """Listen to your music, once, and keep what it sounds like.
 
-    Run again, only what is new or changed is decoded; moved and re-tagged files are followed. What a file holds counts,
-    not its name. A bad file is skipped and reported (`mirclr library info --failures`); one with a bad spot, or without
-    its end, is taken with half of its excerpts. A long file with a CUE sheet beside it becomes the tracks that the
-    sheet names. Hidden folders, and those in which systems keep what was thrown away, are left out.
+    What each song sounds like is kept in your library, as numbers that can be compared. Your files are only read. Run
+    again, only what is new or changed is listened to; files that moved or got other tags are followed.
+
+    A file that cannot be read is skipped and reported (`mirclr library info --failures`); one with a bad spot, or
+    without its end, is taken if half of it can be read. A long file with a CUE sheet beside it becomes the songs that
+    the sheet names. Hidden folders, and those in which systems keep what was thrown away, are left out.
     """
     from mirclr.data.manifest import tags_by_file
     from mirclr.data.scan import PassedOver

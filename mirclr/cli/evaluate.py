@@ -23,7 +23,7 @@ _BAR = 24  # cells of the longest bar
 
 @click.group(epilog="Example: mirclr evaluate retrieval --labels labels.csv")
 def command() -> None:
-    """Measure a library's vectors against labels, beside baselines."""
+    """Report on your library; measure encoders against labels."""
 
 
 def _with_baselines(function: Callable[..., Any]) -> Callable[..., Any]:

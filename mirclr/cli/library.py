@@ -73,7 +73,7 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
 @options.library
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
-    """List the tracks of a library, one a line: id, artist and title, file.
+    """List the songs of your library, one a line: number, artist and title, file.
 
     As JSON with what `mirclr describe` found, and by task and label the probabilities that `mirclr classify predict`
     stored.
@@ -192,7 +192,7 @@ def delete(library_path: Path, everything: bool, dry_run: bool, yes: bool, as_js
 @options.library
 @options.as_json
 def verify(library_path: Path, as_json: bool) -> None:
-    """Check a library's file, its vectors, and that every track's file is there."""
+    """Check that your library is sound, and that the file of every song is there."""
     from mirclr.errors import LibraryError
     from mirclr.library import LibraryStore
 
@@ -212,16 +212,16 @@ def verify(library_path: Path, as_json: bool) -> None:
 @command.command(epilog="Example: mirclr library renew --library lib.db")
 @options.library
 @options.checkpoint("The encoder; the built-in one unless given.", default="builtin")
-@click.option("--again", is_flag=True, help="Also where the vectors are of this encoder already.")
+@click.option("--again", is_flag=True, help="Also where this encoder made the library already.")
 @options.workers
 @options.device
 @options.as_json
 def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, device: str, as_json: bool) -> None:
-    """Embed all tracks with another encoder, such as that of a newer mirclr.
+    """Listen to all songs again with another encoder, such as that of a newer mirclr.
 
-    Tags, blocks, playlists, profiles, descriptions and duplicates stay, also those that come meanwhile; what `mirclr
-    classify predict` found goes, as it was predicted from the old vectors. Until all is embedded the library answers as
-    before. A run that was stopped is resumed.
+    Tags, blocks, playlists, profiles, tempo and duplicates stay, also those that come meanwhile; what `mirclr classify
+    predict` guessed goes, as it was guessed by the old encoder. Until all is done the library answers as before. A run
+    that was stopped is resumed.
     """
     from mirclr.cli.embed import bring_up_to_date
     from mirclr.ingest.renewal import renew as make_renewal
@@ -265,7 +265,7 @@ _folder = click.option(
 
 @command.group("exclude", epilog='Example: mirclr library exclude add Podcasts "Audio books/**"')
 def exclude() -> None:
-    """Keep folders and files out of a library.
+    """Keep folders and files out of your library.
 
     A pattern is a name, anywhere below a folder of the library, or a path from there; * and ? stand for what is between
     two slashes, ** for any folders.
@@ -277,7 +277,7 @@ def exclude() -> None:
 @_folder
 @options.library
 def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path) -> None:
-    """Add patterns of what is left out from now on; `mirclr sync` removes its tracks."""
+    """Add patterns of what is left out from now on; `mirclr sync` removes its songs."""
     from mirclr.data.scan import Exclusions
     from mirclr.errors import PatternError
     from mirclr.ingest.exclusions import keep_exclusions, roots_for

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @options.formerly({"twins": "duplicates"})
 @click.group(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
 def command() -> None:
-    """Scan a folder into a manifest; check manifests, mark near-duplicates."""
+    """List the music of a folder in a manifest; check manifests."""
 
 
 @command.command(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")

@@ -58,9 +58,9 @@ library: Decorator = click.option(
     "library_path",
     type=HomePath(path_type=Path, dir_okay=False),
     default=default_library,
-    show_default="your own; see mirclr config",
+    show_default=False,
     callback=_named,
-    help="The library file.",
+    help="Another library than your own (mirclr library info).",
 )
 
 
@@ -179,10 +179,14 @@ def threshold(default: float, help: str, *, least: float = 0.0) -> Decorator:
 
 
 workers: Decorator = click.option(
-    "--workers", type=click.IntRange(min=0), default=0, help="Processes that decode; 0: one for each core."
+    "--workers", type=click.IntRange(min=0), default=0, help="Processes that read files; 0: one for each core."
 )
 device: Decorator = click.option(
-    "--device", default="auto", show_default=True, help="What runs the encoder: auto, cpu, cuda, cuda:1, mps …"
+    "--device",
+    metavar="DEVICE",
+    default="auto",
+    show_default=True,
+    help="What computes: auto, cpu, cuda, cuda:1, mps …",
 )
 overrides: Decorator = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe, as training.steps=200."

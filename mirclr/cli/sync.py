@@ -28,7 +28,7 @@ _LISTED = ("embedded", "changed", "moved", "copied", "removed", "forgotten")
 @options.library
 @options.exclude
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@click.option("--yes", is_flag=True, help="Remove tracks even where they are most of a folder's.")
+@click.option("--yes", is_flag=True, help="Remove songs even where they are most of a folder's.")
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
 @options.checkpoint("The library's encoder, where its file has moved.")
 @options.workers
@@ -46,13 +46,13 @@ def command(
     device: str,
     as_json: bool,
 ) -> int:
-    """Bring a library up to date with its folders.
+    """Bring your library up to date with your folders.
 
-    What is new or changed is embedded with the library's own encoder, what moved is followed, and tracks whose files
-    are gone are removed. Without a FOLDER, all folders that the library has tracks of are looked at.
+    What is new or changed is listened to, what moved is followed, and songs whose files are gone are removed from the
+    library. Without a FOLDER, all folders that the library has songs of are looked at.
 
-    The tracks of a folder that is missing or empty are kept, as its disk may be off; so are more than ten that are
-    more than half of their folder's, unless --yes is given. The exit code is then 1.
+    The songs of a folder that is missing or empty are kept, as its disk may be off; so are more than ten that are more
+    than half of their folder's, unless --yes is given. The exit code is then 1.
     """
     from mirclr.data.scan import PassedOver
     from mirclr.errors import NoMatch, PatternError

@@ -56,7 +56,7 @@ def command(
     nproc: int,
     as_json: bool,
 ) -> None:
-    """Train a contrastive encoder from a recipe."""
+    """Train an encoder of your own from a recipe."""
     from mirclr.config import read_recipe
     from mirclr.training.distributed import joined, launch
     from mirclr.training.run import prepare

@@ -53,10 +53,10 @@ def command(
     device: str,
     as_json: bool,
 ) -> int:
-    """Keep a library up to date while its folders change.
+    """Keep your library up to date while your folders change.
 
     First does what `mirclr sync` does, and then the same for each file that comes, changes, moves or goes, with one
-    line for each. Ctrl-C ends it. Without a FOLDER, all folders that the library has tracks of are watched.
+    line for each. Ctrl-C ends it. Without a FOLDER, all folders that the library has songs of are watched.
     """
     from mirclr.errors import PatternError
     from mirclr.ingest.exclusions import keep_exclusions
