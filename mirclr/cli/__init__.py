@@ -36,7 +36,7 @@ COMMANDS = {
     "config": "Show and set your own defaults, such as your library.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",
     "demo": "Do the main job end to end on real music.",
-    "describe": "Find tempo, key and loudness of a library's tracks.",
+    "describe": "Find tempo, key and loudness of your songs.",
     "duplicates": "Find songs that you have twice: the same recording in several files.",
     "embed": "Listen to your music, once, and keep what it sounds like.",
     "evaluate": "Report on your library; measure encoders against labels.",
