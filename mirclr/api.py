@@ -13,27 +13,33 @@ Nothing here imports torch before a file is to be embedded.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from math import inf
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from mirclr.errors import EncoderMismatch, LibraryError, UnreadableAudio, UnusableAudio
+from mirclr.errors import AudioError, EncoderMismatch, LibraryError, UnreadableAudio, UnusableAudio
 from mirclr.index import Index, open_index
 from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryStore, LibraryTrack, is_usable, shown
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, recommend
+from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, asks_for_guesses, recommend
+from mirclr.terminal import counted
 
 if TYPE_CHECKING:
+    from mirclr.audio import Excerpts
     from mirclr.library.kept_files import KeptFile
     from mirclr.models.encoding import Encoder
 
 PathName = str | PathLike[str]
 Names = PathName | Iterable[PathName]
-Bounds = float | tuple[float | None, float | None]
+Bounds = str | float | tuple[float | None, float | None]
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
+_MOST_MEASURED = 500  # tracks of which a query finds out the tempo
 
 
 @dataclass
@@ -314,19 +320,25 @@ class Library(LibraryStore):
         genre: str | Iterable[str] = (),
         mood: str | Iterable[str] = (),
         bpm: Bounds | None = None,
+        octaves: bool = False,
         year: Bounds | None = None,
         duration_s: Bounds | None = None,
         key: str | None = None,
         profile: str | None = None,
+        shuffle: int | None = None,
         seed: int | None = None,
+        length_s: str | float | None = None,
+        fill: bool = False,
         excerpts: bool = False,
     ) -> list[Recommendation]:
-        """Recommend tracks that belong with the given ones.
+        """Recommend tracks that belong with the given ones, or that pass the filters where none is given.
+
+        What is asked of tracks and not known yet is found out first: see `prepare`.
 
         Parameters
         ----------
         seeds : str, Path, or several
-            Audio files, in the library or not, playlists, or words of an artist, a title or an album.
+            Audio files and folders, in the library or not, playlists, or words of an artist, a title or an album.
         n : int
             How many are wanted, at least 1; with `to` from 2 to 500, both ends among them.
         avoid : str, Path, or several
@@ -347,14 +359,24 @@ class Library(LibraryStore):
             Rules such as ``"artist:X"``, ``"album:…"``, ``"genre:…"``, ``"path:…"`` or ``"track:…"``.
         genre, mood : str or several
             One of these is wanted: of the tags, or likely by ``mirclr classify``.
-        bpm, year, duration_s : number or (number, number), optional
-            The very value, or least and most, of which None is no limit: ``year=(1990, None)``.
+        bpm, year, duration_s : str, number or (number, number), optional
+            As on the command line: ``bpm=120`` and ``"~120"`` are about that, or half or twice it; ``"115..125"``,
+            ``year="1990s"``, ``"before 1990"``, ``duration_s="under 5m"``. Or least and most, of which None is no
+            limit: ``year=(1990, None)``.
+        octaves : bool
+            Whether a tempo at half or twice of bounds for `bpm` passes too.
         key : str, optional
             A key such as ``"Am"``, or with ``",compatible"`` those that mix well with it too.
         profile : str, optional
             The listener to recommend for.
+        shuffle : int, optional
+            Another list that is about as good; the same number gives the same list.
         seed : int, optional
-            Shuffles what is about as good; the same seed gives the same list.
+            The former name of `shuffle`.
+        length_s : str or float, optional
+            How long the list is to play, in place of `n`: ``"45m"``, ``"1h30m"``, or seconds.
+        fill : bool
+            Whether tracks that are not alike may come, where too few are.
         excerpts : bool
             Find the most similar excerpts for each `Explanation` too.
 
@@ -394,13 +416,71 @@ class Library(LibraryStore):
             genre=_texts(genre),
             mood=_texts(mood),
             bpm=_bounds(bpm),
+            octaves=octaves,
             year=_bounds(year),
             duration_s=_bounds(duration_s),
             key=key,
             profile=profile,
-            seed=_plain(seed),
+            seed=_plain(seed if shuffle is None else shuffle),
+            length_s=cast(Any, _plain(length_s)),
+            fill=fill,
         )
+        self.prepare(query)
         return self.answer(query, excerpts=excerpts).recommendations
+
+    def prepare(self, query: Query, *, progress: Progress | None = None) -> list[str]:
+        """Find out what a query asks of tracks and is not known yet, and keep it: genre and mood, tempo and key.
+
+        Genre and mood are guessed of all tracks, which takes no time. Tempo and key are found of those that pass all
+        other filters, where these are 500 at most: it takes about a second a track. A library that cannot be written
+        is left as it is.
+
+        Parameters
+        ----------
+        query : Query
+            What is to be asked.
+        progress : callable, optional
+            Called as ``progress(label, total)``; gives a context manager of a function that is called after each track.
+
+        Returns
+        -------
+        list of str
+            For people: what was found out, and what is left to be.
+        """
+        if not os.access(self.path, os.W_OK):
+            return []
+        lines = self._guess() if asks_for_guesses(query, self.blocks()) else []
+        return lines + (self._measure(query, progress) if query.bpm is not None or query.key is not None else [])
+
+    def _guess(self) -> list[str]:
+        from mirclr.classify.predict import predict_missing
+
+        try:
+            n = predict_missing(self)
+        except LibraryError:  # no heads for its encoder, or nothing in it: tags must do
+            return []
+        return [f"guessed genre and mood of {counted(n, 'song')} by their sound"] if n else []
+
+    def _measure(self, query: Query, progress: Progress | None) -> list[str]:
+        from mirclr.ingest.description import describe_tracks, undescribed
+
+        others = replace(query, bpm=None, key=None)
+        mask = self.filters.passing(others)
+        ids = self.index.ids
+        tracks = undescribed(self, ids.tolist() if mask is None else ids[mask[ids]].tolist())
+        if len(tracks) > _MOST_MEASURED:
+            how = f"mirclr describe --library {shlex.quote(str(self.path))}"
+            return [f"tempo and key of {counted(len(tracks), 'song')} are not known yet; to find them out: {how}"]
+        if not tracks:
+            return []
+        failed = 0
+        shown_as = progress("Finding tempo and key", len(tracks)) if progress else nullcontext(lambda: None)
+        with shown_as as advance, closing(describe_tracks(self, tracks)) as results:
+            for _, found in results:
+                failed += isinstance(found, str)
+                advance()
+        some = f", but not of {counted(failed, 'song')} that cannot be read" if failed else ""
+        return [f"found tempo and key of {counted(len(tracks) - failed, 'song')}{some}"]
 
     def answer(self, query: Query, *, checkpoint: Path | None = None, excerpts: bool = False) -> Answer:
         """Answer a query, with the seeds that it means and remarks.
@@ -469,7 +549,7 @@ class Library(LibraryStore):
             self.bind(encoder.stamp)  # refuses another
         self._encoder = encoder
 
-    def _embed_seeds(self, files: Sequence[Path], checkpoint: Path | None) -> list[Seed]:
+    def _embed_seeds(self, files: Sequence[Path], checkpoint: Path | None) -> list[Seed | AudioError]:
         try:
             encoder = self.encoder if checkpoint is None else self._load_encoder(checkpoint)
         except EncoderMismatch:
@@ -519,49 +599,47 @@ def _bounds(value: Any) -> Any:
     """Bounds as a `Query` holds them; what are none are refused there."""
     value = _plain(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value, value
+        return f"{value:.12g}" if isfinite(value) else value  # read as what is typed
     if isinstance(value, list | tuple) and len(value) == 2:
         low, high = map(_plain, value)
         return -inf if low is None else low, inf if high is None else high
     return value
 
 
-def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed]:
-    """Embed files that a library does not hold, and make seeds of them.
-
-    Raises
-    ------
-    UnreadableAudio, UnusableAudio
-        A file cannot be decoded, or the encoder makes no vector of it.
-    """
+def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed | AudioError]:
+    """Embed files that a library does not hold, and make seeds of them; of what cannot be decoded the error instead."""
     from mirclr.audio.decoding import decode_files
+
+    decoded = decode_files(files, count=encoder.excerpts, seconds=encoder.seconds, rate=encoder.rate)
+    return [
+        UnreadableAudio(one.error or f"{one.file}: cannot be decoded")
+        if one.excerpts is None
+        else _seed_of(one.file, one.excerpts, encoder)
+        for one in decoded
+    ]
+
+
+def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioError:
     from mirclr.models.embedder import raised
     from mirclr.tags import read_tags
 
-    seeds = []
-    for decoded in decode_files(files, count=encoder.excerpts, seconds=encoder.seconds, rate=encoder.rate):
-        excerpts = decoded.excerpts
-        if excerpts is None:
-            raise UnreadableAudio(decoded.error or f"{decoded.file}: cannot be decoded")
-        tags, file = read_tags(decoded.file), decoded.file.absolute()
-        track = LibraryTrack(
-            0,  # of no track of the library
-            str(file.parent),
-            file.name,
-            excerpts.duration_s,
-            tags.title,
-            tags.artist,
-            tags.album,
-            tags.album_artist,
-            tags.genre,
-            tags.year,
-            excerpts.digest,
-            compilation=tags.compilation,
-        )
-        embedded = encoder.embed_excerpts(raised(excerpts.waveforms))
-        vector = encoder.pool(embedded)
-        if not is_usable(vector):
-            raise UnusableAudio(f"{decoded.file}: {NO_VECTOR}")
-        embeddings = ExcerptEmbeddings.of(excerpts.starts, embedded)
-        seeds.append(Seed(shown(track.label), vector, track, excerpts=embeddings))
-    return seeds
+    tags, file = read_tags(path), path.absolute()
+    track = LibraryTrack(
+        0,  # of no track of the library
+        str(file.parent),
+        file.name,
+        excerpts.duration_s,
+        tags.title,
+        tags.artist,
+        tags.album,
+        tags.album_artist,
+        tags.genre,
+        tags.year,
+        excerpts.digest,
+        compilation=tags.compilation,
+    )
+    embedded = encoder.embed_excerpts(raised(excerpts.waveforms))
+    vector = encoder.pool(embedded)
+    if not is_usable(vector):
+        return UnusableAudio(f"{path}: {NO_VECTOR}")
+    return Seed(shown(track.label), vector, track, excerpts=ExcerptEmbeddings.of(excerpts.starts, embedded))

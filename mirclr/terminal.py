@@ -114,3 +114,11 @@ def percents(fractions: Sequence[float | None]) -> list[str]:
     return [
         "" if f is None else f"{min(100 * f, most) if f < 1 else 100:.{decimals if f < 1 else 0}f} %" for f in fractions
     ]
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """The end of a line: "; did you mean A, B or C?"; empty where there are no names."""
+    if not names:
+        return ""
+    *others, last = map(shown, names)
+    return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"

@@ -382,7 +382,7 @@ def test_recommend_has_every_option_of_a_query_with_its_default():
     assert not any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in found.values())
     for field in fields(Query):
         assert found[field.name].default == field.default, field.name
-    assert set(found) == {"self", "excerpts", *(f.name for f in fields(Query))}
+    assert set(found) == {"self", "excerpts", "shuffle", *(f.name for f in fields(Query))}
 
 
 def test_a_library_embeds_what_is_new_and_reports(encoder, music, tmp_path, in_this_process):
@@ -451,7 +451,9 @@ def test_bounds_may_be_open_or_one_value(encoder, music, tmp_path, in_this_proce
         assert found((2000, None)) == [2000, 2010]
         assert found((None, 2000)) == found([0, 2000]) == [1990, 2000]
         assert found(2000) == [2000]
-        for bad in ("2000", (1, 2, 3), True):
+        assert found("2000") == [2000]
+        assert found("1990s") == found("before 2000") == [1990]
+        for bad in ("200", (1, 2, 3), True):
             with pytest.raises(QueryError, match="year: found"):
                 found(bad)
         with pytest.raises(QueryError, match="seeds: found"):

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,7 @@ def test_it_holds_what_it_held(path, root):
 def test_a_saved_query_gives_the_list_that_it_gave(path, name):
     with LibraryStore.open(path) as library:
         query = Query.from_json(library.playlists()[name]["query"])
+        query = replace(query, fill=True)  # as lists were before
         answer = recommend(library, open_index(library), query, excerpts=True, now_s=NOW_S)
         rows = [
             (r.track.path, r.similarity, why.same, why.labels, why.tempo, why.key, why.excerpts)

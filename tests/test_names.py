@@ -49,7 +49,7 @@ def filled(folder, *rows):
 
 def recommended(library, seed, **asked):
     asked = {"artist_cap": 0, "artist_gap": 0, **asked}
-    query = Query(seeds=(str(library.tracks([seed])[0].file),), **asked)
+    query = Query(seeds=(str(library.tracks([seed])[0].file),), fill=True, **asked)
     return sorted(r.track.path for r in recommend(library, open_index(library), query).recommendations)
 
 
@@ -476,7 +476,7 @@ def test_products_in_blocks_are_those_of_all():
 def test_the_match_that_is_shown_is_what_orders(tmp_path):
     rows = [(f"{i}.ogg", {"artist": f"A{i}", "title": f"T{i}"}) for i in range(60)]
     with filled(tmp_path, *rows) as library:
-        query = Query(seeds=(str(library.tracks([1])[0].file),), n=30)
+        query = Query(seeds=(str(library.tracks([1])[0].file),), n=30, fill=True)
         matches = [r.match for r in recommend(library, open_index(library), query).recommendations]
     assert matches == sorted(matches, reverse=True)
     assert all(0 <= match <= 100 for match in matches)

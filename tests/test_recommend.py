@@ -41,7 +41,7 @@ from mirclr.recommend.ranking import Candidate, clusters_of, falling, fits, mutu
 from mirclr.recommend.reasons import Explanation, _tagged, distinguishing, most_similar_excerpts
 from mirclr.recommend.rules import Rules
 from mirclr.tags import Tags
-from tests.commands import invoke
+from tests.commands import exits, invoke
 
 ROOT = os.path.abspath(os.sep + "music")
 STAMP = EncoderStamp("d" * 32, "a.safetensors", 4, 8, {})
@@ -65,9 +65,9 @@ FREE = {"artist_cap": 0, "artist_gap": 0, "same_album": True}
 
 
 def ask(library, *seeds, filters=None, **asked):
-    """Tracks for seeds given by id or text."""
+    """Tracks for seeds given by id or text; also what is not alike, unless told."""
     texts = tuple(str(library.tracks([s])[0].file) if isinstance(s, int) else s for s in seeds)
-    return recommend(library, open_index(library), Query(seeds=texts, **asked), filters=filters)
+    return recommend(library, open_index(library), Query(seeds=texts, **{"fill": True, **asked}), filters=filters)
 
 
 def paths(answer):
@@ -235,7 +235,7 @@ def test_a_track_removed_since_is_not_recommended(library):
     library.write(entries=[entry(p, v) for p, v in zip("abc", np.eye(4), strict=False)])
     index = open_index(library)
     library.remove([2])
-    found = recommend(library, index, Query(seeds=("a",))).recommendations
+    found = recommend(library, index, Query(seeds=("a",), fill=True)).recommendations
     assert [r.track.id for r in found] == [3]
 
 
@@ -254,7 +254,11 @@ def test_a_track_removed_since_is_not_recommended(library):
         ({"seeds": ("x",), "n": "7"}, "n: found '7'"),
         ({"seeds": ("x",), "key": 5}, "key: found 5"),
         ({"seeds": ("x",), "year": (2000, 1990)}, "smaller number first"),
-        ({"seeds": ("x",), "exclude": ("artist",)}, "expected artist:"),
+        ({"seeds": ("x",), "exclude": ("christmas",)}, "say what it is: artist:christmas"),
+        ({"seeds": ("x",), "exclude": ("artits:x",)}, "did you mean artist:x"),
+        ({"seeds": ("x",), "exclude": ("artist:",)}, "artist:NAME"),
+        ({"seeds": ("x",), "n": 7, "length_s": 600}, "how many, or how long"),
+        ({"seeds": ("x",), "length_s": 60}, "at least 180"),
         ({"seeds": ("x",), "key": "H"}, "key: found 'H'"),
         ({"seeds": ("x",), "artist_cap": -1}, "0 or more"),
     ],
@@ -566,7 +570,7 @@ def test_a_path_goes_on_evenly(library):
 
 def test_a_path_needs_two_single_ends(library):
     library.write(entries=[entry(f"{i}", np.eye(4)[i], artist="A", title=f"T{i}") for i in range(3)])
-    with pytest.raises(QueryError, match="from one track to another"):
+    with pytest.raises(QueryError, match="from one song to another"):
         ask(library, "t0", to="T0")
     with pytest.raises(QueryError, match="'a' means 3"):
         ask(library, "t0", to="a")
@@ -686,7 +690,7 @@ def test_the_most_alike_moments(library):
     assert most_similar_excerpts(one, two) == (10.0, 30.0)
     assert most_similar_excerpts(one, ExcerptEmbeddings.from_bytes(b"")) is None
     library.write(entries=[entry("a", (1, 0, 0, 0), excerpts=one), entry("b", (0, 1, 0, 0), excerpts=two)])
-    query = Query(seeds=("a",))
+    query = Query(seeds=("a",), fill=True)
     found = recommend(library, open_index(library), query, excerpts=True).recommendations
     assert found[0].explanation.excerpts == (10.0, 30.0)
 
@@ -711,12 +715,12 @@ def test_filters_that_know_nothing_say_so(library):
         ({"key": "Am"}, "mirclr describe"),
         ({"mood": ("calm",)}, "mirclr classify"),
         ({"genre": ("rock",)}, "mirclr classify"),
-        ({"year": (1.0, 2.0)}, "of no track"),
+        ({"year": (1.0, 2.0)}, "no song in .* has a year in its tags"),
     ):
         with pytest.raises(QueryError, match=match):
             ask(library, 1, **asked)
     library.store_probabilities("genre", {1: {"rock": 0.9}}, "h")
-    with pytest.raises(QueryError, match="known are: rock"):
+    with pytest.raises(QueryError, match="genres here are: rock"):
         ask(library, 1, genre=("polka",))
 
 
@@ -778,12 +782,16 @@ def test_blocks_are_kept_and_obeyed(songs):
         "artist:Radiohead",
         "path:5.ogg",
     ]
-    answer = json.loads(run("recommend", "beth", "--library", songs.path, "--json").stdout)
+    answer = json.loads(run("recommend", "beth", "--fill", "yes", "--library", songs.path, "--json").stdout)
     assert {r["artist"] for r in answer["recommendations"]} == {"Nine Inch Nails", "Johnny Cash", "Sigur Rós"}
     assert run("block", "add", "singer:X", "--library", songs.path).exit_code == 2
     assert isinstance(run("block", "remove", "artist:Y", "--library", songs.path).exception, NoMatch)
     assert run("block", "remove", "artist:Radiohead", "--library", songs.path).exit_code == 0
-    assert "artist:Radiohed: no track" in run("block", "add", "artist:Radiohed", "--library", songs.path).stderr
+    added = run("block", "add", "artist:Radiohed", "--library", songs.path).stderr
+    assert (
+        "artist:Radiohed keeps out nothing: no song is by an artist of this name; did you mean artist:Radiohead?"
+        in added
+    )
     assert run("block", "remove", "artist:Radiohed", "--library", songs.path).exit_code == 0
     assert songs.blocks() == ["path:5.ogg"]
 
@@ -815,12 +823,14 @@ def test_rules_as_a_shell_completes_them_hold_from_any_folder(library, tmp_path,
     assert library.blocks() == [f"track:{root}/odd/a.ogg"]
 
 
-def test_an_answer_of_nothing_says_why_and_leaves_the_playlist(songs, tmp_path):
+def test_an_answer_of_nothing_says_why_and_leaves_the_playlist(songs, tmp_path, capsys):
     output = tmp_path / "list.m3u8"
     output.write_text("#EXTM3U\nkept.ogg\n")
-    done = run("recommend", "beth", "--duration", "1s..2s", "-o", output, "--library", songs.path)
-    assert "found 0 of 20: 0 pass the filters\n" in done.stderr
-    assert "not written" in done.stderr
+    asked = ("recommend", "beth", "--duration", "1s..2s", "-o", output, "--library", songs.path)
+    code, out, err = exits(capsys, *asked)
+    assert (code, out) == (1, "")
+    assert "no song is 0:01 to 0:02 long; your songs are 1:40 to 1:48 long\n" in err
+    assert "not written" in err
     assert output.read_text() == "#EXTM3U\nkept.ogg\n"
 
 
@@ -846,7 +856,8 @@ def test_a_saved_query_is_run_on_the_library_as_it_is(songs, tmp_path):
     output = tmp_path / "list.xspf"
     asked = ("recommend", "beth", "-n", 3, "--year", "..2030", "--library", songs.path)
     assert isinstance(run(*asked).exception, QueryError)  # no years
-    asked = ("recommend", "beth", "-n", 3, "--duration", "1m..3m", "--library", songs.path, "--save", "x", "-o", output)
+    asked = ("recommend", "beth", "-n", 3, "--duration", "1m..3m", "--fill", "yes")
+    asked = (*asked, "--library", songs.path, "--save", "x", "-o", output)
     assert run(*asked).exit_code == 0
     before = read_playlist(output)
     songs.remove([t.id for t in songs.tracks() if t.file == before[0]])
@@ -923,7 +934,7 @@ def test_a_query_sees_one_state_of_the_library(songs, monkeypatch):
 
     monkeypatch.setattr(mirclr.recommend.answer, "clusters_of", written_meanwhile)
     with mirclr.Library.open(songs.path) as library:
-        assert len(library.recommend("beth", n=5)) == 5
+        assert len(library.recommend("beth", n=5, fill=True)) == 5
         with pytest.raises(NoMatch):
             library.recommend("creep")
 
@@ -948,11 +959,14 @@ def test_dislikes_by_the_hundred_take_no_more_memory_than_tracks(library):
 
 def test_python(songs, tmp_path):
     with mirclr.Library.open(songs.path) as library:
-        found = library.recommend(["beth"], n=3, exclude=["artist:Radiohead"])
+        found = library.recommend(["beth"], n=3, exclude=["artist:Radiohead"], fill=True)
         assert [r.rank for r in found] == [1, 2, 3]
         assert all(isinstance(r.similarity, float) and 0 < r.alike < 1 and r.track.title for r in found)
         by_command = json.loads(
-            run("recommend", "beth", "-n", 3, "--exclude", "artist:Radiohead", "--json", "--library", songs.path).stdout
+            run(
+                *("recommend", "beth", "-n", 3, "--exclude", "artist:Radiohead", "--fill", "yes", "--json"),
+                *("--library", songs.path),
+            ).stdout
         )
         assert [r.track.id for r in found] == [r["id"] for r in by_command["recommendations"]]
         first = library.index
@@ -993,7 +1007,7 @@ def songs(library):
 
 @pytest.mark.parametrize("text", ["x" * 300, "x\0y", "*" * 5000])
 def test_a_text_that_cannot_be_a_path_is_a_text(songs, text):
-    with pytest.raises(NoMatch, match="matches no track"):
+    with pytest.raises(NoMatch, match="no song, artist or album"):
         find_seeds(songs, [text])
     songs.write(entries=[entry("long.ogg", (1, 0, 0, 0), title="y" * 300)])
     assert [s.track_id for s in find_seeds(songs, ["y" * 300])] == [10]
@@ -1042,20 +1056,21 @@ def test_match_tracks(songs, text, ids):
 
 
 def test_an_ambiguous_text_lists_what_it_may_mean(songs):
-    with pytest.raises(NoMatch, match="2 tracks") as caught:
+    with pytest.raises(NoMatch, match="2 songs of several artists") as caught:
         match_tracks(songs, "hurt")
     assert "Johnny Cash – Hurt" in str(caught.value)
     with pytest.raises(NoMatch) as caught:
         match_tracks(songs, "ogg")
-    assert str(caught.value).count("\n") == 8
+    assert str(caught.value).count("\n") == 9
+    assert str(caught.value).endswith("and 1 more")
 
 
 def test_an_unknown_text_suggests_close_ones(songs):
-    with pytest.raises(NoMatch, match="close are: Radiohead"):
+    with pytest.raises(NoMatch, match="did you mean Radiohead"):
         match_tracks(songs, "radoihead")
     with pytest.raises(NoMatch) as caught:
         match_tracks(songs, "qqqqqq")
-    assert "close" not in str(caught.value)
+    assert "mean" not in str(caught.value)
 
 
 # the commands
@@ -1094,7 +1109,7 @@ def test_recommend_by_path_in_the_library_or_copied(songs, tmp_path):
     songs.write(entries=[Entry(**{**vars(made), "file_digest": file_digest(tmp_path / "m" / "in.ogg")})])
     (tmp_path / "copy.ogg").write_bytes(b"music")
     for file in (tmp_path / "m" / "in.ogg", tmp_path / "copy.ogg"):
-        answer = json.loads(run("recommend", file, "--json", "--library", songs.path).stdout)
+        answer = json.loads(run("recommend", file, "--fill", "yes", "--json", "--library", songs.path).stdout)
         assert answer["seeds"] == ["in.ogg"]
         assert len(answer["recommendations"]) == 8  # all the others, a song of two albums once
 

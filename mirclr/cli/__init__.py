@@ -28,7 +28,7 @@ from mirclr.settings import read_settings
 
 COMMANDS = {
     "augment": "Let you hear and see what the augmentations of a recipe do.",
-    "block": "Keep artists, albums, folders or tracks out of all recommendations.",
+    "block": "Keep artists, albums, genres, folders or songs out of all recommendations.",
     "checkpoint": "Show what a checkpoint holds; export its encoder to ONNX.",
     "classify": "Guess genre and mood; learn your own genres.",
     "clips": "Show or clear the cache of decoded clips.",
@@ -45,7 +45,7 @@ COMMANDS = {
     "manifest": "List the music of a folder in a manifest; check manifests.",
     "playlist": "Run saved queries again; list and delete them.",
     "profile": "Keep what a listener played and likes, for recommend --for.",
-    "recommend": "Recommend tracks that belong with the given ones.",
+    "recommend": "Recommend songs that belong with the given ones.",
     "sync": "Bring your library up to date with your folders.",
     "tag": "Write genre, mood, tempo and key into files' tags, and take them out again.",
     "teacher": "Obtain teachers, and label music with them.",

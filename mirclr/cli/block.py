@@ -8,7 +8,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, remark
-from mirclr.terminal import counted
+from mirclr.terminal import counted, did_you_mean
 
 if TYPE_CHECKING:
     from mirclr.recommend import Rule
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog='Example: mirclr block add "artist:Some One" path:Christmas')
 def command() -> None:
-    """Keep artists, albums, folders or tracks out of all recommendations."""
+    """Keep artists, albums, genres, folders or songs out of all recommendations."""
 
 
 @command.command(epilog='Example: mirclr block add "artist:Some One" path:Christmas')
@@ -25,18 +25,17 @@ def command() -> None:
 def add(rules: tuple[str, ...], library_path: Path) -> None:
     """Add rules, each artist:…, album:…, genre:…, path:… or track:… and a name.
 
-    A path is a folder or file, or a name of one anywhere in the library, with * and ? as wildcards.
+    A path is any part of the path of a song, such as path:Christmas; path:Live/ is the folder of just that name, and *
+    and ? are wildcards for the whole of a name. A genre is of the tags, or a guess where genres were guessed.
     """
     from mirclr.library import LibraryStore
-    from mirclr.recommend import Rules
+    from mirclr.recommend import rule_effects
 
     kept = _parsed(rules)
     with LibraryStore.open(library_path) as library:
         library.add_blocks([str(rule) for rule in kept])
-        tracks = library.tracks()
-        for rule in kept:
-            if rule.kind != "genre" and not any(map(Rules([rule]).exclude, tracks)):
-                remark(f"{rule}: no track of the library is one of these, for now")
+        for line in rule_effects(library, kept):
+            remark(line)
         remark(f"{counted(len(library.blocks()), 'rule')} kept in {library_path}")
 
 
@@ -47,13 +46,15 @@ def remove(rules: tuple[str, ...], library_path: Path) -> None:
     """Remove rules, named as `mirclr block list` shows them."""
     from mirclr.errors import NoMatch
     from mirclr.library import LibraryStore
+    from mirclr.names import close_names
 
     with LibraryStore.open(library_path) as library:
         kept = set(library.blocks())
         named = [rule if rule in kept else str(parsed) for rule, parsed in zip(rules, _parsed(rules), strict=True)]
         if unknown := [rule for rule in named if rule not in kept]:
             raise NoMatch(
-                f"{library_path}: holds no rule {unknown[0]!r}; it holds: {', '.join(sorted(kept)) or 'none'}"
+                f"{library_path}: holds no rule {unknown[0]!r}"
+                + (did_you_mean(close_names(unknown[0], kept)) or f"; it holds: {', '.join(sorted(kept)) or 'none'}")
             )
         library.remove_blocks(named)
         remark(f"{counted(len(library.blocks()), 'rule')} left in {library_path}")

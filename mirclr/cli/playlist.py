@@ -26,9 +26,10 @@ def command() -> None:
 @options.checkpoint("The library's encoder, where its file has moved: embeds seeds that are files.")
 def refresh(
     name: str, library_path: Path, explain: bool, as_json: bool, output: Path | None, checkpoint: Path | None
-) -> None:
+) -> int:
     """Run a saved query on the library as it is now, and write its playlist again."""
     from mirclr.api import Library
+    from mirclr.cli.filters import make_ready
     from mirclr.cli.recommend import check_output, show_answer, write_answer
     from mirclr.recommend import Query
     from mirclr.recommend.saved import saved_query
@@ -38,10 +39,13 @@ def refresh(
         output = output or (Path(saved["output"]) if saved.get("output") else None)
         if output:
             check_output(output, library_path)
-        answer = library.answer(Query.from_json(saved["query"]), checkpoint=checkpoint, excerpts=explain)
+        query = Query.from_json(saved["query"])
+        make_ready(library, query)
+        answer = library.answer(query, checkpoint=checkpoint, excerpts=explain)
     show_answer(answer, as_json=as_json, explain=explain)
     if output:
         write_answer(answer, output, name)
+    return 0 if answer.recommendations else 1
 
 
 @command.command("list", epilog="Example: mirclr playlist list --json")

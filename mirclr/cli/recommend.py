@@ -1,15 +1,13 @@
 """``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to embed a file."""
 
-import math
-import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mirclr.cli import options
+from mirclr.cli.filters import LENGTH, filters, make_ready, query_of
 from mirclr.cli.show import ListedSong, print_json, print_songs, remark
 from mirclr.terminal import clock, counted
 
@@ -17,74 +15,36 @@ if TYPE_CHECKING:
     from mirclr.library import LibraryTrack
     from mirclr.recommend import Answer, Recommendation
 
-_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
-
-class _Range(click.ParamType):
-    """``A..B``, ``A..``, ``..B`` or one number; the command gets (A, B)."""
-
-    def __init__(self, name: str, number: Callable[[str], float]) -> None:
-        self.name, self._number = name, number
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        if isinstance(value, tuple):
-            return value
-        low, dots, high = str(value).partition("..")
-        try:
-            least = self._number(low) if low or not dots else float("-inf")
-            most = (self._number(high) if high else float("inf")) if dots else least
-            if not all(math.isfinite(bound) for bound, text in ((least, low), (most, high)) if text):
-                raise ValueError(value)
-        except (ValueError, OverflowError):
-            self.fail(f"found {value!r}; expected a number or two, as in 90..110, 90.. or ..110", param, ctx)
-        return least, most
-
-
-def _duration(text: str) -> float:
-    """Seconds of ``90``, ``2m``, ``2m30s``, ``1h`` or ``2:30``."""
-    if ":" in text:
-        total = 0.0
-        for part in text.split(":"):
-            total = 60 * total + float(part)
-        return total
-    parts = re.findall(r"([\d.]+)\s*([a-z]*)", text.lower())
-    if not parts or "".join(f"{n}{unit}" for n, unit in parts) != re.sub(r"\s", "", text.lower()):
-        raise ValueError(text)
-    try:
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    except KeyError as error:
-        raise ValueError(text) from error
-
-
-@click.command(epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/a.ogg --exclude path:Christmas -o list.m3u8')
-@click.argument("seeds", nargs=-1, metavar="[SEED]…")
+@options.formerly({"--seed": "--shuffle"})
+@click.command(epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/Jazz --exclude path:Christmas -o list.m3u8')
+@click.argument("seeds", nargs=-1, metavar="[SONG]…")
 @options.library
-@click.option("--not", "avoid", multiple=True, metavar="TRACK", help="Stay away from this track. May be given again.")
-@click.option("--to", metavar="TRACK", help="A path from the one seed to this track, both among the -n tracks.")
-@options.count(20, "How many tracks.")
-@click.option(
-    "--diversity", type=options.Number(0, 1), default=0.0, show_default=True, help="Diversity of the list, 0 to 1."
-)
+@filters
+@click.option("--not", "avoid", multiple=True, metavar="SONG", help="Stay away from this song. May be given again.")
+@click.option("--to", metavar="SONG", help="Go from the one song to this one, step by step.")
+@options.count(20, "How many songs.")
+@click.option("--length", "length_s", type=LENGTH, metavar="LENGTH", help="Fill this time instead: 45m, 1h30m.")
 @click.option(
     "--artist-cap",
     type=click.IntRange(min=0),
     default=2,
     show_default=True,
-    help="At most this many tracks of one artist (0: no limit).",
+    help="At most this many songs of one artist (0: any number).",
 )
 @click.option(
     "--artist-gap",
     type=click.IntRange(min=0),
     default=3,
     show_default=True,
-    help="At least this many other tracks between two of one artist.",
+    help="At least this many songs of others between two of one artist.",
 )
 @click.option(
     "--same-album",
     type=click.Choice(["yes", "no"]),
     default="no",
     show_default=True,
-    help="Whether tracks of a seed's own album may come.",
+    help="Whether songs of the album of a song that you name may come.",
 )
 @click.option(
     "--versions",
@@ -94,58 +54,64 @@ def _duration(text: str) -> float:
     help="Whether several versions of one song may come (live, remix, karaoke).",
 )
 @click.option(
-    "--exclude", multiple=True, metavar="RULE", help="Leave out artist:…, album:…, genre:…, path:… or track:…"
+    "--fill",
+    type=click.Choice(["yes", "no"]),
+    default="no",
+    show_default=True,
+    help="Whether to fill the list with what is not alike, where too little is.",
 )
-@click.option("--genre", multiple=True, help="Only of this genre, or of one of several.")
-@click.option("--mood", multiple=True, help="Only of this mood, or of one of several.")
-@click.option("--bpm", type=_Range("range", float), metavar="A..B", help="Tempo, as mirclr describe found it.")
-@click.option("--key", metavar="KEY[,compatible]", help="Key, such as Am or 8A; with ,compatible also keys that mix.")
-@click.option("--year", type=_Range("range", float), metavar="A..B", help="Year of the tags.")
 @click.option(
-    "--duration", "duration_s", type=_Range("range", _duration), metavar="A..B", help="Length, such as 2m..8m."
+    "--diversity",
+    type=options.Number(0, 1),
+    default=0.0,
+    show_default=True,
+    help="How different the songs of the list are, 0 to 1.",
 )
 @click.option("--for", "profile", metavar="PROFILE", help="For this listener: near what is liked, and not played yet.")
-@options.seed("Shuffle what is about as good; the same number gives the same list.")
+@click.option(
+    "--shuffle",
+    "seed",
+    type=click.INT,
+    metavar="NUMBER",
+    help="Another list that is about as good; the same number gives the same list.",
+)
 @click.option("--explain", is_flag=True, help="Give details of each: labels, tempo, key, the most similar excerpts.")
 @options.as_json
 @options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf")
 @click.option("--save", metavar="NAME", help="Keep the query, to be run again: mirclr playlist refresh NAME")
-@options.checkpoint("The library's encoder, where its file has moved: embeds seeds that are files.")
+@options.checkpoint("The library's encoder, where its file has moved: embeds files that are not in the library.")
 def command(
     library_path: Path,
     same_album: str,
     versions: str,
+    fill: str,
     explain: bool,
     as_json: bool,
     output: Path | None,
     save: str | None,
     checkpoint: Path | None,
     **asked: Any,
-) -> None:
-    """Recommend tracks that belong with the given ones.
+) -> int:
+    """Recommend songs that belong with the given ones.
 
-    A SEED is an audio file, in the library or not, a playlist, or words of an artist, a title or an album. Words that
-    are a whole title mean that track; the name of an artist or an album means all its tracks. Never listed are copies
-    and versions of a seed or of each other, and what `mirclr block` keeps out.
+    A SONG is a file, a folder or a playlist, of your library or not, or words of an artist, a title or an album. The
+    name of an artist or an album means all its songs. Without any, all that your options ask for may come: --mood party
+    alone makes a list. Genre and mood, tempo and key are found out first, where they are needed and not known.
 
-    The best match comes first, but where seeds that sound unlike take turns, tracks of one artist are kept apart
-    (--artist-gap), or --diversity or --to asks for another order; with --to it is that with the track before.
+    Never listed are copies and versions of a song that you name or of each other, what `mirclr block` keeps out, and
+    what is not alike. The best match comes first, unless artists have to be kept apart (--artist-gap), songs that sound
+    different take turns, or --diversity or --to asks for another order.
     """
     from mirclr.api import Library
-    from mirclr.errors import QueryError
-    from mirclr.recommend import Query, with_absolute_paths
+    from mirclr.recommend import with_absolute_paths
 
-    if not asked["seeds"] and not asked["profile"]:
-        raise click.UsageError("nothing to start from; name a SEED, or a listener with --for")
     if output:
         check_output(output, library_path)
     if save is not None:
         check_name(save)
-    try:
-        query = Query(same_album=same_album == "yes", versions=versions == "yes", **asked)
-    except QueryError as error:
-        raise click.UsageError(str(error)) from None
+    query = query_of(same_album=same_album == "yes", versions=versions == "yes", fill=fill == "yes", **asked)
     with Library.open(library_path) as library:
+        make_ready(library, query)
         answer = library.answer(query, checkpoint=checkpoint, excerpts=explain)
         if save:
             kept = with_absolute_paths(query).to_json()
@@ -155,6 +121,7 @@ def command(
         write_answer(answer, output, save or title_of(answer))
     if save:
         remark(f"saved as {save!r}; run it again with: mirclr playlist refresh {shlex.quote(save)}")
+    return 0 if answer.recommendations else 1
 
 
 def check_name(name: str) -> None:
@@ -181,15 +148,19 @@ def show_answer(answer: "Answer", *, as_json: bool, explain: bool) -> None:
     if as_json:
         found = [recommendation_json(r, explain) for r in answer.recommendations]
         print_json({"seeds": [seed.label for seed in answer.seeds], "recommendations": found})
-    else:
+    elif answer.recommendations:
         _print(answer, explain)
 
 
 def title_of(answer: "Answer") -> str:
     """What a list is called, for people."""
     from mirclr.names import first_artist
+    from mirclr.recommend.words import in_words
 
     found, query = answer.recommendations, answer.query
+    if not answer.seeds:
+        words = in_words(query)
+        return words[:1].upper() + words[1:]
     if query.to is not None and found:
         ends = [r.track.title or r.track.label for r in (found[0], found[-1])]
         return f"From {ends[0]} to {ends[1]} in {counted(len(found), 'song')}"
@@ -231,7 +202,7 @@ def listed_song(track: "LibraryTrack", **more: Any) -> ListedSong:
 def _explained(r: "Recommendation") -> tuple[str, ...]:
     """A reason with numbers, for who knows what they mean."""
     why = r.explanation
-    near = [f"near {why.seed}, cosine {r.similarity:.3f}"]
+    near = [] if r.similarity is None else [f"near {why.seed}, cosine {r.similarity:.3f}"]
     if why.excerpts:
         near.append("most similar at {} and {}".format(*map(clock, why.excerpts)))
     shared = [f"same {name}" for name in why.same if name != "genre"]
@@ -264,7 +235,7 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
         "genre": track.genre,
         "year": track.year,
         "duration_s": track.duration_s,
-        "seed": why.seed,
+        "seed": why.seed or None,
         "reason": r.reason,
     }
     if explain:

@@ -169,7 +169,7 @@ def strategies(library: LibraryStore, index: Index, *, n: int, seed: int) -> dic
     seed : int
         Of what is drawn at random.
     """
-    ids, filters, query = index.ids, MetadataFilters(library), Query(n=n, profile="a listener")
+    ids, filters, query = index.ids, MetadataFilters(library), Query(n=n, profile="a listener", fill=True)
 
     def recommended(query: Query) -> Strategy:
         return lambda asked: _recommended(library, index, filters, asked, query)

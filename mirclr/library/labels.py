@@ -91,11 +91,10 @@ class Labels(Database):
         """The labels of a task that has stored probabilities, sorted."""
         return [row[0] for row in self._rows("SELECT DISTINCT label FROM probability WHERE task = ? ORDER BY 1", task)]
 
-    def likely(self, task: str, label: str, at_least: float) -> np.ndarray:
-        """The tracks for which a label has at least this probability: (n,) int64, ascending."""
-        query = "SELECT track_id FROM probability WHERE task = ? AND label = ? AND probability >= ?"
-        rows = self._iterate(query, task, label, at_least)
-        return np.sort(np.fromiter((row[0] for row in rows), np.int64))
+    def label_probabilities(self, task: str, label: str) -> tuple[np.ndarray, np.ndarray]:
+        """How likely a label is: ids of the tracks of which that is stored, (n,) int64, and as many float64."""
+        rows = self._rows("SELECT track_id, probability FROM probability WHERE task = ? AND label = ?", task, label)
+        return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
 
     def store_descriptions(self, descriptions: Mapping[int, Description]) -> None:
         """Store descriptions by track id, in one transaction; ids that are no longer held are left out."""

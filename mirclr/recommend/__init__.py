@@ -6,14 +6,17 @@ same query on the same library gives the same list.
 In: a library, its index and a `Query`, or a listener's history. Out: an `Answer`, each track with the reason, and
 playlists.
 
-Contents: `Query` (query.py), `recommend` and what it answers (answer.py); `Seed`, `find_seeds` and `match_tracks`, a
-text to the tracks that it means (seeds.py); rules.py, what is excluded; filters.py, what metadata let pass; ranking.py
-and path.py, what comes in which order; reasons.py, why. Beside these: matching.py (tracks by path or by name), history/
-(listening histories of services and players), taste.py (directions that a listener likes), playlist/ (playlist files).
+Contents: `Query` (query.py; ranges.py, bounds as people write them; words.py, a query in words), `recommend` and what
+it answers (answer.py); `Seed`, `find_seeds` and `match_tracks`, a text to the tracks that it means (seeds.py);
+rules.py, what is excluded, and effects.py, how much that is; filters.py, what metadata let pass; ranking.py and
+path.py, what comes in which order; reasons.py, why; shortfall.py, why no more. Beside these: matching.py (tracks by
+path or by name), history/ (listening histories of services and players), taste.py (directions that a listener likes),
+playlist/ (playlist files).
 """
 
 from mirclr.recommend.answer import Answer, Recommendation, recommend
-from mirclr.recommend.filters import MetadataFilters
+from mirclr.recommend.effects import rule_effects
+from mirclr.recommend.filters import MetadataFilters, asks_for_guesses
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
 from mirclr.recommend.rules import Rule, Rules, absolute_rule, parse_rule
@@ -29,9 +32,11 @@ __all__ = [
     "Rules",
     "Seed",
     "absolute_rule",
+    "asks_for_guesses",
     "find_seeds",
     "match_tracks",
     "parse_rule",
     "recommend",
+    "rule_effects",
     "with_absolute_paths",
 ]

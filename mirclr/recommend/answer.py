@@ -1,9 +1,10 @@
 """`recommend`: a query, a library and its index to a list of recommendations."""
 
+import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,8 +15,9 @@ from mirclr.library import LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
 from mirclr.recommend.filters import MetadataFilters, likely_labels
 from mirclr.recommend.path import CANDIDATES, chain_candidates, points_between
-from mirclr.recommend.query import Query
+from mirclr.recommend.query import LONGEST_PATH, Query
 from mirclr.recommend.ranking import (
+    ALIKE,
     DECIMALS,
     NEGATIVE,
     Calibration,
@@ -26,6 +28,7 @@ from mirclr.recommend.ranking import (
     choose,
     clusters_of,
     falling,
+    fill_length,
     jitter,
     mutual_proximity,
     products,
@@ -34,9 +37,14 @@ from mirclr.recommend.ranking import (
 from mirclr.recommend.reasons import Explainer, Explanation, distinguishing
 from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
 from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
+from mirclr.recommend.shortfall import shortfall
 
 _POOL = 128
 _BLOCK = 4096
+_FEW = 30  # tracks of a library of which what is usual is not known
+_SONG_S = 240.0  # as long as songs are, about
+_SPARE = 10
+_LOOSER = 4  # times the jitter of similarities, for the probabilities of a genre or mood
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
 
 
@@ -49,13 +57,14 @@ class Recommendation:
     rank : int
         From 1.
     track : LibraryTrack
-    similarity : float in [-1, 1]
-        Cosine with the nearest seed; on a path, with the track before it.
+    similarity : float in [-1, 1] or None
+        Cosine with the nearest seed; on a path, with the track before it; None where there is no seed.
     alike : float in [0, 1] or None
         What it is ranked by: which fraction of the library's pairs of songs are less alike than it and its seed, as
         `Calibration` counts. It falls with the rank, for each group of similar seeds, unless diversity was asked for.
-        On a path it is that of the track and the one before; None for the first.
-    match : int from 0 to 100
+        On a path it is that of the track and the one before; None for the first. Without a seed it is how sure the
+        genre and mood are that were asked for; None where none was.
+    match : int from 0 to 100 or None
         The same in whole per cents.
     reason : str
         For people: what it has in common with its seed and sets it apart from the others, in three words at most; or
@@ -66,8 +75,8 @@ class Recommendation:
 
     rank: int
     track: LibraryTrack
-    similarity: float
-    match: int
+    similarity: float | None
+    match: int | None
     reason: str
     explanation: Explanation
     alike: float | None = None
@@ -110,8 +119,12 @@ def recommend(
     Candidates are the tracks nearest to the seeds; they are ranked by `mutual_proximity` to the nearest seed, less half
     of that to the nearest track to stay away from, and taken in turns from groups of similar seeds. Never
     recommended: a seed or another version of one or of a track taken before, what a rule excludes, what is nearer to
-    a track to stay away from than to any seed, more of an artist than the query allows, or nearer together. There are
-    as many as asked for while the library has them; candidates are looked for farther and farther.
+    a track to stay away from than to any seed, more of an artist than the query allows, or nearer together; nor what is
+    not alike (`ALIKE`; in a library of few tracks, of negative cosine), unless the query says to fill the list.
+    There are as many as asked for while the library has them; candidates are looked for farther and farther.
+
+    Without seeds and profile all that passes the filters may come: what is most surely of the genre and mood asked for
+    first, what is as sure in an order drawn from the query's seed.
 
     Parameters
     ----------
@@ -144,12 +157,16 @@ def recommend(
         A filter asks for what the library knows nothing about.
     """
     now_s = time.time() if now_s is None else now_s
-    prepared = _PreparedQuery(library, index, query, filters or MetadataFilters(library), embed_seeds, listens, now_s)
+    filters = filters or MetadataFilters(library)
+    prepared = _PreparedQuery(library, index, query, filters, embed_seeds, listens, now_s)
+    if not prepared.seeds:
+        picked = prepared.listed(prepared.mixed)
+        return Answer(query, (), _without_seeds(library, query, picked), prepared.remarks(picked))
     seeds = prepared.seeds
     if query.to is not None:
         picked, similarities, alike = prepared.path()
     else:
-        picked = prepared.ranked()
+        picked = prepared.listed(prepared.ranked)
         similarities = [c.similarity for c in picked]
         groups = [int(prepared.clusters[c.seed]) for c in picked]
         alike = list[float | None]([c.alike for c in picked] if query.diversity else falling(picked, groups))
@@ -163,7 +180,7 @@ def recommend(
             zip(picked, similarities, alike, reasons, why, strict=True), 1
         )
     ]
-    return Answer(query, seeds, found, prepared.remarks(len(found)))
+    return Answer(query, seeds, found, prepared.remarks(picked))
 
 
 class _PreparedQuery:
@@ -179,7 +196,7 @@ class _PreparedQuery:
         listens: Sequence[Listen] | None,
         now_s: float,
     ) -> None:
-        self.library, self.index, self.query = library, index, query
+        self.library, self.index, self.query, self.filters = library, index, query, filters
         self._notes: list[str] = []
         self.seeds = find_seeds(library, query.seeds, embed_seeds, self._notes.append)
         self.ends = find_seeds(library, (query.to,), embed_seeds, self._notes.append) if query.to is not None else ()
@@ -192,56 +209,129 @@ class _PreparedQuery:
             away += disliked
             self.hidden |= hidden
         self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
-        self.vectors = np.stack([seed.vector for seed in self.seeds])
-        self.clusters = clusters_of(self.vectors)
+        self.vectors = np.stack([s.vector for s in self.seeds]) if self.seeds else self.away[:0]
+        self.clusters = clusters_of(self.vectors) if self.seeds else np.zeros(1, np.int64)
         self.allowed = filters.passing(query)
         excluded = (absolute_rule(parse_rule(text)) for text in query.exclude)
         self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
         own = () if query.same_album else [s.track for s in self.seeds if s.track is not None and s.track.album]
         self.albums = _albums_of(library, own)
-        self._excluded: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
 
-    def ranked(self) -> list[Candidate]:
-        """The best candidates that the limits allow, looked for among more and more neighbours."""
-        query, k = self.query, max(_POOL, 6 * self.query.n)
+    def listed(self, ranked: Callable[[int], list[Candidate]]) -> list[Candidate]:
+        """As many tracks as are wanted, or as fill the length that is wanted, of those that `ranked` gives of n."""
+        length_s = self.query.length_s
+        if length_s is None:
+            return ranked(self.query.n)
+        n = math.ceil(1.5 * length_s / _SONG_S) + _SPARE
+        while True:
+            found = ranked(n)
+            if len(found) < n or sum(c.track.duration_s for c in found) > 1.5 * length_s:
+                return fill_length(found, length_s, self.query.artist_gap)
+            n *= 2
+
+    def ranked(self, n: int) -> list[Candidate]:
+        """The n best candidates that the limits allow, looked for among more and more neighbours."""
+        k = max(_POOL, 6 * n)
         stats = self.index.similarity_stats_of(self.vectors, [seed.track_id for seed in self.seeds])
         stats_of_away = self.index.similarity_stats_of(self.away)
         weights = np.zeros(int(self.clusters.max()) + 1)
         np.add.at(weights, self.clusters, [seed.weight for seed in self.seeds])
         while True:
-            self._excluded.clear()
+            self._left_out.clear()
             queues, ran_out = self._queues(k, stats, stats_of_away)
-            recordings = self._recordings([c.track.id for queue in queues for c in queue])
-            limits = Limits(query.n, query.artist_cap, query.artist_gap)
-            chosen = choose(queues, weights.tolist(), limits, recordings, query.diversity)
-            listed = arrange(chosen, query.artist_gap)
-            if len(listed) >= query.n or ran_out:
+            listed = self._chosen(queues, weights.tolist(), n)
+            if len(listed) >= n or ran_out:
                 return listed
             k *= 4
+
+    def mixed(self, n: int) -> list[Candidate]:
+        """N tracks that pass the filters: the surest first, and of those that are as sure any."""
+        ids = self.index.ids
+        if self.allowed is not None:
+            ids = ids[ids < len(self.allowed)]
+            ids = ids[self.allowed[ids]]
+        fit = self.filters.fit(self.query)
+        score = np.ones(len(ids)) if fit is None else np.round(fit[ids], DECIMALS)
+        drawn = jitter(ids, self.query.seed or 0)
+        if self.query.seed is not None:
+            score = score + _LOOSER * drawn
+        order = np.lexsort((drawn, -score))
+        k = max(_POOL, 6 * n)
+        while True:
+            self._left_out.clear()
+            best = order[:k]
+            of_ids = dict(zip(ids[best].tolist(), score[best].tolist(), strict=True))
+            tracks, _, matrix = self._passing(ids[best])
+            queue = [Candidate(t, v, 0, 0.0, of_ids[t.id]) for t, v in zip(tracks, matrix, strict=True)]
+            if len(self.away) and queue:
+                away = products(self.away, matrix).max(axis=0)
+                queue = [
+                    replace(c, score=c.score - NEGATIVE * max(0.0, a))
+                    for c, a in zip(queue, away.tolist(), strict=True)
+                ]
+                queue.sort(key=lambda c: -c.score)
+            listed = self._chosen([queue], [1.0], n)
+            if len(listed) >= n or k >= len(ids):
+                return listed
+            k *= 4
+
+    def _chosen(self, queues: Sequence[Sequence[Candidate]], weights: Sequence[float], n: int) -> list[Candidate]:
+        """Of candidates, best first, as many as the limits allow; why others are left out is counted."""
+        query = self.query
+        recordings = self._recordings([c.track.id for queue in queues for c in queue])
+        chosen = choose(queues, weights, Limits(n, query.artist_cap, query.artist_gap), recordings, query.diversity)
+        listed = arrange(chosen, query.artist_gap)
+        if len(listed) < n:
+            taken, of_artist = {c.track.id for c in listed}, Counter(c.artist for c in listed)
+            for candidate in (c for queue in queues for c in queue if c.track.id not in taken):
+                if recordings.contains(candidate.track, candidate.vector):
+                    self._left_out["version"] += 1
+                elif query.artist_cap and of_artist[candidate.artist] >= query.artist_cap:
+                    self._left_out["cap"] += 1
+                else:
+                    self._left_out["gap"] += 1
+        return listed
 
     def path(self) -> tuple[list[Candidate], list[float], list[float | None]]:
         """From the seed to the other end, with the cosine to the track before each, and how alike the two are."""
         for text, seeds in ((self.query.seeds[0], self.seeds), (self.query.to, self.ends)):
             if len(seeds) != 1 or seeds[0].track is None:
-                raise QueryError(f"a path leads from one track to one other; {text!r} means {len(seeds)}")
+                raise QueryError(f"a path leads from one song to one other; {text!r} means {len(seeds)} songs")
         start, end = self.seeds[0], self.ends[0]
         assert end.track is not None
         if start.track_id == end.track_id is not None or self._recordings([]).contains(end.track, end.vector):
-            raise QueryError(f"a path leads from one track to another; found {start.label} at both ends")
-        wanted = self.query.n - 2
-        ends = _as_candidate(start), _as_candidate(end)
-        k = max(16, CANDIDATES // max(wanted, 1))
-        while True:
-            self._excluded.clear()
-            candidates, ran_out = self._between(start, end, wanted, k)
-            whole = chain_candidates(*ends, candidates, wanted, self.query.artist_gap)
-            if len(whole) >= self.query.n or ran_out:
-                break
-            k *= 2
+            raise QueryError(f"a path leads from one song to another; found {start.label} at both ends")
+        whole = self._path_of_length(start, end) if self.query.length_s else self._path(start, end, self.query.n)
         steps = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(whole)]
         stats = self.index.similarity_stats_of(np.stack([c.vector for c in whole]))
         alike = Calibration.of(self.index).of_pairs(np.array(steps), stats[:-1], stats[1:])
         return whole, [1.0, *steps], [None, *alike.tolist()]
+
+    def _path_of_length(self, start: Seed, end: Seed) -> list[Candidate]:
+        """The path that plays as long as is wanted, or as near below it as one of a few tries."""
+        assert self.query.length_s
+        tried: dict[int, tuple[float, list[Candidate]]] = {}
+        n = max(2, round(self.query.length_s / _SONG_S))
+        while n not in tried and n <= LONGEST_PATH:
+            whole = self._path(start, end, n)
+            plays_s = sum(c.track.duration_s for c in whole)
+            tried[n] = plays_s, whole
+            n = max(2, n + math.floor((self.query.length_s - plays_s) / (plays_s / len(whole))))
+        fitting = [one for one in tried.values() if one[0] <= self.query.length_s]
+        best = max(fitting, key=lambda one: one[0]) if fitting else min(tried.values(), key=lambda one: one[0])
+        return best[1]
+
+    def _path(self, start: Seed, end: Seed, n: int) -> list[Candidate]:
+        ends = _as_candidate(start), _as_candidate(end)
+        k = max(16, CANDIDATES // max(n - 2, 1))
+        while True:
+            self._left_out.clear()
+            candidates, ran_out = self._between(start, end, n - 2, k)
+            whole = chain_candidates(*ends, candidates, n - 2, self.query.artist_gap)
+            if len(whole) >= n or ran_out:
+                return whole
+            k *= 2
 
     def _between(self, start: Seed, end: Seed, wanted: int, k: int) -> tuple[list[Candidate], bool]:
         """The tracks nearest to the arc between two, of an artist no more than may come, and whether that is all.
@@ -295,6 +385,7 @@ class _PreparedQuery:
             return queues, ran_out
         similarities = products(self.vectors, matrix)
         near = np.flatnonzero(self._not_away(matrix, similarities.max(axis=0)))
+        self._left_out["away"] += len(ids) - len(near)
         if not near.size:
             return queues, ran_out
         if len(near) < len(ids):
@@ -304,17 +395,28 @@ class _PreparedQuery:
         scores = mutual_proximity(similarities, stats, of_tracks)
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
         score = scores[nearest, at]
+        calibration, scale = Calibration.of(self.index), usual(stats, of_tracks)
+        listable = self._are_alike(calibration.of_scores(score, *scale), similarities[nearest, at])
+        self._left_out["unlike"] += int((~listable).sum())
         if len(self.away):
             away = mutual_proximity(products(self.away, matrix), stats_of_away, of_tracks)
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)
-        alike = Calibration.of(self.index).of_scores(score, *usual(stats, of_tracks)).tolist()
+        alike = calibration.of_scores(score, *scale).tolist()
         score, similarity = np.round(score, DECIMALS).tolist(), similarities[nearest, at].tolist()
         for i in np.lexsort((ids, -np.array(score))).tolist():
+            if not listable[i]:
+                continue
             seed = int(nearest[i])
             queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i], alike[i]))
         return queues, ran_out
+
+    def _are_alike(self, alike: np.ndarray, similarity: np.ndarray) -> np.ndarray:
+        """(m,) bool: which of m tracks are alike at all to their nearest seed."""
+        if self.query.fill:
+            return np.ones(len(alike), bool)
+        return similarity > 0 if len(self.index) < _FEW else alike >= ALIKE
 
     def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:
         """The tracks that are still there and that no rule excludes, with their ids and vectors."""
@@ -330,9 +432,9 @@ class _PreparedQuery:
         tracks = []
         for track in self.library.tracks(ids):
             if self.albums and not self.albums.isdisjoint(album_keys(track)):
-                self._excluded["of a seed's own album (--same-album yes lets them come)"] += 1
+                self._left_out["album"] += 1
             elif self.rules and self.rules.exclude(track, {genre_name(g) for g in genres.get(track.id, ())}):
-                self._excluded["excluded by rules"] += 1
+                self._left_out["rule"] += 1
             else:
                 tracks.append(track)
         return tracks
@@ -357,15 +459,31 @@ class _PreparedQuery:
                 recordings.add(seed.track, seed.vector)
         return recordings
 
-    def remarks(self, found: int) -> list[str]:
+    def remarks(self, picked: Sequence[Candidate]) -> list[str]:
         """Which seeds did not count, and why there are fewer tracks than were asked for."""
-        if found >= self.query.n:
+        length_s = self.query.length_s
+        plays_s = sum(c.track.duration_s for c in picked)
+        if (plays_s > length_s - _SONG_S / 2) if length_s else (len(picked) >= self.query.n):
             return self._notes
-        reasons = [] if self.allowed is None else [f"{int(self.allowed.sum())} pass the filters"]
-        reasons += [f"{n} are {why}" for why, n in self._excluded.items()]
-        if self.query.artist_cap and found:
-            reasons.append(f"of an artist {self.query.artist_cap} may come")
-        return [*self._notes, f"found {found} of {self.query.n}" + (f": {'; '.join(reasons)}" if reasons else "")]
+        why = +self._left_out
+        return [*self._notes, *shortfall(self.filters, self.query, len(picked), why, self.index.ids, self.hidden)]
+
+
+def _without_seeds(library: LibraryStore, query: Query, picked: Sequence[Candidate]) -> list[Recommendation]:
+    """Tracks that pass the filters, each with what was asked for as the reason."""
+    ids = [c.track.id for c in picked]
+    described = library.descriptions(ids) if query.bpm is not None or query.key is not None else {}
+    found = []
+    for rank, one in enumerate(picked, 1):
+        tempo, key = (described[one.track.id].tempo_bpm, described[one.track.id].key) if described else (None, None)
+        facts = [f"{tempo:.0f} bpm"] if query.bpm is not None and tempo else []
+        facts += [key] if query.key is not None and key else []
+        facts += [str(one.track.year)] if query.year is not None and one.track.year else []
+        why = Explanation("", relations=tuple(facts))
+        sure = min(1.0, max(0.0, one.score)) if query.genre or query.mood else None
+        match = None if sure is None else round(100 * sure)
+        found.append(Recommendation(rank, one.track, None, match, ", ".join(facts), why, sure))
+    return found
 
 
 def _albums_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> set[AlbumKey]:

@@ -4,17 +4,25 @@ A genre or mood is a track's where `mirclr classify predict` finds it likely (`L
 own tag names it. A track of which a value is not known does not pass a filter that asks for it.
 """
 
+import re
+import shlex
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from mirclr.errors import QueryError
-from mirclr.library import LibraryStore
+from mirclr.library import LibraryStore, shown
+from mirclr.names import close_names
 from mirclr.recommend.keys import keys_of, parse_key
-from mirclr.recommend.query import Query, Range
-from mirclr.recommend.rules import genre_name, genres_of
+from mirclr.recommend.query import Query
+from mirclr.recommend.ranges import Range
+from mirclr.recommend.rules import genre_name, genres_of, parse_rule
+from mirclr.terminal import did_you_mean
 
 LIKELY = 0.35
+_COLUMNS = {"bpm": "tempo_bpm", "year": "year", "duration_s": "duration_s"}
+_NAMES = {"year": "year in its tags", "duration_s": "length"}
+_SHOWN = 30
 
 
 class MetadataFilters:
@@ -30,7 +38,7 @@ class MetadataFilters:
         self._library = library
         self._state: object = None
         self._size = 0
-        self._masks: dict[object, np.ndarray] = {}
+        self._fits: dict[tuple[str, str], np.ndarray] = {}
         self._columns: dict[str, np.ndarray] = {}
         self._coded: dict[str, tuple[np.ndarray, list[str]]] = {}
 
@@ -42,51 +50,92 @@ class MetadataFilters:
         QueryError
             A filter asks for what is known of no track of the library.
         """
+        masks = self.masks(query)
+        return np.logical_and.reduce(list(masks.values())) if masks else None
+
+    def masks(self, query: Query) -> dict[str, np.ndarray]:
+        """For each filter of a query, by its field, what passes it: (m,) bool by track id.
+
+        Raises
+        ------
+        QueryError
+            As `passing`.
+        """
+        self._bring_up_to_date()
+        found = {}
+        for task in ("genre", "mood"):
+            if names := getattr(query, task):
+                found[task] = np.maximum.reduce([self._fit(task, name) for name in names]) >= LIKELY
+        for name, column in _COLUMNS.items():
+            if getattr(query, name) is not None:
+                found[name] = self._between(column, _spans(query, name))
+        if query.key is not None:
+            found["key"] = self._in_key(query.key)
+        return found
+
+    def fit(self, query: Query) -> np.ndarray | None:
+        """(m,) float64 by track id: how sure it is that a track is of the genre and mood asked for; None where none is.
+
+        The product over both of the likeliest label that will do: its probability, or 1 where the file's tag says so.
+        """
+        self._bring_up_to_date()
+        tasks = [(task, names) for task in ("genre", "mood") if (names := getattr(query, task))]
+        fits = [np.maximum.reduce([self._fit(task, name) for name in names]) for task, names in tasks]
+        return np.multiply.reduce(fits) if fits else None
+
+    def span(self, name: str) -> tuple[float, float]:
+        """The least and most value of a field of `Query` with bounds, such as ``year``, in the library."""
+        values = self._column(_COLUMNS[name])
+        return float(np.nanmin(values)), float(np.nanmax(values))
+
+    def _bring_up_to_date(self) -> None:
         if self._state != (state := self._library.state):
             self._state, self._size = state, self._library.id_end()
-            self._masks, self._columns, self._coded = {}, {}, {}
-        masks = [self._of_task("genre", name) for name in query.genre], [self._of_task("mood", n) for n in query.mood]
-        asked = [np.logical_or.reduce(any_of) for any_of in masks if any_of]
-        for column, span in (("tempo_bpm", query.bpm), ("year", query.year), ("duration_s", query.duration_s)):
-            if span is not None:
-                asked.append(self._between(column, span))
-        if query.key is not None:
-            asked.append(self._in_key(query.key))
-        return np.logical_and.reduce(asked) if asked else None
+            self._fits, self._columns, self._coded = {}, {}, {}
 
-    def _of_task(self, task: str, name: str) -> np.ndarray:
-        if (task, name) in self._masks:
-            return self._masks[task, name]
+    def _fit(self, task: str, name: str) -> np.ndarray:
+        """(m,) float64 by track id: how likely a label is, 1 where a tag says so."""
+        if (task, name) in self._fits:
+            return self._fits[task, name]
         wanted = genre_name(name)
         label = next((known for known in self._library.labels(task) if genre_name(known) == wanted), None)
-        mask = np.zeros(self._size, bool)
+        fit = np.zeros(self._size)
         if label:
-            ids = self._library.likely(task, label, LIKELY)
-            mask[ids[ids < self._size]] = True
+            ids, probabilities = self._library.label_probabilities(task, label)
+            fit[ids[ids < self._size]] = probabilities[ids < self._size]
         if task == "genre":
-            mask |= self._texts("genre", lambda tag: wanted in genres_of(tag))
-        if label is None and not mask.any():
+            fit[self._texts("genre", lambda tag: wanted in genres_of(tag))] = 1.0
+        if label is None and not fit.any():
             raise QueryError(self._nothing_known(task, name))
-        self._masks[task, name] = mask
-        return mask
+        self._fits[task, name] = fit
+        return fit
 
     def _nothing_known(self, task: str, name: str) -> str:
-        if labels := self._library.labels(task):
-            return f"{task}: no track is of {name!r}; known are: {', '.join(labels)}"
-        return f"{task}: found nothing about it in {self._library.path}; ask for it after: mirclr classify predict"
+        known = genres_here(self._library) if task == "genre" else self._library.labels(task)
+        if not known:
+            return self._unknown(task, "classify predict")
+        close = close_names(name, known)
+        others = ", ".join(map(shown, known[:_SHOWN])) + (", …" if len(known) > _SHOWN else "")
+        return f"no song is of the {task} {shown(name)!r}" + (
+            did_you_mean(close) or f"; the {task}s here are: {others}"
+        )
 
-    def _between(self, column: str, span: Range) -> np.ndarray:
+    def _between(self, column: str, spans: Sequence[Range]) -> np.ndarray:
         values = self._column(column)
         if np.isnan(values).all():
-            hint = "; find it out with: mirclr describe" if column == "tempo_bpm" else ""
-            raise QueryError(f"{column}: of no track of {self._library.path} is it known{hint}")
-        return (values >= span[0]) & (values <= span[1])
+            none = f"no song in {self._library.path} has a {_NAMES.get(column)}"
+            raise QueryError(self._unknown("tempo", "describe") if column == "tempo_bpm" else none)
+        return np.logical_or.reduce([(values >= least) & (values <= most) for least, most in spans])
 
     def _in_key(self, key: str) -> np.ndarray:
         wanted = keys_of(key)
         if not self._codes("key")[1]:
-            raise QueryError(f"key: of no track of {self._library.path} is it known; find it out with: mirclr describe")
+            raise QueryError(self._unknown("key", "describe"))
         return self._texts("key", lambda name: parse_key(name) in wanted)
+
+    def _unknown(self, what: str, command: str) -> str:
+        how = f"mirclr {command} --library {shlex.quote(str(self._library.path))}"
+        return f"no {what} is known of any song in {self._library.path}; find it out with: {how}"
 
     def _texts(self, column: str, test: Callable[[str], bool]) -> np.ndarray:
         """Where a text passes a test, which is asked of each different text once."""
@@ -114,6 +163,29 @@ class MetadataFilters:
             codes[ids[there]] = np.array([texts.setdefault(v, len(texts)) for v in values], np.int32)[there]
             self._coded[name] = codes, list(texts)
         return self._coded[name]
+
+
+def asks_for_guesses(query: Query, blocks: Sequence[str]) -> bool:
+    """Whether a query, or a rule that is always obeyed, looks at genres or moods that may have to be guessed."""
+    rules = [parse_rule(rule) for rule in (*query.exclude, *blocks)]
+    return bool(query.genre or query.mood) or any(rule.kind == "genre" for rule in rules)
+
+
+def genres_here(library: LibraryStore) -> list[str]:
+    """The genres that tags name or that were predicted, each once, sorted."""
+    _, tags = library.column("genre")
+    named = (part.strip() for tag in dict.fromkeys(tags) for part in re.split("[,;/\0]", tag))
+    found: dict[str, str] = {}
+    for name in (*library.labels("genre"), *named):
+        if folded := genre_name(name):
+            found.setdefault(folded, name)
+    return sorted(found.values(), key=genre_name)
+
+
+def _spans(query: Query, name: str) -> list[Range]:
+    span = getattr(query, name)
+    factors = (1.0, 0.5, 2.0) if name == "bpm" and query.octaves else (1.0,)
+    return [(span[0] * factor, span[1] * factor) for factor in factors]
 
 
 def likely_labels(library: LibraryStore, task: str, ids: Sequence[int]) -> dict[int, dict[str, float]]:

@@ -2,24 +2,27 @@
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from mirclr.errors import QueryError
 from mirclr.recommend.keys import keys_of
+from mirclr.recommend.ranges import LEAST_LENGTH_S, Range, parse_bpm, parse_duration, parse_length, parse_years
 from mirclr.recommend.rules import parse_rule
 
-Range = tuple[float, float]
+_T = TypeVar("_T")
 LONGEST_PATH = 500
+COUNT = 20
 
 _TEXTS = ("seeds", "avoid", "exclude", "genre", "mood")
-_RANGES = ("bpm", "year", "duration_s")
+_RANGES = {"bpm": parse_bpm, "year": parse_years, "duration_s": parse_duration}
 _KINDS: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(("to", "key", "profile"), (str | None, "a text")),
     **dict.fromkeys(("n", "artist_cap", "artist_gap"), (int, "a number")),
     "seed": (int | None, "a number"),
     "diversity": (int | float, "a number"),
+    "length_s": (int | float | None, "a number of seconds, or a text such as 45m"),
 }
 
 
@@ -30,13 +33,18 @@ class Query:
     Attributes
     ----------
     seeds : tuple of str
-        What to start from: paths of audio files or playlists, or words of an artist, a title or an album.
+        What to start from: paths of audio files, folders or playlists, or words of an artist, a title or an album.
+        Without any, and without a profile, all that passes the filters may come.
     avoid : tuple of str
         What to stay away from, named as seeds are.
     to : str or None
         Where a path from the one seed ends, named as seeds are. It has an order of its own: no diversity, no seed.
     n : int
         How many tracks are wanted, at least 1; with `to`, from 2 to 500, both ends among them.
+    length_s : float or None
+        How long the list is to play, in seconds, in place of `n`: as near below it as can be.
+    fill : bool
+        Whether tracks may come that are not alike, where too few are: see `recommend`.
     diversity : float in [0, 1]
         Weight of the distance to the tracks chosen before, against the similarity to the seeds.
     artist_cap : int
@@ -52,7 +60,9 @@ class Query:
     genre, mood : tuple of str
         One of these is wanted: of the tags, or likely by `mirclr classify predict`.
     bpm, year, duration_s : (float, float) or None
-        Least and most.
+        Least and most; a text such as ``"~120"``, ``"1990s"`` or ``"under 5m"`` is read as on the command line.
+    octaves : bool
+        Whether a tempo at half or twice of `bpm` passes too, as tempo is often found so.
     key : str or None
         A key such as ``Am``, or with ``,compatible`` those that mix well with it too.
     profile : str or None
@@ -69,7 +79,9 @@ class Query:
     seeds: tuple[str, ...] = ()
     avoid: tuple[str, ...] = ()
     to: str | None = None
-    n: int = 20
+    n: int = COUNT
+    length_s: float | None = None
+    fill: bool = False
     diversity: float = 0.0
     artist_cap: int = 2
     artist_gap: int = 3
@@ -79,6 +91,7 @@ class Query:
     genre: tuple[str, ...] = ()
     mood: tuple[str, ...] = ()
     bpm: Range | None = None
+    octaves: bool = False
     year: Range | None = None
     duration_s: Range | None = None
     key: str | None = None
@@ -86,9 +99,16 @@ class Query:
     seed: int | None = None
 
     def __post_init__(self) -> None:
+        self._read_texts()
         self._check_kinds()
-        if not self.seeds and self.profile is None:
-            raise QueryError("nothing to start from; name a seed or a profile")
+        if not (
+            self.seeds or self.profile is not None or self.length_s or self.seed is not None or self.asks_of_tracks
+        ):
+            raise QueryError("nothing to start from; name a song, an artist, or what songs should be, such as a genre")
+        if self.length_s is not None and self.n != COUNT:
+            raise QueryError(f"found {self.n} songs and a length; expected one of them: how many, or how long")
+        if self.length_s is not None and not LEAST_LENGTH_S <= self.length_s < math.inf:
+            raise QueryError(f"length: found {self.length_s} seconds; expected at least {LEAST_LENGTH_S:.0f}")
         if self.n < 1:
             raise QueryError(f"n: found {self.n}; expected at least 1")
         if not 0 <= self.diversity <= 1:
@@ -109,6 +129,22 @@ class Query:
             parse_rule(rule)
         if self.key is not None:
             keys_of(self.key)
+
+    @property
+    def asks_of_tracks(self) -> bool:
+        """Whether a filter or a rule says which tracks are wanted."""
+        return any(getattr(self, name) for name in ("genre", "mood", "key", "exclude", *_RANGES))
+
+    def _read_texts(self) -> None:
+        """Make bounds of those that are texts."""
+        for name, parse in _RANGES.items():
+            if isinstance(text := getattr(self, name), str):
+                least, most, about = _named(name, parse, text)
+                object.__setattr__(self, name, (least, most))
+                if name == "bpm":
+                    object.__setattr__(self, "octaves", about)
+        if isinstance(self.length_s, str):
+            object.__setattr__(self, "length_s", _named("length", parse_length, self.length_s))
 
     def _check_kinds(self) -> None:
         for name in _TEXTS:
@@ -155,3 +191,10 @@ class Query:
                 ends = zip(span, (-math.inf, math.inf), strict=True)
                 plain[name] = tuple(open_ if end is None else end for end, open_ in ends)
         return cls(**plain)
+
+
+def _named(name: str, parse: Callable[[str], _T], text: str) -> _T:
+    try:
+        return parse(text)
+    except QueryError as error:
+        raise QueryError(f"{name}: {error}") from None

@@ -22,6 +22,10 @@ DECIMALS = 6
 """Of scores: the last bits differ between machines."""
 NEGATIVE = 0.5
 """How much of the similarity to a track to stay away from is taken off."""
+ALIKE = 0.6
+"""Which fraction of a library's pairs of songs are less alike than two that are alike at all.
+
+Of 472 songs with tags, pairs above it share a genre more often than pairs at random, and those below less often."""
 JITTER = 0.03
 """Standard deviation of what a seed for shuffling adds, as a cosine."""
 _COPY = 0.02  # of the mean distance of two tracks: copies of the same length are nearer, other music is not
@@ -30,6 +34,8 @@ _COPY_SECONDS = 0.1
 CALIBRATED = 256
 """Tracks of a library whose pairs say how alike songs of it are."""
 _NO_SPREAD = 1e-6
+_NEXT = 12  # candidates of which one may fill up a list of a given length,
+_GIVE_WAY = 3  # in place of one of the last that were taken
 _APART = 0.5
 _MOST_CLUSTERS = 8
 _MOST_LINKED = 2000
@@ -441,3 +447,37 @@ def _can_follow(
             return False
         tight += n > 1 and needed == places
     return fits(left, places, gap) and tight <= 1 + gap
+
+
+def fill_length(chosen: Sequence[Candidate], length_s: float, gap: int) -> list[Candidate]:
+    """Of candidates, best first, those that play as near below a length as can be, in an order with artists apart.
+
+    The best ones that fit, of which one of the last gives way to one of the next few that fills the time better. What
+    cannot be kept apart from others of its artist is replaced in turn.
+    """
+    left = list(chosen)
+    while True:
+        taken = _fitting(left, length_s)
+        listed = arrange(taken, gap)
+        if len(listed) == len(taken):
+            return listed
+        kept = {id(c) for c in listed}
+        left = [c for c in left if id(c) in kept or c not in taken]
+
+
+def _fitting(chosen: Sequence[Candidate], length_s: float) -> list[Candidate]:
+    taken: list[Candidate] = []
+    left_s, at = length_s, 0
+    for at, candidate in enumerate(chosen):  # noqa: B007
+        if candidate.track.duration_s > left_s:
+            break
+        taken.append(candidate)
+        left_s -= candidate.track.duration_s
+    else:
+        return taken
+    next_ones = chosen[at : at + max(_NEXT, len(taken))]
+    options = [(left_s, taken), *((left_s - c.track.duration_s, [*taken, c]) for c in next_ones)]
+    for i in range(max(0, len(taken) - _GIVE_WAY), len(taken)):
+        freed_s, others = left_s + taken[i].track.duration_s, taken[:i] + taken[i + 1 :]
+        options += [(freed_s - c.track.duration_s, [*others, c]) for c in next_ones]
+    return min((option for option in options if option[0] >= 0), key=lambda option: option[0])[1]

@@ -1,10 +1,11 @@
 """Rules that exclude tracks: ``artist:``, ``album:``, ``genre:``, ``path:``, ``track:`` and a text.
 
-An artist is any that a track's artist or album artist names, also as a guest, and in its title. A path is a folder or
-file: absolute, or a name anywhere below the embedded folder, with * and ? as wildcards. A track is its file, its title,
-or artist and title. Case, accents and the print of apostrophes and hyphens count in none; in names neither do articles,
-nor "and" for "&", as `mirclr.names` has it. An album without the number of a disc, or words of an edition, is
-all of these.
+An artist is any that a track's artist or album artist names, also as a guest, and in its title. A path is an absolute
+folder or file, or any part of a path below the embedded folder: ``path:Christmas`` is all folders and files with that
+in their names, ``path:Live/`` those in a folder of just that name; * and ? are wildcards, for the whole of a name. A
+track is its file, its title, or artist and title. Case, accents and the print of apostrophes and hyphens count in none;
+in names neither do articles, nor "and" for "&", as `mirclr.names` has it. An album without the number of a disc, or
+words of an edition, is all of these.
 """
 
 import os
@@ -17,6 +18,7 @@ from mirclr.library import LibraryTrack
 from mirclr.names import album_name, artist_name, artists, fold, guests, loose, search_words, words
 
 KINDS = ("artist", "album", "genre", "path", "track")
+_ALSO = {"folder": "path", "file": "path", "dir": "path", "song": "track", "title": "track"}
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,24 @@ def parse_rule(text: str) -> Rule:
     """
     kind, colon, rest = text.partition(":")
     kind, rest = kind.strip().lower(), rest.strip()
-    if not colon or kind not in KINDS or not rest:
-        raise QueryError(f"found {text!r}; expected {', '.join(f'{k}:…' for k in KINDS)}")
+    kind = _ALSO.get(kind, kind)
+    if not colon:
+        raise QueryError(f"found {text!r}; say what it is: {', '.join(f'{k}:{text.strip()}' for k in KINDS)}")
+    if kind not in KINDS:
+        raise QueryError(f"found {text!r}; {_meant(kind, rest)}")
+    if not rest:
+        raise QueryError(f"found {text!r}; expected a name behind the colon, as in {kind}:NAME")
     if kind in ("path", "track") and rest.startswith("~"):
         rest = os.path.expanduser(rest)
     return Rule(kind, rest)
+
+
+def _meant(kind: str, text: str) -> str:
+    from difflib import get_close_matches
+
+    if close := get_close_matches(kind, (*KINDS, *_ALSO), n=1):
+        return f"did you mean {_ALSO.get(close[0], close[0])}:{text}?"
+    return f"expected one of: {', '.join(f'{k}:' for k in KINDS)}"
 
 
 def absolute_rule(rule: Rule) -> Rule:
@@ -121,6 +136,7 @@ def _names(track: LibraryTrack) -> set[str]:
 
 
 def _path_test(text: str) -> Callable[[LibraryTrack], bool]:
+    is_folder = text.endswith(("/", os.sep))
     plain = os.path.normpath(text).replace(os.sep, "/")
     wanted = fold(f"/{plain.lstrip('/')}" if text.startswith("/") else plain).rstrip("/") or "/"
     if any(c in wanted for c in "*?"):
@@ -129,7 +145,9 @@ def _path_test(text: str) -> Callable[[LibraryTrack], bool]:
         return lambda track: any(fnmatchcase(_place(track), pattern) for pattern in (inside, f"{inside}/*"))
     if os.path.isabs(text):
         return lambda track: f"{_place(track)}/".startswith(f"{wanted.rstrip('/')}/")
-    return lambda track: f"/{wanted}/" in f"/{fold(track.path)}/"
+    if is_folder:
+        return lambda track: f"/{wanted}/" in f"/{fold(track.path)}"
+    return lambda track: wanted in fold(track.path)
 
 
 def _place(track: LibraryTrack) -> str:

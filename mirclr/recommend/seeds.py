@@ -8,19 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.errors import LibraryError, NoMatch
+from mirclr.errors import AudioError, LibraryError, NoMatch
 from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
-from mirclr.names import fold, search_words
+from mirclr.names import close_names, search_words
 from mirclr.provenance import content_digest, file_digest
 from mirclr.recommend.matching import TrackReference, match_references
 from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.recommend.query import Query
 from mirclr.recommend.rules import absolute_rule, parse_rule
+from mirclr.terminal import did_you_mean
 
 _COMPARED = 10_000  # tracks whose names are compared with a text that none matches
+_LISTED = 8
 
-EmbedSeeds = Callable[[Sequence[Path]], Sequence["Seed"]]
-"""Makes seeds of audio files that a library does not hold, one each; see `mirclr.api`."""
+_MOST_OF_A_FOLDER = 32  # files outside the library that are embedded as seeds
+
+EmbedSeeds = Callable[[Sequence[Path]], Sequence["Seed | AudioError"]]
+"""Makes seeds of audio files that a library does not hold: of each file one, or why there is none; see `mirclr.api`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +68,18 @@ def find_seeds(
     library : LibraryStore
         Where to look.
     texts : sequence of str
-        Each a path of an audio file or of a playlist, or words as `match_tracks` takes them.
+        Each a path of an audio file, a folder or a playlist, or words as `match_tracks` takes them.
     embed_seeds : callable, optional
         For files that the library does not hold.
     note : callable
-        Called with a text for people: how much of a playlist the library does not hold.
+        Called with a text for people: how much of a playlist or folder does not count.
 
     Raises
     ------
     NoMatch
         A text matches nothing, or a file is not in the library and `embed_seeds` is not given.
+    AudioError
+        A file that a text names cannot be decoded; of a folder it is skipped.
     LibraryError
         A track has no vector.
     """
@@ -82,9 +88,8 @@ def find_seeds(
         found += _meant(library, text, note)
     found = list(dict.fromkeys(found))
     outside = [item for item in found if isinstance(item, Path)]
-    if outside and embed_seeds is None:
-        raise NoMatch(f"{outside[0]}: not in the library {library.path}; embed it first: mirclr embed {outside[0]}")
-    embedded = dict(zip(outside, embed_seeds(outside), strict=True)) if outside and embed_seeds else {}
+    embedded = _embedded(library, outside, texts, embed_seeds, note)
+    found = [item for item in found if isinstance(item, int) or item in embedded]
     held = {t.id: t for t in library.tracks([item for item in found if isinstance(item, int)])}
     ids, matrix = library.vectors(list(held))
     vectors = dict(zip(ids.tolist(), matrix, strict=True))
@@ -98,6 +103,33 @@ def find_seeds(
         for item in found
         if isinstance(item, Path) or item in held  # what was removed this moment is none
     )
+
+
+def _embedded(
+    library: LibraryStore,
+    files: Sequence[Path],
+    texts: Sequence[str],
+    embed_seeds: EmbedSeeds | None,
+    note: Callable[[str], None],
+) -> dict[Path, Seed]:
+    """Seeds of files that the library does not hold; one that no text names itself is left out if it cannot be read."""
+    if not files:
+        return {}
+    if embed_seeds is None:
+        add = f"mirclr embed {shlex.quote(str(files[0]))}"
+        raise NoMatch(f"{files[0]}: is not in the library {library.path}; add it: {add}")
+    named = {Path(os.path.expanduser(text)) for text in texts}
+    embedded: dict[Path, Seed] = {}
+    for file, seed in zip(files, embed_seeds(files), strict=True):
+        if isinstance(seed, Seed):
+            embedded[file] = seed
+        elif file in named:
+            raise seed
+        else:
+            note(f"left out {shown(str(seed))}")
+    if not embedded:
+        raise NoMatch(f"{files[0].parent}: none of its files can be read")
+    return embedded
 
 
 def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> list[int | Path]:
@@ -116,6 +148,8 @@ def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> lis
         return list(found)
     if held := library.find_files(file):
         return [track.id for track in held]
+    if text.strip() and _is_folder(file):
+        return _in_folder(library, file, text, note)
     if _is_file(file):
         similar = library.with_file_digest(file_digest(file))
         whole = content_digest(file) if similar else ""
@@ -126,12 +160,39 @@ def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> lis
     return [track.id for track in match_tracks(library, text)]
 
 
+def _in_folder(library: LibraryStore, folder: Path, text: str, note: Callable[[str], None]) -> list[int | Path]:
+    """The tracks of the library below a folder; else what its name means as words; else its audio files."""
+    below = {os.path.normcase(os.path.join(place, "")) for place in (os.path.abspath(folder), os.path.realpath(folder))}
+    ids, files = library.column("file")
+    held: list[int | Path] = [
+        int(i) for i, file in zip(ids, files, strict=True) if os.path.normcase(file).startswith(tuple(below))
+    ]
+    if held:
+        return held
+    if os.sep not in text and "/" not in text and library.find(text):
+        return [track.id for track in match_tracks(library, text)]
+    from mirclr.data.scan import ScanFailure, audio_files, audio_of
+
+    found = [one for one in audio_files(folder) if not isinstance(one, ScanFailure)]
+    outside = list(dict.fromkeys(audio_of(one) for one in found))
+    add = f"mirclr embed {shlex.quote(str(folder))}"
+    if not outside:
+        raise NoMatch(f"{folder}: holds no music")
+    if len(outside) > _MOST_OF_A_FOLDER:
+        step = len(outside) / _MOST_OF_A_FOLDER
+        note(
+            f"{folder}: is not in the library, so {_MOST_OF_A_FOLDER} of its {len(outside)} songs count; add it: {add}"
+        )
+        outside = [outside[int(i * step)] for i in range(_MOST_OF_A_FOLDER)]
+    return [*outside]
+
+
 def with_absolute_paths(query: Query) -> Query:
     """The same query with the files that its texts name as absolute paths, so that it can be asked from any folder."""
 
     def absolute(text: str) -> str:
         file = Path(os.path.expanduser(text))
-        return os.path.abspath(file) if _is_file(file) else text
+        return os.path.abspath(file) if _is_file(file) or (_is_folder(file) and os.sep in text) else text
 
     seeds, avoid = (tuple(map(absolute, texts)) for texts in (query.seeds, query.avoid))
     exclude = tuple(str(absolute_rule(parse_rule(rule))) for rule in query.exclude)
@@ -143,6 +204,13 @@ def _is_file(path: Path) -> bool:
     """Whether there is a file; a text that cannot be a path, such as a long title, is none."""
     try:
         return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
     except (OSError, ValueError):
         return False
 
@@ -173,7 +241,7 @@ def match_tracks(library: LibraryStore, text: str) -> list[LibraryTrack]:
     words = search_words(text)
     found = library.find(words)
     if not found:
-        raise NoMatch(f"{text!r} matches no track of {library.path}{_suggestions(library, text)}")
+        raise NoMatch(f"no song, artist or album in {library.path} is called {text!r}{_suggestions(library, text)}")
     titled = [t for t in found if t.title and words in (search_words(t.title), search_words(f"{t.artist} {t.title}"))]
     if titled and len(_artists(titled)) == 1:
         return titled[:1]  # the same song on several albums is one seed
@@ -184,8 +252,9 @@ def match_tracks(library: LibraryStore, text: str) -> list[LibraryTrack]:
     found = titled or found
     if len(found) == 1 or (len(_artists(found)) == 1 and found[0].artist):
         return found
-    several = f"{text!r} matches {len(found)} tracks of several artists; name more words, or a path:"
-    raise NoMatch(several, *(f"{t.label} ({shown(t.path)})" for t in found[:8]))
+    several = f"{text!r} may mean {len(found)} songs of several artists; add a word, such as the artist:"
+    more = (f"and {len(found) - _LISTED} more",) if len(found) > _LISTED else ()
+    raise NoMatch(several, *(f"{t.label} ({shown(t.path)})" for t in found[:_LISTED]), *more)
 
 
 def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
@@ -193,12 +262,5 @@ def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
 
 
 def _suggestions(library: LibraryStore, text: str) -> str:
-    from difflib import get_close_matches
-
-    names: dict[str, str] = {}
-    for track in library.find_similar(text, _COMPARED):
-        for name in (track.artist, track.title, track.label):
-            if name:
-                names.setdefault(fold(name), shown(name))
-    close = get_close_matches(fold(text), names, n=5, cutoff=0.6)
-    return "; close are: " + ", ".join(names[name] for name in close) if close else ""
+    tracks = library.find_similar(text, _COMPARED)
+    return did_you_mean(close_names(text, (n for t in tracks for n in (t.artist, t.title, t.album, t.label) if n)))

@@ -1,0 +1,88 @@
+"""Why there are fewer tracks than were asked for, in lines for people."""
+
+from collections import Counter
+from collections.abc import Collection
+
+import numpy as np
+
+from mirclr.recommend.filters import MetadataFilters
+from mirclr.recommend.query import Query
+from mirclr.recommend.words import filters_in_words
+from mirclr.terminal import clock, counted
+
+WHY = {
+    "rule": "{} kept out by a rule: mirclr block list shows those that are kept",
+    "album": "{} of the same album as a song that you named; to let them come: --same-album yes",
+    "unlike": "{} not alike; to fill the list with them: --fill yes",
+    "away": "{} more like what you want to stay away from",
+    "cap": "{} by an artist of whom {cap} {be} listed; to let more of one artist come: --artist-cap 0",
+    "version": "{} the same song as one that is listed or named; to let its versions come: --versions yes",
+    "gap": "{} too near to another song of the same artist; to let them come: --artist-gap 0",
+}
+"""What a track may be left out for, as remarks say it of "3 more are"."""
+
+
+def shortfall(
+    filters: MetadataFilters, query: Query, found: int, left_out: Counter[str], ids: np.ndarray, named: Collection[int]
+) -> list[str]:
+    """Say why there are fewer tracks than were asked for.
+
+    Parameters
+    ----------
+    filters : MetadataFilters
+        Of the library.
+    query : Query
+        What was asked.
+    found : int
+        How many were found.
+    left_out : Counter
+        How many others there are for each reason of `WHY`.
+    ids : (n,) int64
+        All tracks of the library.
+    named : collection of int
+        Tracks that the query names, which are never listed.
+
+    Returns
+    -------
+    list of str
+        Lines.
+    """
+    masks = filters.masks(query)
+    passing = ids[np.logical_and.reduce([mask[ids] for mask in masks.values()])] if masks else ids
+    if masks and not len(passing):
+        return [_emptied(filters, query, masks)]
+    n = len(np.setdiff1d(passing, list(named)))
+    other = "other song" if n < len(passing) else "song"
+    what = f"in your library {'is' if n == 1 else 'are'} {', '.join(filters_in_words(query).values())}"
+    if not left_out:
+        return [f"only {counted(n, other)} {what if masks else 'are in your library'}"]
+    wanted = "the length that you asked for" if query.length_s else f"{query.n:,}"
+    that = f"{counted(n, other)} {what}" if masks else f"your library holds {counted(n, other)}"
+    lines = [f"found {counted(found, 'song')}, not {wanted}: {that}"]
+    for why, number in left_out.most_common():
+        some = f"{number:,} {'more ' if found else ''}{'is' if number == 1 else 'are'}"
+        lines.append(WHY[why].format(some, cap=query.artist_cap, be="is" if query.artist_cap == 1 else "are"))
+    return lines
+
+
+def _emptied(filters: MetadataFilters, query: Query, masks: dict[str, np.ndarray]) -> str:
+    """Which filter left nothing, after those before it."""
+    words, passing, before = filters_in_words(query), None, ""
+    for name, mask in masks.items():
+        left = mask if passing is None else passing & mask
+        if not left.any():
+            if mask.any():
+                n, m = (counted(int(some.sum()), "song") for some in (passing, mask) if some is not None)
+                return f"no song is both {before} and {words[name]}; {before}: {n}; {words[name]}: {m}"
+            return f"no song is {words[name]}{_range(filters, name)}"
+        passing, before = left, f"{before} and {words[name]}" if before else words[name]
+    raise AssertionError("some filter empties what all of them do")
+
+
+def _range(filters: MetadataFilters, name: str) -> str:
+    if name not in ("bpm", "year", "duration_s"):
+        return ""
+    least, most = filters.span(name)
+    if name == "duration_s":
+        return f"; your songs are {clock(least)} to {clock(most)} long"
+    return f"; your songs are of {least:.0f} to {most:.0f}{' bpm' if name == 'bpm' else ''}"

@@ -1,0 +1,67 @@
+"""A query in words: what its filters ask, and what a list is called."""
+
+import math
+from collections.abc import Sequence
+
+from mirclr.recommend.query import Query
+from mirclr.recommend.ranges import Range
+from mirclr.terminal import clock, shown, span
+
+_FEW = 3
+
+
+def filters_in_words(query: Query) -> dict[str, str]:
+    """What each filter asks, by the name of its field: "rock", "from 1990 to 1999", "115 to 125 bpm"."""
+    found = {"genre": _any_of(query.genre)} if query.genre else {}
+    if query.mood:
+        found["mood"] = f"{_any_of(query.mood)} (mood)"
+    if query.bpm is not None:
+        found["bpm"] = f"{_bounds(query.bpm, '{:g}')} bpm" + (", or half or twice that" if query.octaves else "")
+    if query.year is not None:
+        found["year"] = _years(query.year)
+    if query.duration_s is not None:
+        low, high = (clock(end) if math.isfinite(end) else "" for end in query.duration_s)
+        found["duration_s"] = f"{_ends(low, high, *query.duration_s)} long"
+    if query.key is not None:
+        name, mixing, _ = query.key.partition(",")
+        found["key"] = f"in {shown(name.strip())}" + (" or a key that mixes with it" if mixing else "")
+    return found
+
+
+def in_words(query: Query) -> str:
+    """What a query asks, in a line: "near Creep; rock, from 1990 to 1999; 45 minutes"."""
+    parts = [f"near {_listed(query.seeds)}"] if query.seeds else []
+    if query.to is not None:
+        parts = [f"from {shown(query.seeds[0])} to {shown(query.to)}"]
+    parts += [f"for {shown(query.profile)}"] if query.profile is not None else []
+    parts += [", ".join(filters_in_words(query).values())]
+    parts += [f"without {_listed(query.exclude)}"] if query.exclude else []
+    parts += [f"unlike {_listed(query.avoid)}"] if query.avoid else []
+    parts += [span(query.length_s)] if query.length_s else []
+    return "; ".join(part for part in parts if part) or "a mix of the library"
+
+
+def _any_of(names: Sequence[str]) -> str:
+    return " or ".join(map(shown, names))
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _FEW} more" if len(texts) > _FEW else ""
+    return ", ".join(map(shown, texts[:_FEW])) + more
+
+
+def _years(span: Range) -> str:
+    least, most = (f"{end:.0f}" if math.isfinite(end) else "" for end in span)
+    if least and most:
+        return f"from {least}" if least == most else f"from {least} to {most}"
+    return f"since {least}" if least else f"before {float(most) + 1:.0f}" if most else "of any year"
+
+
+def _bounds(span: Range, form: str) -> str:
+    return _ends(form.format(span[0]), form.format(span[1]), *span)
+
+
+def _ends(low: str, high: str, least: float, most: float) -> str:
+    if math.isfinite(least) and math.isfinite(most):
+        return low if low == high else f"{low} to {high}"
+    return f"at least {low}" if math.isfinite(least) else f"at most {high}"
