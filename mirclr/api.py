@@ -13,33 +13,28 @@ Nothing here imports torch before a file is to be embedded.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf, isfinite
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from mirclr.errors import AudioError, EncoderMismatch, LibraryError, UnreadableAudio, UnusableAudio
+from mirclr.errors import AudioError, EncoderMismatch, LibraryError
 from mirclr.index import Index, open_index
-from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryStore, LibraryTrack, is_usable, shown
+from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, asks_for_guesses, recommend
-from mirclr.terminal import counted
+from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, recommend
 
 if TYPE_CHECKING:
-    from mirclr.audio import Excerpts
+    from mirclr.classify.readying import Progress
     from mirclr.library.kept_files import KeptFile
     from mirclr.models.encoding import Encoder
 
 PathName = str | PathLike[str]
 Names = PathName | Iterable[PathName]
 Bounds = str | float | tuple[float | None, float | None]
-Progress = Callable[[str, int], AbstractContextManager[Callable[[], object]]]
-_MOST_MEASURED = 500  # tracks of which a query finds out the tempo
 
 
 @dataclass
@@ -447,40 +442,11 @@ class Library(LibraryStore):
         list of str
             For people: what was found out, and what is left to be.
         """
+        from mirclr.classify.readying import make_ready
+
         if not os.access(self.path, os.W_OK):
             return []
-        lines = self._guess() if asks_for_guesses(query, self.blocks()) else []
-        return lines + (self._measure(query, progress) if query.bpm is not None or query.key is not None else [])
-
-    def _guess(self) -> list[str]:
-        from mirclr.classify.predict import predict_missing
-
-        try:
-            n = predict_missing(self)
-        except LibraryError:  # no heads for its encoder, or nothing in it: tags must do
-            return []
-        return [f"guessed genre and mood of {counted(n, 'song')} by their sound"] if n else []
-
-    def _measure(self, query: Query, progress: Progress | None) -> list[str]:
-        from mirclr.ingest.description import describe_tracks, undescribed
-
-        others = replace(query, bpm=None, key=None)
-        mask = self.filters.passing(others)
-        ids = self.index.ids
-        tracks = undescribed(self, ids.tolist() if mask is None else ids[mask[ids]].tolist())
-        if len(tracks) > _MOST_MEASURED:
-            how = f"mirclr describe --library {shlex.quote(str(self.path))}"
-            return [f"tempo and key of {counted(len(tracks), 'song')} are not known yet; to find them out: {how}"]
-        if not tracks:
-            return []
-        failed = 0
-        shown_as = progress("Finding tempo and key", len(tracks)) if progress else nullcontext(lambda: None)
-        with shown_as as advance, closing(describe_tracks(self, tracks)) as results:
-            for _, found in results:
-                failed += isinstance(found, str)
-                advance()
-        some = f", but not of {counted(failed, 'song')} that cannot be read" if failed else ""
-        return [f"found tempo and key of {counted(len(tracks) - failed, 'song')}{some}"]
+        return make_ready(self, self.index.ids, self.filters, query, progress)
 
     def answer(self, query: Query, *, checkpoint: Path | None = None, excerpts: bool = False) -> Answer:
         """Answer a query, with the seeds that it means and remarks.
@@ -556,6 +522,8 @@ class Library(LibraryStore):
             raise
         except LibraryError as error:
             raise LibraryError(f"{files[0]} is not in the library, and {error}") from None
+        from mirclr.classify.readying import embed_seeds
+
         return embed_seeds(files, encoder)
 
     def _load_encoder(self, checkpoint: Path | None, device: str = "auto") -> Encoder:
@@ -604,42 +572,3 @@ def _bounds(value: Any) -> Any:
         low, high = map(_plain, value)
         return -inf if low is None else low, inf if high is None else high
     return value
-
-
-def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed | AudioError]:
-    """Embed files that a library does not hold, and make seeds of them; of what cannot be decoded the error instead."""
-    from mirclr.audio.decoding import decode_files
-
-    decoded = decode_files(files, count=encoder.excerpts, seconds=encoder.seconds, rate=encoder.rate)
-    return [
-        UnreadableAudio(one.error or f"{one.file}: cannot be decoded")
-        if one.excerpts is None
-        else _seed_of(one.file, one.excerpts, encoder)
-        for one in decoded
-    ]
-
-
-def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioError:
-    from mirclr.models.embedder import raised
-    from mirclr.tags import read_tags
-
-    tags, file = read_tags(path), path.absolute()
-    track = LibraryTrack(
-        0,  # of no track of the library
-        str(file.parent),
-        file.name,
-        excerpts.duration_s,
-        tags.title,
-        tags.artist,
-        tags.album,
-        tags.album_artist,
-        tags.genre,
-        tags.year,
-        excerpts.digest,
-        compilation=tags.compilation,
-    )
-    embedded = encoder.embed_excerpts(raised(excerpts.waveforms))
-    vector = encoder.pool(embedded)
-    if not is_usable(vector):
-        return UnusableAudio(f"{path}: {NO_VECTOR}")
-    return Seed(shown(track.label), vector, track, excerpts=ExcerptEmbeddings.of(excerpts.starts, embedded))

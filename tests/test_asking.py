@@ -433,7 +433,7 @@ def test_tempo_is_found_out_of_what_passes_all_else(songs, tmp_path, monkeypatch
             library.store_descriptions({track.id: Description(100.0, "C", 0.5, -9.0)})
             yield track, "cannot be read" if track.path == "2.ogg" else Description(100.0, "C", 0.5, -9.0)
 
-    monkeypatch.setattr("mirclr.ingest.description.describe_tracks", describe)
+    monkeypatch.setattr("mirclr.classify.readying.describe_tracks", describe)
     with mirclr.Library.open(songs.path) as library:
         shown = Counting()
         query = Query(bpm="100", year="1950")
@@ -443,7 +443,7 @@ def test_tempo_is_found_out_of_what_passes_all_else(songs, tmp_path, monkeypatch
         assert described == ["0.ogg", "1.ogg", "2.ogg"]
         assert (shown.total, shown.steps) == (3, 3)
         assert library.prepare(query) == []
-        monkeypatch.setattr("mirclr.api._MOST_MEASURED", 1)
+        monkeypatch.setattr("mirclr.classify.readying.MOST_MEASURED", 1)
         library.write(
             entries=[entry(f.name + "x", (1, 0, 9, i), root=str(tmp_path), year=1949) for i, f in enumerate(files)]
         )
@@ -451,7 +451,7 @@ def test_tempo_is_found_out_of_what_passes_all_else(songs, tmp_path, monkeypatch
             file.with_name(file.name + "x").touch()
         (line,) = library.prepare(Query(bpm="100", year="1949"))
         assert line.startswith(
-            "tempo and key of 3 songs are not known yet; to find them out: mirclr describe --library"
+            "tempo and key of 3 songs are not known yet; to find them out: mirclr describe"
         )
 
 
