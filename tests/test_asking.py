@@ -450,9 +450,7 @@ def test_tempo_is_found_out_of_what_passes_all_else(songs, tmp_path, monkeypatch
         for file in files:
             file.with_name(file.name + "x").touch()
         (line,) = library.prepare(Query(bpm="100", year="1949"))
-        assert line.startswith(
-            "tempo and key of 3 songs are not known yet; to find them out: mirclr describe"
-        )
+        assert line.startswith("tempo and key of 3 songs are not known yet; to find them out: mirclr describe")
 
 
 def test_the_command_needs_no_song(songs, capsys):

@@ -12,8 +12,8 @@ import numpy as np
 
 from mirclr.classify.predict import predict_missing
 from mirclr.errors import AudioError, LibraryError, UnreadableAudio, UnusableAudio
-from mirclr.ingest.description import describe_tracks, undescribed
-from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryTrack, is_usable, shown
+from mirclr.ingest.description import describe_tracks
+from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryTrack, is_usable, part_leading_out, shown
 from mirclr.recommend import Seed, asks_for_guesses
 from mirclr.terminal import counted
 
@@ -68,7 +68,9 @@ def _guess(library: LibraryStore) -> list[str]:
 
 
 def _measure(library: LibraryStore, ids: list[int], progress: Progress | None) -> list[str]:
-    tracks, failed = undescribed(library, ids), 0
+    known, failed = library.descriptions(ids), 0
+    held = library.tracks([i for i in ids if i not in known])
+    tracks, _ = part_leading_out(track for track in held if track.file.is_file())
     if not tracks:
         return []
     if len(tracks) > MOST_MEASURED:
