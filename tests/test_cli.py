@@ -465,4 +465,4 @@ def test_the_home_folder_is_understood_where_no_shell_expands_it(tmp_path, monke
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "empty").mkdir()
     result = CliRunner().invoke(group, ["demo", "--music", "~/empty"])
-    assert "holds 0 track(s)" in str(result.exception)
+    assert "found no songs" in str(result.exception)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mirclr.cli import options
 from mirclr.cli.endings import remark_failures
-from mirclr.cli.options import path_option
 from mirclr.cli.show import closing, print_line, progress, remark
 from mirclr.models.pretrained import builtin_checkpoint, builtin_heads
+from mirclr.provenance import data_dir, digest_bytes
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
@@ -25,45 +26,76 @@ CORPUS = "debian-games/demo"
 
 
 @click.command(epilog="Example: mirclr demo --music ~/Music")
-@path_option("--music", folder=True, exists=True, help="Your own music, instead of the demo corpus.")
-@path_option("-o", "--output", help="The playlist to write; by default demo-playlist.m3u8 here.")
-def command(music: Path | None, output: Path | None) -> None:
-    """Do the main job end to end on real music.
+@options.path_option("--music", folder=True, exists=True, help="Your own music, which then is in your library.")
+@click.option(
+    "--library",
+    "library_path",
+    type=options.HomePath(path_type=Path, dir_okay=False),
+    help="The library file; by default your library for your own music, and one apart for the music for trying.",
+)
+@options.path_option("-o", "--output", help="The playlist to write; by default demo-playlist.m3u8 here.")
+def command(music: Path | None, library_path: Path | None, output: Path | None) -> None:
+    """Do the main job end to end: take in music, and recommend songs from it.
 
-    Obtains music, embeds it with the built-in encoder and recommends from it. What is done already is not done again.
+    With --music it is your own, and you go on with your library from there; without, some freely licensed music is
+    fetched. What is done already is not done again.
     """
     from mirclr.api import Library
-    from mirclr.classify import Heads
-    from mirclr.classify.predict import predict_library
-    from mirclr.cli.embed import bring_up_to_date
+    from mirclr.cli.embed import bring_up_to_date, checkpoint_of
     from mirclr.data.manifest import tags_by_file
     from mirclr.ingest.finding import find_audio
+    from mirclr.ingest.removal import tracks_at
     from mirclr.models.embedder import Embedder
-    from mirclr.provenance import data_dir, digest_bytes
 
     remark("1/3  music")
     known: dict[Path, Tags] = {}
     if music is None:
-        home, (manifest, root) = data_dir() / "demo", _obtain()
+        manifest, root = _obtain()
         known = tags_by_file(manifest)
+        library_path = library_path or _library_for_trying()
     else:
         root = music.resolve()
-        home = data_dir() / f"demo-{digest_bytes(str(root).encode())[:8]}"
+        library_path = library_path or options.default_library()
         print_line(f"your own: {root}")
+        _remark_on_earlier_demo(root)
     remark("2/3  library")
-    embedder = Embedder.load(builtin_checkpoint())
-    database = home / f"{embedder.stamp.digest[:8]}.db"  # one for each version of the encoder
-    with Library.open(database, create=True) as library:
+    with Library.open(library_path, create=True) as library:
         files: Sequence[tuple[str, Found]] = [(str(root), f) for f in sorted(known) if f.is_file()]
         files = files or find_audio([root], library)[0]
-        _, failures = bring_up_to_date(library, files, embedder, known)
-        remark_failures(failures, database)
+        _, failures = bring_up_to_date(library, files, Embedder.load(checkpoint_of(library_path)), known)
+        remark_failures(failures, library_path)
         closing(f"{counted(len(library.tracks()), 'song')} ready")
-        predict_library(library, Heads.load(builtin_heads()))
+        _predict(library)
         remark("3/3  recommendations")
-        _recommend(library, output or Path("demo-playlist.m3u8"))
-    again = shlex.join(["mirclr", "recommend", "SEED", "--library", str(database)])
-    print_line(f"ask for more with: {again}   (SEED: a file, or words of an artist or a title)")
+        seed = _recommend(library, tracks_at(library, str(root)), output or Path("demo-playlist.m3u8"))
+    name = seed.artist or seed.title or str(seed.file)
+    print_line(f"go on with: {options.command_line('recommend', name, library_path=library_path)}")
+    if music is None:
+        print_line("and with your own music: mirclr embed FOLDER")
+
+
+def _library_for_trying() -> Path:
+    """That of the freely licensed music: one for each version of the built-in encoder."""
+    from mirclr.models.embedder import Embedder
+
+    return data_dir() / "demo" / f"{Embedder.load(builtin_checkpoint()).stamp.digest[:8]}.db"
+
+
+def _remark_on_earlier_demo(root: Path) -> None:
+    """An earlier mirclr made a library of its own of each folder that the demo was tried on."""
+    for old in sorted((data_dir() / f"demo-{digest_bytes(str(root).encode())[:8]}").glob("*.db")):
+        delete = options.command_line("library", "delete", library_path=old)
+        remark(f"an earlier demo kept a library apart, which is not used any more; to delete it: {delete}")
+
+
+def _predict(library: Library) -> None:
+    """Guess genres and moods, where the built-in guesses are for the library's encoder."""
+    from mirclr.classify import Heads
+    from mirclr.classify.predict import predict_library
+    from mirclr.errors import EncoderMismatch
+
+    with suppress(EncoderMismatch):
+        predict_library(library, Heads.load(builtin_heads()))
 
 
 def _obtain() -> tuple[Path, Path]:
@@ -77,16 +109,15 @@ def _obtain() -> tuple[Path, Path]:
     return fetched.manifest, fetched.audio_root
 
 
-def _recommend(library: Library, playlist: Path) -> None:
-    """Print a list for each of two songs, and write the last one as a playlist."""
+def _recommend(library: Library, tracks: list[LibraryTrack], playlist: Path) -> LibraryTrack:
+    """Print a list for each of two songs, and write the last one as a playlist; returns the last song."""
     from mirclr.cli.recommend import show_answer, title_of
     from mirclr.errors import NoMatch
     from mirclr.recommend import Query
     from mirclr.recommend.playlist import write_playlist
 
-    tracks = library.tracks()
     if len(tracks) < 2:
-        raise NoMatch(f"{library.path}: holds {len(tracks)} track(s); the demo needs two at least")
+        raise NoMatch(f"found {counted(len(tracks), 'song')}; the demo needs two at least")
     for seed in _two_seeds(tracks):
         answer = library.answer(Query(seeds=(str(seed.place),), n=10))
         show_answer(answer, as_json=False, explain=False)
@@ -94,6 +125,7 @@ def _recommend(library: Library, playlist: Path) -> None:
     listed = [seed, *(r.track for r in found)]
     write_playlist(playlist, listed, title=title_of(answer))
     print_line(f"wrote {playlist} ({counted(len(listed), 'song')})")
+    return seed
 
 
 def _two_seeds(tracks: list[LibraryTrack]) -> list[LibraryTrack]:
