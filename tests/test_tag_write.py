@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 
 import mutagen
 import numpy as np
@@ -390,3 +391,41 @@ def test_a_file_that_moved_is_undone_in_its_new_place(library):
     assert run("undo", "--library", library)["undone"] == 4
     assert new.read_bytes() == before["2.mp3"]
     assert library.with_name("l.db.tags.jsonl").read_text() == ""
+
+
+def test_what_was_written_is_undone_by_the_journal_alone(library, tmp_path):
+    music, journal = library.parent / "music", library.with_name("l.db.tags.jsonl")
+    before = {f.name: f.read_bytes() for f in music.iterdir()}
+    run("write", "--library", library)
+    written = journal.read_text()
+    invoke(["library", "delete", "--yes", "--library", str(library)])
+    assert (library.exists(), journal.read_text()) == (False, written)
+    assert run("undo", "--library", library)["undone"] == 4
+    assert {f.name: f.read_bytes() for f in music.iterdir()} == before
+    assert journal.read_text() == ""
+
+
+def test_without_its_library_a_folder_that_moved_is_named(library, tmp_path):
+    music, journal = library.parent / "music", library.with_name("l.db.tags.jsonl")
+    before = {f.name: f.read_bytes() for f in music.iterdir()}
+    run("write", "--library", library)
+    kept = journal.rename(tmp_path / "kept.jsonl")
+    library.unlink()
+    new = tmp_path / "disk" / "songs"
+    new.parent.mkdir()
+    music.rename(new)
+    done = invoke(["tag", "undo", "--journal", str(kept), "--json"], standalone_mode=False)
+    assert (done.return_value, "--moved-to" in json.loads(done.stdout)["problems"][0]) == (1, True)
+    shutil.copy(new / "2.mp3", new / "other.mp3")
+    (new / "2.mp3").write_bytes(b"not what it was")
+    said = run("undo", "--journal", kept, "--moved-to", new)
+    assert (said["undone"], len(said["problems"])) == (3, 1)
+    assert {f.name: f.read_bytes() for f in new.iterdir() if f.name not in ("2.mp3", "other.mp3")} == {
+        name: data for name, data in before.items() if name != "2.mp3"
+    }
+    assert "2.mp3" in kept.read_text()
+
+
+def test_undoing_needs_a_library_or_its_journal(tmp_path):
+    done = invoke(["tag", "undo", "--library", str(tmp_path / "no.db")])
+    assert "no such library" in str(done.exception)

@@ -35,7 +35,7 @@ COMMANDS = {
     "completion": "Let the tab key complete commands, options and names.",
     "config": "Show and set your own defaults, such as your library.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",
-    "demo": "Do the main job end to end on real music.",
+    "demo": "Take in music, and recommend songs from it.",
     "describe": "Find tempo, key and loudness of your songs.",
     "duplicates": "Find songs that you have twice: the same recording in several files.",
     "embed": "Listen to your music, once, and keep what it sounds like.",

@@ -35,7 +35,7 @@ CORPUS = "debian-games/demo"
 )
 @options.path_option("-o", "--output", help="The playlist to write; by default demo-playlist.m3u8 here.")
 def command(music: Path | None, library_path: Path | None, output: Path | None) -> None:
-    """Do the main job end to end: take in music, and recommend songs from it.
+    """Take in music, and recommend songs from it.
 
     With --music it is your own, and you go on with your library from there; without, some freely licensed music is
     fetched. What is done already is not done again.
@@ -68,7 +68,7 @@ def command(music: Path | None, library_path: Path | None, output: Path | None) 
         _predict(library)
         remark("3/3  recommendations")
         seed = _recommend(library, tracks_at(library, str(root)), output or Path("demo-playlist.m3u8"))
-    name = seed.artist or seed.title or str(seed.file)
+    name = next((n for n in (seed.artist, seed.title) if n and not n.startswith("-")), str(seed.place))
     print_line(f"go on with: {options.command_line('recommend', name, library_path=library_path)}")
     if music is None:
         print_line("and with your own music: mirclr embed FOLDER")

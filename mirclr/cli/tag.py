@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -301,33 +302,47 @@ def _ask(question: Question, number: int, of: int) -> str | None:
     return None if reply is None or reply.casefold() in ("q", "quit") else reply
 
 
-@command.command(epilog="Example: mirclr tag undo --library music.db")
+@command.command(epilog="Example: mirclr tag undo")
 @options.library
+@options.path_option("--journal", exists=True, help="What was written, where its library is gone: LIBRARY.tags.jsonl")
+@options.path_option(
+    "--moved-to", exists=True, folder=True, help="Where your music is now, if the library is gone too."
+)
 @_touch
 @_break_links
 @options.as_json
-def undo(library_path: Path, touch: bool, break_links: bool, as_json: bool) -> int:
+def undo(
+    library_path: Path, journal: Path | None, moved_to: Path | None, touch: bool, break_links: bool, as_json: bool
+) -> int:
     """Take back what `mirclr tag write` wrote, the last first; what was changed since is left alone.
 
     A file becomes byte for byte what it was; one that another program changed since gets back the fields alone. What
-    cannot be taken back stays in the journal.
+    cannot be taken back stays in the journal, a file beside your library that is enough by itself: the library may have
+    been deleted.
     """
+    from mirclr.errors import NoMatch
+    from mirclr.ingest.tagging import Journal
     from mirclr.ingest.tagging.session import TagSession
     from mirclr.library import LibraryStore
 
-    with LibraryStore.open(library_path) as library:
-        session = TagSession(library, touch=touch, break_links=break_links)
+    with ExitStack() as stack:
+        kept: LibraryStore | Journal = Journal(library_path, journal)
+        if not (journal or moved_to) and library_path.exists():
+            kept = stack.enter_context(LibraryStore.open(library_path))
+        session = TagSession(kept, touch=touch, break_links=break_links, moved_to=moved_to)
         changes, damaged = session.journal.read()
+        if not (changes or damaged or library_path.exists()):
+            raise NoMatch(f"{library_path}: no such library, and nothing that was written into tags from it")
         with session, progress("Restoring tags", len(changes)) as advance:
             session.undo_all(changes, damaged, advance=advance)
     if as_json:
         print_json({"undone": session.undone, "problems": session.problems})
     else:
         for problem in session.problems:
-            remark(f"skipped {problem}")
-        print_line(f"took back the tags of {session.undone} files")
+            complain(f"skipped {problem}")
+        closing(f"Took back the tags of {counted(session.undone, 'file')}.")
         if session.foreign:
-            remark(f"{session.foreign} files were left alone: what was written there has been changed since")
+            remark(f"{counted(session.foreign, 'file')} left alone: what was written there has been changed since")
     return 1 if damaged or (session.problems and not session.undone) else 0
 
 

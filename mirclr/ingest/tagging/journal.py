@@ -14,10 +14,10 @@ from mirclr.provenance import writing
 
 
 class Journal:
-    """The journal of a library."""
+    """The journal of a library, which may be gone; or one at a `path` of its own."""
 
-    def __init__(self, library: Path) -> None:
-        self.path = library.with_name(f"{library.name}.tags.jsonl")
+    def __init__(self, library: Path, path: Path | None = None) -> None:
+        self.path = path or library.with_name(f"{library.name}.tags.jsonl")
 
     def mend(self) -> None:
         """Remove what a killed run left half written, so that the next change begins a line."""

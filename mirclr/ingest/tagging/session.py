@@ -1,5 +1,6 @@
 """What a library knows of its tracks, into the tags of their files, and out again: file by file, with a journal."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from mirclr.ingest.tagging.packets import PacketComparer
 from mirclr.ingest.tagging.replacing import remove_leftovers
 from mirclr.ingest.tagging.writing import TagChange, WriteOptions, undo_change, write_values
 from mirclr.library import LibraryStore, LibraryTrack
+from mirclr.library.files import is_gone
 from mirclr.provenance import content_digest, file_digest, size_and_time
 from mirclr.tags import read_tags, read_values
 
@@ -25,17 +27,20 @@ class TagSession:
 
     Parameters
     ----------
-    library : LibraryStore
-        Learns of the files that were changed, many at once, and of the last when the session ends.
+    library : LibraryStore or Journal
+        Learns of the files that were changed, many at once, and of the last when the session ends. With a journal alone
+        what it says can be undone, in the very places that it names.
     touch, break_links : bool
         As `WriteOptions`.
     dry_run : bool
         Only find what would be written.
+    moved_to : Path, optional
+        The folder in which files are that a journal alone names elsewhere.
 
     Attributes
     ----------
     journal : Journal
-        That of the library.
+        That of the library, or the one that was given.
     changes : list of TagChange
         What was written, or would be.
     problems : list of str
@@ -49,13 +54,21 @@ class TagSession:
     """
 
     def __init__(
-        self, library: LibraryStore, *, touch: bool = False, break_links: bool = False, dry_run: bool = False
+        self,
+        library: LibraryStore | Journal,
+        *,
+        touch: bool = False,
+        break_links: bool = False,
+        dry_run: bool = False,
+        moved_to: Path | None = None,
     ) -> None:
         self.changes: list[TagChange] = []
         self.problems: list[str] = []
         self.left = self.undone = self.foreign = 0
         self.left_by_field = Counter[str]()
-        self._library, self.journal, self._dry_run = library, Journal(library.path), dry_run
+        self._held = None if isinstance(library, Journal) else library
+        self.journal = library if isinstance(library, Journal) else Journal(library.path)
+        self._dry_run, self._moved_to = dry_run, moved_to
         self._touch, self._break_links = touch, break_links
         self._compare = PacketComparer()
         self._swept: set[Path] = set()
@@ -154,29 +167,55 @@ class TagSession:
     def _undo(self, change: TagChange) -> bool:
         """Undo a change; False where it has to stay in the journal."""
         with self._one_file():
-            self._sweep(change.file.parent)
-            track = self._library.find_file(change.file) or self._moved(change)
-            if track is None:
-                raise TagsError(f"{change.file}: not a file of this library any more; its tags are left as they are")
-            result = undo_change(replace(change, file=track.file), self._options(track))
+            track = self._track(change) if self._held else None
+            file = track.file if track else self._place(change.file)
+            self._sweep(file.parent)
+            options = self._options(track) if track else self._options_of(file.parent)
+            result = undo_change(replace(change, file=file), options)
             if result == "undone":
-                self._update_library(track)
                 self.undone += 1
+                if track:
+                    self._update_library(track)
             self.foreign += result == "changed since"
             return True
         return False
 
-    def _moved(self, change: TagChange) -> LibraryTrack | None:
-        """The track of a file that has another place since, which the library has followed."""
+    def _track(self, change: TagChange) -> LibraryTrack:
+        """The track of a file, also where it has another place since, which the library has followed."""
         uuid, _, number = (change.track or "").partition(":")
-        if uuid != self._library.uuid or not number.isdecimal():
-            return None
-        return next(iter(self._library.tracks([int(number)])), None)
+        track = self._library.find_file(change.file)
+        if track is None and uuid == self._library.uuid and number.isdecimal():
+            track = next(iter(self._library.tracks([int(number)])), None)
+        if track is None:
+            raise TagsError(
+                f"{change.file}: not a file of this library any more; its tags are left as they are; to go by what was "
+                f"written alone: mirclr tag undo --journal {shlex.quote(str(self.journal.path))}"
+            )
+        return track
+
+    def _place(self, file: Path) -> Path:
+        """Where a file of the journal is: there, or below the folder that it was moved to, by the end of its path."""
+        if not is_gone(file):
+            return file
+        ends = (Path(*file.parts[i:]) for i in range(1, len(file.parts)))
+        places = (self._moved_to / end for end in ends) if self._moved_to and ".." not in file.parts else ()
+        if (found := next((place for place in places if place.is_file()), None)) is None:
+            raise TagsError(f"{file}: is not there; has it moved? --moved-to NEW_FOLDER looks for it there")
+        return found
+
+    @property
+    def _library(self) -> LibraryStore:
+        if self._held is None:
+            raise TagsError(f"{self.journal.path}: no library; with a journal alone tags are only taken back")
+        return self._held
 
     def _options(self, track: LibraryTrack) -> WriteOptions:
         if track.audio_path is not None:
             raise TagsError(f"{track.file}: holds several tracks, by a CUE sheet; its tags are left as they are")
-        return WriteOptions(self._touch, self._break_links, Path(track.root), self._compare)
+        return self._options_of(Path(track.root))
+
+    def _options_of(self, root: Path) -> WriteOptions:
+        return WriteOptions(self._touch, self._break_links, root, self._compare)
 
     @contextmanager
     def _one_file(self) -> Iterator[None]:
@@ -200,9 +239,10 @@ class TagSession:
                 state = (*size_and_time(t.file), file_digest(t.file), read_tags(t.file))
                 seen.append((t, state, content_digest(t.file)))
         self._written.clear()
-        with self._library.together():
-            for t, state, content in seen:
-                self._library.move(t.id, t.root, t.path, *state, content_digest=content)
+        if seen:
+            with self._library.together():
+                for t, state, content in seen:
+                    self._library.move(t.id, t.root, t.path, *state, content_digest=content)
 
     def _sweep(self, folder: Path) -> None:
         if folder not in self._swept and not self._dry_run:
