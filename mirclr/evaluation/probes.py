@@ -71,8 +71,8 @@ class Row:
     Attributes
     ----------
     relevant, features : str
-        ``same artist``, ``same artist, other album``, ``same album`` or ``same genre``; the name of the vectors, or
-        ``chance``.
+        ``same artist``, ``same artist, other album``, ``same album``, ``same genre`` or ``same genre, other artist``;
+        the name of the vectors, or ``chance``.
     map, map_z, hit, hit_z : float
         Mean average precision and hit@`K` of cosine neighbours.
     queries, left_out : int
@@ -224,7 +224,7 @@ def retrieval_rows(
     recordings : (n,) int, optional
         Equal for copies of one recording: what is one with the query is left out of its ranking.
     advance : callable, optional
-        Called for each pair of features and meaning of "relevant" that is done: four for each of `features`.
+        Called for each pair of features and meaning of "relevant" that is done: five at most for each of `features`.
 
     Returns
     -------
@@ -233,12 +233,17 @@ def retrieval_rows(
         queries is left out.
     """
     copies = np.arange(len(artist)) if recordings is None else recordings
-    same = components([copy, album] if album else [copy] for copy, album in zip(copies.tolist(), album, strict=True))
+
+    def with_copies(names: np.ndarray) -> np.ndarray:
+        pairs = zip(copies.tolist(), names, strict=True)
+        return np.array(components([copy, ("of", name)] if name else [copy] for copy, name in pairs))
+
     meanings: tuple[tuple[str, np.ndarray, np.ndarray], ...] = (
         ("same artist", artist, copies),
-        ("same artist, other album", artist, np.array(same)),
+        ("same artist, other album", artist, with_copies(album)),
         ("same album", album, copies),
         ("same genre", genre, copies),
+        *([("same genre, other artist", genre, with_copies(artist))] if any(artist) else []),
     )
     asked = query_sample(len(artist))
     rows: list[Row] = []
