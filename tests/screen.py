@@ -13,9 +13,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyte
 import pytest
+import wcwidth
 
 from tests.commands import main
 
@@ -63,8 +65,15 @@ class _Text(io.TextIOWrapper):
         return self.terminal
 
 
-def run_line(line: str, look: Look, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Do what a typed line says, and return the screen it leaves; the last line is the exit code where it is not 0.
+class Screen(NamedTuple):
+    """What a typed line leaves: the screen, at its end the exit code where it is not 0; and lines that had no room."""
+
+    text: str
+    too_wide: list[str]
+
+
+def run_line(line: str, look: Look, monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Do what a typed line says.
 
     Parameters
     ----------
@@ -76,11 +85,12 @@ def run_line(line: str, look: Look, monkeypatch: pytest.MonkeyPatch) -> str:
     name, *words = shlex.split(command)
     if name != "mirclr":
         _file_command(name, *map(Path, words))
-        return ""
+        return Screen("", [])
     answers = shlex.split(typed)[1].replace("\\n", "\n") if typed else ""
     written, code = written_by(words, look, monkeypatch, typed=answers)
-    screen = displayed(b"".join(data for _, data in written), look) if look.terminal else _lines(written, look)
-    return screen + (f"[exit {code}]\n" if code else "")
+    data = b"".join(data for _, data in written)
+    screen = displayed(data, look) if look.terminal else _lines(written, look)
+    return Screen(screen + (f"[exit {code}]\n" if code else ""), _too_wide(data, look) if look.terminal else [])
 
 
 def written_by(
@@ -133,6 +143,12 @@ def displayed(data: bytes, look: Look) -> str:
         for row in range(max(screen.buffer, default=-1) + 1)
     ]
     return "\n".join(lines).rstrip("\n") + "\n" * any(lines)
+
+
+def _too_wide(data: bytes, look: Look) -> list[str]:
+    """The lines that a terminal breaks, where it does so in the middle of words."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(look.encoding))
+    return [line for line in re.split(r"[\r\n]+", text) if wcwidth.wcswidth(line) > look.columns]
 
 
 def _lines(written: Written, look: Look) -> str:

@@ -47,8 +47,8 @@ def list_corpora(as_json: bool) -> None:
         return
     for name, title, licence, use, how, here in rows:
         print_line(f"{name}: {title}")
-        print_line(f"  {use}; licence: {licence}")
-        print_line(f"  here: {here}" if here else f"  {how}")
+        print_table((), [(" ", f"{use}; licence: {licence}")])
+        print_line(f"   here: {here}" if here else f"   {how}")
 
 
 @options.formerly({"--to": "--output"})
