@@ -30,7 +30,8 @@ def open_by_libsndfile(path: Path) -> Iterator["SndSource"]:
             file = soundfile.SoundFile(path if os.name == "nt" else os.fsencode(path))
     except (*_ERRORS, TypeError) as error:  # TypeError: a .raw file, which has no header
         why = str(getattr(error, "error_string", error))
-        unknown = "does not exist" in why  # which it also says of bytes that it does not know
+        # the first it also says of bytes that it does not know
+        unknown = "does not exist" in why or "not recognised" in why
         raise Stumbled("not audio that is known" if unknown else why) from error
     with file:
         if file.format == "RAW":  # by the suffix alone, as of .vox and .gsm

@@ -29,8 +29,9 @@ def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet:
 
     if not (vectors or csv or parquet):
         raise click.UsageError("name a file to write, such as --csv songs.csv (or --vectors, --parquet)")
-    for path in filter(None, (vectors, csv, parquet)):
-        options.check_apart(path, library_path)
+    for option, path in (("--vectors", vectors), ("--csv", csv), ("--parquet", parquet)):
+        if path:
+            options.check_apart(path, library_path, option)
     with LibraryStore.open(library_path) as library, library.snapshot():
         ids, matrix = library.vectors()
         if not len(ids):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mirclr.data.manifest import Track
     from mirclr.data.scan import Exclusions, PassedOver, ScanFailure
 
+_SOME = 50
+"""How many problems are listed for people: a file that is no manifest has one in each line."""
+
 
 @options.formerly({"twins": "duplicates"})
 @click.group(epilog="Example: mirclr manifest scan ~/Music -o tracks.jsonl")
@@ -102,8 +105,10 @@ def check(files: tuple[Path, ...], audio_root: Path | None, as_json: bool) -> in
     if as_json:
         print_json({"tracks": len(tracks), "problems": problems})
     else:
-        for problem in problems:
+        for problem in problems[:_SOME]:
             print_line(problem)
+        if len(problems) > _SOME:
+            print_line(f"… and {counted(len(problems) - _SOME, 'more problem')}; --json has all")
         closing(f"{counted(len(tracks), 'track')}, {counted(len(problems), 'problem')}")
     return 1 if problems else 0
 

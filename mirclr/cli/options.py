@@ -70,10 +70,10 @@ def command_line(*words: object, library_path: Path | None = None) -> str:
     return shlex.join(["mirclr", *map(str, words), *(["--library", str(library_path)] if of_another else [])])
 
 
-def check_apart(output: Path, library_path: Path) -> None:
+def check_apart(output: Path, library_path: Path, option: str = "-o") -> None:
     """Refuse to write something else in the library's place."""
     if output.resolve() == library_path.resolve():
-        raise click.BadParameter(f"{output}: is the library itself; name another file", param_hint="-o")
+        raise click.BadParameter(f"{output}: is the library itself; name another file", param_hint=option)
 
 
 class _Checkpoint(click.ParamType):
