@@ -83,7 +83,7 @@ def allow_code(*names: str) -> None:
 
 
 def allow_named(names: Iterable[str], folder: Path) -> None:
-    """Allow what a recipe names that is run, and find modules that stand beside it in its folder.
+    """Allow what a recipe names that is run, or a person, and find modules that stand beside it in its folder.
 
     Raises
     ------
@@ -143,7 +143,8 @@ def load_class(name: str, what: str) -> Any:
         if is_fault_of_machine(error):
             raise
         if isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}."):
-            why = f"there is no module {error.name!r}; install its package, or put its file beside the recipe"
+            why = f"there is no module {error.name!r}; install its package, put its file beside the recipe, or its "
+            why += "folder into PYTHONPATH"
         elif isinstance(error, AttributeError) and found is not None:
             near = get_close_matches(attribute, [n for n in dir(found) if not n.startswith("_")], 1)
             why = f"{module} has no {attribute!r}{f'; did you mean {near[0]}?' if near else ''}"

@@ -278,7 +278,7 @@ def test_debug_raises_wherever_it_stands(tmp_path, place):
 def test_debug_after_two_dashes_is_an_argument(capsys):
     code, _, err = run(capsys, "train", "-o", "run", "--", "--debug")
     assert code == 1
-    assert err.startswith("mirclr: --debug: cannot be read")
+    assert err.startswith("mirclr: --debug: there is no such file")
 
 
 @pytest.mark.parametrize(

@@ -191,6 +191,39 @@ def test_what_may_have_been_meant_is_said(text: str, said: str) -> None:
     assert said in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: \t1\n\tname: b", "line 3: a tab stands where a value begins; indent with spaces"),
+        ("training:\n  steps: 3\n lr: 2", "line 5: the indentation does not fit"),
+        ("validation:\n  manifest: a: b", "line 4: a colon stands within a value"),
+        ("validation: {manifest: x", "line 3: the text ends within brackets or quotes"),
+        ("validation: {manifest: @x}", "line 3: @ cannot begin a value; put the value in quotes"),
+        ("seed: *gone", "line 3: *gone stands for nothing"),
+    ],
+)
+def test_slips_of_yaml_are_told_with_their_line(text: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=r"^my\.yaml: not valid YAML: line") as raised:
+        parse(text)
+    assert said in str(raised.value)
+
+
+def test_a_recipe_that_mirclr_brings_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in RECIPES:
+        assert config.find_recipe(Path(path.parent.name)) == path
+    (tmp_path / "smoke").write_text(LEAST)
+    (tmp_path / "mine.yaml").write_text(LEAST)
+    assert config.find_recipe(Path("smoke")) == Path("smoke")  # a file of that name comes first
+    for name, said in (
+        ("debian_ntxnt", r"did you mean debian_ntxent\?"),
+        ("min.yaml", r"did you mean mine\.yaml\?"),
+        ("nothing/at/all.yaml", "the recipes that mirclr brings are builtin, debian_ntxent, "),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            read_recipe(config.find_recipe(Path(name)))
+
+
 def test_in_python_too() -> None:
     with pytest.raises(RecipeError, match=r"^Gain: p: expected 1 or less, found 2$"):
         config.Gain(p=2)
@@ -381,7 +414,7 @@ def test_a_resolved_recipe_spells_out_every_field_and_reads_back() -> None:
 
 def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("name: Ångström".encode("latin-1"))
-    for name in ("latin.yaml", "missing.yaml", "."):
+    for name in ("latin.yaml", "."):
         with pytest.raises(RecipeError, match="cannot be read") as raised:
             read_recipe(tmp_path / name)
         assert str(tmp_path / name) in str(raised.value)

@@ -77,7 +77,7 @@ def test_a_new_library_is_made_with_it_and_outlives_where_mirclr_is_installed(tm
     with LibraryStore.open(library) as opened:
         assert opened.stamp is not None
         assert opened.stamp.name == "builtin"
-    assert "unchanged" in result.output
+    assert "nothing new" in result.output
 
 
 def test_a_library_whose_encoder_is_gone_says_so(tmp_path, songs, in_this_process):

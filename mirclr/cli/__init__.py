@@ -14,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,7 +24,7 @@ import mirclr
 from mirclr.cli.everywhere import everywhere
 from mirclr.cli.show import ReaderLeft, complain, detail, printing
 from mirclr.errors import MirclrError, NoMatch, OverrideError, SettingsError, in_words, is_fault_of_machine
-from mirclr.extensions import allow_code
+from mirclr.extensions import allow_named
 from mirclr.settings import read_settings
 
 COMMANDS = {
@@ -134,7 +135,7 @@ def group(names: tuple[str, ...]) -> None:
 
     Every command explains itself: mirclr recommend --help
     """
-    allow_code(*names)
+    allow_named(names, Path())
 
 
 everywhere(group)

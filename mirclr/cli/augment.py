@@ -33,11 +33,12 @@ def preview(file: Path, output: Path, recipe_path: Path | None, n: int, seed: in
     """Write views of FILE as wav files, and a picture of their log-mel spectrograms."""
     from mirclr.audio import write_wav
     from mirclr.audio.preview import plot_log_mels, recipes_of_kinds, views_of_file
-    from mirclr.config import read_recipe
+    from mirclr.config import find_recipe, read_recipe
     from mirclr.extensions import allow_named
 
     recipes = recipes_of_kinds()
     if recipe_path:
+        recipe_path = find_recipe(recipe_path)
         recipe = read_recipe(recipe_path, on_note=remark)
         allow_named(recipe.code, recipe_path.parent)
         recipes = {f"view-{i + 1}": recipe for i in range(n)}

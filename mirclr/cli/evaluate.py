@@ -149,7 +149,7 @@ def labels_curve(
     import numpy as np
 
     from mirclr.classify import labelled_library
-    from mirclr.config import read_recipe
+    from mirclr.config import find_recipe, read_recipe
     from mirclr.evaluation.label_curve import labels_curve, plot_curve, trained_from_scratch
     from mirclr.extensions import allow_named
 
@@ -158,6 +158,7 @@ def labels_curve(
         parts = _fractions("--shares", per_cent, of=100)
     else:
         parts = _fractions("--fractions", fractions)
+    recipe_path = recipe_path and find_recipe(recipe_path)
     recipe = read_recipe(recipe_path, overrides=overrides, on_note=remark) if recipe_path else None
     if recipe_path and recipe:
         allow_named(recipe.code, recipe_path.parent)

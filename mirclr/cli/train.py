@@ -57,10 +57,11 @@ def command(
     as_json: bool,
 ) -> None:
     """Train an encoder of your own from a recipe."""
-    from mirclr.config import read_recipe
+    from mirclr.config import find_recipe, read_recipe
     from mirclr.training.distributed import joined, launch
     from mirclr.training.run import prepare
 
+    recipe_path = find_recipe(recipe_path)
     if labels_path:
         overrides = (*overrides, f"data.labels_file={json.dumps(str(labels_path.absolute()))}")
     if nproc > 1:
@@ -118,7 +119,11 @@ def train_and_report(trainer: Trainer, output: Path, *, as_json: bool) -> None:
     print_line(f"trained {counted(trainer.step, 'step')}; encoder: {encoder}")
     if picture:
         remark(f"picture of the loss: {picture}")
-    remark(f"Try: {shlex.join(['mirclr', 'embed', 'MUSIC', '--library', 'new.db', '--checkpoint', encoder])}")
+    named = getattr(trainer.recipe.encoder, "entry_point", None)
+    allowing = ["--allow-code", named] if named in trainer.recipe.code else []
+    remark(
+        f"Try: {shlex.join(['mirclr', *allowing, 'embed', 'MUSIC', '--library', 'new.db', '--checkpoint', encoder])}"
+    )
 
 
 def draw_loss(output: Path) -> Path | None:

@@ -26,7 +26,7 @@ from mirclr.config.augmentations import (
     TimeStretch,
 )
 from mirclr.config.digests import digested
-from mirclr.config.reading import parse_recipe, read_recipe, recipe_from, recipe_yaml
+from mirclr.config.reading import find_recipe, parse_recipe, read_recipe, recipe_from, recipe_yaml
 from mirclr.config.sections import (
     CLMR_STAGES,
     Audio,
@@ -107,6 +107,7 @@ __all__ = [
     "Triplet",
     "Validation",
     "digested",
+    "find_recipe",
     "parse_recipe",
     "read_recipe",
     "recipe_from",

@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mirclr.config.strict_yaml import LONGEST, plain_values, shortened
 from mirclr.config.wording import problems
 from mirclr.errors import OverrideError, RecipeError, in_words
 from mirclr.extensions import is_class_name
-from mirclr.provenance import open_regular
+from mirclr.provenance import open_regular, shipped_dir
 
 _MOST_ERRORS = 8  # that are listed; a file that is no recipe has thousands
 
@@ -116,11 +117,30 @@ def _of_today(tree: dict[str, Any]) -> dict[str, Any]:
     return {**tree, "audio": {**audio, "clip_seconds": 3**CLMR_STAGES / rate}} if known else tree
 
 
+def find_recipe(path: Path) -> Path:
+    """The file of a recipe: `path` itself, or the recipe of that name that mirclr ships, such as ``debian_ntxent``."""
+    if path.exists() or path.parent != Path() or path.suffix:
+        return path
+    shipped = shipped_dir("recipes") / path.name / "recipe.yaml"
+    return shipped if shipped.is_file() else path
+
+
+def _no_file(path: Path) -> str:
+    """What may have been meant by a recipe that is not there."""
+    beside = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    shipped = sorted(p.parent.name for p in shipped_dir("recipes").glob("*/recipe.yaml"))
+    if near := get_close_matches(path.name, beside, 1) or get_close_matches(path.stem, shipped, 1):
+        return f"there is no such file; did you mean {near[0]}?"
+    return f"there is no such file; the recipes that mirclr brings are {', '.join(shipped)}"
+
+
 def read_recipe(path: Path, *, overrides: Iterable[str] = (), on_note: Callable[[str], None] = _warn) -> Recipe:
     """Read a recipe file; see `parse_recipe`. Manifests named by relative path are taken from its folder."""
     try:
         with open_regular(path) as f:
             text = f.read(4 * LONGEST + 1).decode("utf-8")  # what is longer is refused by its characters
+    except FileNotFoundError as error:
+        raise RecipeError(f"{path}: {_no_file(path)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read ({in_words(error, path)}); expected a recipe in YAML") from error
     return parse_recipe(text, overrides=overrides, where=str(path), on_note=on_note)

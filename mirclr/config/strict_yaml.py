@@ -95,10 +95,31 @@ def plain_values(text: str, where: str) -> Any:
         RecursionError,
     ) as error:
         # beside errors of YAML itself: a tag that does not fit its value, such as !!int x or !!bool maybe
-        reason = (
-            str(error) if isinstance(error, yaml.YAMLError | ValueError) else f"a tag does not fit its value: {error}"
-        )
+        reason = _reason(error)
         raise RecipeError(f"{where}: not valid YAML: {shortened(' '.join(reason.split()), str)}") from error
+
+
+_IN_WORDS = {  # of what PyYAML calls a problem
+    r"found character '\\t'": "a tab stands where a value begins; indent with spaces",
+    r"found character (.+) that cannot": "{} cannot begin a value; put the value in quotes",
+    "mapping values are not allowed": "a colon stands within a value; put the value in quotes",
+    "<stream end>|unexpected end of stream": "the text ends within brackets or quotes; close them",
+    "<block end>|<block mapping start>": "the indentation does not fit that of the lines above",
+    "found undefined alias (.+)": "*{} stands for nothing; put the value in quotes, or name it by & before",
+}
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with YAML: the line, and what the reader met there."""
+    if not isinstance(error, yaml.MarkedYAMLError) or not error.problem:
+        known = isinstance(error, yaml.YAMLError | ValueError)
+        return str(error) if known else f"a tag does not fit its value: {error}"
+    mark = error.problem_mark or error.context_mark
+    where = f"line {mark.line + 1}: " if mark else ""
+    for problem, words in _IN_WORDS.items():
+        if found := re.search(problem, error.problem):
+            return where + words.format(*(group.strip("'") for group in found.groups()))
+    return where + error.problem
 
 
 def shortened(value: Any, form: Callable[[Any], str] = repr, most: int = 200) -> str:

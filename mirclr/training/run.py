@@ -164,7 +164,7 @@ def _tracks_source(
             f"distillation.labels: the folder holds no labels of {len(found)} of the {len(tracks)} tracks, such as "
             f"{found[0].track.path}; run mirclr teacher label again"
         )
-    cached = fill("Decoding", [t for t in tracks if t not in without], root)
+    cached = fill("Decoding songs", [t for t in tracks if t not in without], root)
     soft_labels = SoftLabels(labels, [c.key for c in cached], plan) if plan and labels else None
     if labelled is None:
         return clip_source(recipe, cache, cached, soft_labels)

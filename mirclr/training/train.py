@@ -72,8 +72,9 @@ def train(
     Parameters
     ----------
     recipe : str, Path, Recipe or mapping
-        A recipe's file, or its keys as plain values; ``mirclr.config`` describes them. A class of one's own stands
-        where its name would: ``{"objective": {"name": MyLoss, "settings": {"margin": 0.2}}}``.
+        A recipe's file, the name of one that mirclr ships, or its keys as plain values; ``mirclr.config`` describes
+        them. A class of one's own stands where its name would:
+        ``{"objective": {"name": MyLoss, "settings": {"margin": 0.2}}}``.
     run : str or Path
         The run's folder, which is made.
     data : str, Path or dataset, optional
@@ -188,7 +189,7 @@ def _read(
     """A recipe, and the folder that its paths are relative to."""
     labels_file = None if labels is None else str(Path(os.path.expanduser(labels)).absolute())
     if isinstance(recipe, str | os.PathLike):
-        file = Path(os.path.expanduser(recipe))
+        file = config.find_recipe(Path(os.path.expanduser(recipe)))
         labelled = [] if labels_file is None else [f"data.labels_file={json.dumps(labels_file)}"]
         return config.read_recipe(file, overrides=[*overrides, *labelled]), file.parent
     if list(overrides):
