@@ -14,6 +14,7 @@ This module reads and changes the file; which options a command has, and what th
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,12 @@ def default_library() -> Path:
     if not isinstance(named, str) or not named.strip():
         raise SettingsError(f"{settings.file}: library: found {named!r}; expected a path in quotes")
     return settings.file.parent / Path(named).expanduser()  # a relative one is relative to the file
+
+
+def command_line(*words: object, library_path: Path | None = None) -> str:
+    """A command of mirclr's as a person can paste it; a library is named where it is not the default one."""
+    of_another = library_path is not None and library_path.absolute() != default_library().absolute()
+    return shlex.join(["mirclr", *map(str, words), *(["--library", str(library_path)] if of_another else [])])
 
 
 def change_settings(section: Sequence[str], name: str, value: Any) -> Path:

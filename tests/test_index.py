@@ -281,7 +281,7 @@ def test_where_it_cannot_be_saved_it_still_answers(library, saved):
 def test_an_empty_library_says_so(tmp_path):
     with (
         LibraryStore.open(tmp_path / "lib.db", create=True) as library,
-        pytest.raises(NoMatch, match="no tracks yet"),
+        pytest.raises(NoMatch, match="no songs yet"),
     ):
         open_index(library)
 

@@ -17,6 +17,7 @@ from mirclr.ingest.tagging.guesses import guessed_genres
 from mirclr.ingest.tagging.journal import Journal
 from mirclr.library import LibraryStore
 from mirclr.names import genre_key, renamed
+from mirclr.settings import command_line
 from mirclr.tags import SEPARATOR
 
 LEAST = 5
@@ -113,7 +114,8 @@ def labelled_by_own_genres(
     """
     found = labelled_by_tags(library)
     if not found.tracks:
-        raise LibraryError(f"{library.path}: holds no songs; embed music first: mirclr embed FOLDER")
+        embed = command_line("embed", "FOLDER", library_path=library.path)
+        raise LibraryError(f"{library.path}: holds no songs yet; add some with: {embed}")
     guessed = guessed_genres(library, Journal(library.path).read()[0])
     texts = ["" if t.id in guessed else genre for t, genre in zip(found.tracks, found.labels.genre, strict=True)]
     genres, several = _own_genres(texts, renames or {})

@@ -19,6 +19,7 @@ from mirclr.errors import CheckpointError, EncoderMismatch, LibraryError, in_wor
 from mirclr.library import LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.provenance import digest_bytes, digest_json, stamp, writing
+from mirclr.settings import command_line
 
 FORMAT = 1
 UNKNOWN = "unknown"
@@ -202,7 +203,8 @@ class Heads:
         held = library.stamp
         if held is None:
             raise LibraryError(
-                f"{library.path}: holds no vectors; embed music first: mirclr embed FOLDER --library {library.path}"
+                f"{library.path}: holds no songs yet; add some with: "
+                f"{command_line('embed', 'FOLDER', library_path=library.path)}"
             )
         if not self.are_of(held):
             raise EncoderMismatch(

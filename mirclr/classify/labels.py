@@ -17,6 +17,7 @@ from mirclr.library.names import albums_of, components, song_key
 from mirclr.models.stamp import EncoderStamp
 from mirclr.names import album_name, known_artist
 from mirclr.provenance import open_regular
+from mirclr.settings import command_line
 
 _MOST_COLUMNS = 10_000
 _MOOD_PREFIXES = ("mood_", "tag_")
@@ -245,7 +246,8 @@ def labelled_library(path: Path, labels_path: Path | None = None) -> tuple[Label
         found = labelled_by_file(library, labels) if labels else labelled_by_tags(library)
         encoder = library.stamp
     if encoder is None or not found.tracks:
-        raise LibraryError(f"{path}: holds no tracks; embed music first: mirclr embed FOLDER --library {path}")
+        embed = command_line("embed", "FOLDER", library_path=path)
+        raise LibraryError(f"{path}: holds no songs yet; add some with: {embed}")
     return found, encoder
 
 

@@ -35,7 +35,8 @@ def command(library_path: Path, vectors: Path | None, csv: Path | None, parquet:
     with LibraryStore.open(library_path) as library, library.snapshot():
         ids, matrix = library.vectors()
         if not len(ids):
-            raise NoMatch(f"{library_path}: holds no tracks yet; embed some with: mirclr embed FOLDER")
+            embed = options.command_line("embed", "FOLDER", library_path=library_path)
+            raise NoMatch(f"{library_path}: holds no songs yet; add some with: {embed}")
         names = library.export_ids()
         rows = track_rows(library) if csv or parquet else []
     if vectors:

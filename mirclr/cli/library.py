@@ -139,7 +139,7 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
         removed = library.remove(list(doomed))
         library.forget(forgotten)
     for track in doomed.values():
-        print_line(f"removed {track.label} ({track.place})")
+        closing(f"removed {track.label} ({track.place})")
     files = f"; {counted(len(forgotten), 'file')} that could not be read forgotten" if forgotten else ""
     remark(f"{counted(removed, 'song')} removed{files}")
 

@@ -15,6 +15,7 @@ from mirclr.cli.show import detail, remark
 from mirclr.errors import MirclrError
 from mirclr.extensions import allow_named, is_class_name
 from mirclr.models.pretrained import checkpoint_named
+from mirclr.settings import command_line as command_line
 from mirclr.settings import default_library
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -62,12 +63,6 @@ library: Decorator = click.option(
     callback=_named,
     help="Another library than your own (mirclr library info).",
 )
-
-
-def command_line(*words: object, library_path: Path | None = None) -> str:
-    """A command of mirclr's as a person can paste it; a library is named where it is not the default one."""
-    of_another = library_path is not None and library_path.absolute() != default_library().absolute()
-    return shlex.join(["mirclr", *map(str, words), *(["--library", str(library_path)] if of_another else [])])
 
 
 def check_apart(output: Path, library_path: Path, option: str = "-o") -> None:

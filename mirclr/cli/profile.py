@@ -210,7 +210,7 @@ def _keep(
         )
         return
     for file, history in histories.items():
-        print_line(f"{file}: {history.kind}, {counted(len(history.listens), 'song')}")
+        closing(f"{file}: {history.kind}, {counted(len(history.listens), 'song')}")
     new = f", {len(listens) - len(held):,} of them new" if held else ""
     closing(f"{name}: {counted(len(listens), 'song')}{new}; {_held(len(matched.ids), len(listens))}")
     if matched.missing:

@@ -10,6 +10,7 @@ from mirclr.errors import LibraryError, NoMatch
 from mirclr.index.base import Base, build, similarity_stats
 from mirclr.index.file import load, save
 from mirclr.library import LibraryStore
+from mirclr.settings import command_line
 
 _SMALL = 10_000  # a base of as many tracks is made again at every change: a quarter of a second
 _STALE = 0.1  # fraction of changed tracks at which a larger one is made again
@@ -167,7 +168,8 @@ def open_index(library: LibraryStore) -> Index:
         metadata = {"library": library.uuid, "generation": library.generation}
         ids, matrix = library.vectors()
     if not len(ids):
-        raise NoMatch(f"{library.path}: holds no tracks yet; embed some with: mirclr embed FOLDER")
+        embed = command_line("embed", "FOLDER", library_path=library.path)
+        raise NoMatch(f"{library.path}: holds no songs yet; add some with: {embed}")
     base = build(ids, matrix)
     with suppress(OSError):
         save(path, base, metadata)

@@ -7,7 +7,6 @@ Contents: `Database`; `encode_path`, `decode_path` and `storable`, texts as they
 """
 
 import json
-import shlex
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from mirclr.errors import LibraryError, LibraryNotFound
 from mirclr.library.checks import below_root, check_rows
 from mirclr.library.schema import bring_up_to_date, connect, explained
 from mirclr.library.search import bring_search_up_to_date
+from mirclr.settings import command_line, default_library
 from mirclr.terminal import shown
 
 IDS = "(SELECT value FROM json_each(?))"
@@ -74,10 +74,10 @@ class Database:
             raise LibraryError(f"{path}: {what}; expected a library file")
         if not path.exists():
             if not create:
-                raise LibraryNotFound(
-                    f"{path}: no such library; make one from your music with: "
-                    f"mirclr embed FOLDER --library {shlex.quote(str(path))}"
-                )
+                own = path.absolute() == default_library().absolute()
+                what = "you have no library yet" if own else f"{path}: no such library"
+                embed = command_line("embed", "FOLDER", library_path=path)
+                raise LibraryNotFound(f"{what}; make one from your music with: {embed}")
             path.parent.mkdir(parents=True, exist_ok=True)
         with explained(path):
             connection = connect(path)
