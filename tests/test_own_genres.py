@@ -57,6 +57,11 @@ SONGS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def one_strength(monkeypatch):
+    monkeypatch.setattr("mirclr.classify.fitting.STRENGTHS", (0.03,))  # a sixth of the time
+
+
 @pytest.fixture
 def library(tmp_path):
     return library_of(tmp_path / "l.db", SONGS)
@@ -121,7 +126,9 @@ def test_one_of_tags_and_a_table_is_named(library, tmp_path):
     both = ["--from-tags", "--labels", tmp_path / "labels.csv"]
     assert invoke(["classify", "train", "--library", library, *both]).exit_code == 2
     assert invoke(["classify", "train", "--library", library]).exit_code == 2
-    assert invoke(["classify", "train", "--library", library, "--from-tags", "--map", "x"]).exit_code == 2
+    typo = invoke(["classify", "train", "--library", library, "--from-tags", "--map", "Regae=Rock"])
+    assert typo.exit_code == 2
+    assert "did you mean 'Reggae'" in typo.output
 
 
 def test_figures_say_where_they_are_too_good():

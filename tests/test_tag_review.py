@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mirclr.errors import LibraryError
 from mirclr.ingest.tagging import TagChange
 from mirclr.ingest.tagging.guesses import UNMEASURED, GenreRule, agreement, guessed_genres, known_values, preview
 from mirclr.ingest.tagging.review import questions
@@ -242,3 +243,17 @@ def test_moods_are_reviewed_together(library):
 def test_reviewed_names_are_a_persons(library):
     review(library, "", "", "y", options=["--map", "dance & house=House", "--threshold", "0.9"])
     assert genres(library)[1] == ("House",)
+
+
+def test_answers_that_are_damaged_are_named(library):
+    import sqlite3
+
+    review(library, "y")
+    db = sqlite3.connect(library)
+    for held in ("no JSON", "[]", '{"genre": [1]}', '{"genre": {"1": [2]}}'):
+        db.execute("UPDATE meta SET value = ? WHERE key = 'answers'", (held,))
+        db.commit()
+        done = invoke(["tag", "write", "--library", library, "--dry-run"])
+        assert isinstance(done.exception, LibraryError), held
+        assert "what a person said" in str(done.exception)
+    db.close()

@@ -170,7 +170,7 @@ def predict(
 @options.path_option(
     "-o", "--output", help="File to write; by default LIBRARY.heads.safetensors, which is used at once."
 )
-@options.threshold(0.4, "A genre less probable than this is unknown.")
+@options.threshold(0.4, "A genre is 'not sure' below this.")
 @click.option("--explain", is_flag=True, help="Print all figures, beside chance.")
 @options.as_json
 def train(
@@ -242,15 +242,17 @@ def _labelled(
 
     import numpy as np
 
-    from mirclr.classify import labelled_by_file, read_labels
+    from mirclr.classify import labelled_by_file, labelled_by_tags, read_labels
     from mirclr.classify.classes import labelled_by_own_genres, report_genres
     from mirclr.names import parse_renames, renamed
+    from mirclr.tags import SEPARATOR
 
+    found = labelled_by_file(library, read_labels(labels_path)) if labels_path else labelled_by_tags(library)
+    known = {part.strip() for text in found.labels.genre for part in text.split(SEPARATOR)} - {""}
     with options.wrong_usage(ValueError):
-        names = parse_renames(renames)
+        names = parse_renames(renames, known)
     if labels_path is None:
         return labelled_by_own_genres(library, least=min_songs, renames=names)
-    found = labelled_by_file(library, read_labels(labels_path))
     genre = np.array([renamed(genre, names) if genre else "" for genre in found.labels.genre], object)
     found = replace(found, labels=replace(found.labels, genre=genre))
     return found, report_genres(found.labels)
