@@ -110,7 +110,8 @@ def test_files_and_folders_are_told_of(here, songs, embedder, heads):
 def test_the_table_says_unknown_and_still_lists(here, songs, heads, tmp_path):
     heads.abstain = 1.0
     heads.save(tmp_path / "h.safetensors")
-    done = run(songs[0], "--heads", tmp_path / "h.safetensors")
+    assert "\tnot sure\t" in run(songs[0], "--heads", tmp_path / "h.safetensors").stdout
+    done = run(songs[0], "--heads", tmp_path / "h.safetensors", "--top", "2")
     assert done.exit_code == 0
     assert "not sure (" in done.stdout
     assert all(word in done.stdout for word in ("genre", "moods", "positive", "energetic", songs[0].name))

@@ -41,6 +41,7 @@ SCORES = {
 
 AFFECT = {"valence": "positive", "arousal": "energetic"}
 """How valence and arousal, which are numbers from 0 to 1, are called for people."""
+_TOP = 3
 
 
 @click.group(
@@ -60,7 +61,11 @@ def command() -> None:
     help="What was learned, by `classify train`; else the library's own, or what mirclr comes with.",
 )
 @options.checkpoint("The encoder of the files; by default the one that was learned with.")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many genres and moods.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help="How many genres and moods; by default a genre and two moods are printed, and three of each go into JSON.",
+)
 @options.path_option("--segments", "segments_file", help="Write guesses for each few seconds of the files: .csv")
 @options.plot("Draw them over time: .png for one file, else a folder.")
 @click.option("--hop", type=options.Number(min=0.1), help="Seconds between segments; by default the length of one.")
@@ -72,7 +77,7 @@ def predict(
     library: Path | None,
     heads_file: Path | None,
     checkpoint: Path | None,
-    top: int,
+    top: int | None,
     segments_file: Path | None,
     plot: Path | None,
     hop: float | None,
@@ -91,7 +96,7 @@ def predict(
     if not paths:
         if checkpoint or segments_file or plot or hop:
             raise click.UsageError("--checkpoint, --segments, --plot and --hop are for files; name some")
-        _predict_library(library or options.default_library(), heads_file, top, as_json)
+        _predict_library(library or options.default_library(), heads_file, top or _TOP, as_json)
         return 0
     if hop and not (segments_file or plot):
         raise click.UsageError("--hop is for --segments or --plot")
@@ -129,7 +134,7 @@ def predict(
                 hop=hop,
                 table=segments_file,
                 pictures=pictures,
-                top=top,
+                top=top or _TOP,
                 advance=advance,
             )
         for path in filter(None, (segments_file, *(pictures.get(place_of(file)) for file in predicted))):
@@ -140,7 +145,9 @@ def predict(
             {
                 "heads": str(heads_file),
                 "encoder": embedder.stamp.name,
-                "tracks": [{"file": str(place_of(file)), **_as_json(found, top)} for file, found in predicted.items()],
+                "tracks": [
+                    {"file": str(place_of(file)), **_as_json(found, top or _TOP)} for file, found in predicted.items()
+                ],
                 "failures": failures_as_json(failures),
             }
         )
@@ -403,14 +410,18 @@ def _as_json(found: Prediction, top: int) -> dict[str, Any]:
     return facts | {name: round(number, 4) for name, number in found.affect.items()}
 
 
-def _print_predictions(predicted: Sequence[tuple[str, Prediction]], top: int) -> None:
-    """Print a row a file, in the columns that the heads predict."""
+def _print_predictions(predicted: Sequence[tuple[str, Prediction]], top: int | None) -> None:
+    """Print a row a file, in the columns that are predicted: the likeliest alone, or so many with their chances."""
     some = predicted[0][1]
     rows = []
     for name, found in predicted:
-        cells = [_likely(labels, top) for labels in (found.genre, found.moods) if labels]
-        if found.genre and found.top_genre != next(iter(found.genre)):
-            cells[0] = f"not sure ({cells[0]})"
+        sure = bool(found.genre) and found.top_genre == next(iter(found.genre))
+        if top is None:
+            genre, moods = (_likely(found.genre, 1) if sure else "not sure"), ", ".join(list(found.moods)[:2])
+        else:
+            genre, moods = _likely(found.genre, top), _likely(found.moods, top)
+            genre = genre if sure else f"not sure ({genre})"
+        cells = [cell for cell, labels in ((genre, found.genre), (moods, found.moods)) if labels]
         rows.append((name, *cells, *map(percent, found.affect.values())))
     labelled = [name for name, labels in (("genre", some.genre), ("moods", some.moods)) if labels]
     print_table(("file", *labelled, *(AFFECT.get(name, name) for name in some.affect)), rows)
