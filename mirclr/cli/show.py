@@ -554,20 +554,33 @@ def time_left(seconds: float) -> str:
 
 @contextmanager
 def _bar(label: str, total: int | None) -> Iterator[Advance]:
-    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.console import RenderableType
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task
+    from rich.text import Text
 
-    pace = _Pace(total)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        *(TextColumn(f"{{task.fields[{field}]}}", markup=False) for field in ("so_far", "left", "note")),
-    )
-    with Progress(*columns, console=_console(sys.stderr)) as bar:
-        task = bar.add_task(shown(label), total=total, so_far=pace.so_far(), left="", note="")
+    pace, console, note_now = _Pace(total), _console(sys.stderr), ""
+
+    class State(ProgressColumn):
+        """How far it is, and how long the rest takes: it is asked again and again, also while a step lasts."""
+
+        def render(self, task: Task) -> RenderableType:
+            parts = filter(None, (pace.so_far(), pace.left(), note_now))
+            room = console.width - len(label) - bar_width - 2
+            return Text(_cut("  ".join(parts), max(room, 10)), no_wrap=True)
+
+    class Label(ProgressColumn):
+        def render(self, task: Task) -> RenderableType:
+            return Text(task.description, no_wrap=True)
+
+    bar_width = max(5, min(20, console.width - 70))
+    with Progress(Label(), BarColumn(bar_width=bar_width), State(), console=console) as bar:
+        task = bar.add_task(shown(label), total=total)
 
         def advance(steps: int = 1, note: str = "") -> None:
+            nonlocal note_now
             pace.advance(steps)
-            bar.update(task, advance=steps, so_far=pace.so_far(), left=pace.left(), note=shown(note))
+            note_now = shown(note)
+            bar.update(task, advance=steps)
 
         yield advance
 
