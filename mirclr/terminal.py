@@ -107,13 +107,14 @@ def percent(fraction: float) -> str:
 
 
 def percents(fractions: Sequence[float | None]) -> list[str]:
-    """Parts of a whole, to be compared: with decimals where many are near all of it; empty for None."""
-    known = [100 * fraction for fraction in fractions if fraction is not None]
-    decimals = 0 if max(known, default=0) < 99 else 1 if min(known) < 99.9 else 2
-    most = 100 - 10**-decimals if decimals else 99
-    return [
-        "" if f is None else f"{min(100 * f, most) if f < 1 else 100:.{decimals if f < 1 else 0}f} %" for f in fractions
-    ]
+    """Parts of a whole, to be compared: whole numbers, and decimals where all are near the whole; empty for None.
+
+    Only what is all of it is "100 %".
+    """
+    least = min((100 * fraction for fraction in fractions if fraction is not None), default=0.0)
+    decimals = 0 if least < 99 else 1 if least < 99.9 else 2
+    most = 100 - 10**-decimals
+    return ["" if f is None else "100 %" if f >= 1 else f"{min(100 * f, most):.{decimals}f} %" for f in fractions]
 
 
 def did_you_mean(names: Sequence[str]) -> str:

@@ -192,7 +192,7 @@ class Refusing(io.StringIO):
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_reader_that_left_ends_a_command_quietly(number, system, name, monkeypatch, capsys):
     monkeypatch.setattr(sys, name, Refusing(number))
-    monkeypatch.setattr("mirclr.cli.show.os", SimpleNamespace(**{**vars(os), "name": system}))
+    monkeypatch.setattr("mirclr.cli.streams.os", SimpleNamespace(**{**vars(os), "name": system}))
     done = []
 
     def speak():
@@ -202,7 +202,7 @@ def test_a_reader_that_left_ends_a_command_quietly(number, system, name, monkeyp
     try:
         assert speaking(monkeypatch, speak) == 0
     finally:
-        monkeypatch.setattr("mirclr.cli.show.os.name", os.name)
+        monkeypatch.setattr("mirclr.cli.streams.os.name", os.name)
     assert not done
     assert capsys.readouterr() == ("", "")
 

@@ -12,6 +12,7 @@ from mirclr import terminal
 from mirclr.cli import show
 from mirclr.cli.endings import close_with_songs, remark_failures
 from mirclr.cli.show import ListedSong
+from mirclr.cli.streams import printing
 from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
@@ -40,7 +41,7 @@ def printed(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", streams[0])
             patch.setattr(sys, "stderr", streams[1])
-            with show.printing():
+            with printing():
                 do()
         return tuple(stream.buffer.getvalue().decode(encoding) for stream in streams)
 
@@ -106,9 +107,10 @@ def test_per_cents_never_fall_while_their_value_rises():
     ("fractions", "written"),
     [
         ((0.92, 0.5, None, 0.984), ["92 %", "50 %", "", "98 %"]),
-        ((0.9962, 0.992, 0.4), ["99.6 %", "99.2 %", "40.0 %"]),
+        ((0.9962, 0.984, 0.4), ["99 %", "98 %", "40 %"]),
+        ((0.9962, 0.992), ["99.6 %", "99.2 %"]),
         ((0.99996, 0.9991), ["99.99 %", "99.91 %"]),
-        ((1.0, 0.99996, 0.3), ["100 %", "99.9 %", "30.0 %"]),
+        ((1.0, 0.99996, 0.3), ["100 %", "99 %", "30 %"]),
         ((None,), [""]),
         ((), []),
     ],
@@ -132,7 +134,7 @@ def test_each_song_is_a_line_that_fits(columns, encoding, printed):
     assert [line.split()[0] for line in lines] == ["1", "2", "3", "4", "5"]
     for line, song in zip(lines, SONGS, strict=True):
         assert terminal.clock(song.duration_s) in line
-    for line, match in zip(lines, ("92.0 %", "99.6 %", "50.0 %", "", "100 %"), strict=True):
+    for line, match in zip(lines, ("92 %", "99 %", "50 %", "", "100 %"), strict=True):
         assert match in line
 
 
@@ -140,9 +142,9 @@ def test_a_list_of_80_columns_reads_as_a_person_would_write_it(printed):
     songs = [*SONGS[:2], SONGS[3]]
     out, _ = printed(lambda: show.print_songs(songs), 80, NO_COLOR="1")
     assert out.splitlines() == [
-        "1  Simon & Garfunkel – Mrs. Robinson                 3:48  92.0 %  acoustic, sad",
-        "2  Johann Sebastian… – Brandenburg Concerto No.…  1:02:05  99.6 %  baroque",
-        "3  01 - unknown.mp3                                  0:05",
+        "1  Simon & Garfunkel – Mrs. Robinson                   3:48  92 %  acoustic, sad",
+        "2  Johann Sebastian… – Brandenburg Concerto No. 3…  1:02:05  99 %  baroque",
+        "3  01 - unknown.mp3                                    0:05",
     ]
 
 
@@ -336,13 +338,36 @@ def test_a_sentence_breaks_between_words_and_its_command_not_at_all(printed):
         assert "".join(printed(lambda speak=speak: speak("short: mirclr x"), 60)) == "short: mirclr x\n"
 
 
+def test_only_a_command_at_the_end_has_a_line_of_its_own(printed):
+    text = "corpus gtzan: mirclr cannot fetch it; obtain it from https://example.org/a/long/address and put it there"
+    lines = "".join(printed(lambda: show.complain(text), 60)).splitlines()
+    assert lines[0].startswith("corpus gtzan: mirclr cannot fetch it; obtain it")
+    text = "mirclr: /home/anna/.mirclr/library.db: no such library; make one from your music with: mirclr embed ~/Music"
+    lines = "".join(printed(lambda: show.print_line(text), 80)).splitlines()
+    assert lines == [
+        "mirclr: /home/anna/.mirclr/library.db: no such library; make one from your",
+        "  music with:",
+        "  mirclr embed ~/Music",
+    ]
+
+
+def test_where_there_is_nothing_to_do_there_is_no_progress(printed):
+    def work():
+        with show.progress("Doing", 0):
+            pass
+
+    assert printed(work, 80) == ("", "")
+
+
 def test_tables_with_titles_stand_apart(printed):
     def speak():
         show.print_table((), [("a", 1)], title="One")
         show.print_table((), [("b", 2)], title="Two")
+        show.print_line("")
+        show.print_table((), [("c", 3)], title="Three")
 
-    assert printed(speak, 80, NO_COLOR="1")[0] == "One\na  1\n\nTwo\nb  2\n"
-    assert printed(speak)[0] == "One\na\t1\nTwo\nb\t2\n"
+    assert printed(speak, 80, NO_COLOR="1")[0] == "One\na  1\n\nTwo\nb  2\n\nThree\nc  3\n"
+    assert printed(speak)[0] == "One\na\t1\nTwo\nb\t2\n\nThree\nc\t3\n"
 
 
 # ends

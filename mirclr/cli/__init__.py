@@ -22,7 +22,8 @@ import click
 
 import mirclr
 from mirclr.cli.everywhere import everywhere
-from mirclr.cli.show import ReaderLeft, complain, detail, printing
+from mirclr.cli.show import complain, detail
+from mirclr.cli.streams import ReaderLeft, printing
 from mirclr.errors import MirclrError, NoMatch, OverrideError, SettingsError, in_words, is_fault_of_machine
 from mirclr.extensions import allow_named
 from mirclr.settings import read_settings

@@ -169,7 +169,7 @@ def title_of(answer: "Answer") -> str:
     by = [(seed.track.artist or "") if seed.track else "" for seed in answer.seeds]
     if len(by) > 1 and by[0] and len(set(map(first_artist, by))) == 1:
         return f"Like {counted(len(by), 'song')} by {by[0]}"
-    names = [seed.label for seed in answer.seeds]
+    names = [s.track.place.name if s.track and not s.track.title else s.label for s in answer.seeds]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"Like {', '.join(names[:3])}{more}"
 

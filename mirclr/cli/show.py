@@ -5,8 +5,6 @@ ends no command, and a reader that leaves (``mirclr … | head``) ends one quiet
 laid out in its width; into a file or another program the same go as lines with tabs between the cells.
 """
 
-import codecs
-import errno
 import json
 import os
 import re
@@ -16,21 +14,17 @@ import textwrap
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
+import mirclr.cli.streams  # noqa: F401  (how texts are written in ASCII)
 from mirclr.terminal import clock, number, one_line, percents, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_ASCII = str.maketrans(
-    {"–": "-", "—": "-", "…": "...", "·": "-", "×": "x", "±": "+-", "→": "->", "≥": ">=", "≤": "<=", "’": "'", "‘": "'"}
-    | {"“": '"', "”": '"', "─": "-", "━": "-", "═": "=", "│": "|", "┃": "|", "█": "#", "•": "*", "\u00a0": " "}
-)
-"""How signs are written where an encoding lacks them; anything else becomes '?'."""
 _COLOURED = 2000  # songs of which each line has colours, which take their time
 _WIDE = 110  # columns from which on there is room for albums
 _GAP = 2
@@ -45,91 +39,12 @@ class Advance(Protocol):
         """Advance by `steps`."""
 
 
-class ReaderLeft(BaseException):
-    """Nobody reads what is printed any more. Not an error, so that nothing takes it for one."""
-
-
-@contextmanager
-def printing() -> Iterator[None]:
-    r"""Print to standard output and error whatever they can take.
-
-    What an encoding lacks is written in ASCII where there is a form of it, as '-' for a dash; else it becomes '?' in
-    output and ``\u…`` in errors.
-
-    Raises
-    ------
-    ReaderLeft
-        From any print, once the other end is closed.
-    OSError
-        Where what is printed cannot be written, such as into a file on a full disk; it names the stream.
-    """
-    streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (
-        stream and _Stream(stream, name, errors)
-        for stream, name, errors in zip(
-            streams, ("standard output", "standard error"), ("mirclr.shown", "mirclr.escaped"), strict=True
-        )
-    )
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams
-
-
-def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Signs that an encoding lacks, in ASCII; a handler of `codecs`."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    forms = error.object[error.start : error.end].translate(_ASCII)
-    return "".join(c if c.isascii() else "?" for c in forms), error.end
-
-
-def _escaped_or_in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    forms = error.object[error.start : error.end].translate(_ASCII)
-    return forms.encode("ascii", "backslashreplace").decode("ascii"), error.end
-
-
-codecs.register_error("mirclr.shown", _in_ascii)
-codecs.register_error("mirclr.escaped", _escaped_or_in_ascii)
-
-
-class _Stream:
-    """A text stream that any text can be written to."""
-
-    def __init__(self, stream: IO[str], name: str, errors: str) -> None:
-        self._stream, self._name = stream, name
-        self.is_written = False
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors=errors)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        self.is_written = True
-        return self._try(self._stream.write, text)
-
-    def flush(self) -> None:
-        self._try(self._stream.flush)
-
-    def _try(self, do: Any, *arguments: str) -> Any:
-        try:
-            return do(*arguments)
-        except OSError as error:
-            with suppress(OSError, ValueError):  # what is held back would fail again when the process ends
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())
-                os.close(nowhere)
-            if error.errno == errno.EPIPE or (error.errno == errno.EINVAL and os.name == "nt"):
-                raise ReaderLeft from None
-            raise OSError(error.errno, error.strerror, self._name) from error
-
-
 def print_line(*cells: str) -> None:
-    """Print one line to standard output, with tabs between the cells."""
-    _write(sys.stdout, "\t".join(shown(cell) for cell in cells))
+    """Print one line to standard output, with tabs between the cells; a single one as a sentence."""
+    if len(cells) == 1:
+        _write_sentence(sys.stdout, shown(cells[0]))
+    else:
+        _write(sys.stdout, "\t".join(map(shown, cells)))
 
 
 class _Level:
@@ -168,20 +83,24 @@ def closing(text: str) -> None:
 
 
 def _write_sentence(stream: IO[str] | None, text: str) -> None:
-    """Write a sentence in a line; on a terminal in several where it has no room, broken between words.
-
-    A command at its end, which a person may want to paste, is not broken, but has a line of its own.
-    """
+    """Write a sentence in a line; on a terminal in several where it has no room, broken between words."""
     text = one_line(text)
     room = shutil.get_terminal_size().columns if is_terminal(stream) else 0
-    if stream is None or len(text) <= room or room < 20:
-        _write(stream, text)
-        return
-    command = re.search(r"(?<=: )mirclr .*$", text)
+    for line in _broken(text, room) if 20 <= room < len(text) else [text]:
+        _write(stream, line)
+
+
+def _broken(text: str, room: int) -> list[str]:
+    """The lines of a sentence. A command that ends it, which a person may want to paste, is a line of its own."""
+    from mirclr.cli import COMMANDS
+
+    command = re.search(rf"(?<=: )mirclr ({'|'.join(COMMANDS)})\b.*$", text)
     before = text[: command.start()].rstrip() if command else text
     lines = textwrap.wrap(before, room, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    for line in [*lines, *([f"  {command[0]}"] if command else [])]:
-        _write(stream, line)
+    if len(lines) > 1 and " " not in lines[-1].strip() and " " in lines[-2].strip():  # no word is left alone
+        lines[-2], _, last = lines[-2].rpartition(" ")
+        lines[-1] = f"  {last} {lines[-1].strip()}"
+    return [*lines, *([f"  {command[0]}"] if command else [])]
 
 
 def _write(stream: IO[str] | None, text: str) -> None:
@@ -246,10 +165,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
     from rich.text import Text
 
     console = _console(sys.stdout)
-    if title:
-        if getattr(sys.stdout, "is_written", False):
-            console.print()
-        console.print(Text(shown(title)), style="bold", soft_wrap=True)
+    _print_title(console, title)
     lines = [[_as_printed(cell) for cell in line] for line in lines if line]
     widths = _column_widths(lines, console.width)
     figures = [all(_is_figure(line[i]) for line in lines[bool(columns) :]) for i in range(len(widths))]
@@ -265,6 +181,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title:
             texts = ("" if part is None else part.plain for part in parts)
             whole = (" " * _GAP).join(_padded(text, width) for text, width in zip(texts, widths, strict=True))
             console.print(Text(whole.rstrip()), style=style, soft_wrap=True)
+
+
+def _print_title(console: "Console", title: str) -> None:
+    """Print what stands above a table or list, apart from what came before."""
+    from rich.text import Text
+
+    if not title:
+        return
+    if getattr(sys.stdout, "last", "") not in ("", "\n", "\n\n"):
+        console.print()
+    for line in Text(_as_printed(one_line(title))).wrap(console, console.width):
+        console.print(Text(line.plain.rstrip()), style="bold", soft_wrap=True)
 
 
 def _cell(value: Any) -> str:
@@ -345,10 +273,7 @@ def print_songs(songs: Sequence[ListedSong], *, heading: str = "") -> None:
     from rich.text import Text
 
     console = _console(sys.stdout)
-    if heading:
-        if getattr(sys.stdout, "is_written", False):
-            console.print()
-        console.print(Text(one_line(heading)), style="bold", soft_wrap=True)
+    _print_title(console, heading)
     layout = _Layout(songs, matches, console.width)
     for rank, (song, match) in enumerate(zip(songs, matches, strict=True), 1):
         line = layout.line(rank, song, match)
@@ -379,7 +304,7 @@ class _Layout:
         if self.why and name + _GAP + self.why > room:
             self.why = max(room - name - _GAP, min(self.why, 18))
         room -= self.why and self.why + _GAP
-        self.name = min(name, room)
+        self.name = max((cell_len(_name_within(s, min(name, room))) for s in songs), default=0)
         self.album = min(album, room - self.name - _GAP)
         if self.album < 12:
             self.album = 0
@@ -499,7 +424,7 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
     total : int or None
         How many steps there are; None when unknown.
     """
-    if _Level.quiet:
+    if _Level.quiet or total == 0:
         yield lambda steps=1, note="": None
     elif is_terminal(sys.stderr) and not _is_plain():
         with _bar(label, total) as advance:
