@@ -29,6 +29,7 @@ _COLOURED = 2000  # songs of which each line has colours, which take their time
 _WIDE = 110  # columns from which on there is room for albums
 _GAP = 2
 _LONGEST_WHY = 30
+_SHORTEST_NAME = 24  # for which words, and then lengths, make room
 _SOONEST_S, _RECENT_S, _LINE_EVERY_S = 2.0, 90.0, 15.0
 
 
@@ -299,12 +300,16 @@ class _Layout:
         name = max((cell_len(_full_name(s)) for s in songs), default=0)
         self.why = min(_LONGEST_WHY, max((cell_len(_as_printed(s.why)) for s in songs), default=0))
         album = max((cell_len(_as_printed(s.album)) for s in songs), default=0) if room >= _WIDE else 0
-        fixed = sum(width + _GAP for width in (self.rank, self.length, self.match) if width)
-        room = max(20, room - fixed)
+        room -= sum(width + _GAP for width in (self.rank, self.length, self.match) if width)
         if self.why and name + _GAP + self.why > room:
             self.why = max(room - name - _GAP, min(self.why, 18))
+        if room - self.why - _GAP < min(name, _SHORTEST_NAME):
+            self.why = 0
+        if room < min(name, _SHORTEST_NAME):
+            room, self.length = room + self.length + _GAP, 0
         room -= self.why and self.why + _GAP
-        self.name = max((cell_len(_name_within(s, min(name, room))) for s in songs), default=0)
+        self._most = max(10, min(name, room))
+        self.name = max((cell_len(_name_within(s, self._most)) for s in songs), default=0)
         self.album = min(album, room - self.name - _GAP)
         if self.album < 12:
             self.album = 0
@@ -315,11 +320,11 @@ class _Layout:
 
         cells = [
             (f"{rank:>{self.rank}}", "dim"),
-            (_padded(_name_within(song, self.name), self.name), ""),
+            (_padded(_name_within(song, self._most), self.name), ""),
             (_padded(_cut(_as_printed(song.album), self.album), self.album) if self.album else "", "dim"),
-            (f"{clock(song.duration_s):>{self.length}}", "dim"),
+            (f"{clock(song.duration_s):>{self.length}}" if self.length else "", "dim"),
             (f"{match:>{self.match}}", "green"),
-            (_words_within(_as_printed(song.why), self.why), "cyan"),
+            (_words_within(_as_printed(song.why), self.why) if self.why else "", "cyan"),
         ]
         line = Text()
         for text, style in cells:
