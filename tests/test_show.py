@@ -387,7 +387,7 @@ def test_tables_with_titles_stand_apart(printed):
     ],
 )
 def test_the_end_says_what_is_ready_and_what_to_try(counts, dry_run, said, printed, tmp_path, monkeypatch):
-    monkeypatch.setattr("mirclr.cli.options.default_library", lambda: tmp_path / "lib.db")
+    monkeypatch.setattr("mirclr.settings.default_library", lambda: tmp_path / "lib.db")
     with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
         library.bind(EncoderStamp("d" * 32, "a.safetensors", 2, 8, {}))
         library.write(

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mirclr.cli.options import command_line
 from mirclr.cli.show import closing, naming, remark
+from mirclr.settings import command_line
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
