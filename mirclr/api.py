@@ -15,17 +15,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-from mirclr.errors import AudioError, EncoderMismatch, LibraryError
+from mirclr.errors import AudioError, EncoderMismatch, LibraryError, QueryError
 from mirclr.index import Index, open_index
 from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, recommend
+from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, asks_for_guesses, recommend
 
 if TYPE_CHECKING:
     from mirclr.classify.readying import Progress
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 PathName = str | PathLike[str]
 Names = PathName | Iterable[PathName]
+_FILTERS = frozenset(("genre", "mood", "bpm", "key", "year", "duration_s", "exclude"))
 Bounds = str | float | tuple[float | None, float | None]
 
 
@@ -397,31 +397,65 @@ class Library(LibraryStore):
         ...         print(r.rank, r.track.label)
         1 Other – Second
         """
-        query = Query(
-            seeds=_texts(seeds),
-            n=_plain(n),
-            avoid=_texts(avoid),
-            to=os.fspath(to) if isinstance(to, PathLike) else to,
-            diversity=_plain(diversity),
-            artist_cap=_plain(artist_cap),
-            artist_gap=_plain(artist_gap),
+        query = Query.of(
+            seeds=seeds,
+            n=n,
+            avoid=avoid,
+            to=to,
+            diversity=diversity,
+            artist_cap=artist_cap,
+            artist_gap=artist_gap,
             same_album=same_album,
             versions=versions,
-            exclude=_texts(exclude),
-            genre=_texts(genre),
-            mood=_texts(mood),
-            bpm=_bounds(bpm),
+            exclude=exclude,
+            genre=genre,
+            mood=mood,
+            bpm=bpm,
             octaves=octaves,
-            year=_bounds(year),
-            duration_s=_bounds(duration_s),
+            year=year,
+            duration_s=duration_s,
             key=key,
             profile=profile,
-            seed=_plain(seed if shuffle is None else shuffle),
-            length_s=cast(Any, _plain(length_s)),
+            seed=seed if shuffle is None else shuffle,
+            length_s=length_s,
             fill=fill,
         )
         self.prepare(query)
         return self.answer(query, excerpts=excerpts).recommendations
+
+    def select(self, *texts: PathName, **filters: Any) -> list[LibraryTrack]:
+        """Select songs, as ``mirclr library list`` does.
+
+        Parameters
+        ----------
+        *texts : str or Path
+            One of these is meant: a file or folder, or words of artist, title, album or path; all unless given.
+        **filters
+            ``genre``, ``mood``, ``bpm``, ``key``, ``year``, ``duration_s`` and ``exclude``, as `recommend` takes them.
+            What is not known yet is found out first.
+
+        Returns
+        -------
+        list of LibraryTrack
+            In the order of their ids.
+
+        Raises
+        ------
+        QueryError
+            A filter that cannot be, or is none.
+        NoMatch
+            A text matches nothing.
+        """
+        from mirclr.recommend import select_tracks
+
+        if unknown := filters.keys() - _FILTERS:
+            raise QueryError(f"found {', '.join(sorted(unknown))}; expected filters: {', '.join(sorted(_FILTERS))}")
+        given = {name: value for name, value in filters.items() if value is not None}
+        query = Query.of(**given) if given else None
+        if query:
+            self.prepare(query)
+        with self.snapshot():
+            return select_tracks(self, self.filters, query, [os.fspath(text) for text in texts])
 
     def prepare(self, query: Query, *, progress: Progress | None = None) -> list[str]:
         """Find out what a query asks of tracks and is not known yet, and keep it: genre and mood, tempo and key.
@@ -442,10 +476,11 @@ class Library(LibraryStore):
         list of str
             For people: what was found out, and what is left to be.
         """
+        measures = query.bpm is not None or query.key is not None
+        if not (measures or asks_for_guesses(query, self.blocks())) or not os.access(self.path, os.W_OK):
+            return []
         from mirclr.classify.readying import make_ready
 
-        if not os.access(self.path, os.W_OK):
-            return []
         return make_ready(self, self.index.ids, self.filters, query, progress)
 
     def answer(self, query: Query, *, checkpoint: Path | None = None, excerpts: bool = False) -> Answer:
@@ -549,26 +584,3 @@ def _several(names: Names) -> list[PathName]:
     if "" in several:  # which Path takes for the folder that a script happens to run in
         raise LibraryError("found an empty text; expected the name of a file or folder")
     return several
-
-
-def _plain(value: Any) -> Any:
-    """A number of numpy as one of Python; all else as it is."""
-    return value.item() if getattr(value, "shape", None) == () else value
-
-
-def _texts(names: Any) -> Any:
-    """Names as a `Query` holds them; what are none are refused there."""
-    if isinstance(names, str | PathLike):
-        return (str(names),)
-    return tuple(str(n) if isinstance(n, PathLike) else n for n in names) if isinstance(names, Iterable) else names
-
-
-def _bounds(value: Any) -> Any:
-    """Bounds as a `Query` holds them; what are none are refused there."""
-    value = _plain(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{value:.12g}" if isfinite(value) else value  # read as what is typed
-    if isinstance(value, list | tuple) and len(value) == 2:
-        low, high = map(_plain, value)
-        return -inf if low is None else low, inf if high is None else high
-    return value

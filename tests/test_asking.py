@@ -16,7 +16,8 @@ from mirclr.names import close_names
 from mirclr.recommend import MetadataFilters, Query, Seed, find_seeds, parse_rule, recommend, rule_effects
 from mirclr.recommend.ranges import parse_bpm, parse_duration, parse_length, parse_years
 from mirclr.recommend.rules import Rules
-from mirclr.recommend.words import in_words
+from mirclr.recommend.words import in_words, settings_in_words, wish_in_words
+from mirclr.terminal import counted
 from tests.commands import exits, invoke
 from tests.test_recommend import STAMP, entry
 
@@ -348,9 +349,9 @@ def test_close_names():
 @pytest.mark.parametrize(
     ("asked", "match"),
     [
-        ({"genre": "rokc"}, "no song is of the genre 'rokc'; did you mean rock"),
-        ({"mood": "partys"}, "no song is of the mood 'partys'; did you mean party"),
-        ({"mood": "zzz"}, "the moods here are: calm, party"),
+        ({"genre": "rokc"}, "no song in your library is rokc; did you mean rock"),
+        ({"mood": "partys"}, "no song in your library is partys \\(mood\\); did you mean party"),
+        ({"mood": "zzz"}, "there are: calm, party"),
     ],
 )
 def test_a_label_that_there_is_not_names_those_that_there_are(songs, asked, match):
@@ -433,7 +434,7 @@ def test_tempo_is_found_out_of_what_passes_all_else(songs, tmp_path, monkeypatch
             library.store_descriptions({track.id: Description(100.0, "C", 0.5, -9.0)})
             yield track, "cannot be read" if track.path == "2.ogg" else Description(100.0, "C", 0.5, -9.0)
 
-    monkeypatch.setattr("mirclr.classify.readying.describe_tracks", describe)
+    monkeypatch.setattr("mirclr.ingest.description.describe_tracks", describe)
     with mirclr.Library.open(songs.path) as library:
         shown = Counting()
         query = Query(bpm="100", year="1950")
@@ -493,19 +494,87 @@ def test_python_asks_as_the_command_line_does(songs, capsys):
         ({"genre": ("rock", "pop"), "year": "1990s"}, "rock or pop, from 1990 to 1999"),
         (
             {"bpm": "120", "key": "Am,compatible"},
-            "115 to 125 bpm, or half or twice that, in Am or a key that mixes with it",
+            "115 to 125 bpm (or half or twice that), in Am (or a key that mixes with it)",
         ),
         ({"year": "before 1990"}, "before 1990"),
         ({"year": "since 2000", "duration_s": "under 5m"}, "since 2000, at most 5:00 long"),
-        ({"exclude": "path:Christmas", "length_s": "45m"}, "without path:Christmas; 45 minutes"),
-        ({"length_s": "45m"}, "45 minutes"),
-        ({"seed": 3}, "a mix of the library"),
+        ({"exclude": "path:Christmas", "length_s": "45m"}, "without path:Christmas"),
+        ({"length_s": "45m"}, "a mix of all your songs"),
+        ({"seed": 3}, "a mix of all your songs"),
     ],
 )
 def test_a_query_in_words(asked, words):
     assert in_words(Query(**asked)) == words
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"seeds": "Creep", "n": 3}, "3 songs like Creep"),
+        ({"genre": "rock", "length_s": "45m"}, "45 minutes: rock"),
+        ({"profile": "me"}, "20 songs for me"),
+        ({"seeds": "a", "to": "b", "n": 9}, "9 songs from a to b"),
+    ],
+)
+def test_a_wish_in_words(asked, words):
+    assert wish_in_words(Query(**asked)) == words
+
+
+def test_settings_that_are_not_as_usual_in_words():
+    assert settings_in_words(Query(genre="rock")) == {}
+    found = settings_in_words(Query(genre="rock", artist_cap=0, fill=True, seed=7))
+    assert found == {"songs of one artist": "any number", "what is not alike": "may fill the list", "shuffle": "7"}
+
+
 def test_masks_name_their_filters(songs):
     masks = MetadataFilters(songs).masks(Query(genre="rock", mood="party", bpm="60..100", year="1990s", key="Am"))
     assert list(masks) == ["genre", "mood", "bpm", "year", "key"]
+
+
+# words and lists
+
+
+def test_words_that_were_typed_without_quotes_are_one_name(songs):
+    notes = []
+    assert [s.track_id for s in find_seeds(songs, ["artist", "3"], note=notes.append)] == [7, 8]
+    assert notes == ["taken as one name: 'artist 3'; a name of several words goes in quotes"]
+
+
+def test_a_genre_is_offered_where_words_name_one(songs):
+    songs.write(
+        entries=[
+            entry("j.ogg", (1, 0, 0, 0), title="Jazz it up", artist="A"),
+            entry("k.ogg", (1, 1, 0, 0), title="All that jazz", artist="B"),
+        ]
+    )
+    for text, ask_for in (("jazz", "--genre jazz"), ("party", "--mood party")):
+        with pytest.raises(NoMatch, match=f"for the .*: mirclr recommend {ask_for}"):
+            find_seeds(songs, [text])
+
+
+def test_the_list_of_a_library_takes_the_same_filters(songs, capsys):
+    def listed(*asked):
+        code, out, err = exits(capsys, "library", "list", *asked, "--library", songs.path)
+        return code, [int(line.split("\t")[0]) for line in out.splitlines()], err
+
+    assert listed()[1] == list(range(1, 41))
+    code, found, err = listed("--genre", "jazz", "--year", "1990s", "--exclude", "path:Christmas")
+    assert code == 0
+    assert found == [
+        t.id
+        for t in songs.tracks()
+        if t.genre == "Jazz" and t.year and 1990 <= t.year <= 1999 and "Christmas" not in t.path
+    ]
+    assert err == f"path:Christmas keeps out 4 songs\n{counted(len(found), 'song')}\n"
+    assert listed("Artist 3")[1] == [7, 8]
+    assert listed("Song 3")[1] == [4]
+    assert listed("Merry", "--mood", "party")[1] == [24, 34]
+    code, found, err = listed("--year", "1930s")
+    assert (code, found) == (1, [])
+    assert "no song is from 1930 to 1939; your songs are of 1986 to 2024" in err
+    with mirclr.Library.open(songs.path) as library:
+        assert [t.id for t in library.select(genre="jazz", year="1990s", exclude="path:Christmas")] == listed(
+            "--genre", "jazz", "--year", "1990s", "--exclude", "path:Christmas"
+        )[1]
+        with pytest.raises(QueryError, match="expected filters"):
+            library.select(colour="red")

@@ -12,9 +12,9 @@ import numpy as np
 
 from mirclr.classify.predict import predict_missing
 from mirclr.errors import AudioError, LibraryError, UnreadableAudio, UnusableAudio
-from mirclr.ingest.description import describe_tracks
 from mirclr.library import NO_VECTOR, ExcerptEmbeddings, LibraryTrack, is_usable, part_leading_out, shown
 from mirclr.recommend import Seed, asks_for_guesses
+from mirclr.recommend.words import command
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
@@ -68,13 +68,16 @@ def _guess(library: LibraryStore) -> list[str]:
 
 
 def _measure(library: LibraryStore, ids: list[int], progress: Progress | None) -> list[str]:
+    from mirclr.ingest.description import describe_tracks
+
     known, failed = library.descriptions(ids), 0
     held = library.tracks([i for i in ids if i not in known])
     tracks, _ = part_leading_out(track for track in held if track.file.is_file())
     if not tracks:
         return []
     if len(tracks) > MOST_MEASURED:
-        return [f"tempo and key of {counted(len(tracks), 'song')} are not known yet; to find them out: mirclr describe"]
+        how = command(library, "describe")
+        return [f"tempo and key of {counted(len(tracks), 'song')} are not known yet; to find them out: {how}"]
     shown_as = progress("Finding tempo and key", len(tracks)) if progress else nullcontext(lambda: None)
     with shown_as as advance, closing(describe_tracks(library, tracks)) as results:
         for _, found in results:

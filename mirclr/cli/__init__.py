@@ -45,7 +45,7 @@ COMMANDS = {
     "export": "Write your library to files for other programs.",
     "library": "Look at your library, check it, remove songs from it, delete it.",
     "manifest": "List the music of a folder in a manifest; check manifests.",
-    "playlist": "Run saved queries again; list and delete them.",
+    "playlist": "Make saved playlists again; list and delete them.",
     "profile": "Keep what a listener played and likes, for recommend --for.",
     "recommend": "Recommend songs that belong with the given ones.",
     "sync": "Bring your library up to date with your folders.",

@@ -8,7 +8,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_line, remark
-from mirclr.terminal import counted, did_you_mean
+from mirclr.terminal import counted, did_you_mean, shown
 
 if TYPE_CHECKING:
     from mirclr.recommend import Rule
@@ -36,7 +36,8 @@ def add(rules: tuple[str, ...], library_path: Path) -> None:
         library.add_blocks([str(rule) for rule in kept])
         for line in rule_effects(library, kept):
             remark(line)
-        remark(f"{counted(len(library.blocks()), 'rule')} kept in {library_path}")
+        show = options.command_line("block", "list", library_path=library_path)
+        remark(f"{counted(len(library.blocks()), 'rule')} now: {show}")
 
 
 @command.command(epilog='Example: mirclr block remove "artist:Some One"')
@@ -53,11 +54,11 @@ def remove(rules: tuple[str, ...], library_path: Path) -> None:
         named = [rule if rule in kept else str(parsed) for rule, parsed in zip(rules, _parsed(rules), strict=True)]
         if unknown := [rule for rule in named if rule not in kept]:
             raise NoMatch(
-                f"{library_path}: holds no rule {unknown[0]!r}"
+                f"no rule {shown(unknown[0])!r} is kept"
                 + (did_you_mean(close_names(unknown[0], kept)) or f"; it holds: {', '.join(sorted(kept)) or 'none'}")
             )
         library.remove_blocks(named)
-        remark(f"{counted(len(library.blocks()), 'rule')} left in {library_path}")
+        remark(f"{counted(len(library.blocks()), 'rule')} left")
 
 
 @command.command("list", epilog="Example: mirclr block list --json")
@@ -71,6 +72,8 @@ def list_(library_path: Path, as_json: bool) -> None:
         rules = library.blocks()
     if as_json:
         print_json(rules)
+    elif not rules:
+        remark("nothing is blocked")
     else:
         for rule in rules:
             print_line(rule)

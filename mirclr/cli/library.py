@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
+from mirclr.cli.filters import filters, make_ready, query_of
 from mirclr.cli.show import closing, failures_as_json, naming, print_facts, print_json, print_line, print_table, remark
 from mirclr.terminal import counted, size, span
 
@@ -69,22 +70,33 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
     return rows
 
 
-@command.command("list", epilog="Example: mirclr library list --json | jq '.[].artist'")
+@command.command("list", epilog="Example: mirclr library list --genre jazz --year 1960s")
+@click.argument("words", nargs=-1, metavar="[WORDS_OR_PATH]…")
+@filters
 @options.library
 @options.as_json
-def list_(library_path: Path, as_json: bool) -> None:
-    """List the songs of your library, one a line: number, artist and title, file.
+def list_(words: tuple[str, ...], library_path: Path, as_json: bool, **asked: Any) -> int:
+    """List the songs of your library, or those that you ask for: number, artist and title, file.
 
-    As JSON with what `mirclr describe` found, and by task and label the probabilities that `mirclr classify predict`
-    stored.
+    Words are of an artist, a title, an album or a path; a path is that of a file or a folder. What songs should be is
+    asked as of `mirclr recommend`. JSON has what `mirclr describe` found of each song, and how likely each genre and
+    mood is.
     """
-    from mirclr.library import LibraryStore
+    from mirclr.api import Library
+    from mirclr.recommend import select_tracks
+    from mirclr.recommend.shortfall import emptied
 
-    with LibraryStore.open(library_path) as library, library.snapshot():
-        tracks = library.tracks()
-        if as_json:
-            described = library.descriptions()
-            predicted = {task: library.probabilities(task) for task in library.tasks()}
+    query = query_of(**asked) if any(asked.values()) else None
+    with Library.open(library_path) as library:
+        if query:
+            make_ready(library, query)
+        with library.snapshot():
+            tracks = select_tracks(library, library.filters, query, words)
+            if as_json:
+                described = library.descriptions()
+                predicted = {task: library.probabilities(task) for task in library.tasks()}
+            if query and not tracks:
+                remark(emptied(library.filters, query))
     if as_json:
         rows = []
         for track in tracks:
@@ -93,9 +105,12 @@ def list_(library_path: Path, as_json: bool) -> None:
                 row["probabilities"] = known
             rows.append(row)
         print_json(rows)
-        return
+        return 0 if tracks or not query else 1
     for track in tracks:  # lines and not a table, which takes a minute for 100,000 tracks
         print_line(str(track.id), track.label, str(track.place))
+    if query or words:
+        remark(counted(len(tracks), "song"))
+    return 0 if tracks or not query else 1
 
 
 @command.command(epilog="Example: mirclr library remove ~/Music/Audiobooks --yes")

@@ -1,20 +1,16 @@
-"""``mirclr playlist``: saved queries, run again on the library as it is now."""
+"""``mirclr playlist``: saved playlists, made again from the library as it is now."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from mirclr.cli import options
 from mirclr.cli.show import print_json, print_table, remark
 
-if TYPE_CHECKING:
-    pass
-
 
 @click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
 def command() -> None:
-    """Run saved queries again; list and delete them."""
+    """Make saved playlists again; list and delete them."""
 
 
 @command.command(epilog="Example: mirclr playlist refresh evening")
@@ -27,7 +23,7 @@ def command() -> None:
 def refresh(
     name: str, library_path: Path, explain: bool, as_json: bool, output: Path | None, checkpoint: Path | None
 ) -> int:
-    """Run a saved query on the library as it is now, and write its playlist again."""
+    """Make a saved playlist again from your library as it is now, and write its file."""
     from mirclr.api import Library
     from mirclr.cli.filters import make_ready
     from mirclr.cli.recommend import check_output, show_answer, write_answer
@@ -52,17 +48,21 @@ def refresh(
 @options.library
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
-    """List the saved queries."""
+    """List the saved playlists, and what each asks for."""
     from mirclr.library import LibraryStore
+    from mirclr.recommend import Query
     from mirclr.recommend.saved import saved_queries
+    from mirclr.recommend.words import wish_in_words
 
     with LibraryStore.open(library_path) as library:
         saved = saved_queries(library)
     if as_json:
         print_json(saved)
     else:
-        rows = [(name, _in_words(kept["query"]), kept.get("output")) for name, kept in saved.items()]
-        print_table(("name", "query", "file"), rows)
+        rows = [
+            (name, wish_in_words(Query.from_json(kept["query"])), kept.get("output")) for name, kept in saved.items()
+        ]
+        print_table(("name", "songs", "file"), rows)
 
 
 @command.command(epilog="Example: mirclr playlist show evening")
@@ -70,24 +70,27 @@ def list_(library_path: Path, as_json: bool) -> None:
 @options.library
 @options.as_json
 def show(name: str, library_path: Path, as_json: bool) -> None:
-    """Show what a saved query asks."""
+    """Show what a saved playlist asks for."""
     from mirclr.library import LibraryStore
+    from mirclr.recommend import Query
     from mirclr.recommend.saved import saved_query
+    from mirclr.recommend.words import settings_in_words, wish_in_words
 
     with LibraryStore.open(library_path) as library:
         saved = saved_query(library, name)
     if as_json:
         print_json(saved)
     else:
-        rows = [(name, _value_in_words(value)) for name, value in saved["query"].items()]
-        print_table(("", "value"), [*rows, ("file", saved.get("output"))])
+        query = Query.from_json(saved["query"])
+        rows = [("songs", wish_in_words(query)), *settings_in_words(query).items()]
+        print_table(("", ""), [*rows, ("file", saved.get("output"))])
 
 
 @command.command(epilog="Example: mirclr playlist delete evening")
 @click.argument("name")
 @options.library
 def delete(name: str, library_path: Path) -> None:
-    """Delete a saved query; the playlist file stays."""
+    """Delete a saved playlist; its file stays."""
     from mirclr.library import LibraryStore
     from mirclr.recommend.saved import saved_query
 
@@ -95,15 +98,3 @@ def delete(name: str, library_path: Path) -> None:
         if not library.delete_playlist(name):
             saved_query(library, name)  # raises, and names those that there are
     remark(f"deleted {name!r}")
-
-
-def _in_words(query: dict[str, Any]) -> str:
-    return "; ".join(f"{name}: {_value_in_words(value)}" for name, value in query.items())
-
-
-def _value_in_words(value: Any) -> str:
-    if not isinstance(value, list):
-        return str(value)
-    if all(isinstance(end, int | float | None) for end in value):  # a range, perhaps open
-        return "..".join("" if end is None else f"{end:g}" for end in value)
-    return ", ".join(map(str, value))

@@ -9,9 +9,9 @@ playlists.
 Contents: `Query` (query.py; ranges.py, bounds as people write them; words.py, a query in words), `recommend` and what
 it answers (answer.py); `Seed`, `find_seeds` and `match_tracks`, a text to the tracks that it means (seeds.py);
 rules.py, what is excluded, and effects.py, how much that is; filters.py, what metadata let pass; ranking.py and
-path.py, what comes in which order; reasons.py, why; shortfall.py, why no more. Beside these: matching.py (tracks by
-path or by name), history/ (listening histories of services and players), taste.py (directions that a listener likes),
-playlist/ (playlist files).
+path.py, what comes in which order; reasons.py, why; shortfall.py, why no more; `select_tracks`, what filters alone
+let pass (selection.py). Beside these: matching.py (tracks by path or by name), history/ (listening histories of
+services and players), taste.py (directions that a listener likes), playlist/ (playlist files).
 """
 
 from mirclr.recommend.answer import Answer, Recommendation, recommend
@@ -21,6 +21,7 @@ from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
 from mirclr.recommend.rules import Rule, Rules, absolute_rule, parse_rule
 from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, with_absolute_paths
+from mirclr.recommend.selection import select_tracks
 
 __all__ = [
     "Answer",
@@ -38,5 +39,6 @@ __all__ = [
     "parse_rule",
     "recommend",
     "rule_effects",
+    "select_tracks",
     "with_absolute_paths",
 ]

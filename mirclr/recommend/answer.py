@@ -41,7 +41,7 @@ from mirclr.recommend.shortfall import shortfall
 
 _POOL = 128
 _BLOCK = 4096
-_FEW = 30  # tracks of a library of which what is usual is not known
+_ENOUGH = 60  # tracks of which what is usual is known; of fewer, what is alike is not cut off as early
 _SONG_S = 240.0  # as long as songs are, about
 _SPARE = 10
 _LOOSER = 4  # times the jitter of similarities, for the probabilities of a genre or mood
@@ -120,8 +120,9 @@ def recommend(
     of that to the nearest track to stay away from, and taken in turns from groups of similar seeds. Never
     recommended: a seed or another version of one or of a track taken before, what a rule excludes, what is nearer to
     a track to stay away from than to any seed, more of an artist than the query allows, or nearer together; nor what is
-    not alike (`ALIKE`; in a library of few tracks, of negative cosine), unless the query says to fill the list.
-    There are as many as asked for while the library has them; candidates are looked for farther and farther.
+    not alike (below `ALIKE`; in a library of few tracks below part of it, or of negative cosine), unless the query says
+    to fill the list. There are as many as asked for while the library has them; candidates are looked for farther and
+    farther.
 
     Without seeds and profile all that passes the filters may come: what is most surely of the genre and mood asked for
     first, what is as sure in an order drawn from the query's seed.
@@ -416,7 +417,8 @@ class _PreparedQuery:
         """(m,) bool: which of m tracks are alike at all to their nearest seed."""
         if self.query.fill:
             return np.ones(len(alike), bool)
-        return similarity > 0 if len(self.index) < _FEW else alike >= ALIKE
+        known = min(1.0, len(self.index) / _ENOUGH)
+        return (alike >= known * ALIKE) & ((similarity > 0) | (known == 1.0))
 
     def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:
         """The tracks that are still there and that no rule excludes, with their ids and vectors."""
@@ -474,15 +476,26 @@ def _without_seeds(library: LibraryStore, query: Query, picked: Sequence[Candida
     ids = [c.track.id for c in picked]
     described = library.descriptions(ids) if query.bpm is not None or query.key is not None else {}
     found = []
+    sure = 1.0
     for rank, one in enumerate(picked, 1):
         tempo, key = (described[one.track.id].tempo_bpm, described[one.track.id].key) if described else (None, None)
         facts = [f"{tempo:.0f} bpm"] if query.bpm is not None and tempo else []
         facts += [key] if query.key is not None and key else []
         facts += [str(one.track.year)] if query.year is not None and one.track.year else []
         why = Explanation("", relations=tuple(facts))
-        sure = min(1.0, max(0.0, one.score)) if query.genre or query.mood else None
-        match = None if sure is None else round(100 * sure)
-        found.append(Recommendation(rank, one.track, None, match, ", ".join(facts), why, sure))
+        sure = min(sure, max(0.0, one.score))  # one that had to wait is given no more than the one before
+        asked = bool(query.genre or query.mood)
+        found.append(
+            Recommendation(
+                rank,
+                one.track,
+                None,
+                round(100 * sure) if asked else None,
+                ", ".join(facts),
+                why,
+                sure if asked else None,
+            )
+        )
     return found
 
 

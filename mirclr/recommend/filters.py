@@ -5,7 +5,6 @@ own tag names it. A track of which a value is not known does not pass a filter t
 """
 
 import re
-import shlex
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from mirclr.recommend.keys import keys_of, parse_key
 from mirclr.recommend.query import Query
 from mirclr.recommend.ranges import Range
 from mirclr.recommend.rules import genre_name, genres_of, parse_rule
+from mirclr.recommend.words import command as command_line
 from mirclr.terminal import did_you_mean
 
 LIKELY = 0.35
@@ -116,14 +116,13 @@ class MetadataFilters:
             return self._unknown(task, "classify predict")
         close = close_names(name, known)
         others = ", ".join(map(shown, known[:_SHOWN])) + (", …" if len(known) > _SHOWN else "")
-        return f"no song is of the {task} {shown(name)!r}" + (
-            did_you_mean(close) or f"; the {task}s here are: {others}"
-        )
+        none = f"no song in your library is {shown(name)}" + (" (mood)" if task == "mood" else "")
+        return none + (did_you_mean(close) or f"; there are: {others}")
 
     def _between(self, column: str, spans: Sequence[Range]) -> np.ndarray:
         values = self._column(column)
         if np.isnan(values).all():
-            none = f"no song in {self._library.path} has a {_NAMES.get(column)}"
+            none = f"no song in your library has a {_NAMES.get(column)}"
             raise QueryError(self._unknown("tempo", "describe") if column == "tempo_bpm" else none)
         return np.logical_or.reduce([(values >= least) & (values <= most) for least, most in spans])
 
@@ -134,8 +133,8 @@ class MetadataFilters:
         return self._texts("key", lambda name: parse_key(name) in wanted)
 
     def _unknown(self, what: str, command: str) -> str:
-        how = f"mirclr {command} --library {shlex.quote(str(self._library.path))}"
-        return f"no {what} is known of any song in {self._library.path}; find it out with: {how}"
+        how = command_line(self._library, *command.split())
+        return f"no {what} is known of any song in your library; find it out with: {how}"
 
     def _texts(self, column: str, test: Callable[[str], bool]) -> np.ndarray:
         """Where a text passes a test, which is asked of each different text once."""

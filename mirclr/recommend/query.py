@@ -1,9 +1,11 @@
 """`Query`: what is asked, as plain values that the command line, Python and saved playlists share."""
 
 import math
+import os
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from os import PathLike
 from typing import Any, TypeVar
 
 from mirclr.errors import QueryError
@@ -172,6 +174,22 @@ class Query:
         return {f.name: plain[f.name] for f in fields(self) if plain[f.name] != f.default}
 
     @classmethod
+    def of(cls, **values: Any) -> "Query":
+        """Make a query of values as Python has them: paths, lists, numbers of numpy, one number for bounds.
+
+        Raises
+        ------
+        QueryError
+            A value that cannot be, or is of the wrong kind.
+        """
+        given = {name: _plain(value) for name, value in values.items()}
+        given |= {name: _texts(given[name]) for name in _TEXTS if name in given}
+        given |= {name: _bounds(given[name]) for name in _RANGES if name in given}
+        if isinstance(to := given.get("to"), PathLike):
+            given["to"] = os.fspath(to)
+        return cls(**given)
+
+    @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Query":
         """Read what `to_json` made.
 
@@ -198,3 +216,24 @@ def _named(name: str, parse: Callable[[str], _T], text: str) -> _T:
         return parse(text)
     except QueryError as error:
         raise QueryError(f"{name}: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python; all else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _texts(names: Any) -> Any:
+    if isinstance(names, str | PathLike):
+        return (str(names),)
+    return tuple(str(n) if isinstance(n, PathLike) else n for n in names) if isinstance(names, Iterable) else names
+
+
+def _bounds(value: Any) -> Any:
+    value = _plain(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:.12g}" if math.isfinite(value) else value  # read as what is typed
+    if isinstance(value, list | tuple) and len(value) == 2:
+        low, high = map(_plain, value)
+        return -math.inf if low is None else low, math.inf if high is None else high
+    return value

@@ -44,7 +44,8 @@ def parse_rule(text: str) -> Rule:
     kind, rest = kind.strip().lower(), rest.strip()
     kind = _ALSO.get(kind, kind)
     if not colon:
-        raise QueryError(f"found {text!r}; say what it is: {', '.join(f'{k}:{text.strip()}' for k in KINDS)}")
+        others = ", ".join(f"{k}:" for k in KINDS if k != "path")
+        raise QueryError(f"found {text!r}; did you mean path:{text.strip()}? there are also {others}")
     if kind not in KINDS:
         raise QueryError(f"found {text!r}; {_meant(kind, rest)}")
     if not rest:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from mirclr.errors import LibraryError, NoMatch
-from mirclr.library import LibraryStore
+from mirclr.library import LibraryStore, shown
+from mirclr.names import close_names
+from mirclr.terminal import did_you_mean
 
 
 def saved_queries(library: LibraryStore) -> dict[str, dict[str, Any]]:
@@ -18,7 +20,7 @@ def saved_queries(library: LibraryStore) -> dict[str, dict[str, Any]]:
     for name, kept in saved.items():
         if not isinstance(kept.get("query"), dict) or not isinstance(kept.get("output", ""), str | None):
             raise LibraryError(
-                f"{library.path}: the saved query {name!r} cannot be read; delete it with: mirclr playlist delete"
+                f"{library.path}: the saved playlist {name!r} cannot be read; delete it with: mirclr playlist delete"
             )
     return saved
 
@@ -33,6 +35,9 @@ def saved_query(library: LibraryStore, name: str) -> dict[str, Any]:
     """
     saved = saved_queries(library)
     if name not in saved:
-        known = f"; known are: {', '.join(saved)}" if saved else "; save one with: mirclr recommend SEED --save NAME"
-        raise NoMatch(f"{library.path}: holds no saved query {name!r}{known}")
+        close = did_you_mean(close_names(name, saved))
+        known = (
+            f"; there are: {', '.join(map(shown, saved))}" if saved else "; save one: mirclr recommend SONG --save NAME"
+        )
+        raise NoMatch(f"no playlist {shown(name)!r} is saved in your library{close or known}")
     return saved[name]

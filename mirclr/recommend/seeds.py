@@ -1,7 +1,6 @@
 """From what a person names to seeds: tracks of the library, files outside it, playlists of both."""
 
 import os
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,12 @@ from mirclr.errors import AudioError, LibraryError, NoMatch
 from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import close_names, search_words
 from mirclr.provenance import content_digest, file_digest
+from mirclr.recommend.filters import genres_here
 from mirclr.recommend.matching import TrackReference, match_references
 from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.recommend.query import Query
-from mirclr.recommend.rules import absolute_rule, parse_rule
+from mirclr.recommend.rules import absolute_rule, genre_name, parse_rule
+from mirclr.recommend.words import command
 from mirclr.terminal import did_you_mean
 
 _COMPARED = 10_000  # tracks whose names are compared with a text that none matches
@@ -84,8 +85,13 @@ def find_seeds(
         A track has no vector.
     """
     found: list[int | Path] = []
-    for text in texts:
-        found += _meant(library, text, note)
+    try:
+        for text in texts:
+            found += _meant(library, text, note)
+    except NoMatch:
+        found = _as_one(library, texts, note)
+        if not found:
+            raise
     found = list(dict.fromkeys(found))
     outside = [item for item in found if isinstance(item, Path)]
     embedded = _embedded(library, outside, texts, embed_seeds, note)
@@ -95,14 +101,25 @@ def find_seeds(
     vectors = dict(zip(ids.tolist(), matrix, strict=True))
     if without := held.keys() - vectors.keys():
         place = f"{library.path}: track {min(without)} ({held[min(without)].label})"
-        raise LibraryError(
-            f"{place} has no vector; see: mirclr library verify --library {shlex.quote(str(library.path))}"
-        )
+        raise LibraryError(f"{place} has no vector; see: {command(library, 'library', 'verify')}")
     return tuple(
         embedded[item] if isinstance(item, Path) else Seed(held[item].label, vectors[item], held[item], item)
         for item in found
         if isinstance(item, Path) or item in held  # what was removed this moment is none
     )
+
+
+def _as_one(library: LibraryStore, texts: Sequence[str], note: Callable[[str], None]) -> list[int | Path]:
+    """What words mean that were typed without quotes: together one name, where apart some mean nothing."""
+    whole = " ".join(texts)
+    if len(texts) < 2:
+        return []
+    try:
+        found: list[int | Path] = [track.id for track in match_tracks(library, whole)]
+    except NoMatch:
+        return []
+    note(f"taken as one name: {whole!r}; a name of several words goes in quotes")
+    return found
 
 
 def _embedded(
@@ -116,8 +133,7 @@ def _embedded(
     if not files:
         return {}
     if embed_seeds is None:
-        add = f"mirclr embed {shlex.quote(str(files[0]))}"
-        raise NoMatch(f"{files[0]}: is not in the library {library.path}; add it: {add}")
+        raise NoMatch(f"{files[0]} is not in your library; add it: {command(library, 'embed', str(files[0]))}")
     named = {Path(os.path.expanduser(text)) for text in texts}
     embedded: dict[Path, Seed] = {}
     for file, seed in zip(files, embed_seeds(files), strict=True):
@@ -137,14 +153,14 @@ def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> lis
     if file.suffix.lower() in READABLE and _is_file(file):
         listed = read_entries(file)
         if not listed:
-            raise NoMatch(f"{file}: a playlist without tracks; expected some")
+            raise NoMatch(f"{file}: a playlist without songs")
         wanted = [TrackReference(one.paths, one.elsewhere, one.names, one.album, one.duration_s) for one in listed]
         pieces = match_references(library, wanted)
         found = [i for piece in pieces for i in piece.ids]
         if not found:
-            raise NoMatch(f"{file}: of its {len(listed)} files none is in the library {library.path}")
+            raise NoMatch(f"{file}: of its {len(listed)} songs none is in your library")
         if missing := sum(not piece.ids for piece in pieces):
-            note(f"{file}: {missing} of its {len(listed)} files are not in the library, and do not count")
+            note(f"{file}: {missing} of its {len(listed)} songs are not in your library, and do not count")
         return list(found)
     if held := library.find_files(file):
         return [track.id for track in held]
@@ -160,13 +176,20 @@ def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> lis
     return [track.id for track in match_tracks(library, text)]
 
 
+def tracks_below(library: LibraryStore, folder: Path) -> list[int]:
+    """The tracks of a library whose files are below a folder, which may be gone."""
+    try:
+        places = (os.path.abspath(folder), os.path.realpath(folder))
+    except (OSError, ValueError):
+        return []  # no path, but a text
+    below = tuple({os.path.normcase(os.path.join(place, "")) for place in places})
+    ids, files = library.column("file")
+    return [int(i) for i, file in zip(ids, files, strict=True) if os.path.normcase(file).startswith(below)]
+
+
 def _in_folder(library: LibraryStore, folder: Path, text: str, note: Callable[[str], None]) -> list[int | Path]:
     """The tracks of the library below a folder; else what its name means as words; else its audio files."""
-    below = {os.path.normcase(os.path.join(place, "")) for place in (os.path.abspath(folder), os.path.realpath(folder))}
-    ids, files = library.column("file")
-    held: list[int | Path] = [
-        int(i) for i, file in zip(ids, files, strict=True) if os.path.normcase(file).startswith(tuple(below))
-    ]
+    held: list[int | Path] = [*tracks_below(library, folder)]
     if held:
         return held
     if os.sep not in text and "/" not in text and library.find(text):
@@ -175,13 +198,13 @@ def _in_folder(library: LibraryStore, folder: Path, text: str, note: Callable[[s
 
     found = [one for one in audio_files(folder) if not isinstance(one, ScanFailure)]
     outside = list(dict.fromkeys(audio_of(one) for one in found))
-    add = f"mirclr embed {shlex.quote(str(folder))}"
+    add = command(library, "embed", str(folder))
     if not outside:
         raise NoMatch(f"{folder}: holds no music")
     if len(outside) > _MOST_OF_A_FOLDER:
         step = len(outside) / _MOST_OF_A_FOLDER
         note(
-            f"{folder}: is not in the library, so {_MOST_OF_A_FOLDER} of its {len(outside)} songs count; add it: {add}"
+            f"{folder} is not in your library, so {_MOST_OF_A_FOLDER} of its {len(outside)} songs count; add it: {add}"
         )
         outside = [outside[int(i * step)] for i in range(_MOST_OF_A_FOLDER)]
     return [*outside]
@@ -241,7 +264,10 @@ def match_tracks(library: LibraryStore, text: str) -> list[LibraryTrack]:
     words = search_words(text)
     found = library.find(words)
     if not found:
-        raise NoMatch(f"no song, artist or album in {library.path} is called {text!r}{_suggestions(library, text)}")
+        meant = _suggestions(library, text)
+        raise NoMatch(
+            f"no song, artist or album in your library is called {shown(text)!r}{meant}", *_as_label(library, text)
+        )
     titled = [t for t in found if t.title and words in (search_words(t.title), search_words(f"{t.artist} {t.title}"))]
     if titled and len(_artists(titled)) == 1:
         return titled[:1]  # the same song on several albums is one seed
@@ -254,7 +280,16 @@ def match_tracks(library: LibraryStore, text: str) -> list[LibraryTrack]:
         return found
     several = f"{text!r} may mean {len(found)} songs of several artists; add a word, such as the artist:"
     more = (f"and {len(found) - _LISTED} more",) if len(found) > _LISTED else ()
-    raise NoMatch(several, *(f"{t.label} ({shown(t.path)})" for t in found[:_LISTED]), *more)
+    listed = (f"{t.label} ({shown(t.path)})" for t in found[:_LISTED])
+    raise NoMatch(several, *listed, *more, *_as_label(library, text))
+
+
+def _as_label(library: LibraryStore, text: str) -> tuple[str, ...]:
+    """Where words are a genre or a mood of the library's songs, how to ask for it."""
+    for task, names in (("genre", genres_here(library)), ("mood", library.labels("mood"))):
+        if genre_name(text) in map(genre_name, names):
+            return (f"for the {task}: {command(library, 'recommend', f'--{task}', shown(text))}",)
+    return ()
 
 
 def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:

@@ -50,7 +50,7 @@ def shortfall(
     masks = filters.masks(query)
     passing = ids[np.logical_and.reduce([mask[ids] for mask in masks.values()])] if masks else ids
     if masks and not len(passing):
-        return [_emptied(filters, query, masks)]
+        return [emptied(filters, query)]
     n = len(np.setdiff1d(passing, list(named)))
     other = "other song" if n < len(passing) else "song"
     what = f"in your library {'is' if n == 1 else 'are'} {', '.join(filters_in_words(query).values())}"
@@ -65,8 +65,9 @@ def shortfall(
     return lines
 
 
-def _emptied(filters: MetadataFilters, query: Query, masks: dict[str, np.ndarray]) -> str:
-    """Which filter left nothing, after those before it."""
+def emptied(filters: MetadataFilters, query: Query) -> str:
+    """Which filter of a query left nothing, after those before it; for one that lets something pass, that all do."""
+    masks = filters.masks(query)
     words, passing, before = filters_in_words(query), None, ""
     for name, mask in masks.items():
         left = mask if passing is None else passing & mask
@@ -76,7 +77,7 @@ def _emptied(filters: MetadataFilters, query: Query, masks: dict[str, np.ndarray
                 return f"no song is both {before} and {words[name]}; {before}: {n}; {words[name]}: {m}"
             return f"no song is {words[name]}{_range(filters, name)}"
         passing, before = left, f"{before} and {words[name]}" if before else words[name]
-    raise AssertionError("some filter empties what all of them do")
+    return "no song is left by the rules and words that were given"
 
 
 def _range(filters: MetadataFilters, name: str) -> str:

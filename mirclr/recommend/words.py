@@ -1,13 +1,23 @@
 """A query in words: what its filters ask, and what a list is called."""
 
 import math
+import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 
+from mirclr.library import LibraryStore
 from mirclr.recommend.query import Query
 from mirclr.recommend.ranges import Range
-from mirclr.terminal import clock, shown, span
+from mirclr.settings import default_library
+from mirclr.terminal import clock, counted, shown, span
 
 _FEW = 3
+
+
+def command(library: LibraryStore, *words: str) -> str:
+    """A command of mirclr's as a person can paste it; the library is named where it is not the default one."""
+    of_another = library.path.absolute() != default_library().absolute()
+    return shlex.join(["mirclr", *words, *(["--library", str(library.path)] if of_another else [])])
 
 
 def filters_in_words(query: Query) -> dict[str, str]:
@@ -16,7 +26,7 @@ def filters_in_words(query: Query) -> dict[str, str]:
     if query.mood:
         found["mood"] = f"{_any_of(query.mood)} (mood)"
     if query.bpm is not None:
-        found["bpm"] = f"{_bounds(query.bpm, '{:g}')} bpm" + (", or half or twice that" if query.octaves else "")
+        found["bpm"] = f"{_bounds(query.bpm, '{:g}')} bpm" + (" (or half or twice that)" if query.octaves else "")
     if query.year is not None:
         found["year"] = _years(query.year)
     if query.duration_s is not None:
@@ -24,21 +34,45 @@ def filters_in_words(query: Query) -> dict[str, str]:
         found["duration_s"] = f"{_ends(low, high, *query.duration_s)} long"
     if query.key is not None:
         name, mixing, _ = query.key.partition(",")
-        found["key"] = f"in {shown(name.strip())}" + (" or a key that mixes with it" if mixing else "")
+        found["key"] = f"in {shown(name.strip())}" + (" (or a key that mixes with it)" if mixing else "")
     return found
 
 
 def in_words(query: Query) -> str:
-    """What a query asks, in a line: "near Creep; rock, from 1990 to 1999; 45 minutes"."""
-    parts = [f"near {_listed(query.seeds)}"] if query.seeds else []
+    """What a query asks, as the heading of its list: "rock, from 1990 to 1999; without path:Christmas"."""
+    return "; ".join(_parts(query)) or "a mix of all your songs"
+
+
+def wish_in_words(query: Query) -> str:
+    """What a query asks and how much of it: "20 songs like Creep; rock", "45 minutes: rock, from 1990 to 1999"."""
+    many = span(query.length_s) if query.length_s else counted(query.n, "song")
+    between = " " if query.seeds or query.profile is not None else ": "
+    return f"{many}{between}{in_words(query)}"
+
+
+def settings_in_words(query: Query) -> dict[str, str]:
+    """How the list is made, where that is not as usual: by the name of each setting what it is set to."""
+    found = {
+        "songs of one artist": (f"{query.artist_cap} at most" if query.artist_cap else "any number", "artist_cap"),
+        "songs of others between": (f"{query.artist_gap}", "artist_gap"),
+        "same album": ("may come", "same_album"),
+        "versions of a song": ("may come", "versions"),
+        "what is not alike": ("may fill the list", "fill"),
+        "diversity": (f"{query.diversity:g}", "diversity"),
+        "shuffle": (f"{query.seed}", "seed"),
+    }
+    defaults = {field.name: field.default for field in fields(query)}
+    return {name: text for name, (text, field) in found.items() if getattr(query, field) != defaults[field]}
+
+
+def _parts(query: Query) -> list[str]:
+    parts = [f"like {_listed(query.seeds)}"] if query.seeds else []
     if query.to is not None:
         parts = [f"from {shown(query.seeds[0])} to {shown(query.to)}"]
     parts += [f"for {shown(query.profile)}"] if query.profile is not None else []
-    parts += [", ".join(filters_in_words(query).values())]
+    parts += [filters] if (filters := ", ".join(filters_in_words(query).values())) else []
     parts += [f"without {_listed(query.exclude)}"] if query.exclude else []
-    parts += [f"unlike {_listed(query.avoid)}"] if query.avoid else []
-    parts += [span(query.length_s)] if query.length_s else []
-    return "; ".join(part for part in parts if part) or "a mix of the library"
+    return [*parts, f"unlike {_listed(query.avoid)}"] if query.avoid else parts
 
 
 def _any_of(names: Sequence[str]) -> str:
