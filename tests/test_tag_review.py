@@ -211,6 +211,15 @@ def test_what_is_wrong_is_never_written_again(library):
     assert genres(library)[0] == ()
 
 
+def test_what_is_right_is_written_again_however_sure(library):
+    review(library, "", "", "", "Blues")
+    assert genres(library)[3] == ("Blues",)
+    invoke(["tag", "undo", "--library", library])
+    assert genres(library)[3] == ()
+    invoke(["tag", "write", "--library", library, "--fields", "genre", "--map", "jazz="])
+    assert genres(library) == [(), ("dance & house",), (), ("Blues",), ("Mine",)]
+
+
 def test_what_was_written_is_gone_through_and_taken_out(library):
     invoke(["tag", "write", "--library", library, "--fields", "genre"])
     done = review(library, "n", "y")

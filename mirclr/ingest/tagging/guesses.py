@@ -69,7 +69,7 @@ def fields_by_source(fields: Iterable[str]) -> dict[str, list[str]]:
 def known_values(
     library: LibraryStore, fields: Sequence[str], threshold: float | None = None, rule: GenreRule = UNMEASURED
 ) -> Values:
-    """What a library knows of its tracks, as it is written into tags.
+    """What a library knows of its tracks, as it is written into tags; what a person said is right in any case.
 
     Parameters
     ----------
@@ -97,10 +97,19 @@ def known_values(
         else:
             rows = open_guesses(library, one)
             values[one] = {i: _labels(one, row, threshold, rule) for i, row in rows.items()}
+            values[one] |= _confirmed(library, one, rule)
     if not any(values.values()):
         first = " and ".join(f"mirclr {command} --library {library.path}" for command in fields_by_source(fields))
         raise NoMatch(f"{library.path}: {', '.join(fields)}: not known of its songs; first: {first}")
     return values
+
+
+def _confirmed(library: LibraryStore, task: str, rule: GenreRule) -> dict[int, tuple[str, ...]]:
+    """What a person said is right, as it is called in tags; of genres the last that they said."""
+    right = {i: [label for label, yes in of.items() if yes] for i, of in library.answers(task).items()}
+    if task == "genre":
+        right = {i: [rule.name_of(labels[-1])] for i, labels in right.items() if labels}
+    return {i: names for i, labels in right.items() if (names := tuple(filter(None, labels)))}
 
 
 def open_guesses(library: LibraryStore, task: str) -> dict[int, dict[str, float]]:
