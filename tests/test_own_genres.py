@@ -107,7 +107,11 @@ def test_learning_from_tags_reports_before_and_after(library):
     assert done.exit_code == 0, done.output
     said = done.stdout
     assert said.index("Hip-Hop\t11\t4") < said.index("Right for")
-    for words in ("guessed by what songs of other artists teach", "tag write --dry-run", "Learned from 23 songs"):
+    for words in (
+        "guessed by what songs of other artists teach",
+        "tag write --dry-run",
+        "Learned from 23 songs; from now on",
+    ):
         assert words in said, words
     assert "Left out: Reggae (one artist only), Polka (2 songs only)" in done.stderr
     assert "3 songs without a genre" in done.stderr

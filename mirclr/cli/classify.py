@@ -124,7 +124,7 @@ def predict(
                 failures.append((place_of(file), found))
             else:
                 predicted[file] = found
-            advance(note=f"{len(failures)} failed" if failures else "")
+            advance(note=f"{len(failures)} could not be read" if failures else "")
     if segments_file or plot:
         with progress("Guessing over time", None) as advance:
             failures += write_segments(
@@ -235,10 +235,13 @@ def train(
     else:
         _print_learned(scores)
     learned = int(((found.labels.genre != "") | (found.labels.fractions == found.labels.fractions).any(axis=1)).sum())
-    closing(f"Learned from {counted(learned, 'song')}: {output}")
     if output == heads_path(library_path):
         then = options.command_line("tag", "write", "--dry-run", library_path=library_path)
-        closing(f"The guesses of your library are made by it now. To put them into your files: {then}")
+        closing(f"Learned from {counted(learned, 'song')}; from now on it guesses for your library.")
+        closing(f"To put the guesses into your files: {then}")
+        detail(f"What was learned is in {output}")
+    else:
+        closing(f"Learned from {counted(learned, 'song')}: {output}")
 
 
 def _labelled(
@@ -295,7 +298,7 @@ def _print_learned(scores: Sequence[Scores]) -> None:
         cells = [(name, of["tracks"], percent(of["right"]), of["taken_for"]) for name, of in one.classes.items()]
         print_table(("genre", "songs", "right", "else mostly taken for"), cells)
         right, guess = one.values["accuracy"] or 0.0, one.chance["accuracy"] or 0.0
-        print_line(
+        closing(
             f"Right for {round(right * one.tracks)} of {counted(one.tracks, 'song')} ({percent(right)}); "
             f"always saying the commonest genre would be right for {percent(guess)}."
         )
@@ -303,16 +306,16 @@ def _print_learned(scores: Sequence[Scores]) -> None:
     if moods:
         rows = [(one.label, one.tracks, percent(one.values["roc_auc"] or 0.5)) for one in moods]
         print_table(("mood", "songs", "of two songs, the one that has more of it is found"), rows)
-    print_line(in_plain_words(scores))
+    closing(in_plain_words(scores))
     sure = next((one.sure for one in scores if one.sure), None)
     if sure:
-        print_line(
+        closing(
             f"Guesses of {percent(sure['threshold'])} and more are sure enough to be written into files: "
             f"{sure['tracks']} of {counted(sure['of'], 'song')}, of which {percent(sure['right'])} are right."
         )
     elif any(one.task == "genre" for one in scores):
-        print_line(
-            "No guess is sure enough, or there are too few songs to tell: of genres only those of 90 % are written."
+        closing(
+            "There are too few songs to say when a guess is sure: only genres of at least 90 % are written into files."
         )
 
 
@@ -392,7 +395,7 @@ def _predict_library(library_path: Path, heads_file: Path | None, top: int, as_j
         cells = [*labels.items(), *([("not sure", rest)] if rest else [])]
         print_table((task if task == "genre" else "strongest mood", "songs"), cells)
     if means:
-        print_line(f"On average: {', '.join(f'{AFFECT.get(name, name)} {percent(p)}' for name, p in means.items())}.")
+        closing(f"On average: {', '.join(f'{AFFECT.get(name, name)} {percent(p)}' for name, p in means.items())}.")
     for one in used:
         detail(f"{', '.join(sorted(one.tasks))} by {one.file}")
     closing(

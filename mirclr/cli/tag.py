@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import ask, closing, complain, print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import ask, closing, complain, print_json, print_table, progress, remark
 from mirclr.tags import WRITABLE
 from mirclr.terminal import counted, percent
 
@@ -158,9 +158,10 @@ def _print_preview(session: TagSession, tracks: Sequence[LibraryTrack], fields: 
     from mirclr.ingest.tagging.guesses import preview
 
     rows = preview(session.changes, tracks, fields)
-    if songs:
-        for change in session.changes:
-            print_line(str(change.file), *(f"{WORDS[f]}: {', '.join(v)}" for f, v in change.after.items()))
+    if songs and session.changes:
+        columns = [f for f in fields if any(f in change.after for change in session.changes)]
+        lists = [(str(c.file), *(", ".join(c.after.get(f, ())) for f in columns)) for c in session.changes]
+        print_table(("file", *(WORDS[f] for f in columns)), lists)
     elif rows:
         cells = [(WORDS[r.field], r.value, r.tracks, "; ".join(r.examples)) for r in rows]
         print_table(("tag", "value", "songs", "for example"), cells)
@@ -340,7 +341,10 @@ def undo(
     else:
         for problem in session.problems:
             complain(f"skipped {problem}")
-        closing(f"Took back the tags of {counted(session.undone, 'file')}.")
+        if changes or damaged:
+            closing(f"Took back the tags of {counted(session.undone, 'file')}.")
+        else:
+            closing("Nothing to take back: no tag in your files is mirclr's.")
         if session.foreign:
             remark(f"{counted(session.foreign, 'file')} left alone: what was written there has been changed since")
     return 1 if damaged or (session.problems and not session.undone) else 0
