@@ -105,7 +105,6 @@ def show(name: str, library_path: Path, missing: bool, n: int, as_json: bool) ->
             print_line(f"{what}: {_some(labels)}")
     if facts["centres"]:
         groups = [(percent(group["weight"]), "; ".join(group["nearest"])) for group in facts["centres"]]
-        print_line()
         print_table((), groups, title=f"What {name} likes, in groups of songs that sound alike")
     if matched.missing:
         missing_ones = options.command_line("profile", "show", name, "--missing", library_path=library_path)

@@ -15,6 +15,7 @@ import numpy as np
 from mirclr.errors import NoMatch
 from mirclr.library import LibraryStore, LibraryTrack, Listen, shown
 from mirclr.recommend.matching import TrackReference, match_references
+from mirclr.terminal import counted
 
 RECENT_DAYS = 14
 HALF_LIFE_DAYS = 180
@@ -163,8 +164,8 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
     matched = match_listens(library, listens)
     if not len(matched.ids):
         raise NoMatch(
-            f"{library.path}: holds none of the {len(listens)} pieces of music in the history; "
-            f"expected artists and titles as its tags have them, or its files"
+            f"{library.path}: holds none of the {counted(len(listens), 'song')} of this history; "
+            f"songs are found by artist and title as their tags have them, or by their files"
         )
     ids, at = np.unique(matched.ids, return_inverse=True)
     of = [listens[row] for row in matched.rows]

@@ -56,6 +56,7 @@ def overview_of(library: LibraryStore, tracks: Sequence[LibraryTrack], pairs: It
         untitled_files=tuple(str(t.place) for t in tracks if not t.title)[:_LISTED],
         copies=sum(len(group) for group in copies),
         copied=len(copies),
+        looked_for_copies=bool(library.near_duplicates(at_least=0)),
         copy_groups=tuple(Copies(group[0].label, tuple(str(t.place) for t in group)) for group in copies[:_LISTED]),
     )
 

@@ -1,10 +1,12 @@
 """A report for the owner of the music: what is there, what to look after, how it sounds; in plain words."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mirclr.evaluation.report.parts import Bars, Part
 from mirclr.evaluation.report.values import Extreme, Histogram, LibraryReport
+from mirclr.settings import command_line
 from mirclr.terminal import bpm, clock, counted, number, percent, size, span
 
 _FIRST = 10  # of what is listed, unless all are asked for
@@ -29,9 +31,8 @@ def _music(r: LibraryReport) -> Part:
     of = r.overview
     names = [counted(n, what) for n, what in ((r.artists, "artist"), (r.albums, "album")) if n]
     held = ", ".join([counted(r.tracks, "song"), *names])
-    note = [
-        f"{held}: {span(3600 * r.hours)}, {size(of.bytes)}." if r.tracks else f"{held}; add some: mirclr embed FOLDER"
-    ]
+    add = f"{held}; to add some: {_command(r, 'embed', 'FOLDER')}"
+    note = [f"{held}: {span(3600 * r.hours)}, {size(of.bytes)}." if r.tracks else add]
     if of.first_year and of.last_year:
         years = f"of {of.first_year}" if of.first_year == of.last_year else f"from {of.first_year} to {of.last_year}"
         note.append(f"Songs {years}.")
@@ -44,6 +45,10 @@ def _music(r: LibraryReport) -> Part:
     return Part("Your music", tuple(note), bars=tuple(b for b in bars if b and len(b.labels) > 1))
 
 
+def _command(r: LibraryReport, *words: str) -> str:
+    return command_line(*words, library_path=Path(r.library))
+
+
 def _lacking(r: LibraryReport) -> Iterable[tuple[int, str, str]]:
     for n, what in ((r.overview.without_year, "year"), (r.overview.without_genre, "genre")):
         if n:
@@ -52,17 +57,16 @@ def _lacking(r: LibraryReport) -> Iterable[tuple[int, str, str]]:
 
 def _to_look_after(r: LibraryReport) -> Part:
     of, d = r.overview, r.duplicates
-    # what may be one recording is said only as long as nobody has looked
-    alike = (d.near or 0) if not d.stored_pairs else 0
+    alike = 0 if of.looked_for_copies else (d.near or 0)
     rows = [
-        ("files that cannot be read", r.failures, "mirclr library info --failures"),
-        ("songs whose file is gone", r.gone, "moved? mirclr sync NEW_FOLDER"),
+        ("files that cannot be read", r.failures, _command(r, "library", "info", "--failures")),
+        ("songs whose file is gone", r.gone, f"moved? {_command(r, 'sync', 'NEW_FOLDER')}"),
         ("songs that play with a fault", of.damaged, "obtain them again"),
         ("songs without a title", r.without_title, "known by their file names"),
         ("songs without an artist", r.without_artist, "known by their file names"),
-        ("songs that are there more than once", of.copies, "mirclr duplicates"),
-        ("songs that may be there more than once", max(0, alike - of.copies), "mirclr duplicates"),
-        ("songs that are not ready to be recommended", r.without_vector, "mirclr sync"),
+        ("songs that are there more than once", of.copies, _command(r, "duplicates")),
+        ("songs that may be there more than once", max(0, alike - of.copies), _command(r, "duplicates")),
+        ("songs that are not ready to be recommended", r.without_vector, _command(r, "sync")),
     ]
     found = tuple(row for row in rows if row[1])
     if not found:
@@ -103,11 +107,13 @@ def _tempo(r: LibraryReport) -> Part:
     of = r.overview
     if not of.middle_bpm:
         known = bool(of.described) or not r.tracks
-        return Part("Tempo", () if known else ("Not known yet; to find it out: mirclr describe",))
+        return Part("Tempo", () if known else (f"Not known yet; to find it out: {_command(r, 'describe')}",))
     low, high = of.middle_bpm
     note = [f"Half of the songs lie between {low:.0f} and {bpm(high)}."]
     if of.described < r.tracks:
-        note.append(f"Known of {of.described:,} of {counted(r.tracks, 'song')}; for the others: mirclr describe")
+        note.append(
+            f"Known of {of.described:,} of {counted(r.tracks, 'song')}; for the others: {_command(r, 'describe')}"
+        )
     bars = _bars("songs by beats a minute", of.tempos, sum(of.tempos.counts) if of.tempos else 0)
     return Part("Tempo", tuple(note), bars=tuple(filter(None, [bars])))
 
@@ -115,7 +121,9 @@ def _tempo(r: LibraryReport) -> Part:
 def _mood(r: LibraryReport) -> Part:
     of = r.overview
     if not of.mood_known:
-        return Part("Mood", ("Not known yet; to find it out: mirclr classify predict",) if r.tracks else ())
+        return Part(
+            "Mood", (f"Not known yet; to find it out: {_command(r, 'classify', 'predict')}",) if r.tracks else ()
+        )
     bars = _bars("songs by mood; a song may be of several, or of none", of.moods, of.mood_known)
     return Part("Mood", ("As a guess, by the sound.",), bars=(bars,) if bars else ())
 

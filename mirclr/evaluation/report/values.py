@@ -206,6 +206,8 @@ class Overview:
         The first of them.
     copies, copied : int
         Tracks that are one recording with another, and how many recordings those are.
+    looked_for_copies : bool
+        Whether tracks that sound alike were ever compared, as `mirclr duplicates` does.
     """
 
     bytes: int
@@ -226,6 +228,7 @@ class Overview:
     untitled_files: tuple[str, ...]
     copies: int
     copied: int
+    looked_for_copies: bool
     copy_groups: tuple[Copies, ...]
 
 
