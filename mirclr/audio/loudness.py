@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from mirclr.audio.reading import Section
+from mirclr.audio.spectra import power
 
 # the standard's two filters at 48 kHz: the head, and what ears hear less of
 _FILTERS = (
@@ -48,7 +49,7 @@ def _block_powers(section: Section) -> np.ndarray:
     for samples, gain in zip(section.samples.T, _gains(section.samples.shape[1]), strict=True):
         if gain:
             spectra = np.fft.rfft(samples[: steps * size].reshape(steps, size), axis=1)
-            powers += gain * ((np.abs(spectra) ** 2) @ weights)
+            powers += gain * (power(spectra) @ weights)
     return np.convolve(powers, np.full(_STEPS, 1 / _STEPS), mode="valid")
 
 
