@@ -201,4 +201,4 @@ def test_the_command_measures_a_profile_and_writes_nothing(library):
     assert library.state == state
     missing = invoke(["evaluate", "profile", "bob", "--library", str(library.path)])
     assert isinstance(missing.exception, NoMatch)
-    assert "known are: anna" in str(missing.exception)
+    assert "there is: anna" in str(missing.exception)

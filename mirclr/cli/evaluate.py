@@ -9,7 +9,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.classify import print_scores, remark_unmatched
-from mirclr.cli.show import is_terminal, print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import is_terminal, print_json, print_line, print_sentence, print_table, progress, remark
 from mirclr.terminal import counted
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _print_part(part: "Part", *, drawn: bool = False) -> None:
     """Print a part of a report; its bars where they are wanted, drawn for who sees them."""
     print_line(part.title)
     for sentence in part.note:
-        print_line(sentence)
+        print_sentence(sentence)
     if part.rows:
         print_table(part.columns, part.rows)
     for bars in part.bars if drawn else ():

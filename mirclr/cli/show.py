@@ -48,6 +48,11 @@ def print_line(*cells: str) -> None:
         _write(sys.stdout, "\t".join(map(shown, cells)))
 
 
+def print_sentence(text: str) -> None:
+    """Print a sentence to standard output; on a terminal it is broken between words."""
+    _write_sentence(sys.stdout, text)
+
+
 class _Level:
     """How much is said: by `speak`."""
 

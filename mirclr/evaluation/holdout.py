@@ -22,6 +22,7 @@ from mirclr.library.names import artist_key, components
 from mirclr.metrics import ndcg
 from mirclr.recommend import MetadataFilters, Query, recommend
 from mirclr.recommend.taste import MatchedListens, mean_direction
+from mirclr.terminal import counted
 
 _LEAST = 3  # artists of whom something is liked
 
@@ -130,8 +131,8 @@ def hold_out(
         by_artist[group].append(track_id)
     if len(by_artist) < _LEAST:
         raise NoMatch(
-            f"{library.path}: of the history it holds liked tracks of {len(by_artist)} artists; expected "
-            f"{_LEAST} at least to hold some out"
+            f"{library.path}: {counted(len(by_artist), 'artist')} that this listener likes "
+            f"{'is' if len(by_artist) == 1 else 'are'} in it; to measure takes {_LEAST}"
         )
     names, hidden = list(by_artist), set[int]()
     for place in rng.permutation(len(names))[:-1]:

@@ -9,13 +9,13 @@ library and listens to a `Taste`), `find_centres` (spherical k-means), `mean_dir
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
 from mirclr.errors import NoMatch
 from mirclr.library import LibraryStore, LibraryTrack, Listen, shown
 from mirclr.recommend.matching import TrackReference, match_references
-from mirclr.terminal import counted
 
 RECENT_DAYS = 14
 HALF_LIFE_DAYS = 180
@@ -85,9 +85,10 @@ def listens_of(library: LibraryStore, profile: str) -> list[Listen]:
         There is no profile of that name.
     """
     if profile not in (held := library.profiles()):
-        known = f"; known are: {', '.join(map(shown, held))}" if held else ""
-        hint = "make one with: mirclr profile import NAME FILE"
-        raise NoMatch(f"{library.path}: holds no profile {shown(profile)!r}{known}; {hint}")
+        near = get_close_matches(profile, held, n=1)
+        known = f"; did you mean {shown(near[0])}?" if near else f"; there is: {', '.join(map(shown, held))}"
+        hint = "; make one with: mirclr profile import NAME FILE"
+        raise NoMatch(f"{library.path}: no profile {shown(profile)!r}{known if held else hint}")
     return library.listens(profile)
 
 
@@ -164,7 +165,7 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
     matched = match_listens(library, listens)
     if not len(matched.ids):
         raise NoMatch(
-            f"{library.path}: holds none of the {counted(len(listens), 'song')} of this history; "
+            f"{library.path}: holds no song of this history of {len(listens):,}; "
             f"songs are found by artist and title as their tags have them, or by their files"
         )
     ids, at = np.unique(matched.ids, return_inverse=True)
@@ -261,7 +262,13 @@ def _weights(plays: np.ndarray, age_days: np.ndarray, liked: np.ndarray) -> np.n
 def nearest_tracks(
     library: LibraryStore, taste: Taste, among: Iterable[int], *, n: int = 3
 ) -> list[list[LibraryTrack]]:
-    """For each centre of a taste the n tracks that are nearest to it, of those whose ids are given."""
+    """For each centre of a taste the n tracks that are nearest to it, of those whose ids are given, each name once."""
     ids, vectors = library.vectors(sorted(among))
-    order = np.argsort(-(vectors @ taste.centres.T), axis=0, kind="stable")[:n]
-    return [library.tracks(ids[column].tolist()) for column in order.T]
+    order = np.argsort(-(vectors @ taste.centres.T), axis=0, kind="stable")[: 8 * n]
+    nearest: list[list[LibraryTrack]] = []
+    for column in order.T:
+        by_name: dict[str, LibraryTrack] = {}
+        for track in library.tracks(ids[column].tolist()):
+            by_name.setdefault(track.label, track)
+        nearest.append(list(by_name.values())[:n])
+    return nearest

@@ -49,7 +49,7 @@ def overview_of(library: LibraryStore, tracks: Sequence[LibraryTrack], pairs: It
         middle_bpm=_middle_half(list(tempos.values())),
         tempos=_by_tempo(list(tempos.values())),
         mood_known=len(moods),
-        moods=_of_counts(Counter(label for row in moods.values() for label in row).most_common()),
+        moods=_of_counts(Counter(next(iter(row)) for row in moods.values() if row).most_common()),
         extremes=tuple(_extremes(tracks, tempos, described)),
         damaged=len(damaged),
         damaged_files=tuple(Broken(str(t.place), t.remark or "") for t in damaged[:_LISTED]),

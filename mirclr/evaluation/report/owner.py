@@ -7,7 +7,7 @@ from typing import Any
 from mirclr.evaluation.report.parts import Bars, Part
 from mirclr.evaluation.report.values import Extreme, Histogram, LibraryReport
 from mirclr.settings import command_line
-from mirclr.terminal import bpm, clock, counted, number, percent, size, span
+from mirclr.terminal import bpm, clock, counted, percent, size, span
 
 _FIRST = 10  # of what is listed, unless all are asked for
 
@@ -39,8 +39,8 @@ def _music(r: LibraryReport) -> Part:
     lacking = [f"{counted(n, 'song')} {have} no {what}" for n, what, have in _lacking(r)]
     note += [f"{'; '.join(lacking)}."] if lacking and r.tracks else []
     bars = [
-        _bars("songs by decade", of.decades, r.tracks - of.without_year),
-        _bars("songs by genre, as your files say", of.genres, r.tracks),
+        _bars("By decade", of.decades, r.tracks - of.without_year),
+        _bars("By genre, as your files say", of.genres, r.tracks),
     ]
     return Part("Your music", tuple(note), bars=tuple(b for b in bars if b and len(b.labels) > 1))
 
@@ -57,7 +57,9 @@ def _lacking(r: LibraryReport) -> Iterable[tuple[int, str, str]]:
 
 def _to_look_after(r: LibraryReport) -> Part:
     of, d = r.overview, r.duplicates
-    alike = 0 if of.looked_for_copies else (d.near or 0)
+    alike: int | str = 0
+    if r.tracks > 1 and not of.looked_for_copies:
+        alike = max(0, (d.near or 0) - of.copies) or "not looked for yet"
     rows = [
         ("files that cannot be read", r.failures, _command(r, "library", "info", "--failures")),
         ("songs whose file is gone", r.gone, f"moved? {_command(r, 'sync', 'NEW_FOLDER')}"),
@@ -65,7 +67,7 @@ def _to_look_after(r: LibraryReport) -> Part:
         ("songs without a title", r.without_title, "known by their file names"),
         ("songs without an artist", r.without_artist, "known by their file names"),
         ("songs that are there more than once", of.copies, _command(r, "duplicates")),
-        ("songs that may be there more than once", max(0, alike - of.copies), _command(r, "duplicates")),
+        ("songs that may be there more than once", alike, _command(r, "duplicates")),
         ("songs that are not ready to be recommended", r.without_vector, _command(r, "sync")),
     ]
     found = tuple(row for row in rows if row[1])
@@ -114,7 +116,7 @@ def _tempo(r: LibraryReport) -> Part:
         note.append(
             f"Known of {of.described:,} of {counted(r.tracks, 'song')}; for the others: {_command(r, 'describe')}"
         )
-    bars = _bars("songs by beats a minute", of.tempos, sum(of.tempos.counts) if of.tempos else 0)
+    bars = _bars("By tempo, in beats a minute", of.tempos, sum(of.tempos.counts) if of.tempos else 0)
     return Part("Tempo", tuple(note), bars=tuple(filter(None, [bars])))
 
 
@@ -124,7 +126,7 @@ def _mood(r: LibraryReport) -> Part:
         return Part(
             "Mood", (f"Not known yet; to find it out: {_command(r, 'classify', 'predict')}",) if r.tracks else ()
         )
-    bars = _bars("songs by mood; a song may be of several, or of none", of.moods, of.mood_known)
+    bars = _bars("By the strongest mood of each song", of.moods, of.mood_known)
     return Part("Mood", ("As a guess, by the sound.",), bars=(bars,) if bars else ())
 
 
@@ -136,13 +138,14 @@ def _odd(r: LibraryReport, whole: bool) -> Part:
 
 
 def _extremes(found: Sequence[Extreme]) -> Part:
-    return Part("Extremes", (), (), tuple((e.what, _measure(e), e.track) for e in found))
+    return Part("Extremes", (), (), tuple((_end(e), e.track) for e in found))
 
 
-def _measure(extreme: Extreme) -> str:
+def _end(extreme: Extreme) -> str:
+    """What a song is, with how much where people know the measure."""
     if extreme.what in ("shortest", "longest"):
-        return clock(extreme.value)
-    return bpm(extreme.value) if extreme.what in ("slowest", "fastest") else f"{number(extreme.value)} LUFS"
+        return f"{extreme.what}, {clock(extreme.value)}"
+    return f"{extreme.what}, {bpm(extreme.value)}" if extreme.what in ("slowest", "fastest") else extreme.what
 
 
 def _bars(caption: str, of: Histogram | None, songs: int) -> Bars | None:

@@ -85,7 +85,7 @@ def _duplicates(r: LibraryReport) -> Part:
     near = () if d.near is None else (("near-duplicates", d.near), ("their fraction", d.fraction))
     rows = (*near, ("stored pairs of one recording", d.stored_pairs), ("tracks in them", d.stored_tracks))
     note = _note(
-        f"Near-duplicates: tracks with a neighbour of cosine above {NEAR_SIMILARITY} whose length is the same within "
+        f"Tracks with a neighbour of cosine above {NEAR_SIMILARITY} whose length is the same within "
         f"{NEAR_SECONDS:.0f} s.",
         _asked(r),
     )

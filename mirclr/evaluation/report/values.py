@@ -198,7 +198,7 @@ class Overview:
     mood_known : int
         Tracks of which moods were predicted.
     moods : Histogram or None
-        Tracks that likely are of a mood; of several, of none.
+        Tracks by the likeliest of their moods; those for which none is likely are left out.
     extremes : tuple of Extreme
     damaged : int
         Tracks that play, with a fault.
