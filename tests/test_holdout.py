@@ -88,7 +88,7 @@ def test_the_same_draw_holds_out_the_same(library):
 
 
 def test_too_few_artists_are_an_error(library):
-    with pytest.raises(NoMatch, match="2 artists; expected 3"):
+    with pytest.raises(NoMatch, match="2 artists that this listener likes are in it; to measure takes 3"):
         held_out(library, history((0, 1)), 0.3, np.random.default_rng(1))
 
 

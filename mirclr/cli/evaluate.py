@@ -248,7 +248,6 @@ def _print_part(part: "Part", *, drawn: bool = False) -> None:
     if part.rows:
         print_table(part.columns, part.rows)
     for bars in part.bars if drawn else ():
-        print_line()
         lengths = zip(bars.values, bars.lengths(), strict=True)
         blocks = ["█" * max(round(_BAR * length), value > 0) for value, length in lengths]
         shown = (bars.labels, blocks, bars.texts) if is_terminal(sys.stdout) else (bars.labels, bars.texts)

@@ -59,7 +59,7 @@ def _to_look_after(r: LibraryReport) -> Part:
     of, d = r.overview, r.duplicates
     alike: int | str = 0
     if r.tracks > 1 and not of.looked_for_copies:
-        alike = max(0, (d.near or 0) - of.copies) or "not looked for yet"
+        alike = max(0, (d.near or 0) - of.copies) or "not known yet"
     rows = [
         ("files that cannot be read", r.failures, _command(r, "library", "info", "--failures")),
         ("songs whose file is gone", r.gone, f"moved? {_command(r, 'sync', 'NEW_FOLDER')}"),
@@ -67,7 +67,7 @@ def _to_look_after(r: LibraryReport) -> Part:
         ("songs without a title", r.without_title, "known by their file names"),
         ("songs without an artist", r.without_artist, "known by their file names"),
         ("songs that are there more than once", of.copies, _command(r, "duplicates")),
-        ("songs that may be there more than once", alike, _command(r, "duplicates")),
+        ("songs that may be there twice", alike, _command(r, "duplicates")),
         ("songs that are not ready to be recommended", r.without_vector, _command(r, "sync")),
     ]
     found = tuple(row for row in rows if row[1])
