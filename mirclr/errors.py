@@ -28,6 +28,7 @@
     ├── SettingsError                  (ValueError)   a person's settings cannot be read
     ├── QueryError                     (ValueError)   a query asks for what cannot be
     ├── PatternError                   (ValueError)   a pattern of what is left out stands for nothing
+    ├── CopyError                                     songs cannot be copied: there is no room
     ├── PlaylistError                  (ValueError)   a playlist cannot be read, or its kind is not known
     ├── TagsError                      (ValueError)   the tags of a file cannot be read or written
     └── HistoryError                   (ValueError)   a listening history cannot be read
@@ -195,6 +196,10 @@ class QueryError(MirclrError, ValueError):
 
 class PatternError(MirclrError, ValueError):
     """A pattern of what is left out of a library stands for nothing, or for all of it."""
+
+
+class CopyError(MirclrError):
+    """Songs cannot be copied, as there is no room for them."""
 
 
 class PlaylistError(MirclrError, ValueError):

@@ -128,10 +128,10 @@ def read_excerpts(path: Path | str, *, count: int, seconds: float, rate: int, sp
     """
     path = Path(path)
     try:
-        with _open(path, span) as source:
+        with open_source(path, span) as source:
             return excerpts_of(source, path, count, seconds, rate)
     except Stumbled as stumbled:
-        with _open(path, span, stumbled) as source:
+        with open_source(path, span, stumbled) as source:
             return excerpts_of(source, path, count, seconds, rate)
 
 
@@ -191,10 +191,10 @@ def read_sections(path: Path | str, *, count: int, seconds: float, span: Span | 
     """
     path = Path(path)
     try:
-        with _open(path, span) as source:
+        with open_source(path, span) as source:
             sections = _sections(source, path, count, seconds)
     except Stumbled as stumbled:
-        with _open(path, span, stumbled) as source:
+        with open_source(path, span, stumbled) as source:
             sections = _sections(source, path, count, seconds)
     there = [section for section in sections if len(section.samples) >= MIN_SECONDS * section.rate]
     if not there:
@@ -245,11 +245,11 @@ def decode_blocks(path: Path | str, *, rate: int, span: Span | None = None) -> I
     """
     path, stream = Path(path), None
     try:
-        with _open(path, span) as source:
+        with open_source(path, span) as source:
             stream = _Mono(source, path, rate)
             yield from stream.of(source)
     except Stumbled as stumbled:
-        with _open(path, span, stumbled) as source:
+        with open_source(path, span, stumbled) as source:
             stream = stream or _Mono(source, path, rate)
             yield from stream.of(source)
     yield from stream.end()
@@ -364,7 +364,7 @@ _WHY = {
 
 
 @contextmanager
-def _open(path: Path, span: Span | None, stumbled: Stumbled | None = None) -> Iterator[Source]:
+def open_source(path: Path, span: Span | None, stumbled: Stumbled | None = None) -> Iterator[Source]:
     """Open by libsndfile, or by FFmpeg where that does not know the content or has `stumbled`; check the header."""
     try:
         with ExitStack() as stack:

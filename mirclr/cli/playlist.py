@@ -1,11 +1,22 @@
-"""``mirclr playlist``: saved playlists, made again from the library as it is now."""
+"""``mirclr playlist``: saved queries, run again on the library as it is now, and copied to where they are played."""
 
+import os
+import shlex
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import print_json, print_table, remark
+from mirclr.cli.show import closing, complain, print_json, print_line, print_table, progress, remark
+from mirclr.errors import PlaylistError
+from mirclr.terminal import counted, size
+
+if TYPE_CHECKING:
+    from mirclr.ingest.copying import PlannedCopy
+    from mirclr.library import LibraryTrack
 
 
 @click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
@@ -98,3 +109,113 @@ def delete(name: str, library_path: Path) -> None:
         if not library.delete_playlist(name):
             saved_query(library, name)  # raises, and names those that there are
     remark(f"deleted {name!r}")
+
+
+@command.command(epilog="Example: mirclr playlist copy evening /media/STICK --as mp3")
+@click.argument("name", metavar="LIST")
+@click.argument("folder", metavar="DIR", type=options.HomePath(path_type=Path, file_okay=False))
+@options.library
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(("mp3", "m4a", "opus", "flac", "wav")),
+    help="Convert what is of another kind, for players that know only some; by default files are copied as they are.",
+)
+@click.option(
+    "--kbps", type=click.IntRange(32, 320), default=192, show_default=True, help="How good and large, with --as."
+)
+@click.option("--overwrite", is_flag=True, help="Replace other files of the same names.")
+@click.option("--dry-run", is_flag=True, help="Show which files would be made, and make none.")
+@options.workers
+@options.as_json
+def copy(
+    name: str,
+    folder: Path,
+    library_path: Path,
+    kind: str | None,
+    kbps: int,
+    overwrite: bool,
+    dry_run: bool,
+    workers: int,
+    as_json: bool,
+) -> int:
+    """Copy the songs of a list onto a stick or into a folder, numbered in their order.
+
+    LIST is a saved list, of which the songs of its playlist file are taken, or those that it gives now; or a playlist
+    file. Songs become "01 Artist - Title.mp3" and so on, in names that every player can read, with a playlist beside
+    them. Run again, what is there already is not copied again. Your own files are only read.
+    """
+    from mirclr.ingest.copying import copy_songs, plan_copies
+
+    songs, missing, title = _songs_of(name, library_path)
+    plans = plan_copies(songs, folder, kind)
+    for entry in missing:
+        complain(f"skipped {entry}: not there")
+    if dry_run:
+        for plan in plans:
+            print_line(plan.target.name, str(plan.track.place))
+        return 0
+    done = []
+    with progress("Copying", len(plans)) as advance:
+        for copied in copy_songs(plans, folder, kbps=kbps, overwrite=overwrite, workers=workers):
+            done.append(copied)
+            advance(note=copied.plan.target.name)
+    failed = [copied for copied in done if copied.did == "failed"]
+    beside = _write_beside(folder, title, [c.plan for c in done if c.did != "failed"], overwrite)
+    if as_json:
+        files = [{"did": c.did, "file": str(c.plan.target), "of": str(c.plan.track.place)} for c in done]
+        for row, copied in zip(files, done, strict=True):
+            row |= {"reason": copied.reason} if copied.reason else {}
+        print_json(
+            {"folder": str(folder), "playlist": str(beside) if beside else None, "files": files, "missing": missing}
+        )
+        return 1 if failed or missing else 0
+    for copied in failed:
+        complain(f"skipped {copied.reason}")
+    made = [copied.plan.target for copied in done if copied.did in ("copied", "transcoded")]
+    there = sum(copied.did == "there" for copied in done)
+    taken = f" ({size(sum(file.stat().st_size for file in made))})" if made else ""
+    before = f"; {counted(there, 'song')} {'was' if there == 1 else 'were'} there already" if there else ""
+    closing(f"copied {counted(len(made), 'song')} to {folder}{taken}{before}")
+    return 1 if failed or missing else 0
+
+
+def _songs_of(name: str, library_path: Path) -> "tuple[list[LibraryTrack], list[str], str]":
+    """The songs of a saved query or a playlist file, what is missing of it, and what it is called."""
+    from mirclr.api import Library
+    from mirclr.recommend import Query
+    from mirclr.recommend.playlist import READABLE, songs_of_playlist
+    from mirclr.recommend.saved import saved_query
+
+    with ExitStack() as stack:
+        library = stack.enter_context(Library.open(library_path)) if library_path.exists() else None
+        file = Path(os.path.expanduser(name))
+        if file.suffix.lower() in READABLE and file.is_file():
+            return *songs_of_playlist(file, library), file.stem
+        if library is None:
+            raise PlaylistError(f"{name}: no such playlist file, and no library that could have a list of this name")
+        saved = saved_query(library, name)
+        output = Path(saved["output"]) if saved.get("output") else None
+        if output and output.is_file():
+            remark(f"the songs of {output}; to make that list anew first: mirclr playlist refresh {shlex.quote(name)}")
+            return *songs_of_playlist(output, library), name
+        return [r.track for r in library.answer(Query.from_json(saved["query"])).recommendations], [], name
+
+
+def _write_beside(folder: Path, title: str, plans: "Sequence[PlannedCopy]", overwrite: bool) -> Path | None:
+    """Write a playlist of the copies into their folder, unless another one of this name is there."""
+    from mirclr.ingest.copying import safe_name
+    from mirclr.recommend.playlist import read_playlist, write_playlist
+
+    if not plans:
+        return None
+    path = folder / safe_name(title, ".m3u8")
+    files = [Path(os.path.realpath(folder), plan.target.name) for plan in plans]
+    if path.exists() and not overwrite:
+        if read_playlist(path) == files:
+            return path
+        complain(f"{path}: another playlist of this name is there; --overwrite replaces it")
+        return None
+    tracks = [replace(p.track, root=str(folder.absolute()), path=p.target.name, audio_path=None) for p in plans]
+    write_playlist(path, tracks, title=title)
+    return path
