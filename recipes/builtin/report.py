@@ -20,8 +20,9 @@ def table(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for key, name in NAMES.items():
-        labelled, composers = results["labelled"][key], results["composers"][key]
-        cells = [labelled[c] for c in ("genre_accuracy", "mood_r", "artist_map")] + [composers["within_package_map"]]
+        probed, composers = results["probed"][key], results["composers"][key]
+        retrieved = [results["labelled"][key]["artist_map"], composers["within_package_map"]]
+        cells = [probed["genre_accuracy"], probed["mood_r"], *retrieved]
         lines.append(f"| {name} | {' | '.join(f'{c:.3f}' for c in cells)} |")
     return "\n".join(lines)
 
