@@ -121,6 +121,25 @@ def test_every_command_is_in_one_section_of_the_help():
     assert sorted(name for names in cli.SECTIONS.values() for name in names) == sorted(COMMANDS)
 
 
+FOR_PEOPLE = [name for section in ("Start here", "Your library") for name in cli.SECTIONS[section]]
+UNHEARD_OF = r"(?i)\b(seeds?|heads?|affect|tracks?|vectors?|embeddings?|cosine|decod\w*|centres?|near-dup\w*)\b(?!:)"
+
+
+RESEARCH = {"mirclr evaluate"} | {
+    f"mirclr evaluate {name}" for name in ("retrieval", "probe", "labels-curve", "profile")
+}
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in sorted(set(ALL) - RESEARCH) if n != "mirclr" and n.split()[1] in FOR_PEOPLE]
+)
+def test_the_help_of_what_people_use_has_no_word_that_they_have_not_heard(name):
+    """A reader who knows music, and nothing of how it is compared."""
+    text = ALL[name].get_help(click.Context(ALL[name], info_name=name))
+    text = re.sub(r"--[\w-]+|`[^`]*`|[\w.]*\.\w+", "", text)  # names of options, commands and files
+    assert not re.findall(UNHEARD_OF, text)
+
+
 def test_no_line_of_the_lists_of_commands_is_cut_off(capsys):
     for name, command in ALL.items():
         if isinstance(command, click.Group) and name != "mirclr":
@@ -128,6 +147,17 @@ def test_no_line_of_the_lists_of_commands_is_cut_off(capsys):
             listed = re.sub(r"\s", "", out.partition("Commands:")[2])
             first = [child.help.partition("\n\n")[0] for child in command.commands.values() if not child.hidden]
             assert not [line for line in first if re.sub(r"\s", "", line) not in listed]
+
+
+def test_options_below_titles_are_all_there():
+    command = ALL["mirclr recommend"]
+    text = command.get_help(click.Context(command))
+    assert [
+        name for names in command.sections.values() for name in names if name not in {p.name for p in command.params}
+    ] == []
+    for param in command.params:
+        if isinstance(param, click.Option) and not param.hidden:
+            assert text.count(f"{param.opts[-1]} ") >= 1, param.name
 
 
 def test_help_may_be_asked_for_in_words(capsys):

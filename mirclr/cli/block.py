@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @click.group(epilog='Example: mirclr block add "artist:Some One" path:Christmas')
 def command() -> None:
-    """Keep artists, albums, genres, folders or songs out of all recommendations."""
+    """Keep artists, albums, genres, folders or songs out of all lists."""
 
 
 @command.command(epilog='Example: mirclr block add "artist:Some One" path:Christmas')
 @click.argument("rules", nargs=-1, required=True, metavar="RULE…")
 @options.library
 def add(rules: tuple[str, ...], library_path: Path) -> None:
-    """Add rules, each artist:…, album:…, genre:…, path:… or track:… and a name.
+    """Add rules: artist:…, album:…, genre:…, path:… or track:…, each with a name.
 
     A path is any part of the path of a song, such as path:Christmas; path:Live/ is the folder of just that name, and *
     and ? are wildcards for the whole of a name. A genre is of the tags, or a guess where genres were guessed.

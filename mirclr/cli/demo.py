@@ -35,7 +35,7 @@ CORPUS = "debian-games/demo"
 )
 @options.path_option("-o", "--output", help="The playlist to write; by default demo-playlist.m3u8 here.")
 def command(music: Path | None, library_path: Path | None, output: Path | None) -> None:
-    """Take in music, and recommend songs from it.
+    """Try it at once: listen to music, and list what sounds alike.
 
     With --music it is your own, and you go on with your library from there; without, some freely licensed music is
     fetched. What is done already is not done again.

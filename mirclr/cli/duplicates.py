@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @options.workers
 @options.as_json
 def command(library_path: Path, threshold: float, workers: int, as_json: bool) -> None:
-    """Find songs that you have twice: the same recording in several files.
+    """Find songs that you have twice, also under other names.
 
     By sound, so also where the names differ: in another format, louder or quieter, cut by some seconds, on another
     album. Nothing is deleted, and which file to keep is yours to decide; "best" marks the longest lossless one, or else

@@ -198,7 +198,7 @@ def labels_curve(
     type=click.IntRange(0),
     default=24,
     show_default=True,
-    help="How many tracks to embed again, changed; 0: none.",
+    help="How many songs to listen to again, changed; 0: none.",
 )
 @options.workers
 @options.as_json

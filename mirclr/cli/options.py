@@ -3,7 +3,7 @@
 import math
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -83,6 +83,30 @@ class _Checkpoint(click.ParamType):
 
 
 CHECKPOINT = _Checkpoint()
+
+
+class InSections(click.Command):
+    """A command of many options, whose help lists them below titles.
+
+    Parameters
+    ----------
+    sections : mapping of str to sequence of str
+        By title the names of the parameters below it; the others come last.
+    """
+
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options below their titles."""
+        options = (p for p in self.get_params(ctx) if isinstance(p, click.Option))
+        records = {p.name: record for p in options if (record := p.get_help_record(ctx))}
+        titled = {name for names in self.sections.values() for name in names}
+        rest = [name for name in records if name not in titled]
+        for title, names in (*self.sections.items(), ("Other options", rest)):
+            with formatter.section(title):
+                formatter.write_dl([records[name] for name in names if name in records])
 
 
 def bounds(kind: click.IntRange | click.FloatRange) -> str:

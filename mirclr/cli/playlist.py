@@ -28,10 +28,10 @@ def command() -> None:
 @command.command(epilog="Example: mirclr playlist refresh evening")
 @click.argument("name")
 @options.library
-@click.option("--explain", is_flag=True, help="Give details of each track, as recommend does.")
+@click.option("--explain", is_flag=True, help="Give details of each song, as recommend does.")
 @options.as_json
 @options.path_option("-o", "--output", help="The file to write; by default that of the last time, if there was one.")
-@options.checkpoint("The library's encoder, where its file has moved: embeds seeds that are files.")
+@options.checkpoint("The library's encoder, where its file has moved.")
 def refresh(
     name: str, library_path: Path, explain: bool, as_json: bool, output: Path | None, checkpoint: Path | None
 ) -> int:

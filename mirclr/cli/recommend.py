@@ -17,7 +17,24 @@ if TYPE_CHECKING:
 
 
 @options.formerly({"--seed": "--shuffle"})
-@click.command(epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/Jazz --exclude path:Christmas -o list.m3u8')
+@click.command(
+    cls=options.InSections,
+    sections={
+        "Which songs may come": ("genre", "mood", "bpm", "key", "year", "duration_s", "exclude", "avoid", "profile"),
+        "How many, and which of one artist": (
+            "n",
+            "length_s",
+            "artist_cap",
+            "artist_gap",
+            "same_album",
+            "versions",
+            "fill",
+        ),
+        "In which order": ("to", "diversity", "seed"),
+        "What becomes of the list": ("output", "save", "explain", "as_json"),
+    },
+    epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/Jazz --exclude path:Christmas -o list.m3u8',
+)
 @click.argument("seeds", nargs=-1, metavar="[SONG]…")
 @options.library
 @filters
@@ -78,8 +95,8 @@ if TYPE_CHECKING:
 @click.option("--explain", is_flag=True, help="Give details of each: labels, tempo, key, the most similar excerpts.")
 @options.as_json
 @options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf")
-@click.option("--save", metavar="NAME", help="Keep the query, to be run again: mirclr playlist refresh NAME")
-@options.checkpoint("The library's encoder, where its file has moved: embeds files that are not in the library.")
+@click.option("--save", metavar="NAME", help="Keep what you asked for; to list anew: mirclr playlist refresh NAME")
+@options.checkpoint("The library's encoder, where its file has moved.")
 def command(
     library_path: Path,
     same_album: str,
@@ -92,7 +109,7 @@ def command(
     checkpoint: Path | None,
     **asked: Any,
 ) -> int:
-    """Recommend songs that belong with the given ones.
+    """List songs that sound like the ones you name.
 
     A SONG is a file, a folder or a playlist, of your library or not, or words of an artist, a title or an album. The
     name of an artist or an album means all its songs. Without any, all that your options ask for may come: --mood party

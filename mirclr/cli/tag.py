@@ -26,7 +26,7 @@ WORDS = {"genre": "genre", "mood": "mood", "bpm": "tempo", "key": "key"}
 
 @click.group(epilog="Example: mirclr tag write --dry-run")
 def command() -> None:
-    """Write genre, mood, tempo and key into files' tags, and take them out again."""
+    """Write genre, mood, tempo and key into your files; take it back."""
 
 
 _touch = click.option(
