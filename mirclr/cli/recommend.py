@@ -1,6 +1,7 @@
 """``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to embed a file."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,10 @@ from mirclr.terminal import clock, counted
 
 if TYPE_CHECKING:
     from mirclr.library import LibraryTrack
-    from mirclr.recommend import Answer, Recommendation
+    from mirclr.recommend import Answer, Recommendation, Seed
+
+
+_NAMED = 3  # artists or songs in the title of a list
 
 
 @options.formerly({"--seed": "--shuffle"})
@@ -183,12 +187,22 @@ def title_of(answer: "Answer") -> str:
         return f"From {ends[0]} to {ends[1]} in {counted(len(found), 'song')}"
     if query.profile is not None and not query.seeds:
         return f"For {query.profile}"
-    by = [(seed.track.artist or "") if seed.track else "" for seed in answer.seeds]
-    if len(by) > 1 and by[0] and len(set(map(first_artist, by))) == 1:
-        return f"Like {counted(len(by), 'song')} by {by[0]}"
-    names = [s.track.place.name if s.track and not s.track.title else s.label for s in answer.seeds]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"Like {', '.join(names[:3])}{more}"
+    by: dict[str, list[Seed]] = {}
+    for seed in answer.seeds:
+        artist = seed.track.artist if seed.track else None
+        by.setdefault(first_artist(artist) if artist else seed.label, []).append(seed)
+    names = [_name_of(seeds) for seeds in by.values()]
+    more = sum(len(seeds) for seeds in list(by.values())[_NAMED:])
+    *others, last = [*names[:_NAMED], *([f"{more} more"] if more else [])]
+    return f"Like {', '.join(others)}{' and ' if others else ''}{last}"
+
+
+def _name_of(seeds: "Sequence[Seed]") -> str:
+    """What songs of one artist are called; or one song, as in a list."""
+    (seed, *others), track = seeds, seeds[0].track
+    if others and track:
+        return f"{counted(len(seeds), 'song')} by {track.artist}"
+    return track.place.name if track and not track.title else seed.label
 
 
 def write_answer(answer: "Answer", output: Path, title: str) -> None:
@@ -203,8 +217,9 @@ def write_answer(answer: "Answer", output: Path, title: str) -> None:
 
 
 def _print(answer: "Answer", explain: bool) -> None:
+    sure = not all(r.alike == 1 for r in answer.recommendations)  # what tags say of all of them need not be said
     songs = [
-        listed_song(r.track, match=r.alike, why=r.reason, more=_explained(r) if explain else ())
+        listed_song(r.track, match=r.alike if sure else None, why=r.reason, more=_explained(r) if explain else ())
         for r in answer.recommendations
     ]
     print_songs(songs, heading=title_of(answer))
