@@ -11,10 +11,13 @@ from rich.cells import cell_len
 from mirclr import terminal
 from mirclr.cli import show
 from mirclr.cli.endings import close_with_songs, remark_failures
+from mirclr.cli.recommend import title_of
 from mirclr.cli.show import ListedSong
 from mirclr.cli.streams import printing
-from mirclr.library import Entry, LibraryStore
+from mirclr.library import Entry, LibraryStore, LibraryTrack
 from mirclr.models.stamp import EncoderStamp
+from mirclr.recommend import Answer, Query, Recommendation, Seed
+from mirclr.recommend.reasons import Explanation
 from mirclr.tags import Tags
 
 LONG = "Brandenburg Concerto No. 3 in G major, BWV 1048: I. Allegro"
@@ -420,3 +423,29 @@ def test_of_many_failures_the_first_are_named(printed):
 def song(path, artist):
     tags = Tags(title=f"T{path}", artist=artist)
     return Entry("/m", path, 1, 1, f"f{path}", path, 60.0, tags, np.eye(2, dtype=np.float32)[0])
+
+
+# what a list is called
+
+
+def test_a_title_counts_the_songs_of_an_artist(tmp_path):
+    def seed(i, title, artist, path="x.ogg"):
+        track = LibraryTrack(i, "/m", path, 60.0, title, artist, None, None, None, None, "")
+        return Seed(track.label, np.zeros(2, np.float32), track, i)
+
+    def titled(*seeds, found=(), **asked):
+        query = Query(seeds=tuple(s.label for s in seeds), **asked)
+        return title_of(Answer(query, seeds, list(found), []))
+
+    one, *more = seed(1, "One", "Metallica"), seed(2, "Two", "Metallica"), seed(3, "Says", "Nils Frahm")
+    assert titled(one) == "Like Metallica – One"
+    assert titled(one, more[0]) == "Like 2 songs by Metallica"
+    assert titled(one, *more) == "Like 2 songs by Metallica and Nils Frahm – Says"
+    others = [seed(i, f"T{i}", f"A{i}") for i in range(4, 9)]
+    assert titled(one, *more, *others) == "Like 2 songs by Metallica, Nils Frahm – Says, A4 – T4 and 4 more"
+    assert titled(seed(1, None, None, "loose/track07.wav")) == "Like track07.wav"
+    road, sandman = seed(4, "Road", "A").track, seed(5, "Enter Sandman", "Metallica").track
+    path = [
+        Recommendation(i, track, 1.0, 100, "", Explanation("")) for i, track in enumerate((road, one.track, sandman))
+    ]
+    assert titled(one, to="x", found=path) == "From Road to Enter Sandman in 3 songs"

@@ -1,5 +1,6 @@
 """``mirclr library``: what is in a library and where it lies, whether it is sound, removal from it, its deletion."""
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,18 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.filters import filters, make_ready, query_of
-from mirclr.cli.show import closing, failures_as_json, naming, print_facts, print_json, print_line, print_table, remark
+from mirclr.cli.show import (
+    closing,
+    failures_as_json,
+    is_terminal,
+    naming,
+    print_facts,
+    print_json,
+    print_line,
+    print_songs,
+    print_table,
+    remark,
+)
 from mirclr.terminal import counted, size, span
 
 if TYPE_CHECKING:
@@ -76,13 +88,14 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
 @options.library
 @options.as_json
 def list_(words: tuple[str, ...], library_path: Path, as_json: bool, **asked: Any) -> int:
-    """List the songs of your library, or those that you ask for: number, artist and title, file.
+    """List the songs of your library, or those that you ask for.
 
     Words are of an artist, a title, an album or a path; a path is that of a file or a folder. What songs should be is
     asked as of `mirclr recommend`. JSON has what `mirclr describe` found of each song, and how likely each genre and
-    mood is.
+    mood is. Piped into a file or another program a line is the number of a song in the library, its name and its file.
     """
     from mirclr.api import Library
+    from mirclr.cli.recommend import listed_song
     from mirclr.recommend import select_tracks
     from mirclr.recommend.shortfall import emptied
 
@@ -106,8 +119,11 @@ def list_(words: tuple[str, ...], library_path: Path, as_json: bool, **asked: An
             rows.append(row)
         print_json(rows)
         return 0 if tracks or not query else 1
-    for track in tracks:  # lines and not a table, which takes a minute for 100,000 tracks
-        print_line(str(track.id), track.label, str(track.place))
+    if is_terminal(sys.stdout):
+        print_songs([listed_song(track) for track in tracks])
+    else:
+        for track in tracks:
+            print_line(str(track.id), track.label, str(track.place))
     if query or words:
         remark(counted(len(tracks), "song"))
     return 0 if tracks or not query else 1
