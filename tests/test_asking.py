@@ -266,6 +266,24 @@ def test_a_list_is_not_padded_with_what_is_not_alike(songs):
     assert min(r.similarity for r in alike.recommendations) > max(r.similarity for r in filled.recommendations[-5:])
 
 
+def test_a_genre_that_no_tag_names_is_said_to_be_a_guess(songs):
+    found = ask(songs, genre="rock", n=30, artist_cap=0, artist_gap=0)
+    n = sum(t.genre != "Rock" for t in songs.tracks(ids(found)))
+    assert 0 < n < len(ids(found)) == 21
+    assert f"the genre is a guess for {n} of these 21 songs" in found.remarks
+    assert not [line for line in ask(songs, genre="jazz", n=3).remarks if "guess" in line]
+
+
+def test_what_half_and_twice_a_tempo_would_add_is_said(songs):
+    lines = ask(songs, bpm="115..125", n=30, artist_cap=0, artist_gap=0).remarks
+    assert lines == [
+        "only 10 songs in your library are 115 to 125 bpm",
+        "20 songs more at half or twice that tempo: --bpm '~115..125'",
+    ]
+    lines = ask(songs, year="1990s", n=30, artist_cap=0, artist_gap=0).remarks
+    assert lines[1:] == ["8 songs of your library have no year in the tags"]
+
+
 # how long
 
 

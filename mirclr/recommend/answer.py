@@ -37,7 +37,7 @@ from mirclr.recommend.ranking import (
 from mirclr.recommend.reasons import Explainer, Explanation, distinguishing
 from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
 from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
-from mirclr.recommend.shortfall import shortfall
+from mirclr.recommend.shortfall import guessed, shortfall
 
 _POOL = 128
 _BLOCK = 4096
@@ -298,7 +298,8 @@ class _PreparedQuery:
         """From the seed to the other end, with the cosine to the track before each, and how alike the two are."""
         for text, seeds in ((self.query.seeds[0], self.seeds), (self.query.to, self.ends)):
             if len(seeds) != 1 or seeds[0].track is None:
-                raise QueryError(f"a path leads from one song to one other; {text!r} means {len(seeds)} songs")
+                some = ", ".join(seed.label for seed in seeds[:3]) + (", …" if len(seeds) > 3 else "")
+                raise QueryError(f"a path leads from one song to one other; {text!r} means {len(seeds)}: {some}")
         start, end = self.seeds[0], self.ends[0]
         assert end.track is not None
         if start.track_id == end.track_id is not None or self._recordings([]).contains(end.track, end.vector):
@@ -463,12 +464,13 @@ class _PreparedQuery:
 
     def remarks(self, picked: Sequence[Candidate]) -> list[str]:
         """Which seeds did not count, and why there are fewer tracks than were asked for."""
+        notes = [*self._notes, *guessed(self.query, [c.track for c in picked])]
         length_s = self.query.length_s
         plays_s = sum(c.track.duration_s for c in picked)
         if (plays_s > length_s - _SONG_S / 2) if length_s else (len(picked) >= self.query.n):
-            return self._notes
+            return notes
         why = +self._left_out
-        return [*self._notes, *shortfall(self.filters, self.query, len(picked), why, self.index.ids, self.hidden)]
+        return [*notes, *shortfall(self.filters, self.query, len(picked), why, self.index.ids, self.hidden)]
 
 
 def _without_seeds(library: LibraryStore, query: Query, picked: Sequence[Candidate]) -> list[Recommendation]:
@@ -476,15 +478,16 @@ def _without_seeds(library: LibraryStore, query: Query, picked: Sequence[Candida
     ids = [c.track.id for c in picked]
     described = library.descriptions(ids) if query.bpm is not None or query.key is not None else {}
     found = []
+    likely = _asked_labels(library, query, ids)
     sure = 1.0
     for rank, one in enumerate(picked, 1):
         tempo, key = (described[one.track.id].tempo_bpm, described[one.track.id].key) if described else (None, None)
         facts = [f"{tempo:.0f} bpm"] if query.bpm is not None and tempo else []
         facts += [key] if query.key is not None and key else []
         facts += [str(one.track.year)] if query.year is not None and one.track.year else []
-        why = Explanation("", relations=tuple(facts))
         sure = min(sure, max(0.0, one.score))  # one that had to wait is given no more than the one before
         asked = bool(query.genre or query.mood)
+        why = Explanation("", relations=(*facts, *likely.get(one.track.id, ())))
         found.append(
             Recommendation(
                 rank,
@@ -496,6 +499,16 @@ def _without_seeds(library: LibraryStore, query: Query, picked: Sequence[Candida
                 sure if asked else None,
             )
         )
+    return found
+
+
+def _asked_labels(library: LibraryStore, query: Query, ids: Sequence[int]) -> dict[int, list[str]]:
+    """The labels asked for that tracks likely have, with their probabilities, by track id."""
+    found: dict[int, list[str]] = {}
+    for task in ("genre", "mood"):
+        asked = set(map(genre_name, getattr(query, task)))
+        for i, labels in likely_labels(library, task, ids).items() if asked else ():
+            found.setdefault(i, []).extend(f"{name} {p:.2f}" for name, p in labels.items() if genre_name(name) in asked)
     return found
 
 

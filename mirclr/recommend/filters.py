@@ -88,6 +88,10 @@ class MetadataFilters:
         values = self._column(_COLUMNS[name])
         return float(np.nanmin(values)), float(np.nanmax(values))
 
+    def unknown(self, name: str, ids: np.ndarray) -> int:
+        """Of how many of some tracks a field of `Query` with bounds, such as ``year``, is not known."""
+        return int(np.isnan(self._column(_COLUMNS[name])[ids]).sum())
+
     def _bring_up_to_date(self) -> None:
         if self._state != (state := self._library.state):
             self._state, self._size = state, self._library.id_end()

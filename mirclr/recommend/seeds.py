@@ -1,6 +1,7 @@
 """From what a person names to seeds: tracks of the library, files outside it, playlists of both."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.recommend.query import Query
 from mirclr.recommend.rules import absolute_rule, genre_name, parse_rule
 from mirclr.recommend.words import command
-from mirclr.terminal import did_you_mean
+from mirclr.terminal import counted, did_you_mean
 
 _COMPARED = 10_000  # tracks whose names are compared with a text that none matches
 _LISTED = 8
@@ -279,9 +280,12 @@ def match_tracks(library: LibraryStore, text: str) -> list[LibraryTrack]:
     if len(found) == 1 or (len(_artists(found)) == 1 and found[0].artist):
         return found
     several = f"{text!r} may mean {len(found)} songs of several artists; add a word, such as the artist:"
-    more = (f"and {len(found) - _LISTED} more",) if len(found) > _LISTED else ()
-    listed = (f"{t.label} ({shown(t.path)})" for t in found[:_LISTED])
-    raise NoMatch(several, *listed, *more, *_as_label(library, text))
+    listed = [f"{t.label} ({shown(t.path)})" for t in found]
+    if len(found) > _LISTED:  # those who made them say more
+        by = Counter(shown(t.artist or "unknown artist") for t in found)
+        listed = [f"{artist} ({counted(n, 'song')})" for artist, n in by.most_common()]
+    more = (f"and {len(listed) - _LISTED} more",) if len(listed) > _LISTED else ()
+    raise NoMatch(several, *listed[:_LISTED], *more, *_as_label(library, text))
 
 
 def _as_label(library: LibraryStore, text: str) -> tuple[str, ...]:
@@ -298,4 +302,5 @@ def _artists(tracks: Sequence[LibraryTrack]) -> set[str]:
 
 def _suggestions(library: LibraryStore, text: str) -> str:
     tracks = library.find_similar(text, _COMPARED)
-    return did_you_mean(close_names(text, (n for t in tracks for n in (t.artist, t.title, t.album, t.label) if n)))
+    close = close_names(text, (n for t in tracks for n in (t.artist, t.title, t.album, t.label) if n))
+    return did_you_mean(close) or f"; what there is: {command(library, 'library', 'list')}"

@@ -1,12 +1,16 @@
 """Why there are fewer tracks than were asked for, in lines for people."""
 
+import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from mirclr.library import LibraryTrack
 from mirclr.recommend.filters import MetadataFilters
 from mirclr.recommend.query import Query
+from mirclr.recommend.rules import genre_name, genres_of
 from mirclr.recommend.words import filters_in_words
 from mirclr.terminal import clock, counted
 
@@ -54,14 +58,43 @@ def shortfall(
     n = len(np.setdiff1d(passing, list(named)))
     other = "other song" if n < len(passing) else "song"
     what = f"in your library {'is' if n == 1 else 'are'} {', '.join(filters_in_words(query).values())}"
+    others = _beside(filters, query, masks, ids)
     if not left_out:
-        return [f"only {counted(n, other)} {what if masks else 'are in your library'}"]
+        return [f"only {counted(n, other)} {what if masks else 'are in your library'}", *others]
     wanted = "the length that you asked for" if query.length_s else f"{query.n:,}"
     that = f"{counted(n, other)} {what}" if masks else f"your library holds {counted(n, other)}"
     lines = [f"found {counted(found, 'song')}, not {wanted}: {that}"]
     for why, number in left_out.most_common():
         some = f"{number:,} {'more ' if found else ''}{'is' if number == 1 else 'are'}"
         lines.append(WHY[why].format(some, cap=query.artist_cap, be="is" if query.artist_cap == 1 else "are"))
+    return [*lines, *others]
+
+
+def guessed(query: Query, tracks: Sequence[LibraryTrack]) -> list[str]:
+    """Of how many tracks the genre that a query asks for is a guess, as their tags do not name it."""
+    asked = set(map(genre_name, query.genre))
+    n = sum(asked.isdisjoint(genres_of(track.genre or "")) for track in tracks) if asked else 0
+    return (
+        [f"the genre is a guess for {'all' if n == len(tracks) else n} of these {counted(len(tracks), 'song')}"]
+        if n
+        else []
+    )
+
+
+def _beside(filters: MetadataFilters, query: Query, masks: dict[str, np.ndarray], ids: np.ndarray) -> list[str]:
+    """What would pass if more were known, or if half and twice a tempo counted."""
+    lines = []
+    if query.bpm is not None and not query.octaves:
+        rest = [mask for name, mask in masks.items() if name != "bpm"]
+        wider = filters.masks(replace(query, octaves=True))["bpm"] & ~masks["bpm"]
+        n = int(np.logical_and.reduce([wider, *rest])[ids].sum())
+        if n:
+            low, high = (f"{end:g}" if math.isfinite(end) else "" for end in query.bpm)
+            lines.append(f"{counted(n, 'song')} more at half or twice that tempo: --bpm '~{low}..{high}'")
+    if query.year is not None and (unknown := filters.unknown("year", ids)):
+        lines.append(
+            f"{counted(unknown, 'song')} of your library {'has' if unknown == 1 else 'have'} no year in the tags"
+        )
     return lines
 
 
