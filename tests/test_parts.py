@@ -284,7 +284,7 @@ def test_what_is_excluded_stays_out_and_its_tracks_go(capsys, music, checkpoint,
     assert (code, out) == (0, "3 songs ready (2 new)\n")
     assert "left out: 1 excluded" in err
     code, _, err = run(capsys, "library", "exclude", "add", "c.*", "--library", lib)
-    assert "1 track of the library left out: mirclr sync removes them" in err
+    assert "1 song of your library is among it; to take out: mirclr sync" in err
     code, out, _ = run(capsys, "sync", "--library", lib)
     assert out == f"removed {music / 'sub' / 'c.ogg'}\n2 songs ready (1 gone)\n"
     assert run(capsys, "sync", "--library", lib, "--exclude", "d.ogg", "--json")[0] == 0

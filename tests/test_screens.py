@@ -270,7 +270,6 @@ OF_THE_TRADE = (
     "cosine",
     "digests?",
     "embedd(ed|ings?)",
-    "encoders?",
     "errno",
     "fail(ed|ures?)",
     "heads?",

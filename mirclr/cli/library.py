@@ -76,7 +76,7 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
             rows.append((what, counted(facts[name], "file")))
     rows += [("folder", f"{root} ({counted(n, 'song')})") for root, n in facts["roots"].items()]
     if facts["tasks"]:
-        rows.append(("guessed", ", ".join(facts["tasks"])))
+        rows.append(("guessed", ", ".join(task for task in facts["tasks"] if task != "affect") or "mood"))
     if encoder := facts["encoder"]:
         rows.append(("encoder", f"{encoder['name']} ({encoder['digest'][:12]})"))
     return rows
@@ -236,8 +236,8 @@ def verify(library_path: Path, as_json: bool) -> None:
         for problem in problems:
             print_line(problem)
     if problems:
-        raise LibraryError(f"{library_path}: {counted(len(problems), 'problem')} in {counted(n, 'track')}")
-    remark(f"{library_path}: {counted(n, 'track')}, no problem")
+        raise LibraryError(f"{library_path}: {counted(len(problems), 'problem')} in {counted(n, 'song')}")
+    remark(f"sound: {counted(n, 'song')}, each with its file")
 
 
 @command.command(epilog="Example: mirclr library renew --library lib.db")
@@ -285,8 +285,8 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, devic
     for file in renewal.gone:
         remark(f"left out {file}: it is gone")
     for file in renewal.came:
-        remark(f"left out {file}: it came meanwhile; mirclr sync embeds it")
-    print_line(f"{library_path}: {sum(counts.values()) - counts['failed']} tracks by {embedder.stamp.name}")
+        remark(f"left out {file}: it came meanwhile; mirclr sync takes it in")
+    closing(f"{counted(sum(counts.values()) - counts['failed'], 'song')} ready, by {embedder.stamp.name}")
 
 
 _folder = click.option(
@@ -319,8 +319,10 @@ def exclude_add(globs: tuple[str, ...], folder: Path | None, library_path: Path)
             kept = keep_exclusions(library, globs, roots_for(library, folder))
         excluded = Exclusions(kept)
         n = sum(excluded.covers(track.place) for track in library.tracks())
-    some = f"; {counted(n, 'track')} of the library left out: mirclr sync removes them" if n else ""
-    remark(f"{counted(sum(map(len, kept.values())), 'pattern')} kept in {library_path}{some}")
+    remark(f"left out from now on: {counted(sum(map(len, kept.values())), 'pattern')}")
+    if n:
+        sync = options.command_line("sync", library_path=library_path)
+        remark(f"{counted(n, 'song')} of your library {'is' if n == 1 else 'are'} among it; to take out: {sync}")
 
 
 @exclude.command("remove", epilog="Example: mirclr library exclude remove Podcasts")
@@ -343,7 +345,9 @@ def exclude_remove(globs: tuple[str, ...], folder: Path | None, library_path: Pa
                 raise NoMatch(f"{library_path}: holds no pattern {glob!r}; it holds: {known}")
             for root, patterns in of.items():
                 library.remove_exclusions(root, patterns)
-        remark(f"{counted(sum(map(len, library.exclusions().values())), 'pattern')} left in {library_path}")
+        left = sum(map(len, library.exclusions().values()))
+        sync = options.command_line("sync", library_path=library_path)
+        remark(f"{counted(left, 'pattern')} left; to take in what is left out no more: {sync}")
 
 
 @exclude.command("list", epilog="Example: mirclr library exclude list --json")
@@ -358,8 +362,7 @@ def exclude_list(library_path: Path, as_json: bool) -> None:
     if as_json:
         print_json([{"folder": root, "pattern": pattern} for root, pattern in rows])
     else:
-        for root, pattern in rows:
-            print_line(f"{pattern}\t{root}")
+        print_table((), [(pattern, root) for root, pattern in rows])
 
 
 def _print_deletion(library_path: Path, going: "list[KeptFile]", staying: "list[KeptFile]", written: int) -> None:
