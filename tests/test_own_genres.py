@@ -96,6 +96,9 @@ def test_what_mirclr_guessed_is_not_learned_from_until_a_person_says_it_is_right
         change = {"before": {"genre": ()}, "after": {"genre": ("Hip-Hop",)}, "track": f"{opened.uuid}:{first.id}"}
         journal.add(TagChange(first.file, **change))
         assert labelled_by_own_genres(opened)[1].unlabelled == 4
+        journal.add(TagChange(opened.tracks()[1].file, {"genre": ()}, {"genre": ("Hip-Hop",)}))  # of an older mirclr
+        assert labelled_by_own_genres(opened)[1].unlabelled == 5
+        journal.rewrite(journal.read()[0][:1], [])
         opened.store_answer("genre", first.id, "Hip-Hop", True)
         assert labelled_by_own_genres(opened)[1].unlabelled == 3
         opened.store_answer("genre", first.id, "Hip-Hop", False)

@@ -127,8 +127,12 @@ def guessed_genres(library: LibraryStore, changes: Iterable[TagChange]) -> set[i
     written: dict[int, tuple[str, ...]] = {}
     for change in changes:
         uuid, _, number = (change.track or "").partition(":")
-        if uuid == library.uuid and number.isdecimal() and "genre" in change.after:
+        if "genre" not in change.after:
+            continue
+        if uuid == library.uuid and number.isdecimal():
             written[int(number)] = change.after["genre"]
+        elif change.track is None and (track := library.find_file(change.file)):  # an older journal
+            written[track.id] = change.after["genre"]
     held = {t.id: t.genre for t in library.tracks(list(written))}
     return {i for i, v in written.items() if held.get(i) == SEPARATOR.join(v) and not any(answers.get(i, {}).values())}
 
