@@ -183,6 +183,7 @@ def assert_in_our_words(text: str) -> None:
         ("seed: 1.5", "seed: expected a whole number, found 1.5"),
         ("training: {batch: 1}", "training.batch: expected 2 or more, found 1"),
         ("description: 5", "the keys there are audio, augment, "),
+        ("encoder: {name:resnet}", "encoder: found {'name:resnet': None}; put a space after the colon"),
     ],
 )
 def test_what_may_have_been_meant_is_said(text: str, said: str) -> None:
@@ -222,6 +223,13 @@ def test_a_recipe_that_mirclr_brings_is_found_by_its_name(tmp_path: Path, monkey
     ):
         with pytest.raises(RecipeError, match=said):
             read_recipe(config.find_recipe(Path(name)))
+
+
+def test_a_list_of_keys_is_read_once() -> None:
+    with pytest.raises(RecipeError) as raised:
+        parse("abc: 1\nxyz: 2\nobjective: {name: nt_xent, xyzw: 1}")
+    assert str(raised.value).count("the keys there are audio, ") == 1
+    assert str(raised.value).count("the keys there are ") == 2
 
 
 def test_in_python_too() -> None:

@@ -261,7 +261,7 @@ def test_stored_labels_are_mixed_as_the_clips_are(trainer):
 
 def test_a_run_stays_with_its_teacher(trainer, tmp_path):
     losses(trainer(STORED))
-    with pytest.raises(TrainingError, match="another recipe"):
+    with pytest.raises(TrainingError, match="was begun with"):
         trainer(STORED.replace("true", "false"), resume=True)
     run = trainer(STORED, run="other")
     bare = clip_source(run.recipe, run.source.cache, run.source.tracks)

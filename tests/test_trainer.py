@@ -379,15 +379,15 @@ def test_a_run_whose_rate_stays_is_made_longer(trainer, tmp_path):
 
 def test_the_key_that_forbids_a_longer_run_is_named(trainer):
     train(trainer())
-    with pytest.raises(TrainingError, match=r"training\.steps: 12 then, 18 now, but training\.schedule is cosine"):
+    with pytest.raises(TrainingError, match=r"training\.steps=12 \(now 18; with training\.schedule=cosine"):
         trainer("training.steps=18", resume=True)
-    with pytest.raises(TrainingError, match=r"training\.lr: 0\.01 then, 0\.5 now"):
+    with pytest.raises(TrainingError, match=r"was begun with training\.lr=0\.01 \(now 0\.5\)"):
         trainer("training.lr=0.5", resume=True)
 
 
 def test_a_run_is_not_made_shorter_than_it_is(trainer):
     train(trainer("training.schedule=constant"))
-    with pytest.raises(TrainingError, match="5 now, but 12 were made"):
+    with pytest.raises(TrainingError, match="now 5, but 12 are made already"):
         trainer("training.schedule=constant", "training.steps=5", resume=True)
 
 
@@ -402,11 +402,16 @@ def test_a_run_is_not_overwritten(trainer, tmp_path):
 
 @pytest.mark.parametrize(
     ("override", "named"),
-    [("training.lr=2e-2", "training"), ("encoder.dim=4", "encoder"), ("seed=9", "seed"), ("mel.gain=5.0", "mel")],
+    [
+        ("training.lr=2e-2", r"training\.lr=0\.01 \(now 0\.02\)"),
+        ("encoder.dim=4", r"encoder\.dim=8 \(now 4\)"),
+        ("seed=9", r"seed=3 \(now 9\)"),
+        ("mel.gain=5.0", r"mel\.gain=10000\.0 \(now 5\.0\)"),
+    ],
 )
-def test_another_recipe_is_refused_by_the_section_that_differs(trainer, override, named):
+def test_another_recipe_is_refused_by_the_keys_that_differ(trainer, override, named):
     trainer().save()
-    with pytest.raises(TrainingError, match=rf"another recipe \({named}\)"):
+    with pytest.raises(TrainingError, match=rf"was begun with {named}; leave that as it was"):
         trainer(override, resume=True)
 
 

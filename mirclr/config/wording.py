@@ -19,6 +19,7 @@ _EXPECTED = {
     "model_type": "settings, as {key: value}", "model_attributes_type": "settings, as {key: value}",
     "none_required": "nothing",
 }  # fmt: skip
+_KEYS = "; the keys there are "
 _BOUNDS = {
     "greater_than": ("gt", "more than {}"),
     "greater_than_equal": ("ge", "{} or more"),
@@ -74,7 +75,14 @@ def problems(error: ValidationError, tree: Any, kind: type[BaseModel]) -> list[s
     by_place: dict[tuple[str | int, ...], list[Mapping[str, Any]]] = {}
     for one in error.errors(include_url=False):
         by_place.setdefault(_place(one, tree), []).append(one)
-    return [shortened(_line(place, errors, tree, kind), str, _LONGEST_MESSAGE) for place, errors in by_place.items()]
+    lines = [shortened(_line(place, errors, tree, kind), str, _LONGEST_MESSAGE) for place, errors in by_place.items()]
+    listed: set[str] = set()
+    for i, line in enumerate(lines):  # a list of keys is read once
+        what, there, keys = line.partition(_KEYS)
+        if there and keys in listed:
+            lines[i] = what
+        listed.add(keys)
+    return lines
 
 
 def _line(place: tuple[str | int, ...], errors: Sequence[Mapping[str, Any]], tree: Any, kind: type[BaseModel]) -> str:
@@ -141,7 +149,7 @@ def _instead(place: tuple[str | int, ...], tree: Any, kind: type[BaseModel]) -> 
         return f"; did you mean {before}{near[0]}?"
     if near := get_close_matches(str(key), [s.rpartition(".")[2] for s in everywhere], 1):
         return f"; did you mean {next(s for s in everywhere if s.rpartition('.')[2] == near[0])}?"
-    return f"; the keys there are {', '.join(sorted(set(names)))}" if names else ""
+    return f"{_KEYS}{', '.join(sorted(set(names)))}" if names else ""
 
 
 def _unknown_name(key: str, place: Sequence[str | int], tree: Any, kind: type[BaseModel]) -> str:
@@ -151,6 +159,8 @@ def _unknown_name(key: str, place: Sequence[str | int], tree: Any, kind: type[Ba
     if any("settings" in each.model_fields for each in models_in(_annotations(place, kind))):
         there += ", and any class as package.module:Class"
     found = node.get("name") if isinstance(node, Mapping) else node
+    if found is None and isinstance(node, Mapping) and any(":" in str(k) and v is None for k, v in node.items()):
+        return f"{key}: found {shortened(node)}; put a space after the colon"
     if found is None:
         return f"{key}.name: is missing, found {shortened(node)}; {there}"
     near = get_close_matches(str(found), names, 1)

@@ -29,6 +29,7 @@ from mirclr.data.targets import Targets
 from mirclr.errors import ManifestError, ObjectiveError
 from mirclr.names import album_name, known_artist
 from mirclr.provenance import digest_json
+from mirclr.terminal import counted
 
 _DRAWS = 8  # of a batch, before one that is useful is put together
 _PART = 32  # tracks of a batch that are looked at first
@@ -155,7 +156,7 @@ class ClipSource:
         refuse_evaluation_data(found)
         recordings = [t.recording or t.id for t in found]
         if len(set(recordings)) < 2:
-            raise ManifestError(f"{len(tracks)} usable track(s); contrast needs at least two recordings")
+            raise ManifestError(f"{counted(len(tracks), 'usable song')}; contrast needs at least two recordings")
         self.cache, self.tracks, self.length = cache, list(tracks), shape.length
         self.seed, self.size = recipe.seed % 2**64, recipe.training.batch
         self.objective, self._is_useful = recipe.objective.name, is_useful

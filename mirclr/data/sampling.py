@@ -17,6 +17,7 @@ from torch import Tensor
 from mirclr.data.manifest import Track
 from mirclr.errors import ManifestError
 from mirclr.provenance import digest_bytes
+from mirclr.terminal import counted
 
 _BLOCK = 256  # tracks that are tried together
 TRAINED_ON = ("train", None)
@@ -88,7 +89,9 @@ def pick_classes(classes: np.ndarray, size: int, per_class: int, rng: np.random.
     """
     known = np.unique(classes[classes >= 0])
     if len(known) < 2:
-        raise ManifestError(f"{len(known)} class(es) among {len(classes)} tracks; a class-balanced batch needs two")
+        raise ManifestError(
+            f"{counted(len(known), 'class')} among {counted(len(classes), 'song')}; a class-balanced batch needs two"
+        )
     drawn = known[pick_tracks(len(known), -(-size // per_class), rng)]
     picks = []
     for number, times in zip(*np.unique(drawn, return_counts=True), strict=True):

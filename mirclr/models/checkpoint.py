@@ -117,8 +117,12 @@ def load_checkpoint(path: Path, own: nn.Module | None = None) -> Checkpoint:
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         if is_fault_of_machine(error):
             raise
-        why = "its header is nested too deep" if isinstance(error, RecursionError) else in_words(error, path)
-        raise CheckpointError(f"{path}: not a checkpoint ({why}); expected a .safetensors file of mirclr") from error
+        if isinstance(error, OSError):
+            raise CheckpointError(f"{path}: cannot be read ({in_words(error, path)})") from error
+        damaged = ", or a damaged one" if path.suffix == ".safetensors" else ""
+        raise CheckpointError(
+            f"{path}: not a checkpoint of mirclr{damaged}; expected the encoder.safetensors of a run"
+        ) from error
     if not isinstance(header, dict) or header.get("kind") not in ("model", "state"):
         raise CheckpointError(f"{path}: a safetensors file, but not one of mirclr's checkpoints")
     if (found := header.get("format")) != FORMAT:

@@ -31,6 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mirclr.errors import MirclrError, TrainingError
 from mirclr.models.device import pick_device
 from mirclr.provenance import digest_bytes
+from mirclr.terminal import counted
 
 _LAUNCHER = "MIRCLR_LAUNCHER"  # the port at which `launch` can be seen to live
 _SECONDS_TO_SAVE = 60.0
@@ -385,7 +386,8 @@ def device_of(name: str, ranks: Ranks) -> torch.device:
             raise TrainingError(f"device {name!r} for {ranks.local_world} processes; give cuda, which is one for each")
         if ranks.local_world > here:
             raise TrainingError(
-                f"{ranks.local_world} processes, but {here} GPU(s) on this machine; start {here}, or give --device cpu"
+                f"{ranks.local_world} processes, but {counted(here, 'GPU')} on this machine; start {here}, or give "
+                "--device cpu"
             )
         return torch.device("cuda", ranks.local)
     if device.type not in ("cpu", "cuda"):

@@ -58,9 +58,9 @@ def check_run(recipe: config.Recipe, run: Path, *, resume: bool, own: nn.Module 
         return None
     saved = load_checkpoint(state, own)
     if differs := _differences(saved.recipe, recipe, saved.step or 0):
-        sections = ", ".join(dict.fromkeys(line.partition(":")[0].partition(".")[0] for line in differs))
         raise TrainingError(
-            f"{state}: was made by another recipe ({sections}): {'; '.join(differs)}; name another folder"
+            f"{run}: was begun with {', '.join(differs)}; leave that as it was, or begin anew in another "
+            "folder: -o NAME"
         )
     return saved
 
@@ -73,14 +73,14 @@ def _differences(saved: config.Recipe, asked: config.Recipe, step: int) -> list[
         if a.get(key) == b.get(key) or key in _MAY_CHANGE:
             continue
         if key != "training.steps":
-            found.append(f"{key}: {a.get(key)} then, {b.get(key)} now")
+            found.append(f"{key}={a.get(key)} (now {b.get(key)})")
         elif asked.training.schedule == "cosine":
             found.append(
-                f"training.steps: {a[key]} then, {b[key]} now, but training.schedule is cosine, by which every step's "
-                "rate depends on their number; with constant it may change"
+                f"training.steps={a[key]} (now {b[key]}; with training.schedule=cosine their number cannot change, "
+                "with constant it can)"
             )
         elif b[key] < step:
-            found.append(f"training.steps: {b[key]} now, but {step} were made")
+            found.append(f"training.steps={a[key]} (now {b[key]}, but {step} are made already)")
     return found
 
 
