@@ -142,5 +142,5 @@ def test_removing_a_folder_forgets_what_could_not_be_read_there(library, embedde
     list(embed_files(library, find_audio([music], library)[0], embedder))
     assert len(library.failures()) == 1
     result = invoke(["library", "remove", music / "sub", "--library", library.path])
-    assert "2 songs removed; 1 file that could not be read forgotten" in result.stderr
+    assert "2 songs removed, 1 file that could not be read forgotten" in result.stderr
     assert library.failures() == []

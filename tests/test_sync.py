@@ -225,13 +225,13 @@ def test_a_library_that_claims_the_whole_system_is_not_followed_unasked(library,
     library.bind(embedder.stamp)
     list(embed_files(library, [(str(music), music / "a.ogg")], embedder))
     library._connection.execute("UPDATE track SET root = CAST('/' AS BLOB)")
-    with pytest.raises(NoMatch, match="holds tracks of /, the whole system; name the folder"):
+    with pytest.raises(NoMatch, match="holds songs of /, the whole system; name the folder"):
         sync_scope(library)
     assert sync_scope(library, [music]) == {music: "/"}
 
 
 def test_folders_that_cannot_be_synced(library, tmp_path):
-    with pytest.raises(NoMatch, match="holds no tracks of any folder"):
+    with pytest.raises(NoMatch, match="holds no songs of any folder"):
         sync_scope(library)
     with pytest.raises(LibraryError, match="nowhere: no such folder"):
         sync_scope(library, [tmp_path / "nowhere"])

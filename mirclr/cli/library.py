@@ -78,7 +78,7 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, Any]]:
     if facts["tasks"]:
         rows.append(("guessed", ", ".join(task for task in facts["tasks"] if task != "affect") or "mood"))
     if encoder := facts["encoder"]:
-        rows.append(("encoder", f"{encoder['name']} ({encoder['digest'][:12]})"))
+        rows.append(("made with", f"{encoder['name']} ({encoder['digest'][:12]})"))
     return rows
 
 
@@ -163,16 +163,19 @@ def remove(which: tuple[str, ...], library_path: Path, gone: bool, yes: bool) ->
         if len(doomed) > _ASK_ABOVE and not yes:
             for track in list(doomed.values())[:_ASK_ABOVE]:
                 remark(f"{track.label} ({track.place})")
-            more = len(doomed) - _ASK_ABOVE
-            if not options.confirmed(f"… and {more:,} more. Remove these {len(doomed):,} songs?"):
+            remark(f"… and {len(doomed) - _ASK_ABOVE:,} more")
+            if not options.confirmed(f"Take these {len(doomed):,} songs out of your library? No file is touched."):
                 remark("nothing removed")
                 return
         removed = library.remove(list(doomed))
         library.forget(forgotten)
     for track in doomed.values():
         closing(f"removed {track.label} ({track.place})")
-    files = f"; {counted(len(forgotten), 'file')} that could not be read forgotten" if forgotten else ""
-    remark(f"{counted(removed, 'song')} removed{files}")
+    files = f", {counted(len(forgotten), 'file')} that could not be read forgotten" if forgotten else ""
+    if not (removed or forgotten):
+        remark("nothing to remove: every file is there")
+    else:
+        remark(f"{counted(removed, 'song')} removed{files}; no file was touched")
 
 
 @command.command(epilog="Example: mirclr library delete --dry-run")

@@ -113,9 +113,9 @@ def sync_scope(library: LibraryStore, folders: Sequence[Path] = ()) -> dict[Path
     """
     roots = list(library.roots())
     if not folders and not roots:
-        raise NoMatch(f"{library.path}: holds no tracks of any folder yet; name the folder that it is to follow")
+        raise NoMatch(f"{library.path}: holds no songs of any folder yet; name the folder that it is to follow")
     if not folders and any(Path(root) == Path("/") for root in roots):  # as one from elsewhere may claim
-        raise NoMatch(f"{library.path}: holds tracks of /, the whole system; name the folder that it is to follow")
+        raise NoMatch(f"{library.path}: holds songs of /, the whole system; name the folder that it is to follow")
     scope = {}
     for given in folders or [Path(root) for root in roots]:
         folder = Path(os.path.expanduser(given)).resolve()
