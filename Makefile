@@ -10,7 +10,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo test screens test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
+.PHONY: install demo test goals screens test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
@@ -26,6 +26,10 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# what people want of mirclr, each by one command, on made-up music
+goals: install
+	MIRCLR="$(CURDIR)/$(BIN)/mirclr" PYTHON="$(CURDIR)/$(BIN)/python" sh tests/goals.sh
 
 # tests/screens written again, as commands print now: read what git diff shows of it
 screens: install

@@ -158,11 +158,12 @@ def test_the_readme_s_commands_are_commands():
     table = README[README.index("## Commands") : README.index("Every command has `--help`")]
     assert all(re.search(rf"[`, ]{name}[`, ]", table) for name in COMMANDS)
     examples = re.findall(r"^ {4}(mirclr (?:.*\\\n)*.*)$", README, flags=re.MULTILINE)
+    examples += [words for words in re.findall(r"`(mirclr [^`]*)`", README) if "…" not in words]
     lines = [line for example in examples for line in example.replace("\\\n", " ").split("&&")]
     assert len(lines) > 7
     for line in lines:
-        words, command = shlex.split(line)[1:], group
-        while isinstance(command, click.Group):
+        words, command = shlex.split(line, comments=True)[1:], group
+        while isinstance(command, click.Group) and words:
             command = command.get_command(click.Context(command), words.pop(0))
             assert command, line
         options = {name for p in command.params for name in p.opts if isinstance(p, click.Option) and not p.hidden}
