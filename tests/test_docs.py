@@ -110,6 +110,17 @@ def test_the_tables_of_the_built_in_encoder_are_the_recipe_s():
     assert f"{genres['answered']:.2f} are given a genre, and of those {genres['rightly']:.2f} one" in card
 
 
+def test_the_figures_of_describing_are_the_benchmark_s():
+    found = json.loads((ROOT / "tests/benchmarks/results/describe.json").read_text(encoding="utf-8"))
+    for row, of, by in (
+        ("`mirclr describe`, 2 stretches of 15 s", "describe", "describe"),
+        ("librosa and pyloudnorm, the middle minute", "librosa on the middle minute", "librosa"),
+    ):
+        figures = [*found[of].values(), found["seconds a song"][by]]
+        assert f"| {row} | {' | '.join(f'{figure:.3f}' for figure in figures)} |" in BENCHMARKS
+    assert f"embedding takes {found['seconds a song']['embed']:.3f}" in BENCHMARKS
+
+
 def test_the_figures_of_recommending_are_the_benchmarks():
     results = ROOT / "tests" / "benchmarks" / "results"
     latency, hubs, duplicates, personal = (

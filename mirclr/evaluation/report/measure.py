@@ -105,11 +105,11 @@ def report_on(
         reason = f"needs two tracks with a vector; the library holds {n or 'none'}"
         why |= dict.fromkeys(("same artist", "same album", "near-duplicates", "hubs", "artists in lists"), reason)
     else:
-        with progress("Comparing", len(asked)) as advance:
+        with progress("Comparing songs", len(asked)) as advance:
             similarities, neighbours = _all_nearest(index, ids, matrix, asked, k, advance)
         near = _near(tracks, asked, similarities, neighbours)
         found["nearest"] = _histogram(similarities[:, 0])
-        with progress("Ranking", 2) as advance:
+        with progress("Ranking songs", 2) as advance:
             for name, of in (("artist", _by_artist), ("album", _by_album)):
                 found[name] = of(matrix, tracks, pairs)
                 advance(1, f"same {name}")
@@ -198,7 +198,7 @@ def _all_nearest(
     for start in range(0, len(asked), _CHUNK):
         some = asked[start : start + _CHUNK]
         parts.append(_nearest(index, ids, matrix[some], ids[some], k))
-        advance(len(some), "neighbours")
+        advance(len(some))
     return np.concatenate([s for s, _ in parts]), np.concatenate([r for _, r in parts])
 
 
@@ -332,7 +332,7 @@ def _embed_changed(
     from mirclr.audio import why_lost
 
     jobs = ((t.file, embedder.excerpts, embedder.seconds, embedder.rate, t.span) for t in again)
-    with progress("Embedding again", len(again)) as advance:
+    with progress("Trying mp3, noise, less volume", len(again)) as advance:
         results = results_in_order(_versions, jobs, workers=workers, seconds_for=seconds_for_file)
         for row, ((file, *_), versions) in zip(rows.tolist(), results, strict=True):
             if not isinstance(versions, tuple):
