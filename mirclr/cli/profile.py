@@ -183,7 +183,7 @@ def _keep(
     check_name(name)
     with LibraryStore.open(library_path) as library:
         held = listens_of(library, name) if must_exist or (name in library.profiles() and not replace) else []
-        with progress("Reading tags", len(set(files))) as advance:
+        with progress("Reading what was played", len(set(files))) as advance:
             histories, problems = read_histories(files, advance=advance)
         listens = aggregate(listen for history in histories.values() for listen in history.listens)
         listens = merge(held, listens)
