@@ -351,6 +351,17 @@ def test_a_class_alone_is_an_encoder_where_a_person_names_it(
     assert extensions.allowed() == {NET, "other:Thing"}
 
 
+def test_a_teacher_that_a_person_names_labels_a_corpus(lab, tmp_path, capsys, in_this_process):
+    tracks, audio = OUTSIDE.parents[1] / "recipes/smoke/tracks.jsonl", OUTSIDE.parent / "audio"
+    code, out, err = exits(
+        capsys, "teacher", "label", tracks, "-o", tmp_path / "labels", "--teacher", "lab.teachers:Loudness",
+        "--audio-root", audio, "--device", "cpu", "--workers", 1, "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["tags"] == ["low", "lower middle", "upper middle", "high"]
+    assert json.loads(out)["tracks"] == 4
+
+
 def test_what_is_no_name_cannot_be_allowed(capsys):
     for name in ("lab", "lab.nets", "lab.nets:", ":Bands", "lab nets:Bands", "a/b:C", "C:x.safetensors"):
         with pytest.raises(RecipeError, match="is no name of a class"):
