@@ -378,8 +378,9 @@ class Library(LibraryStore):
         Returns
         -------
         list of Recommendation
-            At most n, in the order of playing, each with ``track``, ``similarity`` (a cosine), ``match`` (in per cent),
-            ``reason`` and ``explanation``.
+            At most n, in the order of playing, each with ``track``, ``alike`` (which fraction of the library's pairs of
+            songs are less alike), ``match`` (the same in per cent), ``similarity`` (a cosine), ``reason`` (a few words
+            or none) and ``explanation``.
 
         Raises
         ------

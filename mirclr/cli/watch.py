@@ -12,6 +12,7 @@ from mirclr.cli import options
 from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots
 from mirclr.cli.show import print_json, print_line, remark
 from mirclr.cli.sync import line, row
+from mirclr.terminal import counted
 
 if TYPE_CHECKING:
     from mirclr.data.scan import Found
@@ -81,7 +82,8 @@ def command(
                     else:
                         (remark if change.did == "waiting" else print_line)(line(change))
     except KeyboardInterrupt:
-        remark("ended; what was done is kept")
+        with LibraryStore.open(library_path) as library:
+            remark(f"ended; what was done is kept: {counted(len(library.ids()), 'song')} ready")
     return 0
 
 
