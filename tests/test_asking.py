@@ -462,6 +462,8 @@ def test_tempo_is_found_out_of_what_passes_all_else(songs, tmp_path, monkeypatch
         assert described == ["0.ogg", "1.ogg", "2.ogg"]
         assert (shown.total, shown.steps) == (3, 3)
         assert library.prepare(query) == []
+        assert library.prepare(Query(bpm="100")) == []
+        assert library.recommend(bpm="90..110", n=2)
         monkeypatch.setattr("mirclr.classify.readying.MOST_MEASURED", 1)
         library.write(
             entries=[entry(f.name + "x", (1, 0, 9, i), root=str(tmp_path), year=1949) for i, f in enumerate(files)]

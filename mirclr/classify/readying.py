@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +53,7 @@ def make_ready(
     """
     lines = _guess(library) if asks_for_guesses(query, library.blocks()) else []
     if query.bpm is not None or query.key is not None:
-        mask = filters.passing(replace(query, bpm=None, key=None))
+        mask = filters.passing(query, but=("bpm", "key"))
         lines += _measure(library, (ids if mask is None else ids[mask[ids]]).tolist(), progress)
     return lines
 

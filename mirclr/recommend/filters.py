@@ -42,19 +42,19 @@ class MetadataFilters:
         self._columns: dict[str, np.ndarray] = {}
         self._coded: dict[str, tuple[np.ndarray, list[str]]] = {}
 
-    def passing(self, query: Query) -> np.ndarray | None:
-        """(m,) bool by track id: what passes all filters; None when there are none.
+    def passing(self, query: Query, but: Sequence[str] = ()) -> np.ndarray | None:
+        """(m,) bool by track id: what passes all filters but for those of some fields; None when there are none.
 
         Raises
         ------
         QueryError
             A filter asks for what is known of no track of the library.
         """
-        masks = self.masks(query)
+        masks = self.masks(query, but)
         return np.logical_and.reduce(list(masks.values())) if masks else None
 
-    def masks(self, query: Query) -> dict[str, np.ndarray]:
-        """For each filter of a query, by its field, what passes it: (m,) bool by track id.
+    def masks(self, query: Query, but: Sequence[str] = ()) -> dict[str, np.ndarray]:
+        """For each filter of a query, by its field, but for some, what passes it: (m,) bool by track id.
 
         Raises
         ------
@@ -64,12 +64,12 @@ class MetadataFilters:
         self._bring_up_to_date()
         found = {}
         for task in ("genre", "mood"):
-            if names := getattr(query, task):
+            if (names := getattr(query, task)) and task not in but:
                 found[task] = np.maximum.reduce([self._fit(task, name) for name in names]) >= LIKELY
         for name, column in _COLUMNS.items():
-            if getattr(query, name) is not None:
+            if getattr(query, name) is not None and name not in but:
                 found[name] = self._between(column, _spans(query, name))
-        if query.key is not None:
+        if query.key is not None and "key" not in but:
             found["key"] = self._in_key(query.key)
         return found
 
