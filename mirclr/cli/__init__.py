@@ -45,7 +45,7 @@ COMMANDS = {
     "export": "Write your library to files for other programs.",
     "library": "Look at your library, check it, remove songs from it, delete it.",
     "manifest": "List the music of a folder in a manifest; check manifests.",
-    "playlist": "Make saved playlists again; list and delete them.",
+    "playlist": "Make saved playlists again; copy, list and delete them.",
     "profile": "Keep what a listener played and likes, for recommend --for.",
     "recommend": "List songs that sound like the ones you name.",
     "sync": "Bring your library up to date with your folders.",

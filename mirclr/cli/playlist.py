@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
 def command() -> None:
-    """Make saved playlists again; list and delete them."""
+    """Make saved playlists again; copy, list and delete them."""
 
 
 @command.command(epilog="Example: mirclr playlist refresh evening")
