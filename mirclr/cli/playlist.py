@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import closing, complain, print_json, print_line, print_table, progress, remark
+from mirclr.cli.show import closing, complain, print_facts, print_json, print_table, progress, remark
 from mirclr.errors import PlaylistError
 from mirclr.terminal import counted, size
 
@@ -74,7 +74,10 @@ def list_(library_path: Path, as_json: bool) -> None:
         rows = [
             (name, wish_in_words(Query.from_json(kept["query"])), kept.get("output")) for name, kept in saved.items()
         ]
-        print_table(("name", "songs", "file"), rows)
+        if rows:
+            print_table(("name", "songs", "file"), rows)
+        else:
+            remark("no playlist is saved yet; save one with: mirclr recommend SONG --save NAME")
 
 
 @command.command(epilog="Example: mirclr playlist show evening")
@@ -95,7 +98,7 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
     else:
         query = Query.from_json(saved["query"])
         rows = [("songs", wish_in_words(query)), *settings_in_words(query).items()]
-        print_table(("", ""), [*rows, ("file", saved.get("output"))])
+        print_facts([*rows, ("file", saved.get("output"))])
 
 
 @command.command(epilog="Example: mirclr playlist delete evening")
@@ -153,8 +156,7 @@ def copy(
     for entry in missing:
         complain(f"skipped {entry}: not there")
     if dry_run:
-        for plan in plans:
-            print_line(plan.target.name, str(plan.track.place))
+        print_table((), [(plan.target.name, str(plan.track.place)) for plan in plans])
         return 0
     done = []
     with progress("Copying", len(plans)) as advance:
