@@ -35,7 +35,7 @@ def pick_device(name: str) -> torch.device:
 
 def _instead(name: str, error: Exception) -> str:
     """What is wrong with the name of a device, or with the device."""
-    kind = name.partition(":")[0].lower()
+    kind = str(name).partition(":")[0].lower()
     if kind in ("gpu", "nvidia", "rocm", "amd"):
         return "did you mean cuda?"
     if kind in ("metal", "apple", "mac"):
