@@ -11,7 +11,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.show import closing, is_terminal, print_json, print_line, print_table, progress, remark
-from mirclr.terminal import clock, counted, percent
+from mirclr.terminal import clock, counted
 
 if TYPE_CHECKING:
     from mirclr.ingest.near_duplicates import Copy
@@ -70,14 +70,14 @@ def _print(groups: Sequence[Sequence[Copy]]) -> None:
         print_line(f"{number}  {named[0].track.label}")
         for copy in named:
             best, length, kind, likelihood, file = _of_file(copy)
-            print_line(f"   {best:4}  {length:>5}  {kind:4}  {likelihood:>6}  {file}")
+            print_line(f"   {best:4}  {length:>5}  {kind:4}  {likelihood:>5}", file)  # whole, to be pasted
 
 
 def _of_file(copy: Copy) -> tuple[str, str, str, str, str]:
     """What is printed of a copy's file: whether it is the best, its length, kind, likelihood and place."""
     track = copy.track
     best = "best" if copy.best else ""
-    return best, clock(track.duration_s), _format(track), percent(round(copy.likelihood, 2)), str(track.place)
+    return best, clock(track.duration_s), _format(track), f"{100 * copy.likelihood:.0f} %", str(track.place)
 
 
 def _format(track: LibraryTrack) -> str:
