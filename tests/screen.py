@@ -177,9 +177,14 @@ _CHANCE = (
 """What differs from one machine or day to another, in the order in which it is looked for."""
 
 
+_MADE_BY = re.compile(r"^made by .*?(?=^seed )", re.MULTILINE | re.DOTALL)
+"""What made a checkpoint: versions, which machine, and where there is a repository its commit."""
+
+
 def same(one: str, other: str) -> bool:
     """Whether two screens are equal but for numbers that depend on the machine, and the spaces beside these."""
-    return [_without_chance(line) for line in one.splitlines()] == [_without_chance(x) for x in other.splitlines()]
+    first, second = (_MADE_BY.sub("", text).splitlines() for text in (one, other))
+    return [_without_chance(line) for line in first] == [_without_chance(line) for line in second]
 
 
 def _without_chance(line: str) -> str:

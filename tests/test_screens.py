@@ -258,6 +258,7 @@ def test_a_real_terminal_shows_the_same(name, anna, monkeypatch):
         ("builtin (8dd3ec75aa05)", "builtin (0123456789ab)", True),
         ("1.2 GB in 3 minutes", "900 MB in 5 minutes", False),
         ("1:02", "1:03", False),
+        ("made by mirclr 0.1.0\ncommit 0123\nseed 0\n", "made by mirclr 0.2.0\nseed 0\n", True),
     ],
 )
 def test_screens_are_compared_but_for_chance(one, other, equal):
