@@ -327,6 +327,9 @@ def test_a_path_of_a_length(songs):
         ),
         ("path:Chrismas", "did you mean path:Merry Christmas?"),
         ("artist:Christmas", "no song is by an artist of this name; did you mean path:Christmas?"),
+        ("album:the song 39", "album:the song 39 keeps out nothing: no album has this name"),
+        ("album:Song 39", "no album has this name; did you mean track:Song 39"),
+        ("track:Rock", "and no file this name; did you mean genre:Rock?"),
         ("artist:Artits 7", "did you mean artist:Artist 7"),
         ("genre:jaz", "no song has this genre; did you mean genre:Jazz?"),
         ("genre:rock", "genre:rock keeps out 21 songs"),
@@ -337,6 +340,12 @@ def test_a_path_of_a_length(songs):
 def test_a_rule_says_what_it_keeps_out(songs, rule, line):
     (effect,) = rule_effects(songs, [parse_rule(rule)])
     assert line in effect
+
+
+def test_a_library_of_one_song_has_no_other(library):
+    library.write(entries=[entry("a.ogg", np.ones(4), title="Alone")])
+    answer = ask(library, seeds="Alone")
+    assert answer.remarks == ["there is no other song in your library; add more: mirclr embed FOLDER"]
 
 
 def test_rules_are_reported_by_the_command(songs):

@@ -216,3 +216,13 @@ def test_a_list_of_a_query_is_asked_for_where_no_file_of_it_is(with_list, tmp_pa
     result = invoke(["playlist", "copy", "evening", tmp_path / "stick"])
     assert result.exit_code == 0, result.output
     assert (tmp_path / "stick" / "evening.m3u8").exists()
+
+
+def test_a_playlist_file_or_folder_that_is_not_one_is_named(with_list, tmp_path):
+    output, _ = with_list
+    result = invoke(["playlist", "copy", tmp_path / "evning.m3u8", tmp_path / "stick"])
+    assert result.exit_code == 1
+    assert "evning.m3u8: no such playlist file" in str(result.exception)
+    result = invoke(["playlist", "copy", "evening", output])
+    assert result.exit_code == 2
+    assert f"{output.name}: is a file; expected a folder" in " ".join(result.stderr.split())

@@ -72,6 +72,7 @@ def test_the_other_words_name_commands_and_options_that_there_are():
         (["recommend", "x", "--limit", "1"], "did you mean --count?"),
         (["recommend", "x", "--dry"], "no option --dry"),
         (["embed", "x", "--artist-cap", "1"], "it is one of mirclr recommend"),
+        (["export", "-o", "x"], "no option -o; it is one of mirclr recommend"),
         (["--library", "y", "recommend", "x"], "it comes after: mirclr recommend … --library …"),
         (["recommend", "x", "--same-album", "YES"], "--same-album YES: expected yes or no; did you mean yes?"),
         (["recommend", "x", "-n", "0"], "--count 0: expected a whole number, 1 or more"),

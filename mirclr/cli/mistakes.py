@@ -243,7 +243,7 @@ def _no_option(typed: str, command: click.Command, root: click.Group, argv: Sequ
         named = [path for path in others if path.split()[0] in argv]
         return f"{what} before the command; it comes after: mirclr {(named or others)[0]} … {whole} …"
     if others:
-        return f"{what}; it is one of {' and '.join(f'mirclr {path}' for path in others[:3])}"
+        return f"{what}; it is one of mirclr {'recommend' if 'recommend' in others else others[0]}"
     return what
 
 

@@ -35,6 +35,10 @@ class HomePath(click.Path):
         if self.exists and not os.path.lexists(path):
             kind = "file" if not self.dir_okay else "folder" if not self.file_okay else "file or folder"
             self.fail(f"{os.fspath(value)}: there is no such {kind}{meant_path(path)}", param, ctx)
+        if not self.file_okay and os.path.isfile(path):
+            self.fail(f"{os.fspath(value)}: is a file; expected a folder", param, ctx)
+        if not self.dir_okay and os.path.isdir(path):
+            self.fail(f"{os.fspath(value)}: is a folder; expected a file", param, ctx)
         return super().convert(path, param, ctx)
 
 

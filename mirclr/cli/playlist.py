@@ -13,7 +13,7 @@ import click
 from mirclr.cli import options
 from mirclr.cli.show import closing, complain, print_facts, print_json, print_table, progress, remark
 from mirclr.errors import PlaylistError
-from mirclr.terminal import counted, size
+from mirclr.terminal import counted, shown, size
 
 if TYPE_CHECKING:
     from mirclr.ingest.copying import PlannedCopy
@@ -188,13 +188,15 @@ def _songs_of(name: str, library_path: Path) -> "tuple[list[LibraryTrack], list[
     from mirclr.api import Library
     from mirclr.recommend import Query
     from mirclr.recommend.playlist import READABLE, songs_of_playlist
-    from mirclr.recommend.saved import saved_query
+    from mirclr.recommend.saved import saved_queries, saved_query
 
     with ExitStack() as stack:
         library = stack.enter_context(Library.open(library_path)) if library_path.exists() else None
         file = Path(os.path.expanduser(name))
         if file.suffix.lower() in READABLE and file.is_file():
             return *songs_of_playlist(file, library), file.stem
+        if file.suffix.lower() in READABLE and (library is None or name not in saved_queries(library)):
+            raise PlaylistError(f"{shown(name)}: no such playlist file")
         if library is None:
             raise PlaylistError(f"{name}: no such playlist file, and no library that could have a list of this name")
         saved = saved_query(library, name)

@@ -1,5 +1,6 @@
 """What each rule of a query keeps out, in a line for people, and what may have been meant where that is nothing."""
 
+import re
 from collections.abc import Collection, Sequence
 
 from mirclr.library import LibraryStore, LibraryTrack, shown
@@ -54,10 +55,22 @@ def _count(rule: Rule, tracks: Sequence[LibraryTrack], genres: dict[int, set[str
 def _meant(library: LibraryStore, rule: Rule, tracks: Sequence[LibraryTrack], genres: dict[int, set[str]]) -> str:
     """Rules that keep something out: the same text of another kind, else a name of this kind that is like it."""
     others = [Rule(kind, rule.text) for kind in KINDS if kind != rule.kind]
-    kinds = [str(other) for other in others if _count(other, tracks, genres)]
+    likely = _with_its_word(rule.text, tracks, genres)
+    kinds = [str(other) for other in others if _count(other, likely, genres)]
     names = [f"{rule.kind}:{name}" for name in close_names(rule.text, _names(library, rule.kind, tracks))]
     roots = [f"path:{root}" for root in library.roots() if rule.kind == "path" and fold(rule.text) in fold(root)]
     return did_you_mean([*kinds, *roots, *names][:3])
+
+
+def _with_its_word(text: str, tracks: Sequence[LibraryTrack], genres: dict[int, set[str]]) -> Sequence[LibraryTrack]:
+    """Tracks in whose tags, path or guessed genres the longest word of a text is: asking each of 100,000 takes long."""
+    word = max(re.findall(r"\w+", fold(text)), key=len, default="")
+    return [
+        t
+        for t in tracks
+        if word in fold("\n".join(filter(None, (t.artist, t.album_artist, t.album, t.genre, t.title, t.path))))
+        or any(word in genre for genre in genres.get(t.id, ()))
+    ]
 
 
 def _names(library: LibraryStore, kind: str, tracks: Sequence[LibraryTrack]) -> Collection[str]:

@@ -108,7 +108,7 @@ class Rules:
             and not self._albums.isdisjoint((loose(words(track.album)), album_name(track.album)))
         ):
             return True
-        if self._tracks and (_names(track) & self._tracks or str(track.file) in self._files):
+        if self._tracks and (_names(track) & self._tracks or (self._files and str(track.file) in self._files)):
             return True
         if self.genres and (self.genres.intersection(likely_genres) or self.genres & genres_of(track.genre or "")):
             return True

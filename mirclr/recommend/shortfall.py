@@ -59,6 +59,8 @@ def shortfall(
     other = "other song" if n < len(passing) else "song"
     what = f"in your library {'is' if n == 1 else 'are'} {', '.join(filters_in_words(query).values())}"
     others = _beside(filters, query, masks, ids)
+    if not left_out and not n and not masks:
+        return ["there is no other song in your library; add more: mirclr embed FOLDER"]
     if not left_out:
         return [f"only {counted(n, other)} {what if masks else 'are in your library'}", *others]
     wanted = "the length that you asked for" if query.length_s else f"{query.n:,}"
