@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mirclr.errors import AudioError, EncoderMismatch, LibraryError, QueryError
+from mirclr.extensions import is_class_name
 from mirclr.index import Index, open_index
 from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
@@ -567,6 +568,12 @@ class Library(LibraryStore):
         stamp = self.stamp
         if checkpoint is None:
             checkpoint = builtin_checkpoint() if stamp is None else checkpoint_named(stamp.name)
+            if not is_there(checkpoint) and is_class_name(str(checkpoint)):
+                raise LibraryError(
+                    f"the library's encoder is {checkpoint}, a class that is not imported because a library names it; "
+                    f"if you trust that code, say so: --checkpoint {checkpoint}, or in Python: "
+                    f"mirclr.allow_code({str(checkpoint)!r})"
+                )
             if not is_there(checkpoint):
                 raise LibraryError(
                     f"the library's encoder is not where it was; name that encoder: --checkpoint {checkpoint}, or in "

@@ -152,7 +152,7 @@ def load_class(name: str, what: str) -> Any:
             why = f"{type(error).__name__}: {in_words(error)}"
         raise RecipeError(f"{what}: {name!r} cannot be imported ({why})") from error
     if not callable(found):
-        raise RecipeError(f"{what}: {name!r} is a {type(found).__name__}; expected a class")
+        raise RecipeError(f"{what}: {name!r} is of type {type(found).__name__}; expected a class")
     return found
 
 

@@ -116,6 +116,20 @@ def test_nothing_to_find_is_none():
     assert find_key([noise_floor])[0] is None
 
 
+@pytest.mark.parametrize("seconds", [15, 30])
+def test_what_begins_once_has_no_tempo(seconds):
+    once = np.zeros(seconds * RATE, np.float32)
+    once[5 * RATE] = 1
+    assert find_tempo([once]) is None
+    assert find_tempo([np.ones(seconds * RATE, np.float32)]) is None
+
+
+def test_of_less_than_two_seconds_no_tempo_is_told():
+    short, whole = clicks(120, 30)[: int(1.5 * RATE)], clicks(120, 15)
+    assert find_tempo([short]) is None
+    assert find_tempo([whole, short]) == find_tempo([whole])
+
+
 def test_stretches_are_read_with_all_channels(tmp_path):
     x = np.repeat(np.linspace(0, 1, 4 * 8000)[:, None], 2, axis=1) * [1, -0.5]
     soundfile.write(tmp_path / "a.wav", x, 8000)

@@ -180,7 +180,7 @@ def test_what_is_resolved_names_the_classes():
         ("lab.losses:Alignmnt", "lab.losses has no 'Alignmnt'; did you mean Alignment?"),
         ("lab.loses:Alignment", "there is no module 'lab.loses'; install its package, put its file beside"),
         ("labb:Alignment", "there is no module 'labb'"),
-        ("lab.losses:__name__", "is a str; expected a class"),
+        ("lab.losses:__name__", "is of type str; expected a class"),
     ],
 )
 def test_what_is_no_loss_is_refused_in_a_line(lab, name, said):
@@ -345,8 +345,15 @@ def test_a_class_alone_is_an_encoder_where_a_person_names_it(
     code, _, err = exits(capsys, "embed", music, "--library", library, "--checkpoint", NET, "--workers", 1)
     assert code == 0, err
     monkeypatch.setenv(extensions.VARIABLE, "")
-    with mirclr.Library.open(library) as held, pytest.raises(LibraryError, match=rf"--checkpoint {NET}"):
+    with (
+        mirclr.Library.open(library) as held,
+        pytest.raises(LibraryError, match=rf"is not imported .* --checkpoint {NET}"),
+    ):
         held.encoder  # noqa: B018
+    code, _, err = exits(capsys, "sync", "--library", library)
+    assert code == 2
+    assert f"was made with {NET}, a class that is not imported" in err
+    assert "gone" not in err
     monkeypatch.setenv(extensions.VARIABLE, f" {NET} ,other:Thing")  # as a person sets it
     assert extensions.allowed() == {NET, "other:Thing"}
 

@@ -56,6 +56,36 @@ def test_labels_are_those_of_the_file_alone(labels):
     assert [t.id for t in found.tracks] == [t.id for t in TRACKS]
 
 
+def test_whole_paths_fit_below_a_root_that_is_relative(labels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = labels(f"file,genre\n{tmp_path / 'music' / 'b.ogg'},rock\nmusic/c.ogg,jazz\n")
+    tracks = [Track(id=name, path=f"{name}.ogg") for name in "bc"]
+    found = label_tracks_by_file(tracks, Path("music"), file, "genre", on_note=lambda note: None)
+    assert [t.genre for t in found.tracks] == ["rock", "jazz"]
+
+
+def test_labels_of_one_kind_are_told(labels):
+    _, notes = given(TRACKS, file := labels("file,genre\nx/a.ogg,rock\nb.ogg,rock\n"))
+    assert f"{file}: all of them have one genre, 'rock': there is nothing to tell apart" in notes
+    _, notes = given(TRACKS, labels("file,genre\nx/a.ogg,rock\nb.ogg,jazz\n"))
+    assert not any("tell apart" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("file;genre", "expected commas between names"),
+        ("file\tgenre", "expected commas between names"),
+        ("File,genre", "expected 'File' to be written file"),
+        ("name,genre", "expected a first line with the names of the columns, one of them file"),
+    ],
+)
+def test_a_header_without_file_says_what_is_wanted(labels, header, expected):
+    with pytest.raises(LabelsError, match="no column file") as caught:
+        given(TRACKS, labels(f"{header}\na.ogg,rock\n"))
+    assert str(caught.value).endswith(expected)
+
+
 def test_moods_are_rows_of_weight(labels):
     file = labels("file,mood_sad,tag_live\nb.ogg,0.25,\nd.ogg,0,1\n")
     found, _ = given(TRACKS, file, "moods")

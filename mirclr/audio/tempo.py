@@ -16,12 +16,14 @@ _FRAMES_A_MINUTE = 60 * RATE / _HOP
 _BANDS_AN_OCTAVE, _LOWEST_HZ = 8, 60.0
 _FLOOR = 1e-8  # of the loudest band, below which there is nothing to hear
 _LOCAL_S = 8.0  # over which beats are taken to be even
+_LEAST_S = 2.0  # a stretch that is shorter holds too few beats
+_REPEATS = 1e-3  # of an autocorrelation of 1: below it nothing comes again
 _USUAL_BPM, _FASTEST_BPM = 110.0, 320.0  # by the first a tempo is told from its half and its double
 _OF_DOUBLE = 0.5  # how much it counts that a period comes twice
 
 
 def find_tempo(waveforms: Sequence[np.ndarray]) -> float | None:
-    """Beats a minute of a track, by some stretches of it; None where nothing begins.
+    """Beats a minute of a track, by some stretches of it; None where nothing begins again and again.
 
     The period at which onsets come again within eight seconds, and at twice which they do too, with a prior of an
     octave around `_USUAL_BPM` (Ellis 2007, "Beat tracking by dynamic programming"). That is exact to a frame; how far
@@ -30,9 +32,10 @@ def find_tempo(waveforms: Sequence[np.ndarray]) -> float | None:
     Parameters
     ----------
     waveforms : sequence of (n_samples,) float32
-        At `RATE`.
+        At `RATE`. Of less than two seconds nothing is told.
     """
-    onsets = [found for found in map(onset_strength, waveforms) if np.isfinite(found).all() and found.any()]
+    long_enough = (waveform for waveform in waveforms if len(waveform) >= _LEAST_S * RATE)
+    onsets = [found for found in map(onset_strength, long_enough) if np.isfinite(found).all() and found.any()]
     if not onsets:
         return None
     period = _likeliest_period(onsets)
@@ -60,7 +63,7 @@ def _band_starts() -> np.ndarray:
 
 
 def _likeliest_period(onsets: Sequence[np.ndarray]) -> float | None:
-    """In frames; None where no period is short enough for what there is."""
+    """In frames; None where nothing comes again."""
     local = min(round(_LOCAL_S * RATE / _HOP), *map(len, onsets))
     beats = np.concatenate([_local_periodicity(of, local) for of in onsets]).mean(axis=0)
     around = np.maximum.reduce([beats, np.roll(beats, 1), np.roll(beats, -1)])  # a double is known to a frame
@@ -69,7 +72,7 @@ def _likeliest_period(onsets: Sequence[np.ndarray]) -> float | None:
     lags = np.arange(1, local)
     bpm = _FRAMES_A_MINUTE / lags
     usual = -0.5 * np.log2(bpm / _USUAL_BPM) ** 2
-    allowed = bpm < _FASTEST_BPM
+    allowed = (bpm < _FASTEST_BPM) & (beats[1:] > _REPEATS)
     if not allowed.any():
         return None
     return float(lags[np.argmax(np.where(allowed, np.log1p(1e6 * np.maximum(beats[1:], 0)) + usual, -np.inf))])

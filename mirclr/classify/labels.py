@@ -254,7 +254,11 @@ def labelled_library(path: Path, labels_path: Path | None = None) -> tuple[Label
 def _check_header(path: Path, header: list[str]) -> None:
     if "file" not in header:
         found = ", ".join(header) or "an empty file"
-        raise LabelsError(f"{path}:1: no column file; found: {found}; expected commas between names")
+        wanted = next((f"{name!r} to be written file" for name in header if name.lower() == "file"), None)
+        if any(mark in name for mark in ";\t" for name in header):
+            wanted = "commas between names"
+        wanted = wanted or "a first line with the names of the columns, one of them file"
+        raise LabelsError(f"{path}:1: no column file; found: {found}; expected {wanted}")
     if len(header) > _MOST_COLUMNS:
         raise LabelsError(f"{path}:1: {len(header)} columns; expected {_MOST_COLUMNS} at most")
     doubled = [name for name, count in Counter(header).items() if name and count > 1]

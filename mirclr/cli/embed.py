@@ -12,6 +12,7 @@ import click
 from mirclr.cli import options
 from mirclr.cli.endings import close_with_songs, remark_failures
 from mirclr.cli.show import closing, failures_as_json, print_json, progress, remark
+from mirclr.extensions import is_class_name
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 
 if TYPE_CHECKING:
@@ -159,6 +160,11 @@ def checkpoint_of(library_path: Path) -> Path:
         if library.stamp is None:
             return builtin_checkpoint()
         made_with = checkpoint_named(library.stamp.name)
+    if not is_there(made_with) and is_class_name(str(made_with)):
+        raise click.UsageError(
+            f"{library_path} was made with {made_with}, a class that is not imported because a library names it; if "
+            f"you trust that code, say so: --checkpoint {made_with}"
+        )
     if not is_there(made_with):
         raise click.UsageError(
             f"{library_path} was made with {made_with}, which is gone; name that encoder with --checkpoint, or a new "

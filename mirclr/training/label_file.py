@@ -111,6 +111,9 @@ def label_tracks_by_file(
         weights = {t.id: known[row_of[t.path]] if t.path in row_of else nothing for t in tracks}
     having = sum(bool(getattr(track, field)) for track in labelled)
     on_note(f"{file}: {field} of {having:,} of {counted(len(tracks), 'song')}")
+    kinds = {getattr(track, field) for track in labelled} - {None, ()}
+    if field in _ONE and len(kinds) == 1:
+        on_note(f"{file}: all of them have one {field}, {kinds.pop()!r}: there is nothing to tell apart")
     if missing := sorted({*range(len(labels.files))} - {*row_of.values()}):
         names = ", ".join(map(str, labels.files[missing[:3]])) + (" …" if len(missing) > 3 else "")
         on_note(f"{file}: {counted(len(missing), 'file')} of it not among the songs: {names}")
@@ -127,6 +130,7 @@ def _has(labels: Labels, field: str) -> bool:
 def _rows_by_path(tracks: Sequence[Track], root: Path, labels: Labels) -> dict[str, int]:
     """By the path of a track the row of labels that is for its file."""
     by_name: dict[str, dict[str, str]] = {}
+    root = root.absolute()  # a file of labels may give whole paths
     for track in tracks:
         whole = unicodedata.normalize("NFC", (root / track.path).as_posix())
         by_name.setdefault(whole.rpartition("/")[2], {})[track.path] = whole
