@@ -17,6 +17,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def read_settings(file: Path | None = None) -> Settings:
     everywhere = {name: value for name, value in values.items() if not isinstance(value, dict)}
     for name in everywhere:
         if name not in EVERYWHERE:
+            if near := get_close_matches(name, EVERYWHERE, n=1, cutoff=0.75):
+                raise SettingsError(f"{file}: {name} is nothing that can be set; did you mean {near[0]}?")
             raise SettingsError(
                 f"{file}: {name} stands at the top, where {', '.join(EVERYWHERE)} may; put it below the command that "
                 "it is for, such as [recommend]"

@@ -121,6 +121,7 @@ def test_of_options_that_may_be_given_again_both_count(file):
         ('library = "x.db\n', "is not TOML"),
         ("library = 3\n", "library: found 3; expected a path in quotes"),
         ("artist-cap = 3\n", "artist-cap stands at the top"),
+        ('librari = "x.db"\n', "librari is nothing that can be set; did you mean library?"),
         ("[recomend]\nartist-cap = 3\n", "[recomend] is no command; did you mean recommend?"),
         ("[recommend]\nartist_cap = 3\n", "artist_cap: nothing that may be set there; did you mean artist-cap?"),
         ("[recommend]\nexplain = true\n", "[recommend] explain: nothing that may be set there"),

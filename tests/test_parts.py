@@ -16,6 +16,7 @@ import soundfile
 from mirclr.audio import read_sections
 from mirclr.audio.fingerprint import fingerprint
 from mirclr.ingest.embedding import embed_files
+from mirclr.ingest.exclusions import keep_exclusions
 from mirclr.ingest.finding import find_audio
 from mirclr.ingest.sync import apply_changes, preview_changes, sync_scope
 from mirclr.ingest.watch import event_paths
@@ -405,3 +406,15 @@ def test_whatever_happens_a_library_is_as_one_embedded_anew(library, embedder, t
             list(embed_files(fresh, find_audio([root], fresh)[0], embedder))
             assert facts_of(library) == facts_of(fresh)
     assert library.verify() == []
+
+
+def test_a_path_as_a_shell_completes_it_is_left_out(tmp_path, monkeypatch):
+    (tmp_path / "Music" / "Live").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    root = str(tmp_path / "Music")
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
+        for typed, kept in (("Music/Live", "./Live"), ("Live/2020", "./Live/2020"), ("Music/None", "./Music/None")):
+            pattern = keep_exclusions(library, [typed], {Path(root): root})[root][0]
+            assert pattern.removeprefix("./") == kept.removeprefix("./")
+        (tmp_path / "Music" / "Music" / "Live").mkdir(parents=True)  # what is there below the root comes first
+        assert keep_exclusions(library, ["Music/Live"], {Path(root): root}) == {root: ["Music/Live"]}

@@ -58,7 +58,7 @@ def keep_exclusions(library: LibraryStore, globs: Sequence[str], roots: Mapping[
         A glob stands for nothing, or is absolute and below none of the roots.
     """
     kept: dict[str, list[str]] = {}
-    for glob in globs:
+    for glob in (_as_completed(glob, roots.values()) for glob in globs):
         patterns = {
             root: pattern_of(glob, root, [folder for folder, of in roots.items() if of == root])
             for root in dict.fromkeys(roots.values())
@@ -71,6 +71,15 @@ def keep_exclusions(library: LibraryStore, globs: Sequence[str], roots: Mapping[
     for root, some in kept.items():
         library.add_exclusions(root, some)
     return kept
+
+
+def _as_completed(glob: str, roots: Iterable[str]) -> str:
+    """A glob; made absolute where it is a path from here, as a shell completes it, into a root that has none such."""
+    place, below = Path(os.path.abspath(glob)), list(roots)
+    is_path = any(sign in glob for sign in {"/", os.sep}) and place.exists()
+    if not is_path or any(os.path.lexists(os.path.join(root, glob)) for root in below):
+        return glob
+    return str(place) if any(place.is_relative_to(root) and place != Path(root) for root in below) else glob
 
 
 def roots_for(library: LibraryStore, folder: Path | None = None) -> dict[Path, str]:
