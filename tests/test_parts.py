@@ -261,8 +261,10 @@ def test_embed_takes_a_whole_file_away_when_its_parts_come(capsys, album, checkp
     assert (told["embedded"], told["passed_over"], told["left_out"], told["remarks"]) == (3, {}, {}, [])
     with LibraryStore.open(lib) as library:
         assert paths_of(library) == PARTS
-    seed = run(capsys, "recommend", album / "x" / "album.flac" / "02", "--library", lib, "--json", "-n", "5")
-    assert seed[0] == 0
+    part = album / "x" / "album.flac" / "02"
+    _, out, err = run(capsys, "recommend", part, "--library", lib, "--json", "-n", "5")
+    assert json.loads(out)["seeds"] == ["Guest – Two"]  # its only neighbours are of its own album
+    assert "2 are of the same album as a song that you named" in err
     code, out, _ = run(capsys, "library", "list", "--library", lib)
     assert [line.split("\t")[2] for line in out.splitlines()] == [str(album / path) for path in PARTS]
 
