@@ -10,9 +10,10 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pyte
@@ -72,7 +73,9 @@ class Screen(NamedTuple):
     too_wide: list[str]
 
 
-def run_line(line: str, look: Look, monkeypatch: pytest.MonkeyPatch) -> Screen:
+def run_line(
+    line: str, look: Look, monkeypatch: pytest.MonkeyPatch, names: Mapping[str, str] = MappingProxyType({})
+) -> Screen:
     """Do what a typed line says.
 
     Parameters
@@ -80,6 +83,8 @@ def run_line(line: str, look: Look, monkeypatch: pytest.MonkeyPatch) -> Screen:
     line : str
         ``mirclr …``, perhaps with ``printf 'y\\n' |`` before it for what is typed into it; or ``cp``, ``mv``, ``rm``
         of files.
+    names : mapping of str to str
+        How folders are called on the screen: before it is laid out, as another machine's may be longer.
     """
     typed, _, command = line.rpartition(" | ")
     name, *words = shlex.split(command)
@@ -88,6 +93,8 @@ def run_line(line: str, look: Look, monkeypatch: pytest.MonkeyPatch) -> Screen:
         return Screen("", [])
     answers = shlex.split(typed)[1].replace("\\n", "\n") if typed else ""
     written, code = written_by(words, look, monkeypatch, typed=answers)
+    for folder, other in names.items():
+        written = [(stream, data.replace(os.fsencode(folder), other.encode())) for stream, data in written]
     data = b"".join(data for _, data in written)
     screen = displayed(data, look) if look.terminal else _lines(written, look)
     return Screen(screen + (f"[exit {code}]\n" if code else ""), _too_wide(data, look) if look.terminal else [])
@@ -172,7 +179,7 @@ _CHANCE = (
         "N",
     ),
     (re.compile(r"-?\d+\.\d+"), "N"),
-    (re.compile(r"(?<=\d{3})\d{3,}\b"), "N"),  # of counts above six digits, such as bytes, the first three stay
+    (re.compile(r"\b\d{5,}\b"), "N"),  # bytes
 )
 """What differs from one machine or day to another, in the order in which it is looked for."""
 

@@ -137,10 +137,8 @@ def walked(walk: str, look: str, home: Path, patch: pytest.MonkeyPatch) -> tuple
     parts = ["".join(f"{line}\n" for line in remarks)] if remarks else []
     too_wide = []
     for line in typed:
-        screen, wide = run_line(line, LOOKS[look], patch)
+        screen, wide = run_line(line, LOOKS[look], patch, names_of(home))
         too_wide += [] if "--json" in line or "completion" in line else wide
-        for folder, name in names_of(home).items():  # in JSON
-            screen = screen.replace(folder, name)
         parts.append(f"$ {line}\n{screen}" if os.sep == "/" else f"$ {line}\n{screen}".replace("\\", "/"))
     # what is copied from the screen stays whole: commands, and the paths of files
     return "\n".join(parts), [line for line in too_wide if not re.search(r"mirclr \w+ |[\\/]", line)]

@@ -216,7 +216,8 @@ def _print_end(session: TagSession, unknown: dict[str, int], tracks: int, librar
         first = options.command_line(*source.split(), library_path=library_path)
         remark(f"{names}: not known of {whose}; to find out: {first}")
     if session.left:
-        kept = ", ".join(f"{WORDS[f]} of {counted(n, 'song')}" for f, n in session.left_by_field.items())
+        left = session.left_by_field
+        kept = ", ".join(f"{name} of {counted(left[f], 'song')}" for f, name in WORDS.items() if left[f])
         remark(f"Left as they were: {kept}.")
     if dry_run:
         closing(f"Nothing was written. Without --dry-run, tags go into {counted(len(session.changes), 'file')}.")

@@ -124,7 +124,7 @@ class TagSession:
         before = {field: read_values(track.file, field) for field in wanted}
         new = {f: wanted[f] for f, old in before.items() if (overwrite or not old) and wanted[f] != old}
         self.left += len(before) - len(new)
-        self.left_by_field.update(before.keys() - new.keys())
+        self.left_by_field.update(field for field in before if field not in new)
         if not new:
             return
         known = f"{self._library.uuid}:{track.id}"
