@@ -160,13 +160,6 @@ def test_screens_are_as_they_were(walk, look, anna, monkeypatch, request):
     pytest.fail("\n".join([*shown, "", "read it; if it is meant: make screens"]), pytrace=False)
 
 
-def test_a_path_in_json_may_break_elsewhere():
-    one = '  "file": "/home/anna/music/Fo\nur on the Floor.ogg",\n  "n": "a"\n'
-    assert same(one, '  "file": "/home/anna/music/Four on\nthe Floor.ogg"\n,\n  "n": "a"\n')
-    assert not same(one, one.replace("Floor", "Door"))
-    assert not same(one, one.replace('"a"', '"b"'))
-
-
 def test_each_screen_is_of_a_walk():
     """None is left over from a walk that was renamed."""
     kept = {(file.parent.name, file.stem) for file in SCREENS.glob("*/*.txt")}
