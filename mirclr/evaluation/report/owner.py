@@ -66,7 +66,7 @@ def _to_look_after(r: LibraryReport) -> Part:
         ("songs that play with a fault", of.damaged, "obtain them again"),
         ("songs without a title", r.without_title, "known by their file names"),
         ("songs without an artist", r.without_artist, "known by their file names"),
-        ("songs that are there more than once", of.copies, _command(r, "duplicates")),
+        ("songs that are there more than once", of.copied, _command(r, "duplicates")),
         ("songs that may be there twice", alike, _command(r, "duplicates")),
         ("songs that are not ready to be recommended", r.without_vector, _command(r, "sync")),
     ]
