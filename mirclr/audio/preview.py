@@ -14,7 +14,7 @@ from mirclr.audio import read_excerpts
 from mirclr.audio.mel import LogMel
 from mirclr.audio.views import Views
 from mirclr.config import Recipe, parse_recipe
-from mirclr.errors import MissingExtra
+from mirclr.pictures import new_figure
 
 _KINDS = ("pitch_shift", "time_stretch", "gain", "noise", "equalizer", "filter", "polarity", "time_mask",
           "frequency_mask", "background_mix")  # fmt: skip
@@ -109,12 +109,8 @@ def plot_log_mels(pictures: Mapping[str, np.ndarray], path: Path, *, frames_per_
     MissingExtra
         matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra.of("the picture of the views", "plot") from None
     rows = -(-len(pictures) // 4)
-    figure = Figure(figsize=(14, 2.2 * rows), layout="constrained")
+    figure = new_figure((14, 2.2 * rows), "the picture of the views")
     top = max(float(p.max()) for p in pictures.values())
     for i, (name, picture) in enumerate(pictures.items()):
         axes = figure.add_subplot(rows, 4, i + 1)

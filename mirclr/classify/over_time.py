@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from mirclr.classify.crossval import Advance
 from mirclr.classify.heads import TASKS, Heads
 from mirclr.classify.segments import Segments, predict_segments
 from mirclr.data.scan import audio_of, place_of, span_of
-from mirclr.errors import AudioError, MissingExtra
+from mirclr.errors import AudioError
+from mirclr.pictures import new_figure
 from mirclr.provenance import writing
 from mirclr.terminal import shown
 
@@ -102,7 +103,7 @@ def plot_segments(segments: Segments, heads: Heads, path: Path, *, top: int = 3,
     """
     panels = _panels(segments, heads, top)
     heights = [max(3, len(labels)) for labels, _ in panels.values()]
-    figure = new_figure((11, 1.2 + 0.27 * sum(heights)))
+    figure = new_figure((11, 1.2 + 0.27 * sum(heights)), "a picture of predictions over time")
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     middles = (segments.starts + segments.ends) / 2
     edges = np.concatenate([segments.starts[:1], (middles[:-1] + middles[1:]) / 2, segments.ends[-1:]])
@@ -155,18 +156,3 @@ def plot_paths(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
         again = f" ({names[file.name]})" if names[file.name] > 1 else ""
         pictures[file] = folder / f"{file.name}{again}.png"
     return pictures
-
-
-def new_figure(inches: tuple[float, float]) -> Any:
-    """An empty matplotlib figure of that width and height.
-
-    Raises
-    ------
-    MissingExtra
-        matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra.of("a picture of predictions over time", "plot") from None
-    return Figure(figsize=inches, layout="constrained")

@@ -101,15 +101,16 @@ def predict(
     if hop and not (segments_file or plot):
         raise click.UsageError("--hop is for --segments or --plot")
     from mirclr.classify import Heads
-    from mirclr.classify.over_time import new_figure, plot_paths, write_segments
+    from mirclr.classify.over_time import plot_paths, write_segments
     from mirclr.classify.predict import find_files, load_embedder, predict_files
     from mirclr.data.scan import place_of
     from mirclr.models.pretrained import builtin_heads
+    from mirclr.pictures import new_figure
 
     files, failures = find_files(paths)
     pictures: dict[Path, Path] = {}
     if plot:
-        new_figure((1, 1))  # what is missing is reported before the work
+        new_figure((1, 1), "a picture of predictions over time")  # what is missing is reported before the work
         places = list(map(place_of, files))
         if plot.suffix.lower() == ".png" and len(places) > 1:
             raise click.UsageError(f"--plot {plot}: a picture shows one file, not {len(places)}; name a folder")

@@ -20,9 +20,10 @@ from mirclr.classify import Labels, usable_tasks
 from mirclr.classify.fitting import Task, fit_with_grid_search, grouped_folds
 from mirclr.config import Recipe, recipe_from
 from mirclr.data.manifest import Track
-from mirclr.errors import LabelsError, MissingExtra
+from mirclr.errors import LabelsError
 from mirclr.evaluation.probes import Features
 from mirclr.library import LibraryTrack
+from mirclr.pictures import new_figure
 
 FOLDS = 5
 """One of so many folds is the test set, where none is given."""
@@ -245,11 +246,7 @@ def plot_curve(points: Sequence[Point], path: Path) -> None:
     MissingExtra
         matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra.of("the picture of the curve", "plot") from None
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = new_figure((6, 4), "the picture of the curve")
     axes = figure.add_subplot(xscale="log", xlabel="labelled tracks", ylabel="accuracy of genre")
     for name in dict.fromkeys(p.features for p in points):
         of = [p for p in points if p.features == name]

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from mirclr.errors import MissingExtra
+from mirclr.pictures import new_figure
 from mirclr.provenance import writing
 from mirclr.terminal import number
 from mirclr.training.run_folder import METRICS
@@ -79,12 +78,8 @@ def loss_picture(run: Path) -> Path:
     MissingExtra
         matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra.of("the picture of the loss", "plot") from None
     history = read_history(run)
-    figure: Any = Figure(figsize=(7, 4), layout="constrained")
+    figure = new_figure((7, 4), "the picture of the loss")
     axes = figure.add_subplot(xlabel="step", ylabel="loss", title=run.absolute().name)
     names = dict.fromkeys(name for line in history for name in line if name not in (*_NOT_LOSSES, "knn_accuracy"))
     for name in names:
