@@ -12,7 +12,7 @@ KEYS = (*PITCHES, *(f"{p}m" for p in PITCHES))
 # how well each pitch fits a key whose tonic is first: listeners' ratings, Krumhansl and Kessler 1982
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-_WINDOW, _HOP = 4096, 2048  # samples: a frame is 0.37 s, which tells the pitches of two octaves below A4 apart
+_WINDOW, _HOP = 4096, 2048  # samples: a frame is 0.37 s, which separates the pitches of two octaves below A4
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 2100.0
 _LEAST = 1e-3  # of the strongest bin of a frame, for a peak
 _SILENT = 1e-7

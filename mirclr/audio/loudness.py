@@ -9,7 +9,7 @@ import numpy as np
 from mirclr.audio.reading import Section
 from mirclr.audio.spectra import power
 
-# the standard's two filters at 48 kHz: the head, and what ears hear less of
+# the two filters of BS.1770 at 48 kHz: a shelf for the head, and a high-pass
 _FILTERS = (
     ((1.53512485958697, -2.69169618940638, 1.19839281085285), (1.0, -1.69065929318241, 0.73248077421585)),
     ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621)),

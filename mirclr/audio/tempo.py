@@ -14,11 +14,11 @@ from mirclr.audio.spectra import RATE, framed, power_spectra
 _WINDOW, _HOP = 1024, 128  # samples: frames begin 12 ms apart
 _FRAMES_A_MINUTE = 60 * RATE / _HOP
 _BANDS_AN_OCTAVE, _LOWEST_HZ = 8, 60.0
-_FLOOR = 1e-8  # of the loudest band, below which there is nothing to hear
+_FLOOR = 1e-8  # of the loudest band, below which it counts as silence
 _LOCAL_S = 8.0  # over which beats are taken to be even
 _LEAST_S = 2.0  # a stretch that is shorter holds too few beats
 _REPEATS = 1e-3  # of an autocorrelation of 1: below it nothing comes again
-_USUAL_BPM, _FASTEST_BPM = 110.0, 320.0  # by the first a tempo is told from its half and its double
+_USUAL_BPM, _FASTEST_BPM = 110.0, 320.0  # the first decides between a tempo, its half and its double
 _OF_DOUBLE = 0.5  # how much it counts that a period comes twice
 
 
@@ -32,7 +32,7 @@ def find_tempo(waveforms: Sequence[np.ndarray]) -> float | None:
     Parameters
     ----------
     waveforms : sequence of (n_samples,) float32
-        At `RATE`. Of less than two seconds nothing is told.
+        At `RATE`. Of less than two seconds no tempo is found.
     """
     long_enough = (waveform for waveform in waveforms if len(waveform) >= _LEAST_S * RATE)
     onsets = [found for found in map(onset_strength, long_enough) if np.isfinite(found).all() and found.any()]

@@ -86,18 +86,18 @@ def _beside_settings(callback: Callable[..., Any] | None) -> Callable[..., Any]:
     return both
 
 
-def _said(context: click.Context, param: click.Parameter, value: bool) -> None:
+def _note_flag(context: click.Context, param: click.Parameter, value: bool) -> None:
     """Take note of a flag of `everywhere`, wherever in the line it stands."""
-    said: set[str | None] = context.meta.setdefault("mirclr.said", set())
+    flags: set[str | None] = context.meta.setdefault("mirclr.said", set())
     if value:
-        said.add(param.name)
-    if {"quiet", "verbose"} <= said:
+        flags.add(param.name)
+    if {"quiet", "verbose"} <= flags:
         raise click.UsageError("--quiet and --verbose ask for the opposite; leave one out")
-    speak(quiet="quiet" in said, verbose="verbose" in said)
+    speak(quiet="quiet" in flags, verbose="verbose" in flags)
 
 
 def _flag_everywhere(*names: str, help: str) -> Decorator:
-    return click.option(*names, is_flag=True, expose_value=False, callback=_said, help=help)
+    return click.option(*names, is_flag=True, expose_value=False, callback=_note_flag, help=help)
 
 
 _EVERYWHERE = (

@@ -1,4 +1,4 @@
-"""Wrong usage in words for people: what was typed, what was meant by it most likely, and where the rest is told."""
+"""Wrong usage in words for people: what was typed, what was most likely meant, and where the help is."""
 
 import os
 import re

@@ -54,7 +54,7 @@ def print_sentence(text: str) -> None:
 
 
 class _Level:
-    """How much is said: by `speak`."""
+    """How much is printed; set by `speak`."""
 
     quiet = False
     verbose = False
@@ -78,7 +78,7 @@ def detail(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print a line on standard error that is said in any case: what could not be done, and what to do."""
+    """Print a line on standard error in any case: what could not be done, and what to do."""
     _write_sentence(sys.stderr, text)
 
 
@@ -116,7 +116,7 @@ def _write(stream: IO[str] | None, text: str) -> None:
 
 
 def ask(*lines: str) -> str | None:
-    """Ask a person for a line, on standard error, whatever is said else; None at the end of input.
+    """Ask a person for a line, on standard error, even under ``--quiet``; None at the end of input.
 
     The last of the lines is what stands before the answer.
     """
@@ -464,7 +464,7 @@ class _Pace:
         return f"{self.done:,}" if self._total is None else f"{self.done:,} of {self._total:,}"
 
     def left(self) -> str:
-        """How long the rest takes, for people; empty as long as that cannot be told."""
+        """How long the rest takes, for people; empty as long as that is not known."""
         since, before = self._marks[0]
         elapsed, steps = time.monotonic() - since, self.done - before
         if self._total is None or steps <= 0 or elapsed < _SOONEST_S or self.done >= self._total:

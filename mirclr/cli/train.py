@@ -19,7 +19,7 @@ from mirclr.terminal import counted, span
 if TYPE_CHECKING:
     from mirclr.training.trainer import Trainer
 
-_SHORT = 50  # steps of a run that nobody need be told about
+_SHORT = 50  # steps of a run too short for an estimate
 _LONG_S = 600.0  # what a person may not want to wait for
 
 

@@ -57,7 +57,7 @@ Range = Annotated[tuple[Decibels, Decibels], AfterValidator(_ascending)]
 
 
 class _InWords(type(BaseModel)):  # type: ignore[misc]
-    """What makes a section in Python: values that it refuses are told in the words that a recipe's are."""
+    """What makes a section in Python: values that it refuses are reported in the words of a recipe's."""
 
     def __call__(self, *values: Any, **settings: Any) -> Any:
         try:

@@ -55,10 +55,10 @@ class Explanation:
 
     def words(self) -> list[str]:
         """What both sound like ("sad", "rock") and what the tags of both say ("tagged rock"), the surest first."""
-        said = set(map(genre_name, self.tagged))
+        tag_genres = set(map(genre_name, self.tagged))
         guessed = ((min(p), label) for both in self.labels.values() for label, p in both.items())
         words = [label.replace("_", " ") for _, label in sorted(guessed, key=lambda item: (-item[0], item[1]))]
-        words = [word for word in words if genre_name(word) not in said]
+        words = [word for word in words if genre_name(word) not in tag_genres]
         words += [f"tagged {text}" for text in self.tagged]
         return [shown(word) for word in (*words, *(text for text in self.relations if text.startswith("same")))]
 

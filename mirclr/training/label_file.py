@@ -151,10 +151,10 @@ def _rows_by_path(tracks: Sequence[Track], root: Path, labels: Labels) -> dict[s
 
 def _labelled(track: Track, row: int | None, labels: Labels, field: str) -> Track:
     """A track with what a row says of it; what is learned from is that of the row alone."""
-    said: Mapping[str, Any] = {}
+    given: Mapping[str, Any] = {}
     if row is not None:
-        said = {name: str(getattr(labels, name)[row]) for name in _ONE if getattr(labels, name)[row]}
+        given = {name: str(getattr(labels, name)[row]) for name in _ONE if getattr(labels, name)[row]}
         if field in _SEVERAL:
             names = zip(labels.moods, labels.fractions[row], strict=True)
-            said |= {field: tuple(name for name, fraction in names if fraction > 0)}
-    return track.model_copy(update={field: () if field in _SEVERAL else None, **said})
+            given |= {field: tuple(name for name, fraction in names if fraction > 0)}
+    return track.model_copy(update={field: () if field in _SEVERAL else None, **given})
