@@ -48,6 +48,7 @@ COMMANDS = {
     "playlist": "Make saved playlists again; copy, list and delete them.",
     "profile": "Keep what a listener played and likes, for recommend --for.",
     "recommend": "List songs that sound like the ones you name.",
+    "serve": "Open your library in a browser, and answer music players.",
     "sync": "Bring your library up to date with your folders.",
     "tag": "Write genre, mood, tempo and key into your files; take it back.",
     "teacher": "Obtain teachers, and label music with them.",
@@ -66,7 +67,7 @@ GLOSSARY = (
 """Words for people, at the end of ``mirclr --help``."""
 
 SECTIONS = {
-    "Start here": ("embed", "recommend", "playlist", "demo"),
+    "Start here": ("embed", "recommend", "serve", "playlist", "demo"),
     "Your library": (
         "library",
         "sync",

@@ -83,6 +83,27 @@ _MIGRATIONS = (
         # patterns of folders and files below a root that are left out
         "CREATE TABLE exclusion (root BLOB NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (root, pattern)) WITHOUT ROWID",
     ),
+    (
+        # where a track stands among the others of its album
+        "ALTER TABLE track ADD COLUMN track_number INTEGER",
+        "ALTER TABLE track ADD COLUMN disc_number INTEGER",
+        # where a track lies on the map of the library
+        """CREATE TABLE map_point (
+            track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE, x REAL NOT NULL, y REAL NOT NULL)""",
+        # lists of songs that a person put together
+        """CREATE TABLE song_list (
+            name TEXT PRIMARY KEY, made_s REAL NOT NULL, changed_s REAL NOT NULL, comment TEXT NOT NULL)""",
+        """CREATE TABLE song_list_track (
+            name TEXT NOT NULL REFERENCES song_list ON DELETE CASCADE ON UPDATE CASCADE, position INTEGER NOT NULL,
+            track_id INTEGER NOT NULL REFERENCES track ON DELETE CASCADE,
+            PRIMARY KEY (name, position)) WITHOUT ROWID""",
+        "CREATE INDEX song_list_track_id ON song_list_track (track_id)",
+        # what a listener starred beside songs, which are liked as listens
+        """CREATE TABLE star (
+            profile TEXT NOT NULL REFERENCES profile ON DELETE CASCADE,
+            kind TEXT NOT NULL CHECK (kind IN ('artist', 'album')),
+            name TEXT NOT NULL, at_s REAL NOT NULL, PRIMARY KEY (profile, kind, name)) WITHOUT ROWID""",
+    ),
 )
 
 

@@ -20,7 +20,7 @@ from mirclr.recommend.filters import MetadataFilters, asks_for_guesses
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
 from mirclr.recommend.rules import Rule, Rules, absolute_rule, parse_rule
-from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, with_absolute_paths
+from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, with_absolute_paths, without_files
 from mirclr.recommend.selection import select_tracks
 
 __all__ = [
@@ -41,4 +41,5 @@ __all__ = [
     "rule_effects",
     "select_tracks",
     "with_absolute_paths",
+    "without_files",
 ]

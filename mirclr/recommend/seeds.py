@@ -1,6 +1,7 @@
 """From what a person names to seeds: tracks of the library, files outside it, playlists of both."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.errors import AudioError, LibraryError, NoMatch
+from mirclr.errors import AudioError, LibraryError, NoMatch, QueryError
 from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import close_names, search_words
 from mirclr.provenance import content_digest, file_digest
@@ -23,6 +24,7 @@ from mirclr.terminal import counted, did_you_mean
 _COMPARED = 10_000  # tracks whose names are compared with a text that none matches
 _LISTED = 8
 
+_ID = re.compile(r"id:(\d{1,18})")
 _MOST_OF_A_FOLDER = 32  # files outside the library that are embedded as seeds
 
 EmbedSeeds = Callable[[Sequence[Path]], Sequence["Seed | AudioError"]]
@@ -70,7 +72,7 @@ def find_seeds(
     library : LibraryStore
         Where to look.
     texts : sequence of str
-        Each a path of an audio file, a folder or a playlist, or words as `match_tracks` takes them.
+        Each a path of an audio file, a folder or a playlist, words as `match_tracks` takes them, or an id, ``id:17``.
     embed_seeds : callable, optional
         For files that the library does not hold.
     note : callable
@@ -150,6 +152,8 @@ def _embedded(
 
 
 def _meant(library: LibraryStore, text: str, note: Callable[[str], None]) -> list[int | Path]:
+    if by_id := _ID.fullmatch(text):
+        return [track.id for track in _of_id(library, int(by_id[1]))]
     file = Path(os.path.expanduser(text))
     if file.suffix.lower() in READABLE and _is_file(file):
         listed = read_entries(file)
@@ -186,6 +190,39 @@ def tracks_below(library: LibraryStore, folder: Path) -> list[int]:
     below = tuple({os.path.normcase(os.path.join(place, "")) for place in places})
     ids, files = library.column("file")
     return [int(i) for i, file in zip(ids, files, strict=True) if os.path.normcase(file).startswith(below)]
+
+
+def _of_id(library: LibraryStore, track_id: int) -> list[LibraryTrack]:
+    if found := library.tracks([track_id]):
+        return found
+    raise NoMatch(f"no song in your library has the id {track_id}")
+
+
+def without_files(library: LibraryStore, query: Query) -> Query:
+    """The same query with ids, such as ``id:17``, in place of the words that name songs, so that no text is a path.
+
+    For queries that come from elsewhere: no file of this machine is looked at by what they say.
+
+    Raises
+    ------
+    NoMatch
+        Words mean nothing in the library.
+    """
+
+    def ids(text: str) -> list[str]:
+        by_id = _ID.fullmatch(text)
+        found = _of_id(library, int(by_id[1])) if by_id else match_tracks(library, text)
+        return [f"id:{track.id}" for track in found]
+
+    seeds, avoid = (tuple(i for text in texts for i in ids(text)) for texts in (query.seeds, query.avoid))
+    if query.to is None:
+        return replace(query, seeds=seeds, avoid=avoid)
+    ends = ids(query.to)
+    if len(ends) > 1 or len(seeds) > 1:
+        raise QueryError(
+            f"a path leads from one song to one other; {query.to!r} means {len(ends)}, and the start {len(seeds)}"
+        )
+    return replace(query, seeds=seeds, avoid=avoid, to=ends[0])
 
 
 def _in_folder(library: LibraryStore, folder: Path, text: str, note: Callable[[str], None]) -> list[int | Path]:

@@ -1,0 +1,12 @@
+"""A library as a web page, a service and a music server; needs ``mirclr[serve]``.
+
+In: a library file and `ServeSettings`. Out: an ASGI application (`create_app`), which `mirclr serve` runs by uvicorn.
+
+Conventions: routes parse, call and answer; what they call is `mirclr.Library` or a function of the packages below, as
+the command line calls them. Songs are named by their ids, never by paths. What goes wrong is answered as a problem
+document (problems.py) with the line that the command line would print.
+
+Contents: settings.py; app.py, all parts put together; service.py, the library for many threads, with one index;
+guard.py, who may ask; problems.py, errors as answers; assets.py, the files of the page; api/, the routes below
+``/api/v1``, one file a subject; page/, the web page: plain ES modules and styles, served as they are.
+"""

@@ -1,0 +1,84 @@
+"""Errors as problem documents (RFC 9457), with the line that the command line would print.
+
+Contents: `Problem`, raised by what refuses a request; `install`, which makes an application answer all errors so.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from mirclr.errors import LibraryNotFound, MirclrError, MissingExtra, NoMatch, in_words, is_fault_of_machine
+from mirclr.terminal import shown
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """A request that is refused.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    detail : str
+        One line for people.
+    **more
+        Members of the document beside.
+    """
+
+    def __init__(self, status: int, detail: str, *, headers: dict[str, str] | None = None, **more: Any) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers, self.more = status, detail, headers, more
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The document of a problem."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": shown(problem.detail),
+        **problem.more,
+    }
+    return JSONResponse(document, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(error: Exception) -> Problem:
+    """What an error is to a client."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, NoMatch | LibraryNotFound):
+        return Problem(404, "\n".join(map(str, error.args)) or "not found")
+    if isinstance(error, MissingExtra):
+        return Problem(501, str(error))
+    if is_fault_of_machine(error):
+        return Problem(507, in_words(error))
+    if isinstance(error, MirclrError):
+        return Problem(422, in_words(error))
+    return Problem(500, "something went wrong in mirclr itself; the log of mirclr serve says what")
+
+
+def install(app: FastAPI) -> None:
+    """Make an application answer every error as a problem document."""
+
+    def answer(request: Request, error: Exception) -> JSONResponse:
+        return problem_response(problem_of(error))
+
+    def of_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers) if error.headers else None
+        return problem_response(Problem(error.status_code, str(error.detail), headers=headers))
+
+    def of_validation(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        wrong = [f"{'.'.join(map(str, e['loc'][1:])) or e['loc'][0]}: {e['msg']}" for e in error.errors()]
+        return problem_response(Problem(422, "; ".join(wrong[:8])))
+
+    for kind in (MirclrError, Problem, OSError, Exception):
+        app.add_exception_handler(kind, answer)
+    app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(RequestValidationError, of_validation)
