@@ -34,6 +34,9 @@ FILE "The Quintet - One Night.wav" WAVE
 """
 
 
+EAC_FILE = "The Quintet - One Night.wav"
+
+
 def sheet(tmp_path: Path, text: str | bytes) -> Path:
     path = tmp_path / "a.cue"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -48,13 +51,15 @@ def numbered(*times: str, name: str = "a.wav") -> str:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_a_sheet_as_rippers_write_it(tmp_path: Path, end: str) -> None:
     read = read_cue(sheet(tmp_path, EAC.replace("\n", end)))
-    assert list(read) == ["The Quintet - One Night.wav"]
-    first, second, third = read["The Quintet - One Night.wav"]
+    assert list(read) == [EAC_FILE]
+    first, second, third = read[EAC_FILE]
     album = {"album": "One Night", "album_artist": "The Quintet", "genre": "Hard Bop", "year": 1958}
     assert first.tags == Tags(title="First", artist="The Quintet", **album)
     assert second.tags == Tags(title='A "quoted" one', artist="A Guest", **album)
     assert third.tags == Tags(artist="The Quintet", **album)
     assert [t.number for t in (first, second, third)] == [1, 2, 3]
+    (disc,) = {t.tags.disc_number for t in read_cue(sheet(tmp_path, "REM DISCNUMBER 02\n" + EAC))[EAC_FILE]}
+    assert disc == 2
     # what is before INDEX 01 belongs to the track before
     assert (first.start_s, first.end_s) == (33 / 75, 192.2)
     assert (second.start_s, second.end_s) == (192.2, 6060 + 74 / 75)

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -828,3 +829,20 @@ def test_a_damaged_library_is_a_line(data):
         for command in COMMANDS_OF[:3]:
             error = invoke([*command, "--library", str(path)]).exception
             assert error is None or isinstance(error, MirclrError | SystemExit), (command, error)
+
+
+def test_versions_change_with_what_is_written_and_with_nothing_else(library):
+    before = library.tracks_version
+    library.write(entries=[entry("a", title="T", track_number=3, disc_number=1)])
+    (track,) = library.tracks()
+    assert (track.track_number, track.disc_number) == (3, 1)
+    assert 0 < track.added_s <= time.time()
+    written = library.tracks_version
+    library.move(track.id, ROOT, "b", 1, 1, "f", Tags(title="Other"))
+    moved = library.tracks_version
+    assert len({before, written, moved}) == 3
+    assert library.tracks([track.id])[0].added_s == track.added_s
+    listened = library.listens_version
+    library.store_listens("me", [Listen("A", "T", plays=1)], replace=False)
+    assert library.listens_version != listened
+    assert library.tracks_version == moved

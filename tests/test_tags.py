@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import mutagen
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mirclr.tags import AUDIO_SUFFIXES, Tags, read_tags
-from tests.tagged_files import muxed
+from tests.tagged_files import frame, id3, muxed
 
 SECONDS, RATE = 0.75, 44100
 
@@ -209,3 +210,48 @@ def test_matroska_is_read_and_left(tmp_path: Path, suffix: str, kind: str, codec
     with pytest.raises(TagsError, match="read and not written"):
         write_values(path, {"key": ["C"]})
     assert path.read_bytes() == before
+
+
+def with_places(path: Path, track: str, disc: str) -> Path:
+    """A file whose tags state a track and a disc, as its kind states them."""
+    if path.suffix in (".m4a", ".wma", ".mka"):
+        kind, codec, rate = {
+            ".m4a": ("ipod", "aac", RATE),
+            ".wma": ("asf", "wmav2", RATE),
+            ".mka": ("matroska", "libopus", 48000),
+        }[path.suffix]
+        names = ("WM/TrackNumber", "WM/PartOfSet") if path.suffix == ".wma" else ("track", "disc")
+        muxed(path, kind, codec, rate=rate, metadata=dict(zip(names, (track, disc), strict=True)))
+        return path
+    return tagged(a_file(path), tracknumber=track, discnumber=disc)
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".opus", ".m4a", ".wma", ".mka"])
+def test_the_place_in_an_album_is_read_from_every_container(tmp_path: Path, suffix: str) -> None:
+    tags = read_tags(with_places(tmp_path / f"a{suffix}", "03/12", "2/2"))
+    assert (tags.track_number, tags.disc_number) == (3, 2)
+
+
+@pytest.mark.parametrize(("text", "number"), [("7", 7), ("07 / 9", 7), ("0", None), ("A3", None), ("99999", None)])
+def test_a_place_is_a_number_from_1(tmp_path: Path, text: str, number: int | None) -> None:
+    tags = read_tags(tagged(a_file(tmp_path / "a.flac"), tracknumber=text, discnumber=text))
+    assert (tags.track_number, tags.disc_number) == (number, number)
+
+
+def test_places_of_old_id3_are_read(tmp_path: Path) -> None:
+    path = a_file(tmp_path / "a.mp3")
+    audio = path.read_bytes()
+    path.write_bytes(id3(2, frame(b"TRK", b"\x004/9", 2), frame(b"TPA", b"\x001", 2)) + audio)
+    assert (read_tags(path).track_number, read_tags(path).disc_number) == (4, 1)
+    path.write_bytes(audio + b"TAG" + bytes(122) + bytes((0, 5, 17)))
+    assert (read_tags(path).track_number, read_tags(path).disc_number) == (5, None)
+
+
+def test_a_new_tag_of_mp4_takes_the_places_over(tmp_path: Path) -> None:
+    from mirclr.tags.block import Source
+    from mirclr.tags.mp4 import ItemList
+
+    block = ItemList(Source(io.BytesIO()), 0, None, ())
+    for name, text, read in (("trkn", "3/12", ("3/12",)), ("disk", "2", ("2",)), ("disk", "B", ())):
+        (item,) = block.made(name, [text])
+        assert block.texts(item) == read

@@ -117,6 +117,8 @@ def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioEr
         tags.year,
         excerpts.digest,
         compilation=tags.compilation,
+        track_number=tags.track_number,
+        disc_number=tags.disc_number,
     )
     embedded = encoder.embed_excerpts(raised(excerpts.waveforms))
     vector = encoder.pool(embedded)

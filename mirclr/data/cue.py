@@ -25,6 +25,7 @@ _TRACKS = 999
 _TIME = re.compile(r"(\d{1,4}):(\d{1,2}):(\d{1,2})")
 _FILE = re.compile(r'"(.*)"|(.*?)(?:\s+(?:WAVE|MP3|AIFF|BINARY|MOTOROLA|FLAC|APE))?$', re.IGNORECASE)
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}(?!\d)")
+_NUMBER = re.compile(r"0*([1-9]\d{0,3})")
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -107,7 +108,7 @@ def _read_line(line: str, album: dict[str, str], tracks: list[_Open], name: str 
             says.setdefault(word.upper(), _text(rest))
         case "REM":
             key, _, value = rest.partition(" ")
-            if key.upper() in ("GENRE", "DATE"):
+            if key.upper() in ("GENRE", "DATE", "DISCNUMBER"):
                 says.setdefault(key.upper(), _text(value))
     return name
 
@@ -153,6 +154,7 @@ def _by_file(album: dict[str, str], tracks: list[_Open]) -> Iterator[tuple[str, 
 def _tags(album: dict[str, str], track: dict[str, str]) -> Tags:
     performer = album.get("PERFORMER") or None
     year = _YEAR.search(track.get("DATE") or album.get("DATE", ""))
+    disc = _NUMBER.fullmatch(album.get("DISCNUMBER", ""))
     return Tags(
         title=track.get("TITLE") or None,
         artist=track.get("PERFORMER") or performer,
@@ -160,6 +162,7 @@ def _tags(album: dict[str, str], track: dict[str, str]) -> Tags:
         album_artist=performer,
         genre=track.get("GENRE") or album.get("GENRE") or None,
         year=int(year[0]) if year else None,
+        disc_number=int(disc[1]) if disc else None,
     )
 
 

@@ -93,7 +93,8 @@ class Part:
     def all_tags(self, own: Tags) -> Tags:
         """What the sheet says, and where it says nothing the tags of the file; its title is not the track's."""
         said = {name: value for name, value in vars(self.tags).items() if value}
-        return replace(own, **(said | {"title": self.tags.title, "duration_s": None}))
+        own_place = {"title": self.tags.title, "duration_s": None, "track_number": self.number}
+        return replace(own, **(said | own_place))
 
 
 Found = Path | Part

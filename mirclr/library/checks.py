@@ -123,11 +123,12 @@ _PATH: _Kind = (frozenset((bytes,)), _are_below_root, "a path below its folder")
 _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("id", "track_id", "first", "second"), _ID),
     **dict.fromkeys(("size", "mtime_ns", "generation", "plays", "taste", "year", "compilation"), _WHOLE),
+    **dict.fromkeys(("track_number", "disc_number"), _WHOLE),
     **dict.fromkeys(("duration_s", "start_s", "probability", "likelihood", "key_strength", "tempo_bpm"), _NUMBER),
-    **dict.fromkeys(("loudness_lufs", "last_s", "hours"), _NUMBER),
+    **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s"), _NUMBER),
     **dict.fromkeys(("title", "artist", "album", "album_artist", "genre", "remark", "reason", "folded"), _TEXT),
     **dict.fromkeys(("file_digest", "content_digest", "audio_digest", "name", "source", "task", "label"), _TEXT),
-    **dict.fromkeys(("rule", "query", "profile", "value", "key", "pattern"), _TEXT),
+    **dict.fromkeys(("rule", "query", "profile", "value", "key", "pattern", "kind"), _TEXT),
     **dict.fromkeys(("components", "rows", "file"), _BYTES),
     "root": _ROOT,
     **dict.fromkeys(("path", "audio_path"), _PATH),
@@ -135,7 +136,7 @@ _KINDS: dict[str, _Kind] = {
 _OPTIONAL = frozenset(
     (
         *("title", "artist", "album", "album_artist", "genre", "year", "compilation", "remark", "audio_path"),
-        *("key", "content_digest", "tempo_bpm", "loudness_lufs", "last_s"),
+        *("key", "content_digest", "tempo_bpm", "loudness_lufs", "last_s", "track_number", "disc_number", "added_s"),
     )
 )
 

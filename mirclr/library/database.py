@@ -3,7 +3,7 @@
 `Database` is what the classes of this package that store one subject each are derived from; `LibraryStore` is all of
 them. Its methods with an underscore are for them alone.
 
-Contents: `Database`; `encode_path`, `decode_path` and `storable`, texts as they are stored; `id_list`.
+Contents: `Database`; `encode_path`, `decode_path` and `storable`, texts as they are stored; `id_list`; `count_write`.
 """
 
 import json
@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mirclr.errors import LibraryError, LibraryNotFound
-from mirclr.library.checks import below_root, check_rows
+from mirclr.library.checks import below_root, check_rows, whole_number
 from mirclr.library.schema import bring_up_to_date, connect, explained
 from mirclr.library.search import bring_search_up_to_date
 from mirclr.settings import command_line, default_library
@@ -186,6 +186,10 @@ class Database:
         rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
         return rows[0][0] if rows else None
 
+    def _count(self, what: str) -> int:
+        """How often something was written, as `count_write` counts."""
+        return whole_number(self._meta(f"writes of {what}"), f"the number of writes of {what}", self.path)
+
     def _place(self, root: str, path: str) -> tuple[bytes, bytes]:
         """Root and path as stored; refuses a path that leads out of its root."""
         if not PurePath(root).is_absolute() or not below_root(path):
@@ -194,6 +198,14 @@ class Database:
                 f"expected an absolute folder and a path below it"
             )
         return encode_path(root), encode_path(path)
+
+
+def count_write(db: sqlite3.Connection, what: str) -> None:
+    """Count a write of something, in its transaction, so that others see that what they derived from it is stale."""
+    db.execute(
+        "INSERT INTO meta VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+        (f"writes of {what}",),
+    )
 
 
 def id_list(ids: Sequence[int]) -> str:

@@ -1,12 +1,13 @@
 """What embedding writes: tracks with their tags and vectors, and files that could not be embedded."""
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from mirclr.errors import LibraryError
-from mirclr.library.database import IDS, decode_path, id_list, storable
+from mirclr.library.database import IDS, count_write, decode_path, id_list, storable
 from mirclr.library.records import Entry, Failure, FileState
 from mirclr.library.search import search_text
 from mirclr.library.tracks import PART_COLUMNS, TAG_COLUMNS, Tracks
@@ -95,9 +96,18 @@ class Entries(Tracks, Vectors):
         part = self._part(entry.root, entry.audio_path, entry.start_s)
         columns = (*_FILE_COLUMNS, "remark", *PART_COLUMNS, *TAG_COLUMNS, "folded", "tags_read")
         remark = None if entry.remark is None else storable(entry.remark)
-        values = (*place, *state, entry.content_digest, remark, *part, *_texts(entry.path, entry.tags), READING)
+        values = (
+            time.time(),
+            *place,
+            *state,
+            entry.content_digest,
+            remark,
+            *part,
+            *_texts(entry.path, entry.tags),
+            READING,
+        )
         db.execute(
-            f"INSERT INTO track (root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
+            f"INSERT INTO track (added_s, root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
             f" ON CONFLICT (root, path) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)}",
             values,
         )
@@ -137,6 +147,7 @@ class Entries(Tracks, Vectors):
         part = self._part(root, audio_path, start_s)
         values = (*place, size, mtime_ns, file_digest, content_digest, *part, *_texts(path, tags), READING)
         with self._transaction() as db:
+            count_write(db, "tracks")
             other = db.execute("DELETE FROM track WHERE root = ? AND path = ? AND id <> ?", (*place, track_id))
             if other.rowcount:
                 next_generation(db)
@@ -152,6 +163,7 @@ class Entries(Tracks, Vectors):
         texts = _texts(state.path, tags) if any(getattr(tags, name) is not None for name in TAG_COLUMNS) else ()
         columns = (*((*TAG_COLUMNS, "folded") if texts else ()), "tags_read")
         with self._transaction() as db:
+            count_write(db, "tracks")
             _update(db, state.track_id, columns, (*texts, READING))
 
     def remove(self, ids: Sequence[int]) -> int:

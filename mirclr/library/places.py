@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from mirclr.library.database import decode_path, encode_path, storable
+from mirclr.library.database import count_write, decode_path, encode_path, storable
 from mirclr.library.entries import Entries
 from mirclr.library.files import is_gone
 from mirclr.library.profiles import Profiles
@@ -66,6 +66,8 @@ class Places(Entries, Profiles):
                 self.write(failures=[now] if now else [])
             for name, query in saved.items():
                 db.execute("UPDATE playlist SET query = ? WHERE name = ?", (json.dumps(query), name))
+            if played:
+                count_write(db, "listens")
             for file, new in played.items():
                 db.execute(
                     "UPDATE OR REPLACE listen SET file = ? WHERE file = ?", (encode_path(new), encode_path(file))

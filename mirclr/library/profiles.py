@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mirclr.library.checks import parsed
-from mirclr.library.database import Database, decode_path, encode_path, storable
+from mirclr.library.database import Database, count_write, decode_path, encode_path, storable
 from mirclr.library.records import Listen
 from mirclr.terminal import shown
 
@@ -84,10 +84,16 @@ class Profiles(Database):
             for x in listens
         ]
         with self._transaction() as db:
+            count_write(db, "listens")
             db.execute("INSERT OR IGNORE INTO profile VALUES (?)", (name,))
             if replace:
                 db.execute("DELETE FROM listen WHERE profile = ?", (name,))
             db.executemany("INSERT OR REPLACE INTO listen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    @property
+    def listens_version(self) -> int:
+        """Another value whenever profiles or listens were written, by whomever: for what is derived from them."""
+        return self._count("listens")
 
     def listens(self, profile: str) -> list[Listen]:
         """What a profile holds; empty when there is no such profile."""
@@ -98,4 +104,5 @@ class Profiles(Database):
     def delete_profile(self, name: str) -> bool:
         """Delete a profile; False when there is none of that name."""
         with self._transaction() as db:
+            count_write(db, "listens")
             return bool(db.execute("DELETE FROM profile WHERE name = ?", (storable(name),)).rowcount)

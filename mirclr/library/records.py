@@ -166,6 +166,8 @@ class LibraryTrack:
     file's with a number after it, is its name alone.
 
     ``compilation`` is whether the album is one of several artists, by its tags; None where they do not have it.
+    ``track_number`` and ``disc_number`` are its place in its album. ``added_s`` is when it came into the library, in
+    seconds since 1970; None where that was before this was noted.
     """
 
     id: int
@@ -183,6 +185,9 @@ class LibraryTrack:
     start_s: float = 0.0
     compilation: bool | None = None
     remark: str | None = None
+    track_number: int | None = None
+    disc_number: int | None = None
+    added_s: float | None = None
 
     @property
     def file(self) -> Path:

@@ -87,6 +87,8 @@ _MIGRATIONS = (
         # where a track stands among the others of its album
         "ALTER TABLE track ADD COLUMN track_number INTEGER",
         "ALTER TABLE track ADD COLUMN disc_number INTEGER",
+        # when it came into the library; NULL of one that came before this was stored
+        "ALTER TABLE track ADD COLUMN added_s REAL",
         # where a track lies on the map of the library
         """CREATE TABLE map_point (
             track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE, x REAL NOT NULL, y REAL NOT NULL)""",
@@ -98,10 +100,10 @@ _MIGRATIONS = (
             track_id INTEGER NOT NULL REFERENCES track ON DELETE CASCADE,
             PRIMARY KEY (name, position)) WITHOUT ROWID""",
         "CREATE INDEX song_list_track_id ON song_list_track (track_id)",
-        # what a listener starred beside songs, which are liked as listens
+        # what a listener starred, and when: an artist or an album by name, a song, liked as a listen too, by its id
         """CREATE TABLE star (
             profile TEXT NOT NULL REFERENCES profile ON DELETE CASCADE,
-            kind TEXT NOT NULL CHECK (kind IN ('artist', 'album')),
+            kind TEXT NOT NULL CHECK (kind IN ('artist', 'album', 'song')),
             name TEXT NOT NULL, at_s REAL NOT NULL, PRIMARY KEY (profile, kind, name)) WITHOUT ROWID""",
     ),
 )

@@ -21,10 +21,12 @@ from mirclr.library.schema import explained
 from mirclr.library.search import searched_column
 from mirclr.names import search_words
 
-TAG_COLUMNS = ("title", "artist", "album", "album_artist", "genre", "year", "compilation")
+TAG_COLUMNS = (
+    *("title", "artist", "album", "album_artist", "genre", "year", "compilation", "track_number", "disc_number"),
+)
 PART_COLUMNS = ("audio_path", "start_s")  # of tracks that are parts of files
 
-_COLUMNS = (*TAG_COLUMNS, "duration_s", "audio_digest")
+_COLUMNS = (*TAG_COLUMNS, "duration_s", "audio_digest", "added_s")
 _DESCRIBED = ("tempo_bpm", "key", "loudness_lufs")
 _MOST_PAIRS = 16
 _MOST_BESIDE = 1000
@@ -67,6 +69,11 @@ class Tracks(Database):
             rows = cursor.execute(query).fetchall()
             check_rows(self.path, (key, name), rows)
         return np.fromiter((r[0] for r in rows), np.int64, len(rows)), [r[1] for r in rows]
+
+    @property
+    def tracks_version(self) -> tuple[int, int]:
+        """Another value whenever tracks or their tags were written, by whomever: for what is derived from them."""
+        return int(self._meta("generation") or 0), self._count("tracks")
 
     # by words
 

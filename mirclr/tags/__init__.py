@@ -34,12 +34,16 @@ AUDIO_SUFFIXES = frozenset(
 )
 """Lower-case suffixes of the files that may be audio."""
 
-READING = 1
+READING = 2
 """Grows when more is read from files, so that libraries read the tags of unchanged files anew, once."""
 SEPARATOR = "; "
 """What stands between several values in one text."""
 _LONGEST = 4096  # letters of a text that are read
 _YEAR = re.compile(r"(?<!\d)[12]\d{3}")
+_PLACE = re.compile(r"\s*0*([1-9]\d{0,3})(?!\d)")  # "3", "03/12"; neither "A3" of a record's side nor "0"
+_FIELDS = (
+    *("title", "artist", "album", "album_artist", "genre", "year", "first_year", "compilation", "track", "disc"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Tags:
         Length in seconds, by the header; positive.
     compilation : bool or None
         Whether the album is of several artists.
+    track_number, disc_number : int or None
+        The place among the tracks of its disc, and of that among the discs of its album, from 1.
     """
 
     title: str | None = None
@@ -67,6 +73,8 @@ class Tags:
     year: int | None = None
     duration_s: float | None = None
     compilation: bool | None = None
+    track_number: int | None = None
+    disc_number: int | None = None
 
 
 def read_tags(path: Path) -> Tags:
@@ -85,10 +93,7 @@ def read_tags(path: Path) -> Tags:
     with path.open("rb") as f:
         try:
             layout = layout_of(Source(f))
-            found = {
-                field: next(texts_of(layout.blocks, field), ())
-                for field in ("title", "artist", "album", "album_artist", "genre", "year", "first_year", "compilation")
-            }
+            found = {field: next(texts_of(layout.blocks, field), ()) for field in _FIELDS}
             seconds = layout.seconds or 0
         except OSError:
             raise
@@ -106,7 +111,14 @@ def read_tags(path: Path) -> Tags:
         year=int(year[0]) if year else None,
         duration_s=round(seconds, 3) if math.isfinite(seconds) and seconds > 0 else None,
         compilation=None if flag is None else flag in ("1", "true", "yes"),
+        track_number=_place(found["track"]),
+        disc_number=_place(found["disc"]),
     )
+
+
+def _place(texts: Iterable[str]) -> int | None:
+    match = next(filter(None, map(_PLACE.match, texts)), None)
+    return int(match[1]) if match else None
 
 
 def texts_of(blocks: Iterable[Block], field: str) -> Iterator[tuple[str, ...]]:

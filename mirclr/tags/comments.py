@@ -370,7 +370,7 @@ class Ape(Block):
 
     def made(self, name: str, values: Sequence[str]) -> list[Item]:
         """One item; its name as the specification spells names."""
-        name = {"date": "year", "tracknumber": "track"}.get(name, name)
+        name = {"date": "year", "tracknumber": "track", "discnumber": "disc"}.get(name, name)
         value = "\0".join(values).encode("utf-8", "replace")
         spelt = name.upper() if name in ("bpm", "initialkey") else name.title()
         return [Item(name, len(value).to_bytes(4, "little") + bytes(4) + spelt.encode() + b"\0" + value)]

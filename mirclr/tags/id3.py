@@ -24,6 +24,8 @@ _SHORT = {  # frames of 2.2, and what they are since
     "TYE": "TYER",
     "TOR": "TORY",
     "TCP": "TCMP",
+    "TRK": "TRCK",
+    "TPA": "TPOS",
     "TXX": "TXXX",
 }
 _BEFORE_2_4 = {"tmoo": "txxx:mood", "tdrc": "tyer", "tdor": "tory"}

@@ -19,6 +19,8 @@ _SPELT = {
     "©day": b"\xa9day",
     "aart": b"aART",
     "tmpo": b"tmpo",
+    "trkn": b"trkn",
+    "disk": b"disk",
     _APPLE + "mood": b"MOOD",
     _APPLE + "initialkey": b"initialkey",
     _APPLE + "key": b"KEY",
@@ -27,6 +29,7 @@ _SPELT = {
     _APPLE + "genre": b"GENRE",
     _APPLE + "initial key": b"initial key",
 }
+_PLACES = ("trkn", "disk")  # a track among those of its disc, a disc among those of its album: numbers of 16 bits
 _HEADER = b"\0\0\0\x21hdlr\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0"
 
 
@@ -128,6 +131,8 @@ class ItemList(Block):
             form, value = unsigned(data[1:4]), data[8 : 8 + MAX_TEXT]
             if item.name == "gnre":
                 found += _genre(unsigned(value[:2]))
+            elif item.name in _PLACES:
+                found += _place(value)
             elif form == 2:
                 found.append(value[: len(value) // 2 * 2].decode("utf-16-be", "replace"))
             elif form in (21, 22) or item.name in ("tmpo", "cpil"):
@@ -140,7 +145,9 @@ class ItemList(Block):
         """One atom with a value or several; a tempo is a whole number."""
         if name == "gnre":  # a list of numbers has no room for other genres
             name = "©gen"
-        if name == "tmpo":
+        if name in _PLACES:
+            parts = [_data(0, _place_bytes(name, value)) for value in values[:1]]
+        elif name == "tmpo":
             parts = [_data(21, min(int(v), 0xFFFF).to_bytes(2, "big")) for v in values[:1]]
         else:
             parts = [_data(1, value.encode("utf-8", "replace")) for value in values]
@@ -170,6 +177,19 @@ def _inner(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield raw[at + 4 : at + 8], raw[at + 8 : at + length]
         at += length
+
+
+def _place(value: bytes) -> list[str]:
+    """A number among others, such as "3/12"; without how many there are where that is not stated."""
+    number, of = unsigned(value[2:4]), unsigned(value[4:6])
+    return [f"{number}/{of}" if of else str(number)] if number else []
+
+
+def _place_bytes(name: str, text: str) -> bytes:
+    """What `_place` reads; a track's has two bytes more than a disc's."""
+    number, _, of = text.partition("/")
+    parts = (0, *(min(int(n), 0xFFFF) if n.strip().isdecimal() else 0 for n in (number, of)))
+    return b"".join(n.to_bytes(2, "big") for n in parts) + bytes(2 if name == "trkn" else 0)
 
 
 def _genre(number: int) -> list[str]:

@@ -63,8 +63,16 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "track": {
         "id3": ("trck",),
         "id3v1": ("track",),
-        "text": ("tracknumber", "track"),
+        "text": ("tracknumber", "track", "part_number"),  # the last as FFmpeg writes it into Matroska
+        "mp4": ("trkn",),
+        "asf": ("wm/tracknumber",),
         "info": ("iprt", "itrk"),
+    },
+    "disc": {
+        "id3": ("tpos",),
+        "text": ("discnumber", "disc", "disk"),
+        "mp4": ("disk",),
+        "asf": ("wm/partofset",),
     },
     "comment": {
         "id3": ("comm",),
@@ -101,7 +109,7 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-CARRIED = ("title", "artist", "album", "album_artist", "year", "track", "comment", *WRITABLE)
+CARRIED = ("title", "artist", "album", "album_artist", "year", "track", "disc", "comment", *WRITABLE)
 """Fields that a new tag takes over from those that a file has, as programs look at the best tag of a file alone."""
 
 
