@@ -28,6 +28,7 @@ from mirclr.library.records import (
     FileState,
     LibraryTrack,
     Listen,
+    Song,
 )
 from mirclr.library.store import LibraryStore
 from mirclr.models.stamp import NO_VECTOR, is_usable
@@ -43,6 +44,7 @@ __all__ = [
     "LibraryStore",
     "LibraryTrack",
     "Listen",
+    "Song",
     "is_usable",
     "leads_out",
     "part_leading_out",

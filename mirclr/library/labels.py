@@ -8,7 +8,7 @@ import numpy as np
 
 from mirclr.errors import LibraryError
 from mirclr.library.checks import parsed
-from mirclr.library.database import IDS, Database, id_list, storable
+from mirclr.library.database import IDS, Database, count_write, id_list, storable
 from mirclr.library.records import Description
 
 _ANSWERS = "answers"  # among the single values of a library, as JSON
@@ -107,6 +107,12 @@ class Labels(Database):
                 " WHERE EXISTS (SELECT 1 FROM track WHERE id = ?)",
                 values,
             )
+            count_write(db, "descriptions")
+
+    @property
+    def descriptions_version(self) -> int:
+        """Another value whenever descriptions were stored, by whomever: for what is derived from them."""
+        return self._count("descriptions")
 
     def descriptions(self, ids: Sequence[int] | None = None) -> dict[int, Description]:
         """The stored descriptions, of all tracks or those of the given ids, by track id."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -210,3 +211,29 @@ class LibraryTrack:
         if not self.title:
             return shown(self.path)
         return shown(f"{self.artist} – {self.title}" if self.artist else self.title)
+
+
+class Song(NamedTuple):
+    """What a track is called and sorted by.
+
+    Attributes
+    ----------
+    title : str
+        That of the tags, or else the name of the file.
+    searched : str
+        The folded text that is searched: artist, title, album and path, a line each.
+    id : int
+    artist, album : str or None
+    year, disc_number, track_number : int or None
+    duration_s : float
+    """
+
+    title: str
+    searched: str
+    id: int
+    artist: str | None
+    album: str | None
+    year: int | None
+    disc_number: int | None
+    track_number: int | None
+    duration_s: float

@@ -16,7 +16,7 @@ import numpy as np
 from mirclr.library.checks import check_rows
 from mirclr.library.database import IDS, Database, decode_path, encode_path, id_list, storable
 from mirclr.library.files import is_gone
-from mirclr.library.records import FileState, LibraryTrack
+from mirclr.library.records import FileState, LibraryTrack, Song
 from mirclr.library.schema import explained
 from mirclr.library.search import searched_column
 from mirclr.names import search_words
@@ -102,6 +102,20 @@ class Tracks(Database):
         query = "SELECT id, artist, title, album FROM track WHERE title IS NOT NULL AND artist IN {} ORDER BY id"
         for row in self._iterate(query.format(IDS), json.dumps(list(artists))):
             yield row[0], row[1], row[2], row[3]
+
+    def songs(self) -> list[Song]:
+        """What all tracks are called and sorted by, ascending by id."""
+        columns = ", ".join(name for name in Song._fields if name not in ("title", "searched"))
+        query = f"SELECT path, title, {searched_column(self._connection)}, {columns} FROM track ORDER BY id"  # noqa: S608
+        with explained(self.path):
+            cursor = self._connection.cursor()
+            cursor.row_factory = None  # plain tuples take a third of the time
+            rows = cursor.execute(query).fetchall()
+            check_rows(self.path, ("path", "title", "folded", *columns.split(", ")), rows)
+        return [
+            Song(title or decode_path(path).rpartition("/")[2], searched, *rest)
+            for path, title, searched, *rest in rows
+        ]
 
     # by file
 

@@ -10,11 +10,13 @@ Contents: `Query` (query.py; ranges.py, bounds as people write them; words.py, a
 it answers (answer.py); `Seed`, `find_seeds` and `match_tracks`, a text to the tracks that it means (seeds.py);
 rules.py, what is excluded, and effects.py, how much that is; filters.py, what metadata let pass; ranking.py and
 path.py, what comes in which order; reasons.py, why; shortfall.py, why no more; `select_tracks`, what filters alone
-let pass (selection.py). Beside these: matching.py (tracks by path or by name), history/ (listening histories of
-services and players), taste.py (directions that a listener likes), playlist/ (playlist files).
+let pass (selection.py); `Catalogue`, songs in the order of their tags and found as one types (catalogue.py). Beside
+these: matching.py (tracks by path or by name), history/ (listening histories of services and players), taste.py
+(directions that a listener likes), playlist/ (playlist files).
 """
 
 from mirclr.recommend.answer import Answer, Recommendation, recommend
+from mirclr.recommend.catalogue import SORTS, Catalogue
 from mirclr.recommend.effects import rule_effects
 from mirclr.recommend.filters import MetadataFilters, asks_for_guesses
 from mirclr.recommend.query import Query
@@ -24,7 +26,9 @@ from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, with_absolute
 from mirclr.recommend.selection import select_tracks
 
 __all__ = [
+    "SORTS",
     "Answer",
+    "Catalogue",
     "Explanation",
     "MetadataFilters",
     "Query",

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from mirclr.api import Library
 from mirclr.index import Index, open_index
+from mirclr.recommend import Catalogue
 from mirclr.serve.settings import ServeSettings
 
 _THREADS = 4
@@ -43,6 +44,7 @@ class Service:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._index: tuple[int, Index] | None = None
+        self._catalogue: tuple[object, Catalogue] | None = None
 
     async def call(self, function: Callable[Concatenate[Library, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call ``function(library, …)`` in a thread that has the library open; returns or raises what it does."""
@@ -64,6 +66,14 @@ class Service:
             if self._index is None or self._index[0] != generation:
                 self._index = generation, open_index(library)
             return self._index[1]
+
+    def catalogue_of(self, library: Library) -> Catalogue:
+        """The names of the library's songs as it is now; made by one thread while the others wait."""
+        version = library.tracks_version, library.descriptions_version
+        with self._lock:
+            if self._catalogue is None or self._catalogue[0] != version:
+                self._catalogue = version, Catalogue(library)
+            return self._catalogue[1]
 
     def close(self) -> None:
         """End the threads, once what they do is done."""

@@ -1,14 +1,24 @@
-"""Songs of the library: one."""
+"""Songs of the library: one, a part of all in some order, and those that a text means as it is typed."""
 
-from fastapi import APIRouter
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from mirclr import recommend
 from mirclr.api import Library
-from mirclr.library import LibraryTrack, shown
+from mirclr.library import Description, LibraryTrack, shown
+from mirclr.recommend.catalogue import Name
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import TheService
 
 router = APIRouter(tags=["tracks"])
+
+TrackId = Annotated[int, Query(ge=0, lt=1 << 63)]
+Text = Annotated[str, Query(max_length=300)]
+Texts = Annotated[list[Text], Query(max_length=50)]
+Sort = Literal["title", "artist", "album", "year", "duration", "tempo", "added"]
+_FOUND = 8
 
 
 class Track(BaseModel):
@@ -26,26 +36,192 @@ class Track(BaseModel):
     @classmethod
     def of(cls, track: LibraryTrack) -> "Track":
         """The song of a library as it is answered."""
-        title = track.title or track.place.name
-        return cls(
-            id=track.id,
-            title=shown(title),
-            artist=track.artist and shown(track.artist),
-            album=track.album and shown(track.album),
-            genre=track.genre and shown(track.genre),
-            year=track.year,
-            duration_s=round(track.duration_s, 3),
-            path=shown(track.path),
+        return cls(**_told(track))
+
+
+def _told(track: LibraryTrack) -> dict[str, Any]:
+    return {
+        "id": track.id,
+        "title": shown(track.title or track.place.name),
+        "artist": track.artist and shown(track.artist),
+        "album": track.album and shown(track.album),
+        "genre": track.genre and shown(track.genre),
+        "year": track.year,
+        "duration_s": round(track.duration_s, 3),
+        "path": shown(track.path),
+    }
+
+
+class ListedTrack(Track):
+    """A song of a list, with what can be sorted by."""
+
+    tempo_bpm: float | None
+    key: str | None
+
+
+class TrackPage(BaseModel):
+    """A part of the songs that were asked for; `total`: how many there are."""
+
+    total: int
+    offset: int
+    tracks: list[ListedTrack]
+
+
+class WholeTrack(ListedTrack):
+    """All that is known of a song; genres and moods: how sure `mirclr classify` is of each, in [0, 1]."""
+
+    loudness_lufs: float | None
+    key_strength: float | None
+    genres: dict[str, float]
+    moods: dict[str, float]
+    album_artist: str | None
+    track_number: int | None
+    disc_number: int | None
+    added_s: float | None
+    remark: str | None
+
+
+class Artist(BaseModel):
+    """An artist, and how many songs there are."""
+
+    name: str
+    songs: int
+
+
+class Album(BaseModel):
+    """An album; `artist` where all of it is of one; `cover_of`: a song that may have its cover."""
+
+    name: str
+    artist: str | None
+    songs: int
+    cover_of: int
+
+
+class Found(BaseModel):
+    """What a text may mean."""
+
+    songs: list[Track]
+    artists: list[Artist]
+    albums: list[Album]
+
+
+@router.get("/tracks")
+async def tracks(
+    service: TheService,
+    q: Text = "",
+    artist: Text | None = None,
+    album: Text | None = None,
+    genre: Texts = [],  # noqa: B006
+    mood: Texts = [],  # noqa: B006
+    bpm: Text | None = None,
+    key: Text | None = None,
+    year: Text | None = None,
+    duration_s: Text | None = None,
+    ids: Annotated[str | None, Query(max_length=10_000, pattern=r"^\d{1,18}(,\d{1,18})*$")] = None,
+    sort: Sort = "artist",
+    desc: bool = False,
+    offset: Annotated[int, Query(ge=0, lt=1 << 31)] = 0,
+    limit: Annotated[int, Query(ge=0)] = 100,
+) -> TrackPage:
+    """A part of the songs that pass the filters, which are those of lists, in an order; or those of some ids."""
+    if limit > service.settings.limits.page:
+        raise Problem(422, f"limit: found {limit}; expected at most {service.settings.limits.page}")
+    if ids is not None:
+        wanted = [int(i) for i in ids.split(",")]
+        if len(wanted) > service.settings.limits.page:
+            raise Problem(422, f"ids: found {len(wanted)}; expected at most {service.settings.limits.page}")
+        listed = await service.call(_listed, wanted)
+        return TrackPage(total=len(listed), offset=0, tracks=listed)
+    given = {"genre": genre, "mood": mood, "bpm": bpm, "key": key, "year": year, "duration_s": duration_s}
+    filters = {name: value for name, value in given.items() if value}
+    query = recommend.Query.of(**filters) if filters else None
+
+    def page(library: Library) -> TrackPage:
+        passing = library.filters.passing(query) if query else None
+        total, found = service.catalogue_of(library).page(
+            sort,
+            descending=desc,
+            offset=offset,
+            limit=limit,
+            text=q,
+            artist=artist,
+            album=album,
+            passing=passing,
         )
+        return TrackPage(total=total, offset=offset, tracks=_listed(library, found))
+
+    return await service.call(page)
+
+
+def _listed(library: Library, ids: list[int]) -> list[ListedTrack]:
+    described = library.descriptions(ids)
+    return [
+        ListedTrack(
+            **_told(track),
+            tempo_bpm=(about := described.get(track.id, _UNDESCRIBED)).tempo_bpm,
+            key=about.key,
+        )
+        for track in library.tracks(ids)
+    ]
+
+
+_UNDESCRIBED = Description(None, None, 0.0, None)
 
 
 @router.get("/tracks/{track_id}")
-async def track(service: TheService, track_id: int) -> Track:
-    """One song."""
-    return Track.of(await service.call(_track, track_id))
+async def track(service: TheService, track_id: int) -> WholeTrack:
+    """All that is known of one song."""
+    return await service.call(_whole, track_id)
 
 
-def _track(library: Library, track_id: int) -> LibraryTrack:
-    if not (found := library.tracks([track_id])):
+def _whole(library: Library, track_id: int) -> WholeTrack:
+    with library.snapshot():
+        track = track_of(library, track_id)
+        described = library.descriptions([track_id]).get(track_id)
+        about = described or _UNDESCRIBED
+        return WholeTrack(
+            **_told(track),
+            tempo_bpm=about.tempo_bpm,
+            key=about.key,
+            key_strength=about.key_strength if described else None,
+            loudness_lufs=about.loudness_lufs,
+            genres=_labels(library, "genre", track_id),
+            moods=_labels(library, "mood", track_id),
+            album_artist=track.album_artist and shown(track.album_artist),
+            track_number=track.track_number,
+            disc_number=track.disc_number,
+            added_s=track.added_s,
+            remark=track.remark and shown(track.remark),
+        )
+
+
+def track_of(library: Library, track_id: int) -> LibraryTrack:
+    """The song of an id; a problem where there is none."""
+    if not 0 <= track_id < 1 << 63 or not (found := library.tracks([track_id])):
         raise Problem(404, f"no song of the library has the id {track_id}")
     return found[0]
+
+
+def _labels(library: Library, task: str, track_id: int) -> dict[str, float]:
+    found = library.probabilities(task, [track_id]).get(track_id, {})
+    return {shown(label): round(p, 4) for label, p in sorted(found.items(), key=lambda one: -one[1])}
+
+
+@router.get("/search")
+async def search(service: TheService, q: Text = "", limit: Annotated[int, Query(ge=1, le=50)] = _FOUND) -> Found:
+    """The songs, artists and albums that a text may mean, while it is typed."""
+
+    def found(library: Library) -> Found:
+        catalogue = service.catalogue_of(library)
+        songs = library.tracks(catalogue.songs(q, limit))
+        return Found(
+            songs=[Track.of(song) for song in songs],
+            artists=[Artist(name=shown(one.name), songs=one.songs) for one in catalogue.artists(q, limit)],
+            albums=[_album(one) for one in catalogue.albums(q, limit)],
+        )
+
+    return await service.call(found)
+
+
+def _album(one: Name) -> Album:
+    return Album(name=shown(one.name), artist=one.artist and shown(one.artist), songs=one.songs, cover_of=one.first)

@@ -1,0 +1,45 @@
+/** Keys of the whole page, and the dialog that lists them. @module */
+
+import { h } from "./elements.js";
+import { openDialog } from "./dialog.js";
+
+/** @type {{ keys: string, label: string, act: () => void }[]} */
+const shortcuts = [];
+
+/**
+ * Give a key of the keyboard something to do, wherever no text is written.
+ * @param {string} key As `KeyboardEvent.key` has it.
+ * @param {string} label
+ * @param {() => void} act
+ */
+export function onKey(key, label, act) {
+  shortcuts.push({ keys: key, label, act });
+}
+
+const NAMES = /** @type {{ [key: string]: string }} */ ({ " ": "Space", ArrowLeft: "←", ArrowRight: "→" });
+
+export function showShortcuts() {
+  const rows = shortcuts.map(({ keys, label }) => [h("dt", {}, h("kbd", {}, NAMES[keys] ?? keys)), h("dd", {}, label)]);
+  openDialog("Keys", h("dl", { class: "keys" }, ...rows.flat()));
+}
+
+/** Whether a key that is pressed at an element is the element's own. @param {EventTarget | null} target @param {string} key */
+function isTaken(target, key) {
+  if (!(target instanceof HTMLElement)) return false;
+  if (target.isContentEditable || target.closest("dialog")) return true;
+  if (target instanceof HTMLInputElement && target.type === "range") return key.startsWith("Arrow");
+  if (target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) return true;
+  if (target.closest("[role=menu], [role=listbox], [role=slider], canvas, [data-own-keys]")) return true;
+  return key === " " && target.closest("button, a, summary, input, [role=button], [tabindex='0']") !== null;
+}
+
+export function installShortcuts() {
+  onKey("?", "Show these keys", showShortcuts);
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTaken(event.target, event.key)) return;
+    const found = shortcuts.find(({ keys }) => keys === event.key);
+    if (!found) return;
+    event.preventDefault();
+    found.act();
+  });
+}

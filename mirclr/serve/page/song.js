@@ -1,0 +1,114 @@
+/** One song: cover, what is known of it, and what is like it. @module */
+
+import { get, post } from "./api.js";
+import { add, clock, fill, h } from "./elements.js";
+import { icon } from "./icons.js";
+import { menuButton, pathFrom } from "./menu.js";
+import { build } from "./building.js";
+import { attempt, say, sayProblem } from "./notices.js";
+import { cover } from "./pictures.js";
+import { enqueue, player, playTracks } from "./player.js";
+import { byline, songList, songsOf } from "./rows.js";
+import { remember } from "./songs-known.js";
+
+/**
+ * @typedef {import("./api.js").ListedTrack & { loudness_lufs: number | null, key_strength: number | null,
+ *   genres: { [label: string]: number }, moods: { [label: string]: number }, album_artist: string | null,
+ *   track_number: number | null, disc_number: number | null, added_s: number | null, remark: string | null }} WholeTrack
+ * @typedef {{ track: import("./api.js").Track, match: number | null, reason: string }} Recommended
+ */
+
+const NEAR = 12;
+const SHOWN = 6; // labels
+
+class SongView extends HTMLElement {
+  /** @param {string} rest */
+  async show(rest) {
+    const id = Number(rest);
+    if (this.shown === id) return;
+    this.shown = id;
+    /** @type {WholeTrack} */
+    const track = await get(`/tracks/${Number.isSafeInteger(id) ? id : 0}`);
+    if (this.shown !== id) return;
+    remember([track]);
+    document.title = `${track.title} – mirclr`;
+    const near = h("section", { class: "near", "aria-label": "Sounds like this" }, h("h2", {}, "Sounds like this"));
+    fill(this, this.head(track), h("div", { class: "song-body" }, near, this.about(track)));
+    await this.showNear(track, near);
+  }
+
+  /** @param {WholeTrack} track */
+  head(track) {
+    const buttons = h(
+      "div",
+      { class: "song-buttons" },
+      h("button", { class: "primary", type: "button", on: { click: () => (player.track?.id === track.id ? player.toggle() : playTracks([track])) } }, icon("play"), "Play"),
+      h("button", { type: "button", on: { click: () => enqueue([track.id]).then(() => say("Added to the queue")) } }, icon("enqueue"), "Queue"),
+      h("button", { type: "button", on: { click: () => go(() => build.addSeed(track.id)) } }, icon("plus"), "More like this"),
+      h("button", { type: "button", on: { click: () => go(() => build.addAvoid(track.id)) } }, icon("minus"), "Less like this"),
+      h("button", { type: "button", on: { click: () => void attempt(() => pathFrom(track)) } }, icon("path"), "Path to …"),
+      menuButton(track),
+    );
+    const facts = [
+      track.year,
+      clock(track.duration_s),
+      track.tempo_bpm && `${Math.round(track.tempo_bpm)} bpm`,
+      track.key,
+      track.loudness_lufs !== null && `${track.loudness_lufs.toFixed(1)} LUFS`,
+    ];
+    const line = facts.filter(Boolean).map((fact) => h("li", {}, String(fact)));
+    return h(
+      "header",
+      { class: "song-head" },
+      cover(track, 220),
+      h("div", { class: "song-names" }, h("h1", {}, track.title), byline(track), h("ul", { class: "facts" }, ...line), buttons),
+    );
+  }
+
+  /** @param {WholeTrack} track */
+  about(track) {
+    const part = (/** @type {string} */ title, /** @type {string} */ name, /** @type {{ [label: string]: number }} */ labels) => {
+      const best = Object.entries(labels).slice(0, SHOWN);
+      if (!best.length) return null;
+      const rows = best.map(([label, p]) =>
+        h(
+          "li",
+          { class: "likely" },
+          h("a", { href: songsOf(name, label) }, label),
+          h("span", { class: "bar", css: { "--share": String(p) } }),
+          h("span", { class: "percent" }, `${Math.round(100 * p)} %`),
+        ),
+      );
+      return h("section", { class: "card" }, h("h2", {}, title), h("ul", {}, ...rows));
+    };
+    const file = h("section", { class: "card" }, h("h2", {}, "File"), h("p", { class: "muted path" }, track.path), track.remark && h("p", {}, icon("warning"), ` ${track.remark}`));
+    return h("div", { class: "about" }, part("Genre", "genre", track.genres), part("Mood", "mood", track.moods), file);
+  }
+
+  /** @param {WholeTrack} track @param {HTMLElement} place */
+  async showNear(track, place) {
+    try {
+      /** @type {{ recommendations: Recommended[] }} */
+      const found = await post("/recommend", { seeds: [track.id], n: NEAR });
+      const tracks = found.recommendations.map((one) => one.track);
+      add(place, songList(tracks, (_, at) => noteOf(found.recommendations[at])));
+    } catch (error) {
+      sayProblem(error);
+    }
+  }
+}
+
+/** @param {Recommended | undefined} one */
+function noteOf(one) {
+  if (!one) return {};
+  const match = one.match === null ? null : h("span", { class: "match", title: "How alike it sounds, of 100" }, String(one.match));
+  return { note: one.reason ? h("span", { class: "note" }, one.reason) : null, columns: [match] };
+}
+
+/** @param {() => void} change */
+function go(change) {
+  change();
+  location.hash = "#build";
+}
+
+customElements.define("m-song-view", SongView);
