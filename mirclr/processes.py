@@ -246,6 +246,47 @@ def _end_after(parent: Any) -> None:
     os._exit(1)
 
 
+class Child:
+    """A process of its own for long work, which may have processes of its own, and tells how far it is.
+
+    Parameters
+    ----------
+    function : callable
+        At the top of a module; called there as ``function(tell, *arguments)``, and what it gives to ``tell`` arrives
+        here. It has to catch what it raises, and to tell of it.
+    *arguments
+        Its other arguments.
+    """
+
+    def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._receiver, sender = context.Pipe(duplex=False)
+        self._process = context.Process(target=_tell_all, args=(sender, function, arguments), daemon=False)
+        _start(self._process, function)
+        sender.close()  # the other process has its own; when that ends, so do its messages
+
+    def messages(self) -> Iterator[Any]:
+        """What the process tells, until it has ended."""
+        with suppress(EOFError, OSError):
+            while True:
+                yield self._receiver.recv()
+        self._process.join()
+        self._receiver.close()
+
+    def terminate(self) -> None:
+        """Ask the process to end, where the system can; it tidies up. Where it cannot, it ends at once."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+
+def _tell_all(sender: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    begin_worker()
+    function(sender.send, *arguments)
+
+
 def _may_have_children() -> bool:
     """Whether this process can start others: a worker of another pool, such as a grid search's, cannot."""
     method = multiprocessing.get_start_method(allow_none=True)

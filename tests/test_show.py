@@ -16,6 +16,7 @@ from mirclr.cli.show import ListedSong
 from mirclr.cli.streams import printing
 from mirclr.library import Entry, LibraryStore, LibraryTrack
 from mirclr.models.stamp import EncoderStamp
+from mirclr.pace import Pace, time_left
 from mirclr.recommend import Answer, Query, Recommendation, Seed
 from mirclr.recommend.reasons import Explanation
 from mirclr.tags import Tags
@@ -88,12 +89,12 @@ def printed(monkeypatch):
         (terminal.number(129.2), "129.2"),
         (terminal.number(12_000), "12,000"),
         (terminal.number(1994), "1994"),
-        (show.time_left(4), "a few seconds left"),
-        (show.time_left(42), "40 s left"),
-        (show.time_left(58), "1 min left"),
-        (show.time_left(4800), "1 h 20 min left"),
-        (show.time_left(11 * 3600), "11 h left"),
-        (show.time_left(3 * 86400), "3 days left"),
+        (time_left(4), "a few seconds left"),
+        (time_left(42), "40 s left"),
+        (time_left(58), "1 min left"),
+        (time_left(4800), "1 h 20 min left"),
+        (time_left(11 * 3600), "11 h left"),
+        (time_left(3 * 86400), "3 days left"),
     ],
 )
 def test_numbers_are_written_as_people_write_them(written, expected):
@@ -268,14 +269,14 @@ def test_short_work_into_a_pipe_says_nothing(printed, clock):
 
 def test_the_time_left_follows_the_pace_of_late(clock):
     """A thousand known files go by at once; the hundred new ones take a second each."""
-    pace = show._Pace(1100)
+    pace = Pace(1100)
     clock[0] = 1
     pace.advance(1000)
     for _ in range(95):
         clock[0] += 1
         pace.advance(1)
     assert pace.left() == "a few seconds left"
-    slow = show._Pace(1100)
+    slow = Pace(1100)
     slow.advance(1000)
     for _ in range(50):
         clock[0] += 1

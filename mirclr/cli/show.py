@@ -12,7 +12,6 @@ import shutil
 import sys
 import textwrap
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 import mirclr.cli.streams  # noqa: F401  (how texts are written in ASCII)
+from mirclr.pace import Pace
 from mirclr.terminal import clock, number, one_line, percents, shown
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _WIDE = 110  # columns from which on there is room for albums
 _GAP = 2
 _LONGEST_WHY = 30
 _SHORTEST_NAME = 24  # for which words, and then lengths, make room
-_SOONEST_S, _RECENT_S, _LINE_EVERY_S = 2.0, 90.0, 15.0
+_LINE_EVERY_S = 15.0
 
 
 class Advance(Protocol):
@@ -443,57 +443,13 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
         yield _lines(label, total)
 
 
-class _Pace:
-    """How fast work goes on, by its last minute and a half: files that were seen before tell nothing of new ones."""
-
-    def __init__(self, total: int | None) -> None:
-        self._total, self.done = total, 0
-        self._marks = deque([(time.monotonic(), 0)])
-
-    def advance(self, steps: int) -> None:
-        """Note that some steps are done."""
-        self.done += steps
-        now = time.monotonic()
-        if now - self._marks[-1][0] >= 1:
-            self._marks.append((now, self.done))
-        while len(self._marks) > 2 and now - self._marks[1][0] > _RECENT_S:
-            self._marks.popleft()
-
-    def so_far(self) -> str:
-        """How much is done: "120 of 359"."""
-        return f"{self.done:,}" if self._total is None else f"{self.done:,} of {self._total:,}"
-
-    def left(self) -> str:
-        """How long the rest takes, for people; empty as long as that is not known."""
-        since, before = self._marks[0]
-        elapsed, steps = time.monotonic() - since, self.done - before
-        if self._total is None or steps <= 0 or elapsed < _SOONEST_S or self.done >= self._total:
-            return ""
-        return time_left((self._total - self.done) * elapsed / steps)
-
-
-def time_left(seconds: float) -> str:
-    """How long something will take, as well as that can be known: "40 s left", "4 min left", "1 h 20 min left"."""
-    if seconds < 10:
-        return "a few seconds left"
-    if seconds < 55:
-        return f"{5 * round(seconds / 5)} s left"
-    minutes = max(1, round(seconds / 60))
-    if minutes < 60:
-        return f"{minutes} min left"
-    hours, rest = divmod(5 * round(minutes / 5), 60)
-    if hours < 10:
-        return f"{hours} h {rest} min left" if rest else f"{hours} h left"
-    return f"{round(seconds / 3600)} h left" if hours < 48 else f"{round(seconds / 86400)} days left"
-
-
 @contextmanager
 def _bar(label: str, total: int | None) -> Iterator[Advance]:
     from rich.console import RenderableType
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
 
-    pace, console, note_now = _Pace(total), _console(sys.stderr), ""
+    pace, console, note_now = Pace(total), _console(sys.stderr), ""
 
     class State(ProgressColumn):
         """How far it is, and how long the rest takes: it is asked again and again, also while a step lasts."""
@@ -521,7 +477,7 @@ def _bar(label: str, total: int | None) -> Iterator[Advance]:
 
 
 def _lines(label: str, total: int | None) -> Advance:
-    pace, shown_at = _Pace(total), time.monotonic()
+    pace, shown_at = Pace(total), time.monotonic()
 
     def advance(steps: int = 1, note: str = "") -> None:
         nonlocal shown_at

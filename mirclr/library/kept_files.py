@@ -25,6 +25,7 @@ JOURNAL = "written tags"
 
 _BESIDE = (  # the library itself last: where a deletion was stopped, it is found again
     ("index", (".index",)),
+    ("report", (".report.html",)),
     ("own labels", (".heads.safetensors",)),
     ("half-made library", (".renewed.index", ".renewed-wal", ".renewed-shm", ".renewed")),
     (JOURNAL, (".tags.jsonl",)),
@@ -39,9 +40,9 @@ class KeptFile:
     Attributes
     ----------
     what : str
-        For people: "library", "index", "own labels" (of ``mirclr classify train``), "written tags" (what ``mirclr tag
-        undo`` needs), "half-made library" (of a ``mirclr library renew`` that was stopped), "music for trying",
-        "clips", "teachers", "settings".
+        For people: "library", "index", "report" (the last one of ``mirclr serve``), "own labels" (of ``mirclr classify
+        train``), "written tags" (what ``mirclr tag undo`` needs), "half-made library" (of a ``mirclr library renew``
+        that was stopped), "music for trying", "clips", "teachers", "settings".
     path : Path
     bytes : int
         All that a folder holds.
@@ -50,6 +51,11 @@ class KeptFile:
     what: str
     path: Path
     bytes: int
+
+
+def report_page_of(library: Path) -> Path:
+    """The page of the last report on a library that ``mirclr serve`` was asked for; it may not be there."""
+    return library.with_name(f"{library.name}.report.html")
 
 
 def files_of_library(library: Path) -> list[KeptFile]:

@@ -7,7 +7,12 @@ from fastapi import FastAPI
 
 from mirclr.serve import assets, problems
 from mirclr.serve.api import routers
+from mirclr.serve.guard import Guard
+from mirclr.serve.jobs import Jobs
+from mirclr.serve.measures import Measured, Measures
+from mirclr.serve.measures import router as measures_router
 from mirclr.serve.service import Service
+from mirclr.serve.sessions import Sessions
 from mirclr.serve.settings import ServeSettings
 from mirclr.version import __version__
 
@@ -27,12 +32,19 @@ def create_app(settings: ServeSettings) -> FastAPI:
         try:
             yield
         finally:
+            await jobs.stop()
             service.close()
 
     app = FastAPI(title="mirclr", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
+    app.state.jobs = jobs = Jobs(settings.library, settings.limits.jobs, settings.limits.events)
+    app.state.sessions = sessions = Sessions(settings)
+    app.state.measures = measures = Measures(app)
+    app.add_middleware(Guard, settings=settings, sessions=sessions)
+    app.add_middleware(Measured, measures=measures)  # what is added last is asked first
     problems.install(app)
     for router in routers():
         app.include_router(router, prefix="/api/v1")
+    app.include_router(measures_router)
     assets.install(app)
     return app

@@ -51,6 +51,9 @@ def problem_of(error: Exception) -> Problem:
     """What an error is to a client."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, HTTPException):
+        headers = dict(error.headers) if error.headers else None
+        return Problem(error.status_code, str(error.detail), headers=headers)
     if isinstance(error, NoMatch | LibraryNotFound):
         return Problem(404, "\n".join(map(str, error.args)) or "not found")
     if isinstance(error, MissingExtra):
@@ -63,22 +66,16 @@ def problem_of(error: Exception) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Make an application answer every error as a problem document."""
+    """Make an application answer errors as problem documents; what is none of ours is answered by the guard."""
 
     def answer(request: Request, error: Exception) -> JSONResponse:
         return problem_response(problem_of(error))
-
-    def of_http(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        headers = dict(error.headers) if error.headers else None
-        return problem_response(Problem(error.status_code, str(error.detail), headers=headers))
 
     def of_validation(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         wrong = [f"{'.'.join(map(str, e['loc'][1:])) or e['loc'][0]}: {e['msg']}" for e in error.errors()]
         return problem_response(Problem(422, "; ".join(wrong[:8])))
 
-    for kind in (MirclrError, Problem, OSError, Exception):
+    for kind in (MirclrError, Problem, OSError, HTTPException):
         app.add_exception_handler(kind, answer)
-    app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_validation)

@@ -25,6 +25,14 @@ class Limits:
         Songs that are sent at once.
     events : int
         Clients that wait for events at once.
+    jobs : int
+        Jobs that wait.
+    body_s : float
+        Seconds that a request may take to come; more where it is large and goes on coming.
+    requests_a_second : float
+        Of one address, other than this machine's; ten times that at once.
+    wrong_tokens_a_minute : int
+        Of one address.
     """
 
     page: int = 500
@@ -33,6 +41,10 @@ class Limits:
     audio_bytes: int = 200 << 20
     streams: int = 32
     events: int = 512
+    jobs: int = 16
+    body_s: float = 20.0
+    requests_a_second: float = 100.0
+    wrong_tokens_a_minute: int = 10
 
 
 @dataclass(frozen=True)
