@@ -13,10 +13,10 @@ Paths are stored as bytes, with the system's own handling of names that are not 
 can be embedded and found; `shown` makes a text of them that can be printed.
 
 Contents: `LibraryStore` (store.py), made of a class for each subject: tracks.py, vectors.py, entries.py (what embedding
-writes), labels.py, profiles.py, places.py (what names files and folders follows them), on the transactions of
-database.py. What goes in and out: records.py, excerpts.py. The file: schema.py, checks.py. Beside these: files.py (may
-a track's file be opened), names.py (artists, songs and albums of tracks), search.py (the text that is searched),
-renewal.py (vectors of another encoder), kept_files.py (what mirclr keeps on the disk, and its deletion).
+writes), labels.py, profiles.py, song_lists.py, places.py (what names files and folders follows them), on the
+transactions of database.py. What goes in and out: records.py, excerpts.py. The file: schema.py, checks.py. Beside
+these: files.py (may a track's file be opened), names.py (artists, songs and albums of tracks), search.py (the text that
+is searched), renewal.py (vectors of another encoder), kept_files.py (what mirclr keeps on the disk, and its deletion).
 """
 
 from mirclr.library.excerpts import ExcerptEmbeddings
@@ -29,6 +29,7 @@ from mirclr.library.records import (
     LibraryTrack,
     Listen,
     Song,
+    SongList,
 )
 from mirclr.library.store import LibraryStore
 from mirclr.models.stamp import NO_VECTOR, is_usable
@@ -45,6 +46,7 @@ __all__ = [
     "LibraryTrack",
     "Listen",
     "Song",
+    "SongList",
     "is_usable",
     "leads_out",
     "part_leading_out",

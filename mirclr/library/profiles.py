@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mirclr.library.checks import parsed
@@ -79,10 +80,7 @@ class Profiles(Database):
             Forget everything else that the profile holds.
         """
         name = storable(profile)
-        values = [
-            (name, *map(storable, (x.artist, x.title, x.album)), encode_path(x.file), x.plays, x.last_s, x.taste)
-            for x in listens
-        ]
+        values = [_row(profile, listen) for listen in listens]
         with self._transaction() as db:
             count_write(db, "listens")
             db.execute("INSERT OR IGNORE INTO profile VALUES (?)", (name,))
@@ -95,6 +93,38 @@ class Profiles(Database):
         """Another value whenever profiles or listens were written, by whomever: for what is derived from them."""
         return self._count("listens")
 
+    def add_profile(self, name: str) -> None:
+        """Make a profile that holds nothing; one that is there stays."""
+        with self._transaction() as db:
+            count_write(db, "listens")
+            db.execute("INSERT OR IGNORE INTO profile VALUES (?)", (storable(name),))
+
+    def add_plays(self, profile: str, listens: Iterable[Listen]) -> None:
+        """Add plays to what a profile holds of each piece, which is made where there is none; one transaction.
+
+        One of the very time of the last play is that play, sent again. What is liked stays.
+        """
+        with self._transaction() as db:
+            count_write(db, "listens")
+            db.execute("INSERT OR IGNORE INTO profile VALUES (?)", (storable(profile),))
+            db.executemany(
+                "INSERT INTO listen VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO UPDATE SET"
+                " plays = plays + excluded.plays * (last_s IS NOT excluded.last_s OR last_s IS NULL),"
+                " last_s = MAX(COALESCE(last_s, excluded.last_s), COALESCE(excluded.last_s, last_s))",
+                [_row(profile, listen)[:-1] for listen in listens],
+            )
+
+    def store_tastes(self, profile: str, listens: Iterable[Listen]) -> None:
+        """Store what is thought of pieces, and nothing else of them; one transaction."""
+        with self._transaction() as db:
+            count_write(db, "listens")
+            db.execute("INSERT OR IGNORE INTO profile VALUES (?)", (storable(profile),))
+            db.executemany(
+                "INSERT INTO listen VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET taste = excluded.taste",
+                [_row(profile, replace(listen, plays=0, last_s=None)) for listen in listens],
+            )
+            db.execute("DELETE FROM listen WHERE profile = ? AND plays = 0 AND taste = 0", (storable(profile),))
+
     def listens(self, profile: str) -> list[Listen]:
         """What a profile holds; empty when there is no such profile."""
         query = "SELECT artist, title, album, file, plays, last_s, taste FROM listen WHERE profile = ?"
@@ -106,3 +136,8 @@ class Profiles(Database):
         with self._transaction() as db:
             count_write(db, "listens")
             return bool(db.execute("DELETE FROM profile WHERE name = ?", (storable(name),)).rowcount)
+
+
+def _row(profile: str, x: Listen) -> tuple[Any, ...]:
+    texts = map(storable, (profile, x.artist, x.title, x.album))
+    return (*texts, encode_path(x.file), x.plays, x.last_s, x.taste)

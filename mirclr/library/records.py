@@ -160,6 +160,33 @@ class Listen:
 
 
 @dataclass(frozen=True)
+class SongList:
+    """A list of songs that a person put together, without them.
+
+    Attributes
+    ----------
+    id : int
+    name : str
+    made_s, changed_s : float
+        In seconds since 1970 (UTC).
+    comment : str
+        For people.
+    songs : int
+        How many it holds.
+    duration_s : float
+        How long they play together.
+    """
+
+    id: int
+    name: str
+    made_s: float
+    changed_s: float
+    comment: str
+    songs: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
 class LibraryTrack:
     """A track of a library, without its vector.
 

@@ -94,11 +94,12 @@ _MIGRATIONS = (
             track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE, x REAL NOT NULL, y REAL NOT NULL)""",
         # lists of songs that a person put together
         """CREATE TABLE song_list (
-            name TEXT PRIMARY KEY, made_s REAL NOT NULL, changed_s REAL NOT NULL, comment TEXT NOT NULL)""",
+            id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
+            made_s REAL NOT NULL, changed_s REAL NOT NULL, comment TEXT NOT NULL)""",
         """CREATE TABLE song_list_track (
-            name TEXT NOT NULL REFERENCES song_list ON DELETE CASCADE ON UPDATE CASCADE, position INTEGER NOT NULL,
+            list_id INTEGER NOT NULL REFERENCES song_list ON DELETE CASCADE, position INTEGER NOT NULL,
             track_id INTEGER NOT NULL REFERENCES track ON DELETE CASCADE,
-            PRIMARY KEY (name, position)) WITHOUT ROWID""",
+            PRIMARY KEY (list_id, position)) WITHOUT ROWID""",
         "CREATE INDEX song_list_track_id ON song_list_track (track_id)",
         # what a listener starred, and when: an artist or an album by name, a song, liked as a listen too, by its id
         """CREATE TABLE star (

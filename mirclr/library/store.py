@@ -8,14 +8,15 @@ from mirclr.library.files import is_gone
 from mirclr.library.labels import Labels
 from mirclr.library.places import Places
 from mirclr.library.schema import SCHEMA_VERSION
+from mirclr.library.song_lists import SongLists
 from mirclr.terminal import shown
 
 
-class LibraryStore(Places, Labels):
+class LibraryStore(Places, Labels, SongLists):
     """An open library; a context manager. Made by `LibraryStore.open`, used by the thread that opened it.
 
     What it stores has a class for each subject: `Tracks`, `Vectors`, `Entries` (what embedding writes), `Labels`,
-    `Profiles`, `Places`. All of them share the connection and the transactions of `Database`.
+    `Profiles`, `Places`, `SongLists`. All of them share the connection and the transactions of `Database`.
     """
 
     def info(self) -> dict[str, Any]:

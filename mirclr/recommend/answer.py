@@ -45,6 +45,7 @@ _ENOUGH = 60  # tracks of which what is usual is known; of fewer, what is alike 
 _SONG_S = 240.0  # as long as songs are, about
 _SPARE = 10
 _LOOSER = 4  # times the jitter of similarities, for the probabilities of a genre or mood
+_LAST = 200  # of the tracks that were played, of which other versions are not to come either
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
 
 
@@ -113,6 +114,7 @@ def recommend(
     excerpts: bool = False,
     listens: Sequence[Listen] | None = None,
     now_s: float | None = None,
+    played: Sequence[int] = (),
 ) -> Answer:
     """Recommend tracks of a library.
 
@@ -145,6 +147,8 @@ def recommend(
         The history of the query's listener; what the library stores of the profile, unless given.
     now_s : float, optional
         The time for which to recommend to a listener, in seconds since 1970; now, unless given.
+    played : sequence of int
+        Ids of tracks that do not come, nor other versions of the last of them, as those of a radio that were on.
 
     Returns
     -------
@@ -159,7 +163,7 @@ def recommend(
     """
     now_s = time.time() if now_s is None else now_s
     filters = filters or MetadataFilters(library)
-    prepared = _PreparedQuery(library, index, query, filters, embed_seeds, listens, now_s)
+    prepared = _PreparedQuery(library, index, query, filters, embed_seeds, listens, now_s, played)
     if not prepared.seeds:
         picked = prepared.listed(prepared.mixed)
         return Answer(query, (), _without_seeds(library, query, picked), prepared.remarks(picked))
@@ -196,6 +200,7 @@ class _PreparedQuery:
         embed_seeds: EmbedSeeds | None,
         listens: Sequence[Listen] | None,
         now_s: float,
+        played: Sequence[int],
     ) -> None:
         self.library, self.index, self.query, self.filters = library, index, query, filters
         self._notes: list[str] = []
@@ -209,6 +214,8 @@ class _PreparedQuery:
             self.seeds = self.seeds or centres
             away += disliked
             self.hidden |= hidden
+        self.hidden |= set(played)
+        self.last = _tracks_with_vectors(library, index, played[-_LAST:])
         self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
         self.vectors = np.stack([s.vector for s in self.seeds]) if self.seeds else self.away[:0]
         self.clusters = clusters_of(self.vectors) if self.seeds else np.zeros(1, np.int64)
@@ -445,7 +452,7 @@ class _PreparedQuery:
     def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> SeenRecordings:
         """The recordings of the seeds, with the near-duplicates that the library knows, and theirs."""
         seeds = (*self.seeds, *more)
-        asked = {*ids, *(s.track_id for s in seeds if s.track_id is not None)}
+        asked = {*ids, *(s.track_id for s in seeds if s.track_id is not None), *(track.id for track, _ in self.last)}
         while True:
             pairs = self.library.near_duplicates(sorted(asked))
             if asked.issuperset(i for pair in pairs for i in pair):
@@ -457,6 +464,8 @@ class _PreparedQuery:
             group.update(dict.fromkeys(joined, joined))
         same = self.query.versions
         recordings = SeenRecordings(lambda i: group.get(i, frozenset()), self.index.mean_similarity, versions=same)
+        for track, vector in self.last:
+            recordings.add(track, vector)
         for seed in seeds:
             if seed.track is not None:
                 recordings.add(seed.track, seed.vector)
@@ -521,6 +530,15 @@ def _albums_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> set[Alb
             if not is_shared(beside.values()):
                 keys.discard(folder)
     return keys
+
+
+def _tracks_with_vectors(
+    library: LibraryStore, index: Index, ids: Sequence[int]
+) -> list[tuple[LibraryTrack, np.ndarray]]:
+    """The tracks of some ids that the library and its index hold, each with its vector."""
+    known = np.isin(np.array(ids, np.int64), index.ids)
+    tracks = library.tracks([i for i, is_there in zip(ids, known.tolist(), strict=True) if is_there])
+    return list(zip(tracks, index.vectors(np.array([t.id for t in tracks], np.int64)), strict=True))
 
 
 def _as_candidate(seed: Seed) -> Candidate:

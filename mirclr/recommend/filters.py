@@ -41,6 +41,7 @@ class MetadataFilters:
         self._fits: dict[tuple[str, str], np.ndarray] = {}
         self._columns: dict[str, np.ndarray] = {}
         self._coded: dict[str, tuple[np.ndarray, list[str]]] = {}
+        self._likely: dict[str, tuple[list[str], np.ndarray, np.ndarray]] = {}
 
     def passing(self, query: Query, but: Sequence[str] = ()) -> np.ndarray | None:
         """(m,) bool by track id: what passes all filters but for those of some fields; None when there are none.
@@ -83,6 +84,27 @@ class MetadataFilters:
         fits = [np.maximum.reduce([self._fit(task, name) for name in names]) for task, names in tasks]
         return np.multiply.reduce(fits) if fits else None
 
+    def likely(self, task: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Which tracks pass a filter for each genre or mood: the labels, and for (k,) pairs of both the places of the
+        labels and the ids of the tracks.
+
+        As `passing` has it: what is likely, and what tags name.
+        """
+        self._bring_up_to_date()
+        if task not in self._likely:
+            self._likely[task] = self._found_likely(task)
+        return self._likely[task]
+
+    def texts(self, column: str) -> tuple[np.ndarray, list[str]]:
+        """A field of texts, ``key``: (m,) int32 by track id into the texts that there are, -1 where there is none."""
+        self._bring_up_to_date()
+        return self._codes(column)
+
+    def values(self, name: str) -> np.ndarray:
+        """(m,) float64 by track id: a field of `Query` with bounds, such as ``year``; NaN where nothing is known."""
+        self._bring_up_to_date()
+        return self._column(_COLUMNS[name])
+
     def span(self, name: str) -> tuple[float, float]:
         """The least and most value of a field of `Query` with bounds, such as ``year``, in the library."""
         values = self._column(_COLUMNS[name])
@@ -95,7 +117,7 @@ class MetadataFilters:
     def _bring_up_to_date(self) -> None:
         if self._state != (state := self._library.state):
             self._state, self._size = state, self._library.id_end()
-            self._fits, self._columns, self._coded = {}, {}, {}
+            self._fits, self._columns, self._coded, self._likely = {}, {}, {}, {}
 
     def _fit(self, task: str, name: str) -> np.ndarray:
         """(m,) float64 by track id: how likely a label is, 1 where a tag says so."""
@@ -113,6 +135,31 @@ class MetadataFilters:
             raise QueryError(self._nothing_known(task, name))
         self._fits[task, name] = fit
         return fit
+
+    def _found_likely(self, task: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+        places: dict[str, int] = {}
+        names: list[str] = []
+
+        def place(name: str) -> int:
+            at = places.setdefault(genre_name(name), len(names))
+            if at == len(names):
+                names.append(name)
+            return at
+
+        pairs: list[np.ndarray] = [np.zeros(0, np.int64)]
+        for label in self._library.labels(task):
+            ids, probabilities = self._library.label_probabilities(task, label)
+            pairs.append(place(label) * self._size + ids[(probabilities >= LIKELY) & (ids < self._size)])
+        if task == "genre":
+            codes, tags = self._codes("genre")
+            of_tags = np.split(
+                order := np.argsort(codes, kind="stable"), np.searchsorted(codes[order], range(len(tags)))
+            )
+            for tag, ids in zip(tags, of_tags[1:], strict=True):
+                pairs += [place(name) * self._size + ids for name in named_genres(tag)]
+        both = np.unique(np.concatenate(pairs))
+        of_labels, ids = np.divmod(both, max(self._size, 1))
+        return names, of_labels, ids
 
     def _nothing_known(self, task: str, name: str) -> str:
         known = genres_here(self._library) if task == "genre" else self._library.labels(task)
@@ -177,12 +224,17 @@ def asks_for_guesses(query: Query, blocks: Sequence[str]) -> bool:
 def genres_here(library: LibraryStore) -> list[str]:
     """The genres that tags name or that were predicted, each once, sorted."""
     _, tags = library.column("genre")
-    named = (part.strip() for tag in dict.fromkeys(tags) for part in re.split("[,;/\0]", tag))
+    named = (name for tag in dict.fromkeys(tags) for name in named_genres(tag))
     found: dict[str, str] = {}
     for name in (*library.labels("genre"), *named):
         if folded := genre_name(name):
             found.setdefault(folded, name)
     return sorted(found.values(), key=genre_name)
+
+
+def named_genres(tag: str) -> list[str]:
+    """The genres that a tag names, as it writes them; see `rules.genres_of`."""
+    return [part.strip() for part in re.split("[,;/\0]", tag) if genre_name(part)]
 
 
 def _spans(query: Query, name: str) -> list[Range]:

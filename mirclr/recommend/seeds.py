@@ -225,6 +225,30 @@ def without_files(library: LibraryStore, query: Query) -> Query:
     return replace(query, seeds=seeds, avoid=avoid, to=ends[0])
 
 
+def held_seeds(library: LibraryStore, query: Query) -> Query:
+    """The same query with ids in place of the files and folders of the library that it names, as saved ones do."""
+
+    def ids(text: str) -> tuple[str, ...]:
+        if not os.path.isabs(text):
+            return (text,)
+        file = Path(text)
+        held = [track.id for track in library.find_files(file)] or tracks_below(library, file)
+        return tuple(f"id:{i}" for i in held) or (text,)
+
+    seeds, avoid = (tuple(i for text in texts for i in ids(text)) for texts in (query.seeds, query.avoid))
+    return replace(query, seeds=seeds, avoid=avoid, to=query.to and ids(query.to)[0])
+
+
+def named_seeds(library: LibraryStore, query: Query) -> Query:
+    """The same query with the names of songs in place of their ids, for people."""
+    texts = (*query.seeds, *query.avoid, *((query.to,) if query.to else ()))
+    asked = {text: int(by_id[1]) for text in texts if (by_id := _ID.fullmatch(text))}
+    labels = {track.id: track.label for track in library.tracks(list(asked.values()))}
+    names = {text: labels.get(i, "a song that is gone") for text, i in asked.items()}
+    seeds, avoid = (tuple(names.get(text, text) for text in texts) for texts in (query.seeds, query.avoid))
+    return replace(query, seeds=seeds, avoid=avoid, to=query.to and names.get(query.to, query.to))
+
+
 def _in_folder(library: LibraryStore, folder: Path, text: str, note: Callable[[str], None]) -> list[int | Path]:
     """The tracks of the library below a folder; else what its name means as words; else its audio files."""
     held: list[int | Path] = [*tracks_below(library, folder)]

@@ -48,10 +48,29 @@ def write_playlist(
     PlaylistError
         Of a suffix that names no kind of playlist.
     """
-    as_text = _kind(path)
-    text = as_text(tracks, _plain(title), None if absolute else os.path.realpath(path.parent))
+    _kind(path)
+    data = playlist_bytes(path.suffix, tracks, title=title, folder=None if absolute else os.path.realpath(path.parent))
     with writing(path) as f:
-        f.write(text.encode())
+        f.write(data)
+
+
+def playlist_bytes(
+    suffix: str, tracks: Sequence[LibraryTrack], *, title: str | None = None, folder: str | None = None
+) -> bytes:
+    """A playlist of the kind that a suffix of `SUFFIXES` names, as `write_playlist` writes it.
+
+    Parameters
+    ----------
+    suffix : str
+        Such as ``.m3u8``.
+    tracks : sequence of LibraryTrack
+        In the order of playing.
+    title : str, optional
+        Name of the playlist.
+    folder : str, optional
+        Where it is to lie: paths are relative to it; absolute unless given.
+    """
+    return _KINDS[suffix.lower()](tracks, _plain(title), folder).encode()
 
 
 def _kind(path: Path) -> _Writer:

@@ -1,22 +1,32 @@
-"""Lists of songs by the whole query model, as `mirclr recommend` makes them."""
+"""Lists of songs by the whole query model, as `mirclr recommend` makes them; counts of filters, orders, and a radio."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from mirclr.api import Library
+from mirclr.library import LibraryTrack, shown
 from mirclr.recommend import Answer, Query, Recommendation, without_files
+from mirclr.recommend.counts import FIELDS as COUNTED
+from mirclr.recommend.counts import Counts, count_values, filters_of
+from mirclr.recommend.mix import mix_order
+from mirclr.recommend.radio import next_songs
 from mirclr.serve.api.tracks import Track
 from mirclr.serve.problems import Problem
-from mirclr.serve.service import TheService
+from mirclr.serve.service import Service, TheService
 
 router = APIRouter(tags=["recommend"])
 
-Song = Annotated[int | str, Field(description="A song's id, or words of an artist, a title or an album.")]
+Id = Annotated[int, Field(ge=1, lt=1 << 31, description="The id of a song.")]
+Text = Annotated[str, Field(max_length=1000)]
+Song = Annotated[Id | Text, Field(description="A song's id, or words of an artist, a title or an album.")]
 Bounds = Annotated[
-    str | tuple[float | None, float | None] | None, Field(description='As "~120", "1990s" or "under 5m", or two ends.')
+    Text | tuple[float | None, float | None] | None, Field(description='As "~120", "1990s" or "under 5m", or two ends.')
 ]
+Number = Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]  # as far as numbers of JSON are exact everywhere
+_MOST_SEEDS = 500
+_MOST_PLAYED = 20_000
 
 
 class QueryBody(BaseModel):
@@ -24,27 +34,27 @@ class QueryBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    seeds: list[Song] = []
-    avoid: list[Song] = []
+    seeds: list[Song] = Field([], max_length=_MOST_SEEDS)
+    avoid: list[Song] = Field([], max_length=_MOST_SEEDS)
     to: Song | None = None
-    n: int = 20
-    length_s: float | str | None = None
+    n: Number = 20
+    length_s: float | Text | None = None
     fill: bool = False
     diversity: float = 0.0
-    artist_cap: int = 2
-    artist_gap: int = 3
+    artist_cap: Number = 2
+    artist_gap: Number = 3
     same_album: bool = False
     versions: bool = False
-    exclude: list[str] = []
-    genre: list[str] = []
-    mood: list[str] = []
+    exclude: list[Text] = Field([], max_length=_MOST_SEEDS)
+    genre: list[Text] = Field([], max_length=_MOST_SEEDS)
+    mood: list[Text] = Field([], max_length=_MOST_SEEDS)
     bpm: Bounds = None
     octaves: bool = False
     year: Bounds = None
     duration_s: Bounds = None
-    key: str | None = None
-    profile: str | None = None
-    seed: int | None = None
+    key: Text | None = None
+    profile: Text | None = None
+    seed: Number | None = None
 
     def query(self) -> Query:
         """The query; raises QueryError where a value cannot be."""
@@ -91,17 +101,143 @@ class RecommendedList(BaseModel):
     recommendations: list[Recommended]
     remarks: list[str]
 
+    @classmethod
+    def of(cls, answer: Answer) -> "RecommendedList":
+        """An answer of `mirclr.recommend`."""
+        seeds = [Track.of(seed.track) for seed in answer.seeds if seed.track is not None]
+        return cls(
+            seeds=seeds, recommendations=[Recommended.of(r) for r in answer.recommendations], remarks=answer.remarks
+        )
+
 
 @router.post("/recommend")
 async def recommend(service: TheService, asked: QueryBody) -> RecommendedList:
     """List songs that belong with others, or that pass the filters."""
-    if asked.n > service.settings.limits.n:
-        raise Problem(422, f"n: found {asked.n}; expected at most {service.settings.limits.n}")
-    answer = await service.call(_answer, asked.query())
-    seeds = [Track.of(seed.track) for seed in answer.seeds if seed.track is not None]
-    found = [Recommended.of(r) for r in answer.recommendations]
-    return RecommendedList(seeds=seeds, recommendations=found, remarks=answer.remarks)
+    check_size(service, asked)
+    return RecommendedList.of(await service.call(_answer, asked.query()))
+
+
+def known_track(library: Library, track_id: int) -> LibraryTrack:
+    """The song of an id; raises Problem where there is none."""
+    if not (found := library.tracks([track_id])):
+        raise Problem(404, f"no song of the library has the id {track_id}")
+    return found[0]
+
+
+def check_size(service: Service, asked: QueryBody) -> None:
+    """Refuse a query for more than one answer may hold."""
+    limits = service.settings.limits
+    if asked.n > limits.n:
+        raise Problem(422, f"n: found {asked.n}; expected at most {limits.n}")
+    if max(asked.artist_gap, asked.artist_cap) > limits.n:
+        raise Problem(422, f"artist cap and gap: expected at most {limits.n}")
 
 
 def _answer(library: Library, query: Query) -> Answer:
     return library.answer(without_files(library, query))
+
+
+class RadioBody(QueryBody):
+    """What a radio is for, as in /recommend, and which songs were on, the last one last."""
+
+    n: Number = 5
+    played: list[Id] = Field([], max_length=_MOST_PLAYED)
+
+    def query(self) -> Query:
+        """The query; that of any song where nothing is asked."""
+        values = self.model_copy(update={"seed": 0 if self.seed is None else self.seed, "to": None, "length_s": None})
+        return QueryBody.query(QueryBody(**values.model_dump(exclude={"played"})))
+
+
+@router.post("/radio")
+async def radio(service: TheService, asked: RadioBody) -> RecommendedList:
+    """The songs that come next: never one that was on."""
+    check_size(service, asked)
+    return RecommendedList.of(await service.call(_next, asked.query(), asked.played))
+
+
+def _next(library: Library, query: Query, played: list[int]) -> Answer:
+    query = without_files(library, query)
+    index = library.index
+    with library.snapshot():
+        return next_songs(library, index, query, played, filters=library.filters)
+
+
+class ValueCount(BaseModel):
+    """A value of a filter, as the filter takes it, and how many songs it would leave."""
+
+    value: str
+    songs: int
+
+
+class CountsOfFilters(BaseModel):
+    """How many songs the filters leave, and how many each value of each would, with the others as they are."""
+
+    total: int
+    genre: list[ValueCount]
+    mood: list[ValueCount]
+    key: list[ValueCount]
+    year: list[ValueCount]
+    bpm: list[ValueCount]
+    duration_s: list[ValueCount]
+
+
+@router.post("/counts")
+async def counts(service: TheService, asked: QueryBody) -> CountsOfFilters:
+    """Count what filters would leave; what the body asks beside filters is not looked at."""
+    filters = asked.model_dump(include={*COUNTED, "octaves"}, exclude_defaults=True)
+    query = filters_of(QueryBody(**filters, seed=0).query())
+    found = await service.call(_counts, query)
+    listed = {
+        name: [ValueCount(value=shown(one.value), songs=one.songs) for one in getattr(found, name)] for name in COUNTED
+    }
+    return CountsOfFilters(total=found.total, **listed)
+
+
+def _counts(library: Library, query: Query | None) -> Counts:
+    ids = library.index.ids
+    with library.snapshot():
+        return count_values(library.filters, ids, query)
+
+
+class OrderBody(BaseModel):
+    """Songs, and by what they are to be put in order: `mix`, as a DJ plays them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tracks: list[Id] = Field(max_length=_MOST_SEEDS)
+    by: Literal["mix"] = "mix"
+
+
+class OrderedSong(BaseModel):
+    """A song in its place; `why` is how it goes with the one before."""
+
+    id: int
+    tempo_bpm: float | None
+    key: str | None
+    loudness_lufs: float | None
+    why: list[str]
+
+
+class Ordered(BaseModel):
+    """Songs in order; `unknown` is of how many of them neither tempo nor key is known."""
+
+    songs: list[OrderedSong]
+    unknown: int
+
+
+@router.post("/order")
+async def order(service: TheService, asked: OrderBody) -> Ordered:
+    """Put songs in the order in which they mix best by tempo, key and energy."""
+    mixed = await service.call(mix_order, asked.tracks)
+    songs = [
+        OrderedSong(
+            id=one.track.id,
+            tempo_bpm=one.tempo_bpm,
+            key=one.key and shown(one.key),
+            loudness_lufs=one.loudness_lufs,
+            why=[shown(word) for word in one.why],
+        )
+        for one in mixed
+    ]
+    return Ordered(songs=songs, unknown=sum(one.tempo_bpm is None and one.key is None for one in mixed))
