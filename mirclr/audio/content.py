@@ -130,6 +130,14 @@ def look(f: BinaryIO, size: int) -> Content:
     return Content(demuxer, end, libsndfile=demuxer in _PCM)
 
 
+def mpeg_layer(f: BinaryIO) -> int | None:
+    """The layer, 1 to 3, of a stream of MPEG audio by its first frame."""
+    f.seek(_behind_tags(f))
+    head = f.read(_SEARCHED)
+    found = _first_frame(head)
+    return None if found is None else 4 - (head[found[1] + 1] >> 1 & 3)
+
+
 def _behind_tags(f: BinaryIO) -> int:
     """Where an ID3v2 tag, or several, end."""
     at = 0

@@ -5,6 +5,7 @@ FFmpeg opens one file, as the container that its content shows, and nothing that
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +17,7 @@ from mirclr.audio.source import Damage
 from mirclr.errors import UnreadableAudio
 
 _PREROLL_S = 0.3  # decoded before what is wanted: Opus, AAC and MP3 carry state from packet to packet
+_FAR_S = 10.0  # what is nearer is reached by decoding what is before it
 _APART_S = 0.5  # time stamps of neighbours further apart than they last are not to be trusted
 _LOST_S = 0.06  # a gap of this size is a loss, where a container states times
 _PATIENCE = 100  # errors of a demuxer without a packet between them
@@ -196,11 +198,11 @@ class AvSource:
 
     def blocks(self, seconds: float, start_s: float = 0.0) -> Iterator[np.ndarray]:
         """As `Source.blocks`."""
-        skip = round(start_s * self.rate)
         self._open_again()
+        frames, skip = self._frames_from(start_s)
         held: list[np.ndarray] = []
         count = 0
-        for _, frame in self._frames(0.0):
+        for _, frame in frames:
             samples = self._samples(frame)[skip:] if skip else self._samples(frame)
             skip = max(0, skip - frame.samples) if skip else 0
             held.append(samples)
@@ -210,6 +212,18 @@ class AvSource:
                 held, count = [], 0
         if count:
             yield np.concatenate(held)
+
+    def _frames_from(self, start_s: float) -> tuple[Iterator[tuple[float | None, Any]], int]:
+        """The frames from a place on, by seeking where that is far, and how many samples before it they begin."""
+        if start_s > _FAR_S and self._steady:
+            target = start_s + self._begin
+            self._container.seek(int((target - _PREROLL_S) / self._stream.time_base), stream=self._stream)
+            frames = self._frames(start_s)
+            first = next(frames, None)
+            if first and first[0] is not None and first[0] <= target:
+                return chain([first], frames), round((target - first[0]) * self.rate)
+            self._open_again()
+        return self._frames(0.0), round(start_s * self.rate)
 
     def _open_again(self) -> None:
         options = self._stream.codec_context.options

@@ -1,17 +1,23 @@
-"""A file, or a part of one, in another format: for players that know only some; a part of the one door to PyAV."""
+"""A file, or a part of one, in another format: for players that know only some; a part of the one door to PyAV.
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+Contents: `transcode`, into a file; `transcoded`, as bytes while it is decoded.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mirclr.audio.reading import open_source, what_is_wrong
-from mirclr.audio.source import Span, Stumbled
+from mirclr.audio.reading import what_is_wrong
+from mirclr.audio.source import Span
+from mirclr.audio.streaming import sound_blocks
 from mirclr.errors import UnreadableAudio, is_fault_of_machine
 
 _BLOCK_S = 10.0
+_LIVE_BLOCK_S = 2.0  # of what somebody waits for
 
 
 @dataclass(frozen=True)
@@ -23,10 +29,13 @@ class _Format:
     samples: str
     rates: tuple[int, ...] = ()
     lossy: bool = True
+    live: Mapping[str, str] = field(default_factory=dict)  # options of container and codec where somebody waits for it
 
 
 FORMATS: Mapping[str, _Format] = {
-    "mp3": _Format("mp3", "libmp3lame", "fltp", (44100, 48000, 32000)),
+    "mp3": _Format(
+        "mp3", "libmp3lame", "fltp", (44100, 48000, 32000), live={"write_xing": "0", "compression_level": "7"}
+    ),
     "m4a": _Format("ipod", "aac", "fltp", (44100, 48000, 32000, 96000)),
     "opus": _Format("opus", "libopus", "flt", (48000,)),
     "flac": _Format("flac", "flac", "s16", lossy=False),
@@ -73,67 +82,143 @@ def transcode(
         The target cannot be written.
     """
     try:
-        _transcode(source, target, kind, kbps, span, tags, None)
-    except Stumbled as stumbled:  # libsndfile gave up; FFmpeg begins anew
-        _transcode(source, target, kind, kbps, span, tags, stumbled)
+        for _ in _encoded(source, str(target), kind, kbps, sound_blocks(source, span, block_s=_BLOCK_S), tags, {}):
+            pass
+    except OSError as error:
+        if not isinstance(error, UnreadableAudio) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(target)) from error
+        raise
 
 
-def _transcode(
+def transcoded(
+    source: Path, kind: str, *, kbps: int = 192, span: Span | None = None, start_s: float = 0.0
+) -> Iterator[bytes]:
+    """A file's sound as a file of another kind, piece by piece while it is decoded.
+
+    Parameters
+    ----------
+    source, kind, kbps, span
+        As of `transcode`; of kinds those that can be written without going back: ``mp3`` and ``opus``.
+    start_s : float
+        Where in the source, or in its part, to begin.
+
+    Raises
+    ------
+    UnreadableAudio
+        As of `transcode`; of what is damaged further on after the pieces before it.
+    """
+    pieces = _Pieces()
+    sound = sound_blocks(source, span, start_s=start_s, block_s=_LIVE_BLOCK_S)
+    for _ in _encoded(source, pieces, kind, kbps, sound, {}, FORMATS[kind].live):
+        yield from pieces.taken()
+    yield from pieces.taken()
+
+
+class _Pieces:
+    """What PyAV writes to as to a file, and what is taken out as it comes."""
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+
+    def write(self, data: Any) -> int:
+        self._held.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> Iterator[bytes]:
+        held, self._held = self._held, []
+        if data := b"".join(held):
+            yield data
+
+
+def _encoded(
     source: Path,
-    target: Path,
+    target: str | _Pieces,
     kind: str,
     kbps: int,
-    span: Span | None,
+    sound: Iterator[tuple[np.ndarray, int, float]],
     tags: Mapping[str, str],
-    stumbled: Stumbled | None,
-) -> None:
+    options: Mapping[str, str],
+) -> Iterator[None]:
+    """Encode sound into a target, a block at each step."""
     import av
 
     form = FORMATS[kind]
-    with open_source(source, span, stumbled) as opened:
-        rate = opened.rate if opened.rate in form.rates or not form.rates else form.rates[0]
-        layout = "mono" if opened.channels == 1 else "stereo"
-        try:
-            with av.open(str(target), "w", format=form.container) as out:
-                stream: Any = out.add_stream(form.codec, rate=rate, layout=layout)
-                stream.codec_context.format = form.samples
-                if form.lossy:
-                    stream.bit_rate = kbps * 1000
-                out.metadata.update({name: value for name, value in tags.items() if value})
-                stream.codec_context.open()
-                resampler = av.AudioResampler(form.samples, layout, rate, stream.codec_context.frame_size or None)
-                written = 0
-                for frame in _frames(opened.blocks(_BLOCK_S), opened.rate, layout):
-                    for fitted in resampler.resample(frame):
-                        written += fitted.samples
-                        out.mux(stream.encode(fitted))
-                for fitted in resampler.resample(None):
-                    written += fitted.samples
-                    out.mux(stream.encode(fitted))
-                out.mux(stream.encode(None))
-        except av.FFmpegError as error:
-            if is_fault_of_machine(error):
-                raise OSError(error.errno, error.strerror, str(target)) from error
-            raise UnreadableAudio(f"{source}: cannot be written as {kind} ({error.strerror})") from error
-    if not written:
+    first = next(sound, None)
+    while first is not None and not len(first[0]):
+        first = next(sound, None)
+    if first is None:
         raise UnreadableAudio(f"{source}: no sound is found in it")
+    rate = first[1] if first[1] in form.rates or not form.rates else form.rates[0]
+    layout = "mono" if first[0].shape[1] == 1 else "stereo"
+    try:
+        with av.open(target, "w", format=form.container, options=dict(options)) as out:
+            stream: Any = out.add_stream(form.codec, rate=rate, layout=layout, options=dict(options))
+            stream.codec_context.format = form.samples
+            if form.lossy:
+                stream.bit_rate = kbps * 1000
+            out.metadata.update({name: value for name, value in tags.items() if value})
+            stream.codec_context.open()
+            fitting = _Fitting(form.samples, layout, rate, stream.codec_context.frame_size or None)
+            for samples, its_rate in _chained(first, sound):
+                for frame in fitting.of(samples, its_rate):
+                    out.mux(stream.encode(frame))
+                yield
+            for frame in fitting.end():
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    except av.FFmpegError as error:
+        if is_fault_of_machine(error):
+            raise OSError(error.errno, error.strerror) from error
+        raise UnreadableAudio(f"{source}: cannot be written as {kind} ({error.strerror})") from error
 
 
-def _frames(blocks: Iterable[np.ndarray], rate: int, layout: str) -> Iterator[Any]:
-    """Blocks of (frames, channels) as frames of PyAV, of more than two channels their mean on both sides."""
-    import av
+def _chained(
+    first: tuple[np.ndarray, int, float], rest: Iterator[tuple[np.ndarray, int, float]]
+) -> Iterator[tuple[np.ndarray, int]]:
+    yield first[:2]
+    for samples, rate, _ in rest:
+        if len(samples):
+            yield samples, rate
 
-    at = 0
-    for block in blocks:
-        if not len(block):
-            continue
-        if block.shape[1] > 2:
-            block = np.repeat(block.mean(axis=1, keepdims=True), 2, axis=1)
-        samples = np.ascontiguousarray(np.clip(np.nan_to_num(block), -1.0, 1.0).T, np.float32)
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts = rate, at
-        at += len(block)
-        yield frame
+
+class _Fitting:
+    """Blocks as frames that an encoder takes, of mono or stereo; of more channels their mean on both sides."""
+
+    def __init__(self, samples: str, layout: str, rate: int, size: int | None) -> None:
+        self._to = samples, layout, rate, size
+        self._rate: int | None = None
+        self._at = self._given = 0
+
+    def of(self, samples: np.ndarray, rate: int) -> Iterator[Any]:
+        """The frames that a block fills; another decoder may have gone on at another rate."""
+        import av
+
+        if rate != self._rate:
+            if self._rate is not None:
+                yield from self.end()
+            self._rate, self._at = rate, 0
+            self._resampler = av.AudioResampler(*self._to)
+        mono = self._to[1] == "mono"
+        if samples.shape[1] > 2 or (samples.shape[1] == 2 and mono):
+            samples = samples.mean(axis=1, keepdims=True)
+        if samples.shape[1] == 1 and not mono:
+            samples = np.repeat(samples, 2, axis=1)
+        planes = np.ascontiguousarray(np.clip(np.nan_to_num(samples), -1.0, 1.0).T, np.float32)
+        frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=self._to[1])
+        frame.sample_rate, frame.pts = rate, self._at
+        self._at += len(samples)
+        yield from self._timed(self._resampler.resample(frame))
+
+    def end(self) -> Iterator[Any]:
+        """What is left."""
+        yield from self._timed(self._resampler.resample(None))
+
+    def _timed(self, frames: Sequence[Any]) -> Iterator[Any]:
+        """Frames that follow each other, whatever resampler they come from."""
+        for frame in frames:
+            frame.pts, frame.time_base = self._given, Fraction(1, self._to[2])
+            self._given += frame.samples
+            yield frame
 
 
 def try_transcode(
@@ -145,3 +230,11 @@ def try_transcode(
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(source, error)
     return None
+
+
+def try_transcoded(source: Path, kind: str, kbps: int, span: Span | None, start_s: float) -> "Iterator[bytes | str]":
+    """`transcoded` for a worker process: what is wrong with the source comes as text, last."""
+    try:
+        yield from transcoded(source, kind, kbps=kbps, span=span, start_s=start_s)
+    except Exception as error:
+        yield what_is_wrong(source, error)

@@ -42,7 +42,7 @@ class KeptFile:
     what : str
         For people: "library", "index", "report" (the last one of ``mirclr serve``), "own labels" (of ``mirclr classify
         train``), "written tags" (what ``mirclr tag undo`` needs), "half-made library" (of a ``mirclr library renew``
-        that was stopped), "music for trying", "clips", "teachers", "settings".
+        that was stopped), "music for trying", "clips", "waveforms", "teachers", "settings".
     path : Path
     bytes : int
         All that a folder holds.
@@ -79,6 +79,7 @@ def kept_files(library: Path | None = None) -> list[KeptFile]:
     places = (
         *(("music for trying", folder) for folder in fetched),
         ("clips", cache_dir() / "clips"),
+        ("waveforms", cache_dir() / "waveforms"),
         ("teachers", cache_dir() / "teachers"),
         ("settings", settings_file()),
     )

@@ -11,7 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from mirclr.errors import LibraryNotFound, MirclrError, MissingExtra, NoMatch, in_words, is_fault_of_machine
+from mirclr.errors import (
+    LibraryNotFound,
+    MirclrError,
+    MissingExtra,
+    NoMatch,
+    UnreachableAudio,
+    in_words,
+    is_fault_of_machine,
+)
 from mirclr.terminal import shown
 
 MEDIA_TYPE = "application/problem+json"
@@ -54,7 +62,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         headers = dict(error.headers) if error.headers else None
         return Problem(error.status_code, str(error.detail), headers=headers)
-    if isinstance(error, NoMatch | LibraryNotFound):
+    if isinstance(error, NoMatch | LibraryNotFound | UnreachableAudio):
         return Problem(404, "\n".join(map(str, error.args)) or "not found")
     if isinstance(error, MissingExtra):
         return Problem(501, str(error))

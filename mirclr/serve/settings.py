@@ -23,6 +23,8 @@ class Limits:
         Of audio that is sent to be classified.
     streams : int
         Songs that are sent at once.
+    transcoded : int
+        Of these, songs that are sent in another format, each by a process of its own.
     events : int
         Clients that wait for events at once.
     jobs : int
@@ -40,6 +42,7 @@ class Limits:
     body_bytes: int = 1 << 20
     audio_bytes: int = 200 << 20
     streams: int = 32
+    transcoded: int = 8
     events: int = 512
     jobs: int = 16
     body_s: float = 20.0

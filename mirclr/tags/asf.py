@@ -48,15 +48,22 @@ class _Attributes(Block):
 
     def texts(self, item: Item) -> tuple[str, ...]:
         """The value as text; numbers too."""
-        kind, value = self._parts(item.raw)
+        kind, value = self.parts(item.raw)
         if kind == 0:
             value = value[:MAX_TEXT]
             return (value[: len(value) // 2 * 2].decode("utf-16-le", "replace").split("\0")[0],)
         return (str(_number(value)),) if kind in (2, 3, 4, 5) and len(value) <= 8 else ()
 
     @staticmethod
-    def _parts(raw: bytes) -> tuple[int, bytes]:
+    def parts(raw: bytes) -> tuple[int, bytes]:
+        """The type of an item and its value."""
         return _number(raw[:2]), raw[2:]
+
+
+def attribute_value(block: Block, item: Item) -> bytes:
+    """The value of an item of a block of this module, as it stands."""
+    assert isinstance(block, _Attributes)
+    return block.parts(item.raw)[1]
 
 
 class _Extended(_Attributes):
@@ -91,7 +98,7 @@ class _Extended(_Attributes):
         return made
 
     @staticmethod
-    def _parts(raw: bytes) -> tuple[int, bytes]:
+    def parts(raw: bytes) -> tuple[int, bytes]:
         name_end = 2 + _number(raw[:2])
         return _number(raw[name_end : name_end + 2]), raw[name_end + 4 :]
 

@@ -1,7 +1,7 @@
 """Vorbis comments, in FLAC and in Ogg, and APEv2 tags, as blocks."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mirclr.tags.block import (
@@ -143,6 +143,18 @@ def flac(source: Source, start: int) -> Layout:
             layout.refusal = "its first metadata block is not that of a FLAC file"
         layout.blocks.append(_FlacComment(start + 42, b""))
     return layout
+
+
+def flac_pictures(source: Source) -> Iterator[bytes]:
+    """The blocks of a FLAC file that hold pictures."""
+    _, start = leading(source)
+    at, is_last, count = start + 4, False, 0
+    while not is_last and count < _MAX_METADATA:
+        head = source.read(at, 4)
+        is_last, length = bool(head[0] & 128), unsigned(head[1:])
+        if head[0] & 127 == 6:
+            yield source.read(at + 4, length)
+        at, count = at + 4 + length, count + 1
 
 
 # Ogg

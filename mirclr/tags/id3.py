@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from mirclr.tags.block import MAX_BLOCK, MAX_ITEMS, MAX_TEXT, Block, Damaged, Item, Source, Splice, unsigned
 
+_SYNC = re.compile(rb"\xff[\xe0-\xff]")  # which what is unsynchronised never holds
 _MAX_UNPACKED = 16 << 20
 _PADDING = 1024  # behind a tag that had to grow, so that the next change fits
 _ID = {2: re.compile(rb"[A-Z][A-Z0-9]{2}"), 3: re.compile(rb"[A-Z][A-Z0-9]{2}[A-Z0-9 \0]")}
@@ -168,32 +169,32 @@ class ID3v2(Block):
 
     def _strings(self, raw: bytes) -> list[str]:
         """The texts of a text frame, a description included; none of one that is encrypted."""
-        data = self._payload(raw)
+        data = self.payload(raw)
         if not data or data[0] > 3:
             return []
         wide = data[0] in (1, 2)
         text = data[1 : len(data) - (1 - len(data) % 2 if wide else 0)].decode(_ENCODINGS[data[0]], "replace")
         return [part.lstrip("\ufeff") for part in text.split("\0")]
 
-    def _payload(self, raw: bytes) -> bytes:
-        """What a frame holds, at most `MAX_TEXT` bytes, unpacked."""
+    def payload(self, raw: bytes, most: int = MAX_TEXT) -> bytes:
+        """What a frame holds, at most so many bytes, unpacked."""
         if self.version == 2:
-            return raw[6 : 6 + MAX_TEXT]
-        flags, data = raw[9], raw[10 : 10 + MAX_TEXT]
+            return raw[6 : 6 + most]
+        flags, data = raw[9], raw[10 : 10 + most]
         if self.version == 3:
             skip = 4 * bool(flags & 128) + bool(flags & 64) + bool(flags & 32)
             packed, secret = flags & 128, flags & 64
         else:
             skip = bool(flags & 64) + bool(flags & 4) + 4 * bool(flags & 1)
             packed, secret = flags & 8, flags & 4
-            if flags & 2:
+            if flags & 2 or (self._unsynchronised and not _SYNC.search(data)):  # some programs mark the tag alone
                 data = data.replace(b"\xff\0", b"\xff")
         if secret:
             return b""
         data = data[skip:]
         if packed:
             try:
-                data = zlib.decompressobj().decompress(data, MAX_TEXT)
+                data = zlib.decompressobj().decompress(data, most)
             except zlib.error:
                 return b""
         return data
@@ -211,7 +212,7 @@ class ID3v2(Block):
 
     def _comment(self, raw: bytes) -> tuple[str, ...]:
         """The text of a comment that has no description; others are what programs note down for themselves."""
-        data = self._payload(raw)
+        data = self.payload(raw)
         if len(data) < 5 or data[0] > 3:
             return ()
         wide = data[0] in (1, 2)

@@ -9,6 +9,7 @@ HEADER = b"\x1a\x45\xdf\xa3"
 _SEGMENT, _INFO, _TAGS = 0x18538067, 0x1549A966, 0x1254C367
 _SCALE, _DURATION, _TITLE = 0x2AD7B1, 0x4489, 0x7BA9
 _TAG, _TARGETS, _LEVEL, _SIMPLE, _NAME, _STRING = 0x7373, 0x63C0, 0x68CA, 0x67C8, 0x45A3, 0x4487
+_ATTACHMENTS, _ATTACHED, _FILE_NAME, _FILE_DATA = 0x1941A469, 0x61A7, 0x466E, 0x465C
 _ALBUM = 50  # the level of an album; 30 is that of a track
 _MAX_ELEMENTS = 200_000
 
@@ -45,6 +46,18 @@ def matroska(source: Source, start: int) -> Layout:
             if len(block.items) > MAX_ITEMS:
                 raise Damaged(f"its tags have more than {MAX_ITEMS} items")
     return layout
+
+
+def attachments(source: Source) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each file that is attached."""
+    for _, begin, end in (e for e in _elements(source, 0, source.size) if e[0] == _SEGMENT):
+        for _, b, e in (part for part in _elements(source, begin, end) if part[0] == _ATTACHMENTS):
+            for _, x, y in (part for part in _elements(source, b, e) if part[0] == _ATTACHED):
+                held = {kind: (low, high) for kind, low, high in _elements(source, x, y)}
+                if _FILE_DATA in held and _FILE_NAME in held:
+                    (low, high), (first, last) = held[_FILE_NAME], held[_FILE_DATA]
+                    name = source.read(low, min(high - low, MAX_TEXT)).decode("utf-8", "replace")
+                    yield name, source.read(first, last - first)
 
 
 def _tag(source: Source, begin: int, end: int) -> Iterator[Item]:

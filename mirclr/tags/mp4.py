@@ -4,6 +4,7 @@ What lies behind the tags moves when no free atom takes up the difference; then 
 where sound lies is corrected: chunk offsets, and in a fragmented file the bases of fragments and their index.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -190,6 +191,36 @@ def _place_bytes(name: str, text: str) -> bytes:
     number, _, of = text.partition("/")
     parts = (0, *(min(int(n), 0xFFFF) if n.strip().isdecimal() else 0 for n in (number, of)))
     return b"".join(n.to_bytes(2, "big") for n in parts) + bytes(2 if name == "trkn" else 0)
+
+
+def atom_values(item: Item) -> Iterator[bytes]:
+    """The values of an atom of the list, as they stand."""
+    return (data[8:] for kind, data in _inner(item.raw) if kind == b"data")
+
+
+_ESDS = re.compile(rb"esds.{4}(?:\x03[\x80-\xff]*[\0-\x7f].{3})?\x04[\x80-\xff]*[\0-\x7f](.)", re.DOTALL)
+_AAC = (0x40, 0x66, 0x67, 0x68)
+
+
+def sound_format(source: Source) -> str | None:
+    """What the first track of sound is coded as: ``aac``, or as the file calls it; None where there is none."""
+    for track in _inside(source, _Atom(b"", 0, source.size, 0), b"moov", b"trak"):
+        [media, *_] = _inside(source, track, b"mdia") or [track]
+        handlers = [source.peek(a.body + 8, 4) for a in _inside(source, media, b"hdlr")]
+        for table in _inside(source, media, b"minf", b"stbl", b"stsd"):
+            entry = source.peek(table.body + 8, min(table.length, 4096))
+            if handlers == [b"soun"]:
+                found = _ESDS.search(entry) if entry[4:8] == b"mp4a" else None
+                return "aac" if found and found[1][0] in _AAC else entry[4:8].decode("latin-1")
+    return None
+
+
+def _inside(source: Source, atom: _Atom, *kinds: bytes) -> list[_Atom]:
+    """The atoms that a path of kinds leads to, from an atom on; as far as they are whole."""
+    found = [atom]
+    for kind in kinds:
+        found = [a for each in found for a in _atoms_until(source, each.body, each.end)[0] if a.kind == kind]
+    return found
 
 
 def _genre(number: int) -> list[str]:

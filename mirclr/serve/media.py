@@ -1,0 +1,344 @@
+"""Songs as sound and pictures over HTTP, for the page's routes and the players' alike.
+
+Contents: `sound_response`, `cover_response`, `peaks_of_song`; `Media`, what a service keeps for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import blake2b
+from mimetypes import guess_type
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from mirclr.audio.thumbnails import shrink
+from mirclr.errors import UnreachableAudio, UnreadableAudio
+from mirclr.library import LibraryTrack, shown
+from mirclr.media import KINDS, KeptPeaks, Picture, cover_of, file_of, sound_type, transcoded_pieces
+from mirclr.processes import JobLost, Pool, begin_worker
+from mirclr.serve.problems import Problem
+from mirclr.serve.ranges import Version, asked_of, version_of
+
+if TYPE_CHECKING:
+    from mirclr.api import Library
+    from mirclr.serve.service import Service
+
+_CHUNK = 1 << 18
+_COVER_S = 3600  # that a browser may show a cover without asking again
+_SMALL_BYTES = 24 << 10  # a picture of so few is not made smaller
+_SMALLER_BYTES = 32 << 20  # of covers made smaller that are kept
+_SHRINK_S = 20.0
+_KBPS = {"mp3": 192, "opus": 128}  # of what is made, unless less is asked for
+_LEAST_KBPS = 32
+_MORE = 4  # threads for covers and waveforms
+_LOG = logging.getLogger(__name__)
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Media:
+    """What a service keeps for sound and pictures: threads that wait for processes, and covers made smaller.
+
+    Parameters
+    ----------
+    streams : int
+        Songs that are sent at once, at most.
+    transcoded : int
+        Of these, songs that are transcoded.
+    read_only : bool
+        Whether no waveform is kept on disk.
+    """
+
+    def __init__(self, streams: int, transcoded: int, *, read_only: bool) -> None:
+        self.streams, self.transcoded = Slots(streams, "sent"), Slots(transcoded, "sent in another format")
+        self.threads = ThreadPoolExecutor(streams + _MORE, thread_name_prefix="media")
+        self.peaks = KeptPeaks() if read_only else KeptPeaks.of_user()
+        self._shrinking: Pool | None = None
+        self._smaller: OrderedDict[bytes, bytes] = OrderedDict()
+
+    async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call a function in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, lambda: function(*args, **kwargs))
+
+    async def smaller(self, picture: Picture, side: int) -> Picture:
+        """A picture of at most so many pixels a side where it is larger; made in a process of its own, and kept."""
+        if len(picture.data) <= _SMALL_BYTES:
+            return picture
+        key = blake2b(picture.data, digest_size=16, salt=str(side).encode()).digest()
+        data = self._smaller.get(key)
+        if data is None:
+            self._shrinking = self._shrinking or Pool(1, begin_worker, lambda *_: _SHRINK_S)
+            future = self._shrinking.submit(shrink, picture.data, picture.media_type, side)
+            try:
+                data = await asyncio.wrap_future(future) or b""
+            except JobLost:
+                data = b""  # what crashes a decoder here is left to that of the browser
+            self._smaller[key] = data
+            while sum(map(len, self._smaller.values())) > _SMALLER_BYTES:
+                self._smaller.popitem(last=False)
+        return Picture(data, "image/jpeg", picture.kind) if data else picture
+
+    def close(self) -> None:
+        """End threads and processes."""
+        if self._shrinking:
+            self._shrinking.close()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Slots:
+    """So many songs at once, and no more."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most, self._what, self._taken = most, what, 0
+
+    def take(self) -> Callable[[], None]:
+        """Take one; what is returned gives it back, however often it is called.
+
+        Raises
+        ------
+        Problem
+            None is left.
+        """
+        if self._taken >= self._most:
+            line = f"{self._most} songs are being {self._what} already; try again in a moment"
+            raise Problem(503, line, headers={"Retry-After": "2"})
+        self._taken += 1
+        given = False
+
+        def give_back() -> None:
+            nonlocal given
+            self._taken -= not given
+            given = True
+
+        return give_back
+
+
+class _Pieces(StreamingResponse):
+    """Pieces that are made in threads while they are sent; whatever ends the response ends what makes them."""
+
+    def __init__(
+        self,
+        pieces: Iterator[bytes],
+        media: Media,
+        ended: Callable[[], None],
+        headers: dict[str, str],
+        status: int = 200,
+    ) -> None:
+        self._pieces, self._media, self._ended = pieces, media, ended
+        self._pending: Future[bytes | None] | None = None
+        super().__init__(self, status, headers)
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._pending = self._media.threads.submit(next, self._pieces, None)
+        try:
+            piece = await asyncio.wrap_future(self._pending)
+        except (UnreadableAudio, OSError) as error:  # the status is sent: all that is left is to end
+            _LOG.warning("%s", shown(str(error)))
+            piece = None
+        if piece is None:
+            raise StopAsyncIteration
+        return piece
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Close what makes the pieces, as soon as it is not at work."""
+
+        def close(_: object = None) -> None:
+            getattr(self._pieces, "close", lambda: None)()
+            self._ended()
+
+        if self._pending is None or self._pending.cancel() or self._pending.done():
+            close()
+        else:
+            self._pending.add_done_callback(close)
+
+
+async def sound_response(
+    service: Service,
+    request: Request,
+    track_id: int,
+    *,
+    kind: str | None = None,
+    start_s: float = 0.0,
+    max_kbps: int | None = None,
+) -> Response:
+    """Answer with a song's sound.
+
+    Without a kind it is the song's own file, byte for byte and by ranges, where browsers play that; else mp3. What is
+    made while it is sent has no length that is known, and no ranges: a client seeks by `start_s`.
+
+    Parameters
+    ----------
+    service, request
+        Who answers what; of the request the method and its headers count.
+    track_id : int
+        The song.
+    kind : str, optional
+        Of `mirclr.media.KINDS`; or ``raw`` for the file whatever it is, of a song that is not a part of one.
+    start_s : float
+        Where in the song to begin; above 0 it is not the file that is sent.
+    max_kbps : int, optional
+        Kilobits a second that must do: a file of more is not sent as it is.
+    """
+    track = await service.call(song, track_id)
+    media = service.media
+    if not 0 <= start_s < max(track.duration_s, 1e-3):
+        raise Problem(422, f"start_s: found {start_s:g}; expected 0 to {track.duration_s:.1f}, as long as the song is")
+    media_type = await media.run(sound_type, track)
+    if kind == "raw" and track.span is None:
+        media_type = media_type or guess_type(f"x{track.file.suffix}")[0] or ""
+        return await _file_response(media, request, track, media_type if media_type[:6] == "audio/" else _UNKNOWN)
+    fits = max_kbps is None or await media.run(_kbps_of, track) <= max_kbps
+    if kind is None and media_type and fits and not start_s:
+        return await _file_response(media, request, track, media_type)
+    made = kind if kind and kind in KINDS else "mp3"
+    kbps = max(_LEAST_KBPS, min(max_kbps or _KBPS[made], _KBPS[made]))
+    return await _transcoded_response(media, request, track, made, start_s, kbps)
+
+
+def _kbps_of(track: LibraryTrack) -> float:
+    return file_of(track).stat().st_size / 125 / max(track.duration_s, 1e-3)
+
+
+_UNKNOWN = "application/octet-stream"
+
+
+async def _file_response(media: Media, request: Request, track: LibraryTrack, media_type: str) -> Response:
+    file = await media.run(_opened, track)
+    try:
+        facts = os.fstat(file.fileno())
+        version = version_of(facts.st_size, facts.st_mtime_ns)
+        asked = asked_of(request.method, request.headers, version)
+        headers = version.headers | {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
+        if asked.status == 416:
+            raise Problem(416, "the file has no such bytes", headers={"Content-Range": f"bytes */{version.size}"})
+        if asked.status == 412:
+            raise Problem(412, "the file is another now than the one that was asked for")
+        if asked.status == 304:
+            file.close()
+            return Response(status_code=304, headers=headers)
+        headers |= {"Content-Length": str(asked.end - asked.begin), "Content-Type": media_type}
+        headers["Content-Disposition"] = _disposition(track.file.name)
+        if asked.status == 206:
+            headers["Content-Range"] = f"bytes {asked.begin}-{asked.end - 1}/{version.size}"
+        if request.method == "HEAD":
+            file.close()
+            return Response(status_code=asked.status, headers=headers)
+        return _Pieces(_parts(file, asked.begin, asked.end), media, media.streams.take(), headers, asked.status)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _opened(track: LibraryTrack) -> BinaryIO:
+    file = file_of(track)
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise UnreachableAudio(f"{track.label}: its file cannot be read ({error.strerror})") from None
+
+
+def _parts(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
+    with file:
+        file.seek(begin)
+        while begin < end and (data := file.read(min(_CHUNK, end - begin))):
+            begin += len(data)
+            yield data
+
+
+async def _transcoded_response(
+    media: Media, request: Request, track: LibraryTrack, kind: str, start_s: float, kbps: int
+) -> Response:
+    name = f"{Path(track.file.name).stem}.{kind}"
+    headers = {"Content-Type": KINDS[kind], "Accept-Ranges": "none", "Cache-Control": "private, no-store"}
+    headers["Content-Disposition"] = _disposition(name)
+    if request.method == "HEAD":
+        response = Response(headers=headers)
+        del response.headers["content-length"]  # it is not known
+        return response
+    slots = [media.streams.take()]
+
+    def ended() -> None:
+        for give_back in slots:
+            give_back()
+
+    try:
+        slots.append(media.transcoded.take())
+        pieces = transcoded_pieces(track, kind, kbps=kbps, start_s=start_s)
+        first = await media.run(next, pieces, b"")  # what is wrong with the file is said while that can be
+    except BaseException:
+        ended()
+        raise
+    return _Pieces(_with_first(first, pieces), media, ended, headers)
+
+
+def _with_first(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield first
+        yield from rest
+    finally:
+        getattr(rest, "close", lambda: None)()
+
+
+def _disposition(name: str) -> str:
+    """A header that gives a file's name, whatever letters that has."""
+    return f"inline; filename*=UTF-8''{quote(shown(name), safe='')}"
+
+
+async def cover_response(service: Service, request: Request, track_id: int, side: int | None = None) -> Response:
+    """Answer with a song's cover, of at most `side` pixels a side.
+
+    Raises
+    ------
+    Problem
+        404: it has none.
+    """
+    track = await service.call(song, track_id)
+    picture = await service.media.run(cover_of, track)
+    if picture is None:
+        raise Problem(404, f"{track.label} has no cover, neither in its file nor beside it")
+    if side is not None:
+        picture = await service.media.smaller(picture, side)
+    etag = f'"{blake2b(picture.data, digest_size=12).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": f"private, max-age={_COVER_S}"}
+    held = {name: value for name, value in request.headers.items() if name == "if-none-match"}
+    if asked_of("GET", held, Version(len(picture.data), etag, 0)).status == 304:
+        return Response(status_code=304, headers=headers)
+    return Response(picture.data, media_type=picture.media_type, headers=headers)
+
+
+async def peaks_of_song(service: Service, track_id: int, n: int) -> bytes:
+    """The peaks of a song's waveform; see `mirclr.media.KeptPeaks`."""
+    track = await service.call(song, track_id)
+    return await service.media.run(service.media.peaks.of, track, n)
+
+
+def song(library: Library, track_id: int) -> LibraryTrack:
+    """The song of an id.
+
+    Raises
+    ------
+    Problem
+        404: the library has none.
+    """
+    if not (found := library.tracks([track_id])):
+        raise Problem(404, f"no song of the library has the id {track_id}")
+    return found[0]

@@ -1,0 +1,138 @@
+"""Songs as sound and pictures over HTTP."""
+
+import io
+import os
+from pathlib import Path
+
+import av
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+from PIL import Image
+
+import mirclr
+from mirclr.library import LibraryTrack
+from mirclr.serve.app import create_app
+from mirclr.serve.settings import Limits, ServeSettings
+from tests.serve.conftest import HOST
+
+
+def a_song(library_path: Path, text: str) -> LibraryTrack:
+    with mirclr.Library.open(library_path) as library:
+        return library.find(text)[0]
+
+
+def test_a_song_is_its_file(client: TestClient, library_path) -> None:
+    song = a_song(library_path, "Rust")
+    data = song.file.read_bytes()
+    found = client.get(f"/api/v1/tracks/{song.id}/audio")
+    assert (found.status_code, found.content) == (200, data)
+    assert found.headers["content-type"] == "audio/ogg; codecs=vorbis"
+    assert found.headers["accept-ranges"] == "bytes"
+    part = client.get(f"/api/v1/tracks/{song.id}/audio", headers={"range": "bytes=100-299"})
+    assert (part.status_code, part.content) == (206, data[100:300])
+    assert part.headers["content-range"] == f"bytes 100-299/{len(data)}"
+    head = client.head(f"/api/v1/tracks/{song.id}/audio", headers={"range": "bytes=100-299"})
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(data)))
+    again = client.get(f"/api/v1/tracks/{song.id}/audio", headers={"if-none-match": found.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    beyond = client.get(f"/api/v1/tracks/{song.id}/audio", headers={"range": f"bytes={len(data)}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(data)}")
+    assert beyond.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus"])
+def test_a_song_is_made_into_another_kind(client: TestClient, library_path, kind) -> None:
+    song = a_song(library_path, "Rust")
+    found = client.get(f"/api/v1/tracks/{song.id}/audio", params={"format": kind, "start_s": song.duration_s - 5})
+    assert found.status_code == 200, found.text
+    with av.open(io.BytesIO(found.content)) as container:
+        stream = container.streams.audio[0]
+        assert stream.codec_context.name in (kind, "mp3float")
+        seconds = sum(frame.samples for frame in container.decode(stream)) / stream.rate
+    assert seconds == pytest.approx(5, abs=0.2)
+    assert (found.headers["accept-ranges"], "content-length" in found.headers) == ("none", False)
+    head = client.head(f"/api/v1/tracks/{song.id}/audio", params={"format": kind})
+    assert (head.status_code, head.headers["content-type"]) == (200, found.headers["content-type"])
+
+
+@pytest.mark.parametrize("asked", [{"format": "exe"}, {"start_s": "nan"}, {"start_s": -1}, {"start_s": 1e9}])
+def test_what_cannot_be_is_refused(client: TestClient, library_path, asked) -> None:
+    song = a_song(library_path, "Rust")
+    found = client.get(f"/api/v1/tracks/{song.id}/audio", params=asked)
+    assert (found.status_code, found.headers["content-type"]) == (422, "application/problem+json")
+
+
+@pytest.mark.parametrize("what", ["audio", "cover", "peaks"])
+@pytest.mark.parametrize("track_id", [0, -1, 10**9, 10**17, 10**30])
+def test_there_is_no_such_song(client: TestClient, what, track_id) -> None:
+    found = client.get(f"/api/v1/tracks/{track_id}/{what}")
+    assert found.status_code in (404, 422)
+    assert found.headers["content-type"] == "application/problem+json"
+
+
+def test_no_more_songs_at_once_than_allowed(library_path) -> None:
+    song = a_song(library_path, "Rust")
+    settings = ServeSettings(library_path, limits=Limits(streams=0))
+    with TestClient(create_app(settings), base_url=HOST) as client:
+        found = client.get(f"/api/v1/tracks/{song.id}/audio")
+        assert (found.status_code, found.headers["retry-after"]) == (503, "2")
+    settings = ServeSettings(library_path, limits=Limits(streams=1, transcoded=0))
+    with TestClient(create_app(settings), base_url=HOST) as client:
+        for _ in range(3):  # what was sent is given back
+            assert client.get(f"/api/v1/tracks/{song.id}/audio").status_code == 200
+            assert client.get(f"/api/v1/tracks/{song.id}/audio?format=mp3").status_code == 503
+
+
+def test_a_cover_is_that_of_the_file_or_beside_it(client: TestClient, library_path, made_library) -> None:
+    song = a_song(library_path, "Rust")
+    missing = client.get(f"/api/v1/tracks/{song.id}/cover")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+    beside = song.file.parent / "Cover.PNG"
+    Image.new("RGB", (900, 600), (1, 2, 3)).save(beside)
+    try:
+        found = client.get(f"/api/v1/tracks/{song.id}/cover")
+        assert (found.status_code, found.content) == (200, beside.read_bytes())
+        assert found.headers["content-type"] == "image/png"
+        held = {"if-none-match": found.headers["etag"]}
+        assert client.get(f"/api/v1/tracks/{song.id}/cover", headers=held).status_code == 304
+        assert client.head(f"/api/v1/tracks/{song.id}/cover").headers["content-type"] == "image/png"
+    finally:
+        beside.unlink()
+
+
+def test_a_large_cover_is_made_smaller(client: TestClient, library_path) -> None:
+    song = a_song(library_path, "Ferry")
+    beside = song.file.parent / "folder.png"
+    noise = os.urandom(500 * 400 * 3)
+    Image.frombytes("RGB", (500, 400), noise).save(beside)
+    try:
+        found = client.get(f"/api/v1/tracks/{song.id}/cover", params={"size": 100})
+        assert found.headers["content-type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(found.content)).size == (100, 80)
+        assert client.get(f"/api/v1/tracks/{song.id}/cover", params={"size": 5}).status_code == 422
+    finally:
+        beside.unlink()
+
+
+def test_peaks_are_found_once_and_kept(client: TestClient, library_path, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MIRCLR_HOME", str(tmp_path / "home"))
+    with TestClient(create_app(ServeSettings(library_path)), base_url=HOST) as client:
+        song = a_song(library_path, "Rust")
+        found = client.get(f"/api/v1/tracks/{song.id}/peaks", params={"n": 300})
+        assert (found.status_code, len(found.content)) == (200, 300), found.text
+        samples, _ = soundfile.read(song.file)
+        assert max(found.content) == pytest.approx(min(1.0, abs(samples).max()) * 255, abs=2)
+        kept = [p for p in (tmp_path / "home").rglob("*") if p.is_file()]
+        assert len(kept) == 1
+    with TestClient(create_app(ServeSettings(library_path)), base_url=HOST) as client:
+        monkeypatch.setattr("mirclr.media.peaks.peaks_of", lambda *_: pytest.fail("found again"))
+        assert client.get(f"/api/v1/tracks/{song.id}/peaks", params={"n": 300}).content == found.content
+
+
+def test_nothing_is_kept_of_what_is_only_read(library_path, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MIRCLR_HOME", str(tmp_path / "home"))
+    song = a_song(library_path, "Rust")
+    with TestClient(create_app(ServeSettings(library_path, read_only=True)), base_url=HOST) as client:
+        assert client.get(f"/api/v1/tracks/{song.id}/peaks").status_code == 200
+    assert not (tmp_path / "home").exists()
