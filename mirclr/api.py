@@ -131,6 +131,7 @@ class Library(LibraryStore):
         paths: Names,
         *,
         encoder: Encoder | None = None,
+        root: PathName | None = None,
         workers: int = 0,
         retry: bool = False,
         device: str = "auto",
@@ -147,6 +148,8 @@ class Library(LibraryStore):
             Folders and files; ``~`` is the home folder.
         encoder : Encoder, optional
             As `mirclr.load_encoder` gives it; the library's own unless given, or for a new library the built-in one.
+        root : str or Path, optional
+            The folder that those of `paths` below it belong to, where the library holds none above them.
         workers : int
             Processes that decode; 0: one a core.
         retry : bool
@@ -190,7 +193,9 @@ class Library(LibraryStore):
             self._encoder = self._load_encoder(None, device)
         embedder = self.encoder
         passed = PassedOver()
-        files, problems = find_audio([Path(path) for path in _several(paths)], self, passed)
+        files, problems = find_audio(
+            [Path(path) for path in _several(paths)], self, passed, None if root is None else Path(root)
+        )
         report = EmbedReport(failures={problem.file: problem.reason for problem in problems})
         outcomes = embed_files(self, files, embedder, workers=workers, retry=retry)
         for done, outcome in enumerate(outcomes, 1):

@@ -30,6 +30,7 @@
     ├── PatternError                   (ValueError)   a pattern of what is left out stands for nothing
     ├── CopyError                                     songs cannot be copied: there is no room
     ├── PlaylistError                  (ValueError)   a playlist cannot be read, or its kind is not known
+    ├── PlayerError                    (RuntimeError) a music player does not answer, or refuses
     ├── TagsError                      (ValueError)   the tags of a file cannot be read or written
     └── HistoryError                   (ValueError)   a listening history cannot be read
 
@@ -204,6 +205,10 @@ class CopyError(MirclrError):
 
 class PlaylistError(MirclrError, ValueError):
     """A playlist cannot be read, or its suffix names no kind that is known."""
+
+
+class PlayerError(MirclrError, RuntimeError):
+    """A music player does not answer, or refuses what it is asked."""
 
 
 class TagsError(MirclrError, ValueError):

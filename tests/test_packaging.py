@@ -43,7 +43,8 @@ def test_the_wheel_holds_the_package_and_what_it_ships(wheel):
 
 def test_the_wheel_holds_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert tops == {"mirclr", f"mirclr-{mirclr.__version__}.dist-info"}
+    assert tops == {"mirclr", "beetsplug", f"mirclr-{mirclr.__version__}.dist-info"}
+    assert [name for name in wheel.namelist() if name.startswith("beetsplug/")] == ["beetsplug/mirclr.py"]
     unwanted = {n for n in wheel.namelist() if n.endswith((".ogg", ".wav", ".pyc", ".safetensors", ".db"))}
     assert unwanted == {f"mirclr/models/pretrained/builtin.{kind}" for kind in ("safetensors", "heads.safetensors")}
     assert sum(info.file_size for info in wheel.infolist()) < 12e6

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
+from mirclr.cli.mpd import mpd_option, queue_answer
 from mirclr.cli.show import closing, complain, print_facts, print_json, print_table, progress, remark
 from mirclr.errors import PlaylistError
 from mirclr.terminal import counted, shown, size
@@ -18,6 +19,7 @@ from mirclr.terminal import counted, shown, size
 if TYPE_CHECKING:
     from mirclr.ingest.copying import PlannedCopy
     from mirclr.library import LibraryTrack
+    from mirclr.recommend.mpd import MpdAddress
 
 
 @click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
@@ -31,9 +33,16 @@ def command() -> None:
 @click.option("--explain", is_flag=True, help="Give details of each song, as recommend does.")
 @options.as_json
 @options.path_option("-o", "--output", help="The file to write; by default that of the last time, if there was one.")
+@mpd_option
 @options.checkpoint("The library's encoder, where its file has moved.")
 def refresh(
-    name: str, library_path: Path, explain: bool, as_json: bool, output: Path | None, checkpoint: Path | None
+    name: str,
+    library_path: Path,
+    explain: bool,
+    as_json: bool,
+    output: Path | None,
+    mpd: "MpdAddress | None",
+    checkpoint: Path | None,
 ) -> int:
     """Make a saved playlist again from your library as it is now, and write its file."""
     from mirclr.api import Library
@@ -53,6 +62,8 @@ def refresh(
     show_answer(answer, as_json=as_json, explain=explain)
     if output:
         write_answer(answer, output, name)
+    if mpd:
+        queue_answer(answer, mpd)
     return 0 if answer.recommendations else 1
 
 

@@ -9,13 +9,14 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.filters import LENGTH, filters, make_ready, query_of
+from mirclr.cli.mpd import mpd_option, queue_answer
 from mirclr.cli.show import ListedSong, print_json, print_songs, remark
 from mirclr.terminal import clock, counted
 
 if TYPE_CHECKING:
     from mirclr.library import LibraryTrack
     from mirclr.recommend import Answer, Recommendation, Seed
-
+    from mirclr.recommend.mpd import MpdAddress
 
 _NAMED = 3  # artists or songs in the title of a list
 
@@ -35,7 +36,7 @@ _NAMED = 3  # artists or songs in the title of a list
             "fill",
         ),
         "In which order": ("to", "diversity", "seed"),
-        "What becomes of the list": ("output", "save", "explain", "as_json"),
+        "What becomes of the list": ("output", "save", "mpd", "explain", "as_json"),
     },
     epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/Jazz --exclude path:Christmas -o list.m3u8',
 )
@@ -100,6 +101,7 @@ _NAMED = 3  # artists or songs in the title of a list
 @options.as_json
 @options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf")
 @click.option("--save", metavar="NAME", help="Keep what you asked for; to list anew: mirclr playlist refresh NAME")
+@mpd_option
 @options.checkpoint("The library's encoder, where its file has moved.")
 def command(
     library_path: Path,
@@ -110,6 +112,7 @@ def command(
     as_json: bool,
     output: Path | None,
     save: str | None,
+    mpd: "MpdAddress | None",
     checkpoint: Path | None,
     **asked: Any,
 ) -> int:
@@ -142,6 +145,8 @@ def command(
         write_answer(answer, output, save or title_of(answer))
     if save:
         remark(f"saved as {save!r}; run it again with: mirclr playlist refresh {shlex.quote(save)}")
+    if mpd:
+        queue_answer(answer, mpd)
     return 0 if answer.recommendations else 1
 
 

@@ -10,7 +10,7 @@ from mirclr.library import Failure, LibraryStore
 
 
 def find_audio(
-    paths: Sequence[Path], library: LibraryStore, passed: PassedOver | None = None
+    paths: Sequence[Path], library: LibraryStore, passed: PassedOver | None = None, root: Path | None = None
 ) -> tuple[list[tuple[str, Found]], list[Failure]]:
     """List the audio of folders and files with the root that each belongs to, but for what the library excludes.
 
@@ -22,6 +22,8 @@ def find_audio(
         Holds what is excluded, and the roots that paths may belong to (`roots_of`).
     passed : PassedOver, optional
         Counts what was not taken.
+    root : Path, optional
+        As of `roots_of`.
 
     Returns
     -------
@@ -35,12 +37,12 @@ def find_audio(
         A path is not there.
     """
     exclusions = Exclusions(library.exclusions())
-    roots = roots_of(paths, library)
+    roots = roots_of(paths, library, root)
     listing = Listing()
-    for path, root in roots.items():
+    for path, own in roots.items():
         if path.is_dir():
             for found in audio_files(path, exclusions=exclusions, passed=passed):
-                listing.add(path, root, found)
+                listing.add(path, own, found)
     for path, one in audio_at((p for p in roots if not p.is_dir()), exclusions=exclusions, passed=passed):
         listing.add(path.parent, roots[path], one)
     if passed:
@@ -64,23 +66,23 @@ class Listing:
             self.files.setdefault(place_of(found), (root, found))
 
 
-def roots_of(paths: Sequence[Path], library: LibraryStore) -> dict[Path, str]:
+def roots_of(paths: Sequence[Path], library: LibraryStore, root: Path | None = None) -> dict[Path, str]:
     """The root that each of some paths, made absolute, belongs to.
 
     A path below a folder that the library already holds belongs to that folder, so that embedding a part again
-    makes no second copy.
+    makes no second copy; else to `root`, if one is given and it is below it; else it is a root, or its folder is.
 
     Raises
     ------
     LibraryError
         A path is not there.
     """
-    roots = list(library.roots())
+    roots = [*library.roots(), *([] if root is None else [str(Path(os.path.expanduser(root)).resolve())])]
     found = {}
     for given in paths:
         path = Path(os.path.expanduser(given)).resolve()
         if not path.exists():
             raise LibraryError(f"{given}: no such file or folder; expected audio files or folders of them")
         own = path if path.is_dir() else path.parent
-        found[path] = next((root for root in roots if path.is_relative_to(root)), str(own))
+        found[path] = next((held for held in roots if path.is_relative_to(held)), str(own))
     return found

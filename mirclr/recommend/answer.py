@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -112,6 +112,7 @@ def recommend(
     filters: MetadataFilters | None = None,
     embed_seeds: EmbedSeeds | None = None,
     excerpts: bool = False,
+    among: Collection[int] | None = None,
     listens: Sequence[Listen] | None = None,
     now_s: float | None = None,
     played: Sequence[int] = (),
@@ -143,6 +144,8 @@ def recommend(
         Makes seeds of files that the library does not hold.
     excerpts : bool
         Find the most similar excerpts for each explanation.
+    among : collection of int, optional
+        The tracks that alone may come, by id, such as those that a player has too; all unless given.
     listens : sequence of Listen, optional
         The history of the query's listener; what the library stores of the profile, unless given.
     now_s : float, optional
@@ -163,7 +166,7 @@ def recommend(
     """
     now_s = time.time() if now_s is None else now_s
     filters = filters or MetadataFilters(library)
-    prepared = _PreparedQuery(library, index, query, filters, embed_seeds, listens, now_s, played)
+    prepared = _PreparedQuery(library, index, query, filters, embed_seeds, among, listens, now_s, played)
     if not prepared.seeds:
         picked = prepared.listed(prepared.mixed)
         return Answer(query, (), _without_seeds(library, query, picked), prepared.remarks(picked))
@@ -198,6 +201,7 @@ class _PreparedQuery:
         query: Query,
         filters: MetadataFilters,
         embed_seeds: EmbedSeeds | None,
+        among: Collection[int] | None,
         listens: Sequence[Listen] | None,
         now_s: float,
         played: Sequence[int],
@@ -219,7 +223,13 @@ class _PreparedQuery:
         self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
         self.vectors = np.stack([s.vector for s in self.seeds]) if self.seeds else self.away[:0]
         self.clusters = clusters_of(self.vectors) if self.seeds else np.zeros(1, np.int64)
-        self.allowed = filters.passing(query)
+        self.allowed, self.ids = filters.passing(query), index.ids
+        if among is not None:
+            only = np.zeros(library.id_end(), bool)
+            only[[i for i in among if 0 <= i < len(only)]] = True
+            self.ids = self.ids[self.ids < len(only)]
+            self.ids = self.ids[only[self.ids]]
+            self.allowed = only if self.allowed is None else only & self.allowed
         excluded = (absolute_rule(parse_rule(text)) for text in query.exclude)
         self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
         own = () if query.same_album else [s.track for s in self.seeds if s.track is not None and s.track.album]
@@ -255,7 +265,7 @@ class _PreparedQuery:
 
     def mixed(self, n: int) -> list[Candidate]:
         """N tracks that pass the filters: the surest first, and of those that are as sure any."""
-        ids = self.index.ids
+        ids = self.ids
         if self.allowed is not None:
             ids = ids[ids < len(self.allowed)]
             ids = ids[self.allowed[ids]]
@@ -479,7 +489,7 @@ class _PreparedQuery:
         if (plays_s > length_s - _SONG_S / 2) if length_s else (len(picked) >= self.query.n):
             return notes
         why = +self._left_out
-        return [*notes, *shortfall(self.filters, self.query, len(picked), why, self.index.ids, self.hidden)]
+        return [*notes, *shortfall(self.filters, self.query, len(picked), why, self.ids, self.hidden)]
 
 
 def _without_seeds(library: LibraryStore, query: Query, picked: Sequence[Candidate]) -> list[Recommendation]:
