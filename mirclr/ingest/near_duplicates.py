@@ -238,15 +238,16 @@ def groups(pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[int
 
 def copies(library: LibraryStore, pairs: Mapping[Pair, float], at_least: float = SURE) -> list[list[Copy]]:
     """The tracks of each of `groups`, but for those that were removed meanwhile."""
-    sizes = {s.track_id: s.size for root in library.roots() for s in library.states(root).values()}
     highest: dict[int, float] = {}
     for pair, likelihood in pairs.items():
         highest |= {i: max(likelihood, highest.get(i, 0.0)) for i in pair}
+    joined = groups(pairs, at_least)
+    states = library.states_of([i for ids in joined for i in ids])
     found = []
-    for ids in groups(pairs, at_least):
+    for ids in joined:
         tracks = library.tracks(ids)
         if len(tracks) > 1:
-            best = max(tracks, key=lambda t: (*_quality(t, sizes[t.id]), -t.id))
+            best = max(tracks, key=lambda t: (*_quality(t, states[t.id].size), -t.id))
             found.append([Copy(t, highest[t.id], t is best) for t in tracks])
     return found
 

@@ -96,6 +96,23 @@ class Labels(Database):
         rows = self._rows("SELECT track_id, probability FROM probability WHERE task = ? AND label = ?", task, label)
         return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.float64)
 
+    def count_likeliest(self, task: str, at_least: float) -> tuple[int, dict[str, int]]:
+        """How many tracks have probabilities, and of how many each label is the likeliest, and likely at least."""
+        known = self._rows("SELECT COUNT(DISTINCT track_id) FROM probability WHERE task = ?", task)[0][0]
+        ranked = "ROW_NUMBER() OVER (PARTITION BY track_id ORDER BY probability DESC, label)"
+        rows = self._rows(
+            "SELECT label, COUNT(*) FROM"  # noqa: S608
+            f" (SELECT label, probability, {ranked} place FROM probability WHERE task = ?)"
+            " WHERE place = 1 AND probability >= ? GROUP BY label ORDER BY label",
+            task,
+            at_least,
+        )
+        return known, {row[0]: row[1] for row in rows}
+
+    def count_described(self) -> int:
+        """Of how many tracks tempo, key and loudness were looked for."""
+        return int(self._rows("SELECT COUNT(*) FROM description")[0][0])
+
     def store_descriptions(self, descriptions: Mapping[int, Description]) -> None:
         """Store descriptions by track id, in one transaction; ids that are no longer held are left out."""
         values = [

@@ -153,6 +153,10 @@ class Tracks(Database):
         first, end = encode_path(f"{folder}/"), encode_path(f"{folder}0")  # "0" is the letter after "/"
         return self._tracks("root = ? AND path >= ? AND path < ?", root, first, end, most=_MOST_BESIDE)
 
+    def damaged(self) -> list[LibraryTrack]:
+        """The tracks that play, with a fault."""
+        return self._tracks("remark IS NOT NULL")
+
     def parts(self) -> list[LibraryTrack]:
         """The tracks that are parts of files, as CUE sheets name them."""
         return self._tracks("audio_path IS NOT NULL")
@@ -179,6 +183,10 @@ class Tracks(Database):
         """The tracks under a root, as their files were when last seen, by path."""
         return {s.path: s for s in self._states("root = ?", encode_path(root))}
 
+    def states_of(self, ids: Sequence[int]) -> dict[int, FileState]:
+        """Some tracks, as their files were when last seen, by id."""
+        return {s.track_id: s for s in self._states(f"id IN {IDS}", id_list(ids))}
+
     def with_file_digest(self, digest: str) -> list[FileState]:
         """The tracks whose files were, byte for byte, of this digest."""
         return self._states("file_digest = ?", digest)
@@ -190,6 +198,11 @@ class Tracks(Database):
     def sizes(self) -> set[int]:
         """The sizes of all files held, in bytes: a file of another size is none of them."""
         return {row[0] for row in self._rows("SELECT DISTINCT size FROM track")}
+
+    def bytes_of_files(self) -> int:
+        """The sizes of all files together, of each once, though several tracks may be parts of it."""
+        each = "SELECT DISTINCT root, COALESCE(audio_path, path), size FROM track"
+        return int(self._rows(f"SELECT TOTAL(size) FROM ({each})")[0][0])  # noqa: S608
 
     def holds_parts(self) -> bool:
         """Whether any track is a part of a file."""

@@ -42,7 +42,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _OPEN = frozenset(("/", "/api/v1/session", "/healthz", "/favicon.ico"))
-_OPEN_BELOW = ("/assets/", "/rest/")  # the page's own files, which hold nothing; what asks for a password itself
+_PLAYERS = "/rest/"  # what asks for a password itself, in each request, so that none comes by itself with a browser
+_OPEN_BELOW = ("/assets/", _PLAYERS)  # the page's own files hold nothing
+_LISTENBRAINZ = "/1/"
 _AUDIO = "/api/v1/classify"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(?::\d{1,5})?", re.IGNORECASE)
@@ -94,8 +96,8 @@ class Guard:
         address = scope["client"][0] if scope.get("client") else ""
         self._check_host(headers)
         self._check_pace(address)
-        admitted = self._is_admitted(address, headers)
-        if not admitted:
+        admitted = self._is_admitted(address, scope["path"], headers)
+        if not admitted and not (self._sessions.needed and scope["path"].startswith(_PLAYERS)):
             self._check_origin(scope, headers)
         if self._sessions.needed and not (admitted or self._sessions.has_session(headers) or _is_open(scope["path"])):
             raise Problem(401, "this needs the token that mirclr serve showed when it began", headers=CHALLENGE)
@@ -119,12 +121,15 @@ class Guard:
             raise too_often("asked too often", wait)
         self._requests.count(address)
 
-    def _is_admitted(self, address: str, headers: Headers) -> bool:
+    def _is_admitted(self, address: str, path: str, headers: Headers) -> bool:
         """Whether the token stands in a header, which no page of another site can send."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if not self._sessions.needed or scheme.lower() not in ("bearer", "token"):
+        if not self._sessions.needed or scheme.lower() not in ("bearer", "token") or path.startswith(_PLAYERS):
             return False
-        self._sessions.check_token(address, token.strip())
+        token = token.strip()
+        if path.startswith(_LISTENBRAINZ) and not self._sessions.is_token(token):
+            token = token.rpartition(":")[2]  # before it the name of a profile
+        self._sessions.check_token(address, token)
         return True
 
     @staticmethod

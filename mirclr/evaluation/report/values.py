@@ -177,8 +177,8 @@ class Extreme:
 
 
 @dataclass(frozen=True)
-class Overview:
-    """What an owner wants to know of a library, by tags and by what was found out before.
+class Counts:
+    """What is counted of a library, by tags and by what was found out before.
 
     Attributes
     ----------
@@ -191,14 +191,35 @@ class Overview:
         Tracks by decade, and by genre as tagged: the most frequent ones.
     described : int
         Tracks of which tempo and loudness were looked for.
-    middle_bpm : (float, float) or None
-        Half of the tempos lie between.
     tempos : Histogram or None
         Tracks by beats a minute.
     mood_known : int
         Tracks of which moods were predicted.
     moods : Histogram or None
         Tracks by the likeliest of their moods; those for which none is likely are left out.
+    """
+
+    bytes: int
+    first_year: int | None
+    last_year: int | None
+    without_year: int
+    decades: Histogram | None
+    without_genre: int
+    genres: Histogram | None
+    described: int
+    tempos: Histogram | None
+    mood_known: int
+    moods: Histogram | None
+
+
+@dataclass(frozen=True)
+class Overview(Counts):
+    """What an owner wants to know of a library: its `Counts`, and more that takes all of its tracks.
+
+    Attributes
+    ----------
+    middle_bpm : (float, float) or None
+        Half of the tempos lie between.
     extremes : tuple of Extreme
     damaged : int
         Tracks that play, with a fault.
@@ -210,18 +231,7 @@ class Overview:
         Whether tracks that sound alike were ever compared, as `mirclr duplicates` does.
     """
 
-    bytes: int
-    first_year: int | None
-    last_year: int | None
-    without_year: int
-    decades: Histogram | None
-    without_genre: int
-    genres: Histogram | None
-    described: int
     middle_bpm: tuple[float, float] | None
-    tempos: Histogram | None
-    mood_known: int
-    moods: Histogram | None
     extremes: tuple[Extreme, ...]
     damaged: int
     damaged_files: tuple[Broken, ...]

@@ -1,13 +1,13 @@
 """The routes below ``/api/v1``, one file a subject; each has a `router`.
 
-Contents: tracks.py, songs of the library; media.py, their sound and pictures; recommend.py, lists by the whole query model, counts of filters, orders and
-radio; playlists.py, blocks.py and profiles.py, what a person keeps; jobs.py, long work and its events; session.py, the
-token.
+Contents: tracks.py, songs of the library; media.py, their sound and pictures; recommend.py, lists by the whole query
+model, counts of filters, orders and radio; playlists.py, blocks.py and profiles.py, what a person keeps; library.py,
+what there is; jobs.py, long work and its events; session.py, the token.
 """
 
 from fastapi import APIRouter
 
-from mirclr.serve.api import blocks, jobs, media, playlists, profiles, recommend, session, tracks
+from mirclr.serve.api import blocks, jobs, library, media, playlists, profiles, recommend, session, tracks
 
 
 def routers() -> list[APIRouter]:
@@ -19,6 +19,7 @@ def routers() -> list[APIRouter]:
         playlists.router,
         blocks.router,
         profiles.router,
+        library.router,
         jobs.router,
         session.router,
     ]
