@@ -125,7 +125,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("size", "mtime_ns", "generation", "plays", "taste", "year", "compilation"), _WHOLE),
     **dict.fromkeys(("track_number", "disc_number"), _WHOLE),
     **dict.fromkeys(("duration_s", "start_s", "probability", "likelihood", "key_strength", "tempo_bpm"), _NUMBER),
-    **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s", "made_s", "changed_s"), _NUMBER),
+    **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s", "made_s", "changed_s", "x", "y"), _NUMBER),
     **dict.fromkeys(("title", "artist", "album", "album_artist", "genre", "remark", "reason", "folded"), _TEXT),
     **dict.fromkeys(("file_digest", "content_digest", "audio_digest", "name", "source", "task", "label"), _TEXT),
     **dict.fromkeys(("rule", "query", "profile", "value", "key", "pattern", "kind", "comment"), _TEXT),

@@ -46,6 +46,12 @@ class Labels(Database):
                 "INSERT INTO probability SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM track WHERE id = ?)",
                 values,
             )
+            count_write(db, "probabilities")
+
+    @property
+    def probabilities_version(self) -> int:
+        """Another value whenever probabilities were stored, by whomever: for what is derived from them."""
+        return self._count("probabilities")
 
     def probabilities(self, task: str, ids: Sequence[int] | None = None) -> dict[int, dict[str, float]]:
         """The stored probabilities of a task by track id and label; tracks without any are left out."""
@@ -112,6 +118,16 @@ class Labels(Database):
     def count_described(self) -> int:
         """Of how many tracks tempo, key and loudness were looked for."""
         return int(self._rows("SELECT COUNT(*) FROM description")[0][0])
+
+    def likeliest_labels(self, task: str) -> tuple[np.ndarray, list[str], np.ndarray]:
+        """The likeliest label of each track of a task: ids, (n,) int64 ascending, labels, and (n,) float64."""
+        rows = self._rows(  # of the row that holds the greatest SQLite gives the other columns too
+            "SELECT track_id, label, MAX(probability) AS probability FROM probability WHERE task = ?"
+            " GROUP BY track_id ORDER BY track_id",
+            task,
+        )
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return ids, [row[1] for row in rows], np.fromiter((row[2] for row in rows), np.float64, len(rows))
 
     def store_descriptions(self, descriptions: Mapping[int, Description]) -> None:
         """Store descriptions by track id, in one transaction; ids that are no longer held are left out."""

@@ -153,6 +153,7 @@ def replace_vectors(old: LibraryStore, new: LibraryStore, inventory: Inventory) 
         _take_failures(db, missed)
         db.execute("DELETE FROM task")  # what was predicted from the old vectors
         db.execute("INSERT OR REPLACE INTO meta SELECT * FROM fresh.meta WHERE key = 'encoder'")
+        db.execute("DELETE FROM map_point")
         db.execute("DELETE FROM change")  # no index of the old vectors can be brought up to date
         db.execute("UPDATE vector SET generation = ?", (next_generation(db),))
     return [state.file for state in missed]

@@ -6,17 +6,18 @@ from typing import Any
 from mirclr.errors import LibraryError
 from mirclr.library.files import is_gone
 from mirclr.library.labels import Labels
+from mirclr.library.map_points import MapPoints
 from mirclr.library.places import Places
 from mirclr.library.schema import SCHEMA_VERSION
 from mirclr.library.song_lists import SongLists
 from mirclr.terminal import shown
 
 
-class LibraryStore(Places, Labels, SongLists):
+class LibraryStore(Places, Labels, MapPoints, SongLists):
     """An open library; a context manager. Made by `LibraryStore.open`, used by the thread that opened it.
 
     What it stores has a class for each subject: `Tracks`, `Vectors`, `Entries` (what embedding writes), `Labels`,
-    `Profiles`, `Places`, `SongLists`. All of them share the connection and the transactions of `Database`.
+    `MapPoints`, `Profiles`, `Places`, `SongLists`. All of them share the connection and the transactions of `Database`.
     """
 
     def info(self) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 Contents: tracks.py, songs of the library; media.py, their sound and pictures; recommend.py, lists by the whole query
 model, counts of filters, orders and radio; playlists.py, blocks.py and profiles.py, what a person keeps; library.py,
-what there is; jobs.py, long work and its events; session.py, the token.
+what there is; map.py, where songs lie; jobs.py, long work and its events; session.py, the token.
 """
 
 from fastapi import APIRouter
 
-from mirclr.serve.api import blocks, jobs, library, media, playlists, profiles, recommend, session, tracks
+from mirclr.serve.api import blocks, jobs, library, map, media, playlists, profiles, recommend, session, tracks
 
 
 def routers() -> list[APIRouter]:
@@ -20,6 +20,7 @@ def routers() -> list[APIRouter]:
         blocks.router,
         profiles.router,
         library.router,
+        map.router,
         jobs.router,
         session.router,
     ]
