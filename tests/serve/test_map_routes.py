@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 
 import mirclr
 from mirclr.map import draw_map
+from mirclr.serve.jobs.kinds import KINDS
+from mirclr.serve.jobs.process import Report
 
 
 @pytest.fixture
@@ -54,6 +56,25 @@ def test_colours_have_a_code_for_each_point(drawn, client: TestClient, by):
     assert counted == [one["songs"] for one in found["legend"]]
     assert found["unknown"] == (codes == 255).sum()
     assert found["other"] == (codes == 254).sum()
+
+
+def test_a_job_draws_the_map_and_places_what_came_later(library_path, client: TestClient):
+    told: list = []
+
+    def do(**options):
+        return KINDS["map"](library_path, options, Report(told.append))
+
+    songs = client.get("/api/v1/map").json()["songs"]
+    assert do() == {"laid_out": songs, "placed": 0}
+    begun = [message for message in told if message[0] == "begin"]
+    assert sum(message[1] for message in told if message[0] == "advance") == begun[-1][2]
+    with mirclr.Library.open(library_path) as library:
+        library.store_map(*(part[:-2] for part in library.map_points()))
+    points = client.get("/api/v1/map/points").content
+    assert client.get("/api/v1/map").json()["unplaced"] == 2
+    assert do() == {"laid_out": 0, "placed": 2}
+    assert client.get("/api/v1/map/points").content.startswith(points)
+    assert do(again=True) == {"laid_out": songs, "placed": 0}
 
 
 def test_what_colours_cannot_show_is_refused(client: TestClient):

@@ -36,7 +36,7 @@ class JobRequest(BaseModel):
     folder: int | None = Field(None, description="The number of a folder, as /folders has it; all unless given.")
     retry: bool = Field(False, description="Of embed and sync: try again files that could not be read before.")
     yes: bool = Field(False, description="Of sync: take songs out even where they are most of a folder's.")
-    again: bool = Field(False, description="Of describe: also songs that were described before.")
+    again: bool = Field(False, description="Of describe: also songs that were described before; of map: draw it anew.")
 
 
 @router.post("/jobs", status_code=202, dependencies=[WRITES])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
     from mirclr.serve.jobs.process import Report
 
-Kind = Literal["embed", "sync", "classify", "describe", "duplicates", "report"]
+Kind = Literal["embed", "sync", "classify", "describe", "duplicates", "report", "map"]
 Options = Mapping[str, Any]
 Result = dict[str, Any]
 
@@ -184,6 +184,27 @@ def report_page(library_path: Path, options: Options, report: Report) -> Result:
     return {"songs": measured.tracks}
 
 
+def draw_map(library_path: Path, options: Options, report: Report) -> Result:
+    """Draw the map of the library, or find the places of songs that are not on it, as ``mirclr map``."""
+    from mirclr import map as maps
+    from mirclr.library import LibraryStore
+
+    with LibraryStore.open(library_path) as library:
+        advance = report.begin("Drawing the map")
+        reached = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal advance, reached
+            if not reached:
+                advance = report.begin("Drawing the map", total)
+            advance(done - reached)
+            reached = done
+
+        drawn = maps.draw_map(library, anew=bool(options.get("again")), report=progress)
+    report.remark(str(drawn))
+    return {"laid_out": drawn.laid_out, "placed": drawn.placed}
+
+
 KINDS: dict[str, Callable[[Path, Options, Report], Result]] = {
     "embed": embed,
     "sync": sync,
@@ -191,6 +212,7 @@ KINDS: dict[str, Callable[[Path, Options, Report], Result]] = {
     "describe": describe,
     "duplicates": duplicates,
     "report": report_page,
+    "map": draw_map,
 }
 """The function of each `Kind`."""
 
