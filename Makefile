@@ -10,7 +10,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo test goals screens test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
+.PHONY: install demo test test-web check-web goals screens test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
@@ -53,6 +53,18 @@ constraints: test-newest
 fuzz: install
 	$(BIN)/python -m tests.fuzz --count $(COUNT) --seed $(SEED)
 
+# the page in chromium (apt-get install chromium), and its scripts' types and lint (npm; for development only)
+test-web: install check-web
+	$(BIN)/python -m pytest tests/web
+
+check-web: tests/web/node_modules/installed
+	tests/web/node_modules/.bin/tsc --project tests/web
+	tests/web/node_modules/.bin/eslint --config tests/web/eslint.config.js --max-warnings 0 mirclr/serve/page
+
+tests/web/node_modules/installed: tests/web/package.json
+	cd tests/web && npm install --no-package-lock --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -82,4 +94,4 @@ bench-frameworks: install
 		$(if $(SCORE),--score "$(SCORE)")
 
 clean:
-	rm -rf .venv .venv-newest dist docs .pytest_cache .ruff_cache .mypy_cache .hypothesis fuzz-failures
+	rm -rf .venv .venv-newest dist docs .pytest_cache .ruff_cache .mypy_cache .hypothesis fuzz-failures tests/web/node_modules

@@ -166,7 +166,7 @@ class Catalogue:
         return len(found), self.ids[found[offset : offset + limit]].tolist()
 
     def songs(self, text: str, limit: int) -> list[int]:
-        """The ids of the songs that a text most likely means: whose title begins so, then whose names do, then the rest."""
+        """The ids of the songs that a text most likely means: begins with it, then has it in a name, then the rest."""
         words = search_words(text).split()
         if not words or not limit:
             return []

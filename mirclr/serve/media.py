@@ -303,8 +303,10 @@ def _disposition(name: str) -> str:
     return f"inline; filename*=UTF-8''{quote(shown(name), safe='')}"
 
 
-async def cover_response(service: Service, request: Request, track_id: int, side: int | None = None) -> Response:
-    """Answer with a song's cover, of at most `side` pixels a side.
+async def cover_response(
+    service: Service, request: Request, track_id: int, side: int | None = None, *, or_empty: bool = False
+) -> Response:
+    """Answer with a song's cover, of at most `side` pixels a side; where it has none, without content if so wanted.
 
     Raises
     ------
@@ -313,6 +315,8 @@ async def cover_response(service: Service, request: Request, track_id: int, side
     """
     track = await service.call(song, track_id)
     picture = await service.media.run(cover_of, track)
+    if picture is None and or_empty:
+        return Response(status_code=204, headers={"Cache-Control": f"private, max-age={_COVER_S}"})
     if picture is None:
         raise Problem(404, f"{track.label} has no cover, neither in its file nor beside it")
     if side is not None:

@@ -87,6 +87,7 @@ def test_no_more_songs_at_once_than_allowed(library_path) -> None:
 def test_a_cover_is_that_of_the_file_or_beside_it(client: TestClient, library_path, made_library) -> None:
     song = a_song(library_path, "Rust")
     missing = client.get(f"/api/v1/tracks/{song.id}/cover")
+    assert client.get(f"/api/v1/tracks/{song.id}/cover", params={"none": "empty"}).status_code == 204
     assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
     beside = song.file.parent / "Cover.PNG"
     Image.new("RGB", (900, 600), (1, 2, 3)).save(beside)

@@ -12,6 +12,7 @@ router = APIRouter(tags=["media"])
 
 _SOUND = {"content": {"audio/*": {}}, "description": "The sound."}
 _PICTURE = {"content": {"image/*": {}}, "description": "The picture."}
+_NO_PICTURE = {"description": "There is none, which is no problem."}
 _BYTES = {"content": {"application/octet-stream": {}}, "description": "A byte a part, 255 is full scale."}
 
 
@@ -33,12 +34,19 @@ async def audio(
 
 
 @router.head("/tracks/{track_id}/cover", include_in_schema=False)
-@router.get("/tracks/{track_id}/cover", response_class=Response, responses={200: _PICTURE})
+@router.get("/tracks/{track_id}/cover", response_class=Response, responses={200: _PICTURE, 204: _NO_PICTURE})
 async def cover(
-    service: TheService, request: Request, track_id: int, size: Annotated[int | None, Query(ge=16, le=2048)] = None
+    service: TheService,
+    request: Request,
+    track_id: int,
+    size: Annotated[int | None, Query(ge=16, le=2048)] = None,
+    none: Literal["empty"] | None = None,
 ) -> Response:
-    """Show a song's cover: the picture in its file, or the one beside it; `size` is the longer side, in pixels."""
-    return await cover_response(service, request, track_id, size)
+    """Show a song's cover: the picture in its file, or the one beside it; `size` is the longer side, in pixels.
+
+    Where there is none, it is a problem, or with ``none=empty`` an answer without content.
+    """
+    return await cover_response(service, request, track_id, size, or_empty=none == "empty")
 
 
 @router.get("/tracks/{track_id}/peaks", response_class=Response, responses={200: _BYTES})

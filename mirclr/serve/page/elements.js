@@ -13,27 +13,12 @@
  * Attributes that are true stand without a value; those that are false, null or undefined are left out. `css` holds
  * custom properties and styles, `data` what goes into the dataset.
  *
- * @template {keyof HTMLElementTagNameMap} K
- * @overload
- * @param {K} tag
- * @param {Props | null} [props]
- * @param {...Child} children
- * @returns {HTMLElementTagNameMap[K]}
+ * @type {{
+ *   <K extends keyof HTMLElementTagNameMap>(tag: K, props?: Props | null, ...children: Child[]): HTMLElementTagNameMap[K],
+ *   (tag: string, props?: Props | null, ...children: Child[]): HTMLElement,
+ * }}
  */
-/**
- * @overload
- * @param {string} tag
- * @param {Props | null} [props]
- * @param {...Child} children
- * @returns {HTMLElement}
- */
-/**
- * @param {string} tag
- * @param {Props | null} [props]
- * @param {...Child} children
- * @returns {HTMLElement}
- */
-export function h(tag, props, ...children) {
+export const h = (/** @type {string} */ tag, /** @type {Props | null} */ props = null, /** @type {Child[]} */ ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) {
     if (name === "on") for (const [event, act] of Object.entries(value)) element.addEventListener(event, act);
@@ -43,8 +28,8 @@ export function h(tag, props, ...children) {
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
   }
   add(element, ...children);
-  return element;
-}
+  return /** @type {any} */ (element);
+};
 
 /**
  * Append what is there of some children.

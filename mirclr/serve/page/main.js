@@ -3,10 +3,11 @@
 import { add, fill, find, h } from "./elements.js";
 import { icon } from "./icons.js";
 import { sayProblem } from "./notices.js";
+import { player } from "./player.js";
 import "./player-bar.js";
 import { songsOf } from "./rows.js";
 import { searchBox } from "./searching.js";
-import { installSession } from "./session.js";
+import { begin } from "./session.js";
 import { installShortcuts, onKey, showShortcuts } from "./shortcuts.js";
 
 /**
@@ -113,11 +114,15 @@ function frame() {
     label: "Search",
     placeholder: "Search songs, artists, albums",
     choose: ({ song, artist, album }) => {
+      input.blur();
       if (song) location.hash = `#song/${song.id}`;
       else if (artist) location.hash = songsOf("artist", artist.name);
       else if (album) location.hash = songsOf("album", album.name);
     },
-    submit: (text) => (location.hash = songsOf("q", text)),
+    submit: (text) => {
+      input.blur();
+      location.hash = songsOf("q", text);
+    },
   });
   const keys = h("button", { class: "icon-button wide-only", type: "button", "aria-label": "Keys", title: "Keys (?)", on: { click: showShortcuts } }, icon("keyboard"));
   add(find(document, "#top", HTMLElement), element, h("div", { class: "top-buttons" }, keys, themeButton()));
@@ -128,7 +133,8 @@ function frame() {
   }
 }
 
-installSession();
 frame();
+await begin();
 addEventListener("hashchange", () => void follow());
 void follow();
+void player.takeUp();

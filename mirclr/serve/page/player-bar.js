@@ -36,6 +36,8 @@ function button(name, label, act, kind = "") {
 }
 
 class PlayerBar extends HTMLElement {
+  dragged = false;
+
   connectedCallback() {
     if (this.firstChild) return;
     this.song = h("div", { class: "now" });
@@ -73,11 +75,16 @@ class PlayerBar extends HTMLElement {
   listen() {
     player.addEventListener("playing", () => this.showSong());
     player.addEventListener("state", () => this.showState());
-    player.addEventListener("time", () => this.showTime());
+    player.addEventListener("time", () => this.dragged || this.showTime());
     player.addEventListener("queue", () => void this.listQueue());
     player.addEventListener("volume", () => this.showVolume());
     player.addEventListener("problem", (event) => say(/** @type {CustomEvent} */ (event).detail, { wrong: true }));
-    this.bar?.addEventListener("input", () => player.seek((Number(this.bar?.value) / 1000) * player.duration_s));
+    this.bar?.addEventListener("input", () => this.showTime(this.barTime()));
+    this.bar?.addEventListener("change", () => {
+      this.dragged = false;
+      player.seek(this.barTime());
+    });
+    this.bar?.addEventListener("pointerdown", () => (this.dragged = true));
     this.volume?.addEventListener("input", () => {
       player.muted = false;
       player.volume = Number(this.volume?.value) / 100;
@@ -131,14 +138,18 @@ class PlayerBar extends HTMLElement {
     if ("mediaSession" in navigator) navigator.mediaSession.playbackState = player.paused ? "paused" : "playing";
   }
 
-  showTime() {
+  barTime() {
+    return (Number(this.bar?.value) / 1000) * player.duration_s;
+  }
+
+  showTime(time_s = player.time_s) {
     if (!this.bar || !this.elapsed) return;
-    const share = player.duration_s ? Math.min(1, player.time_s / player.duration_s) : 0;
+    const share = player.duration_s ? Math.min(1, time_s / player.duration_s) : 0;
     this.bar.value = String(Math.round(1000 * share));
     this.bar.style.setProperty("--share", String(share));
     this.style.setProperty("--share", String(share));
-    this.bar.setAttribute("aria-valuetext", `${clock(player.time_s)} of ${clock(player.duration_s)}`);
-    this.elapsed.textContent = clock(player.time_s);
+    this.bar.setAttribute("aria-valuetext", `${clock(time_s)} of ${clock(player.duration_s)}`);
+    this.elapsed.textContent = clock(time_s);
   }
 
   showVolume() {

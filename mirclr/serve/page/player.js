@@ -7,34 +7,38 @@ import { remember, seen, tracksOf } from "./songs-known.js";
 
 const RESTART_S = 4; // "previous" within the first seconds is the song before, later the start of this one
 const AHEAD_S = 0.4; // how long before its end the next song is made to start at the right moment
-const WHOLE = "mp3 m4a mp4 aac flac ogg oga opus wav webm"; // what browsers may play as it is; others are sent transcoded
+const KEPT = "queue";
+const SKIPPED = 3; // songs one after the other that cannot be played, before the player stops
 
 /** What plays one song: an element, and where its sound begins where the service sends it from a time on. */
 class Deck {
   constructor() {
     this.audio = new Audio();
     this.audio.preload = "auto";
-    /** @type {number | null} */
-    this.id = null;
+    /** @type {Track | null} */
+    this.track = null;
     this.offset_s = 0;
-    this.transcoded = false;
+    /** @type {"mp3" | null} What is asked for: what the service thinks right, or what every browser plays. */
+    this.format = null;
+  }
+
+  get id() {
+    return this.track?.id ?? null;
   }
 
   /**
    * @param {Track} track
-   * @param {{ at_s?: number, transcoded?: boolean }} [how]
+   * @param {{ from_s?: number, format?: "mp3" | null }} [how] `from_s`: the service sends it from there on.
    */
-  load(track, { at_s = 0, transcoded = !playsAsItIs(track) } = {}) {
-    this.id = track.id;
-    this.transcoded = transcoded;
-    this.offset_s = transcoded ? at_s : 0;
-    const format = transcoded ? transcodedFormat(this.audio) : null;
-    this.audio.src = address(`/tracks/${track.id}/audio`, { format, start_s: this.offset_s || null });
-    if (!transcoded && at_s) this.audio.currentTime = at_s;
+  load(track, { from_s = 0, format = null } = {}) {
+    this.track = track;
+    this.offset_s = from_s;
+    this.format = format;
+    this.audio.src = address(`/tracks/${track.id}/audio`, { format, start_s: from_s || null });
   }
 
   unload() {
-    this.id = null;
+    this.track = null;
     this.audio.removeAttribute("src");
     this.audio.load();
   }
@@ -42,16 +46,20 @@ class Deck {
   get time_s() {
     return this.offset_s + this.audio.currentTime;
   }
-}
 
-/** @param {Track} track */
-function playsAsItIs(track) {
-  const suffix = /\.(\w+)$/.exec(track.path)?.[1]?.toLowerCase();
-  return suffix !== undefined && WHOLE.split(" ").includes(suffix);
-}
+  /** Whether it is made while it is sent, so that it has no end that is known and no ranges. */
+  get isStreamed() {
+    const { duration } = this.audio;
+    return this.offset_s > 0 || this.format !== null || duration === Infinity;
+  }
 
-/** @param {HTMLAudioElement} audio */
-const transcodedFormat = (audio) => (audio.canPlayType('audio/ogg; codecs="opus"') ? "opus" : "mp3");
+  /** @param {number} time_s */
+  seek(time_s) {
+    if (!this.track) return;
+    if (!this.isStreamed) this.audio.currentTime = time_s;
+    else this.load(this.track, { from_s: time_s, format: this.format });
+  }
+}
 
 /**
  * Fires `playing` (another song), `state` (plays or not), `time`, `queue` (the songs to come), `volume`, `problem`
@@ -69,6 +77,7 @@ class Player extends EventTarget {
     this.repeat = false;
     this.heard_s = 0;
     this.last_s = 0;
+    this.failures = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.handover = undefined;
     for (const deck of this.decks) this.listen(deck);
@@ -190,22 +199,20 @@ class Player extends EventTarget {
   /**
    * Play the song at a place of the queue.
    * @param {number} at
-   * @param {boolean} [prepared] Whether the other deck has begun it already.
+   * @param {boolean} [begun] Whether the other deck plays it already.
    */
-  async start(at, prepared = false) {
+  async start(at, begun = false) {
     const id = this.queue[at];
     if (id === undefined) return;
     clearTimeout(this.handover);
     this.leave();
     this.at = at;
-    const [track] = await tracksOf([id]);
+    const track = seen(id) ?? (await tracksOf([id]))[0]; // where it was seen, no other event comes between
     if (this.queue[this.at] !== id) return; // another was chosen meanwhile
     if (!track) return this.skip("a song of the queue is no longer in the library");
-    if (this.spare.id === id) {
-      const before = this.deck;
+    if (this.spare.id === id && !this.spare.audio.error) {
+      if (!begun) this.deck.audio.pause();
       this.decks.reverse();
-      if (prepared) setTimeout(() => before !== this.deck && before.audio.pause(), 1000 * AHEAD_S);
-      else before.audio.pause();
     } else {
       this.deck.load(track);
     }
@@ -214,6 +221,32 @@ class Player extends EventTarget {
     this.tell("playing", track);
     this.tell("queue");
     await this.resume();
+    this.prepareNext();
+  }
+
+  /** Keep the queue for this tab. */
+  keep() {
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify({ queue: this.queue, at: this.at, time_s: this.time_s }));
+    } catch {
+      // a browser that keeps nothing, or a queue that is too long to be kept
+    }
+  }
+
+  /** Take up the queue of this tab where it was left; nothing plays yet. */
+  async takeUp() {
+    /** @type {{ queue: number[], at: number, time_s: number }} */
+    const { queue, at, time_s } = JSON.parse(sessionStorage.getItem(KEPT) ?? '{"queue": []}');
+    const id = queue[at];
+    if (id === undefined || this.track) return;
+    const [track] = await tracksOf([id]);
+    if (!track || this.track) return;
+    this.queue = queue;
+    this.at = at;
+    this.track = track;
+    this.deck.load(track);
+    this.tell("playing", track);
+    this.deck.audio.addEventListener("loadedmetadata", () => this.seek(time_s), { once: true });
     this.prepareNext();
   }
 
@@ -226,7 +259,8 @@ class Player extends EventTarget {
   /** @param {string} why */
   skip(why) {
     this.tell("problem", why);
-    if (this.at + 1 < this.queue.length) void this.start(this.at + 1);
+    this.failures += 1;
+    if (this.failures < SKIPPED && this.at + 1 < this.queue.length) void this.start(this.at + 1);
     else this.stop();
   }
 
@@ -278,7 +312,7 @@ class Player extends EventTarget {
   stop() {
     this.leave();
     this.pause();
-    this.seek(0);
+    this.deck.seek(0);
     this.tell("state");
   }
 
@@ -286,35 +320,24 @@ class Player extends EventTarget {
   seek(time_s) {
     if (!this.track) return;
     clearTimeout(this.handover);
-    const { deck } = this;
-    const to = Math.min(Math.max(0, time_s), Math.max(0, this.duration_s - 0.2));
+    const to_s = Math.min(Math.max(0, time_s), Math.max(0, this.duration_s - 0.2));
     const { paused } = this;
-    if (deck.transcoded && !this.holds(to - deck.offset_s)) {
-      deck.load(this.track, { at_s: to, transcoded: true });
-      if (!paused) void this.resume();
-    } else deck.audio.currentTime = to - deck.offset_s;
-    this.last_s = to;
+    this.deck.seek(to_s);
+    if (!paused) void this.resume();
+    this.last_s = to_s;
     this.tell("time");
-  }
-
-  /** Whether a time of a deck's element is there to be played. @param {number} time_s */
-  holds(time_s) {
-    const { seekable } = this.deck.audio;
-    for (let i = 0; i < seekable.length; i++) {
-      if (seekable.start(i) <= time_s && time_s <= seekable.end(i)) return true;
-    }
-    return false;
   }
 
   onTime() {
     const step_s = this.time_s - this.last_s;
     if (step_s > 0 && step_s < 2) this.heard_s += step_s;
+    if (step_s > 0) this.failures = 0;
     this.last_s = this.time_s;
     this.tell("time");
-    const { audio } = this.deck;
-    const left_s = (Number.isFinite(audio.duration) ? audio.duration : this.duration_s - this.deck.offset_s) - audio.currentTime;
     clearTimeout(this.handover);
-    if (left_s < AHEAD_S && left_s > 0 && !audio.paused && Number.isFinite(audio.duration)) {
+    const { audio } = this.deck;
+    const left_s = audio.duration - audio.currentTime;
+    if (left_s > 0 && left_s < AHEAD_S && !audio.paused) {
       this.handover = setTimeout(() => this.handOver(), 1000 * left_s);
     }
   }
@@ -335,15 +358,16 @@ class Player extends EventTarget {
 
   /** @param {Deck} deck */
   onError(deck) {
-    if (!this.track || deck.id === null) return;
-    if (!deck.transcoded) {
-      deck.load(this.track, { at_s: this.last_s, transcoded: true });
+    if (!this.track || !deck.track) return;
+    if (deck.format === null) {
+      deck.load(this.track, { from_s: this.last_s, format: "mp3" });
       void this.resume();
     } else this.skip(`${this.track.title} cannot be played`);
   }
 }
 
 export const player = new Player();
+addEventListener("pagehide", () => player.keep());
 
 /** Play songs in place of what plays. @param {number[]} ids @param {number} [at] */
 export const play = (ids, at) => player.play(ids, at);

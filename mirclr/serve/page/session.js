@@ -2,37 +2,60 @@
 
 import { get, onTokenNeeded, post, Problem } from "./api.js";
 import { askForText } from "./dialog.js";
-import { say } from "./notices.js";
+import { say, sayProblem } from "./notices.js";
+
+/** @typedef {{ needed: boolean, open: boolean, read_only: boolean, version: string }} Session */
+
+/** What may be done here. @type {Session} */
+export let session = { needed: false, open: true, read_only: false, version: "" };
 
 /** @type {Promise<boolean> | null} */
 let asking = null;
 
-async function ask() {
+/** Ask for the token until it is right, or the dialog is left. */
+async function askForToken() {
   for (;;) {
     const token = await askForText("This library is locked", {
       label: "Token",
       button: "Open",
       secret: true,
-      hint: "mirclr serve prints it when it starts.",
+      hint: "mirclr serve showed it when it began.",
     });
     if (token === null) return false;
-    try {
-      await post("/session", { token });
-      return true;
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      say(error.message, { wrong: true });
-    }
+    if (await isLetIn(token)) return true;
   }
 }
 
-/** Ask for the token where one is needed; every question that needs it waits for the same dialog. */
-export function installSession() {
-  onTokenNeeded(() => {
-    asking ??= ask().finally(() => (asking = null));
-    return asking;
-  });
+/** @param {string} token */
+async function isLetIn(token) {
+  try {
+    session = await post("/session", { token });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    say(error.message, { wrong: true });
+  }
+  return session.open;
 }
 
-/** What may be done here: whether anything may be written. @returns {Promise<{ read_only: boolean }>} */
-export const session = () => get("/session");
+/** The token that the address ends in, as mirclr serve prints it; it is taken out of the address. */
+function tokenOfAddress() {
+  const found = /^#token=(.+)$/.exec(location.hash)?.[1];
+  if (found) history.replaceState(null, "", location.pathname + location.search);
+  return found && decodeURIComponent(found);
+}
+
+/** Find out whether a token is needed, and say it; what is asked later and needs it waits for the same dialog. */
+export async function begin() {
+  const token = tokenOfAddress();
+  onTokenNeeded(() => {
+    asking ??= askForToken().finally(() => (asking = null));
+    return asking;
+  });
+  try {
+    session = await get("/session");
+    if (session.open) return;
+    if (!(token && (await isLetIn(token)))) await askForToken();
+  } catch (error) {
+    sayProblem(error);
+  }
+}

@@ -22,6 +22,9 @@ const NEAR = 12;
 const SHOWN = 6; // labels
 
 class SongView extends HTMLElement {
+  /** @type {number | null} */
+  shown = null;
+
   /** @param {string} rest */
   async show(rest) {
     const id = Number(rest);

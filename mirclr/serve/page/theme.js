@@ -11,9 +11,9 @@
     } catch {
       // a browser that keeps nothing shows the colours of the system
     }
-    const known = chosen === "dark" || chosen === "light";
-    root.dataset.chosen = known ? chosen : "system";
-    root.dataset.theme = known ? chosen : light.matches ? "light" : "dark";
+    const theme = chosen === "dark" || chosen === "light" ? chosen : null;
+    root.dataset.chosen = theme ?? "system";
+    root.dataset.theme = theme ?? (light.matches ? "light" : "dark");
     document.dispatchEvent(new Event("theme"));
   }
 
