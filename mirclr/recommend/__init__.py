@@ -19,6 +19,7 @@ from mirclr.recommend.answer import Answer, Recommendation, recommend
 from mirclr.recommend.catalogue import SORTS, Catalogue
 from mirclr.recommend.effects import rule_effects
 from mirclr.recommend.filters import MetadataFilters, asks_for_guesses
+from mirclr.recommend.pair import Comparison, compare
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
 from mirclr.recommend.rules import Rule, Rules, absolute_rule, parse_rule
@@ -29,6 +30,7 @@ __all__ = [
     "SORTS",
     "Answer",
     "Catalogue",
+    "Comparison",
     "Explanation",
     "MetadataFilters",
     "Query",
@@ -38,6 +40,7 @@ __all__ = [
     "Seed",
     "absolute_rule",
     "asks_for_guesses",
+    "compare",
     "find_seeds",
     "match_tracks",
     "parse_rule",

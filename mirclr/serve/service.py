@@ -12,6 +12,7 @@ from mirclr.api import Library
 from mirclr.index import Index, open_index
 from mirclr.recommend import Catalogue
 from mirclr.serve.media import Media
+from mirclr.serve.sent import Classifier
 from mirclr.serve.settings import ServeSettings
 
 _THREADS = 4
@@ -47,6 +48,7 @@ class Service:
         self._index: tuple[int, Index] | None = None
         self._catalogue: tuple[object, Catalogue] | None = None
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
+        self.classifier = Classifier(settings.library, settings.limits.audio_bytes)
 
     async def call(self, function: Callable[Concatenate[Library, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call ``function(library, …)`` in a thread that has the library open; returns or raises what it does."""
@@ -80,6 +82,7 @@ class Service:
     def close(self) -> None:
         """End the threads, once what they do is done."""
         self.media.close()
+        self.classifier.close()
         self._threads.shutdown(cancel_futures=True)
 
 

@@ -1,13 +1,14 @@
 """The routes below ``/api/v1``, one file a subject; each has a `router`.
 
-Contents: tracks.py, songs of the library; media.py, their sound and pictures; recommend.py, lists by the whole query
-model, counts of filters, orders and radio; playlists.py, blocks.py and profiles.py, what a person keeps; library.py,
-what there is; map.py, where songs lie; jobs.py, long work and its events; session.py, the token.
+Contents: tracks.py, songs of the library; media.py, their sound and pictures; sounds.py, how they sound; recommend.py,
+lists by the whole query model, counts of filters, orders and radio; playlists.py, blocks.py and profiles.py, what a
+person keeps; library.py, what there is; map.py, where songs lie; jobs.py, long work and its events; session.py, the
+token.
 """
 
 from fastapi import APIRouter
 
-from mirclr.serve.api import blocks, jobs, library, map, media, playlists, profiles, recommend, session, tracks
+from mirclr.serve.api import blocks, jobs, library, map, media, playlists, profiles, recommend, session, sounds, tracks
 
 
 def routers() -> list[APIRouter]:
@@ -15,6 +16,7 @@ def routers() -> list[APIRouter]:
     return [
         tracks.router,
         media.router,
+        sounds.router,
         recommend.router,
         playlists.router,
         blocks.router,
