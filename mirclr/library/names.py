@@ -2,7 +2,7 @@
 
 The names are compared as `mirclr.names` has it; keys are to be compared with each other and never shown.
 
-Contents: `artist_key`, `song_key`, `album_keys` (tracks), `albums_of`, `components` (many tracks).
+Contents: `artist_key`, `song_key`, `album_keys`, `disc_of` (tracks), `albums_of`, `components` (many tracks).
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from mirclr.library.records import LibraryTrack
 from mirclr.names import (
     album_name,
+    disc_number,
     first_artist,
     fold,
     is_album,
@@ -85,6 +86,12 @@ def folder_key(track: LibraryTrack) -> AlbumKey:
     return ("in", f"{track.root}/{folder}", album_name(track.album or ""))
 
 
+def disc_of(track: LibraryTrack) -> int | None:
+    """The disc that a track is on: by its tags, or else as its folder's name, or its album's, ends in one."""
+    folder = track.path.rpartition("/")[0].rpartition("/")[2]
+    return track.disc_number or disc_number(folder) or disc_number(track.album or "")
+
+
 def is_shared(tracks: Iterable[LibraryTrack]) -> bool:
     """Whether tracks of one album name and folder, without album artists, are a compilation of many artists."""
     of = [artist_key(track) for track in tracks]
@@ -93,7 +100,14 @@ def is_shared(tracks: Iterable[LibraryTrack]) -> bool:
 
 def albums_of(tracks: Sequence[LibraryTrack]) -> list[str]:
     """A label for each of many tracks, equal for those of one album; empty for those of none."""
-    keys = [album_keys(track) for track in tracks]
+    held: dict[tuple[object, ...], frozenset[AlbumKey]] = {}  # most tracks of an album have the very same
+    keys = []
+    for track in tracks:
+        folder = track.path.rpartition("/")[0]
+        same = (track.album, track.album_artist, track.artist, track.compilation, track.root, folder)
+        if (of := held.get(same)) is None:
+            of = held[same] = album_keys(track)
+        keys.append(of)
     by_folder: dict[AlbumKey, list[LibraryTrack]] = {}
     for track, of in zip(tracks, keys, strict=True):
         for key in of:

@@ -10,14 +10,16 @@ from mirclr.library.map_points import MapPoints
 from mirclr.library.places import Places
 from mirclr.library.schema import SCHEMA_VERSION
 from mirclr.library.song_lists import SongLists
+from mirclr.library.stars import Stars
 from mirclr.terminal import shown
 
 
-class LibraryStore(Places, Labels, MapPoints, SongLists):
+class LibraryStore(Places, Labels, MapPoints, SongLists, Stars):
     """An open library; a context manager. Made by `LibraryStore.open`, used by the thread that opened it.
 
     What it stores has a class for each subject: `Tracks`, `Vectors`, `Entries` (what embedding writes), `Labels`,
-    `MapPoints`, `Profiles`, `Places`, `SongLists`. All of them share the connection and the transactions of `Database`.
+    `MapPoints`, `Profiles`, `Places`, `SongLists`, `Stars`. All of them share the connection and the transactions of
+    `Database`.
     """
 
     def info(self) -> dict[str, Any]:

@@ -75,6 +75,15 @@ class Tracks(Database):
         """Another value whenever tracks or their tags were written, by whomever: for what is derived from them."""
         return int(self._meta("generation") or 0), self._count("tracks")
 
+    def file_facts(self, ids: Sequence[int] | None = None) -> dict[int, tuple[int, float]]:
+        """Of all tracks, or of some, the bytes of the file, and since when it is there, in seconds since 1970.
+
+        That is when it came into the library, or of a track from before that was noted, when its file was written.
+        """
+        which, given = ("1", ()) if ids is None else (f"id IN {IDS}", (id_list(ids),))
+        query = f"SELECT id, size, COALESCE(added_s, mtime_ns / 1e9) AS since FROM track WHERE {which}"  # noqa: S608
+        return {row[0]: (row[1], row[2]) for row in self._rows(query, *given)}
+
     # by words
 
     def find(self, text: str) -> list[LibraryTrack]:

@@ -10,15 +10,25 @@ Garfunkel" and "Simon & Garfunkel", "Beatles, The" and "The Beatles". What a tex
 
 Contents: `fold`, `words`, `search_words`, `loose` (texts.py); `artists`, `first_artist`, `known_artist`, `artist_name`,
 `guests` (artists.py, with the given names of given.py); `bare_title`, `song_title`, `is_generic_title`, `album_name`,
-`is_album`, `is_of_many` (titles.py); `is_version_note` (versions.py: live, remix, karaoke and the like); `genre_key`,
-`parse_renames`, `renamed`, `share_a_genre` (genres.py); `close_names` (close.py: what a text may mean).
+`is_album`, `is_of_many`, `without_disc`, `disc_number` (titles.py); `is_version_note` (versions.py: live, remix,
+karaoke and the like); `genre_key`, `parse_renames`, `renamed`, `share_a_genre` (genres.py); `close_names`
+(close.py: what a text may mean).
 """
 
 from mirclr.names.artists import artist_name, artists, first_artist, guests, known_artist
 from mirclr.names.close import close_names
 from mirclr.names.genres import genre_key, parse_renames, renamed, share_a_genre
 from mirclr.names.texts import fold, loose, search_words, words
-from mirclr.names.titles import album_name, bare_title, is_album, is_generic_title, is_of_many, song_title
+from mirclr.names.titles import (
+    album_name,
+    bare_title,
+    disc_number,
+    is_album,
+    is_generic_title,
+    is_of_many,
+    song_title,
+    without_disc,
+)
 from mirclr.names.versions import is_version_note
 
 __all__ = [
@@ -27,6 +37,7 @@ __all__ = [
     "artists",
     "bare_title",
     "close_names",
+    "disc_number",
     "first_artist",
     "fold",
     "genre_key",
@@ -42,5 +53,6 @@ __all__ = [
     "search_words",
     "share_a_genre",
     "song_title",
+    "without_disc",
     "words",
 ]

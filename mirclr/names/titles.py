@@ -104,6 +104,22 @@ def album_name(text: str) -> str:
             return loose(bare) or loose(whole)
 
 
+@lru_cache(maxsize=1 << 14)
+def without_disc(text: str) -> str:
+    """The name of an album as it stands, without the number of a disc; all of it where the name is nothing else."""
+    folded = fold(text)
+    disc = _DISC.search(folded) if len(folded) == len(text) else None
+    return text[: disc.start()].rstrip(" -:,([{") or text if disc else text
+
+
+@lru_cache(maxsize=1 << 14)
+def disc_number(text: str) -> int | None:
+    """The number of a disc that the name of an album or a folder ends in."""
+    disc = _DISC.search(f" {fold(text)}")
+    number = re.search(r"\d{1,2}", disc[0]) if disc else None
+    return int(number[0]) if number else None
+
+
 def is_album(text: str | None) -> bool:
     """Whether a text names an album: "Unknown Album" and "[non-album tracks]" do not."""
     return bool(text) and words(text or "") not in _NO_ALBUM
