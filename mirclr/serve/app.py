@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from mirclr.serve import assets, listenbrainz, problems
+from mirclr.serve import assets, listenbrainz, problems, subsonic
 from mirclr.serve.api import routers
 from mirclr.serve.guard import Guard
 from mirclr.serve.jobs import Jobs
@@ -47,5 +47,6 @@ def create_app(settings: ServeSettings) -> FastAPI:
         app.include_router(router, prefix="/api/v1")
     app.include_router(measures_router)
     app.include_router(listenbrainz.router)
+    subsonic.install(app)
     assets.install(app)
     return app
