@@ -67,12 +67,14 @@ def read_peaks(path: Path, n: int, span: Span | None = None) -> bytes:
         raise ValueError(f"n: found {n}; expected 1 to {MAX_PEAKS}")
     peaks, at = np.zeros(n, np.float32), 0.0  # at: seconds that are behind
     for samples, rate, seconds in sound_blocks(path, span):
-        loud = np.nan_to_num(np.abs(samples).max(axis=1), nan=0.0, posinf=1.0)
-        parts = ((at + np.arange(len(loud)) / rate) * (n / seconds)).astype(np.int64).clip(0, n - 1)
-        begins = np.flatnonzero(np.diff(parts, prepend=-1))
-        if len(begins):
-            found = np.maximum.reduceat(loud, begins)
-            np.maximum.at(peaks, parts[begins], found)
+        begin, a_part = at * rate, seconds * rate / n  # in samples
+        first, last = (min(n - 1, int(place / a_part)) for place in (begin, begin + len(samples) - 1))
+        edges = np.ceil(np.arange(first + 1, last + 1) * a_part - begin).astype(np.int64)
+        edges = np.unique(np.concatenate([[0], edges[(edges > 0) & (edges < len(samples))]]))
+        parts = np.minimum(n - 1, ((edges + begin + 1e-6) / a_part).astype(np.int64))
+        for channel in np.ascontiguousarray(samples.T):
+            loud = np.maximum.reduceat(np.abs(channel), edges)
+            np.maximum.at(peaks, parts, np.nan_to_num(loud, nan=0.0, posinf=1.0))
         at += len(samples) / rate
     return np.round(peaks.clip(0, 1) * 255).astype(np.uint8).tobytes()
 

@@ -7,6 +7,7 @@ the command line calls them. Songs are named by their ids, never by paths. What 
 document (problems.py) with the line that the command line would print.
 
 Contents: settings.py; app.py, all parts put together; service.py, the library for many threads, with one index;
+media.py, sound, covers and waveforms, with ranges.py, which part of a file is meant; sent.py, audio that is sent;
 guard.py, who may ask; problems.py, errors as answers; assets.py, the files of the page; api/, the routes below
 ``/api/v1``, one file a subject; subsonic/, the door of music players; page/, the web page: plain ES modules and styles,
 served as they are.

@@ -1,10 +1,13 @@
 """Songs as sound and pictures over HTTP."""
 
 import io
+import multiprocessing
 import os
+from multiprocessing import connection
 from pathlib import Path
 
 import av
+import httpx
 import pytest
 import soundfile
 from fastapi.testclient import TestClient
@@ -15,6 +18,8 @@ from mirclr.library import LibraryTrack
 from mirclr.serve.app import create_app
 from mirclr.serve.settings import Limits, ServeSettings
 from tests.serve.conftest import HOST
+from tests.serve.elsewhere import endless
+from tests.serve.live import serving
 
 
 def a_song(library_path: Path, text: str) -> LibraryTrack:
@@ -137,3 +142,28 @@ def test_nothing_is_kept_of_what_is_only_read(library_path, tmp_path, monkeypatc
     with TestClient(create_app(ServeSettings(library_path, read_only=True)), base_url=HOST) as client:
         assert client.get(f"/api/v1/tracks/{song.id}/peaks").status_code == 200
     assert not (tmp_path / "home").exists()
+
+
+def test_who_leaves_ends_what_is_made_for_them(library_path, monkeypatch) -> None:
+    monkeypatch.setattr("mirclr.media.sound.try_transcoded", endless)
+    song = a_song(library_path, "Rust")
+    with serving(library_path) as address:
+        with (
+            httpx.Client(base_url=address) as client,
+            client.stream("GET", f"/api/v1/tracks/{song.id}/audio?format=opus") as found,
+        ):
+            assert found.status_code == 200
+            assert next(found.iter_raw())
+            running = [process.sentinel for process in multiprocessing.active_children()]
+            assert running
+        for sentinel in running:
+            assert connection.wait([sentinel], 60)  # ready once the process has ended
+
+
+def test_a_song_is_seeked_in_over_a_real_connection(library_path) -> None:
+    song = a_song(library_path, "String Quartet")
+    data = song.file.read_bytes()
+    with serving(library_path) as address, httpx.Client(base_url=address) as client:
+        for begin in (0, 1, len(data) // 2, len(data) - 1):
+            found = client.get(f"/api/v1/tracks/{song.id}/audio", headers={"range": f"bytes={begin}-"})
+            assert (found.status_code, found.content) == (206, data[begin:])

@@ -18,7 +18,7 @@ from mirclr.models.pretrained import builtin_heads
 from mirclr.serve.app import create_app
 from mirclr.serve.settings import Limits, ServeSettings
 from tests.serve.conftest import HOST
-from tests.serve.dying import die_of
+from tests.serve.elsewhere import die_of
 
 
 def a_song(library_path, text: str) -> LibraryTrack:
