@@ -57,7 +57,7 @@ def test_tempos_rise_and_half_a_tempo_is_near(store) -> None:
     with_half = [one.track.id for one in mix_order(store, range(1, 7))]
     assert abs(with_half.index(4) - with_half.index(1)) == 1  # 60.5 beside 120
     assert mixed[0].why == ()
-    assert mixed[1].why == ("90 to 95 bpm",)
+    assert mixed[1].why == ("5 bpm faster",)
 
 
 def test_keys_that_mix_follow_each_other(store) -> None:

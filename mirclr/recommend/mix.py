@@ -233,4 +233,4 @@ def _tempo_words(before: float, now: float) -> str:
     for factor, text in ((1.0, "same tempo"), (2.0, "twice the tempo"), (0.5, "half the tempo")):
         if abs(now / before / factor - 1) <= _TEMPO / 3:
             return text
-    return f"{before:.0f} to {now:.0f} bpm"
+    return f"{abs(now - before):.0f} bpm {'faster' if now > before else 'slower'}"

@@ -262,13 +262,18 @@ def _weights(plays: np.ndarray, age_days: np.ndarray, liked: np.ndarray) -> np.n
 def nearest_tracks(
     library: LibraryStore, taste: Taste, among: Iterable[int], *, n: int = 3
 ) -> list[list[LibraryTrack]]:
-    """For each centre of a taste the n tracks that are nearest to it, of those whose ids are given, each name once."""
+    """For each centre of a taste the n tracks nearest to it, of those whose ids are given and to which no other centre is
+    nearer; each name once.
+    """
     ids, vectors = library.vectors(sorted(among))
-    order = np.argsort(-(vectors @ taste.centres.T), axis=0, kind="stable")[: 8 * n]
+    similarities = vectors @ taste.centres.T
+    own = similarities.argmax(axis=1) if len(ids) else np.zeros(0, np.int64)
     nearest: list[list[LibraryTrack]] = []
-    for column in order.T:
+    for centre in range(len(taste.centres)):
+        group = np.flatnonzero(own == centre)
+        order = group[np.argsort(-similarities[group, centre], kind="stable")][: 8 * n]
         by_name: dict[str, LibraryTrack] = {}
-        for track in library.tracks(ids[column].tolist()):
+        for track in library.tracks(ids[order].tolist()):
             by_name.setdefault(track.label, track)
         nearest.append(list(by_name.values())[:n])
     return nearest

@@ -1,15 +1,28 @@
-/** What a list is being built from: songs to be like, songs to be unlike, a path; for this tab. @module */
+/** What a list is being built from: songs to be like and unlike, a path, filters, settings; for this tab. @module */
 
-/** @typedef {{ seeds: number[], avoid: number[], to: number | null }} Building */
+/**
+ * @typedef {[number | null, number | null]} Bounds
+ * @typedef {{ seeds: number[], avoid: number[], to: number | null, genre: string[], mood: string[], key: string | null,
+ *   compatible: boolean, bpm: Bounds | null, year: Bounds | null, duration_s: Bounds | null, n: number, diversity: number,
+ *   artist_cap: number, artist_gap: number, same_album: boolean, versions: boolean, fill: boolean,
+ *   profile: string | null, seed: number | null }} Building `compatible`: also keys that mix with `key`; `seed`: of a
+ *   shuffled list.
+ */
 
 const KEY = "building";
 
-/** Fires `change` whenever the songs change. */
+/** @returns {Building} */
+const nothing = () => ({
+  ...{ seeds: [], avoid: [], to: null, genre: [], mood: [], key: null, compatible: true },
+  ...{ bpm: null, year: null, duration_s: null, n: 30, diversity: 0, artist_cap: 2, artist_gap: 3 },
+  ...{ same_album: false, versions: false, fill: false, profile: null, seed: null },
+});
+
+/** Fires `change` whenever anything of it changes. */
 class Build extends EventTarget {
   constructor() {
     super();
-    /** @type {Building} */
-    this.state = { seeds: [], avoid: [], to: null };
+    this.state = nothing();
     try {
       Object.assign(this.state, JSON.parse(sessionStorage.getItem(KEY) ?? "{}"));
     } catch {
@@ -18,12 +31,12 @@ class Build extends EventTarget {
   }
 
   /**
-   * Make the list more like a song.
+   * Make the list more like a song; a path becomes a list that is like its start.
    * @param {number} id
    */
   addSeed(id) {
-    const { seeds, avoid, to } = this.state;
-    this.set({ seeds: [...seeds.filter((one) => one !== id), id], avoid: avoid.filter((one) => one !== id), to });
+    const { seeds, avoid } = this.state;
+    this.set({ seeds: [...without(seeds, id), id], avoid: without(avoid, id), to: null });
   }
 
   /**
@@ -32,7 +45,7 @@ class Build extends EventTarget {
    */
   addAvoid(id) {
     const { seeds, avoid, to } = this.state;
-    this.set({ seeds: seeds.filter((one) => one !== id), avoid: [...avoid.filter((one) => one !== id), id], to });
+    this.set({ seeds: without(seeds, id), avoid: [...without(avoid, id), id], to: to === id ? null : to });
   }
 
   /**
@@ -45,17 +58,59 @@ class Build extends EventTarget {
   }
 
   /**
-   * @param {Building} state
+   * Take a song out of what the list is built from.
+   * @param {number} id
    */
-  set(state) {
-    this.state = state;
+  drop(id) {
+    const { seeds, avoid, to } = this.state;
+    const left = without(seeds, id);
+    this.set({ seeds: left, avoid: without(avoid, id), to: to === id || !left.length ? null : to });
+  }
+
+  /** Begin anew. */
+  clear() {
+    this.set(nothing());
+  }
+
+  /** @param {Partial<Building>} changes */
+  set(changes) {
+    this.state = { ...this.state, ...changes };
     try {
-      sessionStorage.setItem(KEY, JSON.stringify(state));
+      sessionStorage.setItem(KEY, JSON.stringify(this.state));
     } catch {
       // see above
     }
     this.dispatchEvent(new Event("change"));
   }
+
+  /** Whether anything says which songs are wanted. */
+  get asks() {
+    return Boolean(this.state.seeds.length || this.state.profile || this.state.seed !== null || this.filters);
+  }
+
+  /** How many filters there are. */
+  get filters() {
+    const { genre, mood, key, bpm, year, duration_s } = this.state;
+    return [genre.length, mood.length, key, bpm, year, duration_s].filter(Boolean).length;
+  }
+
+  /**
+   * What is asked, as the service takes it.
+   * @returns {{ [name: string]: unknown }}
+   */
+  query() {
+    const { key, compatible, to, seed, diversity, seeds, profile, ...rest } = this.state;
+    const isPath = to !== null && seeds.length === 1;
+    return {
+      ...rest,
+      seeds,
+      key: key && compatible ? `${key},compatible` : key,
+      ...(isPath ? { to, n: Math.max(2, rest.n) } : { seed, diversity, profile }),
+    };
+  }
 }
+
+/** @param {number[]} ids @param {number} id */
+const without = (ids, id) => ids.filter((one) => one !== id);
 
 export const build = new Build();

@@ -5,6 +5,8 @@ import { icon } from "./icons.js";
 import { sayProblem } from "./notices.js";
 import { player } from "./player.js";
 import "./player-bar.js";
+import "./profile.js";
+import "./radio.js";
 import { songsOf } from "./rows.js";
 import { searchBox } from "./searching.js";
 import { begin } from "./session.js";

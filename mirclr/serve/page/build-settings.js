@@ -1,0 +1,58 @@
+/** How a list is made: sliders and switches. @module */
+
+import { build } from "./building.js";
+import { counted, h } from "./elements.js";
+
+/** @typedef {import("./building.js").Building} Building @typedef {"n" | "diversity" | "artist_cap" | "artist_gap"} Numbered */
+
+/** @type {{ name: Numbered, label: string, min: number, max: number, step: number, words: (value: number) => string, help: string }[]} */
+const SLIDERS = [
+  { name: "n", label: "Songs", min: 5, max: 200, step: 5, words: (n) => String(n), help: "How many songs the list has" },
+  { name: "diversity", label: "Variety", min: 0, max: 1, step: 0.05, words: (v) => (v ? `${Math.round(100 * v)} %` : "none"), help: "How different the songs are from each other" },
+  { name: "artist_cap", label: "Of one artist", min: 0, max: 10, step: 1, words: (n) => (n ? `at most ${n}` : "any number"), help: "How many songs of one artist may come" },
+  { name: "artist_gap", label: "Artists apart", min: 0, max: 10, step: 1, words: (n) => (n ? counted(n, "other song") : "not at all"), help: "How many others come between two songs of one artist" },
+];
+
+/** @type {{ name: "same_album" | "versions" | "fill", label: string }[]} */
+const SWITCHES = [
+  { name: "same_album", label: "Songs of the same album too" },
+  { name: "versions", label: "Several versions of a song (live, remix)" },
+  { name: "fill", label: "Fill up with what is less alike" },
+];
+
+export class Settings {
+  constructor() {
+    /** @type {(() => void)[]} */
+    this.shows = [];
+    this.element = h("div", { class: "settings" }, ...SLIDERS.map((one) => this.slider(one)), ...SWITCHES.map((one) => this.switch(one)));
+  }
+
+  /** @param {typeof SLIDERS[number]} slider */
+  slider({ name, label, min, max, step, words, help }) {
+    const input = h("input", { type: "range", min, max, step, "aria-label": label });
+    const told = h("output", { class: "muted" });
+    const show = () => {
+      const value = build.state[name];
+      if (Number(input.value) !== value) input.value = String(value);
+      input.style.setProperty("--share", String(Math.min(1, (value - min) / (max - min))));
+      input.setAttribute("aria-valuetext", words(value));
+      input.disabled = name === "diversity" && build.state.to !== null; // a path has an order of its own
+      told.textContent = words(value);
+    };
+    input.addEventListener("input", () => build.set({ [name]: Number(input.value) }));
+    this.shows.push(show);
+    return h("label", { class: "slider", title: help }, h("span", {}, label, told), input);
+  }
+
+  /** @param {typeof SWITCHES[number]} one */
+  switch({ name, label }) {
+    const box = h("input", { type: "checkbox" });
+    box.addEventListener("change", () => build.set({ [name]: box.checked }));
+    this.shows.push(() => (box.checked = build.state[name]));
+    return h("label", { class: "check" }, box, label);
+  }
+
+  show() {
+    for (const show of this.shows) show();
+  }
+}
