@@ -262,8 +262,9 @@ def _weights(plays: np.ndarray, age_days: np.ndarray, liked: np.ndarray) -> np.n
 def nearest_tracks(
     library: LibraryStore, taste: Taste, among: Iterable[int], *, n: int = 3
 ) -> list[list[LibraryTrack]]:
-    """For each centre of a taste the n tracks nearest to it, of those whose ids are given and to which no other centre is
-    nearer; each name once.
+    """For each centre of a taste the n tracks nearest to it, each name once.
+
+    Of the tracks whose ids are given, those to which no other centre is nearer.
     """
     ids, vectors = library.vectors(sorted(among))
     similarities = vectors @ taste.centres.T

@@ -94,7 +94,7 @@ class BuildView extends HTMLElement {
 
   showWishes() {
     void attempt(() => this.showSources());
-    this.settings.show();
+    this.settings?.show();
     if (this.filterCount) {
       this.filterCount.textContent = String(build.filters);
       this.filterCount.hidden = !build.filters;
@@ -208,6 +208,7 @@ class BuildView extends HTMLElement {
   }
 
   showList() {
+    /** @type {Entry[]} */
     const entries = this.entries ?? [];
     const length_s = entries.reduce((sum, { track }) => sum + track.duration_s, 0);
     if (this.about) this.about.textContent = entries.length ? `${counted(entries.length, "song")}, ${span(length_s)}` : "";
@@ -359,7 +360,7 @@ class BuildView extends HTMLElement {
 
 /** @param {string} kind @param {string} label @param {() => unknown} act @param {import("./icons.js").IconName} [picture] */
 function button(kind, label, act, picture) {
-  return h("button", { class: kind || null, type: "button", on: { click: () => void attempt(act) } }, picture ? icon(picture) : null, label);
+  return h("button", { class: kind || undefined, type: "button", on: { click: () => void attempt(act) } }, picture ? icon(picture) : null, label);
 }
 
 /** @param {string} title @param {(HTMLElement | false)[]} chips */

@@ -163,7 +163,7 @@ class YouView extends HTMLElement {
           { icon: "download", label: "File for players (M3U8)", act: async () => exportList(await idsOf(one), name, "m3u8") },
           ...(kind === "songs" ? [/** @type {import("./menu.js").Item} */ ({ icon: "save", label: "Rename", act: () => this.rename(one) })] : []),
           null,
-          { icon: "trash", label: "Delete", act: () => this.remove(one) },
+          { icon: "trash", label: "Delete", act: () => this.deletePlaylist(one) },
         ],
         more,
       ),
@@ -180,7 +180,7 @@ class YouView extends HTMLElement {
   }
 
   /** @param {Playlist} one */
-  async remove({ name, kind }) {
+  async deletePlaylist({ name, kind }) {
     /** @type {{ tracks: Track[] }} */
     const { tracks } = await get(playlistPath(name), { kind });
     await del(`${playlistPath(name)}?kind=${kind}`);
@@ -248,6 +248,6 @@ const content = (place, ...children) => fill(/** @type {HTMLElement} */ (place.l
 const note = (reason) => (reason ? h("span", { class: "note" }, reason) : null);
 
 /** @param {string} kind @param {string} label @param {() => unknown} act @param {import("./icons.js").IconName} picture */
-const action = (kind, label, act, picture) => h("button", { class: kind || null, type: "button", on: { click: () => void attempt(act) } }, icon(picture), label);
+const action = (kind, label, act, picture) => h("button", { class: kind || undefined, type: "button", on: { click: () => void attempt(act) } }, icon(picture), label);
 
 customElements.define("m-you-view", YouView);
