@@ -8,6 +8,7 @@ import { build } from "./building.js";
 import { attempt, say, sayProblem } from "./notices.js";
 import { cover } from "./pictures.js";
 import { enqueue, player, playTracks } from "./player.js";
+import { tasteButtons } from "./profile.js";
 import { byline, songList, songsOf } from "./rows.js";
 import { remember } from "./songs-known.js";
 
@@ -50,6 +51,7 @@ class SongView extends HTMLElement {
       h("button", { type: "button", on: { click: () => go(() => build.addSeed(track.id)) } }, icon("plus"), "More like this"),
       h("button", { type: "button", on: { click: () => go(() => build.addAvoid(track.id)) } }, icon("minus"), "Less like this"),
       h("button", { type: "button", on: { click: () => void attempt(() => pathFrom(track)) } }, icon("path"), "Path to …"),
+      tasteButtons(track),
       menuButton(track),
     );
     const facts = [
