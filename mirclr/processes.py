@@ -282,6 +282,18 @@ class Child:
         self._process.kill()
 
 
+def give_way() -> None:
+    """Let who listens go first: this process, and those that it starts, take what time others leave."""
+    with suppress(OSError, AttributeError):
+        if os.name == "nt":
+            import ctypes
+
+            kernel = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
+            kernel.SetPriorityClass(kernel.GetCurrentProcess(), 0x4000)  # BELOW_NORMAL_PRIORITY_CLASS
+        else:
+            os.nice(10)
+
+
 def _tell_all(sender: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     begin_worker()
     function(sender.send, *arguments)

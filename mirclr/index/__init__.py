@@ -12,12 +12,12 @@ Up to `EXACT` tracks every query is compared with every track. Above, tracks lie
 into as many of the nearest as find `RECALL` of what comparing with all would find, measured on the library's own tracks
 when the base is made.
 
-Contents: `open_index`, `Index` (index.py), `Base` with its search (base.py), its file (file.py); `nearest_rows`, for
-vectors that no index is made of (nearest.py).
+Contents: `open_index`, `saved_index`, `renewed_index`, `Index` (index.py), `Base` with its search (base.py), its file
+(file.py); `nearest_rows`, for vectors that no index is made of (nearest.py).
 """
 
 from mirclr.index.base import EXACT, RECALL, Base, build
-from mirclr.index.index import Index, open_index
+from mirclr.index.index import Index, open_index, renewed_index, saved_index
 from mirclr.index.nearest import nearest_rows
 
-__all__ = ["EXACT", "RECALL", "Base", "Index", "build", "nearest_rows", "open_index"]
+__all__ = ["EXACT", "RECALL", "Base", "Index", "build", "nearest_rows", "open_index", "renewed_index", "saved_index"]

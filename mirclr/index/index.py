@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -29,10 +30,20 @@ class Index:
         The tracks that the base does not hold as they are.
     matrix : (m, d) float32, unit rows
         Their vectors.
+    origin : dict, optional
+        Of which library and generation the base is.
     """
 
-    def __init__(self, base: Base, hidden: np.ndarray, ids: np.ndarray, matrix: np.ndarray) -> None:
+    def __init__(
+        self,
+        base: Base,
+        hidden: np.ndarray,
+        ids: np.ndarray,
+        matrix: np.ndarray,
+        origin: dict[str, object] | None = None,
+    ) -> None:
         self._base, self._shown = base, ~hidden if hidden.any() else None
+        self._origin = origin or {}
         self._ids, self._matrix = ids, matrix
         self._stats = similarity_stats(matrix, base.references) if len(ids) else np.zeros((0, 2), np.float32)
         self._order = np.argsort(base.ids, kind="stable")
@@ -149,31 +160,48 @@ def _allowed(allowed: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return known & allowed[np.where(known, ids, 0)] if len(allowed) else np.zeros(len(ids), bool)
 
 
-def open_index(library: LibraryStore) -> Index:
+def open_index(library: LibraryStore, *, keep: bool = True) -> Index:
     """Give the index of a library: the base saved beside it and what changed since, or a new base, which is saved.
 
-    Where it cannot be saved, as in a folder that may not be written, it is made again each time.
+    Where it cannot be saved, as in a folder that may not be written, or is not to be kept, it is made again each time.
 
     Raises
     ------
     NoMatch
         The library holds no tracks.
     """
-    path = library.path.with_name(library.path.name + ".index")
-    saved = load(path)
+    if found := saved_index(library):
+        return found
     with library.snapshot():
-        if saved and (found := _brought_up_to_date(library, *saved)):
-            return found
-        saved = None  # Windows replaces no file that is mapped
-        metadata = {"library": library.uuid, "generation": library.generation}
+        metadata: dict[str, object] = {"library": library.uuid, "generation": library.generation}
         ids, matrix = library.vectors()
     if not len(ids):
         embed = command_line("embed", "FOLDER", library_path=library.path)
         raise NoMatch(f"{library.path}: holds no songs yet; add some with: {embed}")
     base = build(ids, matrix)
     with suppress(OSError):
-        save(path, base, metadata)
-    return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), np.zeros((0, matrix.shape[1]), np.float32))
+        if keep:
+            save(_path(library), base, metadata)
+    none = np.zeros((0, matrix.shape[1]), np.float32)
+    return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), none, metadata)
+
+
+def renewed_index(library: LibraryStore, index: Index) -> Index | None:
+    """The index of a library as it is now, by the base of one from before; None where that is no good any more."""
+    with library.snapshot():
+        return _brought_up_to_date(library, index._base, index._origin)
+
+
+def saved_index(library: LibraryStore) -> Index | None:
+    """The index of a library by the base that is saved beside it; None where that is no good any more."""
+    if (saved := load(_path(library))) is None:
+        return None
+    with library.snapshot():
+        return _brought_up_to_date(library, *saved)
+
+
+def _path(library: LibraryStore) -> Path:
+    return library.path.with_name(library.path.name + ".index")
 
 
 def _brought_up_to_date(library: LibraryStore, base: Base, metadata: dict[str, object]) -> Index | None:
@@ -192,4 +220,4 @@ def _brought_up_to_date(library: LibraryStore, base: Base, metadata: dict[str, o
         if len(base) <= _SMALL or len(new) + hidden.sum() > _STALE * len(base):
             return None
     ids, matrix = library.vectors(new.tolist()) if len(new) else (new, np.zeros((0, stamp.dim), np.float32))
-    return Index(base, hidden, ids, matrix)
+    return Index(base, hidden, ids, matrix, metadata)

@@ -22,6 +22,11 @@ class LibraryStore(Places, Labels, MapPoints, SongLists, Stars):
     `Database`.
     """
 
+    @property
+    def metadata_version(self) -> tuple[object, ...]:
+        """Another value whenever tracks, tags, labels or descriptions were written, by whomever."""
+        return self.tracks_version, self.probabilities_version, self.descriptions_version
+
     def info(self) -> dict[str, Any]:
         """Counts and more for people, as JSON values."""
         with self.snapshot():

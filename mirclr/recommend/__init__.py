@@ -18,7 +18,7 @@ these: matching.py (tracks by path or by name), history/ (listening histories of
 from mirclr.recommend.answer import Answer, Recommendation, recommend
 from mirclr.recommend.catalogue import SORTS, Catalogue
 from mirclr.recommend.effects import rule_effects
-from mirclr.recommend.filters import MetadataFilters, asks_for_guesses
+from mirclr.recommend.filters import MetadataArrays, MetadataFilters, asks_for_guesses
 from mirclr.recommend.pair import Comparison, compare
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
@@ -32,6 +32,7 @@ __all__ = [
     "Catalogue",
     "Comparison",
     "Explanation",
+    "MetadataArrays",
     "MetadataFilters",
     "Query",
     "Recommendation",

@@ -6,6 +6,8 @@ own tag names it. A track of which a value is not known does not pass a filter t
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +25,49 @@ LIKELY = 0.35
 _COLUMNS = {"bpm": "tempo_bpm", "year": "year", "duration_s": "duration_s"}
 _NAMES = {"year": "year in its tags", "duration_s": "length"}
 _SHOWN = 30
+_FITS = 32  # genres and moods of which the arrays are kept
+
+
+@dataclass(frozen=True, eq=False)
+class MetadataArrays:
+    """What `MetadataFilters` reads of a library, each when first asked for; may be used by several threads.
+
+    Attributes
+    ----------
+    version : object
+        The library's `metadata_version` when it was begun.
+    size : int
+        One more than the highest id of a track then.
+    fits, columns, coded, likely : dict
+        What was read; see the methods of `MetadataFilters` of like names.
+    """
+
+    version: object
+    size: int
+    fits: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    coded: dict[str, tuple[np.ndarray, list[str]]] = field(default_factory=dict)
+    likely: dict[str, tuple[list[str], np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, library: LibraryStore) -> "MetadataArrays":
+        """Of a library as it is now; nothing is read yet."""
+        return cls(library.metadata_version, library.id_end())
+
+    def renewed(self, library: LibraryStore) -> "MetadataArrays":
+        """The same as the library is now, with all read that was asked for of this one."""
+        new = MetadataArrays.of(library)
+        filters = MetadataFilters(library, new)
+        for name in list(self.columns):
+            filters._column(name)
+        for name in list(self.coded):
+            filters._codes(name)
+        for task in list(self.likely):
+            filters.likely(task)
+        for task, name in list(self.fits):
+            with suppress(QueryError):  # no track is of it any more
+                filters._fit(task, name)
+        return new
 
 
 class MetadataFilters:
@@ -32,16 +77,14 @@ class MetadataFilters:
     ----------
     library : LibraryStore
         Whose tracks.
+    arrays : MetadataArrays, optional
+        What was read of it before, by whatever connection; then it stays at the state of the library of that time.
     """
 
-    def __init__(self, library: LibraryStore) -> None:
+    def __init__(self, library: LibraryStore, arrays: "MetadataArrays | None" = None) -> None:
         self._library = library
-        self._state: object = None
-        self._size = 0
-        self._fits: dict[tuple[str, str], np.ndarray] = {}
-        self._columns: dict[str, np.ndarray] = {}
-        self._coded: dict[str, tuple[np.ndarray, list[str]]] = {}
-        self._likely: dict[str, tuple[list[str], np.ndarray, np.ndarray]] = {}
+        self._stays = arrays is not None
+        self._arrays = arrays or MetadataArrays(None, 0)
 
     def passing(self, query: Query, but: Sequence[str] = ()) -> np.ndarray | None:
         """(m,) bool by track id: what passes all filters but for those of some fields; None when there are none.
@@ -91,9 +134,9 @@ class MetadataFilters:
         As `passing` has it: what is likely, and what tags name.
         """
         self._bring_up_to_date()
-        if task not in self._likely:
-            self._likely[task] = self._found_likely(task)
-        return self._likely[task]
+        if task not in self._arrays.likely:
+            self._arrays.likely[task] = self._found_likely(task)
+        return self._arrays.likely[task]
 
     def texts(self, column: str) -> tuple[np.ndarray, list[str]]:
         """A field of texts, ``key``: (m,) int32 by track id into the texts that there are, -1 where there is none."""
@@ -112,18 +155,22 @@ class MetadataFilters:
 
     def unknown(self, name: str, ids: np.ndarray) -> int:
         """Of how many of some tracks a field of `Query` with bounds, such as ``year``, is not known."""
-        return int(np.isnan(self._column(_COLUMNS[name])[ids]).sum())
+        values = self._column(_COLUMNS[name])
+        return int(np.isnan(values[ids[ids < len(values)]]).sum() + (ids >= len(values)).sum())
 
     def _bring_up_to_date(self) -> None:
-        if self._state != (state := self._library.state):
-            self._state, self._size = state, self._library.id_end()
-            self._fits, self._columns, self._coded, self._likely = {}, {}, {}, {}
+        if not self._stays and self._arrays.version != self._library.metadata_version:
+            self._arrays = MetadataArrays.of(self._library)
+
+    @property
+    def _size(self) -> int:
+        return self._arrays.size
 
     def _fit(self, task: str, name: str) -> np.ndarray:
         """(m,) float64 by track id: how likely a label is, 1 where a tag says so."""
-        if (task, name) in self._fits:
-            return self._fits[task, name]
-        wanted = genre_name(name)
+        wanted, fits = genre_name(name), self._arrays.fits
+        if (held := fits.get((task, wanted))) is not None:
+            return held
         label = next((known for known in self._library.labels(task) if genre_name(known) == wanted), None)
         fit = np.zeros(self._size)
         if label:
@@ -133,7 +180,9 @@ class MetadataFilters:
             fit[self._texts("genre", lambda tag: wanted in genres_of(tag))] = 1.0
         if label is None and not fit.any():
             raise QueryError(self._nothing_known(task, name))
-        self._fits[task, name] = fit
+        while len(fits) >= _FITS:
+            fits.pop(next(iter(fits)), None)
+        fits[task, wanted] = fit
         return fit
 
     def _found_likely(self, task: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -195,24 +244,24 @@ class MetadataFilters:
 
     def _column(self, name: str) -> np.ndarray:
         """(m,) float64 by track id, NaN where nothing is known."""
-        if name not in self._columns:
+        if name not in self._arrays.columns:
             ids, values = self._library.column(name)
             column = np.full(self._size, np.nan)
             there = ids < len(column)
             column[ids[there]] = np.array(values, np.float64)[there]
-            self._columns[name] = column
-        return self._columns[name]
+            self._arrays.columns[name] = column
+        return self._arrays.columns[name]
 
     def _codes(self, name: str) -> tuple[np.ndarray, list[str]]:
         """(m,) int32 by track id into the texts that there are, -1 where there is none."""
-        if name not in self._coded:
+        if name not in self._arrays.coded:
             ids, values = self._library.column(name)
             texts: dict[str, int] = {}
             codes = np.full(self._size, -1, np.int32)
             there = ids < len(codes)
             codes[ids[there]] = np.array([texts.setdefault(v, len(texts)) for v in values], np.int32)[there]
-            self._coded[name] = codes, list(texts)
-        return self._coded[name]
+            self._arrays.coded[name] = codes, list(texts)
+        return self._arrays.coded[name]
 
 
 def asks_for_guesses(query: Query, blocks: Sequence[str]) -> bool:

@@ -52,6 +52,8 @@ def shortfall(
         Lines.
     """
     masks = filters.masks(query)
+    if masks:  # which may be of before the last tracks came
+        ids = ids[ids < min(map(len, masks.values()))]
     passing = ids[np.logical_and.reduce([mask[ids] for mask in masks.values()])] if masks else ids
     if masks and not len(passing):
         return [emptied(filters, query)]

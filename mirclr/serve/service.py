@@ -1,19 +1,27 @@
-"""`Service`: one library for many requests: a few threads, each with its own connection, and one index for all."""
+"""`Service`: one library for many requests: a few threads, each with its own connection, and one index for all.
+
+What is derived from the library is shared (shared.py): its index, the metadata that filters look at, its catalogue.
+"""
 
 import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
 from mirclr.api import Library
-from mirclr.index import Index, open_index
-from mirclr.recommend import Catalogue
+from mirclr.errors import MirclrError
+from mirclr.index import Index, open_index, renewed_index, saved_index
+from mirclr.processes import Child, give_way
+from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters
 from mirclr.serve.media import Media
 from mirclr.serve.sent import Classifier
 from mirclr.serve.settings import ServeSettings
+from mirclr.serve.shared import SMALL, Renewal, Shared
 
 _THREADS = 4
 _P = ParamSpec("_P")
@@ -21,14 +29,19 @@ _T = TypeVar("_T")
 
 
 class SharedLibrary(Library):
-    """A library of one thread, with the index of its `Service`."""
+    """A library of one thread, with what its `Service` shares."""
 
     service: "Service"
 
     @property
     def index(self) -> Index:
         """Nearest neighbours among its vectors, shared by all threads."""
-        return self.service.index_of(self)
+        return self.service.index.of(self)
+
+    @property
+    def filters(self) -> MetadataFilters:
+        """What its filters look at, shared by all threads."""
+        return MetadataFilters(self, self.service.metadata.of(self))
 
 
 class Service:
@@ -44,9 +57,15 @@ class Service:
         self.settings = settings
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="library")
         self._local = threading.local()
-        self._lock = threading.Lock()
-        self._index: tuple[int, Index] | None = None
-        self._catalogue: tuple[object, Catalogue] | None = None
+        self.index: Shared[Index] = Shared(lambda library: library.generation, self._make_index)
+        self.metadata: Shared[MetadataArrays] = Shared(lambda library: library.metadata_version, _read_metadata)
+        self.catalogue: Shared[Catalogue] = Shared(
+            lambda library: (library.tracks_version, library.descriptions_version),
+            lambda library, _: Catalogue(library),
+        )
+        self._renewal = Renewal(self._open, (self.index, self.metadata, self.catalogue))
+        self._maker: Child | None = None
+        self._closed = False
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
         self.classifier = Classifier(settings.library, settings.limits.audio_bytes)
 
@@ -58,32 +77,57 @@ class Service:
     def _library(self) -> SharedLibrary:
         library: SharedLibrary | None = getattr(self._local, "library", None)
         if library is None:
-            library = SharedLibrary.open(self.settings.library, create=not self.settings.read_only)
-            library.service = self
-            self._local.library = library
+            library = self._local.library = self._open()
         return library
 
-    def index_of(self, library: Library) -> Index:
-        """The index of the library as it is now; made by one thread while the others wait."""
-        generation = library.generation
-        with self._lock:
-            if self._index is None or self._index[0] != generation:
-                self._index = generation, open_index(library)
-            return self._index[1]
+    def _open(self) -> SharedLibrary:
+        library = SharedLibrary.open(self.settings.library, create=not self.settings.read_only)
+        library.service = self
+        return library
+
+    def _make_index(self, library: Library, before: Index | None) -> Index:
+        """The index of the library as it is now; that of a large one is made in a process of its own, and mapped."""
+        if found := (None if before is None else renewed_index(library, before)) or saved_index(library):
+            return found
+        if library.id_end() > SMALL and not self.settings.read_only:
+            self._maker = Child(_save_index, library.path)
+            for _ in self._maker.messages():
+                pass
+            self._maker = None
+            if self._closed:
+                raise MirclrError("the service has ended")
+            if found := saved_index(library):
+                return found
+        return open_index(library, keep=not self.settings.read_only)
 
     def catalogue_of(self, library: Library) -> Catalogue:
-        """The names of the library's songs as it is now; made by one thread while the others wait."""
-        version = library.tracks_version, library.descriptions_version
-        with self._lock:
-            if self._catalogue is None or self._catalogue[0] != version:
-                self._catalogue = version, Catalogue(library)
-            return self._catalogue[1]
+        """The names of the library's songs."""
+        return self.catalogue.of(library)
+
+    def start(self) -> None:
+        """Begin to bring up to date what is shared."""
+        self._renewal.start()
 
     def close(self) -> None:
         """End the threads, once what they do is done."""
         self.media.close()
         self.classifier.close()
+        self._closed = True
+        if maker := self._maker:
+            maker.kill()
+        self._renewal.stop()
         self._threads.shutdown(cancel_futures=True)
+
+
+def _read_metadata(library: Library, before: MetadataArrays | None) -> MetadataArrays:
+    return before.renewed(library) if before else MetadataArrays.of(library)
+
+
+def _save_index(tell: Callable[[None], object], path: Path) -> None:
+    """Make the index of a library, in a process of its own."""
+    give_way()
+    with suppress(MirclrError, OSError), Library.open(path) as library:
+        open_index(library)
 
 
 def service_of(request: Request) -> Service:

@@ -159,7 +159,7 @@ def test_a_report_becomes_a_page_beside_the_library(do, library_path):
 
 @pytest.mark.parametrize("kind", ["sync", "embed", "duplicates"])
 def test_what_cannot_be_done_is_told_in_the_line_of_the_command(tmp_path: Path, told, kind, monkeypatch):
-    monkeypatch.setattr("mirclr.serve.jobs.process._give_way", lambda: None)
+    monkeypatch.setattr("mirclr.serve.jobs.process.give_way", lambda: None)
     with mirclr.Library.open(tmp_path / "lib.db", create=True):
         pass
     run(told.append, kind, tmp_path / "lib.db", {})
@@ -172,7 +172,7 @@ def test_what_is_no_error_of_ours_is_told_with_its_trace(told, library_path, mon
         raise ZeroDivisionError("x")
 
     monkeypatch.setitem(kinds.KINDS, "embed", fails)
-    monkeypatch.setattr("mirclr.serve.jobs.process._give_way", lambda: None)
+    monkeypatch.setattr("mirclr.serve.jobs.process.give_way", lambda: None)
     run(told.append, "embed", library_path, {})
     (what, line, trace) = told[0]
     assert (what, "mirclr itself" in line, "ZeroDivisionError" in trace) == ("failed", True, True)

@@ -1,14 +1,14 @@
 """What runs in the process of a job: its function, which reports how far it is."""
 
-import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from mirclr.errors import MirclrError, NoMatch, in_words, is_fault_of_machine
+from mirclr.processes import give_way
 
 Message = tuple[Any, ...]
 """What a process tells: ("begin", label, total), ("advance", steps, note), ("remark", text), ("done", result), or
@@ -64,7 +64,7 @@ def run(tell: Callable[[Message], object], kind: str, library: Path, options: Ma
     """Do a job, and tell how it goes and what comes of it."""
     from mirclr.serve.jobs.kinds import KINDS
 
-    _give_way()
+    give_way()
     try:
         tell(("done", KINDS[kind](library, options, Report(tell))))
     except Exception as error:
@@ -73,15 +73,3 @@ def run(tell: Callable[[Message], object], kind: str, library: Path, options: Ma
             tell(("failed", str(first), ""))
         else:
             tell(("failed", "something went wrong in mirclr itself; its log says what", traceback.format_exc()))
-
-
-def _give_way() -> None:
-    """Let who listens go first: this process, and those that it starts, take what time others leave."""
-    with suppress(OSError, AttributeError):
-        if os.name == "nt":
-            import ctypes
-
-            kernel = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
-            kernel.SetPriorityClass(kernel.GetCurrentProcess(), 0x4000)  # BELOW_NORMAL_PRIORITY_CLASS
-        else:
-            os.nice(10)

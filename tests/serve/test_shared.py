@@ -1,0 +1,197 @@
+"""What threads share: of now in a small library, of a moment ago in a large one, and never made twice at once."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mirclr.errors import LibraryError
+from mirclr.library import Entry, LibraryStore
+from mirclr.models.stamp import EncoderStamp
+from mirclr.recommend import MetadataArrays, MetadataFilters, Query
+from mirclr.serve import service, shared
+from mirclr.serve.service import Service
+from mirclr.serve.settings import ServeSettings
+from mirclr.serve.shared import Renewal, Shared
+from mirclr.tags import Tags
+
+
+class Changing:
+    """Stands for a library that changes, of so many songs."""
+
+    def __init__(self, songs: int) -> None:
+        self.songs, self.version, self.made = songs, 0, 0
+
+    def id_end(self) -> int:
+        return self.songs
+
+    def shared(self, make: Callable[[], Any] = lambda: None) -> "Shared[int]":
+        def making(library: Any, before: int | None) -> int:
+            self.made += 1
+            make()
+            return library.version
+
+        return Shared(lambda library: library.version, making)
+
+
+def test_of_a_small_library_it_is_of_now():
+    library = Changing(shared.SMALL)
+    one = library.shared()
+    assert [one.of(library), one.of(library), library.made] == [0, 0, 1]
+    library.version = 5
+    assert [one.of(library), library.made] == [5, 2]
+
+
+def test_of_a_large_library_the_last_answers_until_the_next_is_made(monkeypatch: pytest.MonkeyPatch):
+    library = Changing(shared.SMALL + 1)
+    one = library.shared()
+    one.renew(library)
+    assert library.made == 0  # nobody asked for it
+    assert one.of(library) == 0
+    library.version = 5
+    assert one.of(library) == 0
+    one.renew(library)
+    assert [one.of(library), library.made] == [5, 2]
+    one.renew(library)
+    assert library.made == 2
+
+
+def test_it_is_made_for_a_part_of_the_time_only(monkeypatch: pytest.MonkeyPatch):
+    now = [100.0]
+    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    library = Changing(shared.SMALL + 1)
+
+    def takes_two_seconds() -> None:
+        now[0] += 2
+
+    one = library.shared(takes_two_seconds)
+    one.of(library)
+    versions = []
+    for second in range(60):
+        now[0], library.version = 110.0 + second, second + 1
+        one.renew(library)
+        versions.append(one.of(library))
+    assert sorted(set(versions)) == [1, 21, 41]  # 2 seconds of work, 18 of rest
+
+
+def test_threads_that_ask_at_once_get_one():
+    together = threading.Barrier(4)
+    library = Changing(3)
+    one = library.shared()
+
+    def ask(_: int) -> int:
+        together.wait()
+        return one.of(library)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(ask, range(4))) == [0] * 4
+    assert library.made == 1
+
+
+def test_what_fails_once_is_tried_again_and_others_go_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shared, "_EVERY_S", 0.001)
+    library = Changing(shared.SMALL + 1)
+    library.close = lambda: None
+    fails, done = iter([True, True]), threading.Event()
+
+    def make() -> None:
+        if library.version and next(fails, False):
+            raise LibraryError("locked")
+        if library.version:
+            done.set()
+
+    one = library.shared(make)
+    one.of(library)
+    library.version = 1
+    renewal = Renewal(lambda: library, (one,))
+    renewal.start()
+    assert done.wait(20)
+    renewal.stop()
+    assert one.of(library) == 1
+
+
+@pytest.fixture
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library that counts as large."""
+    for module in (shared, service):
+        monkeypatch.setattr(module, "SMALL", 3)
+    monkeypatch.setattr("mirclr.index.index._SMALL", 3)
+    path = tmp_path / "large.db"
+    with LibraryStore.open(path, create=True) as library:
+        library.bind(EncoderStamp("d" * 32, "none", 8, 1, {}))
+        library.write(entries=entries(range(20)))
+    return path
+
+
+def entries(numbers: range) -> list[Entry]:
+    rows = {n: np.random.default_rng(n).normal(size=8).astype(np.float32) for n in numbers}
+    return [
+        Entry(
+            "/m",
+            f"{n}.ogg",
+            1,
+            1,
+            f"f{n}",
+            f"a{n}",
+            100.0,
+            Tags(title=f"t{n}", year=1950 + n),
+            row / np.linalg.norm(row),
+        )
+        for n, row in rows.items()
+    ]
+
+
+def test_index_filters_and_catalogue_are_of_one_library_for_all_connections(large: Path):
+    """The index is saved by a process of its own; songs that are added meanwhile are there the next time."""
+    one = Service(ServeSettings(large))
+    with one._open() as library, one._open() as other:
+        query = Query(year=(1950, 1954), n=20)
+        assert {r.track.year for r in library.answer(query).recommendations} == set(range(1950, 1955))
+        assert large.with_name("large.db.index").exists()
+        assert other.index is library.index
+        assert one.catalogue_of(other) is one.catalogue_of(library)
+        with LibraryStore.open(large) as writer:
+            writer.write(entries=[*entries(range(20, 22)), *entries(range(1))])
+        wider = Query(year=(1950, 2000), n=40, artist_cap=0)
+        before = other.answer(wider)
+        assert {r.track.title for r in before.recommendations} == {f"t{n}" for n in range(20)}
+        seed = Query(seeds=("id:21",), fill=True)  # which the index does not hold yet
+        assert "t20" not in {r.track.title for r in other.answer(seed).recommendations}
+        for made in (one.index, one.metadata, one.catalogue):
+            made._due_s = 0.0
+            made.renew(library)
+        assert {r.track.title for r in other.answer(wider).recommendations} == {f"t{n}" for n in range(22)}
+        assert len(one.catalogue_of(library)) == 22
+    one.close()
+
+
+def test_filters_that_were_read_before_are_read_anew_with_all_that_was_asked(large: Path):
+    with LibraryStore.open(large) as library:
+        library.store_probabilities("genre", {1: {"rock": 0.9}, 2: {"jazz": 0.9}}, "heads")
+        first = MetadataArrays.of(library)
+        filters = MetadataFilters(library, first)
+        asked = Query(genre=("Rock",), year=(1950, 1990))
+        assert np.flatnonzero(filters.passing(asked)).tolist() == [1]
+        library.store_probabilities("genre", {2: {"rock": 0.9}}, "heads")
+        assert np.flatnonzero(filters.passing(asked)).tolist() == [1]
+        second = first.renewed(library)
+        assert first.fits.keys() == second.fits.keys()
+        assert first.columns.keys() == second.columns.keys()
+        assert np.flatnonzero(MetadataFilters(library, second).passing(asked)).tolist() == [2]
+        assert second.version != first.version
+
+
+def test_many_spellings_of_a_genre_take_the_room_of_one(large: Path):
+    with LibraryStore.open(large) as library:
+        library.store_probabilities("genre", {1: {f"genre {n}": 0.9 for n in range(60)}}, "heads")
+        arrays = MetadataArrays.of(library)
+        filters = MetadataFilters(library, arrays)
+        for n in range(60):
+            for name in (f"Genre {n}", f"GENRE  {n}", f"genre-{n}"):
+                filters.passing(Query(genre=(name,)))
+        assert len(arrays.fits) <= 32
