@@ -44,7 +44,9 @@ def bind(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
-        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
+        sock = socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
+        # asyncio sends what is small at once (TCP_NODELAY) on sockets that say what they are; on others it waits 40 ms
+        return socket.socket(sock.family, sock.type, socket.IPPROTO_TCP, fileno=sock.detach())
     except (OSError, UnicodeError) as error:
         raise MirclrError(_why_not(error, host, port)) from error
 
