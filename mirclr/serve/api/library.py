@@ -48,6 +48,7 @@ class Stats(BaseModel):
     guessed: int = Field(description="Songs of which moods were guessed.")
     copied: int = Field(description="Songs that are there more than once.")
     looked_for_copies: bool
+    reported_s: float | None = Field(description="When the last report was made, in seconds since 1970.")
     encoder: str | None
     decades: list[Bar]
     genres: list[Bar]
@@ -157,6 +158,7 @@ def _stats(library: Library) -> Stats:
         guessed=of.mood_known,
         copied=copied,
         looked_for_copies=looked,
+        reported_s=_made_s(report_page_of(library.path)),
         bytes=of.bytes,
         without_year=of.without_year,
         without_genre=of.without_genre,
@@ -232,6 +234,13 @@ def _duplicates(library: Library, offset: int, limit: int) -> DuplicatePage:
         for group in found[offset : offset + limit]
     ]
     return DuplicatePage(total=len(found), offset=offset, looked=looked, groups=page)
+
+
+def _made_s(file: Path) -> float | None:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _report(library: Library) -> bytes:

@@ -1,29 +1,30 @@
-/** What the service tells by itself: how jobs go on. One connection for the page, made when first listened to. @module */
+/** What the service tells by itself: how jobs go on. One connection for the page, while somebody listens or a job runs. @module */
 
 import { address } from "./api.js";
 
 /**
- * @typedef {{ id: string, kind: string, state: "waiting" | "running" | "done" | "failed" | "cancelled", label: string,
- *   done: number, total: number, left_s: number | null, remarks: string[], problem: string | null, result: any,
- *   made_s: number, started_s: number | null, ended_s: number | null }} Job
+ * @typedef {{ id: number, kind: string, state: "waiting" | "running" | "done" | "failed" | "cancelled", label: string,
+ *   done: number, total: number | null, left_s: number | null, note: string, remarks: string[], problem: string | null,
+ *   result: { [name: string]: any } | null, made_s: number, started_s: number | null, ended_s: number | null }} Job
  */
 
 const AGAIN_MS = 3000;
-const target = new EventTarget();
-/** @type {Map<string, Job>} */
+/** @type {Map<number, Job>} */
 const jobs = new Map();
+/** @type {Set<(job: Job, before: Job | undefined) => void>} */
+const listeners = new Set();
 /** @type {EventSource | null} */
 let source = null;
 
+/** Whether a job has come to its end. @param {Job} job */
+export const isOver = (job) => job.state === "done" || job.state === "failed" || job.state === "cancelled";
+
+const isWanted = () => listeners.size > 0 || [...jobs.values()].some((job) => !isOver(job));
+
 function connect() {
-  if (source) return;
+  if (source || !isWanted()) return;
   source = new EventSource(address("/events"));
-  source.addEventListener("job", (event) => {
-    /** @type {Job} */
-    const job = JSON.parse(/** @type {MessageEvent<string>} */ (event).data);
-    jobs.set(job.id, job);
-    target.dispatchEvent(new CustomEvent("job", { detail: job }));
-  });
+  source.addEventListener("job", (event) => take(JSON.parse(/** @type {MessageEvent<string>} */ (event).data)));
   source.addEventListener("error", () => {
     if (source?.readyState !== EventSource.CLOSED) return; // it connects again by itself
     source = null;
@@ -31,17 +32,45 @@ function connect() {
   });
 }
 
-/**
- * Call a function with each job that is there, and again whenever one goes on; returns what ends that.
- * @param {(job: Job) => void} act
- */
-export function onJob(act) {
-  const heard = (/** @type {Event} */ event) => act(/** @type {CustomEvent<Job>} */ (event).detail);
-  target.addEventListener("job", heard);
-  for (const job of jobs.values()) act(job);
-  connect();
-  return () => target.removeEventListener("job", heard);
+function disconnect() {
+  if (isWanted()) return;
+  source?.close();
+  source = null;
 }
 
-/** Whether a job has come to its end. @param {Job} job */
-export const isOver = (job) => job.state === "done" || job.state === "failed" || job.state === "cancelled";
+/**
+ * Take note of a job as it is now, such as one that was just begun; its end is waited for.
+ * @param {Job} job
+ */
+export function take(job) {
+  const before = jobs.get(job.id);
+  jobs.set(job.id, job);
+  for (const act of [...listeners, ...always]) act(job, before);
+  if (isOver(job)) disconnect();
+  else connect();
+}
+
+/** @type {Set<(job: Job, before: Job | undefined) => void>} */
+const always = new Set();
+
+/**
+ * Call a function with each job that is known, and again whenever one goes on; returns what ends that.
+ * @param {(job: Job, before: Job | undefined) => void} act
+ */
+export function onJob(act) {
+  listeners.add(act);
+  for (const job of jobs.values()) act(job, job);
+  connect();
+  return () => {
+    listeners.delete(act);
+    disconnect();
+  };
+}
+
+/**
+ * Call a function with each job that goes on, as long as others listen or it runs.
+ * @param {(job: Job, before: Job | undefined) => void} act
+ */
+export function whenHeard(act) {
+  always.add(act);
+}
