@@ -65,6 +65,11 @@ def speak(*, quiet: bool = False, verbose: bool = False) -> None:
     _Level.quiet, _Level.verbose = quiet, verbose
 
 
+def loudness() -> Literal["quiet", "usual", "verbose"]:
+    """How much is to be said, for what says it in another way than by lines of a command."""
+    return "quiet" if _Level.quiet else "verbose" if _Level.verbose else "usual"
+
+
 def remark(text: str) -> None:
     """Print a line for the person at the terminal, on standard error; nothing under ``--quiet``."""
     if not _Level.quiet:

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from mirclr.serve import assets, listenbrainz, problems, subsonic
-from mirclr.serve.api import routers
+from mirclr.serve import assets, docs, listenbrainz, problems, subsonic
+from mirclr.serve.api import PREFIX, routers
 from mirclr.serve.guard import Guard
 from mirclr.serve.jobs import Jobs
 from mirclr.serve.measures import Measured, Measures
@@ -36,7 +36,14 @@ def create_app(settings: ServeSettings) -> FastAPI:
             await jobs.stop()
             service.close()
 
-    app = FastAPI(title="mirclr", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="mirclr",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=problems.DESCRIBED,
+    )
     app.state.service = service
     app.state.jobs = jobs = Jobs(settings.library, settings.limits.jobs, settings.limits.events)
     app.state.sessions = sessions = Sessions(settings)
@@ -45,9 +52,10 @@ def create_app(settings: ServeSettings) -> FastAPI:
     app.add_middleware(Measured, measures=measures)  # what is added last is asked first
     problems.install(app)
     for router in routers():
-        app.include_router(router, prefix="/api/v1")
+        app.include_router(router, prefix=PREFIX)
     app.include_router(measures_router)
     app.include_router(listenbrainz.router)
     subsonic.install(app)
+    docs.install(app)
     assets.install(app)
     return app

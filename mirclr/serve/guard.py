@@ -17,12 +17,14 @@ from urllib.parse import urlsplit
 from fastapi import Depends
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mirclr.serve.problems import Problem, problem_of, problem_response
 from mirclr.serve.service import TheService
 from mirclr.serve.sessions import CHALLENGE, Buckets, Sessions, too_often
 from mirclr.serve.settings import LOOPBACK_NAMES, ServeSettings, is_loopback
+from mirclr.terminal import shown
 
 log = logging.getLogger("mirclr.serve")
 
@@ -83,10 +85,12 @@ class Guard:
             headers = Headers(scope=scope)
             self._check(scope, headers)
             await self._app(scope, self._body(scope, headers, receive), answer)
+        except ClientDisconnect:
+            pass  # who would read an answer?
         except Exception as error:
             problem = problem_of(error)
             if problem.status == 500:
-                log.exception("%s %s", scope["method"], scope["path"])
+                log.exception("%s %s", scope["method"], shown(scope["path"]))
             if answer.begun:
                 raise  # the connection is closed: what was sent is not taken for all of it
             await problem_response(problem)(scope, receive, answer)

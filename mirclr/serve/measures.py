@@ -15,7 +15,9 @@ from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mirclr.api import Library
+from mirclr.serve.api import PREFIX
 from mirclr.serve.jobs import Jobs
+from mirclr.serve.logs import log_request
 from mirclr.serve.service import TheService
 from mirclr.version import __version__
 
@@ -72,17 +74,30 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
+        began, status = time.perf_counter(), 0
 
         async def counting(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", "none")
+                status = message["status"]
+                route = _pattern(scope)
                 method = scope["method"] if scope["method"] in _METHODS else "other"
-                self._measures.requests.labels(method, route, str(message["status"])).inc()
+                self._measures.requests.labels(method, route, str(status)).inc()
                 self._measures.seconds.labels(route).observe(time.perf_counter() - began)
             await send(message)
 
-        await self._app(scope, receive, counting)
+        try:
+            await self._app(scope, receive, counting)
+        finally:
+            client = scope["client"][0] if scope.get("client") else ""
+            log_request(client, scope["method"], scope["path"], status, time.perf_counter() - began)
+
+
+def _pattern(scope: Scope) -> str:
+    """The pattern of the route that answers, below its prefix, which some releases of FastAPI leave out."""
+    pattern = str(getattr(scope.get("route"), "path", "none"))
+    is_below = scope["path"].startswith(PREFIX + "/") and pattern.startswith("/")
+    return PREFIX + pattern if is_below and not pattern.startswith(PREFIX) else pattern
 
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))

@@ -1,6 +1,7 @@
 """Errors as problem documents (RFC 9457), with the line that the command line would print.
 
-Contents: `Problem`, raised by what refuses a request; `install`, which makes an application answer all errors so.
+Contents: `Problem`, raised by what refuses a request; `install`, which makes an application answer all errors so;
+`DESCRIBED`, how they stand in the OpenAPI document.
 """
 
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from mirclr.errors import (
@@ -23,6 +25,24 @@ from mirclr.errors import (
 from mirclr.terminal import shown
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDocument(BaseModel):
+    """Why a request is refused; `detail` is the line that the command line would print."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What cannot be done, and why.",
+        "content": {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema()}},
+    }
+}
+"""How all routes describe their problems."""
 
 
 class Problem(Exception):

@@ -6,6 +6,7 @@ often an address may ask, or be wrong).
 
 import hashlib
 import hmac
+import logging
 import secrets
 import time
 from collections import OrderedDict
@@ -17,6 +18,8 @@ from fastapi import Depends, Request
 
 from mirclr.serve.problems import Problem
 from mirclr.serve.settings import ServeSettings
+
+log = logging.getLogger("mirclr.serve")
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="mirclr"'}
 SESSION_S = 30 * 86400
@@ -74,6 +77,7 @@ class Sessions:
 
     def count_wrong(self, address: str) -> None:
         """Note that an address was wrong, for what checks passwords in a way of its own."""
+        log.warning("a wrong token from %s", address)
         self._wrong.count(address)
 
     def is_token(self, text: str) -> bool:

@@ -10,6 +10,8 @@ from fastapi import APIRouter
 
 from mirclr.serve.api import blocks, jobs, library, map, media, playlists, profiles, recommend, session, sounds, tracks
 
+PREFIX = "/api/v1"
+
 
 def routers() -> list[APIRouter]:
     """The routers of all subjects."""

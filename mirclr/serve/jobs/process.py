@@ -52,7 +52,7 @@ class Report:
 
     @contextmanager
     def progress(self, label: str, total: int | None) -> Iterator[Advance]:
-        """The same, as `mirclr.cli.show.progress` is used."""
+        """The same, as a context manager, which is how the functions of other packages take it."""
         yield self.begin(label, total)
 
     def remark(self, text: str) -> None:
