@@ -115,6 +115,7 @@ _Kind = tuple[frozenset[type], Callable[[Sequence[Any]], bool], str]
 _ID: _Kind = (frozenset((int,)), lambda v: min(v) > 0 and max(v) < _MOST_IDS, "the id of a track")
 _WHOLE: _Kind = (frozenset((int,)), lambda v: True, "a whole number")
 _NUMBER: _Kind = (frozenset((float, int)), _all(lambda x: -_GREATEST <= x <= _GREATEST), "a finite number")
+_COORDINATE: _Kind = (frozenset((float, int)), lambda v: min(v) >= -_GREATEST and max(v) <= _GREATEST, "a finite number")
 _TEXT: _Kind = (frozenset((str,)), _are_short, f"a text of up to {_LONGEST} letters")
 _BYTES: _Kind = (frozenset((bytes,)), _are_short, f"up to {_LONGEST} bytes")
 _ROOT: _Kind = (frozenset((bytes,)), lambda v: all(_is_root(_text(root)) for root in set(v)), "an absolute folder")
@@ -125,7 +126,8 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("size", "mtime_ns", "generation", "plays", "taste", "year", "compilation"), _WHOLE),
     **dict.fromkeys(("track_number", "disc_number"), _WHOLE),
     **dict.fromkeys(("duration_s", "start_s", "probability", "likelihood", "key_strength", "tempo_bpm"), _NUMBER),
-    **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s", "made_s", "changed_s", "x", "y"), _NUMBER),
+    **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s", "made_s", "changed_s"), _NUMBER),
+    **dict.fromkeys(("x", "y"), _COORDINATE),
     **dict.fromkeys(("title", "artist", "album", "album_artist", "genre", "remark", "reason", "folded"), _TEXT),
     **dict.fromkeys(("file_digest", "content_digest", "audio_digest", "name", "source", "task", "label"), _TEXT),
     **dict.fromkeys(("rule", "query", "profile", "value", "key", "pattern", "kind", "comment"), _TEXT),

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mirclr.library.checks import whole_number
+from mirclr.library.checks import check_rows, whole_number
 from mirclr.library.database import Database, count_write
+from mirclr.library.schema import explained
 
 _TOGETHER = "tracks of the map that were laid out together"
 
@@ -15,9 +16,13 @@ class MapPoints(Database):
 
     def map_points(self) -> tuple[np.ndarray, np.ndarray]:
         """The tracks that have a place on the map: ids, (n,) int64 ascending, and x, y, (n, 2) float32."""
-        rows = self._rows("SELECT track_id, x, y FROM map_point ORDER BY track_id")
-        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        return ids, np.array([(row[1], row[2]) for row in rows], np.float32).reshape(-1, 2)
+        with explained(self.path):
+            cursor = self._connection.cursor()
+            cursor.row_factory = None  # plain tuples take a third of the time
+            rows = cursor.execute("SELECT track_id, x, y FROM map_point ORDER BY track_id").fetchall()
+            check_rows(self.path, ("track_id", "x", "y"), rows)
+        held = np.array(rows, np.float64).reshape(-1, 3)
+        return held[:, 0].astype(np.int64), held[:, 1:].astype(np.float32)
 
     def without_map_point(self) -> np.ndarray:
         """The tracks with a vector that have no place on the map: (n,) int64, ascending."""
@@ -26,6 +31,11 @@ class MapPoints(Database):
             " (SELECT 1 FROM map_point WHERE map_point.track_id = vector.track_id) ORDER BY track_id"
         )
         return np.array([row[0] for row in self._rows(query)], np.int64)
+
+    def count_without_map_point(self) -> int:
+        """How many tracks with a vector have no place on the map."""
+        held, placed = (self._rows(f"SELECT COUNT(*) FROM {table}")[0][0] for table in ("vector", "map_point"))  # noqa: S608
+        return max(0, held - placed)
 
     def store_map(self, ids: Sequence[int] | np.ndarray, points: np.ndarray) -> None:
         """Replace the map by the points of tracks that were laid out together, in one transaction.

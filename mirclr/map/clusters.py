@@ -16,10 +16,10 @@ from mirclr.map.facts import Fact
 _CELLS = 256  # of the map, each way
 _LEVELS = ((10.0, 0.02), (5.0, 0.005), (2.5, 0.001))  # smoothing in cells, and the smallest fraction of all tracks
 _SMALLEST = 4  # tracks
-_SHARED = 0.35  # fraction of a cluster that has what it is named by
+_SHARED = 0.3  # fraction of a cluster that has what it is named by
 _RARER = 1.3  # times as many as in the library
 _MOST_NAMES = 2
-_COUNTS = {"genre": 1.0, "mood": 0.7, "year": 0.5, "artist": 0.4, "tempo": 0.3}  # how much people think in it
+_COUNTS = {"genre": 1.0, "mood": 0.5, "year": 0.4, "artist": 0.4, "tempo": 0.3}  # how much people think in it
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ async def state(service: TheService) -> MapState:
 
     def found(library: Library) -> MapState:
         held = _map_of(service, library)
-        unplaced = len(library.without_map_point())
+        unplaced = library.count_without_map_point()
         return MapState(
             songs=len(held.ids) + unplaced,
             placed=len(held.ids),
