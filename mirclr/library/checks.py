@@ -115,7 +115,11 @@ _Kind = tuple[frozenset[type], Callable[[Sequence[Any]], bool], str]
 _ID: _Kind = (frozenset((int,)), lambda v: min(v) > 0 and max(v) < _MOST_IDS, "the id of a track")
 _WHOLE: _Kind = (frozenset((int,)), lambda v: True, "a whole number")
 _NUMBER: _Kind = (frozenset((float, int)), _all(lambda x: -_GREATEST <= x <= _GREATEST), "a finite number")
-_COORDINATE: _Kind = (frozenset((float, int)), lambda v: min(v) >= -_GREATEST and max(v) <= _GREATEST, "a finite number")
+_COORDINATE: _Kind = (
+    frozenset((float, int)),
+    lambda v: min(v) >= -_GREATEST and max(v) <= _GREATEST,
+    "a finite number",
+)
 _TEXT: _Kind = (frozenset((str,)), _are_short, f"a text of up to {_LONGEST} letters")
 _BYTES: _Kind = (frozenset((bytes,)), _are_short, f"up to {_LONGEST} bytes")
 _ROOT: _Kind = (frozenset((bytes,)), lambda v: all(_is_root(_text(root)) for root in set(v)), "an absolute folder")

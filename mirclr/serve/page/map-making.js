@@ -35,7 +35,7 @@ export class Making {
       return;
     }
     const isNew = this.asked !== state.unplaced;
-    const { read_only } = await session();
+    const { read_only } = session;
     if (!read_only && isNew && (state.placed || state.songs <= SMALL)) {
       this.asked = state.unplaced;
       await this.begin();

@@ -43,7 +43,7 @@ class MapView extends HTMLElement {
     /** Points that are chosen. @type {Set<number>} */
     this.chosen = new Set();
     /** Points that words mean; none where no words are given. @type {Set<number> | null} */
-    this.matches = null;
+    this.meant = null;
     /** What each point's colour means. @type {Uint8Array | null} */
     this.codes = null;
     /** @type {import("./map-colours.js").Rgb} */
@@ -102,14 +102,14 @@ class MapView extends HTMLElement {
     const find = () => void attempt(() => this.find(this.search.value.trim()));
     this.search.addEventListener("input", debounced(120, find));
     this.search.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && this.matches?.size) this.showPoints([...this.matches]);
+      if (event.key === "Enter" && this.meant?.size) this.showPoints([...this.meant]);
       if (event.key !== "Escape" || !this.search.value) return;
       this.search.value = "";
       find();
       event.stopPropagation();
     });
     this.canvas.addEventListener("keydown", (event) => this.onKey(event));
-    this.canvas.addEventListener("blur", () => void this.pointAt(-1));
+    this.canvas.addEventListener("blur", () => this.hover(-1));
     installGestures(this.canvas, {
       move: (dx, dy) => this.look.move(dx, dy) ?? this.soon(),
       zoom: (factor, x, y) => this.zoom(factor, x, y),
@@ -169,7 +169,7 @@ class MapView extends HTMLElement {
   setPoints(xy, ids) {
     this.choose([]);
     this.points = new Points(xy, ids);
-    [this.cursor, this.pointed, this.codes, this.matches] = [-1, -1, null, null];
+    [this.cursor, this.pointed, this.codes, this.meant] = [-1, -1, null, null];
     this.canvas.setAttribute("aria-label", `Map of ${counted(ids.length, "song")}`);
     this.send();
     if (this.search.value) void attempt(() => this.find(this.search.value.trim()));
@@ -195,11 +195,11 @@ class MapView extends HTMLElement {
 
   /** Which points count; none where all do. */
   counting() {
-    const { matches, codes, chosen } = this;
+    const { meant, codes, chosen } = this;
     const { kept } = this.legend;
-    if (!matches && !kept.size && !chosen.size) return null;
+    if (!meant && !kept.size && !chosen.size) return null;
     return (/** @type {number} */ i) =>
-      (!matches || matches.has(i)) && (!kept.size || kept.has(codes?.[i] ?? UNKNOWN)) && (!chosen.size || chosen.has(i));
+      (!meant || meant.has(i)) && (!kept.size || kept.has(codes?.[i] ?? UNKNOWN)) && (!chosen.size || chosen.has(i));
   }
 
   /** Give all points their colours. */
@@ -429,13 +429,13 @@ class MapView extends HTMLElement {
   async find(text) {
     this.finding.abort();
     this.finding = new AbortController();
-    this.matches = null;
+    this.meant = null;
     if (text) {
       const answer = await ask("GET", "/map/matches", { query: { q: text }, signal: this.finding.signal });
       const ids = new Uint32Array(await answer.arrayBuffer());
-      this.matches = new Set(Array.from(ids, (id) => this.points.indexOf(id)).filter((at) => at >= 0));
+      this.meant = new Set(Array.from(ids, (id) => this.points.indexOf(id)).filter((at) => at >= 0));
     }
-    this.found.textContent = this.matches ? this.matches.size.toLocaleString("en") : "";
+    this.found.textContent = this.meant ? this.meant.size.toLocaleString("en") : "";
     this.paint();
   }
 

@@ -42,6 +42,7 @@ function itemsOf(track) {
     { icon: "minus", label: "Less like this", act: () => added(() => build.addAvoid(id), `Less like ${track.title}`) },
     { icon: "path", label: "Path to …", act: () => pathFrom(track) },
     { icon: "songs", label: "About this song", act: go(`#song/${id}`) },
+    { icon: "map", label: "Show on the map", act: go(`#map?song=${id}`) },
     ...more.flatMap((items) => items(track)),
     null,
     { icon: "block", label: "Never list this song", act: () => blocked({ track: id }, track.title) },
