@@ -117,7 +117,7 @@ def test_a_new_song_lies_where_the_nearest_do(n, m, seed):
     )
     assert places.shape == (m, 2)
     assert np.isfinite(places).all()
-    width = points.max(axis=0) - points.min(axis=0)
+    width = np.linalg.norm(points.max(axis=0) - points.min(axis=0))
     assert (places >= points.min(axis=0) - width).all()
     assert (places <= points.max(axis=0) + width).all()
 
