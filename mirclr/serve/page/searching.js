@@ -16,6 +16,7 @@ import { remember } from "./songs-known.js";
  */
 
 const WAIT_MS = 60;
+const NAMES = 3; // artists and albums below the songs
 
 /**
  * Search as one types, as a combobox: arrow keys move in what is found, Enter chooses it.
@@ -23,7 +24,7 @@ const WAIT_MS = 60;
  *   choose: (choice: Choice) => void, submit?: (text: string) => void }} options `submit`: Enter where nothing is chosen.
  * @returns {{ element: HTMLElement, input: HTMLInputElement }}
  */
-export function searchBox({ label, placeholder, limit = 6, songsOnly = false, choose, submit }) {
+export function searchBox({ label, placeholder, limit = 5, songsOnly = false, choose, submit }) {
   const [listId, made] = [uniqueId("found"), []];
   /** @type {{ option: HTMLElement, choice: Choice }[]} */
   let options = made;
@@ -116,7 +117,9 @@ export function searchBox({ label, placeholder, limit = 6, songsOnly = false, ch
 function choicesOf(found, songsOnly) {
   const songs = found.songs.map((song) => ({ song }));
   if (songsOnly) return songs;
-  return [...songs, ...found.artists.map((artist) => ({ artist })), ...found.albums.map((album) => ({ album }))];
+  const artists = found.artists.slice(0, NAMES).map((artist) => ({ artist }));
+  const albums = found.albums.slice(0, NAMES).map((album) => ({ album }));
+  return [...songs, ...artists, ...albums];
 }
 
 /** @param {{ option: HTMLElement, choice: Choice }[]} options */
@@ -141,7 +144,7 @@ function optionOf({ song, artist, album }) {
     option.append(picture, h("span", { class: "names" }, h("span", { class: "title" }, name), h("span", { class: "byline" }, about)));
   };
   if (song) say(cover(song, 36), song.title, [song.artist, song.album].filter(Boolean).join(" · "));
-  else if (artist) say(h("span", { class: "cover round" }, icon("you")), artist.name, counted(artist.songs, "song"));
+  else if (artist) say(h("span", { class: "cover round" }, icon("person")), artist.name, counted(artist.songs, "song"));
   else if (album) {
     const like = { id: album.cover_of, title: album.name, artist: album.artist, album: album.name };
     say(cover(like, 36), album.name, [album.artist, counted(album.songs, "song")].filter(Boolean).join(" · "));

@@ -11,6 +11,8 @@ import { enqueue, player, playTracks } from "./player.js";
 import { tasteButtons } from "./profile.js";
 import { byline, songList, songsOf } from "./rows.js";
 import { remember } from "./songs-known.js";
+import { showOverTime, waveform } from "./waveform.js";
+import { matchButton } from "./why.js";
 
 /**
  * @typedef {import("./api.js").ListedTrack & { loudness_lufs: number | null, key_strength: number | null,
@@ -37,8 +39,9 @@ class SongView extends HTMLElement {
     remember([track]);
     document.title = `${track.title} – mirclr`;
     const near = h("section", { class: "near", "aria-label": "Sounds like this" }, h("h2", {}, "Sounds like this"));
-    fill(this, this.head(track), h("div", { class: "song-body" }, near, this.about(track)));
-    await this.showNear(track, near);
+    const sound = h("section", { class: "sound", "aria-label": "From begin to end" }, waveform(track));
+    fill(this, this.head(track), sound, h("div", { class: "song-body" }, near, this.about(track)));
+    await Promise.all([this.showNear(track, near), attempt(() => showOverTime(track, sound))]);
   }
 
   /** @param {WholeTrack} track */
@@ -47,7 +50,7 @@ class SongView extends HTMLElement {
       "div",
       { class: "song-buttons" },
       h("button", { class: "primary", type: "button", on: { click: () => (player.track?.id === track.id ? player.toggle() : playTracks([track])) } }, icon("play"), "Play"),
-      h("button", { type: "button", on: { click: () => enqueue([track.id]).then(() => say("Added to the queue")) } }, icon("enqueue"), "Queue"),
+      h("button", { class: "icon-button", type: "button", "aria-label": "Add to queue", title: "Add to queue", on: { click: () => enqueue([track.id]).then(() => say("Added to the queue")) } }, icon("enqueue")),
       h("button", { type: "button", on: { click: () => go(() => build.addSeed(track.id)) } }, icon("plus"), "More like this"),
       h("button", { type: "button", on: { click: () => go(() => build.addAvoid(track.id)) } }, icon("minus"), "Less like this"),
       h("button", { type: "button", on: { click: () => void attempt(() => pathFrom(track)) } }, icon("path"), "Path to …"),
@@ -96,17 +99,17 @@ class SongView extends HTMLElement {
       /** @type {{ recommendations: Recommended[] }} */
       const found = await post("/recommend", { seeds: [track.id], n: NEAR });
       const tracks = found.recommendations.map((one) => one.track);
-      add(place, songList(tracks, (_, at) => noteOf(found.recommendations[at])));
+      add(place, songList(tracks, (_, at) => noteOf(track, found.recommendations[at])));
     } catch (error) {
       sayProblem(error);
     }
   }
 }
 
-/** @param {Recommended | undefined} one */
-function noteOf(one) {
+/** @param {WholeTrack} seed @param {Recommended | undefined} one */
+function noteOf(seed, one) {
   if (!one) return {};
-  const match = one.match === null ? null : h("span", { class: "match", title: "How alike it sounds, of 100" }, String(one.match));
+  const match = one.match === null ? null : matchButton(seed, one.track, one.match);
   return { note: one.reason ? h("span", { class: "note" }, one.reason) : null, columns: [match] };
 }
 
