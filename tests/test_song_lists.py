@@ -3,7 +3,9 @@
 import pytest
 
 from mirclr.errors import LibraryError
-from mirclr.library import SongList
+from mirclr.library import Description, SongList
+from mirclr.recommend.mix import mix_order
+from tests.commands import exits, invoke
 from tests.library_of import library_of
 
 
@@ -46,3 +48,19 @@ def test_a_song_that_goes_leaves_its_lists(store) -> None:
     assert store.song_list_ids(made) == [1, 3]
     store.delete_song_list(made)
     assert len(store.tracks()) == 4
+
+
+def test_the_commands_know_lists_of_ones_own(store, tmp_path, capsys) -> None:
+    store.add_song_list("Abend", [3, 1, 2], now_s=1.0)
+    store.store_descriptions({i: Description(100.0 - i, "Am", 0.9, -12.0) for i in (1, 2, 3)})
+    library = ("--library", store.path)
+    assert "3 songs of your own" in invoke(["playlist", "list", *library]).stdout
+    shown = invoke(["playlist", "show", "Abend", *library]).stdout.splitlines()
+    assert [line.split("\t")[2] for line in shown] == ["T2", "T0", "T1"]
+    assert invoke(["playlist", "mix", "Abend", *library, "-o", tmp_path / "x.m3u8"]).exit_code == 0
+    mixed = [line[-7:] for line in (tmp_path / "x.m3u8").read_text().splitlines() if line[0] != "#"]
+    assert mixed == [one.track.path for one in mix_order(store, [1, 2, 3])]
+    assert "is not made anew" in exits(capsys, "playlist", "refresh", "Abend", *library)[2]
+    assert "of your own called Abend" in exits(capsys, "recommend", "T1", "--save", "Abend", *library)[2]
+    invoke(["playlist", "delete", "Abend", *library])
+    assert store.song_lists() == []

@@ -1,4 +1,4 @@
-"""``mirclr playlist``: saved queries, run again on the library as it is now, and copied to where they are played."""
+"""``mirclr playlist``: saved queries, run again on the library as it is now, and lists of one's own; copied, mixed."""
 
 import os
 import shlex
@@ -12,19 +12,20 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.mpd import mpd_option, queue_answer
-from mirclr.cli.show import closing, complain, print_facts, print_json, print_table, progress, remark
+from mirclr.cli.show import closing, complain, print_facts, print_json, print_songs, print_table, progress, remark
 from mirclr.errors import PlaylistError
-from mirclr.terminal import counted, shown, size
+from mirclr.terminal import bpm, counted, shown, size, span
 
 if TYPE_CHECKING:
     from mirclr.ingest.copying import PlannedCopy
     from mirclr.library import LibraryTrack
+    from mirclr.recommend.mix import MixedSong
     from mirclr.recommend.mpd import MpdAddress
 
 
 @click.group(epilog="Example: mirclr playlist refresh evening -o evening.m3u8")
 def command() -> None:
-    """Make saved playlists again; copy, list and delete them."""
+    """Make saved playlists again; mix, copy, list and delete them."""
 
 
 @command.command(epilog="Example: mirclr playlist refresh evening")
@@ -71,20 +72,23 @@ def refresh(
 @options.library
 @options.as_json
 def list_(library_path: Path, as_json: bool) -> None:
-    """List the saved playlists, and what each asks for."""
+    """List the saved playlists and what each asks for, and the lists that you made on the page."""
     from mirclr.library import LibraryStore
     from mirclr.recommend import Query
     from mirclr.recommend.saved import saved_queries
+    from mirclr.recommend.seeds import named_seeds
     from mirclr.recommend.words import wish_in_words
 
     with LibraryStore.open(library_path) as library:
-        saved = saved_queries(library)
+        saved, own = saved_queries(library), library.song_lists()
+        words = {
+            name: wish_in_words(named_seeds(library, Query.from_json(kept["query"]))) for name, kept in saved.items()
+        }
     if as_json:
-        print_json(saved)
+        print_json(saved | {one.name: {"songs": one.songs, "comment": one.comment} for one in own})
     else:
-        rows = [
-            (name, wish_in_words(Query.from_json(kept["query"])), kept.get("output")) for name, kept in saved.items()
-        ]
+        rows = [(name, words[name], kept.get("output")) for name, kept in saved.items()]
+        rows += [(one.name, f"{counted(one.songs, 'song')} of your own, {span(one.duration_s)}", None) for one in own]
         if rows:
             print_table(("name", "songs", "file"), rows)
         else:
@@ -96,18 +100,26 @@ def list_(library_path: Path, as_json: bool) -> None:
 @options.library
 @options.as_json
 def show(name: str, library_path: Path, as_json: bool) -> None:
-    """Show what a saved playlist asks for."""
+    """Show what a saved playlist asks for, or the songs of a list of your own."""
+    from mirclr.cli.recommend import listed_song
     from mirclr.library import LibraryStore
     from mirclr.recommend import Query
-    from mirclr.recommend.saved import saved_query
+    from mirclr.recommend.saved import own_songs, saved_query
+    from mirclr.recommend.seeds import named_seeds
     from mirclr.recommend.words import settings_in_words, wish_in_words
 
     with LibraryStore.open(library_path) as library:
-        saved = saved_query(library, name)
-    if as_json:
+        songs = own_songs(library, name)
+        saved = saved_query(library, name) if songs is None else {}
+        query = named_seeds(library, Query.from_json(saved["query"])) if songs is None else None
+    if songs is not None:
+        if as_json:
+            print_json({"songs": [str(track.place) for track in songs]})
+        else:
+            print_songs([listed_song(track) for track in songs], heading=name)
+    elif as_json:
         print_json(saved)
-    else:
-        query = Query.from_json(saved["query"])
+    elif query is not None:
         rows = [("songs", wish_in_words(query)), *settings_in_words(query).items()]
         print_facts([*rows, ("file", saved.get("output"))])
 
@@ -116,14 +128,74 @@ def show(name: str, library_path: Path, as_json: bool) -> None:
 @click.argument("name")
 @options.library
 def delete(name: str, library_path: Path) -> None:
-    """Delete a saved playlist; its file stays."""
+    """Delete a saved playlist, or a list of your own; its file and its songs stay."""
     from mirclr.library import LibraryStore
     from mirclr.recommend.saved import saved_query
 
     with LibraryStore.open(library_path) as library:
-        if not library.delete_playlist(name):
+        own = library.find_song_list(name)
+        if not (library.delete_song_list(own.id) if own else library.delete_playlist(name)):
             saved_query(library, name)  # raises, and names those that there are
     remark(f"deleted {name!r}")
+
+
+@command.command(epilog="Example: mirclr playlist mix evening -o evening.m3u8")
+@click.argument("name", metavar="LIST")
+@options.library
+@options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf")
+@options.as_json
+def mix(name: str, library_path: Path, output: Path | None, as_json: bool) -> int:
+    """Put the songs of a list in the order in which a DJ would play them.
+
+    LIST is a saved list or one of your own, or a playlist file, of whose songs those of your library count. Each song
+    goes well with the one before: in tempo, key and loudness, and by how it sounds. `mirclr describe` finds out tempos
+    and keys that are not known.
+    """
+    from mirclr.api import Library
+    from mirclr.cli.recommend import check_output
+    from mirclr.recommend.mix import mix_order
+    from mirclr.recommend.playlist import write_playlist
+
+    if output:
+        check_output(output, library_path)
+    songs, missing, title = _songs_of(name, library_path)
+    with Library.open(library_path) as library:
+        mixed = mix_order(library, [track.id for track in songs])
+    for entry in missing:
+        complain(f"left out {entry}: not there")
+    if left_out := len({track.place for track in songs}) - len(mixed):
+        remark(
+            f"{counted(left_out, 'song')} that your library does not hold {'is' if left_out == 1 else 'are'} left out"
+        )
+    if unknown := sum(one.tempo_bpm is None for one in mixed):
+        describe = options.command_line("describe", library_path=library_path)
+        remark(f"the tempo of {counted(unknown, 'song')} is not known; find it out with: {describe}")
+    _show_mix(mixed, title, as_json)
+    if output and mixed:
+        write_playlist(output, [one.track for one in mixed], title=title)
+        remark(f"wrote {output} ({counted(len(mixed), 'song')})")
+    return 0 if mixed else 1
+
+
+def _show_mix(mixed: "Sequence[MixedSong]", title: str, as_json: bool) -> None:
+    from mirclr.cli.recommend import listed_song
+
+    if as_json:
+        print_json(
+            [
+                {
+                    "file": str(one.track.place),
+                    "tempo_bpm": one.tempo_bpm,
+                    "key": one.key,
+                    "loudness_lufs": one.loudness_lufs,
+                    "why": list(one.why),
+                }
+                for one in mixed
+            ]
+        )
+        return
+    facts = [", ".join(filter(None, (bpm(one.tempo_bpm) if one.tempo_bpm else "", one.key))) for one in mixed]
+    print_songs([listed_song(one.track, why=fact) for one, fact in zip(mixed, facts, strict=True)], heading=title)
 
 
 @command.command(epilog="Example: mirclr playlist copy evening /media/STICK --as mp3")
@@ -156,9 +228,10 @@ def copy(
 ) -> int:
     """Copy the songs of a list onto a stick or into a folder, numbered in their order.
 
-    LIST is a saved list, of which the songs of its playlist file are taken, or those that it gives now; or a playlist
-    file. Songs become "01 Artist - Title.mp3" and so on, in names that every player can read, with a playlist beside
-    them. Run again, what is there already is not copied again. Your own files are only read.
+    LIST is a saved list, of which the songs of its playlist file are taken, or those that it gives now; a list of
+    your own; or a playlist file. Songs become "01 Artist - Title.mp3" and so on, in names that every player can
+    read, with a playlist beside them. Run again, what is there already is not copied again. Your own files are only
+    read.
     """
     from mirclr.ingest.copying import copy_songs, plan_copies
 
@@ -199,17 +272,20 @@ def _songs_of(name: str, library_path: Path) -> "tuple[list[LibraryTrack], list[
     from mirclr.api import Library
     from mirclr.recommend import Query
     from mirclr.recommend.playlist import READABLE, songs_of_playlist
-    from mirclr.recommend.saved import saved_queries, saved_query
+    from mirclr.recommend.saved import own_songs, saved_queries, saved_query
 
     with ExitStack() as stack:
         library = stack.enter_context(Library.open(library_path)) if library_path.exists() else None
         file = Path(os.path.expanduser(name))
         if file.suffix.lower() in READABLE and file.is_file():
             return *songs_of_playlist(file, library), file.stem
-        if file.suffix.lower() in READABLE and (library is None or name not in saved_queries(library)):
+        held = library is not None and (name in saved_queries(library) or library.find_song_list(name) is not None)
+        if file.suffix.lower() in READABLE and not held:
             raise PlaylistError(f"{shown(name)}: no such playlist file")
         if library is None:
             raise PlaylistError(f"{name}: no such playlist file, and no library that could have a list of this name")
+        if (own := own_songs(library, name)) is not None:
+            return own, [], name
         saved = saved_query(library, name)
         output = Path(saved["output"]) if saved.get("output") else None
         if output and output.is_file():

@@ -128,6 +128,7 @@ def command(
     """
     from mirclr.api import Library
     from mirclr.recommend import with_absolute_paths
+    from mirclr.recommend.saved import save_query
 
     if output:
         check_output(output, library_path)
@@ -139,7 +140,7 @@ def command(
         answer = library.answer(query, checkpoint=checkpoint, excerpts=explain)
         if save:
             kept = with_absolute_paths(query).to_json()
-            library.save_playlist(save, {"query": kept, "output": str(output.absolute()) if output else None})
+            save_query(library, save, {"query": kept, "output": str(output.absolute()) if output else None})
     show_answer(answer, as_json=as_json, explain=explain)
     if output:
         write_answer(answer, output, save or title_of(answer))

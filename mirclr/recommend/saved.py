@@ -1,9 +1,9 @@
-"""Queries that a library keeps by name, to be run again; each with the file that its list was last written to."""
+"""What a library keeps by name: queries to be run again, with the file that a list was last written to; lists of songs."""
 
 from typing import Any
 
 from mirclr.errors import LibraryError, NoMatch
-from mirclr.library import LibraryStore, shown
+from mirclr.library import LibraryStore, LibraryTrack, shown
 from mirclr.names import close_names
 from mirclr.terminal import did_you_mean
 
@@ -25,6 +25,26 @@ def saved_queries(library: LibraryStore) -> dict[str, dict[str, Any]]:
     return saved
 
 
+def own_songs(library: LibraryStore, name: str) -> list[LibraryTrack] | None:
+    """The songs of a list that a person put together; None where there is none of this name."""
+    with library.snapshot():
+        held = library.find_song_list(name)
+        return None if held is None else library.tracks(library.song_list_ids(held.id))
+
+
+def save_query(library: LibraryStore, name: str, saved: dict[str, Any]) -> None:
+    """Keep a query, as `saved_queries` gives it, under a name; one of that name is replaced.
+
+    Raises
+    ------
+    LibraryError
+        A list of songs has this name.
+    """
+    if library.find_song_list(name):
+        raise LibraryError(f"there is a list of your own called {shown(name)} already; choose another name")
+    library.save_playlist(name, saved)
+
+
 def saved_query(library: LibraryStore, name: str) -> dict[str, Any]:
     """One of `saved_queries`.
 
@@ -34,6 +54,8 @@ def saved_query(library: LibraryStore, name: str) -> dict[str, Any]:
         There is none of this name; the text names those that there are.
     """
     saved = saved_queries(library)
+    if name not in saved and library.find_song_list(name):
+        raise NoMatch(f"{shown(name)} is a list of your own songs, and is not made anew; see: mirclr playlist show")
     if name not in saved:
         close = did_you_mean(close_names(name, saved))
         known = (
