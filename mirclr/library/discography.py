@@ -16,12 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from mirclr.library.names import albums_of, disc_of
 from mirclr.library.records import LibraryTrack
 from mirclr.library.tracks import Tracks
-from mirclr.names import album_name, artist_name, is_album, known_artist, without_disc
+from mirclr.names import album_name, artist_name, is_album, known_artist, search_words, without_disc
 
 VARIOUS, UNKNOWN = "various artists", "[unknown]"
 """Keys of those who are no artist; no artist's name folds to one of them."""
@@ -158,6 +158,12 @@ class Discography:
             _genres(tracks, albums),
         )
 
+    @cached_property
+    def searched(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The words of artists and of albums that are searched, by their keys; of an album the artist's too."""
+        artists = {artist.key: search_words(artist.name) for artist in self.artists.values()}
+        return artists, {a.key: search_words(f"{a.name} {a.artist}") for a in self.albums.values()}
+
     def album(self, key: str) -> Album:
         """The album of a key that an `Artist` has."""
         return self.albums[digest_of_key(key)]
@@ -181,15 +187,23 @@ class Discographies:
         self._until = -math.inf
 
     def of(self, library: Tracks) -> Discography:
-        """The discography of a library; made by one thread while the others wait."""
-        version = library.tracks_version
-        with self._lock:
-            begun = time.monotonic()
-            if self._held is None or (self._held[0] != version and begun > self._until):
+        """The discography of a library; made by one thread while others take the one before, where there is one."""
+        version, held = library.tracks_version, self._held
+        if held and (held[0] == version or time.monotonic() < self._until):
+            return held[1]
+        if not self._lock.acquire(blocking=held is None):
+            assert held
+            return held[1]
+        try:
+            if self._held is held:  # no other thread made it meanwhile
+                begun = time.monotonic()
                 self._held = version, Discography.of(library)
                 ended = time.monotonic()
                 self._until = ended + self._patience * (ended - begun)
+            assert self._held
             return self._held[1]
+        finally:
+            self._lock.release()
 
 
 def _noted(text: str | None, spellings: dict[str, Counter[str]]) -> tuple[str, ...]:
@@ -298,9 +312,9 @@ def _place(track: LibraryTrack) -> tuple[object, ...]:
     return disc_of(track) or 0, track.track_number or math.inf, by_path, track.id
 
 
-def genres_of(track: LibraryTrack) -> list[str]:
-    """The genres that a track's tags name."""
-    return _split(track.genre)
+def genres_in(text: str | None) -> list[str]:
+    """The genres that a tag names."""
+    return _split(text)
 
 
 def _split(text: str | None) -> list[str]:
@@ -326,5 +340,5 @@ __all__ = [
     "Discographies",
     "Discography",
     "digest_of_key",
-    "genres_of",
+    "genres_in",
 ]

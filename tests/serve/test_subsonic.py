@@ -159,6 +159,16 @@ def test_without_a_token_any_name_is_let_in_but_no_page_of_another_site(client: 
     assert client.get("/rest/getPlaylists", params=given).json()["subsonic-response"]["playlists"] == {"playlist": []}
 
 
+def test_pages_of_other_sites_may_be_players_where_each_request_says_the_password(ask):
+    headers = {"Origin": "https://player.example", "Sec-Fetch-Site": "cross-site"}
+    answer = ask.client.get("/rest/ping", params=ME, headers=headers)
+    assert answer.json()["subsonic-response"]["status"] == "ok"
+    assert answer.headers["access-control-allow-origin"] == "*"
+    asked = headers | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    assert ask.client.options("/rest/ping", headers=asked).headers["access-control-allow-origin"] == "*"
+    assert ask.client.cookies.get("mirclr_8338") is None
+
+
 # documents
 
 
@@ -301,7 +311,7 @@ def test_a_form_that_is_not_known_is_refused(ask):
 # browsing
 
 
-def test_all_songs_are_reached_by_artists_and_by_folders(player):
+def test_all_songs_are_reached_by_artists_and_by_folders(player, served):
     artists = [artist for index in player.get_artists().index for artist in index.artist]
     assert [artist.name for index in player.get_indexes().index for artist in index.artist] == [a.name for a in artists]
     by_tags, by_folder = set(), set()
@@ -316,6 +326,11 @@ def test_all_songs_are_reached_by_artists_and_by_folders(player):
         for folder in player.get_music_directory(artist.id).child:
             assert folder.is_dir
             by_folder |= {song.id for song in player.get_music_directory(folder.id).child}
+    (root,) = httpx.get(f"{served[0]}/rest/getMusicFolders", params=ME).json()["subsonic-response"]["musicFolders"][
+        "musicFolder"
+    ]
+    assert root["name"] == "music"
+    assert [child.id for child in player.get_music_directory(str(root["id"])).child] == [a.id for a in artists]
     assert by_tags == by_folder == {song.id for song in whole_library(player)}
     assert len(by_tags) == len(SONGS)
 

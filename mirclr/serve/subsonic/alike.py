@@ -14,10 +14,10 @@ from mirclr.serve.subsonic import items
 from mirclr.serve.subsonic.asked import Asked
 from mirclr.serve.subsonic.protocol import Values
 
-_SEEDS = 24  # songs of an artist or an album that stand for it
+_SEEDS = 8  # songs of an artist or an album that stand for it
 _OWN = 4  # of so many songs of an artist's radio one is the artist's own
 _SPARE = 50
-_SIMILAR_ARTISTS = 100  # songs by which artists are found
+_SIMILAR_ARTISTS = 60  # songs by which artists are found
 _RANDOM = random.SystemRandom()
 
 

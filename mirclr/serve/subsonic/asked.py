@@ -1,5 +1,6 @@
 """`Asked`: what a handler gets; and what ids of players mean."""
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from mirclr.serve.subsonic.protocol import NOT_FOUND, Failure, Parameters
 from mirclr.serve.subsonic.taste import Taste, Tastes
 
 _SONG = re.compile(r"(?:tr-)?([1-9]\d{0,17})", re.ASCII)
+_AT_ONCE = 2
 _PLAYING_S = 600  # after which what a player said that it plays is over
 
 
@@ -25,9 +27,12 @@ class Players:
         Of the library, and of its listeners.
     playing : dict of str to (int, float, str)
         The track that each listener plays, since when, and in which player; for as long as the service runs.
+    slots : asyncio.Semaphore
+        How many requests of players are at work at once, so that the page has threads of its own.
     """
 
     def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(_AT_ONCE)
         self.discographies, self.tastes = Discographies(), Tastes()
         self.playing: dict[str, tuple[int, float, str]] = {}
 
@@ -110,7 +115,8 @@ class Asked:
 
     def shown_albums(self) -> list[Album]:
         """All albums by name, of the folder that is asked about."""
-        return [album for album in self.discography.albums.values() if self.root in (None, album.root)]
+        albums, root = self.discography.albums.values(), self.root
+        return [album for album in albums if root in (None, album.root)]
 
 
 def song_id(text: str) -> int | None:

@@ -1,21 +1,22 @@
 """Artists, albums, songs and genres, by tags; and the same for players that browse by folders."""
 
-from collections.abc import Iterable
+from pathlib import PurePath
 
 from mirclr.library.discography import Artist
 from mirclr.serve.subsonic import items
 from mirclr.serve.subsonic.asked import Asked
 from mirclr.serve.subsonic.protocol import NOT_FOUND, Failure, Values
+from mirclr.terminal import shown
 
 ARTICLES = "The Die Der Das Les Le La Los Las El Il Gli Het"
 
 
-def shown_artists(asked: Asked) -> list[Artist]:
-    """All artists, of the folder that is asked about."""
-    artists: Iterable[Artist] = asked.discography.artists.values()
-    if asked.root is None:
+def shown_artists(asked: Asked, root: str | None = None) -> list[Artist]:
+    """All artists, of a folder or of the one that is asked about."""
+    artists, root = asked.discography.artists.values(), root or asked.root
+    if root is None:
         return list(artists)
-    albums = {album.key for album in asked.shown_albums()}
+    albums = {album.key for album in asked.discography.albums.values() if album.root == root}
     return [artist for artist in artists if not albums.isdisjoint(artist.albums)]
 
 
@@ -65,13 +66,15 @@ def get_music_directory(asked: Asked) -> Values:
         songs = items.songs(asked, asked.library.tracks(album.tracks))
         values = items.album(asked, album)
         return {"directory": {"id": values["id"], "name": values["name"], "parent": values["artistId"], "child": songs}}
+    if text.isdecimal() and int(text) in asked.folders:  # as players that begin at the folders ask
+        artists = [items.artist_as_folder(asked, artist) for artist in shown_artists(asked, asked.folders[int(text)])]
+        name = shown(PurePath(asked.folders[int(text)]).name)
+        return {"directory": {"id": text, "name": name, "child": artists}}
     raise Failure(NOT_FOUND, "no folder has this id")
 
 
 def get_genres(asked: Asked) -> Values:
     """The genres of tags, each with how many songs and albums are of it."""
-    from mirclr.terminal import shown
-
     found = [
         {"value": shown(name), "songCount": songs, "albumCount": albums}
         for name, (songs, albums) in asked.discography.genres.items()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from mirclr.library import LibraryTrack
-from mirclr.library.discography import NO_ALBUM, Album, Artist, genres_of
+from mirclr.library.discography import NO_ALBUM, Album, Artist, genres_in
 from mirclr.names import search_words
 from mirclr.recommend.filters import likely_labels
 from mirclr.serve.subsonic.asked import Asked
@@ -50,7 +50,7 @@ def _song(asked: Asked, track: LibraryTrack, size: int, since_s: float) -> Value
     album, artists = asked.discography.album_of.get(track.id), asked.discography.artists_of.get(track.id, ())
     suffix = track.file.suffix.lstrip(".").lower()
     title = shown(track.title or PurePosixPath(track.path).stem)
-    genres = [shown(genre) for genre in genres_of(track)]
+    genres = [shown(genre) for genre in genres_in(track.genre)]
     values: Values = {
         "id": f"tr-{track.id}",
         "isDir": False,
@@ -163,6 +163,12 @@ def artist(asked: Asked, one: Artist) -> Values:
     if (starred := asked.taste.stars.get(("artist", one.key))) is not None:
         values["starred"] = moment(starred)
     return values
+
+
+def artist_as_folder(asked: Asked, one: Artist) -> Values:
+    """The same for players that browse by folders."""
+    values = artist(asked, one)
+    return values | {"isDir": True, "title": values["name"]}
 
 
 def indexes(asked: Asked, artists: Iterable[Artist]) -> list[Values]:

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-from mirclr.library.discography import Album, genres_of
+from mirclr.library.discography import Album, genres_in
 from mirclr.names import known_artist
 from mirclr.serve.subsonic import items
 from mirclr.serve.subsonic.asked import Asked
@@ -28,12 +28,17 @@ def _listed(asked: Asked) -> list[Album]:
     kind = asked.given.needed("type")
     if kind not in _ORDERS:
         raise Failure(GENERIC, f"type: expected one of {', '.join(_ORDERS)}")
-    size, offset = asked.given.number("size", 10, most=_MOST), asked.given.number("offset", 0)
+    size, offset = _page(asked)
     return _ORDERS[kind](asked, asked.shown_albums())[offset : offset + size]
 
 
+def _page(asked: Asked) -> tuple[int, int]:
+    """How many albums are asked for, and how many come before them."""
+    return asked.given.number("size", 10, most=_MOST), asked.given.number("offset", 0)
+
+
 def _random(asked: Asked, albums: list[Album]) -> list[Album]:
-    return _RANDOM.sample(albums, len(albums))
+    return _RANDOM.sample(albums, min(len(albums), sum(_page(asked))))
 
 
 def _newest(asked: Asked, albums: list[Album]) -> list[Album]:
@@ -112,7 +117,9 @@ _ORDERS: dict[str, Callable[[Asked, list[Album]], list[Album]]] = {
 def get_random_songs(asked: Asked) -> Values:
     """Some songs by chance, of a genre or of some years where that is asked for."""
     given = asked.given
-    found = _of_genre(asked, given.text("genre")) if given.text("genre") else set(_shown_songs(asked))
+    found = set(_shown_songs(asked))
+    if given.text("genre"):
+        found &= _of_genre(asked, given.text("genre"))
     if given.text("fromYear") or given.text("toYear"):
         low, high = given.number("fromYear", 0), given.number("toYear", 9999)
         ids, years = asked.library.column("year")
@@ -136,11 +143,10 @@ def _shown_songs(asked: Asked) -> list[int]:
 
 
 def _of_genre(asked: Asked, genre: str) -> set[int]:
-    """The songs whose tags name a genre, of the folder that is asked about."""
-    wanted = genre.casefold()
-    albums = [album for album in asked.shown_albums() if wanted in (name.casefold() for name in album.genres)]
-    tracks = asked.library.tracks([i for album in albums for i in album.tracks])
-    return {track.id for track in tracks if wanted in map(str.casefold, genres_of(track))}
+    """The songs whose tags name a genre."""
+    ids, texts = asked.library.column("genre")
+    naming = {text for text in set(texts) if genre.casefold() in map(str.casefold, genres_in(text))}
+    return {i for i, text in zip(ids.tolist(), texts, strict=True) if text in naming}
 
 
 def get_starred(asked: Asked) -> Values:

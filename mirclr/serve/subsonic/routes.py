@@ -123,7 +123,8 @@ async def _answer(service: Service, sessions: TheSessions, request: Request, nam
         def handled(library: Library) -> Values | Sound | Cover:
             return handler(Asked(library, service, players, listener, given))
 
-        found = await service.call(handled)
+        async with players.slots:
+            found = await service.call(handled)
         if isinstance(found, Sound | Cover):
             return await found.response(service, request)
         return answered(found, form)

@@ -1,11 +1,10 @@
 """Artists, albums and songs by words; without any, all of them, page by page, as players copy a library."""
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from mirclr.library import LibraryTrack
-from mirclr.library.discography import Album
+from mirclr.library.discography import Album, Artist
 from mirclr.names import search_words
 from mirclr.serve.subsonic import items
 from mirclr.serve.subsonic.asked import Asked
@@ -13,7 +12,7 @@ from mirclr.serve.subsonic.browsing import shown_artists
 from mirclr.serve.subsonic.protocol import Values
 
 _MOST = 10_000  # of each kind in one answer: players that copy a library take fewer for its end
-_T = TypeVar("_T")
+_T = TypeVar("_T", Artist, Album)
 
 
 def search2(asked: Asked) -> Values:
@@ -28,28 +27,26 @@ def search3(asked: Asked) -> Values:
 
 def _found(asked: Asked, as_values: Callable[[Asked, Album], Values]) -> Values:
     words = search_words(asked.given.text("query").strip('"*')).split()
-    artists = _page(asked, "artist", _holding(shown_artists(asked), words, lambda artist: artist.name))
-    albums = _page(asked, "album", _holding(asked.shown_albums(), words, lambda album: f"{album.name} {album.artist}"))
+    artists, albums = shown_artists(asked), asked.shown_albums()
+    if words:
+        of_artists, of_albums = asked.discography.searched
+        artists, albums = _holding(artists, of_artists, words), _holding(albums, of_albums, words)
     return {
-        "artist": [items.artist(asked, artist) for artist in artists],
-        "album": [as_values(asked, album) for album in albums],
+        "artist": [items.artist(asked, artist) for artist in _page(asked, "artist", artists)],
+        "album": [as_values(asked, album) for album in _page(asked, "album", albums)],
         "song": items.songs(asked, _songs(asked, words)),
     }
 
 
-def _holding(among: Iterable[_T], words: Sequence[str], name: Callable[[_T], str]) -> Iterable[_T]:
-    """Those whose name holds all words, those that it begins with first."""
-    if not words:
-        return among
-    named = [(search_words(name(one)), one) for one in among]
-    found = [(text, one) for text, one in named if all(word in text for word in words)]
-    found.sort(key=lambda pair: not pair[0].startswith(words[0]))
-    return [one for _, one in found]
+def _holding(among: Sequence[_T], searched: Mapping[str, str], words: Sequence[str]) -> list[_T]:
+    """Those whose words hold all that are asked for, those that begin with them first."""
+    found = [one for one in among if all(word in searched[one.key] for word in words)]
+    return sorted(found, key=lambda one: not searched[one.key].startswith(words[0]))
 
 
-def _page(asked: Asked, kind: str, found: Iterable[_T]) -> list[_T]:
+def _page(asked: Asked, kind: str, found: Sequence[_T]) -> Sequence[_T]:
     count, offset = asked.given.number(f"{kind}Count", 20, most=_MOST), asked.given.number(f"{kind}Offset", 0)
-    return list(islice(found, offset, offset + count))
+    return found[offset : offset + count]
 
 
 def _songs(asked: Asked, words: Sequence[str]) -> list[LibraryTrack]:
@@ -57,7 +54,8 @@ def _songs(asked: Asked, words: Sequence[str]) -> list[LibraryTrack]:
     if not count:
         return []
     if words:
-        ids = asked.service.catalogue_of(asked.library).songs(" ".join(words), len(asked.discography.album_of))
+        most = offset + count if asked.root is None else len(asked.discography.album_of)
+        ids = asked.service.catalogue_of(asked.library).songs(" ".join(words), most)
     else:
         ids = sorted(asked.discography.album_of)
     if asked.root is not None:

@@ -63,7 +63,7 @@ def _user(asked: Asked) -> Values:
 
 def get_scan_status(asked: Asked) -> Values:
     """How many songs there are; what embeds them is no matter of players."""
-    return {"scanStatus": {"scanning": False, "count": asked.library.info()["tracks"]}}
+    return {"scanStatus": {"scanning": False, "count": len(asked.discography.album_of)}}
 
 
 NOTHING: dict[str, Values] = {
