@@ -554,7 +554,7 @@ def test_a_song_is_streamed_as_its_file_and_in_ranges(player, served):
 
 def test_a_song_is_made_smaller_where_that_is_asked_for_and_begins_anywhere(served):
     song = next(song for song in whole(served) if song["suffix"] == "flac")
-    for how in ({"maxBitRate": "64"}, {"timeOffset": "60"}, {"format": "opus", "timeOffset": "60"}):
+    for how in ({"timeOffset": "60", "maxBitRate": "64"}, {"format": "opus", "timeOffset": "60"}):
         answer = httpx.get(f"{served[0]}/rest/stream", params=ME | {"id": song["id"]} | how)
         with av.open(io.BytesIO(answer.content)) as file:
             assert file.streams.audio[0].codec_context.name.startswith(how.get("format", "mp3")[:3])
