@@ -4,10 +4,12 @@ import io
 from itertools import pairwise
 
 import av
+import mutagen.mp3
 import numpy as np
 import pytest
 import soundfile
 
+from mirclr.audio.mp3 import FRAME_S, HEADER, KBPS, count_frames, frame_bytes, mp3_frames, silent_frame
 from mirclr.audio.playable import browser_type
 from mirclr.audio.streaming import read_peaks, sound_blocks
 from mirclr.audio.transcoding import transcoded
@@ -87,6 +89,13 @@ def test_layers_before_the_third_are_not_played(tmp_path):
     assert browser_type(path) is None
 
 
+def made(kind, path, span, start_s):
+    """Sound from a place on, near to what is asked."""
+    if kind == "opus":
+        return b"".join(transcoded(path, kind, span=span, start_s=start_s))
+    return HEADER + b"".join(mp3_frames(path, kbps=128, span=span, first=round(start_s / FRAME_S)))
+
+
 @pytest.mark.parametrize("kind", ["mp3", "opus"])
 @pytest.mark.parametrize(("source", "form"), [("a.wav", "wav"), ("a.m4a", "ipod"), ("a.mp3", "mp3")])
 def test_sound_is_made_from_any_place_on(tmp_path, kind, source, form):
@@ -100,7 +109,7 @@ def test_sound_is_made_from_any_place_on(tmp_path, kind, source, form):
             frame.sample_rate = RATE
             out.mux([*stream.encode(frame), *stream.encode(None)])
     for start_s, span in ((3.0, (0.0, 6.0)), (12.0, None), (1.0, (11.0, 14.0)), (0.0, (14.0, float("inf")))):
-        samples, rate = decoded(b"".join(transcoded(path, kind, span=span, start_s=start_s)))
+        samples, rate = decoded(made(kind, path, span, start_s))
         begin = start_s + (span[0] if span else 0)
         end = min(span[1], 16.0) if span else 16.0
         assert len(samples) / rate == pytest.approx(end - begin, abs=0.15)
@@ -113,9 +122,44 @@ def test_sound_is_made_from_any_place_on(tmp_path, kind, source, form):
 def test_pieces_come_while_it_is_decoded(tmp_path):
     path = tmp_path / "a.wav"
     soundfile.write(path, steps(30), RATE)
-    pieces = [len(piece) for piece in transcoded(path, "mp3", kbps=64)]
-    assert len(pieces) > 10
-    assert sum(pieces) == pytest.approx(30 * 8000, rel=0.1)
+    for pieces in (transcoded(path, "opus", kbps=64), mp3_frames(path, kbps=64)):
+        lengths = [len(piece) for piece in pieces]
+        assert len(lengths) > 10
+        assert max(lengths) < sum(lengths) / 5
+
+
+@pytest.mark.parametrize("rate", [44100, 48000, 8000, 96000])
+@pytest.mark.parametrize("seconds", [0.5, 3.0, 4.321])
+def test_the_length_of_mp3_is_known_before(tmp_path, rate, seconds):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, steps(seconds, rate), rate)
+    data = b"".join(mp3_frames(path, kbps=96))
+    assert len(data) == count_frames(seconds) * frame_bytes(96)
+    assert mutagen.mp3.MP3(io.BytesIO(HEADER + data)).info.bitrate == 96000
+
+
+@pytest.mark.parametrize("kbps", KBPS)
+def test_frames_of_mp3_are_equally_long_at_every_rate(tmp_path, kbps):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, RATE).astype(np.float32), RATE)
+    data = b"".join(mp3_frames(path, kbps=kbps))
+    size = frame_bytes(kbps)
+    heads = {data[at : at + 3] for at in range(0, len(data), size)}
+    assert heads == {silent_frame(kbps)[:3]}
+    assert len(silent_frame(kbps)) == size
+
+
+def test_mp3_from_any_frame_on_fits_what_is_before_it(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, steps(9), RATE)
+    whole = b"".join(mp3_frames(path, kbps=128))
+    size = frame_bytes(128)
+    reference, _ = decoded(HEADER + whole)
+    for first in (1, 2, 5, 100, count_frames(9.0) - 3):
+        part = b"".join(mp3_frames(path, kbps=128, first=first))
+        assert len(part) == len(whole) - first * size
+        stitched, _ = decoded(HEADER + whole[: first * size] + part)
+        assert np.abs(stitched - reference)[: 9 * 48000 - 2304].max() < 1e-3  # its end apart, where resamplers differ
 
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
@@ -130,7 +174,9 @@ def test_what_cannot_be_decoded_says_so(tmp_path):
     path = tmp_path / "a.mp3"
     path.write_bytes(b"no sound at all" * 1000)
     with pytest.raises(AudioError):
-        list(transcoded(path, "mp3"))
+        list(transcoded(path, "opus"))
+    with pytest.raises(AudioError):
+        list(mp3_frames(path, kbps=64))
     with pytest.raises(AudioError):
         read_peaks(path, 10)
 

@@ -4,7 +4,7 @@ Contents: `transcode`, into a file; `transcoded`, as bytes while it is decoded.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,10 @@ class _Format:
     samples: str
     rates: tuple[int, ...] = ()
     lossy: bool = True
-    live: Mapping[str, str] = field(default_factory=dict)  # options of container and codec where somebody waits for it
 
 
 FORMATS: Mapping[str, _Format] = {
-    "mp3": _Format(
-        "mp3", "libmp3lame", "fltp", (44100, 48000, 32000), live={"write_xing": "0", "compression_level": "7"}
-    ),
+    "mp3": _Format("mp3", "libmp3lame", "fltp", (44100, 48000, 32000)),
     "m4a": _Format("ipod", "aac", "fltp", (44100, 48000, 32000, 96000)),
     "opus": _Format("opus", "libopus", "flt", (48000,)),
     "flac": _Format("flac", "flac", "s16", lossy=False),
@@ -82,7 +79,7 @@ def transcode(
         The target cannot be written.
     """
     try:
-        for _ in _encoded(source, str(target), kind, kbps, sound_blocks(source, span, block_s=_BLOCK_S), tags, {}):
+        for _ in _encoded(source, str(target), kind, kbps, sound_blocks(source, span, block_s=_BLOCK_S), tags):
             pass
     except OSError as error:
         if not isinstance(error, UnreadableAudio) and error.filename is None:
@@ -98,7 +95,7 @@ def transcoded(
     Parameters
     ----------
     source, kind, kbps, span
-        As of `transcode`; of kinds those that can be written without going back: ``mp3`` and ``opus``.
+        As of `transcode`; of kinds those that are written without going back, such as ``opus``.
     start_s : float
         Where in the source, or in its part, to begin.
 
@@ -109,7 +106,7 @@ def transcoded(
     """
     pieces = _Pieces()
     sound = sound_blocks(source, span, start_s=start_s, block_s=_LIVE_BLOCK_S)
-    for _ in _encoded(source, pieces, kind, kbps, sound, {}, FORMATS[kind].live):
+    for _ in _encoded(source, pieces, kind, kbps, sound, {}):
         yield from pieces.taken()
     yield from pieces.taken()
 
@@ -137,7 +134,6 @@ def _encoded(
     kbps: int,
     sound: Iterator[tuple[np.ndarray, int, float]],
     tags: Mapping[str, str],
-    options: Mapping[str, str],
 ) -> Iterator[None]:
     """Encode sound into a target, a block at each step."""
     import av
@@ -151,14 +147,14 @@ def _encoded(
     rate = first[1] if first[1] in form.rates or not form.rates else form.rates[0]
     layout = "mono" if first[0].shape[1] == 1 else "stereo"
     try:
-        with av.open(target, "w", format=form.container, options=dict(options)) as out:
-            stream: Any = out.add_stream(form.codec, rate=rate, layout=layout, options=dict(options))
+        with av.open(target, "w", format=form.container) as out:
+            stream: Any = out.add_stream(form.codec, rate=rate, layout=layout)
             stream.codec_context.format = form.samples
             if form.lossy:
                 stream.bit_rate = kbps * 1000
             out.metadata.update({name: value for name, value in tags.items() if value})
             stream.codec_context.open()
-            fitting = _Fitting(form.samples, layout, rate, stream.codec_context.frame_size or None)
+            fitting = Fitting(form.samples, layout, rate, stream.codec_context.frame_size or None)
             for samples, its_rate in _chained(first, sound):
                 for frame in fitting.of(samples, its_rate):
                     out.mux(stream.encode(frame))
@@ -181,7 +177,7 @@ def _chained(
             yield samples, rate
 
 
-class _Fitting:
+class Fitting:
     """Blocks as frames that an encoder takes, of mono or stereo; of more channels their mean on both sides."""
 
     def __init__(self, samples: str, layout: str, rate: int, size: int | None) -> None:

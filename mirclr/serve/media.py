@@ -21,13 +21,14 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from mirclr.audio.mp3 import HEADER
 from mirclr.audio.thumbnails import shrink
 from mirclr.errors import UnreachableAudio, UnreadableAudio
 from mirclr.library import LibraryTrack, shown
-from mirclr.media import KINDS, KeptPeaks, Picture, cover_of, file_of, sound_type, transcoded_pieces
+from mirclr.media import KINDS, KeptPeaks, Mp3, Picture, cover_of, file_of, opus_pieces, sound_type
 from mirclr.processes import JobLost, Pool, begin_worker
 from mirclr.serve.problems import Problem
-from mirclr.serve.ranges import Version, asked_of, version_of
+from mirclr.serve.ranges import Asked, Version, asked_of, version_of
 
 if TYPE_CHECKING:
     from mirclr.api import Library
@@ -182,8 +183,8 @@ async def sound_response(
 ) -> Response:
     """Answer with a song's sound.
 
-    Without a kind it is the song's own file, byte for byte and by ranges, where browsers play that; else mp3. What is
-    made while it is sent has no length that is known, and no ranges: a client seeks by `start_s`.
+    Without a kind it is the song's own file, byte for byte, where browsers play that; else mp3, made while it is sent.
+    Both have a length and ranges. Opus that is made has neither: a client seeks by `start_s`.
 
     Parameters
     ----------
@@ -209,13 +210,14 @@ async def sound_response(
     fits = max_kbps is None or await media.run(_kbps_of, track) <= max_kbps
     if kind is None and media_type and fits and not start_s:
         return await _file_response(media, request, track, media_type)
-    made = kind if kind and kind in KINDS else "mp3"
-    kbps = max(_LEAST_KBPS, min(max_kbps or _KBPS[made], _KBPS[made]))
-    return await _transcoded_response(media, request, track, made, start_s, kbps)
+    kbps = max_kbps or _KBPS[kind or "mp3"]
+    if kind == "opus":
+        return await _opus_response(media, request, track, start_s, max(_LEAST_KBPS, min(kbps, _KBPS[kind])))
+    return await _mp3_response(media, request, track, start_s, min(kbps, _KBPS["mp3"]))
 
 
 def _kbps_of(track: LibraryTrack) -> float:
-    return file_of(track).stat().st_size / 125 / max(track.duration_s, 1e-3)
+    return _facts(track).st_size / 125 / max(track.duration_s, 1e-3)
 
 
 _UNKNOWN = "application/octet-stream"
@@ -226,26 +228,38 @@ async def _file_response(media: Media, request: Request, track: LibraryTrack, me
     try:
         facts = os.fstat(file.fileno())
         version = version_of(facts.st_size, facts.st_mtime_ns)
-        asked = asked_of(request.method, request.headers, version)
-        headers = version.headers | {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
-        if asked.status == 416:
-            raise Problem(416, "the file has no such bytes", headers={"Content-Range": f"bytes */{version.size}"})
-        if asked.status == 412:
-            raise Problem(412, "the file is another now than the one that was asked for")
-        if asked.status == 304:
+        reply = _reply(request, version, media_type, track.file.name)
+        if isinstance(reply, Response):
             file.close()
-            return Response(status_code=304, headers=headers)
-        headers |= {"Content-Length": str(asked.end - asked.begin), "Content-Type": media_type}
-        headers["Content-Disposition"] = _disposition(track.file.name)
-        if asked.status == 206:
-            headers["Content-Range"] = f"bytes {asked.begin}-{asked.end - 1}/{version.size}"
-        if request.method == "HEAD":
-            file.close()
-            return Response(status_code=asked.status, headers=headers)
+            return reply
+        asked, headers = reply
         return _Pieces(_parts(file, asked.begin, asked.end), media, media.streams.take(), headers, asked.status)
     except BaseException:
         file.close()
         raise
+
+
+def _reply(request: Request, version: Version, media_type: str, name: str) -> Response | tuple[Asked, dict[str, str]]:
+    """The answer where it has no content, or else which part is asked for, with the headers.
+
+    Raises
+    ------
+    Problem
+        412 and 416.
+    """
+    asked = asked_of(request.method, request.headers, version)
+    headers = version.headers | {"Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
+    if asked.status == 416:
+        raise Problem(416, "the song has no such bytes", headers={"Content-Range": f"bytes */{version.size}"})
+    if asked.status == 412:
+        raise Problem(412, "the song is another now than the one that was asked for")
+    if asked.status == 304:
+        return Response(status_code=304, headers=headers)
+    headers |= {"Content-Length": str(asked.end - asked.begin), "Content-Type": media_type}
+    headers["Content-Disposition"] = _disposition(name)
+    if asked.status == 206:
+        headers["Content-Range"] = f"bytes {asked.begin}-{asked.end - 1}/{version.size}"
+    return Response(headers=headers) if request.method == "HEAD" else (asked, headers)
 
 
 def _opened(track: LibraryTrack) -> BinaryIO:
@@ -264,16 +278,34 @@ def _parts(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
             yield data
 
 
-async def _transcoded_response(
-    media: Media, request: Request, track: LibraryTrack, kind: str, start_s: float, kbps: int
-) -> Response:
-    name = f"{Path(track.file.name).stem}.{kind}"
-    headers = {"Content-Type": KINDS[kind], "Accept-Ranges": "none", "Cache-Control": "private, no-store"}
-    headers["Content-Disposition"] = _disposition(name)
+async def _mp3_response(media: Media, request: Request, track: LibraryTrack, start_s: float, kbps: int) -> Response:
+    mp3 = Mp3(track, kbps, start_s)
+    facts = await media.run(_facts, track)
+    of_file = version_of(facts.st_size, facts.st_mtime_ns)
+    etag = f'{of_file.etag[:-1]}-{mp3.kbps}-{track.start_s:g}-{start_s:g}"'
+    reply = _reply(request, Version(mp3.size, etag, of_file.changed_s), KINDS["mp3"], _named(track, "mp3"))
+    if isinstance(reply, Response):
+        return reply
+    asked, headers = reply
+    return await _made(media, mp3.pieces(asked.begin, asked.end), headers, asked.status)
+
+
+async def _opus_response(media: Media, request: Request, track: LibraryTrack, start_s: float, kbps: int) -> Response:
+    headers = {"Content-Type": KINDS["opus"], "Accept-Ranges": "none", "Cache-Control": "private, no-store"}
+    headers["Content-Disposition"] = _disposition(_named(track, "opus"))
     if request.method == "HEAD":
         response = Response(headers=headers)
         del response.headers["content-length"]  # it is not known
         return response
+    return await _made(media, opus_pieces(track, kbps, start_s), headers, 200)
+
+
+def _named(track: LibraryTrack, suffix: str) -> str:
+    return f"{Path(track.place.name).stem}.{suffix}"
+
+
+async def _made(media: Media, pieces: Iterator[bytes], headers: dict[str, str], status: int) -> Response:
+    """Answer with what is made; what is wrong with the file is said while that can be."""
     slots = [media.streams.take()]
 
     def ended() -> None:
@@ -282,20 +314,29 @@ async def _transcoded_response(
 
     try:
         slots.append(media.transcoded.take())
-        pieces = transcoded_pieces(track, kind, kbps=kbps, start_s=start_s)
-        first = await media.run(next, pieces, b"")  # what is wrong with the file is said while that can be
+        first = [await media.run(next, pieces, b"")]
+        if len(first[0]) <= len(HEADER):  # which is there whatever the file is
+            first.append(await media.run(next, pieces, b""))
     except BaseException:
         ended()
         raise
-    return _Pieces(_with_first(first, pieces), media, ended, headers)
+    return _Pieces(_with_first(first, pieces), media, ended, headers, status)
 
 
-def _with_first(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+def _with_first(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
     try:
-        yield first
+        yield b"".join(first)
         yield from rest
     finally:
         getattr(rest, "close", lambda: None)()
+
+
+def _facts(track: LibraryTrack) -> os.stat_result:
+    file = file_of(track)
+    try:
+        return file.stat()
+    except OSError as error:
+        raise UnreachableAudio(f"{track.label}: its file cannot be read ({error.strerror})") from None
 
 
 def _disposition(name: str) -> str:

@@ -46,7 +46,10 @@ def test_a_song_is_its_file(client: TestClient, library_path) -> None:
     assert beyond.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("kind", ["mp3", "opus"])
+MADE = {"mp3": ("bytes", True), "opus": ("none", False)}
+
+
+@pytest.mark.parametrize("kind", list(MADE))
 def test_a_song_is_made_into_another_kind(client: TestClient, library_path, kind) -> None:
     song = a_song(library_path, "Rust")
     found = client.get(f"/api/v1/tracks/{song.id}/audio", params={"format": kind, "start_s": song.duration_s - 5})
@@ -56,9 +59,27 @@ def test_a_song_is_made_into_another_kind(client: TestClient, library_path, kind
         assert stream.codec_context.name in (kind, "mp3float")
         seconds = sum(frame.samples for frame in container.decode(stream)) / stream.rate
     assert seconds == pytest.approx(5, abs=0.2)
-    assert (found.headers["accept-ranges"], "content-length" in found.headers) == ("none", False)
+    assert (found.headers["accept-ranges"], "content-length" in found.headers) == MADE[kind]
     head = client.head(f"/api/v1/tracks/{song.id}/audio", params={"format": kind})
     assert (head.status_code, head.headers["content-type"]) == (200, found.headers["content-type"])
+
+
+def test_what_is_made_into_mp3_is_seeked_in_by_bytes(client: TestClient, library_path, monkeypatch) -> None:
+    monkeypatch.setattr("mirclr.processes._may_have_children", lambda: False)
+    song = a_song(library_path, "Rust")
+    url = f"/api/v1/tracks/{song.id}/audio?format=mp3&start_s={song.duration_s - 6}"
+    whole = client.get(url)
+    assert len(whole.content) == int(whole.headers["content-length"])
+    size = len(whole.content)
+    assert client.head(url).headers["content-length"] == str(size)
+    for begin, end in ((0, 2), (5, 40), (size - 20_000, size), (size // 2, size // 2 + 5000)):
+        part = client.get(url, headers={"range": f"bytes={begin}-{end - 1}", "if-range": whole.headers["etag"]})
+        assert (part.status_code, len(part.content)) == (206, end - begin)
+        assert part.headers["content-range"] == f"bytes {begin}-{end - 1}/{size}"
+    assert client.get(url, headers={"range": f"bytes={size}-"}).status_code == 416
+    assert client.get(url, headers={"if-none-match": whole.headers["etag"]}).status_code == 304
+    other = client.get(url + "1", headers={"range": "bytes=100-200", "if-range": whole.headers["etag"]})
+    assert other.status_code == 200  # another sound
 
 
 @pytest.mark.parametrize("asked", [{"format": "exe"}, {"start_s": "nan"}, {"start_s": -1}, {"start_s": 1e9}])
@@ -145,7 +166,7 @@ def test_nothing_is_kept_of_what_is_only_read(library_path, tmp_path, monkeypatc
 
 
 def test_who_leaves_ends_what_is_made_for_them(library_path, monkeypatch) -> None:
-    monkeypatch.setattr("mirclr.media.sound.try_transcoded", endless)
+    monkeypatch.setattr("mirclr.media.made.try_transcoded", endless)
     song = a_song(library_path, "Rust")
     with serving(library_path) as address:
         with (

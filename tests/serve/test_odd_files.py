@@ -90,7 +90,7 @@ def test_a_part_of_a_file_is_that_part(client, library, tmp_path):
     assert seconds_of(audio_of(client, 1).content) == pytest.approx(1.5, abs=0.1)
     assert seconds_of(audio_of(client, 1, format="opus", start_s=1).content) == pytest.approx(0.5, abs=0.1)
     ranged = client.get("/api/v1/tracks/1/audio", headers={"range": "bytes=0-1"})
-    assert (ranged.status_code, ranged.headers["content-type"]) == (200, "audio/mpeg")
+    assert (ranged.status_code, ranged.headers["content-type"], ranged.content) == (206, "audio/mpeg", b"ID")
     assert audio_of(client, 1, start_s=1.6).status_code == 422
     assert len(client.get("/api/v1/tracks/1/peaks?n=50").content) == 50
 
@@ -164,6 +164,14 @@ def test_a_file_that_is_damaged_gives_what_it_can(client, library, tmp_path):
         found = client.get(f"/api/v1/tracks/1/{kind}")
         assert found.status_code in (200, 422), found.text
         assert str(tmp_path) not in found.text
+
+
+def test_a_file_that_ends_early_is_silent_for_the_rest(client, library, tmp_path):
+    path = a_file(tmp_path, "wavpack")
+    library.write(entries=[entry(tmp_path, path.name, 60.0)])  # as it was when it was embedded
+    found = audio_of(client, 1)
+    assert len(found.content) == int(found.headers["content-length"])
+    assert seconds_of(found.content) == pytest.approx(60.0, abs=0.1)
 
 
 @pytest.mark.parametrize("data", [b"", b"no sound" * 100, b"\xff\xfb\x90\x00" * 3])
