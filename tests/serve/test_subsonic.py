@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 import av
@@ -16,6 +17,8 @@ import httpx
 import libopensonic
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from libopensonic.errors import AuthError, CredentialError, DataNotFoundError, SonicError
 
 import mirclr
@@ -306,6 +309,41 @@ def test_a_form_that_is_not_known_is_refused(ask):
     answer = ask.client.get("/rest/ping", params=ME | {"f": "jsonp", "callback": "alert"})
     assert "alert" not in answer.text
     assert ElementTree.fromstring(answer.content)[0].get("code") == "0"
+
+
+NAMES = ("id", "type", "query", "size", "count", "offset", "songCount", "songOffset", "musicFolderId", "genre", "f")
+NAMES += ("artist", "fromYear", "toYear", "startSongId", "endSongId", "albumId", "songId", "name", "playlistId")
+NAMES += ("songIndexToRemove", "songIdToAdd", "comment", "time", "submission", "maxBitRate", "format", "timeOffset")
+VALUES = st.one_of(
+    st.text(max_size=12),
+    st.integers().map(str),
+    st.sampled_from(
+        ["tr-1", "al-", "ar-0", "pl-1", "newest", "byYear", "byGenre", "Rock", "1990", "-1", "true", "mp3"]
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from([*READING, *NOTHING, *WRITING, "nothing"]),
+    values=st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=6),
+)
+def test_whatever_is_asked_is_answered(ask, name, values):
+    pairs = [*((k, v) for k, v in ME.items() if k != "f"), *values]
+    form = "&".join(f"{k}={quote(v.encode('utf-8', 'surrogatepass'))}" for k, v in pairs)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = ask.client.post(f"/rest/{name}.view", content=form, headers=headers)
+    assert answer.status_code == 200, answer.text
+    if answer.headers["content-type"].startswith("text/xml"):
+        assert ElementTree.fromstring(answer.content).get("status") in ("ok", "failed")
+
+
+def test_an_empty_library_is_browsed_too(tmp_path):
+    with TestClient(create_app(ServeSettings(tmp_path / "new.db")), base_url=HOST) as client:
+        for name in (*READING, *NOTHING):
+            given = {"type": "newest", "query": "", "artist": "A", "genre": "Rock", "u": "a", "f": "json"}
+            document = client.get(f"/rest/{name}", params=given).json()["subsonic-response"]
+            assert document["status"] == "ok" or document["error"]["code"] == 10, (name, document)
 
 
 # browsing

@@ -25,8 +25,6 @@ class Players:
     ----------
     discographies, tastes
         Of the library, and of its listeners.
-    playing : dict of str to (int, float, str)
-        The track that each listener plays, since when, and in which player; for as long as the service runs.
     slots : asyncio.Semaphore
         How many requests of players are at work at once, so that the page has threads of its own.
     """
@@ -34,12 +32,14 @@ class Players:
     def __init__(self) -> None:
         self.slots = asyncio.Semaphore(_AT_ONCE)
         self.discographies, self.tastes = Discographies(), Tastes()
-        self.playing: dict[str, tuple[int, float, str]] = {}
+        self._playing: dict[str, tuple[int, float, str]] = {}
 
     def now_playing(self) -> dict[str, tuple[int, float, str]]:
-        """What is playing, as far as that was said lately."""
+        """The track that each listener plays, since when, and in which player, as far as that was said lately."""
         since = time.time() - _PLAYING_S
-        return {listener: one for listener, one in self.playing.items() if one[1] > since}
+        for listener in [name for name, one in list(self._playing.items()) if one[1] <= since]:
+            self._playing.pop(listener, None)
+        return self._playing
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def scrobble(asked: Asked) -> Values:
     tracks = asked.tracks(asked.given.all("id")[:_MOST])
     now = time.time()
     if not asked.given.flag("submission", True):
-        asked.players.playing[asked.listener] = (tracks[-1].id, now, asked.given.text("c"))
+        asked.players.now_playing()[asked.listener] = (tracks[-1].id, now, asked.given.text("c")[:100])
         return {}
     times = [_believed(ms / 1000, now) for ms in asked.given.numbers("time")]
     times += [now] * (len(tracks) - len(times))
@@ -44,7 +44,7 @@ def get_now_playing(asked: Asked) -> Values:
             "username": shown(listener),
             "minutesAgo": int((time.time() - since) // 60),
             "playerId": 0,
-            "playerName": shown(player[:100]),
+            "playerName": shown(player),
         }
         for listener, (i, since, player) in playing
         if i in tracks
