@@ -546,6 +546,27 @@ def test_song_lists_are_those_of_the_page(ask):
     assert ask("getPlaylists")["playlists"] == {"playlist": []}
 
 
+def test_saved_queries_are_lists_that_are_made_anew(ask, library_path):
+    with mirclr.Library.open(library_path) as library:
+        query = Query(genre=("rock",), n=4)
+        library.save_playlist("Rock of mine", {"query": query.to_json(), "output": None})
+        library.save_playlist("Gone", {"query": {"seeds": ["nobody knows this"]}, "output": None})
+        expected = [f"tr-{r.track.id}" for r in library.answer(query).recommendations]
+    held = {one["name"]: one for one in ask("getPlaylists")["playlists"]["playlist"]}
+    rock = held["Rock of mine"]
+    assert (rock["songCount"], rock["readonly"], held["Gone"]["songCount"]) == (len(expected), True, 0)
+    entry = ask("getPlaylist", id=rock["id"])["playlist"]["entry"]
+    assert [song["id"] for song in entry] == expected
+    assert ask("getPlaylists")["playlists"]["playlist"] == list(held.values())
+    assert ask("createPlaylist", name="Gone")["playlist"]["name"] == "Gone (2)"
+    for name, key in (("updatePlaylist", "playlistId"), ("deletePlaylist", "id")):
+        assert ask(name, **{key: rock["id"]})["error"]["code"] == 50
+    with mirclr.Library.open(library_path) as library:
+        library.remove(int(expected[0][3:]))
+    entry = ask("getPlaylist", id=rock["id"])["playlist"]["entry"]
+    assert expected[0] not in [song["id"] for song in entry]
+
+
 def test_read_only_writes_nothing(library_path):
     before = library_path.read_bytes()
     app = create_app(ServeSettings(library_path, token=TOKEN, read_only=True))

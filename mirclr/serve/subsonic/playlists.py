@@ -1,29 +1,41 @@
-"""Lists of songs: those that the page shows too."""
+"""Lists of songs: those that the page shows too; saved queries are lists that are made anew and cannot be changed."""
 
 import re
 import time
-from itertools import count
+from itertools import chain, count
 
 from mirclr.errors import QueryError
 from mirclr.library import SongList
+from mirclr.library.discography import digest_of_key
 from mirclr.recommend.listening import check_name
+from mirclr.recommend.saved import saved_queries
 from mirclr.serve.subsonic import items
-from mirclr.serve.subsonic.asked import Asked
-from mirclr.serve.subsonic.protocol import GENERIC, MISSING, NOT_FOUND, Failure, Values, moment
+from mirclr.serve.subsonic.asked import Asked, MadeList
+from mirclr.serve.subsonic.protocol import GENERIC, MISSING, NOT_ALLOWED, NOT_FOUND, Failure, Values, moment
 from mirclr.terminal import shown
 
 _ID = re.compile(r"(?:pl-)?([1-9]\d{0,17})", re.ASCII)
 _LONGEST = 10_000  # songs of a list
+SAVED = "sq-"
+"""What the ids of saved queries begin with."""
 
 
 def get_playlists(asked: Asked) -> Values:
     """All lists, without their songs."""
-    return {"playlists": {"playlist": [_values(asked, one) for one in asked.library.song_lists()]}}
+    own = [_values(asked, one) for one in asked.library.song_lists()]
+    made = [_made_values(asked, name, asked.made(name)) for name in saved_queries(asked.library)]
+    return {"playlists": {"playlist": own + made}}
 
 
 def get_playlist(asked: Asked) -> Values:
     """A list with its songs."""
-    return {"playlist": _with_songs(asked, the_list(asked, asked.given.needed("id")))}
+    text = asked.given.needed("id")
+    if not text.startswith(SAVED):
+        return {"playlist": _with_songs(asked, the_list(asked, text))}
+    name = the_query(asked, text)
+    made = asked.made(name)
+    songs = items.songs(asked, asked.library.tracks(made.ids))
+    return {"playlist": _made_values(asked, name, made) | {"entry": songs}}
 
 
 def create_playlist(asked: Asked) -> Values:
@@ -62,8 +74,18 @@ def delete_playlist(asked: Asked) -> Values:
     return {}
 
 
+def the_query(asked: Asked, text: str) -> str:
+    """The name of the saved query of an id."""
+    for name in saved_queries(asked.library):
+        if text == f"{SAVED}{digest_of_key(name)}":
+            return name
+    raise Failure(NOT_FOUND, "no playlist has this id")
+
+
 def the_list(asked: Asked, text: str) -> SongList:
-    """The list of an id."""
+    """The list of an id, which may be changed."""
+    if text.startswith(SAVED):
+        raise Failure(NOT_ALLOWED, f"{shown(the_query(asked, text))} is made anew by mirclr whenever it is asked for")
     found = _ID.fullmatch(text)
     one = asked.library.song_list(int(found[1])) if found else None
     if one is None:
@@ -80,9 +102,10 @@ def _name(asked: Asked, list_id: int) -> str | None:
         check_name(wanted)
     except QueryError as error:
         raise Failure(GENERIC, str(error)) from None
-    for number in count(2):
-        held = asked.library.find_song_list(name := wanted if number == 2 else f"{wanted} ({number - 1})")
-        if held is None or held.id == list_id:
+    saved = asked.library.playlists()
+    for name in chain([wanted], (f"{wanted} ({number})" for number in count(2))):
+        held = asked.library.find_song_list(name)
+        if name not in saved and (held is None or held.id == list_id):
             return name
     return None
 
@@ -99,6 +122,22 @@ def _values(asked: Asked, one: SongList) -> Values:
         "created": moment(one.made_s),
         "changed": moment(one.changed_s),
         "coverArt": f"pl-{one.id}",
+    }
+
+
+def _made_values(asked: Asked, name: str, made: MadeList) -> Values:
+    return {
+        "id": f"{SAVED}{digest_of_key(name)}",
+        "name": shown(name),
+        "comment": shown(made.words),
+        "owner": shown(asked.listener),
+        "public": True,
+        "readonly": True,
+        "songCount": len(made.ids),
+        "duration": round(made.duration_s),
+        "created": moment(made.at_s),
+        "changed": moment(made.at_s),
+        "coverArt": f"{SAVED}{digest_of_key(name)}",
     }
 
 

@@ -9,7 +9,7 @@ from mirclr.serve.media import cover_response, sound_response
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import Service
 from mirclr.serve.subsonic.asked import Asked
-from mirclr.serve.subsonic.playlists import the_list
+from mirclr.serve.subsonic.playlists import SAVED, the_list, the_query
 from mirclr.serve.subsonic.protocol import NOT_FOUND, Failure
 
 _KINDS = {"mp3": "mp3", "opus": "opus", "ogg": "opus", "oga": "opus", "raw": "raw"}
@@ -71,6 +71,8 @@ def get_cover_art(asked: Asked) -> Cover:
 
 def _with_covers(asked: Asked) -> Sequence[int]:
     text = asked.given.needed("id")
+    if text.startswith(SAVED):
+        return asked.made(the_query(asked, text)).ids[:_TRIED]
     if text.startswith("pl-"):
         return asked.library.song_list_ids(the_list(asked, text).id)[:_TRIED]
     if text.startswith("al-"):
