@@ -61,7 +61,7 @@ class Service:
         self.metadata: Shared[MetadataArrays] = Shared(lambda library: library.metadata_version, _read_metadata)
         self.catalogue: Shared[Catalogue] = Shared(
             lambda library: (library.tracks_version, library.descriptions_version),
-            lambda library, _: Catalogue(library),
+            lambda library, before: before.renewed(library) if before else Catalogue(library),
         )
         self._renewal = Renewal(self._open, (self.index, self.metadata, self.catalogue))
         self._maker: Child | None = None

@@ -2,11 +2,14 @@
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mirclr
 from mirclr.library import Description
-from mirclr.names import fold
+from mirclr.names import fold, search_words
 from mirclr.recommend import SORTS, Catalogue
+from mirclr.recommend.vocabulary import Texts, Vocabulary
 
 
 def _get(client: TestClient, path: str, **query) -> dict:
@@ -39,6 +42,28 @@ def test_words_find_what_find_finds(client: TestClient, library_path) -> None:
             expected = sorted(track.id for track in library.find(text))
             assert sorted(catalogue.page(text=text, limit=500)[1]) == expected
             assert sorted(t["id"] for t in _get(client, "/tracks", q=text, limit=500)["tracks"]) == expected
+
+
+@given(
+    titles=st.lists(st.text(alphabet="aäb 'ßЖ", max_size=7), max_size=12),
+    typed=st.text(alphabet="aäb 'ЖB", min_size=1, max_size=4),
+)
+def test_what_is_typed_finds_what_holds_it_and_the_nearest_first(titles: list[str], typed: str) -> None:
+    texts = [search_words(title) for title in titles]
+    words = search_words(typed).split()
+    vocabulary, named = Vocabulary(texts), Texts(titles)
+    holding = [all(any(word in one for one in text.split()) for word in words) for text in texts]
+    assert vocabulary.holding(words).tolist() == holding
+    beginning = [all(any(one.startswith(word) for one in text.split()) for word in words) for text in texts]
+    assert vocabulary.beginning(words).tolist() == beginning
+    whole = " ".join(words)
+    assert named.beginning(whole).tolist() == [
+        bool(title) * (2 if text == whole else int(text.startswith(whole)))
+        for title, text in zip(titles, texts, strict=True)
+    ]
+    found = [search_words(named.shown[code]) for code in named.named(words, 100)]
+    starts = [text.startswith(whole) for text in found]
+    assert starts == sorted(starts, reverse=True)
 
 
 def test_filters_are_those_of_lists(client: TestClient, library_path) -> None:

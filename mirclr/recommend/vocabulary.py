@@ -1,0 +1,193 @@
+"""Words of many short texts, looked up while a person types: which items hold them, in well under a millisecond each.
+
+Contents: `Vocabulary`, the words of texts with the items that hold each; `Texts`, a name of each item, such as its
+artist.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from mirclr.names import fold, search_words
+
+UNKNOWN = np.iinfo(np.int32).max
+"""The rank of what has no text: behind all others."""
+_SLICES = 64  # more ranges of places than that are taken at once
+_LAST = "\U0010ffff"
+
+
+class Vocabulary:
+    """The different words of texts, sorted, each with the places of the texts that hold it.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        As `search_words` gives them; n of them.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        codes: dict[str, int] = {}
+        flat: list[int] = []
+        lengths = np.empty(len(texts), np.int64)
+        for at, text in enumerate(texts):
+            words = set(text.split())
+            lengths[at] = len(words)
+            flat += [codes.setdefault(word, len(codes)) for word in words]
+        self._n = len(texts)
+        self._words = sorted(codes)
+        ranks = np.empty(len(codes), np.int32)
+        ranks[[codes[word] for word in self._words]] = np.arange(len(codes))
+        ranked = ranks[flat] if flat else np.zeros(0, np.int32)
+        by_word = np.argsort(ranked, kind="stable")
+        self._holds = ranked[by_word]  # of each pair of word and text, sorted: the word …
+        self._places = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)[by_word]  # … and the text
+        self._begins = np.searchsorted(self._holds, np.arange(len(codes) + 1))
+        self._letters = np.frombuffer("\n".join(self._words).encode("utf-32-le", "surrogatepass"), np.uint32)
+        sizes = np.fromiter((len(word) + 1 for word in self._words), np.int64, len(self._words))
+        self._ends = np.cumsum(sizes)
+
+    def holding(self, words: Sequence[str]) -> np.ndarray:
+        """(n,) bool: the texts that hold each word, wherever in a longer one."""
+        return self._all([self._with(word) for word in words])
+
+    def beginning(self, words: Sequence[str]) -> np.ndarray:
+        """(n,) bool: the texts that for each word hold one that begins so."""
+        spans = [(bisect_left(self._words, word), bisect_left(self._words, word + _LAST)) for word in words]
+        return self._all([np.arange(*span) for span in spans])
+
+    def _all(self, codes: Sequence[np.ndarray]) -> np.ndarray:
+        masks = [self._any(some) for some in codes]
+        return np.logical_and.reduce(masks) if masks else np.ones(self._n, bool)
+
+    def _any(self, codes: np.ndarray) -> np.ndarray:
+        """(n,) bool: the texts that hold one of some words, by their sorted codes."""
+        mask = np.zeros(self._n, bool)
+        if not len(codes):
+            return mask
+        breaks = np.flatnonzero(np.diff(codes) > 1) + 1
+        starts = codes[np.concatenate(([0], breaks))]
+        ends = codes[np.concatenate((breaks - 1, [len(codes) - 1]))] + 1
+        if len(starts) > _SLICES:
+            wanted = np.zeros(len(self._words), bool)
+            wanted[codes] = True
+            mask[self._places[wanted[self._holds]]] = True
+        else:
+            for start, end in zip(starts, ends, strict=True):
+                mask[self._places[self._begins[start] : self._begins[end]]] = True
+        return mask
+
+    def _with(self, word: str) -> np.ndarray:
+        """The codes of the words that hold a part, ascending."""
+        wanted = np.frombuffer(word.encode("utf-32-le", "surrogatepass"), np.uint32)
+        last = len(self._letters) - len(wanted) + 1
+        if last <= 0:
+            return np.zeros(0, np.int64)
+        found = np.flatnonzero(self._letters[:last] == wanted[0])
+        for at, letter in enumerate(wanted[1:], 1):
+            found = found[self._letters[found + at] == letter]
+        codes = np.searchsorted(self._ends, found, side="right")
+        return codes[np.concatenate(([True], np.diff(codes) > 0))] if len(codes) else codes
+
+
+class Texts:
+    """One text of each item, or none; each different one, folded, once.
+
+    Parameters
+    ----------
+    values : sequence of (str or None)
+        Of n items.
+
+    Attributes
+    ----------
+    shown : list of str
+        The different texts, as they were first met.
+    codes : (n,) int32
+        Which of them is an item's; -1 where it has none.
+    counts : (m,) int64
+        How many items have each.
+    first : (m,) int64
+        The place of the first item of each.
+    ranks : (n,) int64
+        Sorted as the texts are on a shelf; `UNKNOWN` where there is none.
+    """
+
+    def __init__(self, values: Sequence[str | None]) -> None:
+        by_value: dict[str, int] = {}
+        by_key: dict[str, int] = {}
+        self.shown: list[str] = []
+        self.codes = np.full(len(values), -1, np.int32)
+        for at, value in enumerate(values):
+            if not value:
+                continue
+            code = by_value.get(value)
+            if code is None:
+                code = by_key.setdefault(fold(value).strip(), len(self.shown))
+                if code == len(self.shown):
+                    self.shown.append(value)
+                by_value[value] = code
+            self.codes[at] = code
+        m = len(self.shown)
+        self._keys = by_key
+        order = sorted(range(m), key=[_on_a_shelf(key) for key in by_key].__getitem__)
+        shelf = np.full(m + 1, UNKNOWN, np.int64)
+        shelf[order] = np.arange(m)
+        self.ranks = shelf[self.codes]
+        self._shelf = shelf[:m]
+        there = np.flatnonzero(self.codes >= 0)
+        self.counts = np.bincount(self.codes[there], minlength=m)
+        self.first = np.zeros(m, np.int64)
+        self.first[self.codes[there[::-1]]] = there[::-1]
+
+    def make_searchable(self) -> None:
+        """Prepare what the first search prepares else."""
+        self._sorted, self._vocabulary  # noqa: B018
+
+    def equal(self, text: str) -> np.ndarray:
+        """(n,) bool: whose text is this one, by the rules of names."""
+        return self.codes == self._keys.get(fold(text).strip(), -2)
+
+    def beginning(self, whole: str) -> np.ndarray:
+        """(n,) int8: 1 where the text begins so, 2 where it is that."""
+        of_text = np.zeros(len(self.shown) + 1, np.int8)
+        of_text[self._that_begin(whole)] = 1
+        of_text[self._that_begin(whole, end="\0")] = 2
+        of_text[-1] = 0
+        return of_text[self.codes]
+
+    def named(self, words: Sequence[str], limit: int) -> list[int]:
+        """The codes of the texts that hold all words: those that begin so first, then those of most items."""
+        begin = np.zeros(len(self.shown), bool)
+        begin[self._that_begin(" ".join(words))] = True
+        found = np.flatnonzero(begin)
+        if len(found) < limit:
+            found = np.flatnonzero(self._vocabulary.holding(words))
+        order = np.lexsort((self._shelf[found], -self.counts[found], ~begin[found]))
+        return found[order[:limit]].tolist()
+
+    def _that_begin(self, whole: str, end: str = _LAST) -> np.ndarray:
+        """The codes of the texts that begin with some words."""
+        texts, codes = self._sorted
+        start = bisect_left(texts, whole)
+        return codes[start : bisect_left(texts, whole + end, start)]
+
+    @cached_property
+    def _searched(self) -> list[str]:
+        return [search_words(text) for text in self.shown]
+
+    @cached_property
+    def _sorted(self) -> tuple[list[str], np.ndarray]:
+        """The texts as they are searched, sorted, and the code of each."""
+        codes = sorted(range(len(self.shown)), key=self._searched.__getitem__)
+        return [self._searched[code] for code in codes], np.array(codes, np.int64)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        """The words of the different texts."""
+        return Vocabulary(self._searched)
+
+
+def _on_a_shelf(key: str) -> str:
+    """A name as shelves sort it: without quotes and dots before it, and without the article."""
+    return key.lstrip(" \"'([{.…¿¡-_*#").removeprefix("the ") or key
