@@ -1,4 +1,4 @@
-"""What a library keeps by name: queries to be run again, with the file that a list was last written to; lists of songs."""
+"""What a library keeps by name: queries to be run again, with the file that a list was last written to; own lists."""
 
 from typing import Any
 

@@ -65,5 +65,5 @@ async def validate(service: TheService, authorization: Authorization = "") -> Va
 def listener(authorization: str, token: str | None) -> str:
     """The listener that a header names: what stands before the service's token, or all of it where none is needed."""
     given = authorization.partition(" ")[2].strip()
-    name = given if token is None else given.rpartition(":")[0]
+    name = given if token is None else given.removesuffix(token).removesuffix(":")
     return name.strip() or PROFILE

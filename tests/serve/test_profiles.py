@@ -68,6 +68,8 @@ def test_other_players_send_their_listens(client: TestClient) -> None:
         ("Token anna:secret", "secret", "anna"),
         ("token a:b:secret", "secret", "a:b"),
         ("Token :secret", "secret", "me"),
+        ("Token a:secret", "a:secret", "me"),
+        ("Token anna:a:secret", "a:secret", "anna"),
     ],
 )
 def test_whose_listens_they_are(header, token, name) -> None:

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from mirclr.api import Library
+from mirclr.errors import NoMatch
 from mirclr.library import LibraryTrack, shown
 from mirclr.recommend import Answer, Query, Recommendation, without_files
 from mirclr.recommend.counts import FIELDS as COUNTED
@@ -195,7 +197,10 @@ async def counts(service: TheService, asked: QueryBody) -> CountsOfFilters:
 
 
 def _counts(library: Library, query: Query | None) -> Counts:
-    ids = library.index.ids
+    try:
+        ids = library.index.ids
+    except NoMatch:  # of a library without songs
+        ids, query = np.zeros(0, np.int64), None
     with library.snapshot():
         return count_values(library.filters, ids, query)
 

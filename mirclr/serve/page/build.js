@@ -35,6 +35,7 @@ class BuildView extends HTMLElement {
     this.name = "My list";
     /** Whether a person changed the list since it was asked for. */
     this.byHand = false;
+    this.isEmpty = false;
     this.asking = new AbortController();
     this.sources = h("div", { class: "sources" });
     this.filters = new Filters();
@@ -153,6 +154,8 @@ class BuildView extends HTMLElement {
       /** @type {import("./filters.js").Counts} */
       const counts = await post("/counts", build.query(), { signal });
       this.filters?.show(counts);
+      this.isEmpty = !counts.total && !build.filters;
+      if (this.isEmpty) this.showList();
       if (this.total) this.total.textContent = build.filters ? `leave ${counted(counts.total, "song")}` : counted(counts.total, "song");
     } catch (error) {
       if (!signal.aborted) sayProblem(error);
@@ -299,6 +302,7 @@ class BuildView extends HTMLElement {
       return [longer, another, button("", "Add a song", () => this.addSong(), "enqueue")];
     }
     if (build.asks || this.byHand) return this.remarks?.childElementCount ? [] : [h("p", { class: "empty" }, "No song passes. Take a filter away, or something to stay away from.")];
+    if (this.isEmpty) return [h("div", { class: "empty welcome" }, h("h3", {}, "Your library holds no songs yet"), h("a", { class: "primary", href: "#library" }, "Add a folder"))];
     return [
       h(
         "div",

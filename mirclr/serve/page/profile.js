@@ -1,6 +1,6 @@
 /** Whose page this is: what is liked and played here goes into a profile, which lists are made by. @module */
 
-import { get, post } from "./api.js";
+import { address, get, post } from "./api.js";
 import { h } from "./elements.js";
 import { icon } from "./icons.js";
 import { addItems } from "./menu.js";
@@ -138,6 +138,13 @@ addItems((track) => {
   ];
 });
 addToPlayer(tasteButtons);
+/** What plays when the page is closed counts too. */
+addEventListener("pagehide", () => {
+  if (!player.track || player.heard_s <= 0) return;
+  const body = JSON.stringify({ track: player.track.id, played_s: player.heard_s });
+  player.heard_s = 0;
+  navigator.sendBeacon(address(`${profile.path}/plays`), new Blob([body], { type: "application/json" }));
+});
 player.addEventListener("played", (event) => {
   const { track, played_s } = /** @type {CustomEvent<{ track: Track, played_s: number }>} */ (event).detail;
   void profile.played(track, played_s).catch(() => undefined); // what plays is not disturbed by it
