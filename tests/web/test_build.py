@@ -100,6 +100,8 @@ def test_the_order_is_changed_by_keyboard_and_by_pointer_and_stays(built: Page) 
 
 def test_a_list_is_mixed_saved_opened_and_written_to_a_file(built: Page, library_path: Path, tmp_path: Path) -> None:
     page, before = built, titles(built)
+    with mirclr.Library.open(library_path) as library:
+        library.add_song_list("Für <b>dich</b> / 1", [], now_s=1.0)
     page.get_by_role("button", name="Mix order").click()
     expect(rows(page).nth(1)).to_contain_text(re.compile("bpm"))
     mixed = titles(page)
@@ -107,6 +109,8 @@ def test_a_list_is_mixed_saved_opened_and_written_to_a_file(built: Page, library
     page.get_by_role("button", name="Save").click()
     page.get_by_role("textbox", name="Name").fill("Für <b>dich</b> / 1")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog")).to_contain_text("There is a playlist of this name already.")
+    page.get_by_role("dialog").get_by_role("button", name="Replace").click()
     expect(page.get_by_text("Saved as Für <b>dich</b> / 1")).to_be_visible()
     with mirclr.Library.open(library_path) as library:
         (kept,) = library.song_lists()

@@ -26,6 +26,7 @@ import { dragHandle } from "./sortable.js";
 
 const WAIT_MS = 40;
 const MORE = 10;
+const RADIO_SEEDS = 50; // songs of a list that a radio is to be like
 
 class BuildView extends HTMLElement {
   connectedCallback() {
@@ -276,7 +277,7 @@ class BuildView extends HTMLElement {
         "Actions for the list",
         [
           { icon: "enqueue", label: "Add to queue", act: () => enqueue(this.ids).then(() => say("Added to the queue")) },
-          { icon: "radio", label: "Radio like this list", act: () => radio.start(build.query(), "like this list") },
+          { icon: "radio", label: "Radio like this list", act: () => radio.start({ seeds: this.ids.slice(0, RADIO_SEEDS) }, "like this list") },
           null,
           { icon: "download", label: "File for players (M3U8)", act: () => this.export("m3u8") },
           { icon: "download", label: "File for players (XSPF)", act: () => this.export("xspf") },

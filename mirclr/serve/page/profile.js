@@ -7,6 +7,7 @@ import { addItems } from "./menu.js";
 import { attempt, sayProblem } from "./notices.js";
 import { addToPlayer } from "./player-bar.js";
 import { player } from "./player.js";
+import { session } from "./session.js";
 
 /** @typedef {import("./api.js").Track} Track @typedef {-1 | 0 | 1} Taste */
 
@@ -90,6 +91,7 @@ class Profile extends EventTarget {
 
   /** @param {Track} track @param {number} played_s */
   async played(track, played_s) {
+    if (session.read_only) return;
     /** @type {{ counted: boolean }} */
     const { counted } = await post(`${this.path}/plays`, { track: track.id, played_s });
     if (counted) this.dispatchEvent(new CustomEvent("play", { detail: track.id }));
@@ -140,7 +142,7 @@ addItems((track) => {
 addToPlayer(tasteButtons);
 /** What plays when the page is closed counts too. */
 addEventListener("pagehide", () => {
-  if (!player.track || player.heard_s <= 0) return;
+  if (!player.track || player.heard_s <= 0 || session.read_only) return;
   const body = JSON.stringify({ track: player.track.id, played_s: player.heard_s });
   player.heard_s = 0;
   navigator.sendBeacon(address(`${profile.path}/plays`), new Blob([body], { type: "application/json" }));

@@ -1,6 +1,6 @@
 /** What becomes of a list: kept in the library, or a file for other players. @module */
 
-import { ask, put } from "./api.js";
+import { ask as askService, get, put } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { counted, h } from "./elements.js";
 import { attempt, say } from "./notices.js";
@@ -19,23 +19,36 @@ export function saveList(ids, query, name) {
   return new Promise((resolve) => {
     /** @type {string | null} */
     let kept = null;
-    const input = h("input", { value: name, maxlength: 200, "aria-label": "Name", required: true, autocomplete: "off" });
+    const input = h("input", { value: name, maxlength: 200, "aria-label": "Name", placeholder: "Name of the list", required: true, autocomplete: "off" });
     const choice = (/** @type {string} */ value, /** @type {string} */ title, /** @type {string} */ about, /** @type {boolean} */ checked) =>
       h("label", { class: "choice" }, h("input", { type: "radio", name: "what", value, checked }), h("span", {}, h("strong", {}, title), h("small", {}, about)));
+    const submit = h("button", { class: "primary", type: "submit" }, "Save");
+    const warning = h("p", { class: "muted", role: "status" });
+    let asked = false;
+    const ask = (/** @type {boolean} */ whether) => {
+      asked = whether;
+      submit.textContent = whether ? "Replace" : "Save";
+      warning.textContent = whether ? "There is a playlist of this name already." : "";
+    };
     const form = h(
       "form",
       { class: "dialog-form", method: "dialog" },
       input,
-      choice("songs", "These songs", `${counted(ids.length, "song")} in this order.`, true),
+      query && choice("songs", "These songs", `${counted(ids.length, "song")} in this order.`, true),
       query && choice("query", "What I asked for", "Listed anew from your library whenever you open it.", false),
-      h("div", { class: "dialog-buttons" }, h("button", { class: "primary", type: "submit" }, "Save")),
+      warning,
+      h("div", { class: "dialog-buttons" }, submit),
     );
     const dialog = openDialog("Save the list", form);
+    input.addEventListener("input", () => ask(false));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const anew = new FormData(form).get("what") === "query";
       void attempt(async () => {
         const given = input.value.trim();
+        /** @type {{ name: string }[]} */
+        const held = await get("/playlists");
+        if (!asked && given !== name && held.some((one) => one.name === given)) return ask(true);
         await put(playlistPath(given), anew ? { query } : { tracks: ids });
         kept = given;
         dialog.close();
@@ -54,7 +67,7 @@ export function saveList(ids, query, name) {
  * @param {"m3u8" | "xspf" | "jspf"} format
  */
 export async function exportList(ids, name, format) {
-  const answer = await ask("POST", "/export", { body: { name, tracks: ids }, query: { format } });
+  const answer = await askService("POST", "/export", { body: { name, tracks: ids }, query: { format } });
   const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: nameOf(answer, `playlist.${format}`) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
