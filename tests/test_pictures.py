@@ -136,3 +136,18 @@ def test_what_cannot_be_made_smaller_is_left():
     bomb = image(side=64)[:16] + (100_000).to_bytes(4, "big") * 2 + image(side=64)[24:]
     for data, kind in ((b"\xff\xd8\xff", "image/jpeg"), (bomb, "image/png"), (b"", "image/gif"), (b"x", "image/avif")):
         assert shrink(data, kind, 32) is None
+
+
+def test_an_attachment_of_matroska_is_a_picture(tmp_path):
+    path = tmp_path / "a.mka"
+
+    def element(number, data):
+        return number + (0x10000000 | len(data)).to_bytes(4, "big") + data
+
+    def attached(name, data):
+        parts = element(b"\x46\x6e", name) + element(b"\x46\x60", b"text/html") + element(b"\x46\x5c", data)
+        return element(b"\x61\xa7", parts)
+
+    attachments = element(b"\x19\x41\xa4\x69", attached(b"notes.txt", b"hello") + attached(b"Cover.png", FRONT))
+    path.write_bytes(b"\x1a\x45\xdf\xa3\x80" + element(b"\x18\x53\x80\x67", attachments))
+    assert [(p.data, p.media_type) for p in read_pictures(path)] == [(FRONT, "image/png")]

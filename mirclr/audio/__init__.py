@@ -9,9 +9,11 @@ by FFmpeg's decoders (`ffmpeg`). Nothing here holds more than one block or the a
 the file is or claims to be.
 
 Contents: `excerpt_starts`, `read_excerpts` and `read_sections` (seek), `decode_blocks` (a whole file, streamed),
-`resample`, `write_wav`; tempo.py, key.py and loudness.py, what is found out of stretches, in numpy alone; and, of
-torch, which is loaded by the first of them that is asked for: `LogMel`, and the augmentations of (B, N) waveforms and
-(B, F, T) log-mel, from `PitchShift` to `CutMix`; `Augmentation`, to write more.
+`resample`, `write_wav`; for players, streaming.py (sound from any place on, peaks), mp3.py and transcoding.py (in
+another format), playable.py (what browsers play), thumbnails.py (covers made smaller); tempo.py, key.py and
+loudness.py, what is found out of stretches, in numpy alone; and, of torch, which is loaded by the first of them that is
+asked for: `LogMel`, and the augmentations of (B, N) waveforms and (B, F, T) log-mel, from `PitchShift` to `CutMix`;
+`Augmentation`, to write more.
 
 Examples
 --------

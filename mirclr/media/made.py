@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from mirclr.audio import why_lost
+from mirclr.audio import MAX_SECONDS, why_lost
 from mirclr.audio.mp3 import FRAME_S, HEADER, KBPS, count_frames, frame_bytes, silent_frame, try_mp3_frames
 from mirclr.audio.transcoding import try_transcoded
 from mirclr.errors import UnreadableAudio
@@ -44,7 +44,7 @@ class Mp3:
         self.kbps = max((k for k in KBPS if k <= kbps), default=KBPS[0])
         self._frame = frame_bytes(self.kbps)
         self._first = int(start_s / FRAME_S)
-        self._count = max(1, count_frames(track.duration_s) - self._first)
+        self._count = max(1, count_frames(min(track.duration_s, MAX_SECONDS)) - self._first)
         self.size = len(HEADER) + self._count * self._frame
 
     def pieces(self, begin: int, end: int) -> Iterator[bytes]:

@@ -29,6 +29,7 @@ from mirclr.media import KINDS, KeptPeaks, Mp3, Picture, cover_of, file_of, opus
 from mirclr.processes import JobLost, Pool, begin_worker
 from mirclr.serve.problems import Problem
 from mirclr.serve.ranges import Asked, Version, asked_of, version_of
+from mirclr.serve.slots import Slots
 
 if TYPE_CHECKING:
     from mirclr.api import Library
@@ -41,7 +42,8 @@ _SMALLER_BYTES = 32 << 20  # of covers made smaller that are kept
 _SHRINK_S = 20.0
 _KBPS = {"mp3": 192, "opus": 128}  # of what is made, unless less is asked for
 _LEAST_KBPS = 32
-_MORE = 4  # threads for covers and waveforms
+_MORE = 4  # threads for covers
+_WAVEFORMS = 32
 _LOG = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -61,8 +63,11 @@ class Media:
     """
 
     def __init__(self, streams: int, transcoded: int, *, read_only: bool) -> None:
-        self.streams, self.transcoded = Slots(streams, "sent"), Slots(transcoded, "sent in another format")
+        self.streams = Slots(streams, "songs are being sent")
+        self.transcoded = Slots(transcoded, "songs are being sent in another format")
+        self.waveforms = Slots(_WAVEFORMS, "waveforms are being drawn")
         self.threads = ThreadPoolExecutor(streams + _MORE, thread_name_prefix="media")
+        self.drawing = ThreadPoolExecutor(1, thread_name_prefix="waveforms")
         self.peaks = KeptPeaks() if read_only else KeptPeaks.of_user()
         self._shrinking: Pool | None = None
         self._smaller: OrderedDict[bytes, bytes] = OrderedDict()
@@ -93,35 +98,8 @@ class Media:
         """End threads and processes."""
         if self._shrinking:
             self._shrinking.close()
-        self.threads.shutdown(wait=False, cancel_futures=True)
-
-
-class Slots:
-    """So many songs at once, and no more."""
-
-    def __init__(self, most: int, what: str) -> None:
-        self._most, self._what, self._taken = most, what, 0
-
-    def take(self) -> Callable[[], None]:
-        """Take one; what is returned gives it back, however often it is called.
-
-        Raises
-        ------
-        Problem
-            None is left.
-        """
-        if self._taken >= self._most:
-            line = f"{self._most} songs are being {self._what} already; try again in a moment"
-            raise Problem(503, line, headers={"Retry-After": "2"})
-        self._taken += 1
-        given = False
-
-        def give_back() -> None:
-            nonlocal given
-            self._taken -= not given
-            given = True
-
-        return give_back
+        for threads in (self.threads, self.drawing):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Pieces(StreamingResponse):
@@ -372,8 +350,12 @@ async def cover_response(
 
 async def peaks_of_song(service: Service, track_id: int, n: int) -> bytes:
     """The peaks of a song's waveform; see `mirclr.media.KeptPeaks`."""
-    track = await service.call(song, track_id)
-    return await service.media.run(service.media.peaks.of, track, n)
+    track, media = await service.call(song, track_id), service.media
+    give_back = media.waveforms.take()
+    try:
+        return await asyncio.get_running_loop().run_in_executor(media.drawing, media.peaks.of, track, n)
+    finally:
+        give_back()
 
 
 def song(library: Library, track_id: int) -> LibraryTrack:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from mirclr.errors import UnreadableAudio
 from mirclr.processes import JobLost, Lost, Pool, begin_worker
 from mirclr.serve.problems import Problem
+from mirclr.serve.slots import Slots
 
 if TYPE_CHECKING:
     from mirclr.classify import Prediction
 
 _MOST_S = 300.0  # that one file may take
 _KEPT_S = 300.0  # that the process waits for the next
+_AT_ONCE = 4  # files that are received or wait
 _NAME = "the audio that was sent"
 _libraries: dict[Path, Any] = {}  # of the process that classifies
 
@@ -39,7 +41,7 @@ class Classifier:
 
     def __init__(self, library: Path, most_bytes: int) -> None:
         self._library, self._most_bytes = library, most_bytes
-        self._one = asyncio.Lock()
+        self._one, self._waiting = asyncio.Lock(), Slots(_AT_ONCE, "files are being classified")
         self._pool: Pool | None = None
         self._ending: asyncio.TimerHandle | None = None
 
@@ -49,10 +51,11 @@ class Classifier:
         Raises
         ------
         Problem
-            413: it is too long.
+            413: it is too long. 503: others are before it.
         AudioError
             It is no audio, or silent or too short.
         """
+        give_back = self._waiting.take()
         handle, name = tempfile.mkstemp(prefix="mirclr-", suffix=".sent")
         try:
             with os.fdopen(handle, "wb") as f:
@@ -65,6 +68,7 @@ class Classifier:
             async with self._one:
                 return await self._predicted(Path(name))
         finally:
+            give_back()
             with contextlib.suppress(OSError):
                 os.unlink(name)
 

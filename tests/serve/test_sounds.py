@@ -166,3 +166,10 @@ def test_what_is_too_long_or_a_form_is_refused(library_path):
     with TestClient(create_app(settings), base_url=HOST) as client:
         assert client.post("/api/v1/classify", content=bytes(1001)).status_code == 413
         assert client.post("/api/v1/classify", files={"file": b"x"}).status_code == 415
+
+
+def test_who_sends_while_others_do_is_asked_to_wait(library_path, monkeypatch):
+    monkeypatch.setattr("mirclr.serve.sent._AT_ONCE", 0)
+    with TestClient(create_app(ServeSettings(library_path)), base_url=HOST) as client:
+        found = client.post("/api/v1/classify", content=b"sound")
+        assert (found.status_code, found.headers["retry-after"]) == (503, "2")
