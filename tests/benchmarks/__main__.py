@@ -37,6 +37,7 @@ from tests.benchmarks.describing import TEMPO, describe
 from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
 from tests.benchmarks.inverted_file import inverted_file
+from tests.benchmarks.mapping import song_map
 from tests.benchmarks.measuring import ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
 from tests.benchmarks.personal import EMOTIFY, personal
@@ -136,7 +137,19 @@ def near_duplicates() -> dict[str, Any]:
 RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal)
 MEASUREMENTS = {
     m.__name__: m
-    for m in (embed, agreement, describe, memory, startup, train, loader, teacher, near_duplicates, *RECOMMENDING)
+    for m in (
+        embed,
+        agreement,
+        describe,
+        memory,
+        startup,
+        song_map,
+        train,
+        loader,
+        teacher,
+        near_duplicates,
+        *RECOMMENDING,
+    )
 }
 
 

@@ -38,7 +38,7 @@ def latency() -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "l.db"
             with LibraryStore.open(path, create=True) as library:
-                _fill(library, n)
+                fill(library, n)
             measured.append(_measured(path, n))
             print(measured[-1], flush=True)
     _plot(measured)
@@ -61,7 +61,7 @@ def synthetic(n: int, seed: int = 1) -> Iterator[np.ndarray]:
         yield rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def _fill(library: LibraryStore, n: int) -> None:
+def fill(library: LibraryStore, n: int) -> None:
     library.bind(EncoderStamp("d" * 32, "synthetic", DIM, 15, {}))
     rng, at = np.random.default_rng(2), 0
     for rows in synthetic(n):

@@ -16,6 +16,9 @@ from tests.serve.live import serving
 from tests.web.conftest import PHONE, _copy
 
 
+DRAWN_MS = 90_000  # the process of a job gives way to all others
+
+
 @pytest.fixture(scope="session")
 def mapped(made_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service of a library whose map is drawn; tests write nothing."""
@@ -77,6 +80,7 @@ def title_of(page: Page, at: int) -> str:
 def test_a_map_is_drawn_by_a_job_when_it_is_first_looked_at(page: Page, serve: Callable[..., str]) -> None:
     page.goto(f"{serve()}#map")
     expect(page.locator("m-map-view progress")).to_be_visible()
+    expect(page.locator("m-map-view progress")).to_be_hidden(timeout=DRAWN_MS)
     colours = colours_on(canvas_of(page))
     assert len(colours) > 3
     expect(page.locator(".map-empty")).to_be_hidden()

@@ -1,4 +1,4 @@
-/** Points onto a canvas: by WebGL2, all in one buffer; where a browser has none, dot by dot into its pixels. @module */
+/** Points onto a canvas: by WebGL2, from one buffer; where a browser has none, dot by dot into its pixels. @module */
 
 /**
  * What is seen of the map: its middle, pixels of the screen a unit, and the size of points in pixels.
@@ -6,12 +6,16 @@
  * @typedef {{
  *   setPoints: (xy: Float32Array) => void,
  *   setColours: (rgba: Uint8Array) => void,
- *   setRaised: (points: Uint32Array) => void,
+ *   setShown: (points: Uint32Array, raised: Uint32Array) => void,
  *   draw: (look: Look, background: [number, number, number]) => void,
- * }} Drawing `setRaised`: points that are drawn larger, above the others.
+ * }} Drawing `setShown`: the points that are drawn, and those that are drawn larger above them.
  */
 
 const RAISED = 1.4; // times as large
+const RAISED_PX = 6; // at least
+
+/** @param {Look} look */
+const raisedSize = ({ size }) => Math.max(RAISED_PX, size * RAISED);
 
 const VERTEX = `#version 300 es
 layout(location = 0) in vec2 place;
@@ -77,7 +81,6 @@ function byWebGL(canvas, gl, again) {
   return {
     setPoints(xy) {
       if (!ready) return;
-      count = xy.length / 2;
       gl.bindBuffer(gl.ARRAY_BUFFER, ready.places);
       gl.bufferData(gl.ARRAY_BUFFER, xy, gl.STATIC_DRAW);
     },
@@ -86,10 +89,13 @@ function byWebGL(canvas, gl, again) {
       gl.bindBuffer(gl.ARRAY_BUFFER, ready.colours);
       gl.bufferData(gl.ARRAY_BUFFER, rgba, gl.DYNAMIC_DRAW);
     },
-    setRaised(points) {
+    setShown(points, above) {
       if (!ready) return;
-      raised = points.length;
-      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, points, gl.DYNAMIC_DRAW);
+      [count, raised] = [points.length, above.length];
+      const both = new Uint32Array(count + raised);
+      both.set(points);
+      both.set(above, count);
+      gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, both, gl.DYNAMIC_DRAW);
     },
     draw(look, [red, green, blue]) {
       if (!ready) return;
@@ -97,16 +103,16 @@ function byWebGL(canvas, gl, again) {
       gl.clearColor(red / 255, green / 255, blue / 255, 1);
       gl.clear(gl.COLOR_BUFFER_BIT);
       const scales = [(2 * look.scale) / canvas.width, (2 * look.scale) / canvas.height];
-      const draw = (/** @type {number} */ size, /** @type {() => void} */ act) => {
+      const draw = (/** @type {number} */ size, /** @type {number} */ many, /** @type {number} */ after) => {
         const program = size < SMALL ? ready?.small : ready?.round;
-        if (!program) return;
+        if (!program || !many) return;
         gl.useProgram(program.program);
         gl.uniform4f(program.look, look.x, look.y, scales[0] ?? 0, scales[1] ?? 0);
         gl.uniform1f(program.size, size);
-        act();
+        gl.drawElements(gl.POINTS, many, gl.UNSIGNED_INT, 4 * after);
       };
-      if (count) draw(look.size, () => gl.drawArrays(gl.POINTS, 0, count));
-      if (raised) draw(Math.max(6, look.size * RAISED), () => gl.drawElements(gl.POINTS, raised, gl.UNSIGNED_INT, 0));
+      draw(look.size, count, 0);
+      draw(raisedSize(look), raised, count);
     },
   };
 }
@@ -154,11 +160,16 @@ function byPixels(canvas) {
   /** @type {Uint8Array} */
   let rgba = new Uint8Array();
   /** @type {Uint32Array} */
-  let raised = new Uint32Array();
+  let shown = new Uint32Array();
+  /** @type {Uint32Array} */
+  let raised = shown;
   return {
     setPoints: (points) => (xy = points),
     setColours: (colours) => (rgba = colours),
-    setRaised: (points) => (raised = points),
+    setShown(points, above) {
+      shown = points;
+      raised = above;
+    },
     draw(look, background) {
       if (!context || !canvas.width || !canvas.height) return;
       const { width, height } = canvas;
@@ -185,8 +196,8 @@ function byPixels(canvas) {
           pixels.fill(/** @type {number} */ (colours[i]), from, Math.max(from, row * width + Math.min(width, x + side)));
         }
       };
-      for (let i = 0; i < xy.length / 2; i++) dot(i, look.size);
-      for (const i of raised) dot(i, Math.max(6, look.size * RAISED));
+      for (const i of shown) dot(i, look.size);
+      for (const i of raised) dot(i, raisedSize(look));
       context.putImageData(image, 0, 0);
     },
   };

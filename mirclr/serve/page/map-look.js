@@ -29,6 +29,12 @@ export class Look {
     return this.scale / this.whole;
   }
 
+  /** What is seen, and as much around it as a part of that. @param {number} around @returns {Box} */
+  box(around) {
+    const [wide, high] = [(this.width / this.scale) * (0.5 + around), (this.height / this.scale) * (0.5 + around)];
+    return { left: this.x - wide, right: this.x + wide, bottom: this.y - high, top: this.y + high };
+  }
+
   /** @param {number} width @param {number} height @param {Box} covered */
   resize(width, height, covered) {
     const zoomed = this.zoomed;

@@ -64,8 +64,8 @@ export class Making {
     if (job.problem) fill(this.element, h("p", {}, job.problem), this.button("Try again"));
     else if (job.state === "cancelled") fill(this.element, h("p", {}, "The map was not drawn to its end."), this.button("Draw the map"));
     else if (this.isRunning) {
-      const known = job.total > 0 && job.state === "running";
-      const bar = h("progress", { "aria-label": "How far the map is", max: known ? job.total : 1, value: known ? job.done : null });
+      const total = job.state === "running" ? job.total : null;
+      const bar = h("progress", { "aria-label": "How far the map is", max: total || 1, value: total ? job.done : null });
       const waits = job.state === "waiting";
       fill(this.element, h("p", {}, waits ? "The map is drawn once other work is done." : "Songs that sound alike come together …"), bar);
     }

@@ -81,6 +81,37 @@ export class Points {
   }
 
   /**
+   * The points of a rectangle, of those that lie in one small square the first alone: the others would be hidden by it.
+   * @param {import("./map-look.js").Box} box
+   * @param {number} square Its side.
+   * @param {Uint8Array | null} counts Whether each point counts; all do unless given.
+   * @returns {Uint32Array}
+   */
+  apart({ left, bottom, right, top }, square, counts) {
+    const { xy, starts, inOrder, side } = this;
+    const wide = Math.ceil((right - left) / square) + 1;
+    const taken = new Uint8Array(wide * (Math.ceil((top - bottom) / square) + 1));
+    const found = new Uint32Array(this.count);
+    let many = 0;
+    const [first, last] = [this.cell(left), this.cell(right)];
+    for (let row = this.cell(bottom); row <= this.cell(top); row++) {
+      const end = /** @type {number} */ (starts[row * side + last + 1]);
+      for (let at = /** @type {number} */ (starts[row * side + first]); at < end; at++) {
+        const i = /** @type {number} */ (inOrder[at]);
+        if (counts !== null && counts[i] === 0) continue;
+        const x = /** @type {number} */ (xy[2 * i]);
+        const y = /** @type {number} */ (xy[2 * i + 1]);
+        if (x < left || x > right || y < bottom || y > top) continue;
+        const place = Math.floor((y - bottom) / square) * wide + Math.floor((x - left) / square);
+        if (taken[place] === 1) continue;
+        taken[place] = 1;
+        found[many++] = i;
+      }
+    }
+    return found.subarray(0, many);
+  }
+
+  /**
    * The point that is nearest to a place, no farther than a distance; -1 where there is none.
    * @param {number} x
    * @param {number} y

@@ -26,6 +26,8 @@ const PASSED_MS = 60; // of songs that are only passed nothing is asked
 const WALKED = 2000; // chosen songs that are put into an order of small steps
 const STEP_PX = 80;
 const NEARER = 1.6;
+const AROUND = 0.25; // of what is seen, at each side: so far the map is moved before other points are chosen
+const HIDDEN_PX = 1.5; // the least point is of two
 const KEYS = "Arrow keys go to the next song that way, Enter plays it, M opens its menu. Plus and minus zoom, 0 shows all songs, S chooses all songs that are seen.";
 
 /** @param {import("./icons.js").IconName} name @param {string} label @param {(event: MouseEvent) => void} act */
@@ -48,6 +50,10 @@ class MapView extends HTMLElement {
     this.codes = null;
     /** @type {import("./map-colours.js").Rgb} */
     this.background = [0, 0, 0];
+    /** Whether each point stands out; none where all are alike. @type {Uint8Array | null} */
+    this.standOut = null;
+    /** The part of the map whose points are drawn. @type {{ box: import("./map-look.js").Box, scale: number } | null} */
+    this.cut = null;
     this.isShown = this.isDue = this.isLasso = false;
     this.finding = new AbortController();
 
@@ -207,7 +213,8 @@ class MapView extends HTMLElement {
     const counts = this.counting();
     this.background = themeColour("--bg");
     this.drawing.setColours(painted(this.points.count, this.codes, paletteOf(this.codes ? this.legend.colours : null), counts));
-    this.drawing.setRaised(counts ? Uint32Array.from(this.points.ids.keys()).filter(counts) : new Uint32Array());
+    this.standOut = counts && Uint8Array.from(this.points.ids.keys(), (i) => Number(counts(i)));
+    this.cut = null;
     this.soon();
   }
 
@@ -265,9 +272,23 @@ class MapView extends HTMLElement {
     });
   }
 
+  /** Choose the points that are drawn: those around what is seen, and none that others hide. @param {number} ratio */
+  choosePoints(ratio) {
+    const { look, cut } = this;
+    const seen = look.box(0);
+    const isInside = cut && seen.left >= cut.box.left && seen.right <= cut.box.right && seen.bottom >= cut.box.bottom && seen.top <= cut.box.top;
+    if (isInside && look.scale < cut.scale * 1.3 && look.scale > cut.scale / 1.3) return;
+    const box = look.box(AROUND);
+    const square = HIDDEN_PX / look.scale / ratio;
+    const raised = this.standOut ? this.points.apart(box, square, this.standOut) : new Uint32Array();
+    this.drawing.setShown(this.points.apart(box, square, null), raised);
+    this.cut = { box, scale: look.scale };
+  }
+
   draw() {
     const { look, canvas } = this;
     const ratio = canvas.width / look.width;
+    this.choosePoints(ratio);
     this.drawing.draw({ x: look.x, y: look.y, scale: look.scale * ratio, size: this.size() * ratio }, this.background);
     this.labels.draw(look);
     this.mark(this.marks.playing, player.track ? this.points.indexOf(player.track.id) : -1);
