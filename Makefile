@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 NEWEST := .venv-newest/bin
 MUSIC ?=
+DEMO ?= .demo/library.db
 EMOTIFY ?=
 LABELS ?=
 SCORE ?=
@@ -10,7 +11,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo test test-web check-web goals screens test-newest constraints fuzz check docs format bench bench-recommend bench-frameworks clean
+.PHONY: install demo demo-serve test test-web check-web goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-frameworks clean
 
 install: .venv/installed
 
@@ -23,6 +24,12 @@ install: .venv/installed
 
 demo: install
 	$(BIN)/mirclr demo $(if $(MUSIC),--music "$(MUSIC)")
+
+# the same music in a browser, with tempos, keys and a map
+demo-serve: install
+	$(BIN)/mirclr demo $(if $(MUSIC),--music "$(MUSIC)") --library "$(DEMO)" --output "$(DEMO).m3u8"
+	$(BIN)/mirclr describe --library "$(DEMO)"
+	$(BIN)/mirclr serve --library "$(DEMO)" --open
 
 test: install
 	$(BIN)/python -m pytest
@@ -65,6 +72,12 @@ tests/web/node_modules/installed: tests/web/package.json
 	cd tests/web && npm install --no-package-lock --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+
+# what a stranger may send to the service, made from its own description, on the demo library
+fuzz-serve: install
+	$(BIN)/mirclr demo --quiet --library "$(DEMO)" --output "$(DEMO).m3u8"
+	$(BIN)/python -m tests.fuzz.service "$(DEMO)" --count $(if $(filter 20000,$(COUNT)),300,$(COUNT)) --seed $(SEED)
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -94,4 +107,4 @@ bench-frameworks: install
 		$(if $(SCORE),--score "$(SCORE)")
 
 clean:
-	rm -rf .venv .venv-newest dist docs .pytest_cache .ruff_cache .mypy_cache .hypothesis fuzz-failures tests/web/node_modules
+	rm -rf .venv .venv-newest dist docs .pytest_cache .ruff_cache .mypy_cache .hypothesis fuzz-failures .demo tests/web/node_modules

@@ -22,6 +22,7 @@
     ├── ObjectiveError                 (ValueError)   a batch from which an objective cannot be computed
     ├── LibraryError                   (ValueError)   a library file cannot be used as asked
     │   ├── LibraryNotFound            (FileNotFoundError)
+    │   ├── LibraryBusy                another process has been writing to it for long
     │   └── EncoderMismatch            vectors of another encoder
     ├── NoMatch                        (LookupError)  a seed, label or name matches nothing
     ├── LabelsError                    (ValueError)   a labels file cannot be used
@@ -170,6 +171,10 @@ class LibraryError(MirclrError, ValueError):
 
 class LibraryNotFound(LibraryError, FileNotFoundError):
     """There is no library at that path."""
+
+
+class LibraryBusy(LibraryError):
+    """Another process has been writing to the library for so long that this one gave up; try again."""
 
 
 class EncoderMismatch(LibraryError):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from mirclr.errors import LibraryError
+from mirclr.errors import LibraryBusy, LibraryError
 from mirclr.library.checks import check_schema, limit
 from mirclr.terminal import shown
 
@@ -207,8 +207,9 @@ def explained(path: Path) -> Iterator[None]:
     except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged file even the message may be no text
         text = str(error)
         if "locked" in text:
-            text = "another process has been writing to it for long; try again when it is done"
-        elif "not a database" in text:
+            why = "another process has been writing to it for long; try again when it is done"
+            raise LibraryBusy(f"{path}: {why}") from error
+        if "not a database" in text:
             text = "not a mirclr library"
         elif "malformed" in text or "decode" in text or "too big" in text:
             text = f"not a library of mirclr's, or damaged ({text}); use a copy of it, or embed the music again"

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from mirclr.errors import (
+    LibraryBusy,
     LibraryNotFound,
     MirclrError,
     MissingExtra,
@@ -22,7 +23,7 @@ from mirclr.errors import (
     in_words,
     is_fault_of_machine,
 )
-from mirclr.terminal import shown
+from mirclr.terminal import one_line, shown
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -69,7 +70,7 @@ def problem_response(problem: Problem) -> JSONResponse:
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
-        "detail": shown(problem.detail),
+        "detail": one_line(problem.detail),
         **problem.more,
     }
     return JSONResponse(document, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
@@ -82,14 +83,22 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HTTPException):
         headers = dict(error.headers) if error.headers else None
         return Problem(error.status_code, str(error.detail), headers=headers)
-    if isinstance(error, NoMatch | LibraryNotFound | UnreachableAudio):
-        return Problem(404, "\n".join(map(str, error.args)) or "not found")
+    if isinstance(error, NoMatch):
+        first, *meant = error.args or ("not found",)
+        more: dict[str, Any] = {"meant": [shown(str(one)) for one in meant]} if meant else {}
+        return Problem(404, str(first), **more)
     if isinstance(error, MissingExtra):
         return Problem(501, str(error))
+    if isinstance(error, LibraryBusy):
+        return Problem(503, str(error), headers={"Retry-After": "5"})
+    if isinstance(error, LibraryNotFound | UnreachableAudio | FileNotFoundError):
+        return Problem(404, in_words(error))
     if is_fault_of_machine(error):
         return Problem(507, in_words(error))
     if isinstance(error, MirclrError):
         return Problem(422, in_words(error))
+    if isinstance(error, OSError):
+        return Problem(503, in_words(error))
     return Problem(500, "something went wrong in mirclr itself; the log of mirclr serve says what")
 
 
