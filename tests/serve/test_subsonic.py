@@ -392,6 +392,17 @@ def test_a_song_says_what_players_need(player, served):
     assert [artist.id for artist in song.artists] == [song.artist_id]
 
 
+def test_what_is_sent_in_another_form_says_in_which(ask, library_path):
+    with mirclr.Library.open(library_path) as library:
+        whole, part, plain = library.tracks()[:3]
+        library.move(whole.id, whole.root, "a.ape", 1, 1, "f", Tags(title="Whole"))
+        library.move(part.id, part.root, "b.flac/07", 1, 1, "f", Tags(title="Part"), audio_path="b.flac", start_s=60.0)
+    made = [ask("getSong", id=f"tr-{track.id}")["song"] for track in (whole, part, plain)]
+    assert [song.get("transcodedSuffix") for song in made] == ["mp3", "mp3", None]
+    assert [song["suffix"] for song in made[:2]] == ["ape", "flac"]
+    assert ["size" in song for song in made] == [True, False, True]
+
+
 def test_pages_of_a_search_without_words_are_the_library(player):
     pages = [
         player.search3("", artist_count=0, album_count=0, song_count=5, song_offset=at).song for at in range(0, 60, 5)
@@ -477,6 +488,8 @@ def test_a_path_leads_from_one_song_to_the_other(player, count):
     assert all(0 <= one.similarity < 1 for one in path[1:])
     (alone,) = player.find_sonic_path(start.id, start.id)
     assert alone.entry.id == start.id
+    copies = [song.id for song in whole_library(player) if song.title == "Road"]
+    assert [one.entry.id for one in player.find_sonic_path(*copies, count)] == copies
 
 
 # what a listener does

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from mirclr.errors import QueryError
 from mirclr.library import LibraryTrack
 from mirclr.library.discography import Artist
 from mirclr.recommend import Query, Recommendation
@@ -88,7 +89,10 @@ def find_sonic_path(asked: Asked) -> Values:
     if start.id == end.id:
         return {"sonicMatch": _matches(asked, [start], [1.0])}
     query = Query.from_json({"seeds": [f"id:{start.id}"], "to": f"id:{end.id}", "n": count})
-    tracks = [r.track for r in asked.library.answer(query).recommendations]
+    try:
+        tracks = [r.track for r in asked.library.answer(query).recommendations]
+    except QueryError:  # they are one recording, and nothing is between them
+        tracks = [start, end]
     return {"sonicMatch": _matches(asked, tracks, _alike_to(asked, start, tracks))}
 
 

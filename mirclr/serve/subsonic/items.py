@@ -30,6 +30,10 @@ _TYPES = {  # what players know these suffixes as
 }
 
 
+_PLAYED = frozenset(("aac", "flac", "m4a", "m4b", "mp3", "mp4", "oga", "ogg", "opus", "wav", "webm"))
+"""Suffixes of files that are sent as they are; of others, and of parts of files, another form is made."""
+
+
 def songs(asked: Asked, tracks: Sequence[LibraryTrack]) -> list[Values]:
     """Tracks as songs of an answer."""
     ids = list(dict.fromkeys(track.id for track in tracks))
@@ -75,6 +79,8 @@ def _song(asked: Asked, track: LibraryTrack, size: int, since_s: float) -> Value
         values["track"] = track.track_number
     if track.disc_number:
         values["discNumber"] = track.disc_number
+    if track.span or suffix not in _PLAYED:
+        values |= {"transcodedContentType": _TYPES["mp3"], "transcodedSuffix": "mp3"}
     if track.span is None:  # of a part of a file its bytes are not known
         values |= {"size": size, "bitRate": round(size / 125 / max(track.duration_s, 1.0))}
     return values | _who(asked, track, album, artists) | _listened(asked, [track.id], asked.taste.starred_s(track.id))

@@ -94,6 +94,7 @@ async def answer(service: TheService, sessions: TheSessions, request: Request, n
     response = await _answer(service, sessions, request, name.removesuffix(".view"))
     if service.settings.token is not None:  # which each request states: no page of another site can use a cookie here
         response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Access-Control-Expose-Headers"] = "Accept-Ranges, Content-Length, Content-Range"
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     return response
 
