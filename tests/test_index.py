@@ -87,6 +87,38 @@ def test_search_is_what_sorting_all_gives(n, q, k, filtered, seed):
         assert all(row == sorted(row) for row in keys)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from((0.0, 0.02, 0.3, 3.0)), st.integers(1, 40), st.sampled_from((None, 0.0, 0.4, 0.9)),
+    st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_what_sketches_leave_out_loses_nothing(noise, k, fraction, seed):
+    """However much of the vectors lies outside of the main directions, and whatever is asked."""
+    rng = np.random.default_rng(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"_PLAIN": 50, "_SKETCH": 6, "_AT_LEAST": 8, "_AGAIN": 2}.items():
+            patch.setattr(mirclr.index.base, name, value)
+        rows = rng.standard_normal((400, 6)) @ rng.standard_normal((6, 32)) + noise * rng.standard_normal((400, 32))
+        rows[7] = rows[8]  # a copy
+        matrix = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("f4")
+        ids = np.arange(3, 403, dtype=np.int64)
+        base = build(ids, matrix)
+        assert base.sketch.shape == (400, 6)
+        assert not len(base.centroids)
+        queries = np.concatenate([matrix[:2], unit_rows(rng, 2, 32).astype("f4")])
+        allowed = None if fraction is None else rng.random(400) < fraction
+        similarities, found = base.search(queries, k, allowed)
+        products = queries.astype("f8") @ matrix.T.astype("f8")
+        if allowed is not None:
+            products[:, ~allowed] = -np.inf
+        wanted = -np.sort(-products, axis=1)[:, :k]
+        np.testing.assert_allclose(similarities, wanted, atol=1e-6)
+        for row, of_rows in enumerate(found):
+            there = of_rows[of_rows >= 0]
+            assert len(set(there.tolist())) == np.isfinite(wanted[row]).sum()
+            np.testing.assert_allclose(products[row, there], similarities[row][of_rows >= 0], atol=1e-6)
+
+
 @pytest.fixture(params=[16, 10], ids=["whole", "sketched"])
 def clustered(request, monkeypatch):
     monkeypatch.setattr(mirclr.index.base, "EXACT", 500)

@@ -68,7 +68,7 @@ class Index:
         """Mean cosine of two tracks."""
         return float(self._base.similarity_stats[:, 0].mean())
 
-    @property
+    @cached_property
     def ids(self) -> np.ndarray:
         """(n,) int64, ascending: the tracks that it holds."""
         held = self._base.ids if self._shown is None else self._base.ids[self._shown]
