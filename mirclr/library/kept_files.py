@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirclr.data.corpora import known_corpora
 from mirclr.errors import LibraryError
 from mirclr.library.schema import is_library
 from mirclr.provenance import cache_dir, config_dir, data_dir
@@ -73,6 +72,8 @@ def kept_files(library: Path | None = None) -> list[KeptFile]:
 
     Libraries in other places are not known; a file that mirclr did not make is not among them.
     """
+    from mirclr.data.corpora import known_corpora  # with all that recipes are made of
+
     libraries = dict.fromkeys([*([library] if library else []), *_libraries()])
     found = [file for path in libraries for file in files_of_library(path)]
     fetched = [data_dir() / "corpora" / corpus.name for corpus in known_corpora() if corpus.obtained == "apt"]

@@ -10,9 +10,10 @@ from dataclasses import asdict
 import numpy as np
 
 from mirclr.errors import EncoderMismatch, LibraryError
-from mirclr.library.checks import parsed_stamp, whole_number
+from mirclr.library.checks import check_rows, parsed_stamp, whole_number
 from mirclr.library.database import IDS, Database, id_list
 from mirclr.library.excerpts import ExcerptEmbeddings
+from mirclr.library.schema import explained
 from mirclr.models.stamp import EncoderStamp
 from mirclr.terminal import shown
 
@@ -127,11 +128,14 @@ class Vectors(Database):
 
     def ids(self, *, changed_since: int | None = None) -> np.ndarray:
         """The tracks that have a vector, or those whose vector is younger than a generation: (n,) int64, ascending."""
-        if changed_since is None:
-            rows = self._iterate("SELECT track_id FROM vector ORDER BY track_id")
-        else:
-            rows = self._iterate("SELECT track_id FROM vector WHERE generation > ? ORDER BY track_id", changed_since)
-        return np.fromiter((row[0] for row in rows), np.int64)
+        which, arguments = ("", ()) if changed_since is None else (" WHERE generation > ?", (changed_since,))
+        with explained(self.path):
+            cursor = self._connection.cursor()
+            cursor.row_factory = None  # plain tuples take a third of the time
+            query = f"SELECT track_id FROM vector{which} ORDER BY track_id"  # noqa: S608
+            rows = cursor.execute(query, arguments).fetchall()
+            check_rows(self.path, ("track_id",), rows)
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
     def excerpt_embeddings(self, ids: Sequence[int]) -> dict[int, ExcerptEmbeddings]:
         """The embeddings of the excerpts of tracks, by id; tracks that were embedded without are left out."""

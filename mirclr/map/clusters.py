@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from mirclr.map.facts import Fact
 
@@ -74,6 +73,8 @@ def find_clusters(points: np.ndarray, facts: Sequence[Fact]) -> list[Cluster]:
 
 def _peaks(points: np.ndarray, smoothing: float) -> np.ndarray:
     """(n,) int64: for each point the number of the peak of density that lies uphill."""
+    from scipy.ndimage import gaussian_filter  # its import takes longer than all that a first answer does
+
     cells = np.clip(((points + 1) * (_CELLS / 2)).astype(np.int64), 0, _CELLS - 1)
     cell = cells[:, 1] * _CELLS + cells[:, 0]
     counts = np.bincount(cell, minlength=_CELLS**2).reshape(_CELLS, _CELLS)

@@ -5,9 +5,10 @@ own tag names it. A track of which a value is not known does not pass a filter t
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from mirclr.terminal import did_you_mean
 LIKELY = 0.35
 _COLUMNS = {"bpm": "tempo_bpm", "year": "year", "duration_s": "duration_s"}
 _NAMES = {"year": "year in its tags", "duration_s": "length"}
+ASKED = {"columns": [*_COLUMNS.values()], "coded": ["key", "genre"], "likely": ["genre", "mood"]}
+"""What pages with filters ask for, as `MetadataArrays.names` has it."""
 _SHOWN = 30
 _FITS = 32  # genres and moods of which the arrays are kept
 
@@ -54,17 +57,23 @@ class MetadataArrays:
         """Of a library as it is now; nothing is read yet."""
         return cls(library.metadata_version, library.id_end())
 
-    def renewed(self, library: LibraryStore) -> "MetadataArrays":
-        """The same as the library is now, with all read that was asked for of this one."""
-        new = MetadataArrays.of(library)
+    @property
+    def names(self) -> dict[str, list[Any]]:
+        """What was read, by the names of the attributes."""
+        return {name: list(getattr(self, name)) for name in ("columns", "coded", "likely", "fits")}
+
+    @classmethod
+    def read(cls, library: LibraryStore, names: Mapping[str, Sequence[Any]]) -> "MetadataArrays":
+        """Of a library as it is now, with all read that was read of another, as `names` gives it."""
+        new = cls.of(library)
         filters = MetadataFilters(library, new)
-        for name in list(self.columns):
+        for name in names.get("columns", ()):
             filters._column(name)
-        for name in list(self.coded):
+        for name in names.get("coded", ()):
             filters._codes(name)
-        for task in list(self.likely):
+        for task in names.get("likely", ()):
             filters.likely(task)
-        for task, name in list(self.fits):
+        for task, name in names.get("fits", ()):
             with suppress(QueryError):  # no track is of it any more
                 filters._fit(task, name)
         return new

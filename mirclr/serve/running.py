@@ -7,6 +7,7 @@ import asyncio
 import errno
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
@@ -22,6 +23,7 @@ from mirclr.serve.settings import ServeSettings
 
 _HEADERS_S = 10.0  # in which the head of a request has to come
 _CONNECTIONS = 1000
+_SWITCH_S = 0.0005  # a thread that reads rows waits as long for the others at each, where one computes; usually 5 ms
 _STOP_S = 5  # for which an end waits for answers that are being sent
 
 
@@ -177,6 +179,7 @@ def serve(settings: ServeSettings, ready: Callable[[Sequence[str]], object]) -> 
     """
     with Library.open(settings.library, create=not settings.read_only):
         pass  # one that cannot be used is a line now, and no answer later
+    sys.setswitchinterval(_SWITCH_S)
     with bind(settings.host, settings.port) as sock:
         server = server_for(replace(settings, port=sock.getsockname()[1]))
         ready(addresses(sock))

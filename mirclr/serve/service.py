@@ -7,17 +7,16 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
 from mirclr.api import Library
-from mirclr.errors import MirclrError
 from mirclr.index import Index, open_index, renewed_index, saved_index
-from mirclr.processes import Child, give_way
 from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters
+from mirclr.recommend.filters import ASKED
+from mirclr.serve import apart
+from mirclr.serve.apart import Apart
 from mirclr.serve.media import Media
 from mirclr.serve.sent import Classifier
 from mirclr.serve.settings import ServeSettings
@@ -58,14 +57,14 @@ class Service:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="library")
         self._local = threading.local()
         self.index: Shared[Index] = Shared(lambda library: library.generation, self._make_index)
-        self.metadata: Shared[MetadataArrays] = Shared(lambda library: library.metadata_version, _read_metadata)
-        self.catalogue: Shared[Catalogue] = Shared(
-            lambda library: (library.tracks_version, library.descriptions_version),
-            lambda library, before: before.renewed(library) if before else Catalogue(library),
+        self.metadata: Shared[MetadataArrays] = Shared(
+            lambda library: library.metadata_version, self._make_metadata, self._make_metadata_ready
         )
-        self._renewal = Renewal(self._open, (self.index, self.metadata, self.catalogue))
-        self._maker: Child | None = None
-        self._closed = False
+        self.catalogue: Shared[Catalogue] = Shared(
+            lambda library: (library.tracks_version, library.descriptions_version), self._make_catalogue
+        )
+        self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata))
+        self._apart = Apart()
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
         self.classifier = Classifier(settings.library, settings.limits.audio_bytes)
 
@@ -86,19 +85,29 @@ class Service:
         return library
 
     def _make_index(self, library: Library, before: Index | None) -> Index:
-        """The index of the library as it is now; that of a large one is made in a process of its own, and mapped."""
         if found := (None if before is None else renewed_index(library, before)) or saved_index(library):
             return found
-        if library.id_end() > SMALL and not self.settings.read_only:
-            self._maker = Child(_save_index, library.path)
-            for _ in self._maker.messages():
-                pass
-            self._maker = None
-            if self._closed:
-                raise MirclrError("the service has ended")
+        if library.id_end() > SMALL and not self.settings.read_only:  # saved there, it is mapped and not held
+            self._apart.call(apart.save_index, library.path)
             if found := saved_index(library):
                 return found
         return open_index(library, keep=not self.settings.read_only)
+
+    def _make_metadata(self, library: Library, before: MetadataArrays | None) -> MetadataArrays:
+        """What filters look at; of a small library, and at first, it is read when it is asked for."""
+        if library.id_end() <= SMALL or before is None:
+            return MetadataArrays.of(library)
+        found = self._apart.call(apart.read_metadata, library.path, before.names)
+        return MetadataArrays.of(library) if found is None else found
+
+    def _make_metadata_ready(self, library: Library) -> MetadataArrays:
+        found = self._apart.call(apart.read_metadata, library.path, ASKED)
+        return MetadataArrays.of(library) if found is None else found
+
+    def _make_catalogue(self, library: Library, before: Catalogue | None) -> Catalogue:
+        if library.id_end() > SMALL and (found := self._apart.call(apart.read_catalogue, library.path)) is not None:
+            return found
+        return Catalogue(library) if before is None else before.renewed(library)
 
     def catalogue_of(self, library: Library) -> Catalogue:
         """The names of the library's songs."""
@@ -112,22 +121,9 @@ class Service:
         """End the threads, once what they do is done."""
         self.media.close()
         self.classifier.close()
-        self._closed = True
-        if maker := self._maker:
-            maker.kill()
+        self._apart.close()
         self._renewal.stop()
         self._threads.shutdown(cancel_futures=True)
-
-
-def _read_metadata(library: Library, before: MetadataArrays | None) -> MetadataArrays:
-    return before.renewed(library) if before else MetadataArrays.of(library)
-
-
-def _save_index(tell: Callable[[None], object], path: Path) -> None:
-    """Make the index of a library, in a process of its own."""
-    give_way()
-    with suppress(MirclrError, OSError), Library.open(path) as library:
-        open_index(library)
 
 
 def service_of(request: Request) -> Service:

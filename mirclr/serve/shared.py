@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from mirclr.api import Library
-from mirclr.errors import MirclrError
+from mirclr.errors import MirclrError, NoMatch
 
 log = logging.getLogger("mirclr.serve")
 
@@ -34,11 +35,18 @@ class Shared(Generic[_T]):
     version : callable
         Gives another value whenever it is to be made anew.
     make : callable
-        Makes it of the library, and of the one before if there is one; no thread changes it later.
+        Makes it of the library, and of the one before if there is one.
+    make_ready : callable, optional
+        Makes the first one with all that will be asked of it, where `make` finds that out when it is asked.
     """
 
-    def __init__(self, version: Callable[[Library], object], make: Callable[[Library, _T | None], _T]) -> None:
-        self._version, self._make = version, make
+    def __init__(
+        self,
+        version: Callable[[Library], object],
+        make: Callable[[Library, _T | None], _T],
+        make_ready: Callable[[Library], _T] | None = None,
+    ) -> None:
+        self._version, self._make, self._make_ready = version, make, make_ready
         self._lock = threading.Lock()
         self._held: tuple[object, _T] | None = None
         self._due_s = 0.0
@@ -49,6 +57,16 @@ class Shared(Generic[_T]):
         if held is not None and (library.id_end() > SMALL or held[0] == self._version(library)):
             return held[1]
         return self._brought_up_to_date(library)
+
+    def make_ready(self, library: Library) -> None:
+        """Make it at once, so that nobody waits for it later."""
+        if self._make_ready is None:
+            self.of(library)
+            return
+        version = self._version(library)
+        made = self._make_ready(library)
+        with self._lock:
+            self._held = version, made
 
     def renew(self, library: Library) -> None:
         """Make it anew where it is in use and the library has changed, unless that was done too lately."""
@@ -94,9 +112,11 @@ class Renewal:
 
     def _run(self) -> None:
         library: Library | None = None
-        while not self._ended.wait(_EVERY_S):
+        while not self._ended.is_set():
             try:
-                library = library or self._open()
+                if library is None:
+                    library = self._open()
+                    self._make_ready(library)
                 for one in self._shared:
                     if not self._ended.is_set():
                         one.renew(library)
@@ -104,5 +124,13 @@ class Renewal:
                 log.warning("%s", error)
             except Exception:
                 log.exception("bringing up to date failed")
+            self._ended.wait(_EVERY_S)
         if library is not None:
             library.close()
+
+    def _make_ready(self, library: Library) -> None:
+        """Make at once what people would wait for, where songs are many."""
+        for one in self._shared:
+            if library.id_end() > SMALL and not self._ended.is_set():
+                with suppress(NoMatch):  # no song has a vector
+                    one.make_ready(library)

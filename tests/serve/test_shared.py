@@ -179,7 +179,7 @@ def test_filters_that_were_read_before_are_read_anew_with_all_that_was_asked(lar
         assert np.flatnonzero(filters.passing(asked)).tolist() == [1]
         library.store_probabilities("genre", {2: {"rock": 0.9}}, "heads")
         assert np.flatnonzero(filters.passing(asked)).tolist() == [1]
-        second = first.renewed(library)
+        second = MetadataArrays.read(library, first.names)
         assert first.fits.keys() == second.fits.keys()
         assert first.columns.keys() == second.columns.keys()
         assert np.flatnonzero(MetadataFilters(library, second).passing(asked)).tolist() == [2]

@@ -1,15 +1,13 @@
 """The library as a whole: what it holds, its folders, what could not be read, what is there twice, the last report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
 from mirclr.api import Library
-from mirclr.evaluation.report.overview import counts_of
-from mirclr.evaluation.report.values import Histogram
 from mirclr.ingest.near_duplicates import copies, groups
 from mirclr.library import shown
 from mirclr.library.files import absence, is_gone
@@ -17,6 +15,9 @@ from mirclr.library.kept_files import report_page_of
 from mirclr.serve.api.tracks import Track
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import Service, TheService
+
+if TYPE_CHECKING:
+    from mirclr.evaluation.report.values import Histogram
 
 router = APIRouter(tags=["library"])
 
@@ -142,6 +143,8 @@ def check_limit(service: Service, limit: int) -> None:
 
 
 def _stats(library: Library) -> Stats:
+    from mirclr.evaluation.report.overview import counts_of
+
     with library.snapshot():
         info = library.info()
         of = counts_of(library)
@@ -170,7 +173,7 @@ def _stats(library: Library) -> Stats:
     )
 
 
-def _bars(histogram: Histogram | None) -> list[Bar]:
+def _bars(histogram: "Histogram | None") -> list[Bar]:
     if histogram is None:
         return []
     return [Bar(label=shown(label), songs=n) for label, n in zip(histogram.labels, histogram.counts, strict=True)]
