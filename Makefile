@@ -11,7 +11,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo demo-serve test test-web check-web goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-frameworks clean
+.PHONY: install demo demo-serve test test-web check-web goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-serve bench-frameworks clean
 
 install: .venv/installed
 
@@ -100,6 +100,10 @@ bench: install
 # what needs labelled music takes it from the folder EMOTIFY; a million synthetic tracks take some 10 GB of disk and memory
 bench-recommend: install
 	MIRCLR_EMOTIFY="$(EMOTIFY)" $(BIN)/python -m tests.benchmarks latency hubs duplicates $(if $(EMOTIFY),personal)
+
+# mirclr serve with a library of 100,000 tracks, 50 clients and a folder that is embedded: some five minutes
+bench-serve: install
+	$(BIN)/python -m tests.benchmarks serve
 
 # MUSIC and LABELS: labelled music that is never trained on; hours on two cores, resumed where it was stopped
 bench-frameworks: install

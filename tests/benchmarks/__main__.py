@@ -42,6 +42,7 @@ from tests.benchmarks.measuring import ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
 from tests.benchmarks.personal import EMOTIFY, personal
 from tests.benchmarks.recommending import hubs, latency
+from tests.benchmarks.serving import serve
 from tests.benchmarks.startup import startup
 
 RESULTS = Path(__file__).parent / "results"
@@ -144,6 +145,7 @@ MEASUREMENTS = {
         memory,
         startup,
         song_map,
+        serve,
         train,
         loader,
         teacher,
