@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mirclr.errors import LibraryError
+from mirclr.errors import LibraryError, MirclrError
 from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend import MetadataArrays, MetadataFilters, Query
-from mirclr.serve import service, shared
+from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters, Query
+from mirclr.serve import apart, service, shared
+from mirclr.serve.apart import Apart
 from mirclr.serve.service import Service
 from mirclr.serve.settings import ServeSettings
 from mirclr.serve.shared import Renewal, Shared
@@ -146,8 +147,24 @@ def entries(numbers: range) -> list[Entry]:
     ]
 
 
-def test_index_filters_and_catalogue_are_of_one_library_for_all_connections(large: Path):
-    """The index is saved by a process of its own; songs that are added meanwhile are there the next time."""
+def test_what_is_made_apart_comes_back_whole(large: Path):
+    made = Apart().call(apart.read_catalogue, large)
+    assert made is not None
+    with LibraryStore.open(large) as library:
+        assert made.page() == Catalogue(library).page()
+        assert made.songs("t7", 3) == Catalogue(library).songs("t7", 3) != []
+    assert Apart().call(apart.read_catalogue, large / "nowhere") is None
+    ended = Apart()
+    ended.close()
+    with pytest.raises(MirclrError, match="ended"):
+        ended.call(apart.read_catalogue, large)
+
+
+def test_index_filters_and_catalogue_are_of_one_library_for_all_connections(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Songs that are added while the last ones answer are there the next time."""
+    monkeypatch.setattr(Apart, "call", lambda _, function, *arguments: function(*arguments))
     one = Service(ServeSettings(large))
     with one._open() as library, one._open() as other:
         query = Query(year=(1950, 1954), n=20)
