@@ -38,6 +38,8 @@ _AT_ONCE = 1 << 25  # products that are held in memory
 _FEW = 0.3  # fraction of rows that pass a filter, below which they are gathered, and above which all are compared
 _FEWEST = 4096  # rows, so many of which are compared whatever cluster they are in
 _FARTHER = 1.5  # times as many rows under a filter: from where all passing tracks are far away, clusters tell less
+_ALONE = 6  # queries that one thread compares as fast as BLAS does
+_BLOCK = 256  # rows that are compared with each query while they are in a cache
 _GATHERED = 512  # rows at a time, so that they stay in a cache
 
 
@@ -190,12 +192,16 @@ class Base:
 
 
 def _products(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """(m, d) and (q, d) -> (q, m): a single query by this thread alone.
+    """(m, d) and (q, d) -> (q, m): a few queries by this thread alone, a block of rows at a time.
 
     A product of BLAS shares even small work among threads, and a thread that gets no core keeps a query waiting for
-    longer than all of its work takes.
+    longer than all of its work takes; for so few it takes longer in one thread too.
     """
-    products: np.ndarray = np.vecdot(vectors, queries[0])[None] if len(queries) == 1 else queries @ vectors.T
+    if len(queries) > _ALONE:
+        return queries @ vectors.T
+    products = np.empty((len(queries), len(vectors)), np.float32)
+    for at in range(0, len(vectors), _BLOCK):
+        products[:, at : at + _BLOCK] = np.vecdot(vectors[at : at + _BLOCK][None], queries[:, None])
     return products
 
 

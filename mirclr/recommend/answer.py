@@ -13,6 +13,7 @@ from mirclr.errors import NoMatch, QueryError
 from mirclr.index import Index
 from mirclr.library import LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
+from mirclr.names import album_name
 from mirclr.recommend.filters import MetadataFilters, likely_labels
 from mirclr.recommend.path import CANDIDATES, chain_candidates, points_between
 from mirclr.recommend.query import LONGEST_PATH, Query
@@ -234,6 +235,7 @@ class _PreparedQuery:
         self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
         own = () if query.same_album else [s.track for s in self.seeds if s.track is not None and s.track.album]
         self.albums = _albums_of(library, own)
+        self.album_names = {name for _, _, name in self.albums}
         self._left_out: Counter[str] = Counter()
 
     def listed(self, ranked: Callable[[int], list[Candidate]]) -> list[Candidate]:
@@ -451,13 +453,21 @@ class _PreparedQuery:
         genres = likely_labels(self.library, "genre", ids) if self.rules.genres else {}
         tracks = []
         for track in self.library.tracks(ids):
-            if self.albums and not self.albums.isdisjoint(album_keys(track)):
+            if self._is_of_albums(track):
                 self._left_out["album"] += 1
             elif self.rules and self.rules.exclude(track, {genre_name(g) for g in genres.get(track.id, ())}):
                 self._left_out["rule"] += 1
             else:
                 tracks.append(track)
         return tracks
+
+    def _is_of_albums(self, track: LibraryTrack) -> bool:
+        """Whether a track is of an album of a seed; who it is by is looked at only where the album's name is one's."""
+        return (
+            bool(track.album)
+            and album_name(track.album or "") in self.album_names
+            and not self.albums.isdisjoint(album_keys(track))
+        )
 
     def _recordings(self, ids: Iterable[int], more: Sequence[Seed] = ()) -> SeenRecordings:
         """The recordings of the seeds, with the near-duplicates that the library knows, and theirs."""
