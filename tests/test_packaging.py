@@ -39,6 +39,10 @@ def test_the_wheel_holds_the_package_and_what_it_ships(wheel):
     }
     assert len(shipped) > 10
     assert shipped <= names
+    page = ROOT / "mirclr" / "serve" / "page"
+    files = {f"mirclr/serve/page/{file.relative_to(page).as_posix()}" for file in page.rglob("*") if file.is_file()}
+    assert "mirclr/serve/page/index.html" in files
+    assert files <= names
 
 
 def test_the_wheel_holds_nothing_else(wheel):

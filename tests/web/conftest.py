@@ -71,8 +71,11 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def new_page(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Make pages, as `Browser.new_context` takes it; their consoles are silent, and they ask nobody else."""
+def new_page(browser: Browser, serve: Callable[..., str]) -> Iterator[Callable[..., Page]]:
+    """Make pages, as `Browser.new_context` takes it; their consoles are silent, and they ask nobody else.
+
+    They are closed before a service of `serve` ends.
+    """
     said: list[str] = []
     contexts = []
 

@@ -20,13 +20,18 @@ export class Problem extends Error {
 
 /** @type {(() => Promise<boolean>) | null} */
 let askForToken = null;
+/** @type {() => void} */
+let open = () => undefined;
+/** Whatever is asked waits for this: whether a token is needed, and that it was given. */
+const opened = new Promise((resolve) => (open = () => resolve(undefined)));
 
 /**
- * What is done where a token is needed; says whether one was given.
- * @param {() => Promise<boolean>} ask
+ * Let questions through, which wait until then.
+ * @param {() => Promise<boolean>} ask What is done where a token is needed later; says whether one was given.
  */
-export function onTokenNeeded(ask) {
+export function letThrough(ask) {
   askForToken = ask;
+  open();
 }
 
 /**
@@ -48,6 +53,7 @@ export function address(path, query = {}) {
  * @returns {Promise<Response>}
  */
 export async function ask(method, path, { body, query, signal } = {}) {
+  if (path !== "/session") await opened;
   /** @type {{ [name: string]: string }} */
   const headers = { Accept: "application/json" };
   /** @type {BodyInit | undefined} */

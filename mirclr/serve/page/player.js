@@ -49,8 +49,7 @@ class Deck {
 
   /** Whether it is made while it is sent, so that it has no end that is known and no ranges. */
   get isStreamed() {
-    const { duration } = this.audio;
-    return this.offset_s > 0 || this.format !== null || duration === Infinity;
+    return this.offset_s > 0 || this.audio.duration === Infinity;
   }
 
   /** @param {number} time_s */

@@ -1,6 +1,6 @@
 /** The token, where the service demands one: asked for once, kept by the browser as a cookie. @module */
 
-import { get, onTokenNeeded, post, Problem } from "./api.js";
+import { get, letThrough, post, Problem } from "./api.js";
 import { askForText } from "./dialog.js";
 import { say, sayProblem } from "./notices.js";
 
@@ -44,18 +44,20 @@ function tokenOfAddress() {
   return found && decodeURIComponent(found);
 }
 
-/** Find out whether a token is needed, and say it; what is asked later and needs it waits for the same dialog. */
+/** Ask once, whoever needs it. */
+function askOnce() {
+  asking ??= askForToken().finally(() => (asking = null));
+  return asking;
+}
+
+/** Find out whether a token is needed, and give it; what is asked meanwhile waits. */
 export async function begin() {
   const token = tokenOfAddress();
-  onTokenNeeded(() => {
-    asking ??= askForToken().finally(() => (asking = null));
-    return asking;
-  });
   try {
     session = await get("/session");
-    if (session.open) return;
-    if (!(token && (await isLetIn(token)))) await askForToken();
+    if (!session.open && !(token && (await isLetIn(token)))) await askOnce();
   } catch (error) {
     sayProblem(error);
   }
+  letThrough(askOnce);
 }

@@ -51,16 +51,17 @@ class SongsView extends HTMLElement {
         "header",
         { class: "songs-head" },
         h("div", {}, this.heading, this.count),
-        h(
+        (this.tools = h(
           "div",
           { class: "songs-tools" },
           h("button", { class: "primary", type: "button", on: { click: act("play") } }, icon("play"), "Play"),
           h("button", { type: "button", on: { click: act("shuffle") } }, icon("shuffle"), "Shuffle"),
           this.sort,
           this.direction,
-        ),
+        )),
       ),
       this.filters,
+      (this.empty = h("p", { class: "empty", hidden: true })),
     );
     this.list = new EndlessList({
       scroller: find(document, "#view", HTMLElement),
@@ -125,7 +126,14 @@ class SongsView extends HTMLElement {
 
   /** @param {number} total */
   showCount(total) {
-    if (this.count) this.count.textContent = total ? counted(total, "song") : "No song passes; take a filter away.";
+    const { count, empty, tools } = this;
+    if (!count || !empty || !tools) return;
+    const filtered = [...(this.asked ?? [])].some(([name]) => name in NAMES);
+    count.textContent = total || filtered ? counted(total, "song") : "";
+    tools.hidden = total === 0;
+    empty.hidden = total > 0;
+    if (filtered) fill(empty, "No song is like that. Take a filter away, or write less.");
+    else fill(empty, "This library is empty. Fill it on the machine that has the music: ", h("code", {}, "mirclr embed FOLDER"));
   }
 
   /** @returns {{ [name: string]: any }} */
