@@ -138,23 +138,23 @@ class Discography:
         """The discography of some tracks, and since when each is there."""
         # names that are compared are kept for a while: those of an album together, as ids are in any order
         tracks = sorted(tracks, key=lambda track: (track.artist or "", track.album or "", track.id))
-        spellings: dict[str, Counter[str]] = {}
-        names = {track.id: _noted(track.artist, spellings) or (UNKNOWN,) for track in tracks}
-        albums = _albums(tracks, since, names, spellings)
+        names = _Names(tracks)
+        keys_of = {track.id: names.of(track.artist, UNKNOWN) for track in tracks}
+        albums = _albums(tracks, since, names)
         albums.sort(key=lambda album: (album.name.casefold(), album.key))
         of_artist: dict[str, dict[str, Album]] = {}
         for album in sorted(albums, key=lambda album: (album.year or math.inf, album.name.casefold())):
             for key in album.artists:
                 of_artist.setdefault(key, {})[album.key] = album
         for album in albums:
-            for key in dict.fromkeys(key for i in album.tracks for key in names[i]):
+            for key in dict.fromkeys(key for i in album.tracks for key in keys_of[i]):
                 of_artist.setdefault(key, {}).setdefault(album.key, album)
-        by_key = {key: Artist(key, _spelt(key, spellings), tuple(of_artist[key])) for key in sorted(of_artist)}
+        by_key = {key: Artist(key, names.spelt[key], tuple(of_artist[key])) for key in sorted(of_artist)}
         return cls(
             {album.id: album for album in albums},
             {artist.id: artist for artist in by_key.values()},
             {i: album for album in albums for i in album.tracks},
-            {i: tuple(by_key[key] for key in keys) for i, keys in names.items()},
+            {i: tuple(by_key[key] for key in keys) for i, keys in keys_of.items()},
             _genres(tracks, albums),
         )
 
@@ -206,22 +206,29 @@ class Discographies:
             self._lock.release()
 
 
-def _noted(text: str | None, spellings: dict[str, Counter[str]]) -> tuple[str, ...]:
-    """The keys of the artists that a text names, each once; their spellings are noted."""
-    found: dict[str, None] = {}
-    for part in _split(text):
-        if key := known_artist(part):
-            found[key] = None
-            spellings.setdefault(key, Counter())[part] += 1
-    return tuple(found)
+class _Names:
+    """Whom the texts of tags name: keys of artists by text, and of each the most frequent spelling."""
+
+    def __init__(self, tracks: Iterable[LibraryTrack]) -> None:
+        counts = Counter(text for track in tracks for text in (track.artist, track.album_artist) if text)
+        self._keys: dict[str, tuple[str, ...]] = {}
+        spellings: dict[str, Counter[str]] = {}
+        for text, n in counts.items():
+            named = {key: part for part in reversed(_split(text)) if (key := known_artist(part))}
+            self._keys[text] = tuple(reversed(named))
+            for key, part in named.items():
+                spellings.setdefault(key, Counter())[part] += n
+        self.spelt = _NAMES | {key: _spelt(key, counted) for key, counted in spellings.items()}
+
+    def of(self, text: str | None, nobody: str) -> tuple[str, ...]:
+        """The keys of the artists that a text names, each once; `nobody` where it names none."""
+        return self._keys.get(text or "") or (nobody,)
 
 
-def _spelt(key: str, spellings: dict[str, Counter[str]]) -> str:
+def _spelt(key: str, spellings: Counter[str]) -> str:
     """The most frequent spelling of an artist's name; of "A & B" only where it is nowhere alone."""
-    if key in _NAMES:
-        return _NAMES[key]
-    alone = {text: n for text, n in spellings[key].items() if artist_name(text) == key}
-    text = _most(alone or spellings[key])
+    alone = {text: n for text, n in spellings.items() if artist_name(text) == key}
+    text = _most(alone or spellings)
     if alone:
         return text
     at = text.casefold().find(key)  # of "A feat. B" the A
@@ -233,19 +240,14 @@ def _most(counts: "Counter[str] | dict[str, int]") -> str:
     return min(counts, key=lambda text: (-counts[text], len(text), text))
 
 
-def _albums(
-    tracks: Sequence[LibraryTrack],
-    since: Mapping[int, float],
-    names: dict[int, tuple[str, ...]],
-    spellings: dict[str, Counter[str]],
-) -> list[Album]:
+def _albums(tracks: Sequence[LibraryTrack], since: Mapping[int, float], names: _Names) -> list[Album]:
     grouped: dict[str, list[LibraryTrack]] = {}
     for track, label in zip(tracks, albums_of(tracks), strict=True):
-        grouped.setdefault(label or f"\n\n{names[track.id][0]}", []).append(track)
+        grouped.setdefault(label or f"\n\n{names.of(track.artist, UNKNOWN)[0]}", []).append(track)
     albums: dict[str, Album] = {}
     for label, those in grouped.items():
         named = not label.startswith("\n\n")
-        artist, keys = _whose(those, names, spellings)
+        artist, keys = _whose(those, names)
         plain = f"{keys[0]}\n{album_name(those[0].album or '') if named else ''}"
         placed = f"{plain}\n{those[0].path.rpartition('/')[0]}"  # another compilation of that name
         key = next(key for key in (plain, placed, f"{placed}\n{those[0].id}") if key not in albums)
@@ -253,19 +255,16 @@ def _albums(
     return list(albums.values())
 
 
-def _whose(
-    tracks: Sequence[LibraryTrack], names: dict[int, tuple[str, ...]], spellings: dict[str, Counter[str]]
-) -> tuple[str, tuple[str, ...]]:
+def _whose(tracks: Sequence[LibraryTrack], names: _Names) -> tuple[str, tuple[str, ...]]:
     """Whose album it is, as is shown and by keys: of the album artist, or of who has more than half of the tracks."""
-    said = Counter(track.album_artist for track in tracks if track.album_artist)
-    if said:
+    if said := Counter(track.album_artist for track in tracks if track.album_artist):
         artist = _most(said)
-        keys = _noted(artist, spellings)
-        return (artist, keys) if keys else (_NAMES[VARIOUS], (VARIOUS,))
-    first, n = Counter(names[track.id][0] for track in tracks).most_common(1)[0]
+        keys = names.of(artist, VARIOUS)
+        return artist if keys != (VARIOUS,) else names.spelt[VARIOUS], keys
+    first, n = Counter(names.of(track.artist, UNKNOWN)[0] for track in tracks).most_common(1)[0]
     if 2 * n <= len(tracks) and len(tracks) > 1:
-        return _NAMES[VARIOUS], (VARIOUS,)
-    return _spelt(first, spellings), (first,)
+        first = VARIOUS
+    return names.spelt[first], (first,)
 
 
 def _album(
