@@ -92,6 +92,10 @@ class Database:
                 connection.close()
                 raise
 
+    def forbid_writes(self) -> None:
+        """Have every write refused from now on, as of a file that cannot be written."""
+        self._connection.execute("PRAGMA query_only = ON")
+
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""
         self._connection.close()

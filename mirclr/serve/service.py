@@ -81,6 +81,8 @@ class Service:
 
     def _open(self) -> SharedLibrary:
         library = SharedLibrary.open(self.settings.library, create=not self.settings.read_only)
+        if self.settings.read_only:
+            library.forbid_writes()
         library.service = self
         return library
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+import mirclr
+from mirclr.errors import LibraryError
 from mirclr.serve.app import create_app
 from mirclr.serve.settings import Limits, ServeSettings
+from mirclr.tags import Tags
 from tests.serve.conftest import HOST
 
 TOKEN = "a token of ours"
@@ -186,6 +189,33 @@ def test_read_only_writes_nothing(asking):
     assert client.get("/api/v1/session").json()["read_only"]
 
 
+def test_read_only_leaves_every_byte(asking, library_path: Path):
+    def files() -> dict[str, bytes]:
+        return {
+            file.name: file.read_bytes() for file in library_path.parent.iterdir() if not file.name.endswith("-shm")
+        }
+
+    before = files()
+    client = asking(read_only=True)
+    with mirclr.Library.open(library_path) as library:
+        track = library.tracks()[0].id
+    before |= {name: data for name, data in files().items() if name not in before}  # of opening it: an empty log
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        if "get" in methods and path != "/api/v1/events":
+            answer = client.get(re.sub(r"{\w+}", str(track), path), params={"a": track, "b": track, "u": "x", "c": "x"})
+            assert answer.status_code < 500, path
+    for path in READS - {"/api/v1/classify"}:
+        for body in ({"seeds": [track]}, {"genre": ["rock"], "bpm": "~120"}, {"tracks": [track], "name": "x"}):
+            assert client.post(path, json=body).status_code < 500, path
+    for what in ("star", "createPlaylist", "scrobble", "setRating"):
+        client.get(f"/rest/{what}.view", params={"id": track, "songId": track, "name": "x", "u": "x", "c": "x"})
+    assert files() == before
+    with mirclr.Library.open(library_path) as library:
+        library.forbid_writes()
+        with pytest.raises(LibraryError, match="may not be written"):
+            library.add_blocks(["artist:x"])
+
+
 READS = {"/api/v1/recommend", "/api/v1/counts", "/api/v1/order", "/api/v1/export", "/api/v1/radio", "/api/v1/classify"}
 
 
@@ -200,3 +230,46 @@ def test_every_route_that_may_write_asks_whether_it_may(asking):
                 answer = client.request(method, re.sub(r"{\w+}", "1", path), json={})
                 assert "--read-only" in answer.text, f"{method} {path}: no dependencies=[WRITES]"
     assert "/api/v1/jobs" in asked
+
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\r\nX-Evil: 1\x1b[31m\u202e'\";\x00"
+
+
+def test_what_a_title_says_is_text_everywhere(client: TestClient, library_path: Path):
+    """As JSON that no browser takes for a page, without what steers a terminal, and never as a header or a name."""
+    with mirclr.Library.open(library_path) as library:
+        track = library.tracks()[0]
+        state = library.states_of([track.id])[track.id]
+        library.refresh_tags(state, Tags(title=HOSTILE, artist=HOSTILE, album=HOSTILE, genre=HOSTILE))
+    asked = [
+        client.get(f"/api/v1/tracks/{track.id}"),
+        client.get("/api/v1/tracks", params={"q": "onerror"}),
+        client.get("/api/v1/search", params={"q": "onerror"}),
+        client.post("/api/v1/recommend", json={"seeds": [track.id], "n": 2}),
+        client.get("/api/v1/stats"),
+        client.post("/api/v1/counts", json={}),
+        client.get("/rest/getSong.view", params={"id": f"{track.id}", "u": "x", "c": "x", "v": "1.16.1", "f": "json"}),
+    ]
+    assert "onerror" in asked[0].text
+    for answer in asked:
+        assert answer.headers["content-type"].startswith("application/json"), answer.request.url
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "x-evil" not in answer.headers
+        for sign in ("\x1b", "\u202e", "\\u001b", "\\u202e", "\\u0000"):
+            assert sign not in answer.text, (answer.request.url, sign)
+    for kind in ("m3u8", "xspf", "jspf"):
+        body = {"name": HOSTILE, "tracks": [track.id]}
+        answer = client.post("/api/v1/export", params={"format": kind}, json=body)
+        assert answer.status_code in (200, 422)
+        assert "x-evil" not in answer.headers
+        assert "\r\n" not in answer.headers.get("content-disposition", "")
+        assert "<img" not in answer.text or kind != "xspf"
+    sound = client.get(f"/api/v1/tracks/{track.id}/audio", headers={"Range": "bytes=0-1"})
+    assert sound.headers["content-type"].startswith("audio/")
+    assert "x-evil" not in sound.headers
+
+
+def test_a_cookie_of_a_page_by_tls_is_sent_by_tls_alone(asking):
+    client = asking(token=TOKEN)
+    client.base_url = "https://127.0.0.1:8338"
+    assert "secure" in client.post("/api/v1/session", json={"token": TOKEN}).headers["set-cookie"].lower()
