@@ -59,42 +59,53 @@ class ExcerptEmbeddings:
         units: np.ndarray = rows / np.maximum(norms, 1e-12)
         return units
 
-    def restored(self, mean: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    def restored(self, mean: np.ndarray, gain: np.ndarray) -> np.ndarray:
         """The embeddings as they likely were, of what is kept of them: the mean of a normal distribution, given that.
 
         Parameters
         ----------
         mean : (D,) float
             The mean of the embeddings over the excerpts, of any length above 0.
-        usual : (m, D) float
-            Such means of other tracks, by which it is known how embeddings vary together; of any lengths.
+        gain : (D, COMPONENTS) float32
+            By `restoring_gain`.
 
         Returns
         -------
         (n, D) float32
             On the scale on which the mean has length 1.
         """
-        means = np.asarray(usual, np.float64)
-        means = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        centre = np.asarray(mean, np.float64) / max(float(np.linalg.norm(mean)), 1e-12)
-        matrix = _projection(means.shape[1]).astype(np.float64)
-        covariance = _shrunk_covariance(means)
-        seen = matrix.T @ covariance @ matrix
-        seen += _NOISE * np.trace(seen) / COMPONENTS * np.eye(COMPONENTS)
-        units, projected = self.units().astype(np.float64), centre @ matrix
+        centre = np.asarray(mean, np.float32) / np.float32(max(float(np.linalg.norm(mean)), 1e-12))
+        units, projected = self.units(), centre @ _projection(len(centre))
         # how long they were is not kept: about as long as each other, so that their mean is as long as it is
         length = np.linalg.norm(projected) / max(float(np.linalg.norm(units.mean(axis=0))), 1e-12)
-        away = np.linalg.solve(seen, (length * units - projected).T)
-        return (centre + (covariance @ matrix @ away).T).astype(np.float32)
+        restored: np.ndarray = (centre + (length * units - projected) @ gain.T).astype(np.float32)
+        return restored
 
 
-def _shrunk_covariance(rows: np.ndarray) -> np.ndarray:
-    """(m, D) float64 -> (D, D): the covariance, moved towards one without directions, which alone counts for one."""
-    centred = rows - rows.mean(axis=0)
-    covariance = centred.T @ centred / max(1, len(rows) - 1)
-    level = float(np.trace(covariance)) / rows.shape[1] or 1.0 / rows.shape[1]
-    blended: np.ndarray = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * level * np.eye(rows.shape[1])
-    return blended
+def restoring_gain(usual: np.ndarray) -> np.ndarray:
+    """What of an excerpt's whole embedding each number that is kept of it tells, beside its track's mean.
+
+    Parameters
+    ----------
+    usual : (m, D) float
+        Means of the embeddings of other tracks, by which it is known how embeddings vary together; of any lengths.
+
+    Returns
+    -------
+    (D, COMPONENTS) float32
+        The covariance of whole and kept, by that of the kept. The covariance is moved towards one without directions,
+        as it is of few tracks.
+    """
+    means = np.asarray(usual, np.float64)
+    means = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    centred, matrix = means - means.mean(axis=0), _projection(means.shape[1]).astype(np.float64)
+    freedom = max(1, len(means) - 1)
+    level = float(np.square(centred).sum()) / freedom / means.shape[1] or 1.0 / means.shape[1]
+    both = (1 - _SHRINKAGE) / freedom * (centred.T @ (centred @ matrix)) + _SHRINKAGE * level * matrix
+    kept = matrix.T @ both
+    kept += _NOISE * np.trace(kept) / COMPONENTS * np.eye(COMPONENTS)
+    gain: np.ndarray = np.linalg.solve(kept, both.T).T.astype(np.float32)
+    return gain
 
 
 @lru_cache(maxsize=2)

@@ -13,6 +13,7 @@ from mirclr.audio.decoding import DecodedFile
 from mirclr.classify import Heads
 from mirclr.classify.excerpts import likeliest, predict_excerpts
 from mirclr.library import ExcerptEmbeddings, LibraryTrack
+from mirclr.library.excerpts import restoring_gain
 from mirclr.models.embedder import raised
 from mirclr.models.pretrained import builtin_heads
 from mirclr.serve.app import create_app
@@ -38,7 +39,7 @@ def test_excerpts_are_restored_better_than_by_their_mean(n_tracks):
     usual = centre + rng.standard_normal((n_tracks, 60)) @ axes
     embeddings = (usual[0] + 0.7 * rng.standard_normal((15, 60)) @ axes).astype(np.float32)
     mean = embeddings.mean(axis=0)
-    restored = ExcerptEmbeddings.of(np.arange(15), embeddings).restored(mean, usual)
+    restored = ExcerptEmbeddings.of(np.arange(15), embeddings).restored(mean, restoring_gain(usual))
     by_mean = cosines(np.repeat(mean[None], 15, axis=0), embeddings).mean()
     assert cosines(restored, embeddings).mean() > by_mean + 0.25 * (1 - by_mean)
     assert n_tracks < 400 or cosines(restored, embeddings).mean() > 0.97
