@@ -1,13 +1,16 @@
 /** How a list is made: sliders and switches. @module */
 
 import { build } from "./building.js";
-import { counted, h } from "./elements.js";
+import { counted, h, span } from "./elements.js";
 
-/** @typedef {import("./building.js").Building} Building @typedef {"n" | "diversity" | "artist_cap" | "artist_gap"} Numbered */
+/** @typedef {import("./building.js").Building} Building @typedef {"n" | "length_s" | "diversity" | "artist_cap" | "artist_gap"} Numbered */
+
+const AT_FIRST_S = 2700;
 
 /** @type {{ name: Numbered, label: string, min: number, max: number, step: number, words: (value: number) => string, help: string }[]} */
 const SLIDERS = [
   { name: "n", label: "Songs", min: 5, max: 200, step: 5, words: (n) => String(n), help: "How many songs the list has" },
+  { name: "length_s", label: "Plays for", min: 600, max: 18000, step: 300, words: span, help: "How long the list plays" },
   { name: "diversity", label: "Variety", min: 0, max: 1, step: 0.05, words: (v) => (v ? `${Math.round(100 * v)} %` : "none"), help: "How different the songs are from each other" },
   { name: "artist_cap", label: "Of one artist", min: 0, max: 10, step: 1, words: (n) => (n ? `at most ${n}` : "any number"), help: "How many songs of one artist may come" },
   { name: "artist_gap", label: "Artists apart", min: 0, max: 10, step: 1, words: (n) => (n ? counted(n, "other song") : "not at all"), help: "How many others come between two songs of one artist" },
@@ -24,15 +27,18 @@ export class Settings {
   constructor() {
     /** @type {(() => void)[]} */
     this.shows = [];
-    this.element = h("div", { class: "settings" }, ...SLIDERS.map((one) => this.slider(one)), ...SWITCHES.map((one) => this.switch(one)));
+    this.element = h("div", { class: "settings" }, ...SLIDERS.map((one) => this.slider(one)), this.timed(), ...SWITCHES.map((one) => this.switch(one)));
   }
 
   /** @param {typeof SLIDERS[number]} slider */
   slider({ name, label, min, max, step, words, help }) {
     const input = h("input", { type: "range", min, max, step, "aria-label": label });
     const told = h("output", { class: "muted" });
+    const whole = h("label", { class: "slider", title: help }, h("span", {}, label, told), input);
     const show = () => {
-      const value = build.state[name];
+      const value = build.state[name] ?? AT_FIRST_S;
+      const timed = build.state.length_s !== null;
+      whole.hidden = name === "n" ? timed : name === "length_s" && !timed;
       if (Number(input.value) !== value) input.value = String(value);
       input.style.setProperty("--share", String(Math.min(1, (value - min) / (max - min))));
       input.setAttribute("aria-valuetext", words(value));
@@ -41,7 +47,15 @@ export class Settings {
     };
     input.addEventListener("input", () => build.set({ [name]: Number(input.value) }));
     this.shows.push(show);
-    return h("label", { class: "slider", title: help }, h("span", {}, label, told), input);
+    return whole;
+  }
+
+  /** Whether the list is as long as songs are many, or as a time. */
+  timed() {
+    const box = h("input", { type: "checkbox" });
+    box.addEventListener("change", () => build.set({ length_s: box.checked ? AT_FIRST_S : null }));
+    this.shows.push(() => (box.checked = build.state.length_s !== null));
+    return h("label", { class: "check" }, box, "Fill a time, whatever the number of songs");
   }
 
   /** @param {typeof SWITCHES[number]} one */

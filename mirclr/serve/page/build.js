@@ -1,6 +1,6 @@
 /** Build: songs to be like and unlike, filters, settings, and the list that they give, which changes as they do. @module */
 
-import { get, isAbort, post } from "./api.js";
+import { get, isAbort, post, Problem } from "./api.js";
 import { build } from "./building.js";
 import { add, counted, debounced, fill, h, span } from "./elements.js";
 import { Filters } from "./filters.js";
@@ -106,6 +106,11 @@ class BuildView extends HTMLElement {
   async showSources() {
     const { seeds, avoid, to } = build.state;
     const tracks = new Map((await tracksOf([...seeds, ...avoid, ...(to === null ? [] : [to])])).map((track) => [track.id, track]));
+    if ([...seeds, ...avoid].some((id) => !tracks.has(id)) || (to !== null && !tracks.has(to))) {
+      const held = (/** @type {number} */ id) => tracks.has(id); // the others are no longer in the library
+      build.set({ seeds: seeds.filter(held), avoid: avoid.filter(held), to: to !== null && held(to) ? to : null });
+      return;
+    }
     const chips = (/** @type {number[]} */ ids) => ids.flatMap((id) => (tracks.has(id) ? [sourceChip(/** @type {Track} */ (tracks.get(id)))] : []));
     const isPath = to !== null && seeds.length === 1;
     const pick = (/** @type {string} */ title, /** @type {(track: Track) => void} */ act) => async () => {
@@ -181,7 +186,10 @@ class BuildView extends HTMLElement {
       );
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
-      this.put([], [error instanceof Error ? inPlainWords(error.message) : String(error)]);
+      const { seeds, profile: listener } = build.state;
+      const unknown = listener && !seeds.length && error instanceof Problem && error.status === 404;
+      const why = unknown ? "Nothing is known yet of what you like. Like songs, or play some." : error instanceof Error ? inPlainWords(error.message) : String(error);
+      this.put([], [why]);
     } finally {
       if (!signal.aborted) this.list?.removeAttribute("aria-busy");
     }
@@ -299,7 +307,7 @@ class BuildView extends HTMLElement {
   foot() {
     if (this.entries?.length) {
       const another = !this.byHand && build.state.to === null && button("", "Another list", () => build.set({ seed: (build.state.seed ?? 0) + 1 }), "refresh");
-      const longer = !this.byHand && this.entries.length >= build.state.n && button("", "Longer", () => build.set({ n: Math.min(200, build.state.n + MORE) }), "plus");
+      const longer = !this.byHand && build.state.length_s === null && this.entries.length >= build.state.n && button("", "Longer", () => build.set({ n: Math.min(200, build.state.n + MORE) }), "plus");
       return [longer, another, button("", "Add a song", () => this.addSong(), "enqueue")];
     }
     if (build.asks || this.byHand) return this.remarks?.childElementCount ? [] : [h("p", { class: "empty" }, "No song passes. Take a filter away, or something to stay away from.")];

@@ -3,10 +3,10 @@
 /**
  * @typedef {[number | null, number | null]} Bounds
  * @typedef {{ seeds: number[], avoid: number[], to: number | null, genre: string[], mood: string[], key: string | null,
- *   compatible: boolean, bpm: Bounds | null, year: Bounds | null, duration_s: Bounds | null, n: number, diversity: number,
- *   artist_cap: number, artist_gap: number, same_album: boolean, versions: boolean, fill: boolean,
- *   profile: string | null, seed: number | null }} Building `compatible`: also keys that mix with `key`; `seed`: of a
- *   shuffled list.
+ *   compatible: boolean, bpm: Bounds | null, year: Bounds | null, duration_s: Bounds | null, n: number,
+ *   length_s: number | null, diversity: number, artist_cap: number, artist_gap: number, same_album: boolean, versions: boolean, fill: boolean,
+ *   profile: string | null, seed: number | null }} Building `compatible`: also keys that mix with `key`; `length_s`: how
+ *   long the list plays, in place of `n`; `seed`: of a shuffled list.
  */
 
 const KEY = "building";
@@ -14,7 +14,7 @@ const KEY = "building";
 /** @returns {Building} */
 const nothing = () => ({
   ...{ seeds: [], avoid: [], to: null, genre: [], mood: [], key: null, compatible: true },
-  ...{ bpm: null, year: null, duration_s: null, n: 30, diversity: 0, artist_cap: 2, artist_gap: 3 },
+  ...{ bpm: null, year: null, duration_s: null, n: 30, length_s: null, diversity: 0, artist_cap: 2, artist_gap: 3 },
   ...{ same_album: false, versions: false, fill: false, profile: null, seed: null },
 });
 
@@ -99,13 +99,14 @@ class Build extends EventTarget {
    * @returns {{ [name: string]: unknown }}
    */
   query() {
-    const { key, compatible, to, seed, diversity, seeds, profile, ...rest } = this.state;
+    const { key, compatible, to, seed, diversity, seeds, profile, n, length_s, ...rest } = this.state;
     const isPath = to !== null && seeds.length === 1;
     return {
       ...rest,
       seeds,
+      ...(length_s === null ? { n: isPath ? Math.max(2, n) : n } : { length_s }),
       key: key && compatible ? `${key},compatible` : key,
-      ...(isPath ? { to, n: Math.max(2, rest.n) } : { seed, diversity, profile }),
+      ...(isPath ? { to } : { seed, diversity, profile }),
     };
   }
 }
