@@ -11,7 +11,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo demo-serve test test-web check-web goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-serve bench-frameworks clean
+.PHONY: install demo demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-serve bench-frameworks clean
 
 install: .venv/installed
 
@@ -63,6 +63,12 @@ fuzz: install
 # the page in chromium (apt-get install chromium), and its scripts' types and lint (npm; for development only)
 test-web: install check-web
 	$(BIN)/python -m pytest tests/web
+
+# the README's pictures, of the demo library
+screenshots: install
+	$(BIN)/mirclr demo --library "$(DEMO)" --output "$(DEMO).m3u8"
+	$(BIN)/mirclr describe --library "$(DEMO)"
+	$(BIN)/python -m tests.web.screenshots "$(DEMO)" pictures
 
 check-web: tests/web/node_modules/installed
 	tests/web/node_modules/.bin/tsc --project tests/web

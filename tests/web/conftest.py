@@ -30,6 +30,15 @@ STARTED_MS = 20_000
 expect.set_options(timeout=15_000)  # of a machine with other work
 
 
+def chromium() -> str:
+    """Debian's chromium, or whichever there is."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.fail("there is no chromium on this machine; install it: apt-get install chromium")
+    return found
+
+
 def _copy(library: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for file in library.parent.glob("library.db*"):
@@ -60,12 +69,8 @@ def serve(library_path: Path) -> Iterator[Callable[..., str]]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's chromium, or whichever there is; Playwright makes a folder of its own for each run."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.fail("there is no chromium on this machine; install it: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield browser
         browser.close()
 

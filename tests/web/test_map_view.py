@@ -15,7 +15,6 @@ from tests.made_up_music import SONGS
 from tests.serve.live import serving
 from tests.web.conftest import PHONE, _copy
 
-
 DRAWN_MS = 90_000  # the process of a job gives way to all others
 
 

@@ -33,6 +33,8 @@ def test_the_waveform_is_drawn_and_sought_in(page: Page, base: str) -> None:
     assert box
     wave.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
     page.wait_for_function(f"{AUDIO}.then(player => !player.paused && player.time_s > 37 && player.time_s < 45)")
+    page.get_by_role("main").get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("main").get_by_role("button", name="Play", exact=True)).to_be_visible()
     wave.press("Home")
     page.wait_for_function(f"{AUDIO}.then(player => player.time_s < 5)")
     expect(wave).to_have_attribute("aria-valuetext", re.compile("^0:0"))

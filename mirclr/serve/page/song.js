@@ -49,7 +49,7 @@ class SongView extends HTMLElement {
     const buttons = h(
       "div",
       { class: "song-buttons" },
-      h("button", { class: "primary", type: "button", on: { click: () => (player.track?.id === track.id ? player.toggle() : playTracks([track])) } }, icon("play"), "Play"),
+      playButton(track),
       h("button", { class: "icon-button", type: "button", "aria-label": "Add to queue", title: "Add to queue", on: { click: () => enqueue([track.id]).then(() => say("Added to the queue")) } }, icon("enqueue")),
       h("button", { type: "button", on: { click: () => go(() => build.addSeed(track.id)) } }, icon("plus"), "More like this"),
       h("button", { type: "button", on: { click: () => go(() => build.addAvoid(track.id)) } }, icon("minus"), "Less like this"),
@@ -104,6 +104,24 @@ class SongView extends HTMLElement {
       sayProblem(error);
     }
   }
+}
+
+/** Plays the song, or pauses it while it plays. @param {WholeTrack} track */
+function playButton(track) {
+  const isCurrent = () => player.track?.id === track.id;
+  const button = h("button", { class: "primary", type: "button" });
+  button.addEventListener("click", () => (isCurrent() ? player.toggle() : playTracks([track])));
+  const show = () => {
+    const plays = isCurrent() && !player.paused;
+    fill(button, icon(plays ? "pause" : "play"), plays ? "Pause" : "Play");
+  };
+  const heard = () => {
+    if (button.isConnected) return show();
+    for (const event of ["playing", "state"]) player.removeEventListener(event, heard);
+  };
+  for (const event of ["playing", "state"]) player.addEventListener(event, heard);
+  show();
+  return button;
 }
 
 /** @param {WholeTrack} seed @param {Recommended | undefined} one */
