@@ -29,6 +29,7 @@ demo: install
 demo-serve: install
 	$(BIN)/mirclr demo $(if $(MUSIC),--music "$(MUSIC)") --library "$(DEMO)" --output "$(DEMO).m3u8"
 	$(BIN)/mirclr describe --library "$(DEMO)"
+	$(BIN)/mirclr map --library "$(DEMO)"
 	$(BIN)/mirclr serve --library "$(DEMO)" --open
 
 test: install

@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import mirclr
-from mirclr.serve.jobs import kinds
+from mirclr.serve.jobs import Jobs, kinds
 from mirclr.serve.jobs.process import Report, run
 from tests.made_up_music import SONGS
 from tests.serve.live import serving
@@ -89,6 +89,17 @@ def test_jobs_are_named_by_what_there_is(client: TestClient):
         assert client.get(f"/api/v1/jobs/{number}").status_code in (404, 422)
         assert client.delete(f"/api/v1/jobs/{number}").status_code in (404, 422)
     assert client.get("/api/v1/jobs").json() == []
+
+
+def test_jobs_and_listeners_have_an_end(client: TestClient, monkeypatch):
+    monkeypatch.setattr(Jobs, "_begin_next", lambda self: None)
+    limits = client.app.state.service.settings.limits
+    answers = [client.post("/api/v1/jobs", json={"kind": "classify"}).status_code for _ in range(limits.jobs + 1)]
+    assert answers == [202] * limits.jobs + [429]
+    jobs = client.app.state.jobs
+    jobs._listeners = set(range(limits.events))
+    assert client.get("/api/v1/events").status_code == 429
+    jobs._listeners = set()
 
 
 # kinds, in this process

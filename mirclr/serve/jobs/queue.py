@@ -78,9 +78,11 @@ class Jobs:
         Raises
         ------
         Problem
-            Too many wait.
+            Too many wait, or the service ends.
         """
-        if len(self._waiting) >= self._most_waiting or self._closed:
+        if self._closed:
+            raise Problem(503, "the service is about to end")
+        if len(self._waiting) >= self._most_waiting:
             raise Problem(429, f"{len(self._waiting)} jobs wait already; try again when some are done")
         self._last += 1
         job = Job(id=self._last, kind=kind, made_s=time.time())
