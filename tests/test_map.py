@@ -1,5 +1,6 @@
 """The map: where songs lie, how it stays, clusters and colours."""
 
+import json
 import os
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mirclr.errors import NoMatch
 from mirclr.library import Description, Entry, LibraryStore
 from mirclr.map import colours_by, draw_map, find_clusters, look_up, place_new
 from mirclr.map.colours import OTHER, UNKNOWN
@@ -15,6 +17,7 @@ from mirclr.map.facts import Fact
 from mirclr.map.layout import lay_out, place_among
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
+from tests.commands import invoke
 
 ROOT = os.path.abspath(os.sep + "music")
 DIM = 16
@@ -144,7 +147,9 @@ def test_a_map_is_kept_and_new_songs_move_none(library):
 
 
 def test_without_a_map_no_song_is_placed(library):
-    assert str(place_new(library)) == str(draw_map(library)) == "the map is up to date"
+    assert str(place_new(library)) == "the map is up to date"
+    with pytest.raises(NoMatch, match=r"no songs yet.*mirclr embed"):
+        draw_map(library)
     fill(library, 5)
     assert not place_new(library).placed
     assert not len(library.map_points()[0])
@@ -258,3 +263,26 @@ def test_points_of_one_place_or_none_are_a_cluster_or_none(n):
     points = np.zeros((n, 2), np.float32)
     sizes = {cluster.size for cluster in find_clusters(points, [Fact("genre", [], np.full(n, -1))])}
     assert sizes == ({n} if n >= 4 else set())
+
+
+# the command
+
+
+def test_the_command_draws_and_tells_where_songs_lie(library):
+    of = fill(library, genre=lambda group: ("Rock", "Folk", "Jazz", "Disco")[group])
+    line = ["map", "--library", str(library.path)]
+    assert invoke(line).output.splitlines()[-2] == "the map is drawn, of 60 songs"
+    again = invoke(line)
+    assert "the map is up to date" in again.output
+    assert "Rock\t15" in again.output  # a group of sixty songs of four
+    told = json.loads(invoke([*line, "--json"]).stdout)
+    points = np.array([[song["x"], song["y"]] for song in told["songs"]])
+    assert nearest_of_own_group(points, of) == 1.0
+    assert {cluster["name"] for cluster in told["clusters"] if cluster["level"] == 0} == {
+        "Rock",
+        "Folk",
+        "Jazz",
+        "Disco",
+    }
+    assert "mirclr serve --open" in again.output
+    assert "the map is drawn" in invoke([*line, "--again"]).output

@@ -17,7 +17,18 @@ Contents: `open_index`, `saved_index`, `renewed_index`, `Index` (index.py), `Bas
 """
 
 from mirclr.index.base import EXACT, RECALL, Base, build
-from mirclr.index.index import Index, open_index, renewed_index, saved_index
+from mirclr.index.index import Index, no_songs, open_index, renewed_index, saved_index
 from mirclr.index.nearest import nearest_rows
 
-__all__ = ["EXACT", "RECALL", "Base", "Index", "build", "nearest_rows", "open_index", "renewed_index", "saved_index"]
+__all__ = [
+    "EXACT",
+    "RECALL",
+    "Base",
+    "Index",
+    "build",
+    "nearest_rows",
+    "no_songs",
+    "open_index",
+    "renewed_index",
+    "saved_index",
+]

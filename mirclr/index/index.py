@@ -176,8 +176,7 @@ def open_index(library: LibraryStore, *, keep: bool = True) -> Index:
         metadata: dict[str, object] = {"library": library.uuid, "generation": library.generation}
         ids, matrix = library.vectors()
     if not len(ids):
-        embed = command_line("embed", "FOLDER", library_path=library.path)
-        raise NoMatch(f"{library.path}: holds no songs yet; add some with: {embed}")
+        raise no_songs(library)
     base = build(ids, matrix)
     with suppress(OSError):
         if keep:
@@ -202,6 +201,12 @@ def saved_index(library: LibraryStore) -> Index | None:
 
 def _path(library: LibraryStore) -> Path:
     return library.path.with_name(library.path.name + ".index")
+
+
+def no_songs(library: LibraryStore) -> NoMatch:
+    """The error of a library that holds no tracks, with what to do."""
+    embed = command_line("embed", "FOLDER", library_path=library.path)
+    return NoMatch(f"{library.path}: holds no songs yet; add some with: {embed}")
 
 
 def _brought_up_to_date(library: LibraryStore, base: Base, metadata: dict[str, object]) -> Index | None:

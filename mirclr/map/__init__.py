@@ -15,10 +15,11 @@ what is known of tracks as codes (facts.py); `find_clusters`, where points lie d
 from mirclr.map.clusters import Cluster, find_clusters
 from mirclr.map.colours import KINDS, Colours, colours_by
 from mirclr.map.drawing import Drawn, draw_map, place_new
-from mirclr.map.facts import Fact, look_up
+from mirclr.map.facts import NAMING, Fact, look_up
 
 __all__ = [
     "KINDS",
+    "NAMING",
     "Cluster",
     "Colours",
     "Drawn",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mirclr.index import no_songs
 from mirclr.library import LibraryStore
 from mirclr.map.layout import Report, lay_out, place_among
 from mirclr.terminal import counted
@@ -46,6 +47,11 @@ def draw_map(library: LibraryStore, *, anew: bool = False, report: Report = lamb
     -------
     Drawn
         How many tracks were laid out, or placed.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no tracks.
     """
     if not anew and len(library.map_points()[0]):
         return place_new(library)
@@ -53,7 +59,7 @@ def draw_map(library: LibraryStore, *, anew: bool = False, report: Report = lamb
         generation = library.generation
         ids, vectors = library.vectors()
     if not len(ids):
-        return Drawn()
+        raise no_songs(library)
     points = lay_out(vectors, report)
     same = ~np.isin(ids, library.ids(changed_since=generation))  # others may have been embedded again meanwhile
     library.store_map(ids[same], points[same])

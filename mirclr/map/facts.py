@@ -13,6 +13,9 @@ from mirclr.recommend.filters import LIKELY
 KINDS = ("genre", "mood", "year", "tempo", "album")
 """What can be looked up, beside ``artist``."""
 
+NAMING = ("genre", "artist", "mood", "year", "tempo")
+"""By what clusters are named: the first of equal ones."""
+
 _TEMPI = (0, 60, 80, 100, 120, 140, 160, 180)
 _SEPARATORS = str.maketrans("/,\0", ";;;")
 

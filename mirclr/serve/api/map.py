@@ -19,7 +19,6 @@ from mirclr.serve.service import Service, TheService
 router = APIRouter(tags=["map"])
 
 By = Literal["genre", "mood", "year", "tempo", "album"]
-_NAMED_BY = ("genre", "artist", "mood", "year", "tempo")
 _ALL = 1 << 31
 
 
@@ -96,7 +95,7 @@ class _Map:
     def clusters(self, library: Library) -> list[maps.Cluster]:
         with self._lock:
             if self._clusters is None:
-                facts = [maps.look_up(library, kind, self.ids) for kind in _NAMED_BY]
+                facts = [maps.look_up(library, kind, self.ids) for kind in maps.NAMING]
                 self._clusters = maps.find_clusters(self.points, facts)
             return self._clusters
 
