@@ -84,6 +84,12 @@ class Base:
         return np.asarray(self.matrix[_reference_rows(self.ids)])
 
     @cached_property
+    def by_id(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) int64 twice: the rows in the order of their tracks' ids, and those ids."""
+        order = np.argsort(self.ids, kind="stable")
+        return order, self.ids[order]
+
+    @cached_property
     def _rests(self) -> np.ndarray:
         """(n,) float32: how long what the sketch leaves out of each row is."""
         return _rest(self.sketch)

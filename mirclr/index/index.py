@@ -46,8 +46,7 @@ class Index:
         self._origin = origin or {}
         self._ids, self._matrix = ids, matrix
         self._stats = similarity_stats(matrix, base.references) if len(ids) else np.zeros((0, 2), np.float32)
-        self._order = np.argsort(base.ids, kind="stable")
-        self._sorted = base.ids[self._order]
+        self._order, self._sorted = base.by_id
 
     def __len__(self) -> int:
         shown = len(self._base) if self._shown is None else int(self._shown.sum())
@@ -219,9 +218,12 @@ def _brought_up_to_date(library: LibraryStore, base: Base, metadata: dict[str, o
     if generation == library.generation:
         new, hidden = np.zeros(0, np.int64), np.zeros(len(base), bool)
     else:
-        held = library.ids()
-        new = np.union1d(library.ids(changed_since=generation), np.setdiff1d(held, base.ids))
-        hidden = np.isin(base.ids, held, invert=True) | np.isin(base.ids, new)
+        new = library.ids(changed_since=generation)
+        hidden = np.isin(base.ids, new)
+        if library.vector_count() != len(base) + len(new) - int(hidden.sum()):  # some are gone
+            held = library.ids()
+            new = np.union1d(new, np.setdiff1d(held, base.ids))
+            hidden = np.isin(base.ids, held, invert=True) | np.isin(base.ids, new)
         if len(base) <= _SMALL or len(new) + hidden.sum() > _STALE * len(base):
             return None
     ids, matrix = library.vectors(new.tolist()) if len(new) else (new, np.zeros((0, stamp.dim), np.float32))

@@ -137,6 +137,10 @@ class Vectors(Database):
             check_rows(self.path, ("track_id",), rows)
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
+    def vector_count(self) -> int:
+        """How many tracks have a vector."""
+        return int(self._rows("SELECT COUNT(*) FROM vector")[0][0])
+
     def excerpt_embeddings(self, ids: Sequence[int]) -> dict[int, ExcerptEmbeddings]:
         """The embeddings of the excerpts of tracks, by id; tracks that were embedded without are left out."""
         rows = self._rows(f"SELECT track_id, rows FROM moment WHERE track_id IN {IDS}", id_list(ids))  # noqa: S608

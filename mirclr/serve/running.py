@@ -5,6 +5,7 @@ Contents: `bind`, `addresses`, `server_for`, `serve`.
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ from ipaddress import ip_address
 from types import FrameType
 
 import uvicorn
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mirclr.api import Library
@@ -179,7 +181,9 @@ def serve(settings: ServeSettings, ready: Callable[[Sequence[str]], object]) -> 
     """
     with Library.open(settings.library, create=not settings.read_only):
         pass  # one that cannot be used is a line now, and no answer later
+    threadpool_limits(1)  # answers are made by threads beside each other; those of a product would only wait
     sys.setswitchinterval(_SWITCH_S)
+    gc.freeze()  # what is there now stays; to look through it for garbage would keep an answer waiting
     with bind(settings.host, settings.port) as sock:
         server = server_for(replace(settings, port=sock.getsockname()[1]))
         ready(addresses(sock))

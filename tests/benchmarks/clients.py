@@ -5,6 +5,7 @@ import os
 import random
 from typing import Any
 
+import gevent
 from locust import FastHttpUser, between, events, task
 
 TRACKS = int(os.environ.get("MIRCLR_TRACKS", "0"))
@@ -26,9 +27,13 @@ def write(**_: Any) -> None:
 
 
 class Listener(FastHttpUser):
-    """Someone in front of the page; does something every second, about."""
+    """Someone in front of the page, who does something every three seconds, about."""
 
-    wait_time = between(0.5, 1.5)
+    wait_time = between(1, 5)
+
+    def on_start(self) -> None:
+        """Come whenever, and not all at once."""
+        gevent.sleep(random.uniform(0, 5))
 
     @task(4)
     def type_a_name(self) -> None:

@@ -50,7 +50,7 @@ def serve(checkpoint: Path) -> dict[str, Any]:
             print(f"idle: {idle}", flush=True)
             found = _under_load(address, process, Path(folder), words)
     return {
-        "of": f"{TRACKS:,} tracks of 768 components; {CLIENTS} clients, each with something new every second, about",
+        "of": f"{TRACKS:,} tracks of 768 components; {CLIENTS} clients, each of whom does something every 3 s, about",
         "tracks": TRACKS,
         "clients": CLIENTS,
         "seconds": SECONDS,
@@ -182,7 +182,7 @@ def _under_load(
     answered = folder / "answered.json"
     environment = {"MIRCLR_TRACKS": str(TRACKS), "MIRCLR_WORDS": " ".join(words), "MIRCLR_ANSWERED": str(answered)}
     command = [sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("clients.py")), "--headless"]
-    command += ["-u", str(CLIENTS), "-r", str(CLIENTS), "-t", f"{SECONDS}s", "--host", "http://{}:{}".format(*address)]
+    command += ["-u", str(CLIENTS), "-r", "5", "-t", f"{SECONDS}s", "--host", "http://{}:{}".format(*address)]
     clients = subprocess.Popen(
         [*command, "--only-summary"], env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
