@@ -3,7 +3,7 @@
 t-SNE (van der Maaten and Hinton 2008) begins with the two main directions of the vectors, so that what lies far apart
 means something too and the same vectors give the same map (Kobak and Berens 2019). It is computed by openTSNE, with
 interpolation by FFT (Linderman et al. 2019) where there are many; where that is not installed, as it has no wheel for
-every machine, by scikit-learn, which takes ten times as long.
+every machine, by scikit-learn, which is slower.
 
 Contents: `lay_out`, `place_among`.
 """
@@ -21,7 +21,7 @@ Report = Callable[[int, int], object]
 MOST = 200_000
 """Tracks that are laid out together; more are placed among them."""
 
-_DIRECTIONS = 64  # in which distances are taken: of real libraries they hold nine tenths of the variance
+_DIRECTIONS = 64  # in which distances are taken: of real libraries they hold most of the variance
 _MANY = 5_000  # points from where interpolation is faster than a tree
 _ITERATIONS = (250, 500)  # early, and late
 _EXAGGERATION = 12.0
