@@ -69,7 +69,7 @@ test-web: install check-web
 screenshots: install
 	$(BIN)/mirclr demo --library "$(DEMO)" --output "$(DEMO).m3u8"
 	$(BIN)/mirclr describe --library "$(DEMO)"
-	$(BIN)/python -m tests.web.screenshots "$(DEMO)" pictures
+	$(BIN)/python -m tests.web.screenshots "$(DEMO)" .github/pictures
 
 check-web: tests/web/node_modules/installed
 	tests/web/node_modules/.bin/tsc --project tests/web

@@ -21,9 +21,11 @@ from tests.conftest import AUDIO
 beets = pytest.importorskip("beets")
 
 Beet = Callable[..., tuple[int, str, str]]
+PLUGINS = Path(mirclr.__file__).parent / "plugins" / "beetsplug"
 SETTINGS = """
 directory: {music}
 library: beets.db
+pluginpath: {plugins}
 plugins: mirclr
 import: {{copy: no, move: no, write: no, autotag: no, quiet: yes}}
 paths: {{default: sorted/$title}}
@@ -46,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         music = folder / "music"
     except OSError:  # a system without links
         pass
-    (folder / "config.yaml").write_text(SETTINGS.format(music=music), encoding="utf-8")
+    (folder / "config.yaml").write_text(SETTINGS.format(music=music, plugins=PLUGINS), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEETSDIR", str(folder))
         for module in ("data.clips", "audio.decoding", "ingest.description"):

@@ -176,6 +176,7 @@ def subcommands(command: click.Command, name: str = "mirclr") -> Iterator[str]:
 
 
 NOT_WALKED = {
+    "mirclr serve": "ends by Ctrl-C alone",
     "mirclr watch": "ends by Ctrl-C alone",
     "mirclr teacher import": "downloads",
     "mirclr checkpoint export": "needs onnx",

@@ -59,4 +59,4 @@ def _small(page: Page) -> bytes:
 
 
 if __name__ == "__main__":
-    take(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "pictures"))
+    take(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else ".github/pictures"))
