@@ -7,6 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
@@ -18,6 +19,7 @@ from mirclr.recommend.filters import ASKED
 from mirclr.serve import apart
 from mirclr.serve.apart import Apart
 from mirclr.serve.media import Media
+from mirclr.serve.problems import Problem
 from mirclr.serve.sent import Classifier
 from mirclr.serve.settings import ServeSettings
 from mirclr.serve.shared import SMALL, Renewal, Shared
@@ -56,6 +58,7 @@ class Service:
         self.settings = settings
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="library")
         self._local = threading.local()
+        self._file: tuple[int, int] | None = None
         self.index: Shared[Index] = Shared(lambda library: library.generation, self._make_index)
         self.metadata: Shared[MetadataArrays] = Shared(
             lambda library: library.metadata_version, self._make_metadata, self._make_metadata_ready
@@ -74,9 +77,13 @@ class Service:
         return await loop.run_in_executor(self._threads, lambda: function(self._library(), *args, **kwargs))
 
     def _library(self) -> SharedLibrary:
+        if self._file is not None and _identity(self.settings.library) != self._file:  # what is written would be lost
+            line = f"{self.settings.library}: moved, deleted or replaced while it was served; begin mirclr serve again"
+            raise Problem(503, line)
         library: SharedLibrary | None = getattr(self._local, "library", None)
         if library is None:
             library = self._local.library = self._open()
+            self._file = self._file or _identity(self.settings.library)
         return library
 
     def _open(self) -> SharedLibrary:
@@ -126,6 +133,15 @@ class Service:
         self._apart.close()
         self._renewal.stop()
         self._threads.shutdown(cancel_futures=True)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another that takes its place; None where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def service_of(request: Request) -> Service:
