@@ -80,6 +80,7 @@ def command(
     from mirclr.serve.settings import ServeSettings, is_loopback
 
     try:
+        from mirclr.api import Library
         from mirclr.serve.logs import log_to
         from mirclr.serve.running import serve
     except ModuleNotFoundError as error:
@@ -93,6 +94,9 @@ def command(
     def ready(addresses: Sequence[str]) -> None:
         for address in (*addresses, *(f"https://{name}/" for name in allowed_hosts)):
             print_line(address)
+        with Library.open(library_path) as library:
+            if not any(library.roots().values()):
+                remark("no song is in this library yet; add your music: mirclr embed FOLDER")
         if made:
             complain(f"token: {token}")
             remark(f"to be let in without typing it: {addresses[-1]}#token={token}")

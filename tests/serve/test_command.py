@@ -14,6 +14,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from mirclr.library import LibraryStore
 from mirclr.serve import running
 from mirclr.serve.logs import log_to
 from tests.commands import exits
@@ -72,6 +73,14 @@ def test_without_a_library_nothing_is_made_that_may_not_be_written(tmp_path: Pat
     code, _, err = exits(capsys, "serve", "--library", tmp_path / "none.db", "--read-only", "--port", "0")
     assert (code, "none.db" in err) == (1, True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_library_without_songs_is_told_of(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(running, "serve", lambda settings, ready: ready(["http://127.0.0.1:8338/"]))
+    LibraryStore.open(tmp_path / "new.db", create=True).close()
+    code, out, err = exits(capsys, "serve", "--library", tmp_path / "new.db")
+    assert (code, out) == (0, "http://127.0.0.1:8338/\n")
+    assert "mirclr embed FOLDER" in err
 
 
 def test_addresses_are_those_by_which_it_is_reached(monkeypatch):

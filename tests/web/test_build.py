@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 import mirclr
 from mirclr.recommend.playlist import read_entries
+from mirclr.tags import Tags
 from tests.web.conftest import PHONE
 
 
@@ -156,3 +157,17 @@ def test_on_a_phone_and_read_by_a_screen_reader(
     expect(page.get_by_text("No playlist is kept yet.")).to_be_visible()
     accessible(page)
     assert page.evaluate("document.querySelector('#view').scrollWidth <= innerWidth")
+
+
+def test_a_long_title_widens_nothing(page: Page, serve: Callable[..., str], library_path: Path) -> None:
+    with mirclr.Library.open(library_path) as library:
+        track = library.matching("Rust")[0]
+        state = library.states(track.root)[track.path]
+        library.refresh_tags(state, Tags(title="Quintet in A major " * 20, artist="Rust", album="Rust"))
+    page.goto(f"{serve()}#song/{track.id}")
+    page.get_by_role("button", name="More like this").click()
+    expect(rows(page).first).to_be_visible()
+    wishes, result = page.locator(".sources .chip.song").bounding_box(), page.locator(".result").bounding_box()
+    assert wishes
+    assert result
+    assert wishes["x"] + wishes["width"] <= result["x"]

@@ -10,12 +10,20 @@ from playwright.sync_api import Page, expect
 import mirclr
 from mirclr.library import Failure
 from tests.made_up_music import SONGS
+from tests.web.conftest import PHONE
 
 
 def _part(page: Page, base: str, title: str, name: str = "") -> None:
     page.goto(f"{base}#library/{name}")
     link = page.get_by_role("navigation", name="Parts of the library").get_by_role("link", name=title)
     expect(link).to_have_attribute("aria-current", "page")
+
+
+def test_the_part_that_is_shown_is_seen_among_the_others_on_a_phone(new_page: Callable[..., Page], base: str) -> None:
+    page = new_page(**PHONE)
+    _part(page, base, "Report", "report")
+    link = page.get_by_role("navigation", name="Parts of the library").get_by_role("link", name="Report")
+    expect(link).to_be_in_viewport(ratio=0.9)
 
 
 def test_what_it_holds_leads_to_the_songs(page: Page, base: str) -> None:

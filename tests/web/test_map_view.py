@@ -90,6 +90,18 @@ def test_a_map_is_drawn_by_a_job_when_it_is_first_looked_at(page: Page, serve: C
     canvas_of(page)
 
 
+def test_a_map_that_another_window_draws_is_not_drawn_twice(
+    new_page: Callable[..., Page], serve: Callable[..., str]
+) -> None:
+    base = serve()
+    for _ in range(2):
+        page = new_page()
+        page.goto(f"{base}#map")
+        expect(page.locator("m-map-view progress")).to_be_visible()
+    jobs = page.request.get(f"{base}api/v1/jobs").json()
+    assert [job["kind"] for job in jobs] == ["map"]
+
+
 def test_who_may_not_write_is_told_how_a_map_is_made(page: Page, serve: Callable[..., str]) -> None:
     page.goto(f"{serve(read_only=True)}#map")
     expect(page.locator(".map-empty")).to_contain_text("mirclr map")
@@ -133,6 +145,21 @@ def test_one_goes_from_song_to_song_by_keys(page: Page, mapped: str) -> None:
     expect(page.get_by_role("complementary", name="Chosen songs")).to_contain_text(f"{len(SONGS)} songs")
     page.keyboard.press("Escape")
     expect(page.get_by_role("complementary", name="Chosen songs")).to_be_hidden()
+
+
+def test_keys_of_the_map_are_listed_and_those_of_the_page_are_heard(page: Page, mapped: str) -> None:
+    page.goto(mapped)
+    canvas = canvas_of(page)
+    canvas.focus()
+    canvas.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys).to_contain_text("Choose all songs that are seen")
+    page.keyboard.press("Escape")
+    page.keyboard.press("2")
+    expect(page.get_by_role("heading", level=1, name="Songs")).to_be_visible()
+    page.keyboard.press("?")
+    expect(keys).to_be_visible()
+    expect(keys).not_to_contain_text("Choose all songs that are seen")
 
 
 def test_it_is_moved_and_zoomed_and_shown_as_a_whole_again(page: Page, mapped: str) -> None:

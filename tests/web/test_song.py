@@ -44,7 +44,7 @@ def test_genre_and_mood_over_time(page: Page, base: str) -> None:
     _song(page, base, "Enter the Yard")
     for what in ("Genre", "Mood"):
         expect(page.get_by_role("img", name=f"{what} over time")).to_be_visible()
-    expect(page.get_by_role("region", name="From begin to end").locator("path.area").first).to_be_attached()
+    expect(page.get_by_role("region", name="From beginning to end").locator("path.area").first).to_be_attached()
 
 
 def test_what_is_like_it_and_why(page: Page, base: str, accessible: Callable[[Page], None]) -> None:
@@ -105,3 +105,21 @@ def test_a_song_on_a_phone(new_page: Callable[..., Page], base: str, accessible:
     expect(page.get_by_role("region", name="Sounds like this").get_by_role("listitem").first).to_be_visible()
     assert page.evaluate("document.querySelector('#view').scrollWidth") <= PHONE["viewport"]["width"]
     accessible(page)
+
+
+@pytest.mark.parametrize("address", ["song/424242", "song/Rust", "song/%E0%A4"])
+def test_a_song_that_is_not_there_is_told_of_in_place_of_another(page: Page, base: str, address: str) -> None:
+    _song(page, base, "Rust")
+    page.evaluate("(address) => (location.hash = address)", address)
+    expect(page.get_by_role("heading", level=1)).to_have_text("This song is not in the library")
+    expect(page.get_by_role("main").get_by_role("button", name="More like this")).to_have_count(0)
+    page.get_by_role("main").get_by_role("link", name="All songs").click()
+    expect(page.get_by_role("heading", level=1, name="Songs")).to_be_visible()
+
+
+def test_space_pauses_where_the_waveform_has_the_focus(page: Page, base: str) -> None:
+    _song(page, base, "Rust")
+    page.get_by_role("main").get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function(f"{AUDIO}.then(player => !player.paused)")
+    page.get_by_role("main").get_by_role("slider", name="Position in Rust").press(" ")
+    page.wait_for_function(f"{AUDIO}.then(player => player.paused)")

@@ -54,10 +54,10 @@ const WORDS = /** @type {{ [name: string]: string }} */ ({
 });
 
 /** How far a job is, in a line. @param {Job} job */
-function progress({ state, label, done, total, left_s, note }) {
+function progress({ kind, state, label, done, total, left_s, note }) {
   if (state === "waiting") return "waits until what was begun before is over";
   const far = total ? `${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : "";
-  return [label, far, left_s === null ? "" : `about ${span(left_s)} left`, note].filter(Boolean).join(" · ");
+  return [label === nameOf(kind) ? "" : label, far, left_s === null ? "" : `about ${span(left_s)} left`, note].filter(Boolean).join(" · ");
 }
 
 /** A job, shown as it goes on. What can be pressed stays the same element, however often it is told of. */

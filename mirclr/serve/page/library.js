@@ -89,7 +89,9 @@ class LibraryView extends HTMLElement {
         n > 0 && h("span", { class: "badge" }, n.toLocaleString("en")),
       );
     });
-    if (this.tabs) fill(this.tabs, ...links);
+    if (!this.tabs) return;
+    fill(this.tabs, ...links);
+    this.tabs.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone
   }
 
   /** Of what is over, show the last. */

@@ -76,11 +76,20 @@ async function follow() {
       shown = view;
       document.title = `${route.title} – mirclr`;
     }
-    await view.show?.(decodeURIComponent(rest), new URLSearchParams(query));
+    await view.show?.(decoded(rest), new URLSearchParams(query));
     if (other && mine > 1 && mine === turn && !holdsFocus()) place.focus({ preventScroll: true });
   } catch (error) {
     views.delete(route.name);
     sayProblem(error);
+  }
+}
+
+/** A part of an address in plain letters; as it is where it was cut off. @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 

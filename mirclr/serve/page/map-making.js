@@ -1,6 +1,6 @@
 /** How the map is made: asked for where there is none, waited for, and new songs placed on it. @module */
 
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { counted, fill, h } from "./elements.js";
 import { isOver } from "./events.js";
 import { attempt } from "./notices.js";
@@ -13,6 +13,13 @@ import { session } from "./session.js";
 
 const SMALL = 20_000; // songs whose map is made without being asked for: it takes a minute
 const SONGS_A_MINUTE = 20_000;
+
+/** Whether it is made already, such as by another window. */
+async function isBegun() {
+  /** @type {Job[]} */
+  const jobs = await get("/jobs");
+  return jobs.some((job) => job.kind === "map" && !isOver(job));
+}
 
 export class Making {
   constructor() {
@@ -38,7 +45,7 @@ export class Making {
     const { read_only } = session;
     if (!read_only && isNew && (state.placed || state.songs <= SMALL)) {
       this.asked = state.unplaced;
-      await this.begin();
+      if (!(await isBegun())) await this.begin();
     } else if (!state.placed) this.offer(state.songs, read_only);
   }
 

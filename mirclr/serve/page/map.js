@@ -17,6 +17,7 @@ import { selectionPanel } from "./map-selection.js";
 import { openMenu, openSongMenu } from "./menu.js";
 import { attempt, sayProblem } from "./notices.js";
 import { player, playTracks } from "./player.js";
+import { listKeys } from "./shortcuts.js";
 import { seen, tracksOf } from "./songs-known.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -28,6 +29,16 @@ const STEP_PX = 80;
 const NEARER = 1.6;
 const AROUND = 0.25; // of what is seen, at each side: so far the map is moved before other points are chosen
 const HIDDEN_PX = 1.5; // the least point is of two
+/** @type {[string, string][]} */
+const KEY_ROWS = [
+  ["← ↑ ↓ →", "Next song that way"],
+  ["Shift + ←", "Move the map"],
+  ["Enter", "Play the song"],
+  ["m", "Menu of the song"],
+  ["+ −", "Nearer, farther"],
+  ["0", "All songs"],
+  ["s", "Choose all songs that are seen"],
+];
 const KEYS = "Arrow keys go to the next song that way, Enter plays it, M opens its menu. Plus and minus zoom, 0 shows all songs, S chooses all songs that are seen.";
 
 /** @param {import("./icons.js").IconName} name @param {string} label @param {(event: MouseEvent) => void} act */
@@ -95,6 +106,7 @@ class MapView extends HTMLElement {
     const { playing, pointed } = this.marks;
     add(this, heading, this.canvas, svg, this.labels.element, playing, pointed, this.tools, buttons, this.card.element, this.panel.element, this.making.element, this.said, this.hint);
     this.listen();
+    listKeys("On the map", KEY_ROWS, () => this.isShown);
   }
 
   listen() {

@@ -16,20 +16,35 @@ export function onKey(key, label, act) {
   shortcuts.push({ keys: key, label, act });
 }
 
+/** Lines of the dialog on keys that only a part of the page has. @type {{ part: string, rows: [string, string][], isShown: () => boolean }[]} */
+const parts = [];
+
+/**
+ * List keys that a part of the page hears by itself, while it is shown.
+ * @param {string} part
+ * @param {[string, string][]} rows Keys, and what they do.
+ * @param {() => boolean} isShown
+ */
+export function listKeys(part, rows, isShown) {
+  parts.push({ part, rows, isShown });
+}
+
 const NAMES = /** @type {{ [key: string]: string }} */ ({ " ": "Space", ArrowLeft: "←", ArrowRight: "→" });
 
 export function showShortcuts() {
-  const rows = shortcuts.map(({ keys, label }) => [h("dt", {}, h("kbd", {}, NAMES[keys] ?? keys)), h("dd", {}, label)]);
-  openDialog("Keys", h("dl", { class: "keys" }, ...rows.flat()));
+  const list = (/** @type {[string, string][]} */ rows) =>
+    h("dl", { class: "keys" }, ...rows.flatMap(([keys, label]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, label)]));
+  const shown = parts.filter(({ isShown }) => isShown()).flatMap(({ part, rows }) => [h("h3", {}, part), list(rows)]);
+  openDialog("Keys", list(shortcuts.map(({ keys, label }) => [NAMES[keys] ?? keys, label])), ...shown);
 }
 
 /** Whether a key that is pressed at an element is the element's own. @param {EventTarget | null} target @param {string} key */
 function isTaken(target, key) {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || target.closest("dialog")) return true;
-  if (target instanceof HTMLInputElement && target.type === "range") return key.startsWith("Arrow");
+  if (target.matches("input[type=range], [role=slider]")) return /^(Arrow|Page|Home|End)/.test(key);
   if (target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) return true;
-  if (target.closest("[role=menu], [role=listbox], [role=slider], canvas, [data-own-keys]")) return true;
+  if (target.closest("[role=menu], [role=listbox], [data-own-keys]")) return true;
   return key === " " && target.closest("button, a, summary, input, [role=button], [tabindex='0']") !== null;
 }
 

@@ -10,7 +10,7 @@ import { cover } from "./pictures.js";
 import { enqueue, player, playTracks } from "./player.js";
 import { tasteButtons } from "./profile.js";
 import { byline, songList, songsOf } from "./rows.js";
-import { remember } from "./songs-known.js";
+import { remember, tracksOf } from "./songs-known.js";
 import { showOverTime, waveform } from "./waveform.js";
 import { matchButton } from "./why.js";
 
@@ -30,18 +30,38 @@ class SongView extends HTMLElement {
 
   /** @param {string} rest */
   async show(rest) {
-    const id = Number(rest);
+    const id = /^[0-9]+$/.test(rest) ? Number(rest) : 0;
     if (this.shown === id) return;
     this.shown = id;
-    /** @type {WholeTrack} */
-    const track = await get(`/tracks/${Number.isSafeInteger(id) ? id : 0}`);
-    if (this.shown !== id) return;
+    const track = await this.ask(id);
+    if (this.shown !== id || !track) return;
     remember([track]);
     document.title = `${track.title} – mirclr`;
     const near = h("section", { class: "near", "aria-label": "Sounds like this" }, h("h2", {}, "Sounds like this"));
-    const sound = h("section", { class: "sound", "aria-label": "From begin to end" }, waveform(track));
+    const sound = h("section", { class: "sound", "aria-label": "From beginning to end" }, waveform(track));
     fill(this, this.head(track), sound, h("div", { class: "song-body" }, near, this.about(track)));
     await Promise.all([this.showNear(track, near), attempt(() => showOverTime(track, sound))]);
+  }
+
+  /** The song; where it is not to be had the page says so, and nothing is left of another one. @param {number} id @returns {Promise<WholeTrack | null>} */
+  async ask(id) {
+    try {
+      const isHere = Number.isSafeInteger(id) && id > 0 && (await tracksOf([id])).length > 0;
+      if (isHere) return await get(`/tracks/${id}`);
+      this.instead(id, "This song is not in the library", "It may have been taken out since, or the address is not whole.");
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      this.instead(id, "This song cannot be shown now", text);
+    }
+    return null;
+  }
+
+  /** @param {number} id @param {string} title @param {string} text */
+  instead(id, title, text) {
+    if (this.shown !== id) return;
+    this.shown = null; // so that it is asked for again
+    document.title = "Song – mirclr";
+    fill(this, h("div", { class: "empty" }, h("h1", {}, title), h("p", {}, text), h("a", { class: "button", href: "#songs" }, icon("songs"), "All songs")));
   }
 
   /** @param {WholeTrack} track */
@@ -62,7 +82,7 @@ class SongView extends HTMLElement {
       clock(track.duration_s),
       track.tempo_bpm && `${Math.round(track.tempo_bpm)} bpm`,
       track.key,
-      track.loudness_lufs !== null && `${track.loudness_lufs.toFixed(1)} LUFS`,
+      track.loudness_lufs !== null && `${track.loudness_lufs.toFixed(1).replace("-", "−")} LUFS`,
     ];
     const line = facts.filter(Boolean).map((fact) => h("li", {}, String(fact)));
     return h(

@@ -1,4 +1,4 @@
-/** How a song sounds from its begin to its end: a waveform to seek in, genre and mood below it. @module */
+/** How a song sounds from its beginning to its end: a waveform to seek in, genre and mood below it. @module */
 
 import { ask, get, Problem } from "./api.js";
 import { add, clock, h } from "./elements.js";

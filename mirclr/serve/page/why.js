@@ -43,7 +43,7 @@ export async function showWhy(a, b) {
       await playTracks([track]);
       player.seek(starts_s?.[at] ?? 0);
     };
-    return h("button", { type: "button", on: { click: () => void attempt(listen) } }, icon("play"), track.title);
+    return h("button", { type: "button", on: { click: () => void attempt(listen) } }, icon("play"), h("span", { class: "cut" }, track.title));
   };
   openDialog(
     "Why they are alike",
