@@ -6,6 +6,7 @@ Contents: `log_to`, once at the beginning; `REQUESTS`, the log of all requests.
 import json
 import logging
 import time
+from asyncio import CancelledError
 from typing import IO, Any, Literal
 
 from mirclr.terminal import one_line
@@ -13,6 +14,11 @@ from mirclr.terminal import one_line
 REQUESTS = logging.getLogger("mirclr.serve.requests")
 """A line a request; read by machines, and by people who ask for more."""
 _OURS, _UVICORN = "mirclr.serve", "uvicorn"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record is more than the trace of what was broken off when the service was ended."""
+    return not (record.exc_info and isinstance(record.exc_info[1], CancelledError))
 
 
 class _Text(logging.Formatter):
@@ -52,6 +58,7 @@ def log_to(stream: IO[str], how: Literal["text", "json"], *, level: int = loggin
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Json() if how == "json" else _Text())
+    handler.addFilter(_is_news)
     for name, least in ((_OURS, level), (_UVICORN, logging.WARNING)):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

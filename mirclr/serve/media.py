@@ -171,7 +171,7 @@ async def sound_response(
     track_id : int
         The song.
     kind : str, optional
-        Of `mirclr.media.KINDS`; or ``raw`` for the file whatever it is, of a song that is not a part of one.
+        Of `mirclr.media.KINDS`; or ``raw`` for the file whatever it is; a part of a file is sent as without a kind.
     start_s : float
         Where in the song to begin; above 0 it is not the file that is sent.
     max_kbps : int, optional
@@ -185,6 +185,7 @@ async def sound_response(
     if kind == "raw" and track.span is None:
         media_type = media_type or guess_type(f"x{track.file.suffix}")[0] or ""
         return await _file_response(media, request, track, media_type if media_type[:6] == "audio/" else _UNKNOWN)
+    kind = None if kind == "raw" else kind  # a part of a file is none
     fits = max_kbps is None or await media.run(_kbps_of, track) <= max_kbps
     if kind is None and media_type and fits and not start_s:
         return await _file_response(media, request, track, media_type)

@@ -4,6 +4,7 @@ Contents: `Problem`, raised by what refuses a request; `install`, which makes an
 `DESCRIBED`, how they stand in the OpenAPI document.
 """
 
+import sqlite3
 from http import HTTPStatus
 from typing import Any
 
@@ -96,10 +97,26 @@ def problem_of(error: Exception) -> Problem:
     if is_fault_of_machine(error):
         return Problem(507, in_words(error))
     if isinstance(error, MirclrError):
-        return Problem(422, in_words(error))
+        return Problem(_status_of(error.__cause__), in_words(error))
     if isinstance(error, OSError):
         return Problem(503, in_words(error))
     return Problem(500, "something went wrong in mirclr itself; the log of mirclr serve says what")
+
+
+def _status_of(cause: BaseException | None) -> int:
+    """The status of an error of ours: that of the request, unless the library's file or its disk is at fault."""
+    code: int = getattr(cause, "sqlite_errorcode", 0) if isinstance(cause, sqlite3.Error) else 0
+    return _OF_FILE.get(code & 0xFF, 422)  # below it why in detail
+
+
+_OF_FILE = {
+    sqlite3.SQLITE_FULL: 507,
+    sqlite3.SQLITE_READONLY: 403,
+    sqlite3.SQLITE_IOERR: 503,
+    sqlite3.SQLITE_CANTOPEN: 503,
+    sqlite3.SQLITE_CORRUPT: 503,
+    sqlite3.SQLITE_NOTADB: 503,
+}
 
 
 def install(app: FastAPI) -> None:

@@ -112,6 +112,9 @@ class _Protocol(H11Protocol):
         self._stop_watching()
         super().connection_lost(exc)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer as HTTP what asks for another protocol, without advice in the log on what to install."""
+
     def _is_waiting(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 

@@ -112,6 +112,7 @@ class Renewal:
 
     def _run(self) -> None:
         library: Library | None = None
+        said = ""
         while not self._ended.is_set():
             try:
                 if library is None:
@@ -121,7 +122,9 @@ class Renewal:
                     if not self._ended.is_set():
                         one.renew(library)
             except MirclrError as error:  # it is tried again; what is held goes on answering
-                log.warning("%s", error)
+                if str(error) != said:  # once, and not each second
+                    said = str(error)
+                    log.warning("%s", said)
             except Exception:
                 log.exception("bringing up to date failed")
             self._ended.wait(_EVERY_S)

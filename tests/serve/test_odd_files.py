@@ -91,6 +91,7 @@ def test_a_part_of_a_file_is_that_part(client, library, tmp_path):
     library.write(entries=[part])
     assert seconds_of(audio_of(client, 1).content) == pytest.approx(1.5, abs=0.1)
     assert seconds_of(audio_of(client, 1, format="opus", start_s=1).content) == pytest.approx(0.5, abs=0.1)
+    assert seconds_of(client.get("/rest/download?u=me&id=tr-1").content) == pytest.approx(1.5, abs=0.1)
     ranged = client.get("/api/v1/tracks/1/audio", headers={"range": "bytes=0-1"})
     assert (ranged.status_code, ranged.headers["content-type"], ranged.content) == (206, "audio/mpeg", b"ID")
     assert audio_of(client, 1, start_s=1.6).status_code == 422

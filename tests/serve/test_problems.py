@@ -1,12 +1,15 @@
 """Errors as problem documents: their status, and the line of the command line."""
 
 import errno
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from mirclr import errors
+from mirclr.library.schema import explained
 from mirclr.serve.problems import Problem, problem_of, problem_response
 from tests.commands import exits
 
@@ -32,6 +35,32 @@ def test_errors_have_a_status(error, status):
     problem = problem_of(error)
     assert problem.status == status
     assert "secret of the code" not in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("statements", "status"),
+    [
+        (["PRAGMA max_page_count = 2", "CREATE TABLE a (b)", "INSERT INTO a VALUES (zeroblob(100000))"], 507),
+        (["PRAGMA query_only = ON", "CREATE TABLE a (b)"], 403),
+        (["SELECT * FROM nothing"], 422),
+    ],
+)
+def test_what_the_file_of_a_library_refuses_is_no_fault_of_the_request(tmp_path: Path, statements, status):
+    *before, last = statements
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        for statement in before:
+            db.execute(statement)
+        with pytest.raises(errors.LibraryError) as found, explained(tmp_path):
+            db.execute(last)
+    assert problem_of(found.value).status == status
+
+
+def test_a_library_that_is_damaged_is_no_fault_of_the_request(tmp_path: Path):
+    (tmp_path / "damaged.db").write_bytes(b"no database" * 1000)
+    for path in (tmp_path / "damaged.db", tmp_path):
+        with pytest.raises(errors.LibraryError) as found, explained(path), closing(sqlite3.connect(path)) as db:
+            db.execute("SELECT * FROM sqlite_master")
+        assert problem_of(found.value).status == 503
 
 
 def test_a_problem_is_the_line_of_the_command(client: TestClient, library_path: Path, capsys):

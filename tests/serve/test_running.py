@@ -1,9 +1,18 @@
 """The socket of a service."""
 
 import asyncio
+import io
+import logging
 import socket
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import pytest
+
+from mirclr.library import LibraryStore
+from mirclr.serve.logs import log_to
 from mirclr.serve.running import bind
+from tests.serve.live import serving
 
 
 def test_small_answers_are_sent_at_once() -> None:
@@ -22,3 +31,23 @@ def test_small_answers_are_sent_at_once() -> None:
                 return await asked
 
     assert asyncio.run(option())
+
+
+def test_what_is_broken_off_at_the_end_is_no_trace_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mirclr.serve.running._STOP_S", 0.2)
+    LibraryStore.open(tmp_path / "lib.db", create=True).close()
+    for name in ("mirclr.serve", "uvicorn"):  # which are as before, after this
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+    log = io.StringIO()
+    log_to(log, "text")
+    with serving(tmp_path / "lib.db") as address:
+        where = urlsplit(address)
+        half = socket.create_connection((where.hostname or "", where.port or 0))
+        head = f"POST /api/v1/counts HTTP/1.1\r\nHost: {where.netloc}\r\nUpgrade: h2c\r\nConnection: upgrade\r\n"
+        half.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 99\r\n\r\n".encode())
+        assert half.recv(100).startswith(b"HTTP/1.1 100")  # it waits for the body
+    half.close()
+    assert "running task" in log.getvalue()
+    assert "Traceback" not in log.getvalue()
+    assert "install" not in log.getvalue()

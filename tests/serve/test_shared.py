@@ -94,7 +94,9 @@ def test_threads_that_ask_at_once_get_one():
     assert library.made == 1
 
 
-def test_what_fails_once_is_tried_again_and_others_go_on(monkeypatch: pytest.MonkeyPatch):
+def test_what_fails_is_tried_again_and_said_once_and_others_go_on(monkeypatch: pytest.MonkeyPatch):
+    said: list[object] = []
+    monkeypatch.setattr(shared.log, "warning", lambda _, line: said.append(line))
     monkeypatch.setattr(shared, "_EVERY_S", 0.001)
     library = Changing(shared.SMALL + 1)
     library.close = lambda: None
@@ -114,6 +116,7 @@ def test_what_fails_once_is_tried_again_and_others_go_on(monkeypatch: pytest.Mon
     assert done.wait(20)
     renewal.stop()
     assert one.of(library) == 1
+    assert said == ["locked"]
 
 
 @pytest.fixture
