@@ -27,6 +27,15 @@ def _token(context: click.Context, param: click.Parameter, given: str | None) ->
     return given
 
 
+def _names(context: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as browsers send them, but for the port."""
+    for name in given:
+        if not re.fullmatch(r"[^\s:/@\[\]]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*\]?", name):
+            line = f"--allow-host {name}: expected a name alone, such as music.example.org, without https:// and port"
+            raise click.UsageError(line)
+    return given
+
+
 @click.command(epilog="Example: mirclr serve --open")
 @options.library
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to serve at; 0.0.0.0: all of them.")
@@ -38,7 +47,14 @@ def _token(context: click.Context, param: click.Parameter, given: str | None) ->
     callback=_token,
     help="What clients must know, also from $MIRCLR_TOKEN; made and shown where others can reach this.",
 )
-@click.option("--allow-host", "allowed_hosts", multiple=True, metavar="NAME", help="A name by which others ask for it.")
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    callback=_names,
+    help="A name by which others ask for it.",
+)
 @click.option("--read-only", is_flag=True, help="Write nothing: no playlists, profiles, tags.")
 @click.option("--open", "browse", is_flag=True, help="Open it in the browser.")
 @click.option(

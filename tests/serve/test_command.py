@@ -56,6 +56,15 @@ def test_a_port_that_is_taken_is_a_line(library_path: Path, capsys):
 
 
 @pytest.mark.parametrize(
+    "name", ["", "https://music.example", "music.example:8443", "music.example/path", "a b", "a@b"]
+)
+def test_a_name_by_which_nobody_can_ask_is_refused(library_path: Path, capsys, name):
+    code, out, err = exits(capsys, "serve", "--library", library_path, "--allow-host", name)
+    assert (code, out) == (2, "")
+    assert "expected a name alone, such as music.example.org" in err
+
+
+@pytest.mark.parametrize(
     ("host", "words"), [("203.0.113.7", "no address of this machine"), ("no such host.", "no address of this name")]
 )
 def test_a_host_that_cannot_be_is_a_line(library_path: Path, capsys, host, words):
