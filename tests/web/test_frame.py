@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.made_up_music import SONGS
+from tests.serve.live import serving
 from tests.web.conftest import PHONE
 
 VIEWS = {"Songs": "songs", "Library": "library"}
@@ -26,6 +28,16 @@ def test_views_by_link_and_by_key(page: Page, base: str) -> None:
     expect(page).to_have_url(re.compile("#songs$"))
     page.go_back()
     expect(page.get_by_role("heading", level=1, name="Library")).to_be_visible()
+
+
+def test_a_service_that_ended_is_told_of_in_plain_words(browser: Browser, library_path: Path) -> None:
+    page = browser.new_page()  # its console may speak of what cannot be reached
+    with serving(library_path) as address:
+        page.goto(f"{address}/#songs")
+        expect(page.get_by_role("list", name="Songs").get_by_role("listitem").first).to_be_visible()
+    page.get_by_role("link", name="For you").click()
+    expect(page.locator(".notices")).to_contain_text("is mirclr serve still running?")
+    page.close()
 
 
 def test_search_as_one_types_by_keyboard_alone(page: Page, base: str) -> None:

@@ -18,6 +18,9 @@ export class Problem extends Error {
   }
 }
 
+/** What is said where there is no answer. */
+export const NO_ANSWER = "mirclr does not answer; is mirclr serve still running?";
+
 /** @type {(() => Promise<boolean>) | null} */
 let askForToken = null;
 /** @type {() => void} */
@@ -68,7 +71,7 @@ export async function ask(method, path, { body, query, signal } = {}) {
     answer = await fetch(address(path, query), { method, headers, body: sent, signal, credentials: "same-origin" });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, "mirclr does not answer; is mirclr serve still running?");
+    throw new Problem(0, NO_ANSWER);
   }
   if (answer.ok) return answer;
   if (answer.status === 401 && askForToken && path !== "/session" && (await askForToken())) {

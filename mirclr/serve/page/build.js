@@ -311,7 +311,7 @@ class BuildView extends HTMLElement {
       return [longer, another, button("", "Add a song", () => this.addSong(), "enqueue")];
     }
     if (build.asks || this.byHand) return this.remarks?.childElementCount ? [] : [h("p", { class: "empty" }, "No song passes. Take a filter away, or something to stay away from.")];
-    if (this.isEmpty) return [h("div", { class: "empty welcome" }, h("h3", {}, "Your library holds no songs yet"), h("a", { class: "primary", href: "#library" }, "Add a folder"))];
+    if (this.isEmpty) return [h("div", { class: "empty welcome" }, h("h3", {}, "Your library holds no songs yet"), h("a", { class: "primary", href: "#library/folders" }, "Add a folder"))];
     return [
       h(
         "div",

@@ -57,13 +57,15 @@ export function askForText(title, { label, value = "", button, secret = false, h
     let given = null;
     const id = uniqueId("text");
     const type = secret ? "password" : "text";
-    const input = h("input", { id, type, value, required: true, autocomplete: secret ? "current-password" : "off" });
+    const about = uniqueId("hint");
+    const described = hint ? { "aria-describedby": about } : {};
+    const input = h("input", { id, type, value, required: true, autocomplete: secret ? "current-password" : "off", ...described });
     const form = h(
       "form",
       { class: "dialog-form" },
       h("label", { for: id }, label),
       input,
-      hint && h("p", { class: "muted" }, hint),
+      hint && h("p", { class: "muted", id: about }, hint),
       h("div", { class: "dialog-buttons" }, h("button", { class: "primary" }, button)),
     );
     const dialog = openDialog(title, form);

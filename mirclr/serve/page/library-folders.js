@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { counted, h } from "./elements.js";
 import { icon } from "./icons.js";
+import { howFilled } from "./library-overview.js";
 
 /** @typedef {{ number: number, path: string, songs: number, absence: string | null, excluded: string[] }} Folder */
 
@@ -15,7 +16,7 @@ export async function foldersPart(_stats, begin) {
     "div",
     {},
     rows.length ? h("ul", { class: "folders" }, ...rows) : h("p", { class: "empty" }, "This library has no folder yet."),
-    h("p", { class: "muted hint" }, "A folder is added on the machine that has the music, by: ", h("code", {}, "mirclr embed FOLDER")),
+    howFilled(),
   );
 }
 

@@ -4,6 +4,9 @@ import { h, span } from "./elements.js";
 import { KINDS } from "./jobs.js";
 import { songsOf } from "./rows.js";
 
+/** How music comes into a library. */
+export const howFilled = () => h("p", { class: "muted hint" }, "A folder is added on the machine that has the music, by: ", h("code", {}, "mirclr embed FOLDER"));
+
 /** @typedef {import("./library.js").Bar} Bar */
 
 /** @type {import("./library.js").Part} */
@@ -22,6 +25,7 @@ export function overviewPart(stats, begin) {
     chart("Years", stats.decades, (label) => songsOf("year", label)),
     chart("Tempo", stats.tempos, (label) => songsOf("bpm", label.replace("–", "..")), "beats a minute"),
   ];
+  if (!stats.songs) return h("div", {}, numbers, howFilled());
   return h("div", {}, numbers, begin && todo(stats, begin), h("div", { class: "charts" }, ...charts));
 }
 

@@ -1,5 +1,6 @@
 /** The page: its views, chosen by the part of the address after "#", and what stands around them. @module */
 
+import { NO_ANSWER, Problem } from "./api.js";
 import { add, fill, find, h } from "./elements.js";
 import { icon } from "./icons.js";
 import { sayProblem } from "./notices.js";
@@ -49,7 +50,11 @@ async function made(route) {
     style.addEventListener("error", resolve);
   });
   document.head.append(style);
-  await Promise.all([import(`./${route.name}.js`), styled]);
+  const script = import(`./${route.name}.js`).catch((error) => {
+    if (error instanceof TypeError) throw new Problem(0, NO_ANSWER); // it could not be loaded
+    throw error;
+  });
+  await Promise.all([script, styled]);
   return document.createElement(`m-${route.name}-view`);
 }
 

@@ -38,7 +38,7 @@ export class Making {
   async show(state) {
     this.element.hidden = state.placed > 0;
     if (this.isRunning || !state.unplaced) {
-      if (!state.songs) fill(this.element, h("p", {}, "No song is in this library yet."), h("a", { class: "primary", href: "#library" }, "Add a folder"));
+      if (!state.songs) fill(this.element, h("p", {}, "No song is in this library yet."), h("a", { class: "primary", href: "#library/folders" }, "Add a folder"));
       return;
     }
     const isNew = this.asked !== state.unplaced;

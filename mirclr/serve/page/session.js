@@ -2,7 +2,7 @@
 
 import { get, letThrough, post, Problem } from "./api.js";
 import { askForText } from "./dialog.js";
-import { say, sayProblem } from "./notices.js";
+import { sayProblem } from "./notices.js";
 
 /** @typedef {{ needed: boolean, open: boolean, read_only: boolean, version: string }} Session */
 
@@ -11,6 +11,8 @@ export let session = { needed: false, open: true, read_only: false, version: "" 
 
 /** @type {Promise<boolean> | null} */
 let asking = null;
+/** Why the last token was not taken; the dialog that asks again says it, as nothing else is heard beside one. */
+let said = "";
 
 /** Ask for the token until it is right, or the dialog is left. */
 async function askForToken() {
@@ -19,7 +21,7 @@ async function askForToken() {
       label: "Token",
       button: "Open",
       secret: true,
-      hint: "mirclr serve showed it when it began.",
+      hint: said || "mirclr serve showed it when it began.",
     });
     if (token === null) return false;
     if (await isLetIn(token)) return true;
@@ -32,7 +34,7 @@ async function isLetIn(token) {
     session = await post("/session", { token });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    say(error.message, { wrong: true });
+    said = error.status === 401 ? "That was another one; mirclr serve showed the token when it began." : error.message;
   }
   return session.open;
 }
