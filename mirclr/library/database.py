@@ -10,15 +10,15 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Self
 
 from mirclr.errors import LibraryError, LibraryNotFound
 from mirclr.library.checks import below_root, check_rows, whole_number
-from mirclr.library.schema import bring_up_to_date, connect, explained
-from mirclr.library.search import bring_search_up_to_date
+from mirclr.library.schema import bring_up_to_date, connect, explained, is_of_earlier, may_be_written
+from mirclr.library.search import bring_search_up_to_date, is_current
 from mirclr.settings import command_line, default_library
 from mirclr.terminal import shown
 
@@ -202,6 +202,22 @@ class Database:
                 f"expected an absolute folder and a path below it"
             )
         return encode_path(root), encode_path(path)
+
+
+def check_as_it_is(path: Path) -> None:
+    """Refuse a library that opening it would change, as it was made by an earlier mirclr.
+
+    Raises
+    ------
+    LibraryError
+        It would, or is no library.
+    """
+    if not path.is_file():
+        return  # which is told when it is opened
+    with explained(path), closing(connect(path)) as db:
+        if is_of_earlier(db, path) or (may_be_written(path) and not is_current(db)):
+            command = command_line("library", "info", library_path=path)
+            raise LibraryError(f"{path}: made by an earlier mirclr; to use it without writing, first run: {command}")
 
 
 def count_write(db: sqlite3.Connection, what: str) -> None:

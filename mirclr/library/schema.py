@@ -115,7 +115,7 @@ SCHEMA_VERSION = len(_MIGRATIONS)
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a library file for reading and writing, or for reading where it cannot be written."""
-    if os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK)):
+    if may_be_written(path):
         db = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None)
     else:
         # SQLite cannot make its -shm file here; without a -wal file nobody is writing, and none is needed
@@ -127,6 +127,11 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA synchronous = FULL")
     return db
+
+
+def may_be_written(path: Path) -> bool:
+    """Whether a library file may be written, or made, as far as the system tells."""
+    return os.access(path.parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))
 
 
 def is_library(path: Path) -> bool:
@@ -143,6 +148,11 @@ def is_library(path: Path) -> bool:
     ):  # it may stand in its -wal file yet
         return bool(db.execute("PRAGMA application_id").fetchone()[0] == _APPLICATION_ID)
     return False
+
+
+def is_of_earlier(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether `bring_up_to_date` would change a file."""
+    return _version(db, path, create=False) < SCHEMA_VERSION
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path, create: bool) -> None:

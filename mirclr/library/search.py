@@ -16,7 +16,7 @@ def search_text(artist: str | None, title: str | None, album: str | None, path: 
 
 def bring_search_up_to_date(db: sqlite3.Connection) -> None:
     """Make the texts of a library anew that another version of this module made, where it can be written."""
-    if _is_current(db) or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'track'").fetchone():
+    if is_current(db) or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'track'").fetchone():
         return
     try:
         db.execute("BEGIN IMMEDIATE")
@@ -39,13 +39,14 @@ def bring_search_up_to_date(db: sqlite3.Connection) -> None:
 
 def searched_column(db: sqlite3.Connection) -> str:
     """SQL for the text that is searched: the column, or, where it cannot be made anew, what it would hold."""
-    if _is_current(db):
+    if is_current(db):
         return "folded"
     db.create_function("search_text", 4, _text, deterministic=True)
     return "search_text(artist, title, album, path)"
 
 
-def _is_current(db: sqlite3.Connection) -> bool:
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether the texts of a library are those of this version."""
     row = db.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
     return bool(row) and row[0] == _VERSION
 

@@ -20,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mirclr.api import Library
 from mirclr.errors import MirclrError, in_words
+from mirclr.library.database import check_as_it_is
 from mirclr.serve.app import create_app
 from mirclr.serve.settings import ServeSettings
 
@@ -182,6 +183,8 @@ def serve(settings: ServeSettings, ready: Callable[[Sequence[str]], object]) -> 
     MirclrError
         The port is taken, or the library cannot be used.
     """
+    if settings.read_only:
+        check_as_it_is(settings.library)
     with Library.open(settings.library, create=not settings.read_only):
         pass  # one that cannot be used is a line now, and no answer later
     threadpool_limits(1)  # answers are made by threads beside each other; those of a product would only wait
