@@ -531,7 +531,6 @@ def test_the_python_section_of_the_readme(folder, monkeypatch, capsys, in_this_p
         "z": torch.eye(4),
         "labels": torch.tensor([0, 0, 1, 1]),
         "files": ["song.mp3", "other.flac"],
-        "genres": ["rock", "pop"],
     }
     for name in ("load_encoder", "classify", "Library.open", "recommend", "train", "LogMel", "NTXentLoss", "Mirclr"):
         assert name in code
@@ -543,7 +542,7 @@ def test_the_python_section_of_the_readme(folder, monkeypatch, capsys, in_this_p
     assert given["encoder"].stamp.digest == given["result"].digest
     assert given["log_mel"].shape[:2] == (4, 96)
     assert torch.isfinite(given["loss"])
-    assert given["model"].predict(["song.mp3"]) == ["rock"]
+    assert given["X"].shape == (2, 768)
 
 
 # the pages of the API

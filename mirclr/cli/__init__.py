@@ -46,7 +46,7 @@ COMMANDS = {
     "library": "Look at your library, check it, remove songs from it, delete it.",
     "manifest": "List the music of a folder in a manifest; check manifests.",
     "map": "Draw a map of your songs: those that sound alike lie close.",
-    "playlist": "Make saved playlists again; copy, list and delete them.",
+    "playlist": "Make saved playlists again; mix, copy, list and delete them.",
     "profile": "Keep what a listener played and likes, for recommend --for.",
     "recommend": "List songs that sound like the ones you name.",
     "serve": "Open your library in a browser, and answer music players.",
