@@ -90,7 +90,8 @@ def command(
         Restart=on-failure
         [Install]
         WantedBy=default.target
-    with MIRCLR_TOKEN=… in serve.env (chmod 600), then: systemctl --user enable --now mirclr
+    with MIRCLR_TOKEN=… in serve.env (chmod 600); and then:
+        systemctl --user enable --now mirclr
     """
     from mirclr.errors import MissingExtra
     from mirclr.serve.settings import ServeSettings, is_loopback
