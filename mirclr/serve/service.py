@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
@@ -23,6 +23,9 @@ from mirclr.serve.problems import Problem
 from mirclr.serve.sent import Classifier
 from mirclr.serve.settings import ServeSettings
 from mirclr.serve.shared import SMALL, Renewal, Shared
+
+if TYPE_CHECKING:
+    from mirclr.evaluation.report.overview import Counts
 
 _THREADS = 4
 _P = ParamSpec("_P")
@@ -66,6 +69,7 @@ class Service:
         self.catalogue: Shared[Catalogue] = Shared(
             lambda library: (library.tracks_version, library.descriptions_version), self._make_catalogue
         )
+        self._counts: tuple[object, Counts] | None = None
         self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata))
         self._apart = Apart()
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
@@ -121,6 +125,16 @@ class Service:
     def catalogue_of(self, library: Library) -> Catalogue:
         """The names of the library's songs."""
         return self.catalogue.of(library)
+
+    def counts_of(self, library: Library) -> "Counts":
+        """What the library holds now, by genre, mood, decade and tempo; counted once for each state of it."""
+        from mirclr.evaluation.report.overview import counts_of
+
+        version = library.metadata_version
+        held = self._counts
+        if held is None or held[0] != version:
+            held = self._counts = version, counts_of(library)
+        return held[1]
 
     def start(self) -> None:
         """Begin to bring up to date what is shared."""

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import mirclr
+from mirclr.evaluation.report import overview
 from mirclr.library import Failure
 from mirclr.library.kept_files import report_page_of
 from tests.made_up_music import SONGS
@@ -86,3 +87,18 @@ def test_the_report_is_a_document_that_runs_nothing(client: TestClient, library_
 def test_a_part_has_an_end(client: TestClient, path: str):
     for query in ("limit=501", "limit=-1", "offset=-1", f"offset={10**30}", "limit=x"):
         assert client.get(f"/api/v1/{path}?{query}").status_code == 422
+
+
+def test_what_it_holds_is_counted_once_for_each_state_of_it(
+    client: TestClient, library_path: Path, monkeypatch
+) -> None:
+    counted = []
+    monkeypatch.setattr(overview, "counts_of", lambda library, of=overview.counts_of: counted.append(1) or of(library))
+    first = client.get("/api/v1/stats").json()
+    assert client.get("/api/v1/stats").json() == first
+    assert len(counted) == 1
+    with mirclr.Library.open(library_path) as library:
+        library.remove(library.tracks()[0])
+    after = client.get("/api/v1/stats").json()
+    assert (len(counted), after["songs"]) == (2, first["songs"] - 1)
+    assert sum(bar["songs"] for bar in after["decades"]) < sum(bar["songs"] for bar in first["decades"])

@@ -106,7 +106,7 @@ class DuplicatePage(BaseModel):
 @router.get("/stats")
 async def stats(service: TheService) -> Stats:
     """What the library holds, by genre, mood, decade and tempo."""
-    return await service.call(_stats)
+    return await service.call(_stats, service)
 
 
 @router.get("/folders")
@@ -142,12 +142,10 @@ def check_limit(service: Service, limit: int) -> None:
         raise Problem(422, f"limit: found {limit}; expected at most {service.settings.limits.page}")
 
 
-def _stats(library: Library) -> Stats:
-    from mirclr.evaluation.report.overview import counts_of
-
+def _stats(library: Library, service: Service) -> Stats:
     with library.snapshot():
         info = library.info()
-        of = counts_of(library)
+        of = service.counts_of(library)
         copied = len(groups(library.near_duplicates()))
         looked = bool(library.near_duplicates(at_least=0))
     return Stats(

@@ -46,7 +46,7 @@ class LibraryView extends HTMLElement {
     if (this.firstChild) return;
     this.tabs = h("nav", { class: "tabs", "aria-label": "Parts of the library" });
     this.jobs = h("ul", { class: "jobs", "aria-label": "Long work" });
-    this.place = h("div", { class: "library-part" });
+    this.place = h("div", { class: "library-part" }, h("p", { class: "muted" }, "Counting your songs …"));
     add(this, h("h1", {}, "Library"), this.tabs, this.jobs, this.place);
   }
 

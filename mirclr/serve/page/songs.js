@@ -89,8 +89,8 @@ class SongsView extends HTMLElement {
     const down = Boolean(parameters.get("desc"));
     if (this.direction) {
       fill(this.direction, icon(down ? "down" : "up"));
-      this.direction.setAttribute("aria-label", down ? "Last first" : "First first");
-      this.direction.title = down ? "Last first" : "First first";
+      this.direction.setAttribute("aria-label", down ? "In reverse order" : "In order");
+      this.direction.title = down ? "In reverse order" : "In order";
     }
     this.showFilters();
     find(document, "#view", HTMLElement).scrollTop = 0;
