@@ -4,7 +4,6 @@ Contents: `Problem`, raised by what refuses a request; `install`, which makes an
 `DESCRIBED`, how they stand in the OpenAPI document.
 """
 
-import sqlite3
 from http import HTTPStatus
 from typing import Any
 
@@ -105,17 +104,17 @@ def problem_of(error: Exception) -> Problem:
 
 def _status_of(cause: BaseException | None) -> int:
     """The status of an error of ours: that of the request, unless the library's file or its disk is at fault."""
-    code: int = getattr(cause, "sqlite_errorcode", 0) if isinstance(cause, sqlite3.Error) else 0
-    return _OF_FILE.get(code & 0xFF, 422)  # below it why in detail
+    name: str = getattr(cause, "sqlite_errorname", "")  # such as SQLITE_IOERR_READ
+    return next((status for fault, status in _OF_FILE.items() if name.startswith(fault)), 422)
 
 
 _OF_FILE = {
-    sqlite3.SQLITE_FULL: 507,
-    sqlite3.SQLITE_READONLY: 403,
-    sqlite3.SQLITE_IOERR: 503,
-    sqlite3.SQLITE_CANTOPEN: 503,
-    sqlite3.SQLITE_CORRUPT: 503,
-    sqlite3.SQLITE_NOTADB: 503,
+    "SQLITE_FULL": 507,
+    "SQLITE_READONLY": 403,
+    "SQLITE_IOERR": 503,
+    "SQLITE_CANTOPEN": 503,
+    "SQLITE_CORRUPT": 503,
+    "SQLITE_NOTADB": 503,
 }
 
 
