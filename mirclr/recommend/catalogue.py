@@ -6,8 +6,10 @@ Conventions: names are compared folded, as `mirclr.names` has it; a song without
 What is not known of a song comes last, whatever the direction.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +94,21 @@ class Catalogue:
         new = Catalogue(library)
         if "_words" in self.__dict__:
             new.make_searchable()
+        return new
+
+    def parts(self) -> Iterator[tuple[str, str, Any]]:
+        """All that it holds, in parts that are small enough to come from another process one by one."""
+        for name, texts in self._texts.items():
+            yield from ((name, attribute, value) for attribute, value in vars(texts).items())
+        yield from (("", attribute, value) for attribute, value in vars(self).items() if attribute != "_texts")
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[tuple[str, str, Any]]) -> "Catalogue":
+        """Put together what `parts` gave."""
+        new = cls.__new__(cls)
+        new._texts = {name: Texts.__new__(Texts) for name in _TEXTS}
+        for name, attribute, value in parts:
+            vars(new._texts[name] if name else new)[attribute] = value
         return new
 
     def __len__(self) -> int:

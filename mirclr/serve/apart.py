@@ -5,7 +5,7 @@ In the process that answers, a thread that computes in Python keeps all others w
 Contents: `Apart`; the functions that run there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,9 +33,23 @@ class Apart:
         MirclrError
             It was closed meanwhile.
         """
-        made: list[_T] = []
+        made = self._messages(_tell, function, arguments)
+        return made[0] if made else None
+
+    def parts(self, function: Callable[..., Iterator[Any]], *arguments: Any) -> list[Any]:
+        """What a function gives there part by part, of which each holds other threads up for a moment alone.
+
+        Raises
+        ------
+        MirclrError
+            It was closed meanwhile.
+        """
+        return self._messages(_tell_parts, function, arguments)
+
+    def _messages(self, tell: Callable[..., object], *arguments: Any) -> list[Any]:
+        made: list[Any] = []
         with suppress(MirclrError):  # no process can be started
-            child = Child(_tell, function, arguments)
+            child = Child(tell, *arguments)
             self._children.add(child)
             if self._closed:
                 child.kill()
@@ -43,7 +57,7 @@ class Apart:
             self._children.discard(child)
         if self._closed:
             raise MirclrError("the service has ended")
-        return made[0] if made else None
+        return made
 
     def close(self) -> None:
         """End the processes."""
@@ -58,6 +72,13 @@ def _tell(tell: Callable[[Any], object], function: Callable[..., Any], arguments
         tell(function(*arguments))
 
 
+def _tell_parts(tell: Callable[[Any], object], function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    give_way()
+    with suppress(MirclrError, OSError):
+        for part in function(*arguments):
+            tell(part)
+
+
 def save_index(path: Path) -> None:
     """Make the index of a library, and save it beside it."""
     with Library.open(path) as library:
@@ -70,9 +91,9 @@ def read_metadata(path: Path, names: Any) -> MetadataArrays:
         return MetadataArrays.read(library, names)
 
 
-def read_catalogue(path: Path) -> Catalogue:
-    """Make the catalogue of a library, ready to be searched."""
+def read_catalogue(path: Path) -> Iterator[tuple[str, str, Any]]:
+    """Make the catalogue of a library, ready to be searched; gives its parts."""
     with Library.open(path) as library:
         catalogue = Catalogue(library)
     catalogue.make_searchable()
-    return catalogue
+    yield from catalogue.parts()

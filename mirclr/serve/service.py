@@ -118,8 +118,8 @@ class Service:
         return MetadataArrays.of(library) if found is None else found
 
     def _make_catalogue(self, library: Library, before: Catalogue | None) -> Catalogue:
-        if library.id_end() > SMALL and (found := self._apart.call(apart.read_catalogue, library.path)) is not None:
-            return found
+        if library.id_end() > SMALL and (parts := self._apart.parts(apart.read_catalogue, library.path)):
+            return Catalogue.of_parts(parts)
         return Catalogue(library) if before is None else before.renewed(library)
 
     def catalogue_of(self, library: Library) -> Catalogue:
