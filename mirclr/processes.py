@@ -291,7 +291,7 @@ def give_way() -> None:
             kernel = ctypes.windll.kernel32  # type: ignore[attr-defined,unused-ignore]
             kernel.SetPriorityClass(kernel.GetCurrentProcess(), 0x4000)  # BELOW_NORMAL_PRIORITY_CLASS
         else:
-            os.nice(10)
+            os.nice(19)
 
 
 def _tell_all(sender: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
