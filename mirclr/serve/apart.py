@@ -25,39 +25,27 @@ class Apart:
         self._children: set[Child] = set()
         self._closed = False
 
-    def call(self, function: Callable[..., _T], *arguments: Any) -> _T | None:
-        """What a function at the top of a module gives there; None where it cannot.
+    def call(self, function: Callable[..., Iterator[_T]], *arguments: Any) -> list[_T]:
+        """What a function at the top of a module yields there; nothing where it cannot.
+
+        It arrives part by part, of which each keeps other threads waiting for a moment alone.
 
         Raises
         ------
         MirclrError
             It was closed meanwhile.
         """
-        made = self._messages(_tell, function, arguments)
-        return made[0] if made else None
-
-    def parts(self, function: Callable[..., Iterator[Any]], *arguments: Any) -> list[Any]:
-        """What a function gives there part by part, of which each holds other threads up for a moment alone.
-
-        Raises
-        ------
-        MirclrError
-            It was closed meanwhile.
-        """
-        return self._messages(_tell_parts, function, arguments)
-
-    def _messages(self, tell: Callable[..., object], *arguments: Any) -> list[Any]:
-        made: list[Any] = []
+        parts: list[_T] = []
         with suppress(MirclrError):  # no process can be started
-            child = Child(tell, *arguments)
+            child = Child(_send, function, arguments)
             self._children.add(child)
             if self._closed:
                 child.kill()
-            made = list(child.messages())
+            parts = list(child.messages())
             self._children.discard(child)
         if self._closed:
             raise MirclrError("the service has ended")
-        return made
+        return parts
 
     def close(self) -> None:
         """End the processes."""
@@ -66,29 +54,24 @@ class Apart:
             child.kill()
 
 
-def _tell(tell: Callable[[Any], object], function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    give_way()
-    with suppress(MirclrError, OSError):
-        tell(function(*arguments))
-
-
-def _tell_parts(tell: Callable[[Any], object], function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _send(send: Callable[[Any], object], function: Callable[..., Iterator[Any]], arguments: tuple[Any, ...]) -> None:
     give_way()
     with suppress(MirclrError, OSError):
         for part in function(*arguments):
-            tell(part)
+            send(part)
 
 
-def save_index(path: Path) -> None:
-    """Make the index of a library, and save it beside it."""
+def save_index(path: Path) -> Iterator[None]:
+    """Make the index of a library, and save it beside it; nothing of it is sent."""
     with Library.open(path) as library:
         _ = library.index
+    yield from ()
 
 
-def read_metadata(path: Path, names: Any) -> MetadataArrays:
+def read_metadata(path: Path, names: Any) -> Iterator[MetadataArrays]:
     """Read arrays of metadata, as `MetadataArrays.read`."""
     with Library.open(path) as library:
-        return MetadataArrays.read(library, names)
+        yield MetadataArrays.read(library, names)
 
 
 def read_catalogue(path: Path) -> Iterator[tuple[str, str, Any]]:

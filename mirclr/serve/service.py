@@ -110,15 +110,17 @@ class Service:
         """What filters look at; of a small library, and at first, it is read when it is asked for."""
         if library.id_end() <= SMALL or before is None:
             return MetadataArrays.of(library)
-        found = self._apart.call(apart.read_metadata, library.path, before.names)
-        return MetadataArrays.of(library) if found is None else found
+        return self._read_metadata(library, before.names)
 
     def _make_metadata_ready(self, library: Library) -> MetadataArrays:
-        found = self._apart.call(apart.read_metadata, library.path, ASKED)
-        return MetadataArrays.of(library) if found is None else found
+        return self._read_metadata(library, ASKED)
+
+    def _read_metadata(self, library: Library, names: Any) -> MetadataArrays:
+        found = self._apart.call(apart.read_metadata, library.path, names)
+        return found[0] if found else MetadataArrays.of(library)
 
     def _make_catalogue(self, library: Library, before: Catalogue | None) -> Catalogue:
-        if library.id_end() > SMALL and (parts := self._apart.parts(apart.read_catalogue, library.path)):
+        if library.id_end() > SMALL and (parts := self._apart.call(apart.read_catalogue, library.path)):
             return Catalogue.of_parts(parts)
         return Catalogue(library) if before is None else before.renewed(library)
 

@@ -151,24 +151,23 @@ def entries(numbers: range) -> list[Entry]:
 
 
 def test_what_is_made_apart_comes_back_whole(large: Path):
-    made = Catalogue.of_parts(Apart().parts(apart.read_catalogue, large))
+    made = Catalogue.of_parts(Apart().call(apart.read_catalogue, large))
     with LibraryStore.open(large) as library:
         assert made.page() == Catalogue(library).page()
         assert made.songs("t7", 3) == Catalogue(library).songs("t7", 3) != []
-    assert Apart().parts(apart.read_catalogue, large / "nowhere") == []
-    assert Apart().call(apart.read_metadata, large / "nowhere", {}) is None
+    assert Apart().call(apart.read_catalogue, large / "nowhere") == []
+    assert Apart().call(apart.read_metadata, large / "nowhere", {}) == []
     ended = Apart()
     ended.close()
     with pytest.raises(MirclrError, match="ended"):
-        ended.parts(apart.read_catalogue, large)
+        ended.call(apart.read_catalogue, large)
 
 
 def test_index_filters_and_catalogue_are_of_one_library_for_all_connections(
     large: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Songs that are added while the last ones answer are there the next time."""
-    monkeypatch.setattr(Apart, "call", lambda _, function, *arguments: function(*arguments))
-    monkeypatch.setattr(Apart, "parts", lambda _, function, *arguments: list(function(*arguments)))
+    monkeypatch.setattr(Apart, "call", lambda _, function, *arguments: list(function(*arguments)))
     one = Service(ServeSettings(large))
     with one._open() as library, one._open() as other:
         query = Query(year=(1950, 1954), n=20)
