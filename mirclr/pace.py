@@ -7,7 +7,7 @@ _SOONEST_S, _RECENT_S = 2.0, 90.0
 
 
 class Pace:
-    """How fast work goes on, by its last minute and a half: files that were seen before tell nothing of new ones.
+    """How fast work goes on, by its last minute and a half: files that were seen before predict nothing of new ones.
 
     Parameters
     ----------

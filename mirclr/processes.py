@@ -247,13 +247,13 @@ def _end_after(parent: Any) -> None:
 
 
 class Child:
-    """A process of its own for long work, which may have processes of its own, and tells how far it is.
+    """A process of its own for long work, which may have processes of its own, and sends how far it is.
 
     Parameters
     ----------
     function : callable
-        At the top of a module; called there as ``function(tell, *arguments)``, and what it gives to ``tell`` arrives
-        here. It has to catch what it raises, and to tell of it.
+        At the top of a module; called there as ``function(send, *arguments)``, and what it gives to ``send`` arrives
+        here. It has to catch what it raises, and to send that.
     *arguments
         Its other arguments.
     """
@@ -261,12 +261,12 @@ class Child:
     def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
         self._receiver, sender = context.Pipe(duplex=False)
-        self._process = context.Process(target=_tell_all, args=(sender, function, arguments), daemon=False)
+        self._process = context.Process(target=_run_child, args=(sender, function, arguments), daemon=False)
         _start(self._process, function)
         sender.close()  # the other process has its own; when that ends, so do its messages
 
     def messages(self) -> Iterator[Any]:
-        """What the process tells, until it has ended."""
+        """What the process sends, until it has ended."""
         with suppress(EOFError, OSError):
             while True:
                 yield self._receiver.recv()
@@ -294,7 +294,7 @@ def give_way() -> None:
             os.nice(19)
 
 
-def _tell_all(sender: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _run_child(sender: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     begin_worker()
     function(sender.send, *arguments)
 

@@ -60,7 +60,7 @@ def mp3_frames(source: Path, *, kbps: int, span: Span | None = None, first: int 
     Yields
     ------
     bytes
-        Whole frames; of sound that is as long as was said `count_frames` in all, from the first wanted on.
+        Whole frames; of sound that is as long as was stated `count_frames` in all, from the first wanted on.
 
     Raises
     ------

@@ -257,8 +257,8 @@ def _albums(tracks: Sequence[LibraryTrack], since: Mapping[int, float], names: _
 
 def _whose(tracks: Sequence[LibraryTrack], names: _Names) -> tuple[str, tuple[str, ...]]:
     """Whose album it is, as is shown and by keys: of the album artist, or of who has more than half of the tracks."""
-    if said := Counter(track.album_artist for track in tracks if track.album_artist):
-        artist = _most(said)
+    if by_tags := Counter(track.album_artist for track in tracks if track.album_artist):
+        artist = _most(by_tags)
         keys = names.of(artist, VARIOUS)
         return artist if keys != (VARIOUS,) else names.spelt[VARIOUS], keys
     first, n = Counter(names.of(track.artist, UNKNOWN)[0] for track in tracks).most_common(1)[0]

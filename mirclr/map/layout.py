@@ -126,11 +126,15 @@ def _by_opentsne(rows: np.ndarray, begin: np.ndarray, perplexity: float, report:
     done = 0
     for iterations, exaggeration, momentum in zip(_ITERATIONS, (_EXAGGERATION, None), (0.5, 0.8), strict=True):
 
-        def tell(iteration: int, error: float, embedding: np.ndarray, before: int = done) -> None:
+        def on_iteration(iteration: int, error: float, embedding: np.ndarray, before: int = done) -> None:
             report(before + iteration, sum(_ITERATIONS))
 
         points = points.optimize(
-            iterations, exaggeration=exaggeration, momentum=momentum, callbacks=tell, callbacks_every_iters=_EVERY
+            iterations,
+            exaggeration=exaggeration,
+            momentum=momentum,
+            callbacks=on_iteration,
+            callbacks_every_iters=_EVERY,
         )
         done += iterations
     return np.asarray(points)

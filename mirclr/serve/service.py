@@ -152,7 +152,7 @@ class Service:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another that takes its place; None where there is none."""
+    """By what a file differs from another that takes its place; None where there is none."""
     try:
         facts = path.stat()
     except OSError:

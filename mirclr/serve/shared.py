@@ -112,7 +112,7 @@ class Renewal:
 
     def _run(self) -> None:
         library: Library | None = None
-        said = ""
+        logged = ""
         while not self._ended.is_set():
             try:
                 if library is None:
@@ -122,9 +122,9 @@ class Renewal:
                     if not self._ended.is_set():
                         one.renew(library)
             except MirclrError as error:  # it is tried again; what is held goes on answering
-                if str(error) != said:  # once, and not each second
-                    said = str(error)
-                    log.warning("%s", said)
+                if str(error) != logged:  # once, and not each second
+                    logged = str(error)
+                    log.warning("%s", logged)
             except Exception:
                 log.exception("bringing up to date failed")
             self._ended.wait(_EVERY_S)

@@ -1,4 +1,4 @@
-"""Long work on the library, and the events that tell how far it is."""
+"""Long work on the library, and the events that report how far it is."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any

@@ -27,7 +27,7 @@ class Token(BaseModel):
 
 @router.get("/session")
 async def session(request: Request, service: TheService, sessions: TheSessions) -> Session:
-    """Whether a token is needed, and was said."""
+    """Whether a token is needed, and was given."""
     is_open = not sessions.needed or sessions.has_session(request.headers)
     return Session(needed=sessions.needed, open=is_open, read_only=service.settings.read_only, version=__version__)
 

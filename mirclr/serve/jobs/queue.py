@@ -21,7 +21,7 @@ log = logging.getLogger("mirclr.serve.jobs")
 
 _KEPT = 50  # jobs that are over
 _PATIENCE_S = 5.0  # until what was asked to end is ended
-_SILENCE_S = 15.0  # until a listener is told that nothing happened, which shows whether it is there
+_SILENCE_S = 15.0  # until a listener is sent a sign that nothing happened, which shows whether it is there
 
 
 class Jobs:
@@ -88,7 +88,7 @@ class Jobs:
         job = Job(id=self._last, kind=kind, made_s=time.time())
         self._jobs[job.id] = job
         self._waiting.append((job, options))
-        self._tell(job)
+        self._publish(job)
         self._begin_next()
         return job
 
@@ -149,10 +149,10 @@ class Jobs:
         job, options = self._waiting.popleft()
         job.state, job.started_s = "running", time.time()
         log.info("job %d begins: %s", job.id, job.kind)
-        self._tell(job)
-        self._running = _Running(job, self._library, options, self._hear)
+        self._publish(job)
+        self._running = _Running(job, self._library, options, self._receive)
 
-    def _hear(self, job: Job, message: process.Message | None) -> None:
+    def _receive(self, job: Job, message: process.Message | None) -> None:
         """Take a message of the process that runs; None: it has ended."""
         match message:
             case "begin", label, total:
@@ -177,26 +177,26 @@ class Jobs:
                 running.over.set()
                 self._begin_next()
                 return
-        self._tell(job)
+        self._publish(job)
 
     def _end(self, job: Job, state: Any, problem: str | None = None) -> None:
         job.end(state, problem=problem)
-        self._tell(job)
+        self._publish(job)
 
-    def _tell(self, job: Job) -> None:
+    def _publish(self, job: Job) -> None:
         for listener in self._listeners:
-            listener.tell(job)
+            listener.put(job)
         over = [one for one in self._jobs.values() if one.is_over]
         for old in over[:-_KEPT]:
             del self._jobs[old.id]
 
 
 class _Running:
-    """The job that runs, with its process and a thread that hears of it."""
+    """The job that runs, with its process and a thread that receives what that sends."""
 
-    def __init__(self, job: Job, library: Path, options: Mapping[str, Any], hear: Any) -> None:
+    def __init__(self, job: Job, library: Path, options: Mapping[str, Any], receive: Any) -> None:
         self.job, self.cancelled, self.over = job, False, asyncio.Event()
-        self._loop, self._hear = asyncio.get_running_loop(), hear
+        self._loop, self._receive = asyncio.get_running_loop(), receive
         self._child: Child | None = None
         threading.Thread(target=self._run, args=(library, options), name=f"job {job.id}", daemon=True).start()
 
@@ -206,14 +206,14 @@ class _Running:
             if self.cancelled:
                 child.terminate()
             for message in child.messages():
-                self._say(message)
+                self._forward(message)
         except MirclrError as error:  # no process can be started
-            self._say(("failed", str(error), ""))
-        self._say(None)
+            self._forward(("failed", str(error), ""))
+        self._forward(None)
 
-    def _say(self, message: process.Message | None) -> None:
+    def _forward(self, message: process.Message | None) -> None:
         with suppress(RuntimeError):  # the service was ended by force
-            self._loop.call_soon_threadsafe(self._hear, self.job, message)
+            self._loop.call_soon_threadsafe(self._receive, self.job, message)
 
     def cancel(self) -> None:
         """Ask the process to end, and end it where it does not."""
@@ -231,7 +231,7 @@ class _Listener:
         self.woken = asyncio.Event()
         self.woken.set()
 
-    def tell(self, job: Job) -> None:
+    def put(self, job: Job) -> None:
         self._news[job.id] = job
         self.woken.set()
 

@@ -33,8 +33,8 @@ export class Settings {
   /** @param {typeof SLIDERS[number]} slider */
   slider({ name, label, min, max, step, words, help }) {
     const input = h("input", { type: "range", min, max, step, "aria-label": label });
-    const told = h("output", { class: "muted" });
-    const whole = h("label", { class: "slider", title: help }, h("span", {}, label, told), input);
+    const output = h("output", { class: "muted" });
+    const whole = h("label", { class: "slider", title: help }, h("span", {}, label, output), input);
     const show = () => {
       const value = build.state[name] ?? AT_FIRST_S;
       const timed = build.state.length_s !== null;
@@ -43,7 +43,7 @@ export class Settings {
       input.style.setProperty("--share", String(Math.min(1, (value - min) / (max - min))));
       input.setAttribute("aria-valuetext", words(value));
       input.disabled = name === "diversity" && build.state.to !== null; // a path has an order of its own
-      told.textContent = words(value);
+      output.textContent = words(value);
     };
     input.addEventListener("input", () => build.set({ [name]: Number(input.value) }));
     this.shows.push(show);

@@ -31,16 +31,16 @@ export function openDialog(title, ...children) {
  */
 export function confirmed(title, text, label) {
   return new Promise((resolve) => {
-    let said = false;
+    let answer = false;
     const yes = h("button", { class: "primary", type: "button" }, label);
     const no = h("button", { type: "button" }, "Cancel");
     const dialog = openDialog(title, h("p", {}, text), h("div", { class: "dialog-buttons" }, no, yes));
     yes.addEventListener("click", () => {
-      said = true;
+      answer = true;
       dialog.close();
     });
     no.addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", () => resolve(said));
+    dialog.addEventListener("close", () => resolve(answer));
     yes.focus();
   });
 }

@@ -78,7 +78,7 @@ class MapView extends HTMLElement {
     this.search = h("input", { type: "search", "aria-label": "Find on the map", placeholder: "Find on the map", autocomplete: "off", spellcheck: "false" });
     this.found = h("span", { class: "muted map-found", role: "status" });
     this.legend = new Legend({ by: (by) => void attempt(() => this.colourBy(by)), keep: () => this.paint() });
-    this.said = h("p", { class: "visually-hidden", role: "status" });
+    this.status = h("p", { class: "visually-hidden", role: "status" });
     this.making = new Making();
     this.panel = selectionPanel(() => this.choose([]));
     this.lasso = button("lasso", "Draw around songs to choose them", () => this.setLasso(!this.isLasso));
@@ -104,7 +104,7 @@ class MapView extends HTMLElement {
     );
     const heading = h("h1", { class: "visually-hidden" }, "Map");
     const { playing, pointed } = this.marks;
-    add(this, heading, this.canvas, svg, this.labels.element, playing, pointed, this.tools, buttons, this.card.element, this.panel.element, this.making.element, this.said, this.hint);
+    add(this, heading, this.canvas, svg, this.labels.element, playing, pointed, this.tools, buttons, this.card.element, this.panel.element, this.making.element, this.status, this.hint);
     this.listen();
     listKeys("On the map", KEY_ROWS, () => this.isShown);
   }
@@ -359,7 +359,7 @@ class MapView extends HTMLElement {
       const facts = [this.legend.labelOf(this.codes?.[at]), track.year].filter(Boolean).join(" · ");
       this.card.show(track, facts, this.isTouched);
       this.card.place(...this.placeOf(at), this.look);
-      if (document.activeElement === this.canvas) this.said.textContent = [track.title, track.artist, facts].filter(Boolean).join(", ");
+      if (document.activeElement === this.canvas) this.status.textContent = [track.title, track.artist, facts].filter(Boolean).join(", ");
     } catch (error) {
       if (!isAbort(error)) sayProblem(error);
     }
@@ -453,7 +453,7 @@ class MapView extends HTMLElement {
     if (!some.length && !this.chosen.size && this.panel.element.hidden) return;
     this.chosen = new Set(some);
     const order = some.length <= WALKED ? this.points.walk(some) : some;
-    this.said.textContent = `${counted(some.length, "song")} chosen`;
+    this.status.textContent = `${counted(some.length, "song")} chosen`;
     void attempt(() => this.panel.show(order.map((i) => this.points.id(i))));
     this.paint();
   }

@@ -22,7 +22,7 @@ const beside = [];
  */
 export function addToPlayer(make) {
   beside.push(make);
-  if (player.track) player.tell("playing", player.track);
+  if (player.track) player.emit("playing", player.track);
 }
 
 /**

@@ -89,9 +89,9 @@ class Player extends EventTarget {
     deck.audio.addEventListener("ended", ifCurrent(() => this.onEnded()));
     deck.audio.addEventListener("error", ifCurrent(() => this.onError(deck)));
     for (const event of ["play", "pause", "playing", "waiting"]) {
-      deck.audio.addEventListener(event, ifCurrent(() => this.tell("state")));
+      deck.audio.addEventListener(event, ifCurrent(() => this.emit("state")));
     }
-    deck.audio.addEventListener("volumechange", ifCurrent(() => this.tell("volume")));
+    deck.audio.addEventListener("volumechange", ifCurrent(() => this.emit("volume")));
   }
 
   get deck() {
@@ -144,7 +144,7 @@ class Player extends EventTarget {
    * @param {string} event
    * @param {unknown} [detail]
    */
-  tell(event, detail) {
+  emit(event, detail) {
     this.dispatchEvent(new CustomEvent(event, { detail }));
   }
 
@@ -181,7 +181,7 @@ class Player extends EventTarget {
   async begin() {
     if (this.track) {
       this.prepareNext();
-      this.tell("queue");
+      this.emit("queue");
     } else await this.start(this.at + 1);
   }
 
@@ -192,7 +192,7 @@ class Player extends EventTarget {
   setComing(ids) {
     this.queue.splice(this.at + 1, Infinity, ...ids);
     this.prepareNext();
-    this.tell("queue");
+    this.emit("queue");
   }
 
   /**
@@ -217,8 +217,8 @@ class Player extends EventTarget {
     }
     this.track = track;
     this.heard_s = this.last_s = 0;
-    this.tell("playing", track);
-    this.tell("queue");
+    this.emit("playing", track);
+    this.emit("queue");
     await this.resume();
     this.prepareNext();
   }
@@ -244,20 +244,20 @@ class Player extends EventTarget {
     this.at = at;
     this.track = track;
     this.deck.load(track);
-    this.tell("playing", track);
+    this.emit("playing", track);
     this.deck.audio.addEventListener("loadedmetadata", () => this.seek(time_s), { once: true });
     this.prepareNext();
   }
 
   /** Say how long the song that is left was heard. */
   leave() {
-    if (this.track && this.heard_s > 0) this.tell("played", { track: this.track, played_s: this.heard_s });
+    if (this.track && this.heard_s > 0) this.emit("played", { track: this.track, played_s: this.heard_s });
     this.heard_s = 0;
   }
 
   /** @param {string} why */
   skip(why) {
-    this.tell("problem", why);
+    this.emit("problem", why);
     this.failures += 1;
     if (this.failures < SKIPPED && this.at + 1 < this.queue.length) void this.start(this.at + 1);
     else this.stop();
@@ -283,7 +283,7 @@ class Player extends EventTarget {
     try {
       await this.deck.audio.play();
     } catch (error) {
-      if (error instanceof DOMException && error.name === "NotAllowedError") this.tell("state"); // it waits for a click
+      if (error instanceof DOMException && error.name === "NotAllowedError") this.emit("state"); // it waits for a click
     }
   }
 
@@ -312,7 +312,7 @@ class Player extends EventTarget {
     this.leave();
     this.pause();
     this.deck.seek(0);
-    this.tell("state");
+    this.emit("state");
   }
 
   /** @param {number} time_s Within the song. */
@@ -324,7 +324,7 @@ class Player extends EventTarget {
     this.deck.seek(to_s);
     if (!paused) void this.resume();
     this.last_s = to_s;
-    this.tell("time");
+    this.emit("time");
   }
 
   onTime() {
@@ -332,7 +332,7 @@ class Player extends EventTarget {
     if (step_s > 0 && step_s < 2) this.heard_s += step_s;
     if (step_s > 0) this.failures = 0;
     this.last_s = this.time_s;
-    this.tell("time");
+    this.emit("time");
     clearTimeout(this.handover);
     const { audio } = this.deck;
     const left_s = audio.duration - audio.currentTime;

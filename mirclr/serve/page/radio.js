@@ -53,7 +53,7 @@ class Radio {
   /** What plays goes on to the last song that was given. */
   stop() {
     this.wish = null;
-    if (player.track) player.tell("playing", player.track);
+    if (player.track) player.emit("playing", player.track);
   }
 
   /** @param {Wish} wish @returns {Promise<Track[]>} */

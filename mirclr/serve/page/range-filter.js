@@ -19,13 +19,13 @@ export class RangeFilter {
     /** @type {Bin[]} */
     this.bins = [];
     this.bars = h("div", { class: "bars", "aria-hidden": "true" });
-    this.told = h("output", { class: "muted" });
+    this.output = h("output", { class: "muted" });
     this.low = this.handle(options.ends[0]);
     this.high = this.handle(options.ends[1]);
     this.element = h(
       "fieldset",
       { class: "range-filter" },
-      h("legend", {}, h("span", {}, options.label), this.told),
+      h("legend", {}, h("span", {}, options.label), this.output),
       this.bars,
       h("div", { class: "two-handles" }, this.low, this.high),
     );
@@ -60,7 +60,7 @@ export class RangeFilter {
       this.low.value = String(Math.max(0, first));
       this.high.value = String(Math.max(Number(this.low.value) + 1, after));
     }
-    this.tell();
+    this.update();
   }
 
   /** @param {HTMLInputElement} handle The handles keep apart. */
@@ -70,7 +70,7 @@ export class RangeFilter {
       if (handle === this.low) this.low.value = String(high - 1);
       else this.high.value = String(low + 1);
     }
-    this.tell();
+    this.update();
     const bounds = this.bounds();
     this.options.change(bounds[0] === null && bounds[1] === null ? null : bounds);
   }
@@ -83,10 +83,10 @@ export class RangeFilter {
     return [low ?? null, high ?? null];
   }
 
-  tell() {
+  update() {
     const [first, after] = [Number(this.low.value), Number(this.high.value)];
     const [low, high] = this.bounds();
-    this.told.textContent = low === null && high === null ? "any" : this.options.words(low, high);
+    this.output.textContent = low === null && high === null ? "any" : this.options.words(low, high);
     this.low.setAttribute("aria-valuetext", low === null ? "no limit" : this.options.words(low, null));
     this.high.setAttribute("aria-valuetext", high === null ? "no limit" : this.options.words(null, high));
     for (const [i, bar] of [...this.bars.children].entries()) bar.classList.toggle("within", first <= i && i < after);

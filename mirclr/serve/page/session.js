@@ -12,7 +12,7 @@ export let session = { needed: false, open: true, read_only: false, version: "" 
 /** @type {Promise<boolean> | null} */
 let asking = null;
 /** Why the last token was not taken; the dialog that asks again says it, as nothing else is heard beside one. */
-let said = "";
+let problem = "";
 
 /** Ask for the token until it is right, or the dialog is left. */
 async function askForToken() {
@@ -21,7 +21,7 @@ async function askForToken() {
       label: "Token",
       button: "Open",
       secret: true,
-      hint: said || "mirclr serve showed it when it began.",
+      hint: problem || "mirclr serve showed it when it began.",
     });
     if (token === null) return false;
     if (await isLetIn(token)) return true;
@@ -34,7 +34,7 @@ async function isLetIn(token) {
     session = await post("/session", { token });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    said = error.status === 401 ? "That was another one; mirclr serve showed the token when it began." : error.message;
+    problem = error.status === 401 ? "That was another one; mirclr serve showed the token when it began." : error.message;
   }
   return session.open;
 }

@@ -7,15 +7,15 @@ const EDGE_PX = 60; // of what scrolls, near which a row that is dragged scrolls
 const STEP_PX = 12;
 
 /** @type {HTMLElement | null} */
-let told = null;
+let status = null;
 
 /** Say to screen readers where a row is now. @param {string} text */
-function tell(text) {
-  if (!told) {
-    told = h("div", { class: "visually-hidden", role: "status", "aria-live": "assertive" });
-    document.body.append(told);
+function announce(text) {
+  if (!status) {
+    status = h("div", { class: "visually-hidden", role: "status", "aria-live": "assertive" });
+    document.body.append(status);
   }
-  told.textContent = text;
+  status.textContent = text;
 }
 
 /**
@@ -43,7 +43,7 @@ export function dragHandle(name, moved) {
     if (to < 0 || to >= rows.length || to === from) return;
     put(row, to);
     handle.focus();
-    tell(`${name}: place ${to + 1} of ${rows.length}`);
+    announce(`${name}: place ${to + 1} of ${rows.length}`);
     moved(from, to);
   });
   handle.addEventListener("pointerdown", (event) => {

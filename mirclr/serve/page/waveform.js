@@ -141,8 +141,8 @@ function picture(title, labels, stacked) {
   svg.setAttribute("viewBox", "0 0 100 100");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  const said = shown.map(([label, row]) => `${label} ${Math.round((100 * row.reduce((a, b) => a + b, 0)) / row.length)} %`);
-  svg.setAttribute("aria-label", `${title} over time; on the whole ${said.join(", ")}`);
+  const summary = shown.map(([label, row]) => `${label} ${Math.round((100 * row.reduce((a, b) => a + b, 0)) / row.length)} %`);
+  svg.setAttribute("aria-label", `${title} over time; on the whole ${summary.join(", ")}`);
   /** @type {number[]} */
   let below = (shown[0]?.[1] ?? []).map(() => 0);
   for (const [at, [, row]] of shown.entries()) {

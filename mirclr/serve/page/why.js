@@ -38,7 +38,7 @@ export async function showWhy(a, b) {
   const why = await get("/explain", { a, b });
   const { first, second, starts_s } = why;
   const words = [...why.words, ...why.relations, ...why.same.map((what) => `the same ${what}`)];
-  const hear = (/** @type {Track} */ track, /** @type {number} */ at) => {
+  const listenTo = (/** @type {Track} */ track, /** @type {number} */ at) => {
     const listen = async () => {
       await playTracks([track]);
       player.seek(starts_s?.[at] ?? 0);
@@ -53,7 +53,7 @@ export async function showWhy(a, b) {
     both("Key", why.key),
     ...Object.entries(why.labels).map(([task, labels]) => compared(task, labels)),
     starts_s && h("p", { class: "muted" }, "Where they sound most alike:"),
-    h("div", { class: "chips" }, hear(first, 0), hear(second, 1)),
+    h("div", { class: "chips" }, listenTo(first, 0), listenTo(second, 1)),
   );
 }
 

@@ -23,7 +23,7 @@ from mirclr.serve.subsonic.taste import Taste, Tastes
 _SONG = re.compile(r"(?:tr-)?([1-9]\d{0,17})", re.ASCII)
 _AT_ONCE = 2
 _MADE = 256  # lists of saved queries that are kept
-_PLAYING_S = 600  # after which what a player said that it plays is over
+_PLAYING_S = 600  # after which what a player reported as playing is over
 
 
 class Players:
@@ -46,7 +46,7 @@ class Players:
         self._playing: dict[str, tuple[int, float, str]] = {}
 
     def now_playing(self) -> dict[str, tuple[int, float, str]]:
-        """The track that each listener plays, since when, and in which player, as far as that was said lately."""
+        """The track that each listener plays, since when, and in which player, as far as that was reported lately."""
         since = time.time() - _PLAYING_S
         for listener in [name for name, one in list(self._playing.items()) if one[1] <= since]:
             self._playing.pop(listener, None)

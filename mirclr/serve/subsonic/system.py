@@ -37,7 +37,7 @@ def get_music_folders(asked: Asked) -> Values:
 
 
 def get_user(asked: Asked) -> Values:
-    """Who asks; of others nothing is said."""
+    """Who asks; of others nothing is shown."""
     if asked.given.text("username", asked.listener) != asked.listener:
         raise Failure(NOT_ALLOWED, "of other users nothing is said")
     return {"user": _user(asked)}
