@@ -113,7 +113,8 @@ def command(
             print_line(address)
         with Library.open(library_path) as library:
             if not any(library.roots().values()):
-                remark("no song is in this library yet; add your music: mirclr embed FOLDER")
+                embed = options.command_line("embed", "FOLDER", library_path=library_path)
+                remark(f"no song is in this library yet; add your music: {embed}")
         if made:
             complain(f"token: {token}")
             remark(f"to be let in without typing it: {addresses[-1]}#token={token}")

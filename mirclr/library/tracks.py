@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mirclr.errors import NoMatch
 from mirclr.library.checks import check_rows
 from mirclr.library.database import IDS, Database, decode_path, encode_path, id_list, storable
 from mirclr.library.files import is_gone
@@ -41,6 +42,18 @@ class Tracks(Database):
             return self._tracks("1")
         held = {track.id: track for track in self._tracks(f"id IN {IDS}", id_list(ids))}
         return [held[int(i)] for i in ids if int(i) in held]
+
+    def track(self, track_id: int) -> LibraryTrack:
+        """The track of an id.
+
+        Raises
+        ------
+        NoMatch
+            There is none.
+        """
+        if 0 <= track_id < 1 << 63 and (found := self.tracks([track_id])):
+            return found[0]
+        raise NoMatch(f"no song of the library has the id {track_id}")
 
     def id_end(self) -> int:
         """One more than the highest id of a track; 0 of an empty library."""

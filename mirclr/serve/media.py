@@ -21,6 +21,7 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from mirclr.api import Library
 from mirclr.audio.mp3 import HEADER
 from mirclr.audio.thumbnails import shrink
 from mirclr.errors import UnreachableAudio, UnreadableAudio
@@ -28,11 +29,10 @@ from mirclr.library import LibraryTrack, shown
 from mirclr.media import KINDS, KeptPeaks, Mp3, Picture, cover_of, file_of, opus_pieces, sound_type
 from mirclr.processes import JobLost, Pool, begin_worker
 from mirclr.serve.problems import Problem
-from mirclr.serve.ranges import Asked, Version, asked_of, version_of
+from mirclr.serve.ranges import Asked, Version, asked_of, is_held, version_of
 from mirclr.serve.slots import Slots
 
 if TYPE_CHECKING:
-    from mirclr.api import Library
     from mirclr.serve.service import Service
 
 _CHUNK = 1 << 18
@@ -177,7 +177,7 @@ async def sound_response(
     max_kbps : int, optional
         Kilobits a second that must do: a file of more is not sent as it is.
     """
-    track = await service.call(song, track_id)
+    track = await service.call(Library.track, track_id)
     media = service.media
     if not 0 <= start_s < max(track.duration_s, 1e-3):
         raise Problem(422, f"start_s: found {start_s:g}; expected 0 to {track.duration_s:.1f}, as long as the song is")
@@ -284,7 +284,7 @@ def _named(track: LibraryTrack, suffix: str) -> str:
 
 
 async def _made(media: Media, pieces: Iterator[bytes], headers: dict[str, str], status: int) -> Response:
-    """Answer with what is made; what is wrong with the file is said while that can be."""
+    """Answer with what is made; what is wrong with the file is reported while that can be."""
     slots = [media.streams.take()]
 
     def ended() -> None:
@@ -333,7 +333,7 @@ async def cover_response(
     Problem
         404: it has none.
     """
-    track = await service.call(song, track_id)
+    track = await service.call(Library.track, track_id)
     picture = await service.media.run(cover_of, track)
     if picture is None and or_empty:
         return Response(status_code=204, headers={"Cache-Control": f"private, max-age={_COVER_S}"})
@@ -343,30 +343,16 @@ async def cover_response(
         picture = await service.media.smaller(picture, side)
     etag = f'"{blake2b(picture.data, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": f"private, max-age={_COVER_S}"}
-    held = {name: value for name, value in request.headers.items() if name == "if-none-match"}
-    if asked_of("GET", held, Version(len(picture.data), etag, 0)).status == 304:
+    if is_held(request.headers, etag):
         return Response(status_code=304, headers=headers)
     return Response(picture.data, media_type=picture.media_type, headers=headers)
 
 
 async def peaks_of_song(service: Service, track_id: int, n: int) -> bytes:
     """The peaks of a song's waveform; see `mirclr.media.KeptPeaks`."""
-    track, media = await service.call(song, track_id), service.media
+    track, media = await service.call(Library.track, track_id), service.media
     give_back = media.waveforms.take()
     try:
         return await asyncio.get_running_loop().run_in_executor(media.drawing, media.peaks.of, track, n)
     finally:
         give_back()
-
-
-def song(library: Library, track_id: int) -> LibraryTrack:
-    """The song of an id.
-
-    Raises
-    ------
-    Problem
-        404: the library has none.
-    """
-    if not (found := library.tracks([track_id])):
-        raise Problem(404, f"no song of the library has the id {track_id}")
-    return found[0]

@@ -34,7 +34,7 @@ class Version:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What tells a client of it."""
+        """The headers that describe it."""
         return {"ETag": self.etag, "Last-Modified": formatdate(self.changed_s, usegmt=True)}
 
 
@@ -84,6 +84,11 @@ def asked_of(method: str, headers: Mapping[str, str], version: Version) -> Asked
     return Asked(206, begin, end)
 
 
+def is_held(headers: Mapping[str, str], etag: str) -> bool:
+    """Whether a client says that it has what a tag names: `If-None-Match`."""
+    return _lists(headers.get("if-none-match", ""), etag, weak=True)
+
+
 def _range(spec: str, size: int) -> tuple[int, int] | None:
     """Begin and end of one range, which are equal where nothing of it is there; None of what is none."""
     match = _SPEC.fullmatch(spec)
@@ -105,8 +110,8 @@ def _precondition(headers: Mapping[str, str], version: Version) -> int | None:
             return 412
     elif (date := _date(headers.get("if-unmodified-since"))) is not None and version.changed_s > date:
         return 412
-    if (held := headers.get("if-none-match")) is not None:
-        return 304 if _lists(held, version.etag, weak=True) else None
+    if "if-none-match" in headers:
+        return 304 if is_held(headers, version.etag) else None
     if (date := _date(headers.get("if-modified-since"))) is not None and version.changed_s <= date:
         return 304
     return None

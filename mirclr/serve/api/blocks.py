@@ -10,7 +10,7 @@ from mirclr.errors import NoMatch
 from mirclr.library import LibraryTrack, shown
 from mirclr.names import artist_name, is_album, known_artist
 from mirclr.recommend import Rule, parse_rule, rule_effects
-from mirclr.serve.api.recommend import Id, known_track
+from mirclr.serve.api.recommend import Id
 from mirclr.serve.guard import WRITES
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import TheService
@@ -79,7 +79,7 @@ def _rule(library: Library, given: BlockBody) -> Rule:
         if value.partition(":")[2].strip().startswith("~"):
             raise Problem(422, f"found {shown(value)}; expected a part of a path, without ~")
         return rule
-    return rule_of(kind, known_track(library, value))
+    return rule_of(kind, library.track(value))
 
 
 def rule_of(kind: str, track: LibraryTrack) -> Rule:
@@ -102,7 +102,7 @@ def rule_of(kind: str, track: LibraryTrack) -> Rule:
 
 
 def _first_as_written(text: str) -> str:
-    """The artist that a text names first, as it writes the name where that can be said."""
+    """The artist that a text names first, as it writes the name where that can be found."""
     name, written = known_artist(text), text.split()
     starts = (" ".join(written[:n]).rstrip(" ,;/&") for n in range(1, len(written) + 1))
     return next((start for start in starts if artist_name(start) == name), name)

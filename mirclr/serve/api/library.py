@@ -12,7 +12,7 @@ from mirclr.ingest.near_duplicates import copies, groups
 from mirclr.library import shown
 from mirclr.library.files import absence, is_gone
 from mirclr.library.kept_files import report_page_of
-from mirclr.serve.api.tracks import Track
+from mirclr.serve.api.tracks import Track, check_page
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import Service, TheService
 
@@ -118,14 +118,14 @@ async def folders(service: TheService) -> list[Folder]:
 @router.get("/failures")
 async def failures(service: TheService, offset: Offset = 0, limit: Limit = 100) -> FailurePage:
     """Files that could not be read, and songs that play with a fault, each with why and what to do."""
-    check_limit(service, limit)
+    check_page(service, "limit", limit)
     return await service.call(_failures, offset, limit)
 
 
 @router.get("/duplicates")
 async def duplicates(service: TheService, offset: Offset = 0, limit: Limit = 20) -> DuplicatePage:
     """Recordings that are there more than once, as the last job `duplicates` found them."""
-    check_limit(service, limit)
+    check_page(service, "limit", limit)
     return await service.call(_duplicates, offset, limit)
 
 
@@ -134,12 +134,6 @@ async def report(service: TheService) -> HTMLResponse:
     """The page of the last job `report`: a document that runs nothing."""
     page = await service.call(_report)
     return HTMLResponse(page, headers={"Content-Security-Policy": _REPORT_POLICY, "X-Frame-Options": "SAMEORIGIN"})
-
-
-def check_limit(service: Service, limit: int) -> None:
-    """Refuse a page that is longer than one may be."""
-    if limit > service.settings.limits.page:
-        raise Problem(422, f"limit: found {limit}; expected at most {service.settings.limits.page}")
 
 
 def _stats(library: Library, service: Service) -> Stats:

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from mirclr import map as maps
-from mirclr import recommend
 from mirclr.api import Library
-from mirclr.serve.api.tracks import Text, Texts
+from mirclr.serve.api.tracks import TheSongs
+from mirclr.serve.ranges import is_held
 from mirclr.serve.service import Service, TheService
 
 router = APIRouter(tags=["map"])
@@ -183,29 +183,10 @@ async def clusters(service: TheService) -> MapClusters:
 
 
 @router.get("/map/matches", response_class=Response)
-async def matches(
-    service: TheService,
-    q: Text = "",
-    artist: Text | None = None,
-    album: Text | None = None,
-    genre: Texts = [],  # noqa: B006
-    mood: Texts = [],  # noqa: B006
-    bpm: Text | None = None,
-    key: Text | None = None,
-    year: Text | None = None,
-    duration_s: Text | None = None,
-) -> Response:
+async def matches(service: TheService, asked: TheSongs) -> Response:
     """The ids of all songs that words and filters mean, ascending, on the map or not: uint32, little-endian."""
-    given = {"genre": genre, "mood": mood, "bpm": bpm, "key": key, "year": year, "duration_s": duration_s}
-    filters = {name: value for name, value in given.items() if value}
-    query = recommend.Query.of(**filters) if filters else None
-
-    def found(library: Library) -> list[int]:
-        passing = library.filters.passing(query) if query else None
-        names = service.catalogue_of(library)
-        return names.page(limit=_ALL, text=q, artist=artist, album=album, passing=passing)[1]
-
-    held = np.sort(np.array(await service.call(found), "<u4"))
+    found = await service.call(lambda library: asked.page(service, library, limit=_ALL)[1])
+    held = np.sort(np.array(found, "<u4"))
     return Response(held.tobytes(), media_type="application/octet-stream")
 
 
@@ -213,7 +194,6 @@ def _binary(request: Request, values: np.ndarray, version: str) -> Response:
     """Values as they are in memory; 304 where the client has them."""
     tag = f'"{version}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    known = request.headers.get("if-none-match", "")
-    if tag in [one.strip().removeprefix("W/") for one in known.split(",")]:
+    if is_held(request.headers, tag):
         return Response(status_code=304, headers=headers)
     return Response(values.tobytes(), media_type="application/octet-stream", headers=headers)

@@ -10,7 +10,7 @@ from mirclr.api import Library
 from mirclr.library import Listen, shown
 from mirclr.recommend.listening import check_name, record_play, set_taste, tastes_of
 from mirclr.recommend.taste import listens_of, match_listens, nearest_tracks, taste_of
-from mirclr.serve.api.recommend import Id, known_track
+from mirclr.serve.api.recommend import Id
 from mirclr.serve.api.tracks import Track
 from mirclr.serve.guard import WRITES
 from mirclr.serve.problems import Problem
@@ -100,7 +100,7 @@ async def like(service: TheService, name: Name, given: LikeBody) -> LikeBody:
 
 
 def _like(library: Library, name: str, given: LikeBody) -> None:
-    set_taste(library, _writable_name(library, name), known_track(library, given.track), given.taste)
+    set_taste(library, _writable_name(library, name), library.track(given.track), given.taste)
 
 
 @router.post("/profiles/{name:path}/plays", dependencies=[WRITES])
@@ -110,7 +110,7 @@ async def play(service: TheService, name: Name, given: PlayBody) -> Played:
 
 
 def _play(library: Library, name: str, given: PlayBody) -> bool:
-    track = known_track(library, given.track)
+    track = library.track(given.track)
     return record_play(library, _writable_name(library, name), track, given.played_s, now_s=time.time())
 
 

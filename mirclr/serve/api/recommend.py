@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mirclr.api import Library
 from mirclr.errors import NoMatch
-from mirclr.library import LibraryTrack, shown
+from mirclr.library import shown
 from mirclr.recommend import Answer, Query, Recommendation, without_files
 from mirclr.recommend.counts import FIELDS as COUNTED
 from mirclr.recommend.counts import Counts, count_values, filters_of
@@ -117,13 +117,6 @@ async def recommend(service: TheService, asked: QueryBody) -> RecommendedList:
     """List songs that belong with others, or that pass the filters."""
     check_size(service, asked)
     return RecommendedList.of(await service.call(_answer, asked.query()))
-
-
-def known_track(library: Library, track_id: int) -> LibraryTrack:
-    """The song of an id; raises Problem where there is none."""
-    if not (found := library.tracks([track_id])):
-        raise Problem(404, f"no song of the library has the id {track_id}")
-    return found[0]
 
 
 def check_size(service: Service, asked: QueryBody) -> None:

@@ -1,8 +1,9 @@
 """Songs of the library: one, a part of all in some order, and those that a text means as it is typed."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
 from mirclr import recommend
@@ -10,7 +11,7 @@ from mirclr.api import Library
 from mirclr.library import Description, LibraryTrack, shown
 from mirclr.recommend.catalogue import Name
 from mirclr.serve.problems import Problem
-from mirclr.serve.service import TheService
+from mirclr.serve.service import Service, TheService
 
 router = APIRouter(tags=["tracks"])
 
@@ -36,10 +37,10 @@ class Track(BaseModel):
     @classmethod
     def of(cls, track: LibraryTrack) -> "Track":
         """The song of a library as it is answered."""
-        return cls(**_told(track))
+        return cls(**_fields_of(track))
 
 
-def _told(track: LibraryTrack) -> dict[str, Any]:
+def _fields_of(track: LibraryTrack) -> dict[str, Any]:
     return {
         "id": track.id,
         "title": shown(track.title or track.place.name),
@@ -50,6 +51,43 @@ def _told(track: LibraryTrack) -> dict[str, Any]:
         "duration_s": round(track.duration_s, 3),
         "path": shown(track.path),
     }
+
+
+@dataclass(frozen=True)
+class AskedSongs:
+    """Which songs are asked for: by words, of an artist or an album, and by the filters of lists."""
+
+    text: str
+    artist: str | None
+    album: str | None
+    filters: recommend.Query | None
+
+    def page(self, service: Service, library: Library, **how: Any) -> tuple[int, list[int]]:
+        """How many there are, and the ids of a part of them, as `Catalogue.page` takes it."""
+        passing = library.filters.passing(self.filters) if self.filters else None
+        catalogue = service.catalogue_of(library)
+        return catalogue.page(text=self.text, artist=self.artist, album=self.album, passing=passing, **how)
+
+
+def asked_songs(
+    q: Text = "",
+    artist: Text | None = None,
+    album: Text | None = None,
+    genre: Texts = [],  # noqa: B006
+    mood: Texts = [],  # noqa: B006
+    bpm: Text | None = None,
+    key: Text | None = None,
+    year: Text | None = None,
+    duration_s: Text | None = None,
+) -> AskedSongs:
+    """Which songs the parameters of a route ask for; a dependency."""
+    given = {"genre": genre, "mood": mood, "bpm": bpm, "key": key, "year": year, "duration_s": duration_s}
+    filters = {name: value for name, value in given.items() if value}
+    return AskedSongs(q, artist, album, recommend.Query.of(**filters) if filters else None)
+
+
+TheSongs = Annotated[AskedSongs, Depends(asked_songs)]
+"""The type of a route's parameter that is which songs are asked for."""
 
 
 class ListedTrack(Track):
@@ -105,18 +143,16 @@ class Found(BaseModel):
     albums: list[Album]
 
 
+def check_page(service: Service, name: str, rows: int) -> None:
+    """Refuse a page of more rows than one may have; `name`: what asks for it."""
+    if rows > service.settings.limits.page:
+        raise Problem(422, f"{name}: found {rows}; expected at most {service.settings.limits.page}")
+
+
 @router.get("/tracks")
 async def tracks(
     service: TheService,
-    q: Text = "",
-    artist: Text | None = None,
-    album: Text | None = None,
-    genre: Texts = [],  # noqa: B006
-    mood: Texts = [],  # noqa: B006
-    bpm: Text | None = None,
-    key: Text | None = None,
-    year: Text | None = None,
-    duration_s: Text | None = None,
+    asked: TheSongs,
     ids: Annotated[str | None, Query(max_length=10_000, pattern=r"^\d{1,18}(,\d{1,18})*$")] = None,
     sort: Sort = "artist",
     desc: bool = False,
@@ -124,30 +160,15 @@ async def tracks(
     limit: Annotated[int, Query(ge=0)] = 100,
 ) -> TrackPage:
     """A part of the songs that pass the filters, which are those of lists, in an order; or those of some ids."""
-    if limit > service.settings.limits.page:
-        raise Problem(422, f"limit: found {limit}; expected at most {service.settings.limits.page}")
+    check_page(service, "limit", limit)
     if ids is not None:
         wanted = [int(i) for i in ids.split(",")]
-        if len(wanted) > service.settings.limits.page:
-            raise Problem(422, f"ids: found {len(wanted)}; expected at most {service.settings.limits.page}")
+        check_page(service, "ids", len(wanted))
         listed = await service.call(_listed, wanted)
         return TrackPage(total=len(listed), offset=0, tracks=listed)
-    given = {"genre": genre, "mood": mood, "bpm": bpm, "key": key, "year": year, "duration_s": duration_s}
-    filters = {name: value for name, value in given.items() if value}
-    query = recommend.Query.of(**filters) if filters else None
 
     def page(library: Library) -> TrackPage:
-        passing = library.filters.passing(query) if query else None
-        total, found = service.catalogue_of(library).page(
-            sort,
-            descending=desc,
-            offset=offset,
-            limit=limit,
-            text=q,
-            artist=artist,
-            album=album,
-            passing=passing,
-        )
+        total, found = asked.page(service, library, sort=sort, descending=desc, offset=offset, limit=limit)
         return TrackPage(total=total, offset=offset, tracks=_listed(library, found))
 
     return await service.call(page)
@@ -157,7 +178,7 @@ def _listed(library: Library, ids: list[int]) -> list[ListedTrack]:
     described = library.descriptions(ids)
     return [
         ListedTrack(
-            **_told(track),
+            **_fields_of(track),
             tempo_bpm=(about := described.get(track.id, _UNDESCRIBED)).tempo_bpm,
             key=about.key,
         )
@@ -176,11 +197,11 @@ async def track(service: TheService, track_id: int) -> WholeTrack:
 
 def _whole(library: Library, track_id: int) -> WholeTrack:
     with library.snapshot():
-        track = track_of(library, track_id)
+        track = library.track(track_id)
         described = library.descriptions([track_id]).get(track_id)
         about = described or _UNDESCRIBED
         return WholeTrack(
-            **_told(track),
+            **_fields_of(track),
             tempo_bpm=about.tempo_bpm,
             key=about.key,
             key_strength=about.key_strength if described else None,
@@ -193,13 +214,6 @@ def _whole(library: Library, track_id: int) -> WholeTrack:
             added_s=track.added_s,
             remark=track.remark and shown(track.remark),
         )
-
-
-def track_of(library: Library, track_id: int) -> LibraryTrack:
-    """The song of an id; a problem where there is none."""
-    if not 0 <= track_id < 1 << 63 or not (found := library.tracks([track_id])):
-        raise Problem(404, f"no song of the library has the id {track_id}")
-    return found[0]
 
 
 def _labels(library: Library, task: str, track_id: int) -> dict[str, float]:

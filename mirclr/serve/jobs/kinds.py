@@ -41,14 +41,8 @@ def embed(library_path: Path, options: Options, report: Report) -> Result:
                 there.append(folder)
             else:
                 report.remark(f"{folder} {why}")
-        advance = report.begin("Looking for songs")
-
-        def progress(done: int, total: int) -> None:
-            nonlocal advance
-            if done == 1:
-                advance = report.begin("Listening to songs", total)
-            advance()
-
+        report.begin("Looking for songs")
+        progress = report.counting("Listening to songs")
         done = library.embed(there, retry=bool(options.get("retry")), progress=progress)
         for line in done.remarks:
             report.remark(line)
@@ -190,17 +184,9 @@ def draw_map(library_path: Path, options: Options, report: Report) -> Result:
     from mirclr.library import LibraryStore
 
     with LibraryStore.open(library_path) as library:
-        advance = report.begin("Drawing the map")
-        reached = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal advance, reached
-            if not reached:
-                advance = report.begin("Drawing the map", total)
-            advance(done - reached)
-            reached = done
-
-        drawn = maps.draw_map(library, anew=bool(options.get("again")), report=progress)
+        label = "Drawing the map"
+        report.begin(label)
+        drawn = maps.draw_map(library, anew=bool(options.get("again")), report=report.counting(label))
     report.remark(str(drawn))
     return {"laid_out": drawn.laid_out, "placed": drawn.placed}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
+from mirclr.errors import NoMatch
 from mirclr.serve.media import cover_response, sound_response
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import Service
@@ -45,6 +46,8 @@ class Cover:
         for track_id in self.ids:
             try:
                 return await cover_response(service, request, track_id, self.side)
+            except NoMatch:  # it is gone by now
+                continue
             except Problem as problem:
                 if problem.status != 404:
                     raise
