@@ -223,6 +223,7 @@ def test_the_digest_is_of_the_settings_that_an_embedding_depends_on():
         "mel.gain=10.0",
         "mel.f_min=20",
         "embedding.std_weight=1.0",
+        "embedding.levelled=true",
     ):
         assert with_weights(other) != digest, other
     model = tiny("embedding.std_weight=1.0")

@@ -26,8 +26,9 @@ from mirclr.ingest.embedding import count_outcomes, embed_files
 from mirclr.ingest.finding import find_audio
 from mirclr.library import Failure, LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
-from mirclr.models.embedder import Embedder, raised
+from mirclr.models.embedder import Embedder, stamp_of
 from mirclr.models.encoder import Model
+from mirclr.models.level import levelled
 from mirclr.provenance import file_digest
 from mirclr.tags import Tags
 from tests.commands import main
@@ -615,12 +616,24 @@ def test_a_file_that_crashes_its_decoder_is_one_failure(library, embedder, crash
 
 def test_quiet_music_is_raised_by_one_gain_and_other_music_left_to_the_bit():
     loud = np.random.default_rng(0).normal(0, 0.15, (3, 500)).astype(np.float32)
-    assert raised(loud) is loud
-    first, second = (raised(loud * np.float32(10 ** (-db / 20))) for db in (12, 30))
+    assert levelled(loud, loud_too=False) is loud
+    first, second = (levelled(loud * np.float32(10 ** (-db / 20)), loud_too=False) for db in (12, 30))
     np.testing.assert_allclose(first, second, rtol=1e-5)
     np.testing.assert_allclose(first / first[0, 0], loud / loud[0, 0], rtol=1e-4)
     assert 10 * np.log10(np.square(first).mean()) == pytest.approx(-20, abs=0.01)
-    assert not raised(0 * loud).any()
+    assert not levelled(0 * loud, loud_too=False).any()
+
+
+def test_an_encoder_that_asks_for_it_hears_all_music_at_one_level():
+    recipes = (TINY, TINY.model_copy(update={"embedding": TINY.embedding.model_copy(update={"levelled": True})}))
+    plain, asking = (Embedder(model, stamp_of(model, name="tiny")) for model in map(Model, recipes))
+    x = np.random.default_rng(0).normal(0, 0.1, (3, 16000)).astype(np.float32)
+    for db in (-28, -12, 0, 12):
+        louder = x * np.float32(10 ** (db / 20))
+        np.testing.assert_allclose(asking.levelled(louder), asking.levelled(x), rtol=1e-5)
+        np.testing.assert_allclose(asking.embed_track(louder), asking.embed_track(x), atol=1e-5)
+    assert np.abs(plain.embed_track(x * 4) - plain.embed_track(x)).max() > 1e-3
+    assert asking.stamp.digest != plain.stamp.digest
 
 
 def test_the_level_of_a_recording_hardly_moves_its_vector(songs):

@@ -118,7 +118,7 @@ def test_every_setting_of_the_sections_counts():
         "mel.hop_length": 128,
         "mel.f_min": 20.0,
     }
-    changes |= {"mel.f_max": 7000.0, "mel.gain": 100.0, "embedding.std_weight": 0.25}
+    changes |= {"mel.f_max": 7000.0, "mel.gain": 100.0, "embedding.std_weight": 0.25, "embedding.levelled": True}
     digests = {encoder_digest(model)}
     for key, value in changes.items():
         section, name = key.split(".")

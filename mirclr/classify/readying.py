@@ -100,7 +100,6 @@ def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed | AudioErr
 
 
 def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioError:
-    from mirclr.models.embedder import raised
     from mirclr.tags import read_tags
 
     tags, file = read_tags(path), path.absolute()
@@ -120,7 +119,7 @@ def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioEr
         track_number=tags.track_number,
         disc_number=tags.disc_number,
     )
-    embedded = encoder.embed_excerpts(raised(excerpts.waveforms))
+    embedded = encoder.embed_excerpts(encoder.levelled(excerpts.waveforms))
     vector = encoder.pool(embedded)
     if not is_usable(vector):
         return UnusableAudio(f"{path}: {NO_VECTOR}")

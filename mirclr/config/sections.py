@@ -388,10 +388,13 @@ class Embedding(_Section):
     """How a track is embedded: as the mean over `excerpts` clips spread over it.
 
     With a `std_weight` above 0 the vector also holds the standard deviation over the excerpts, multiplied by it.
+    `levelled` scales each track to an RMS of 0.1, so that its vector does not depend on its level; without, only what
+    is quieter is raised to that.
     """
 
     excerpts: Few = 10
     std_weight: Weight = 0.0
+    levelled: bool = False
 
 
 _ONE_LABEL = ("artist", "album", "genre")  # fields of which a track has one at most

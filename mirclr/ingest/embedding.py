@@ -24,7 +24,7 @@ from mirclr.errors import in_words, is_fault_of_machine
 from mirclr.ingest.moves import Moves
 from mirclr.ingest.seen import SeenFile, identical_tracks, is_moved, look
 from mirclr.library import Entry, ExcerptEmbeddings, Failure, FileState, LibraryStore, is_usable
-from mirclr.models.embedder import Embedder, raised
+from mirclr.models.embedder import Embedder
 from mirclr.tags import READING, Tags
 
 BATCH_TRACKS = 16
@@ -296,7 +296,7 @@ def _decoded(library: LibraryStore, seen: SeenFile, file: DecodedFile, embedder:
 
 
 def _embedded(seen: SeenFile, excerpts: Excerpts, embedder: Embedder) -> Entry:
-    embedded = embedder.embed_excerpts(raised(excerpts.waveforms))
+    embedded = embedder.embed_excerpts(embedder.levelled(excerpts.waveforms))
     vector = embedder.pool(embedded)
     compact = ExcerptEmbeddings.of(excerpts.starts, embedded) if is_usable(vector) else None
     audio = (excerpts.digest, excerpts.duration_s, excerpts.remark)

@@ -205,6 +205,8 @@ def encoder_digest(model: Model) -> str:
     if model.pooling.weight:
         settings["deviation"] = model.pooling.weight
         weights |= {f"pooling.{name}": tensor for name, tensor in model.pooling.state_dict().items()}
+    if recipe.embedding.levelled:
+        settings["levelled"] = True
     parts = [digest_json(settings).encode()]
     for name, tensor in sorted(weights.items()):
         parts += [name.encode(), tensor.detach().cpu().contiguous().numpy().tobytes()]

@@ -1,6 +1,5 @@
 """An encoder made ready to embed tracks: excerpts of decoded sound to vectors."""
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +14,11 @@ from mirclr import config, extensions
 from mirclr.models.checkpoint import encoder_digest, load_checkpoint
 from mirclr.models.device import pick_device, pick_precision
 from mirclr.models.encoder import Model
+from mirclr.models.level import levelled
 from mirclr.models.own import recipe_of_class
 from mirclr.models.pretrained import NAME, builtin_checkpoint
 from mirclr.models.stamp import EncoderStamp
 
-_LEAST_POWER = 10**-2.0  # -20 dBFS: of 50 tracks of Emotify four were below
-_MOST_GAIN = 10**1.5  # 30 dB: what is quieter still is as much noise as music
 _CLIPS = 32  # embedded at once: the spectrograms of more do not fit a CPU's caches
 
 
@@ -81,9 +79,13 @@ class Embedder:
 
     def embed_tracks(self, tracks: Sequence[np.ndarray]) -> np.ndarray:
         """(n_i, N) float32 excerpts of several tracks -> (len(tracks), D) float32 unit rows."""
-        embedded = self.embed_excerpts(np.concatenate([raised(track) for track in tracks]))
+        embedded = self.embed_excerpts(np.concatenate([self.levelled(track) for track in tracks]))
         ends = np.cumsum([len(t) for t in tracks])[:-1]
         return np.stack([self.pool(part) for part in np.split(embedded, ends)])
+
+    def levelled(self, waveforms: np.ndarray) -> np.ndarray:
+        """(n, N) float32 excerpts of one track, by one gain, at the level at which the encoder hears them."""
+        return levelled(waveforms, loud_too=self._model.recipe.embedding.levelled)
 
     def embed_excerpts(self, waveforms: np.ndarray) -> np.ndarray:
         """(n, N) float32 excerpts -> (n, E) float32, as the encoder gives them."""
@@ -98,17 +100,6 @@ class Embedder:
         with _few_threads(), torch.inference_mode():
             vector: np.ndarray = self._model.pooling(torch.from_numpy(embedded).to(self._device)).cpu().numpy()
         return vector
-
-
-def raised(waveforms: np.ndarray) -> np.ndarray:
-    """(n, N) float32 excerpts of one track, by one gain, where they are quieter than most music is; else as they are.
-
-    Encoders learn from music as it is mastered, and take the same music far below that for another.
-    """
-    power = float(np.square(waveforms, dtype=np.float64).mean())
-    if not 0 < power < _LEAST_POWER:
-        return waveforms
-    return waveforms * np.float32(min(math.sqrt(_LEAST_POWER / power), _MOST_GAIN))
 
 
 @contextmanager

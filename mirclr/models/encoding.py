@@ -18,7 +18,7 @@ from mirclr.audio.decoding import decode_files
 from mirclr.audio.waveform import waveform_blocks, waveform_excerpts, windows
 from mirclr.errors import CheckpointError, UnreadableAudio, UnusableAudio
 from mirclr.extensions import allow_code, is_class_name, make
-from mirclr.models.embedder import Embedder, raised, stamp_of
+from mirclr.models.embedder import Embedder, stamp_of
 from mirclr.models.encoder import Model
 from mirclr.models.own import qualified_name, with_own
 from mirclr.models.pretrained import checkpoint_named, is_there
@@ -256,7 +256,7 @@ class Encoder(Embedder):
         found = windows(blocks, size=size, step=step)
         while batch := list(islice(found, _BATCH)):
             waveforms = np.stack([np.resize(w, size) for _, w in batch])
-            rows = self.embed_excerpts(np.concatenate([raised(w[None]) for w in waveforms]))
+            rows = self.embed_excerpts(np.concatenate([self.levelled(w[None]) for w in waveforms]))
             rows[np.abs(waveforms).max(axis=1) < SILENCE] = np.nan
             yield rows, np.array([(start, start + len(w)) for start, w in batch]) / self.rate
 

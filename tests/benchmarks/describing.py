@@ -18,7 +18,7 @@ from mirclr.audio import read_excerpts, read_sections, resample
 from mirclr.audio.key import KEYS, MAJOR, MINOR
 from mirclr.ingest.description import describe_file
 from mirclr.library import Description
-from mirclr.models.embedder import Embedder, raised
+from mirclr.models.embedder import Embedder
 
 TEMPO = os.environ.get("MIRCLR_TEMPO")
 _TIMED = 16  # songs
@@ -36,7 +36,7 @@ def describe(checkpoint: Path) -> dict[str, Any]:
 
     def embed(file: Path) -> None:
         excerpts = read_excerpts(file, count=embedder.excerpts, seconds=embedder.seconds, rate=embedder.rate)
-        embedder.embed_excerpts(raised(excerpts.waveforms))
+        embedder.embed_excerpts(embedder.levelled(excerpts.waveforms))
 
     return {
         "songs": len(files),
