@@ -16,7 +16,7 @@ import numpy as np
 from mirclr.errors import QueryError
 from mirclr.library import LibraryStore
 from mirclr.names import search_words
-from mirclr.recommend.vocabulary import UNKNOWN, Texts, Vocabulary
+from mirclr.recommend.vocabulary import UNKNOWN, Strings, Texts, Vocabulary
 
 _ALBUM = ("album", "disc_number", "track_number", "title")
 SORTS: dict[str, tuple[str, ...]] = {
@@ -76,7 +76,7 @@ class Catalogue:
         }
         self._numbers["tempo_bpm"] = np.full(len(rows), np.nan)
         self._numbers["tempo_bpm"][np.searchsorted(self.ids, described)] = tempos
-        self._searched = [row.searched for row in rows]
+        self._searched = Strings(row.searched for row in rows)
         self._orders: dict[tuple[str, bool], np.ndarray] = {}
 
     @cached_property

@@ -1,12 +1,13 @@
 """Words of many short texts, looked up while a person types: which items hold them, in well under a millisecond each.
 
-Contents: `Vocabulary`, the words of texts with the items that hold each; `Texts`, a name of each item, such as its
-artist.
+Contents: `Strings`, many short texts in one piece; `Vocabulary`, the words of texts with the items that hold each;
+`Texts`, a name of each item, such as its artist.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 
@@ -16,6 +17,33 @@ UNKNOWN = np.iinfo(np.int32).max
 """The rank of what has no text: behind all others."""
 _SLICES = 64  # more ranges of places than that are taken at once
 _LAST = "\U0010ffff"
+
+
+class Strings(Sequence[str]):
+    """Many short texts in one piece of memory, which comes from another process at once: a list takes a step for each.
+
+    Parameters
+    ----------
+    texts : iterable of str
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+        self._bytes = b"".join(parts)
+        self._ends = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        at = range(len(self))[at]  # from the end too, and no farther than there are texts
+        return self._bytes[self._ends[at] : self._ends[at + 1]].decode("utf-8", "surrogatepass")
 
 
 class Vocabulary:
@@ -36,16 +64,17 @@ class Vocabulary:
             lengths[at] = len(words)
             flat += [codes.setdefault(word, len(codes)) for word in words]
         self._n = len(texts)
-        self._words = sorted(codes)
+        words = sorted(codes)
+        self._words = Strings(words)
         ranks = np.empty(len(codes), np.int32)
-        ranks[[codes[word] for word in self._words]] = np.arange(len(codes))
+        ranks[[codes[word] for word in words]] = np.arange(len(codes))
         ranked = ranks[flat] if flat else np.zeros(0, np.int32)
         by_word = np.argsort(ranked, kind="stable")
         self._holds = ranked[by_word]  # of each pair of word and text, sorted: the word …
         self._places = np.repeat(np.arange(len(texts), dtype=np.int32), lengths)[by_word]  # … and the text
         self._begins = np.searchsorted(self._holds, np.arange(len(codes) + 1))
-        self._letters = np.frombuffer("\n".join(self._words).encode("utf-32-le", "surrogatepass"), np.uint32)
-        sizes = np.fromiter((len(word) + 1 for word in self._words), np.int64, len(self._words))
+        self._letters = np.frombuffer("\n".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
+        sizes = np.fromiter((len(word) + 1 for word in words), np.int64, len(words))
         self._ends = np.cumsum(sizes)
 
     def holding(self, words: Sequence[str]) -> np.ndarray:
@@ -101,7 +130,7 @@ class Texts:
 
     Attributes
     ----------
-    shown : list of str
+    shown : sequence of str
         The different texts, as they were first met.
     codes : (n,) int32
         Which of them is an item's; -1 where it has none.
@@ -116,20 +145,22 @@ class Texts:
     def __init__(self, values: Sequence[str | None]) -> None:
         by_value: dict[str, int] = {}
         by_key: dict[str, int] = {}
-        self.shown: list[str] = []
+        shown: list[str] = []
         self.codes = np.full(len(values), -1, np.int32)
         for at, value in enumerate(values):
             if not value:
                 continue
             code = by_value.get(value)
             if code is None:
-                code = by_key.setdefault(fold(value).strip(), len(self.shown))
-                if code == len(self.shown):
-                    self.shown.append(value)
+                code = by_key.setdefault(fold(value).strip(), len(shown))
+                if code == len(shown):
+                    shown.append(value)
                 by_value[value] = code
             self.codes[at] = code
-        m = len(self.shown)
-        self._keys = by_key
+        m = len(shown)
+        self.shown = Strings(shown)
+        keys = sorted(by_key)
+        self._keys, self._key_codes = Strings(keys), np.array([by_key[key] for key in keys], np.int64)
         order = sorted(range(m), key=[_on_a_shelf(key) for key in by_key].__getitem__)
         shelf = np.full(m + 1, UNKNOWN, np.int64)
         shelf[order] = np.arange(m)
@@ -146,7 +177,9 @@ class Texts:
 
     def equal(self, text: str) -> np.ndarray:
         """(n,) bool: whose text is this one, by the rules of names."""
-        return self.codes == self._keys.get(fold(text).strip(), -2)
+        key = fold(text).strip()
+        at = bisect_left(self._keys, key)
+        return self.codes == (self._key_codes[at] if at < len(self._keys) and self._keys[at] == key else -2)
 
     def beginning(self, whole: str) -> np.ndarray:
         """(n,) int8: 1 where the text begins so, 2 where it is that."""
@@ -173,14 +206,15 @@ class Texts:
         return codes[start : bisect_left(texts, whole + end, start)]
 
     @cached_property
-    def _searched(self) -> list[str]:
-        return [search_words(text) for text in self.shown]
+    def _searched(self) -> Strings:
+        return Strings(map(search_words, self.shown))
 
     @cached_property
-    def _sorted(self) -> tuple[list[str], np.ndarray]:
+    def _sorted(self) -> tuple[Strings, np.ndarray]:
         """The texts as they are searched, sorted, and the code of each."""
-        codes = sorted(range(len(self.shown)), key=self._searched.__getitem__)
-        return [self._searched[code] for code in codes], np.array(codes, np.int64)
+        texts = list(self._searched)
+        codes = sorted(range(len(texts)), key=texts.__getitem__)
+        return Strings(texts[code] for code in codes), np.array(codes, np.int64)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -7,6 +7,7 @@ the background makes the next, for a part of its time only.
 Contents: `Shared`, one such thing; `Renewal`, the thread.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -137,3 +138,4 @@ class Renewal:
             if library.id_end() > SMALL and not self._ended.is_set():
                 with suppress(NoMatch):  # no song has a vector
                     one.make_ready(library)
+        gc.freeze()  # what is here by now stays: looking through it for garbage would keep answers waiting

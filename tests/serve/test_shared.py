@@ -1,5 +1,6 @@
 """What threads share: of now in a small library, of a moment ago in a large one, and never made twice at once."""
 
+import pickle
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mirclr.errors import LibraryError, MirclrError
 from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters, Query
+from mirclr.recommend.vocabulary import Strings
 from mirclr.serve import apart, service, shared
 from mirclr.serve.apart import Apart
 from mirclr.serve.service import Service
@@ -215,3 +219,13 @@ def test_many_spellings_of_a_genre_take_the_room_of_one(large: Path):
             for name in (f"Genre {n}", f"GENRE  {n}", f"genre-{n}"):
                 filters.passing(Query(genre=(name,)))
         assert len(arrays.fits) <= 32
+
+
+@given(texts=st.lists(st.text(), max_size=20))
+def test_texts_in_one_piece_are_the_texts(texts):
+    strings = pickle.loads(pickle.dumps(Strings(texts)))
+    assert list(strings) == texts
+    assert [strings[at] for at in range(-len(texts), 0)] == texts
+    assert strings[1:] == texts[1:]
+    with pytest.raises(IndexError):
+        strings[len(texts)]
