@@ -32,8 +32,8 @@ def builtin(tmp_path_factory):
     """A folder with an encoder and heads on its vectors, of random weights."""
     folder = tmp_path_factory.mktemp("builtin")
     torch.manual_seed(0)
-    save_checkpoint(folder / "e.safetensors", Model(TINY), {})
-    stamp = Embedder.load(folder / "e.safetensors").stamp
+    save_checkpoint(folder / "builtin.safetensors", Model(TINY), {})
+    stamp = Embedder.load(folder / "builtin.safetensors").stamp
     rng = np.random.default_rng(0)
     heads = Heads(abstain=0.3)
     for task, kind, labels in (("genre", "one", GENRES), ("mood", "many", MOODS), ("affect", "many", AFFECT)):
@@ -41,14 +41,14 @@ def builtin(tmp_path_factory):
         arrays = (weight.astype(np.float32), bias.astype(np.float32), np.ones(len(labels), np.float32))
         heads.tasks[task] = Head(kind, labels, *arrays)
     heads.encoder = {"digest": stamp.digest, "name": "builtin", "dim": stamp.dim}
-    heads.save(folder / "h.safetensors")
+    heads.save(folder / "builtin.heads.safetensors")
     return folder
 
 
 @pytest.fixture(autouse=True)
 def shipped(builtin, monkeypatch):
-    monkeypatch.setattr("mirclr.models.pretrained.builtin_checkpoint", lambda: builtin / "e.safetensors")
-    monkeypatch.setattr("mirclr.models.pretrained.builtin_heads", lambda: builtin / "h.safetensors")
+    """In place of those that ship; modules that are first loaded meanwhile keep the real functions."""
+    monkeypatch.setattr("mirclr.models.pretrained._HERE", builtin)
 
 
 @pytest.fixture
@@ -58,12 +58,12 @@ def here(in_this_process, monkeypatch):
 
 @pytest.fixture
 def heads(builtin):
-    return Heads.load(builtin / "h.safetensors")
+    return Heads.load(builtin / "builtin.heads.safetensors")
 
 
 @pytest.fixture
 def embedder(builtin):
-    return Embedder.load(builtin / "e.safetensors")
+    return Embedder.load(builtin / "builtin.safetensors")
 
 
 def run(*arguments):
@@ -109,9 +109,9 @@ def test_files_and_folders_are_told_of(here, songs, embedder, heads):
 
 def test_the_table_says_unknown_and_still_lists(here, songs, heads, tmp_path):
     heads.abstain = 1.0
-    heads.save(tmp_path / "h.safetensors")
-    assert "\tnot sure\t" in run(songs[0], "--heads", tmp_path / "h.safetensors").stdout
-    done = run(songs[0], "--heads", tmp_path / "h.safetensors", "--top", "2")
+    heads.save(tmp_path / "builtin.heads.safetensors")
+    assert "\tnot sure\t" in run(songs[0], "--heads", tmp_path / "builtin.heads.safetensors").stdout
+    done = run(songs[0], "--heads", tmp_path / "builtin.heads.safetensors", "--top", "2")
     assert done.exit_code == 0
     assert "not sure (" in done.stdout
     assert all(word in done.stdout for word in ("genre", "moods", "positive", "energetic", songs[0].name))
@@ -140,8 +140,8 @@ def test_the_encoder_is_that_of_the_heads(here, songs, builtin, heads, tmp_path)
     assert "--heads" in str(mismatch)
     stamp = Embedder.load(tmp_path / "other.safetensors").stamp
     heads.encoder = {"digest": stamp.digest, "name": stamp.name, "dim": stamp.dim}
-    heads.save(tmp_path / "h.safetensors")
-    assert facts(songs[0], "--heads", tmp_path / "h.safetensors")["encoder"] == stamp.name
+    heads.save(tmp_path / "builtin.heads.safetensors")
+    assert facts(songs[0], "--heads", tmp_path / "builtin.heads.safetensors")["encoder"] == stamp.name
     assert isinstance(run(songs[0], "--heads", tmp_path / "none").exception, CheckpointError)
 
 
