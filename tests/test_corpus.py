@@ -125,6 +125,35 @@ def test_the_card_of_debian_more_names_every_piece_of_music_and_counts_the_voice
     assert {(row[0], row[1]): int(row[2]) for row in listed} == counted
 
 
+def test_free_music_says_of_each_track_where_it_is_from_and_shares_no_artist_across_splits() -> None:
+    folder = shipped_dir("data_manifests")
+    tracks = read_manifest(folder / "free-music" / "tracks.jsonl")
+    assert check_tracks(tracks) == []
+    sides: dict[str, set[str | None]] = {}
+    for track in (
+        *tracks,
+        *(t for n in ("debian-games", "debian-more") for t in read_manifest(folder / n / "tracks.jsonl")),
+    ):
+        if track.artist:
+            sides.setdefault(track.artist, set()).add(track.split)
+    assert all(len(splits) == 1 for splits in sides.values())
+    for track in tracks:
+        source = track.source or {}
+        assert track.licence
+        assert not any(word in track.licence for word in ("NC", "ND", "Sampling"))
+        assert source["repository"].startswith("github.com/")
+        assert len(source["commit"]) == 40
+        assert source["licence_stated_in"]
+        assert track.sha256 or "the sum of" in source["note"], track.id
+        assert track.path.startswith(source["repository"].removeprefix("github.com/") + "/")
+    card = (folder / "free-music" / "README.md").read_text("utf-8")
+    rows = [line for line in card.partition("## Tracks\n")[2].splitlines() if line.startswith("|")][2:]
+    assert rows == [
+        f"| {t.id} | {t.title} | {t.artist} | {t.licence} | {(t.source or {})['repository']} | {t.split} |"
+        for t in tracks
+    ]
+
+
 def test_a_package_with_tracks_of_unknown_artists_is_in_one_split() -> None:
     tracks = read_manifest(shipped_dir("data_manifests") / "debian-games" / "tracks.jsonl")
     for package in {t.album for t in tracks if t.artist is None}:

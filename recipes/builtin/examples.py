@@ -1,44 +1,60 @@
 """The data step: distillation examples of mixed music. ``examples.py RUN --shards N [--first M] [--worker I/M]``.
 
-Excerpts of three seconds are cut from the corpora, played faster or slower, mixed, equalised, compressed and dulled.
-The teacher labels the result as it is, and its outputs are stored beside the log-mel that the student is given, in
-RUN/examples, as `mirclr.data.examples` describes it. A shard is drawn by its number alone: workers take turns, and what
-is there is not made again.
+Excerpts of three seconds are cut from the corpora, each track at one level, played faster or slower, and mixed. The
+teacher labels the mix as it is; the student is given it in several views, most of them changed as `changes.py` does:
+masters, rooms, codecs, bands, noise. So it learns to say of any of them what the teacher says of the music. Beside the
+teacher's tags stands one of music itself: whether its tracks are in major. All is stored in RUN/examples, as
+`mirclr.data.examples` describes it. A shard is drawn by its number alone: workers take turns, and what is there is not
+made again.
+
+The `source` of a track in a manifest may have a ``kind``: music where it says nothing; ``voice``, alone or spoken,
+which is laid over music and drums; ``drums``; ``noise``, which nobody labels and the student is given behind the music.
 """
 
 import argparse
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from changes import RATE, changed, levelled, rms, synthetic_noise
 
-from mirclr.audio import decode_blocks
+from mirclr.audio import decode_blocks, resample
+from mirclr.audio.key import MAJOR, MINOR, pitch_strengths
 from mirclr.audio.mel import LogMel
+from mirclr.audio.spectra import RATE as KEY_RATE
 from mirclr.config import Recipe, read_recipe
 from mirclr.data.examples import ExampleFolder, ExamplesHeader
-from mirclr.data.manifest import read_manifest
+from mirclr.data.manifest import Track, read_manifest
 from mirclr.errors import MirclrError
 from mirclr.models.device import pick_precision
+from mirclr.provenance import digest_json, writing
 from mirclr.training.teacher import Teacher, load_teacher
 
 HERE = Path(__file__).parent
-RATE, SECONDS = 16_000, 3.0
+SECONDS = 3.0
 LENGTH = round(RATE * SECONDS)
 SHARD = 1024
 AT_ONCE = 64
+CLEAN = 0.3  # of the views, beside the first, are as the teacher is given them
+MAJOR_TAG = "mode: major"
+_SURE_OF_MODE = 12.0  # by which a difference of correlations with the profiles of keys becomes a logit
 DTYPE = pick_precision("auto", torch.device("cpu"))
 
 
 @dataclass(frozen=True)
 class Source:
-    """One track, decoded: (n,) int16 on disk."""
+    """One track, decoded: (n,) int16 on disk, its kind, its RMS, and the logit of its being in major."""
 
     id: str
     album: str
-    voice: bool
+    kind: str
     samples: np.ndarray
+    rms: float
+    major: float
 
 
 def sources(manifests: list[tuple[Path, Path]], cache: Path) -> list[Source]:
@@ -50,20 +66,42 @@ def sources(manifests: list[tuple[Path, Path]], cache: Path) -> list[Source]:
             if track.split != "train":
                 continue
             file = cache / (track.id.replace("/", "--") + ".npy")
-            if not file.exists():
+            about = file.with_suffix(".json")
+            if not about.exists():
                 try:
-                    waveform = np.concatenate(list(decode_blocks(root / track.path, rate=RATE)))
+                    decode(track, root, file)
                 except MirclrError as error:
                     print(f"left out: {error}", flush=True)
                     continue
-                part = file.with_suffix(f".{os.getpid()}.part")  # others may be at the same track
-                with part.open("wb") as f:
-                    np.save(f, np.round(waveform * 32767).astype(np.int16))
-                part.replace(file)
+            kind = (track.source or {}).get("kind", "music")
+            known: dict[str, Any] = json.loads(about.read_text(encoding="utf-8"))
             samples = np.load(file, mmap_mode="r")
-            voice = (track.source or {}).get("kind") == "voice"
-            found.append(Source(track.id, track.album or track.id, voice, samples))
+            found.append(Source(track.id, track.album or track.id, kind, samples, known["rms"], known["major"]))
     return found
+
+
+def decode(track: Track, root: Path, file: Path) -> None:
+    """Write the samples of a track, and what is known of them beside it; others may be at the same track."""
+    x = np.concatenate(list(decode_blocks(root / track.path, rate=RATE)))
+    start = round(track.start_s * RATE)
+    x = x[start : start + round((track.duration_s or len(x) / RATE) * RATE)]
+    part = file.with_suffix(f".{os.getpid()}.part")
+    with part.open("wb") as f:
+        np.save(f, np.round(x * 32767).astype(np.int16))
+    part.replace(file)
+    with writing(file.with_suffix(".json"), "w") as f:
+        json.dump({"rms": rms(x), "major": major(x)}, f)
+
+
+def major(x: np.ndarray, stretches: int = 6, seconds: float = 10.0) -> float:
+    """Logit of (n,) samples being in a major key and not in a minor one; 0 where they have no pitches."""
+    length = min(len(x), round(seconds * RATE))
+    starts = np.linspace(0, len(x) - length, stretches).astype(int)
+    strengths = pitch_strengths([resample(x[i : i + length], RATE, KEY_RATE) for i in starts])
+    if not np.isfinite(strengths).all() or float(np.ptp(strengths)) < 1e-6:
+        return 0.0
+    fits = [max(float(np.corrcoef(strengths, np.roll(p, i))[0, 1]) for i in range(12)) for p in (MAJOR, MINOR)]
+    return _SURE_OF_MODE * (fits[0] - fits[1])
 
 
 def odds(all_sources: list[Source]) -> np.ndarray:
@@ -72,7 +110,8 @@ def odds(all_sources: list[Source]) -> np.ndarray:
     albums = np.array([s.album for s in all_sources])
     total = {a: lengths[albums == a].sum() for a in set(albums)}
     p = np.array([n / np.sqrt(total[a]) for n, a in zip(lengths, albums, strict=True)])
-    p[[s.voice for s in all_sources]] *= 0.5
+    p[[s.kind == "voice" for s in all_sources]] *= 0.5
+    p[[s.kind == "noise" for s in all_sources]] = 0
     return p / p.sum()
 
 
@@ -89,38 +128,56 @@ class Mixer:
 
     def __init__(self, all_sources: list[Source], seed: int) -> None:
         self.sources, self.p = all_sources, odds(all_sources)
-        self.voices = np.flatnonzero([s.voice for s in all_sources])
+        self.of_kind = {k: np.flatnonzero([s.kind == k for s in all_sources]) for k in ("voice", "drums", "noise")}
         self.rng = np.random.default_rng(seed)
 
     def excerpt(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One excerpt: (LENGTH,) float32, (3,) tracks that it is of, (3,) how much it is of each."""
         rng = self.rng
-        many = int(rng.choice([1, 2, 3], p=[0.45, 0.4, 0.15]))
+        many = int(rng.choice([1, 2, 3], p=[0.5, 0.38, 0.12]))
         tracks = rng.choice(len(self.sources), size=many, p=self.p)
-        if many > 1 and len(self.voices) and rng.random() < 0.25:
-            tracks[1] = rng.choice(self.voices)
+        sung = many > 1 and len(self.of_kind["voice"]) and rng.random() < 0.3
+        if sung:
+            tracks[1] = rng.choice(self.of_kind["voice"])
+            if len(self.of_kind["drums"]) and rng.random() < 0.4:
+                tracks[0] = rng.choice(self.of_kind["drums"])
         x, weight = self.cut(tracks[0]), np.array([1.0])
-        for track in tracks[1:]:
+        for i, track in enumerate(tracks[1:]):
             other = self.cut(track)
-            if rng.random() < 0.5:  # CutMix in time
+            if rng.random() < 0.4 and not (sung and i == 0):  # CutMix in time
                 stays = rng.beta(1, 1)
                 width = round(LENGTH * (1 - stays))
                 at = rng.integers(0, LENGTH - width + 1)
                 x = x.copy()
                 x[at : at + width] = other[at : at + width]
                 mine = 1 - width / LENGTH
-            else:  # mixup, at a ratio of levels
-                db = rng.uniform(-9, 9)
-                a, b = _rms(x), _rms(other)
+            else:  # mixup, at a ratio of levels; a voice stands before what it is laid over
+                db = rng.uniform(-9, 3) if sung and i == 0 else rng.uniform(-9, 9)
+                a, b = rms(x), rms(other)
                 other = other * (a / b * 10 ** (-db / 20)) if b > 1e-4 and a > 1e-4 else other
                 x = x + other
+                x = x * np.float32(a / rms(x)) if a > 1e-4 else x
                 mine = 1 / (1 + 10 ** (-db / 10))
             weight = np.append(weight * mine, 1 - mine)
-        x = self.colour(x)
         source = np.full(3, -1, np.int32)
         fraction = np.zeros(3, np.float16)
         source[:many], fraction[:many] = tracks, weight
-        return x, source, fraction
+        return x.astype(np.float32), source, fraction
+
+    def views(self, x: np.ndarray, count: int) -> list[np.ndarray]:
+        """What the student is given of an excerpt: as it is, and changed."""
+        clean = self.rng.random(count) < CLEAN
+        clean[0] = count > 1 or clean[0]
+        return [x if same else changed(x, self.rng, self.noise) for same in clean]
+
+    def noise(self, n: int) -> np.ndarray:
+        """(n,) of noise: recorded where there is some, of several voices at once, or made."""
+        rng, kind = self.rng, self.rng.random()
+        if len(self.of_kind["noise"]) and kind < 0.4:
+            return self.cut(rng.choice(self.of_kind["noise"]))[:n]
+        if len(self.of_kind["voice"]) and kind < 0.5:
+            return np.sum([self.cut(t)[:n] for t in rng.choice(self.of_kind["voice"], rng.integers(3, 9))], axis=0)
+        return synthetic_noise(n, rng)
 
     def cut(self, track: int) -> np.ndarray:
         """A random stretch of a track, half of the time at another speed: pitch and tempo change together."""
@@ -129,54 +186,53 @@ class Mixer:
         needed = int(np.ceil(LENGTH * rate)) + 2
         start = int(rng.integers(0, max(1, len(samples) - needed)))
         x = samples[start : start + needed].astype(np.float32) / 32768
+        x = levelled(x, self.sources[track].rms)
         if len(x) < needed:
             x = np.pad(x, (0, needed - len(x))) if rng.random() < 0.5 else np.resize(x, needed)
         if rate != 1.0:
             x = np.interp(np.arange(LENGTH) * rate, np.arange(needed), x).astype(np.float32)
         return x[:LENGTH]
 
-    def colour(self, x: np.ndarray) -> np.ndarray:
-        """Equaliser, compression, band limit, noise and level, each now and then."""
-        rng = self.rng
-        if rng.random() < 0.5:
-            spectrum = np.fft.rfft(x)
-            hz = np.fft.rfftfreq(LENGTH, 1 / RATE)
-            knots = np.geomspace(40, 8000, 8)
-            gain_db = np.interp(np.log(hz + 20), np.log(knots), rng.uniform(-8, 8, len(knots)))
-            if rng.random() < 0.2:
-                gain_db = gain_db - np.clip(np.log2((hz + 1) / rng.uniform(2000, 6000)), 0, None) * 24
-            if rng.random() < 0.1:
-                gain_db = gain_db - np.clip(np.log2(rng.uniform(80, 400) / (hz + 1)), 0, None) * 12
-            x = np.fft.irfft(spectrum * 10 ** (gain_db / 20), LENGTH).astype(np.float32)
-        if rng.random() < 0.35:  # compression: the louder, the flatter
-            drive = 10 ** (rng.uniform(0, 18) / 20) / max(3 * _rms(x), 1e-3)
-            x = np.tanh(x * drive) * rng.uniform(0.4, 1.0)
-        elif rng.random() < 0.5:
-            x = x * 10 ** (rng.uniform(-12, 6) / 20)
-        if rng.random() < 0.1:
-            x = x + rng.standard_normal(LENGTH).astype(np.float32) * _rms(x) * 10 ** (-rng.uniform(15, 40) / 20)
-        return np.clip(x, -1, 1).astype(np.float32)
-
-
-def _rms(x: np.ndarray) -> float:
-    return float(np.sqrt(np.square(x).mean()))
-
 
 @torch.inference_mode()
-def labelled(teacher: Teacher, student: LogMel, waveforms: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
-    """(B, LENGTH) float32 -> the student's log-mel (B, F, T), and the teacher's outputs side by side (B, C + D + P)."""
+def labelled(teacher: Teacher, waveforms: torch.Tensor, majors: np.ndarray) -> np.ndarray:
+    """(B, LENGTH) float32, (B,) logits of major -> the outputs side by side, (B, C + 1 + D + P)."""
     x = LogMel.of(teacher.mel, teacher.rate)(waveforms) if teacher.input == "mel" else waveforms
     with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
-        outputs = torch.cat([part.float() for part in teacher.with_features(x)], dim=1)
-    return student(waveforms), outputs.numpy()
+        logits, *others = (part.float() for part in teacher.with_features(x))
+    mode = torch.from_numpy(majors.astype(np.float32))[:, None]
+    return torch.cat([logits, mode, *others], dim=1).numpy()
+
+
+def shard(
+    number: int, size: int, views: int, found: list[Source], teacher: Teacher, student: LogMel
+) -> tuple[Any, ...]:
+    """What `ExampleFolder.write` takes of the shard of a number: `size` rows, `views` of each excerpt."""
+    mixer = Mixer(found, seed=number)
+    drawn = [mixer.excerpt() for _ in range(size // views)]
+    waveforms = torch.from_numpy(np.stack([x for x, _, _ in drawn]))
+    track, fraction = np.stack([t for _, t, _ in drawn]), np.stack([f for _, _, f in drawn])
+    majors = (np.array([0.0, *(s.major for s in found)])[track + 1] * fraction).sum(axis=1)
+    outputs = np.concatenate(
+        [
+            labelled(teacher, *part)
+            for part in zip(
+                waveforms.split(AT_ONCE), np.split(majors, range(AT_ONCE, len(majors), AT_ONCE)), strict=True
+            )
+        ]
+    )
+    given = np.stack([view for x, _, _ in drawn for view in mixer.views(x, views)])
+    with torch.inference_mode():
+        log_mel = torch.cat([student(part) for part in torch.from_numpy(given).split(AT_ONCE)])
+    return log_mel, *(np.repeat(x, views, axis=0) for x in (outputs, track, fraction))
 
 
 def header_of(teacher: Teacher, recipe: Recipe, all_sources: list[Source]) -> ExamplesHeader:
     """What the examples are."""
     return ExamplesHeader(
         teacher=teacher.name,
-        digest=teacher.digest,
-        tags=teacher.tags,
+        digest=digest_json([teacher.digest, MAJOR_TAG]),
+        tags=(*teacher.tags, MAJOR_TAG),
         exclusive=teacher.exclusive,
         dim=teacher.dim,
         features_dim=teacher.features_dim,
@@ -194,6 +250,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--shards", type=int, required=True, help="how many")
     parser.add_argument("--size", type=int, default=SHARD, help="examples in each")
+    parser.add_argument("--views", type=int, default=4, help="of each excerpt that the teacher labels")
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--worker", default="0/1", help="I/M: makes every M-th shard from the I-th on")
     parser.add_argument("--teacher", default="musicnn", help="as of mirclr teacher label")
@@ -208,17 +265,7 @@ def main() -> None:
     for number in range(arguments.first + mine, arguments.first + arguments.shards, of):
         if folder.shard(number).exists():
             continue
-        mixer = Mixer(found, seed=number)
-        drawn = [mixer.excerpt() for _ in range(arguments.size)]
-        waveforms = torch.from_numpy(np.stack([x for x, _, _ in drawn]))
-        parts = [labelled(teacher, student, part) for part in waveforms.split(AT_ONCE)]
-        folder.write(
-            number,
-            torch.cat([log_mel for log_mel, _ in parts]),
-            np.concatenate([outputs for _, outputs in parts]),
-            np.stack([track for _, track, _ in drawn]),
-            np.stack([fraction for _, _, fraction in drawn]),
-        )
+        folder.write(number, *shard(number, arguments.size, arguments.views, found, teacher, student))
         print(folder.shard(number).name, flush=True)
 
 

@@ -230,7 +230,9 @@ def main() -> None:
     torch.set_num_threads(1)
     read, folder = load_checkpoint(asked.encoder), ExampleFolder.read(asked.run / "examples")
     examples = read_examples(folder, read.model.encoder)
-    words = Words(examples["tags"], folder.header.tags)
+    names = [tag for tag in folder.header.tags if tag.partition(": ")[0] in MARK]  # musicnn's, which come first
+    examples["tags"] = examples["tags"][:, : len(names)]
+    words = Words(examples["tags"], names)
     single = words.all(examples["tags"])
     pooling = read.model.pooling
     with torch.no_grad():

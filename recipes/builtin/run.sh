@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
-# The built-in encoder and heads, from nothing; what is there already is not made again.
+# The built-in encoder and heads, from the encoder before; what is there already is not made again.
 #
 #   recipes/builtin/run.sh RUN [--music DIR --labels LABELS.csv --score SCORE.py]
 #   recipes/builtin/run.sh --smoke [RUN]
 #
-# RUN       folder of the examples and of the training runs; some hours on two cores
+# RUN       folder of the examples and of the training run; a day on two cores
 # --music … labelled music that is never trained on, to measure with
 # --smoke   the whole of it in minutes, on the four songs of tests/audio: it shows that every step works, not that
 #           anything is learned. musicnn is the teacher where it has been imported, else the built-in encoder is.
 #           Nothing is written outside RUN.
+#
+# In the environment, each left out where it is not set:
+# FREE_MUSIC  folder of the originals of data_manifests/free-music
+# MIDI        folder of pop909/ and groove/, of which bands are rendered by fluidsynth, with FONTS="A.sf2 B.sf3 …"
+# NOISE       data/core/sounds of Debian's wesnoth-1.16-data, unpacked: noise.jsonl says which files
+# BEFORE      the encoder to begin from, if not the built-in one
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
@@ -32,11 +38,10 @@ mirclr() { "$python" -m mirclr "$@"; }
 corpus=() # manifests with their audio roots
 settings=() # of training that differ from the recipe
 if [ -n "$smoke" ]; then
-  shards=2 more=2 size=96
+  shards=2 size=96
   "$python" "$here/smoke.py" "$run/tracks.jsonl"
   corpus+=(--corpus "$run/tracks.jsonl" "$here/../../tests/audio")
-  settings+=(training.steps=12 training.batch=16 training.warmup=2 training.log_every=4)
-  settings+=("encoder.widths=[8, 16]" "encoder.blocks=[1, 1]" encoder.freq_collapse=16)
+  settings+=(training.steps=6 training.batch=8 training.warmup=2 training.log_every=2)
   if "$python" -c "from mirclr.training.teacher import load_teacher; load_teacher('musicnn')" 2> "$run/teacher.txt"; then
     teacher=musicnn
   else
@@ -47,63 +52,52 @@ if [ -n "$smoke" ]; then
   ship=(--output "$run/builtin.safetensors" --shortest 4)
   heads=(--encoder "$run/builtin.safetensors" --output "$run/builtin.heads.safetensors" --results "$run/heads.json")
 else
-  shards=${SHARDS:-55} more=$((${SHARDS:-55} + 7)) size=1024 teacher=musicnn
+  shards=${SHARDS:-160} size=1024 teacher=musicnn
   for name in debian-games debian-more; do
     mirclr corpus fetch "$name"
     root=$("$python" -c "from mirclr.provenance import data_dir; print(data_dir() / 'corpora' / '$name')")
     corpus+=(--corpus "$here/../../data_manifests/$name/tracks.jsonl" "$root")
   done
+  [ -z "${FREE_MUSIC:-}" ] || corpus+=(--corpus "$here/../../data_manifests/free-music/tracks.jsonl" "$FREE_MUSIC")
+  [ -z "${NOISE:-}" ] || corpus+=(--corpus "$here/noise.jsonl" "$NOISE")
+  if [ -n "${MIDI:-}" ]; then
+    fonts=()
+    for font in ${FONTS:?name soundfonts}; do fonts+=(--font "$font"); done
+    "$python" "$here/render.py" "$MIDI/pop909" "$MIDI/groove" "$run/rendered" "${fonts[@]}"
+    corpus+=(--corpus "$run/rendered/tracks.jsonl" "$run/rendered")
+  fi
   mirclr teacher import musicnn
   ship=() heads=()
 fi
 
-# examples FOLDER FIRST SHARDS: by as many processes as there are cores
-examples() {
-  local pids=() i
-  for ((i = 0; i < cores; i++)); do
-    "$python" "$here/examples.py" "$1" --first "$2" --shards "$3" --size "$size" --teacher "$teacher" \
-      --worker "$i/$cores" "${corpus[@]}" &
-    pids+=($!)
-  done
-  for i in "${pids[@]}"; do wait "$i"; done
-}
-# train FOLDER [KEY=VALUE …]: on the examples there
-train() {
-  local folder=$1 sets=() one
-  shift
-  for one in "data.train=$folder/examples" ${settings[@]+"${settings[@]}"} "$@"; do sets+=(--set "$one"); done
-  [ -f "$folder/training/encoder.safetensors" ] ||
-    mirclr train "$here/recipe.yaml" -o "$folder/training" --resume --nproc "$cores" "${sets[@]}"
-}
+"$python" "$here/examples.py" "$run" --shards 0 --teacher "$teacher" "${corpus[@]}" # decodes
+pids=()
+for ((i = 0; i < cores; i++)); do
+  "$python" "$here/examples.py" "$run" --shards "$shards" --size "$size" --teacher "$teacher" --worker "$i/$cores" \
+    "${corpus[@]}" &
+  pids+=($!)
+done
+for i in "${pids[@]}"; do wait "$i"; done
 
-first=$run second=$run/second third=$run/third
-"$python" "$here/examples.py" "$first" --shards 0 --teacher "$teacher" "${corpus[@]}" # decodes
-examples "$first" 0 "$shards"
-train "$first"
-# Twice more, each time from there: on as many new examples, then on these and as many again.
-again=(training.lr=1e-3)
-[ -n "$smoke" ] || again+=(training.warmup=200)
-mkdir -p "$second" "$third"
-ln -sfn "$first/decoded" "$second/decoded"
-ln -sfn "$first/decoded" "$third/decoded"
-examples "$second" "$shards" "$more"
-steps() { [ -n "$smoke" ] || echo "training.steps=$1"; }
-train "$second" "training.init=$first/training/state.safetensors" "${again[@]}" $(steps 4200)
-ln -sfn "$second/examples" "$third/examples"
-examples "$third" "$((shards + more))" "$more"
-train "$third" "training.init=$second/training/state.safetensors" "${again[@]}" $(steps 4400)
+sets=()
+for one in ${settings[@]+"${settings[@]}"}; do sets+=(--set "$one"); done
+[ -f "$run/start.safetensors" ] ||
+  "$python" "$here/start.py" "$run/examples" "$run/start.safetensors" ${BEFORE:+--encoder "$BEFORE"} ${sets[@]+"${sets[@]}"}
+[ -f "$run/training/encoder.safetensors" ] ||
+  mirclr train "$here/recipe.yaml" -o "$run/training" --resume --nproc "$cores" --set "data.train=$run/examples" \
+    --set "training.init=$run/start.safetensors" ${sets[@]+"${sets[@]}"}
 
-"$python" "$here/ship.py" "$third" ${ship[@]+"${ship[@]}"}
+"$python" "$here/ship.py" "$run" ${ship[@]+"${ship[@]}"}
 if [ "$teacher" = musicnn ]; then
-  "$python" "$here/heads.py" "$third" "${corpus[@]}" ${heads[@]+"${heads[@]}"}
+  "$python" "$here/heads.py" "$run" "${corpus[@]}" ${heads[@]+"${heads[@]}"}
 else
   echo "smoke: heads are made of the tags of musicnn: left out"
 fi
 if [ $# -gt 0 ]; then
-  "$python" "$here/measure.py" "$third" --encoder builtin "$@" "${corpus[@]}"
+  "$python" "$here/measure.py" "$run" --encoder builtin "$@" "${corpus[@]}"
   "$python" "$here/report.py"
 fi
 if [ -n "$smoke" ]; then
-  "$python" "$here/../collect.py" "$third/training" "$run/results.json"
+  "$python" "$here/../collect.py" "$run/training" "$run/results.json"
   echo "smoke: all steps were made; results: $run/results.json"
 fi

@@ -19,6 +19,7 @@ from mirclr import config
 from mirclr.audio import SILENCE, excerpt_starts
 from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.models.encoder import Model, ResNet
+from mirclr.models.level import levelled
 from mirclr.models.pretrained import builtin_checkpoint
 from mirclr.training.run_folder import ENCODER, STATE
 
@@ -61,8 +62,9 @@ def track_embeddings(model: Model, decoded: Path, shortest: float) -> list[Tenso
         clips = np.stack([samples[i : i + round(SECONDS * RATE)] for i in starts]).astype(np.float32) / 32768
         loud = np.abs(clips).max(axis=1) >= SILENCE
         if loud.any():
+            at_level = levelled(clips[loud], loud_too=model.recipe.embedding.levelled)
             with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
-                embedded = model(torch.from_numpy(clips[loud])).float()
+                embedded = model(torch.from_numpy(at_level)).float()
             norm = model.encoder.output_norm
             found.append(embedded * (norm.running_var + norm.eps).sqrt() + norm.running_mean)
     return found
