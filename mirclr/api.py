@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PathName = str | PathLike[str]
 Names = PathName | Iterable[PathName]
-_FILTERS = frozenset(("genre", "mood", "bpm", "key", "year", "duration_s", "exclude"))
+_FILTERS = frozenset(("genre", "mood", "vocal", "bpm", "key", "year", "duration_s", "exclude"))
 Bounds = str | float | tuple[float | None, float | None]
 
 
@@ -320,6 +320,7 @@ class Library(LibraryStore):
         exclude: str | Iterable[str] = (),
         genre: str | Iterable[str] = (),
         mood: str | Iterable[str] = (),
+        vocal: bool | None = None,
         bpm: Bounds | None = None,
         octaves: bool = False,
         year: Bounds | None = None,
@@ -348,10 +349,8 @@ class Library(LibraryStore):
             Where a path from the one seed ends. It has an order of its own: no diversity, no seed.
         diversity : float in [0, 1]
             How much a track unlike those chosen before it is preferred to one like the seeds.
-        artist_cap : int
-            At most this many tracks of one artist; 0: no limit.
-        artist_gap : int
-            How many tracks by others come between two of one artist, at least.
+        artist_cap, artist_gap : int
+            At most so many tracks of one artist (0: no limit); so many by others come between two of one, at least.
         same_album : bool
             Whether tracks of a seed's own album may come.
         versions : bool
@@ -360,6 +359,8 @@ class Library(LibraryStore):
             Rules such as ``"artist:X"``, ``"album:…"``, ``"genre:…"``, ``"path:…"`` or ``"track:…"``.
         genre, mood : str or several
             One of these is wanted: of the tags, or likely by ``mirclr classify``.
+        vocal : bool, optional
+            Only tracks with a voice, or only those without, as ``mirclr classify`` guesses.
         bpm, year, duration_s : str, number or (number, number), optional
             As on the command line: ``bpm=120`` and ``"~120"`` are about that, or half or twice it; ``"115..125"``,
             ``year="1990s"``, ``"before 1990"``, ``duration_s="under 5m"``. Or least and most, of which None is no
@@ -370,10 +371,8 @@ class Library(LibraryStore):
             A key such as ``"Am"``, or with ``",compatible"`` those that mix well with it too.
         profile : str, optional
             The listener to recommend for.
-        shuffle : int, optional
-            Another list that is about as good; the same number gives the same list.
-        seed : int, optional
-            The former name of `shuffle`.
+        shuffle, seed : int, optional
+            Another list that is about as good; the same number gives the same list. `seed` is the former name.
         length_s : str or float, optional
             How long the list is to play, in place of `n`: ``"45m"``, ``"1h30m"``, or seconds.
         fill : bool
@@ -417,6 +416,7 @@ class Library(LibraryStore):
             exclude=exclude,
             genre=genre,
             mood=mood,
+            vocal=vocal,
             bpm=bpm,
             octaves=octaves,
             year=year,
@@ -438,8 +438,8 @@ class Library(LibraryStore):
         *texts : str or Path
             One of these is meant: a file or folder, or words of artist, title, album or path; all unless given.
         **filters
-            ``genre``, ``mood``, ``bpm``, ``key``, ``year``, ``duration_s`` and ``exclude``, as `recommend` takes them.
-            What is not known yet is found out first.
+            ``genre``, ``mood``, ``vocal``, ``bpm``, ``key``, ``year``, ``duration_s`` and ``exclude``, as `recommend`
+            takes them. What is not known yet is found out first.
 
         Returns
         -------

@@ -276,7 +276,7 @@ def _fields(library: Library, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 
 _ASKED = ("n", "length_s", "diversity", "artist_cap", "artist_gap", "seed")
-_FILTERS = ("genre", "mood", "bpm", "key", "year", "duration_s", "exclude")
+_FILTERS = ("genre", "mood", "vocal", "bpm", "key", "year", "duration_s", "exclude")
 _ALLOWED = {
     "same_album": "whether songs of the album of a song that you name may come [no]",
     "versions": "whether several versions of one song may come [no]",
@@ -298,6 +298,7 @@ def _add_options(parser: optparse.OptionParser) -> None:
     parser.add_option("--shuffle", dest="seed", type="int", metavar="N", help="another list that is about as good")
     parser.add_option("--genre", action="append", help="only this genre, or one of several")
     parser.add_option("--mood", action="append", help="only this mood, or one of several")
+    parser.add_option("--vocal", choices=("yes", "no"), metavar="yes|no", help="only with a voice, or only without")
     parser.add_option("--bpm", metavar="TEMPO", help="only this tempo: 120, 115..125, 'over 120'")
     parser.add_option("--key", metavar="KEY[,compatible]", help="only this key, such as Am or 8A")
     parser.add_option("--year", metavar="YEARS", help="only these years: 1994, 1990s, 'before 1990'")
@@ -310,4 +311,6 @@ def _add_options(parser: optparse.OptionParser) -> None:
 def _asked(opts: Any) -> dict[str, Any]:
     """What options say, by the names of a query's fields."""
     asked = {name: value for name in (*_ASKED, *_FILTERS) if (value := getattr(opts, name)) is not None}
+    if "vocal" in asked:
+        asked["vocal"] = asked["vocal"] == "yes"
     return asked | {name: True for name in _ALLOWED if getattr(opts, name) == "yes"}

@@ -10,6 +10,7 @@ import torch
 
 from mirclr.audio import read_excerpts
 from mirclr.classify import Heads
+from mirclr.classify.heads import TAG, TASKS
 from mirclr.config import recipe_from
 from mirclr.library import LibraryStore
 from mirclr.models.checkpoint import load_checkpoint
@@ -34,10 +35,14 @@ def test_the_encoder_is_small_and_its_card_names_it(embedder):
 def test_the_heads_are_of_this_encoder_and_calibrated(embedder):
     heads = Heads.load(builtin_heads())
     assert heads.encoder["digest"] == embedder.stamp.digest
-    assert {name: head.kind for name, head in heads.tasks.items()} == {"genre": "one", "mood": "many", "affect": "many"}
+    assert {*heads.tasks} == {*TASKS, TAG}
+    assert {name for name, head in heads.tasks.items() if head.kind == "one"} == {"genre"}
     assert len(heads.tasks["genre"].labels) >= 20
     assert len(heads.tasks["mood"].labels) == 12
     assert heads.tasks["affect"].labels == ("valence", "arousal")
+    assert heads.tasks["voice"].labels[0] == "vocal"
+    assert {"piano", "female voice", "no vocals", "hip-hop", "80s"} <= {*heads.tasks[TAG].labels}
+    assert {*heads.priors[TAG]} == {*heads.tasks[TAG].labels}
 
 
 def test_only_what_is_embedded_with_is_shipped():
@@ -136,9 +141,41 @@ def test_examples_are_drawn_by_their_number_and_name_the_tracks_that_they_are_of
         assert (weight[source < 0] == 0).all()
 
 
+def test_heads_are_fitted_by_what_teachers_say_of_pieces(recipe):
+    heads, rng, n, k = recipe("heads"), np.random.default_rng(0), 150, 2
+    logits = rng.normal(-4, 1, (n, 1, 100)) + rng.normal(0, 0.1, (n, k, 100))
+    mixing = rng.normal(size=(100, 130))
+    vectors = [(part - part.mean(axis=0)) @ mixing for part in (logits.mean(axis=1), logits.reshape(n * k, 100))]
+    found = heads.Reference(
+        id=np.arange(n).astype(str),
+        group=np.array([f"artist {i // 3}" if i % 5 else "artist 1+artist 2" for i in range(n)]),
+        split=np.full(n, "train"),
+        voiced=np.where(rng.random(n) < 0.3, 1.0, np.nan),
+        logits=logits,
+        heard=rng.random((n, k, 2)) / 5,
+        embedded=np.zeros((n, k, 1)),
+    )
+    made, results = heads.fitted(found, *vectors)
+    assert {*made.tasks} == {*TASKS, TAG} == {*made.priors} == {*results["tasks"]}
+    for task, head in made.tasks.items():
+        p = head.predict_proba(vectors[0])
+        assert p.mean() == pytest.approx(np.mean(list(made.priors[task].values())), abs=0.06), task
+    assert min(results["tasks"][TAG]["auc"].values()) > 0.9  # all that teachers say is in these vectors
+    assert all(prior == pytest.approx(0.1, abs=0.02) for prior in made.priors[TAG].values())
+    np.testing.assert_allclose(made.tasks["genre"].predict_proba(vectors[0]).sum(axis=1), 1, atol=1e-6)
+
+
+def test_no_piece_is_judged_by_its_artist_nor_by_a_mixture(recipe):
+    fold = recipe("heads").folds_of(np.array(["a", "b", "a+b", "a", "c", "d", "e"]))
+    assert fold[2] == -1
+    assert fold[0] == fold[3] >= 0
+
+
 def test_reliability_of_what_is_true_is_without_error(recipe):
-    p = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
-    found = recipe("heads").reliability("many", p, p)
+    p = np.random.default_rng(0).random((500, 3))
+    found = recipe("heads").figures_of("abc", p, p)
     assert found["ece"] == pytest.approx(0, abs=1e-6)
     assert sum(n for _, _, n in found["bins"]) == 1500
-    assert recipe("heads").reliability("many", p, p * 0)["ece"] == pytest.approx(float(p.mean()), abs=1e-4)
+    assert recipe("heads").figures_of("abc", p, np.where(p > 2, 1.0, 1e-9 * p))["ece"] == pytest.approx(
+        float(p.mean()), abs=1e-3
+    )

@@ -23,8 +23,10 @@ from mirclr.settings import command_line
 
 FORMAT = 1
 UNKNOWN = "unknown"
-TASKS = ("genre", "mood", "affect")
-"""What heads may predict, in the order in which it is shown."""
+TASKS = ("genre", "mood", "affect", "voice", "sound", "instrument")
+"""What heads predict and a library keeps, in the order in which it is shown."""
+TAG = "tag"
+"""A task of the built-in heads that no library keeps: words of music, each by itself, made of vectors when needed."""
 _KEPT = {"encoder": "encoder", "training": "training", "scores": "figures", "provenance": "provenance"}
 """Attributes, with their keys in the file."""
 
@@ -66,8 +68,8 @@ class Heads:
     Attributes
     ----------
     tasks : dict of str to Head
-        By ``genre`` and ``mood``, whichever could be fitted; of the built-in heads also ``affect``, whose
-        labels ``valence`` and ``arousal`` are numbers from 0 to 1.
+        By ``genre`` and ``mood``, whichever could be fitted; the built-in heads have all of `TASKS`, and `TAG`. The
+        labels of ``affect``, ``valence`` and ``arousal``, are numbers from 0 to 1.
     encoder : dict
         ``digest``, ``name`` and ``dim`` of the encoder whose vectors they take.
     training : str
@@ -81,6 +83,8 @@ class Heads:
         were too few tracks to tell.
     written_as : dict of str to str
         What a genre is called in files' tags, where that is not its name.
+    priors : dict of str to (dict of str to float)
+        By task and label, how often it holds in the music that it was calibrated on; empty where that is not known.
     """
 
     def __init__(self, *, abstain: float = ABSTAIN) -> None:
@@ -92,6 +96,7 @@ class Heads:
         self.provenance: dict[str, Any] = {}
         self.sureness: Sureness | None = None
         self.written_as: dict[str, str] = {}
+        self.priors: dict[str, dict[str, float]] = {}
 
     def fit(
         self,
@@ -230,6 +235,7 @@ class Heads:
             **{key: getattr(self, name) for name, key in _KEPT.items()},
             **({"sureness": self.sureness.to_json()} if self.sureness else {}),
             **({"written_as": self.written_as} if self.written_as else {}),
+            **({"priors": self.priors} if self.priors else {}),
         }
         blob = safetensors.numpy.save(self._tensors(), {"mirclr": json.dumps(header, ensure_ascii=False)})
         with writing(path) as f:
@@ -283,6 +289,11 @@ class Heads:
         heads.written_as = dict(header.get("written_as") or {})
         if not all(isinstance(name, str) for pair in heads.written_as.items() for name in pair):
             raise ValueError("the names of its genres")
+        heads.priors = {
+            str(task): {str(n): float(p) for n, p in of.items()} for task, of in header.get("priors", {}).items()
+        }
+        if not all(0 <= p <= 1 for of in heads.priors.values() for p in of.values()):
+            raise ValueError("how often its labels hold")
         for name, task in header["tasks"].items():
             arrays = [tensors[f"{name}.{part}"] for part in ("weight", "bias", "temperature")]
             if not all(isinstance(label, str) for label in task["labels"]):

@@ -207,7 +207,7 @@ def predict_library(
     heads : Heads
         Of its encoder.
     tasks : collection of str, optional
-        Which of the heads' tasks; all unless given.
+        Which of the heads' tasks; all of `TASKS` unless given.
 
     Returns
     -------
@@ -223,7 +223,8 @@ def predict_library(
     """
     heads.check_encoder(library)
     ids, vectors = library.vectors()
-    probabilities = {task: p for task, p in heads.predict_proba(vectors).items() if tasks is None or task in tasks}
+    wanted = TASKS if tasks is None else tasks
+    probabilities = {task: p for task, p in heads.predict_proba(vectors).items() if task in wanted}
     for task, table in probabilities.items():
         names = heads.tasks[task].labels
         rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
@@ -257,14 +258,14 @@ def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInU
     own = heads_path(library.path)
     if named or own.exists():
         first = Heads.load(named or own)
-        found = [HeadsInUse(named or own, first, frozenset(first.tasks))]
+        found = [HeadsInUse(named or own, first, frozenset(first.tasks).intersection(TASKS))]
         if named:
             return found
     else:
         found = []
     file = pretrained.builtin_heads()
     builtin = Heads.load(file)
-    rest = frozenset(builtin.tasks).difference(*(one.tasks for one in found))
+    rest = frozenset(builtin.tasks).intersection(TASKS).difference(*(one.tasks for one in found))
     if not found or (rest and library.stamp and builtin.are_of(library.stamp)):
         found.append(HeadsInUse(file, builtin, rest))
     return found
@@ -273,7 +274,8 @@ def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInU
 def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> int:
     """Predict for all tracks of a library where some have no probabilities yet, as after new songs were embedded.
 
-    Probabilities of heads that were named when they were asked for, and are not at hand now, are left as they are.
+    Those of heads that mirclr came with before are replaced. Probabilities of heads that were named when they were
+    asked for, and are not at hand now, are left as they are.
 
     Parameters
     ----------
@@ -296,6 +298,7 @@ def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> in
     for one in heads_for(library):
         lacking = {task: library.without_probabilities(task) for task in one.tasks.intersection(tasks)}
         due = {t for t, ids in lacking.items() if len(ids) and held.get(t, one.heads.digest) == one.heads.digest}
+        due |= {t for t in lacking if held.get(t) in pretrained.FORMER_HEADS}
         if due:
             predict_library(library, one.heads, due)
             missing.update(*(lacking[task] for task in due))

@@ -44,6 +44,12 @@ _FILTERS = (
     click.option("--genre", multiple=True, help="Only this genre, or one of several. Without a tag it is a guess."),
     click.option("--mood", multiple=True, help="Only this mood, such as party, or one of several. It is a guess."),
     click.option(
+        "--vocal",
+        type=click.Choice(["yes", "no"]),
+        callback=lambda ctx, param, value: None if value is None else value == "yes",
+        help="Only songs with a voice, or only without. It is a guess.",
+    ),
+    click.option(
         "--bpm",
         type=Wish("tempo", "parse_bpm"),
         metavar="TEMPO",

@@ -99,7 +99,7 @@ def list_(words: tuple[str, ...], library_path: Path, as_json: bool, **asked: An
     from mirclr.recommend import select_tracks
     from mirclr.recommend.shortfall import emptied
 
-    query = query_of(**asked) if any(asked.values()) else None
+    query = query_of(**asked) if any(value not in (None, ()) for value in asked.values()) else None
     with Library.open(library_path) as library:
         if query:
             make_ready(library, query)

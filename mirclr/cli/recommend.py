@@ -25,7 +25,18 @@ _NAMED = 3  # artists or songs in the title of a list
 @click.command(
     cls=options.InSections,
     sections={
-        "Which songs may come": ("genre", "mood", "bpm", "key", "year", "duration_s", "exclude", "avoid", "profile"),
+        "Which songs may come": (
+            "genre",
+            "mood",
+            "vocal",
+            "bpm",
+            "key",
+            "year",
+            "duration_s",
+            "exclude",
+            "avoid",
+            "profile",
+        ),
         "How many, and which of one artist": (
             "n",
             "length_s",

@@ -43,7 +43,7 @@ def track_rows(library: LibraryStore) -> list[dict[str, Any]]:
                 numbers = probabilities.get(t.id, {})
                 row |= {f"predicted_{name}": numbers.get(name) for name in _AFFECT}
                 continue
-            likely = _likely(probabilities.get(t.id, {}))
+            likely = _likely(probabilities.get(t.id, {}), one_at_least=task in ("genre", "mood"))
             row[f"predicted_{task}"] = "; ".join(likely)
             row[f"predicted_{task}_probability"] = "; ".join(f"{p:.3f}" for p in likely.values())
         if described:
@@ -53,9 +53,9 @@ def track_rows(library: LibraryStore) -> list[dict[str, Any]]:
     return rows
 
 
-def _likely(probabilities: Mapping[str, float]) -> dict[str, float]:
-    """The labels that are likely, the likeliest at least, in descending order."""
-    least = min(_LIKELY, max(probabilities.values(), default=1.0))
+def _likely(probabilities: Mapping[str, float], *, one_at_least: bool) -> dict[str, float]:
+    """The labels that are likely, in descending order."""
+    least = min(_LIKELY, max(probabilities.values(), default=1.0)) if one_at_least else _LIKELY
     ordered = sorted(probabilities.items(), key=lambda item: (-item[1], item[0]))
     return {label: p for label, p in ordered if p >= least}
 

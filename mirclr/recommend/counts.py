@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from mirclr.recommend.filters import MetadataFilters
+from mirclr.recommend.filters import VOICED, MetadataFilters
 from mirclr.recommend.query import Query
 from mirclr.recommend.ranges import Bounds, parse_bpm, parse_duration, parse_years
 from mirclr.recommend.rules import genre_name
 
-FIELDS = ("genre", "mood", "key", "year", "bpm", "duration_s")
+FIELDS = ("genre", "mood", "vocal", "key", "year", "bpm", "duration_s")
 """Of `Query`: its filters."""
 _TEMPO_BPM = 10
 _LENGTHS = ("under 2m", "2m..3m", "3m..4m", "4m..5m", "5m..7m", "7m..10m", "over 10m")
@@ -24,7 +24,7 @@ class Counted:
     Attributes
     ----------
     value : str
-        As `Query` takes it: a label, a key, "1990s", "120..130".
+        As `Query` takes it: a label, a key, "1990s", "120..130"; "yes" or "no" of vocals.
     songs : int
     """
 
@@ -40,7 +40,7 @@ class Counts:
     ----------
     total : int
         What all filters of the query leave together. What rules keep out is not looked at.
-    genre, mood, key, year, bpm, duration_s : list of Counted
+    genre, mood, vocal, key, year, bpm, duration_s : list of Counted
         For each filter what its values would leave, with the other filters as they are: labels by name; keys, years by
         decades, tempos by tens, lengths by minutes, in their order. What no song has at all is left out.
     """
@@ -48,6 +48,7 @@ class Counts:
     total: int
     genre: list[Counted]
     mood: list[Counted]
+    vocal: list[Counted]
     key: list[Counted]
     year: list[Counted]
     bpm: list[Counted]
@@ -86,6 +87,7 @@ def count_values(filters: MetadataFilters, ids: np.ndarray, query: Query | None 
         total=int(left("").sum()),
         genre=_labels(filters, "genre", lefts["genre"]),
         mood=_labels(filters, "mood", lefts["mood"]),
+        vocal=_voices(filters, lefts["vocal"]),
         key=_keys(filters, lefts["key"]),
         year=_decades(filters, lefts["year"]),
         bpm=_tempos(filters, lefts["bpm"]),
@@ -96,7 +98,7 @@ def count_values(filters: MetadataFilters, ids: np.ndarray, query: Query | None 
 def filters_of(query: Query) -> Query | None:
     """A query that has the filters of another and asks nothing else; None where it has none."""
     kept: dict[str, Any] = {name: getattr(query, name) for name in (*FIELDS, "octaves")}
-    return replace(Query(seed=0), **kept) if any(kept.values()) else None
+    return replace(Query(seed=0), **kept) if any(kept.values()) or query.vocal is not None else None
 
 
 def _padded(mask: np.ndarray, size: int) -> np.ndarray:
@@ -107,6 +109,14 @@ def _labels(filters: MetadataFilters, task: str, left: np.ndarray) -> list[Count
     names, of_labels, ids = filters.likely(task)
     counts = np.bincount(of_labels[left[ids]], minlength=len(names)).tolist()
     return [Counted(name, n) for name, n in sorted(zip(names, counts, strict=True), key=lambda x: genre_name(x[0]))]
+
+
+def _voices(filters: MetadataFilters, left: np.ndarray) -> list[Counted]:
+    likely = filters.values("vocal")
+    held = likely[left[: len(likely)]]
+    if np.isnan(likely).all():
+        return []
+    return [Counted("yes", int((held >= VOICED).sum())), Counted("no", int((held < VOICED).sum()))]
 
 
 def _keys(filters: MetadataFilters, left: np.ndarray) -> list[Counted]:

@@ -1,7 +1,8 @@
-"""Metadata filters, which tracks they let pass: genre, mood, tempo, key, year, length.
+"""Metadata filters, which tracks they let pass: genre, mood, vocal or not, tempo, key, year, length.
 
 A genre or mood is a track's where `mirclr classify predict` finds it likely (`LIKELY`), a genre also where the file's
-own tag names it. A track of which a value is not known does not pass a filter that asks for it.
+own tag names it. A track has a voice where that is more likely than not. A track of which a value is not known does
+not pass a filter that asks for it.
 """
 
 import re
@@ -23,9 +24,11 @@ from mirclr.recommend.words import command as command_line
 from mirclr.terminal import did_you_mean
 
 LIKELY = 0.35
+VOICED = 0.5
+_VOCAL = ("voice", "vocal")  # the task and label that say whether there is a voice
 _COLUMNS = {"bpm": "tempo_bpm", "year": "year", "duration_s": "duration_s"}
 _NAMES = {"year": "year in its tags", "duration_s": "length"}
-ASKED = {"columns": [*_COLUMNS.values()], "coded": ["key", "genre"], "likely": ["genre", "mood"]}
+ASKED = {"columns": [*_COLUMNS.values(), "vocal"], "coded": ["key", "genre"], "likely": ["genre", "mood"]}
 """What pages with filters ask for, as `MetadataArrays.names` has it."""
 _SHOWN = 30
 _FITS = 32  # genres and moods of which the arrays are kept
@@ -119,6 +122,8 @@ class MetadataFilters:
         for task in ("genre", "mood"):
             if (names := getattr(query, task)) and task not in but:
                 found[task] = np.maximum.reduce([self._fit(task, name) for name in names]) >= LIKELY
+        if query.vocal is not None and "vocal" not in but:
+            found["vocal"] = self.vocal(query.vocal)
         for name, column in _COLUMNS.items():
             if getattr(query, name) is not None and name not in but:
                 found[name] = self._between(column, _spans(query, name))
@@ -152,10 +157,27 @@ class MetadataFilters:
         self._bring_up_to_date()
         return self._codes(column)
 
-    def values(self, name: str) -> np.ndarray:
-        """(m,) float64 by track id: a field of `Query` with bounds, such as ``year``; NaN where nothing is known."""
+    def vocal(self, wanted: bool) -> np.ndarray:
+        """(m,) bool by track id: where a voice is heard, or where none is.
+
+        Raises
+        ------
+        QueryError
+            It is known of no track.
+        """
         self._bring_up_to_date()
-        return self._column(_COLUMNS[name])
+        likely = self._column("vocal")
+        if np.isnan(likely).all():
+            raise QueryError(self._unknown("voice", "classify predict"))
+        return likely >= VOICED if wanted else likely < VOICED
+
+    def values(self, name: str) -> np.ndarray:
+        """(m,) float64 by track id: a field of `Query` with bounds, such as ``year``; NaN where nothing is known.
+
+        Of ``vocal`` how sure it is that there is a voice.
+        """
+        self._bring_up_to_date()
+        return self._column(_COLUMNS.get(name, name))
 
     def span(self, name: str) -> tuple[float, float]:
         """The least and most value of a field of `Query` with bounds, such as ``year``, in the library."""
@@ -254,7 +276,8 @@ class MetadataFilters:
     def _column(self, name: str) -> np.ndarray:
         """(m,) float64 by track id, NaN where nothing is known."""
         if name not in self._arrays.columns:
-            ids, values = self._library.column(name)
+            probable = name == "vocal"
+            ids, values = self._library.label_probabilities(*_VOCAL) if probable else self._library.column(name)
             column = np.full(self._size, np.nan)
             there = ids < len(column)
             column[ids[there]] = np.array(values, np.float64)[there]
@@ -274,9 +297,9 @@ class MetadataFilters:
 
 
 def asks_for_guesses(query: Query, blocks: Sequence[str]) -> bool:
-    """Whether a query, or a rule that is always obeyed, looks at genres or moods that may have to be guessed."""
+    """Whether a query, or a rule that is always obeyed, looks at what may have to be guessed: genre, mood, vocals."""
     rules = [parse_rule(rule) for rule in (*query.exclude, *blocks)]
-    return bool(query.genre or query.mood) or any(rule.kind == "genre" for rule in rules)
+    return bool(query.genre or query.mood or query.vocal is not None) or any(rule.kind == "genre" for rule in rules)
 
 
 def genres_here(library: LibraryStore) -> list[str]:

@@ -61,6 +61,8 @@ class Query:
         Rules such as ``artist:X``; see `mirclr.recommend.rules`.
     genre, mood : tuple of str
         One of these is wanted: of the tags, or likely by `mirclr classify predict`.
+    vocal : bool or None
+        Whether a voice is to be heard, or none is, as `mirclr classify predict` finds.
     bpm, year, duration_s : (float, float) or None
         Least and most; a text such as ``"~120"``, ``"1990s"`` or ``"under 5m"`` is read as on the command line.
     octaves : bool
@@ -92,6 +94,7 @@ class Query:
     exclude: tuple[str, ...] = ()
     genre: tuple[str, ...] = ()
     mood: tuple[str, ...] = ()
+    vocal: bool | None = None
     bpm: Range | None = None
     octaves: bool = False
     year: Range | None = None
@@ -135,7 +138,8 @@ class Query:
     @property
     def asks_of_tracks(self) -> bool:
         """Whether a filter or a rule says which tracks are wanted."""
-        return any(getattr(self, name) for name in ("genre", "mood", "key", "exclude", *_RANGES))
+        named = any(getattr(self, name) for name in ("genre", "mood", "key", "exclude", *_RANGES))
+        return named or self.vocal is not None
 
     def _read_texts(self) -> None:
         """Make bounds of those that are texts."""
@@ -159,6 +163,8 @@ class Query:
             value = getattr(self, name)
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise QueryError(f"{name}: found {reprlib.repr(value)}; expected {expected}")
+        if self.vocal is not None and not isinstance(self.vocal, bool):
+            raise QueryError(f"vocal: found {reprlib.repr(self.vocal)}; expected true or false")
         for name in _RANGES:
             span = getattr(self, name)
             pair = isinstance(span, tuple) and len(span) == 2 and all(isinstance(end, int | float) for end in span)

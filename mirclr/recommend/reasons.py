@@ -97,8 +97,9 @@ class Explainer:
     def __init__(self, library: LibraryStore, pairs: Sequence[tuple[Seed, LibraryTrack]], *, excerpts: bool) -> None:
         ids = [i for seed, track in pairs for i in (seed.track_id, track.id) if i is not None]
         ids = list(dict.fromkeys(ids))
-        tasks = (task for task in library.tasks() if task != "affect")  # valence and arousal are no labels
-        self._labels = {task: likely_labels(library, task, ids) for task in tasks}
+        self._labels = {
+            task: likely_labels(library, task, ids) for task in ("genre", "mood") if task in library.tasks()
+        }
         self._described = library.descriptions(ids)
         self._moments = library.excerpt_embeddings(ids) if excerpts else {}
 

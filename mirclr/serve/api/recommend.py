@@ -50,6 +50,7 @@ class QueryBody(BaseModel):
     exclude: list[Text] = Field([], max_length=_MOST_SEEDS)
     genre: list[Text] = Field([], max_length=_MOST_SEEDS)
     mood: list[Text] = Field([], max_length=_MOST_SEEDS)
+    vocal: bool | None = None
     bpm: Bounds = None
     octaves: bool = False
     year: Bounds = None
@@ -171,6 +172,7 @@ class CountsOfFilters(BaseModel):
     total: int
     genre: list[ValueCount]
     mood: list[ValueCount]
+    vocal: list[ValueCount]
     key: list[ValueCount]
     year: list[ValueCount]
     bpm: list[ValueCount]

@@ -75,6 +75,7 @@ def asked_songs(
     album: Text | None = None,
     genre: Texts = [],  # noqa: B006
     mood: Texts = [],  # noqa: B006
+    vocal: bool | None = None,
     bpm: Text | None = None,
     key: Text | None = None,
     year: Text | None = None,
@@ -82,7 +83,8 @@ def asked_songs(
 ) -> AskedSongs:
     """Which songs the parameters of a route ask for; a dependency."""
     given = {"genre": genre, "mood": mood, "bpm": bpm, "key": key, "year": year, "duration_s": duration_s}
-    filters = {name: value for name, value in given.items() if value}
+    filters: dict[str, Any] = {name: value for name, value in given.items() if value}
+    filters |= {} if vocal is None else {"vocal": vocal}
     return AskedSongs(q, artist, album, recommend.Query.of(**filters) if filters else None)
 
 

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {[number | null, number | null]} Bounds
- * @typedef {{ seeds: number[], avoid: number[], to: number | null, genre: string[], mood: string[], key: string | null,
+ * @typedef {{ seeds: number[], avoid: number[], to: number | null, genre: string[], mood: string[], vocal: boolean | null, key: string | null,
  *   compatible: boolean, bpm: Bounds | null, year: Bounds | null, duration_s: Bounds | null, n: number,
  *   length_s: number | null, diversity: number, artist_cap: number, artist_gap: number, same_album: boolean, versions: boolean, fill: boolean,
  *   profile: string | null, seed: number | null }} Building `compatible`: also keys that mix with `key`; `length_s`: how
@@ -13,7 +13,7 @@ const KEY = "building";
 
 /** @returns {Building} */
 const nothing = () => ({
-  ...{ seeds: [], avoid: [], to: null, genre: [], mood: [], key: null, compatible: true },
+  ...{ seeds: [], avoid: [], to: null, genre: [], mood: [], vocal: null, key: null, compatible: true },
   ...{ bpm: null, year: null, duration_s: null, n: 30, length_s: null, diversity: 0, artist_cap: 2, artist_gap: 3 },
   ...{ same_album: false, versions: false, fill: false, profile: null, seed: null },
 });
@@ -90,8 +90,8 @@ class Build extends EventTarget {
 
   /** How many filters there are. */
   get filters() {
-    const { genre, mood, key, bpm, year, duration_s } = this.state;
-    return [genre.length, mood.length, key, bpm, year, duration_s].filter(Boolean).length;
+    const { genre, mood, vocal, key, bpm, year, duration_s } = this.state;
+    return [genre.length, mood.length, vocal !== null, key, bpm, year, duration_s].filter(Boolean).length;
   }
 
   /**

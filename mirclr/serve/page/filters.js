@@ -1,4 +1,4 @@
-/** The filters of a list: genre, mood, tempo, key, years and length, each with how many songs it leaves. @module */
+/** The filters of a list: genre, mood, vocals, tempo, key, years and length, each with how many songs it leaves. @module */
 
 import { build } from "./building.js";
 import { clock, fill, h } from "./elements.js";
@@ -6,7 +6,7 @@ import { RangeFilter } from "./range-filter.js";
 
 /**
  * @typedef {{ value: string, songs: number }} ValueCount
- * @typedef {{ total: number, genre: ValueCount[], mood: ValueCount[], key: ValueCount[], year: ValueCount[],
+ * @typedef {{ total: number, genre: ValueCount[], mood: ValueCount[], vocal: ValueCount[], key: ValueCount[], year: ValueCount[],
  *   bpm: ValueCount[], duration_s: ValueCount[] }} Counts
  */
 
@@ -68,6 +68,34 @@ class Labels {
   }
 }
 
+/** Whether songs are to have a voice or none; pressed again, either may come. */
+class Voices {
+  constructor() {
+    this.chips = h("div", { class: "chips", role: "group", "aria-label": "Vocals" });
+    this.element = h("div", { class: "labels" }, h("h3", {}, "Vocals"), this.chips);
+  }
+
+  /** @param {ValueCount[]} values */
+  show(values) {
+    const focused = this.chips.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.value : undefined;
+    this.element.hidden = !values.length;
+    fill(this.chips, ...values.map((one) => this.chip(one)));
+    if (focused !== undefined) /** @type {HTMLElement | null} */ (this.chips.querySelector(`[data-value="${focused}"]`))?.focus();
+  }
+
+  /** @param {ValueCount} one */
+  chip({ value, songs }) {
+    const wanted = value === "yes";
+    const pressed = build.state.vocal === wanted;
+    return h(
+      "button",
+      { class: "chip", type: "button", "aria-pressed": String(pressed), data: { value }, on: { click: () => build.set({ vocal: pressed ? null : wanted }) } },
+      h("span", { class: "label" }, wanted ? "with a voice" : "instrumental"),
+      h("span", { class: "count" }, songs.toLocaleString("en")),
+    );
+  }
+}
+
 /** @param {string} unit */
 const plain = (unit) => (/** @type {number | null} */ low, /** @type {number | null} */ high) => {
   if (low !== null && high !== null) return `${low} to ${high}${unit}`;
@@ -93,6 +121,7 @@ export class Filters {
   constructor() {
     this.genre = new Labels("genre", "Genre");
     this.mood = new Labels("mood", "Mood");
+    this.vocal = new Voices();
     this.bpm = new RangeFilter({ label: "Tempo", ends: ["slowest", "fastest"], words: plain(" bpm"), change: (bpm) => build.set({ bpm }) });
     this.year = new RangeFilter({ label: "Year", ends: ["first", "last"], words: plain(""), change: (year) => build.set({ year }) });
     this.length = new RangeFilter({ label: "Length", ends: ["shortest", "longest"], words: lengths, change: (duration_s) => build.set({ duration_s }) });
@@ -103,7 +132,7 @@ export class Filters {
     this.mixes = h("label", { class: "check" }, this.mixing, "and keys that mix with it");
     this.keys = h("div", { class: "keys-filter" }, h("h3", {}, "Key"), this.key, this.mixes);
     this.unknown = h("p", { class: "muted small" }, "Genres, moods, tempos and keys are found out in the library view; then songs can be chosen by them too.");
-    this.element = h("div", { class: "filters" }, this.genre.element, this.mood.element, this.bpm.element, this.year.element, this.length.element, this.keys, this.unknown);
+    this.element = h("div", { class: "filters" }, this.genre.element, this.mood.element, this.vocal.element, this.bpm.element, this.year.element, this.length.element, this.keys, this.unknown);
   }
 
   /** @param {Counts} counts */
@@ -111,6 +140,7 @@ export class Filters {
     const { bpm, year, duration_s, key, compatible } = build.state;
     this.genre.show(counts.genre);
     this.mood.show(counts.mood);
+    this.vocal.show(counts.vocal);
     this.bpm.show(counts.bpm.map(bin), bpm);
     this.year.show(counts.year.map(bin), year);
     this.length.show(counts.duration_s.map(bin), duration_s);

@@ -26,6 +26,7 @@ const NAMES = /** @type {{ [filter: string]: string }} */ ({
   album: "Album",
   genre: "Genre",
   mood: "Mood",
+  vocal: "Vocals",
   bpm: "Tempo",
   key: "Key",
   year: "Year",
