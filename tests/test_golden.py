@@ -178,7 +178,7 @@ def test_a_library_of_schema_3_holds_what_it_held(kept):
         assert set(library.excerpt_embeddings([1, 2, 3, 4])) == {1, 2, 3, 4}
         assert [f.path for f in library.failures()] == ["bad.ogg"]
         index = open_index(library)
-        np.testing.assert_array_equal(index.vectors(index.ids), library.vectors()[1])
+        np.testing.assert_array_equal(index.vectors(index.ids), library.compared()[1])
     db = sqlite3.connect(GOLDEN / "library_v3.db")
     before = dict(db.execute("SELECT track_id, components FROM vector"))
     db.close()

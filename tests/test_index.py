@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import mirclr.index.base
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.index import Index, build, open_index
+from mirclr.index.file import save
 from mirclr.library import Entry, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
@@ -321,3 +322,55 @@ def test_an_empty_library_says_so(tmp_path):
 def test_a_query_of_another_dimension_is_refused(library):
     with pytest.raises(LibraryError, match="8 components"):
         open_index(library).search(np.ones((1, 3), "f4"), 1)
+
+
+def test_what_is_compared_is_the_mean_and_not_the_deviations(tmp_path):
+    """Of vectors that hold both the first half is what neighbours are found by, at unit length."""
+    recipe = {"embedding": {"excerpts": 8, "std_weight": 1.0}}
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
+        library.bind(EncoderStamp("d", "e", DIM, 8, recipe))
+        fill(library, [f"{i}" for i in range(50)], np.random.default_rng(1))
+        ids, whole = library.vectors()
+        held, compared = library.compared()
+        half = whole[:, : DIM // 2]
+        np.testing.assert_array_equal(held, ids)
+        np.testing.assert_allclose(compared, half / np.linalg.norm(half, axis=1, keepdims=True), atol=1e-6)
+        np.testing.assert_allclose(library.compared([7, 3])[1], compared[[2, 6]], atol=0)
+        np.testing.assert_allclose(library.stamp.compared(whole), compared, atol=1e-6)
+        np.testing.assert_allclose(library.stamp.compared(whole[5]), compared[5], atol=1e-6)
+        index = open_index(library)
+        assert index.dim == DIM // 2
+        order = (-(compared @ compared.T)).argsort(axis=1, kind="stable")
+        np.testing.assert_array_equal(index.search(compared, 5)[1], ids[order[:, :5]])
+
+
+def test_an_index_of_whole_vectors_is_made_again(tmp_path):
+    """As an earlier mirclr left it beside the library."""
+    recipe = {"embedding": {"std_weight": 1.0}}
+    with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
+        library.bind(EncoderStamp("d", "e", DIM, 8, recipe))
+        fill(library, [f"{i}" for i in range(50)], np.random.default_rng(1))
+        save(
+            tmp_path / "lib.db.index",
+            build(*library.vectors()),
+            {"library": library.uuid, "generation": library.generation},
+        )
+        assert open_index(library).dim == DIM // 2
+
+
+@pytest.mark.parametrize(
+    ("dim", "recipe", "mean_dim"),
+    [
+        (8, {}, 8),
+        (8, {"embedding": {"std_weight": 0.0}}, 8),
+        (8, {"embedding": {"std_weight": 0.5}}, 4),
+        (7, {"embedding": {"std_weight": 0.5}}, 7),  # of no encoder of mirclr's
+        (1, {"embedding": {"std_weight": 0.5}}, 1),
+        (8, {"embedding": {"std_weight": "much"}}, 8),
+        (8, {"embedding": 3}, 8),
+    ],
+)
+def test_what_is_compared_is_told_by_the_recipe_whatever_it_holds(dim, recipe, mean_dim):
+    stamp = EncoderStamp("d", "e", dim, 8, recipe)
+    assert stamp.mean_dim == mean_dim
+    assert stamp.compared(np.ones((3, dim), np.float32)).shape == (3, mean_dim)

@@ -81,7 +81,7 @@ def test_vectors_are_new_and_what_a_person_keeps_stays(kept, other, music):
         assert library.tasks() == {}
         index = open_index(library)
         assert not np.allclose(index.vectors(index.ids), old.vectors(old.ids))
-        np.testing.assert_array_equal(index.vectors(index.ids), library.vectors()[1])
+        np.testing.assert_array_equal(index.vectors(index.ids), library.compared()[1])
     assert sorted(p.name for p in kept.path.parent.iterdir() if "renewed" in p.name) == []
     assert kept.tracks()[0].title == "By hand"  # others that have it open see it too
 

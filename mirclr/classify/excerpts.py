@@ -45,12 +45,11 @@ def predict_excerpts(library: LibraryStore, track_id: int) -> tuple[Segments, di
                 f"{tracks[0].label}: an earlier mirclr embedded it and kept no excerpts; remove it from the library, "
                 "and embed its folder again"
             )
-        deviations = _number(stamp.recipe, "embedding", "std_weight") > 0  # the second half of a track's vector
-        dim = stamp.dim // 2 if deviations else stamp.dim
+        dim = stamp.mean_dim
         restored = held.restored(library.vector(track_id)[:dim], _gain(library, dim))
     alone = np.zeros((len(restored), stamp.dim), np.float32)  # as tracks that have one excerpt: no deviation
     alone[:, :dim] = restored / np.linalg.norm(restored, axis=1, keepdims=True)
-    seconds = _number(stamp.recipe, "audio", "clip_seconds")
+    seconds = stamp.clip_seconds
     probabilities: dict[str, np.ndarray] = {}
     labels: dict[str, tuple[str, ...]] = {}
     for one in heads_for(library):
@@ -77,13 +76,6 @@ def _gain(library: LibraryStore, dim: int) -> np.ndarray:
 
 
 _GAINS: dict[tuple[str, int, int], np.ndarray] = {}
-
-
-def _number(recipe: dict[str, object], section: str, key: str) -> float:
-    """A setting of the recipe that a library's stamp holds; 0 where it has none."""
-    settings = recipe.get(section)
-    value = settings.get(key) if isinstance(settings, dict) else None
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def likeliest(table: np.ndarray, labels: tuple[str, ...], top: int) -> dict[str, np.ndarray]:

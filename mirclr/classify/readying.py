@@ -123,4 +123,9 @@ def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioEr
     vector = encoder.pool(embedded)
     if not is_usable(vector):
         return UnusableAudio(f"{path}: {NO_VECTOR}")
-    return Seed(shown(track.label), vector, track, excerpts=ExcerptEmbeddings.of(excerpts.starts, embedded))
+    return Seed(
+        shown(track.label),
+        encoder.stamp.compared(vector),
+        track,
+        excerpts=ExcerptEmbeddings.of(excerpts.starts, embedded),
+    )

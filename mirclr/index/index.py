@@ -18,7 +18,7 @@ _STALE = 0.1  # fraction of changed tracks at which a larger one is made again
 
 
 class Index:
-    """Finds the tracks of a library whose vectors are nearest to given ones.
+    """Finds the tracks of a library that are nearest to given vectors, by what of theirs is compared.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def open_index(library: LibraryStore, *, keep: bool = True) -> Index:
         return found
     with library.snapshot():
         metadata: dict[str, object] = {"library": library.uuid, "generation": library.generation}
-        ids, matrix = library.vectors()
+        ids, matrix = library.compared()
     if not len(ids):
         raise no_songs(library)
     base = build(ids, matrix)
@@ -213,7 +213,7 @@ def _brought_up_to_date(library: LibraryStore, base: Base, metadata: dict[str, o
     generation, stamp = metadata.get("generation"), library.stamp
     if metadata.get("library") != library.uuid or not isinstance(generation, int) or stamp is None:
         return None
-    if base.matrix.shape[1] != stamp.dim or not library.knows_generation(generation):
+    if base.matrix.shape[1] != stamp.mean_dim or not library.knows_generation(generation):
         return None
     if generation == library.generation:
         new, hidden = np.zeros(0, np.int64), np.zeros(len(base), bool)
@@ -226,5 +226,5 @@ def _brought_up_to_date(library: LibraryStore, base: Base, metadata: dict[str, o
             hidden = np.isin(base.ids, held, invert=True) | np.isin(base.ids, new)
         if len(base) <= _SMALL or len(new) + hidden.sum() > _STALE * len(base):
             return None
-    ids, matrix = library.vectors(new.tolist()) if len(new) else (new, np.zeros((0, stamp.dim), np.float32))
+    ids, matrix = library.compared(new.tolist()) if len(new) else (new, np.zeros((0, stamp.mean_dim), np.float32))
     return Index(base, hidden, ids, matrix, metadata)

@@ -84,7 +84,7 @@ def find_candidates(library: LibraryStore) -> list[Pair]:
     index = open_index(library)
     known = library.near_duplicates(at_least=0)
     tracks = {t.id: t for t in library.tracks()}
-    ids, vectors = library.vectors()
+    ids, vectors = library.compared()
     pairs: set[Pair] = set()
     for start in range(0, len(ids), _CHUNK):
         chunk = slice(start, start + _CHUNK)

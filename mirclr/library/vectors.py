@@ -14,10 +14,11 @@ from mirclr.library.checks import check_rows, parsed_stamp, whole_number
 from mirclr.library.database import IDS, Database, id_list
 from mirclr.library.excerpts import ExcerptEmbeddings
 from mirclr.library.schema import explained
-from mirclr.models.stamp import EncoderStamp
+from mirclr.models.stamp import EncoderStamp, unit_rows
 from mirclr.terminal import shown
 
 _UNIT = 1e-5  # by which the length of a vector of float32 may differ from 1 when it was made to be 1
+_ROWS = 16_384  # that are made of unit length at once
 
 
 class Vectors(Database):
@@ -97,28 +98,51 @@ class Vectors(Database):
         """
         with self.snapshot():
             stamp = self.stamp
-            held, matrix = self._read_vectors(ids, stamp.dim if stamp else 0)
+            dim = stamp.dim if stamp else 0
+            return self._read_vectors(ids, dim, dim)
+
+    def compared(self, ids: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """What of all vectors, or those of the given ids, is compared (`EncoderStamp.compared`), as of `vectors`.
+
+        Returns
+        -------
+        ids : (n,) int64
+        matrix : (n, mean_dim) float32, unit rows
+        """
+        with self.snapshot():
+            stamp = self.stamp
+            if stamp is None or stamp.mean_dim == stamp.dim:
+                return self.vectors(ids)
+            held, matrix = self._read_vectors(ids, stamp.dim, stamp.mean_dim)
+        for rows in np.split(matrix, range(_ROWS, len(matrix), _ROWS)):  # not a second time all of a large library
+            rows[:] = unit_rows(rows)
+        return held, matrix
+
+    def _read_vectors(self, ids: Sequence[int] | None, dim: int, first: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, and the first components of vectors of `dim`."""
+        held, matrix = self._read_components(ids, dim, first)
         if matrix.size and not (matrix.min() >= -1.001 and matrix.max() <= 1.001):  # NaN is neither
             wrong = int(np.flatnonzero(~(np.abs(matrix) <= 1.001).all(axis=1))[0])
             what = "of unit length" if np.isfinite(matrix[wrong]).all() else "finite"
             raise self._damaged(f"the vector of track {held[wrong]} is not {what}")
         return held, matrix
 
-    def _read_vectors(self, ids: Sequence[int] | None, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    def _read_components(self, ids: Sequence[int] | None, dim: int, first: int) -> tuple[np.ndarray, np.ndarray]:
         which = "" if ids is None else f"WHERE track_id IN {IDS}"
         arguments = () if ids is None else (id_list(ids),)
         n = self._rows(f"SELECT COUNT(*) FROM vector {which}", *arguments)[0][0]  # noqa: S608
-        held, matrix = np.empty(n, np.int64), np.empty((n, dim), np.float32)
-        query = f"SELECT track_id, components FROM vector {which} ORDER BY track_id"  # noqa: S608
+        held, matrix = np.empty(n, np.int64), np.empty((n, first), np.float32)
+        column = f"substr(components, 1, {4 * first}) AS components, length(components)"
+        query = f"SELECT track_id, {column} FROM vector {which} ORDER BY track_id"  # noqa: S608
         at = 0
         for rows in self._batches(query, *arguments):
-            for track_id, blob in rows:
-                if len(blob) != 4 * dim:
-                    raise self._damaged(f"the vector of track {track_id} has {len(blob)} bytes; expected {4 * dim}")
+            for track_id, _, length in rows:
+                if length != 4 * dim:
+                    raise self._damaged(f"the vector of track {track_id} has {length} bytes; expected {4 * dim}")
             end = at + len(rows)
             held[at:end] = [row[0] for row in rows]
             if dim:
-                matrix[at:end] = np.frombuffer(b"".join([row[1] for row in rows]), "<f4").reshape(-1, dim)
+                matrix[at:end] = np.frombuffer(b"".join([row[1] for row in rows]), "<f4").reshape(-1, first)
             at = end
         return held, matrix
 

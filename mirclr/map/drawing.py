@@ -57,7 +57,7 @@ def draw_map(library: LibraryStore, *, anew: bool = False, report: Report = lamb
         return place_new(library)
     with library.snapshot():
         generation = library.generation
-        ids, vectors = library.vectors()
+        ids, vectors = library.compared()
     if not len(ids):
         raise no_songs(library)
     points = lay_out(vectors, report)
@@ -77,7 +77,7 @@ def place_new(library: LibraryStore) -> Drawn:
         if not len(new) or not len(placed):
             return Drawn()
         generation = library.generation
-        held, vectors = library.vectors()
+        held, vectors = library.compared()
     there = np.isin(held, placed)
     points = points[np.isin(placed, held)]
     where = place_among(vectors[there], points, vectors[~there], held[~there])

@@ -32,7 +32,7 @@ class Encoder(Embedder):
     """Audio files and waveforms to vectors; made by `mirclr.load_encoder`.
 
     A track's vector is made of excerpts spread evenly over it: of their mean, and for encoders such as the built-in
-    one of how much they differ (`TrackPooling`). Cosines of such vectors are what mirclr ranks by.
+    one of how much they differ (`TrackPooling`). mirclr ranks by cosines of the means (``stamp.compared``).
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ def mix_order(library: LibraryStore, ids: Sequence[int]) -> list[MixedSong]:
     with library.snapshot():
         tracks = library.tracks(sorted(set(ids)))
         held = library.descriptions([track.id for track in tracks])
-        with_vectors, matrix = library.vectors([track.id for track in tracks])
+        with_vectors, matrix = library.compared([track.id for track in tracks])
     described = [held.get(track.id, _NOTHING) for track in tracks]
     rows = dict(zip(with_vectors.tolist(), matrix, strict=True))
     costs = _costs(tracks, described, [rows.get(track.id) for track in tracks])

@@ -39,8 +39,8 @@ class Seed:
     ----------
     label : str
         For people.
-    vector : (dim,) float32, unit length
-        Of the library's encoder.
+    vector : (d,) float32, unit length
+        What of its vector, by the library's encoder, is compared.
     track : LibraryTrack, optional
         The library's, or as much of it as is known of a file outside; none for a listener's taste.
     track_id : int, optional
@@ -100,7 +100,7 @@ def find_seeds(
     embedded = _embedded(library, outside, texts, embed_seeds, note)
     found = [item for item in found if isinstance(item, int) or item in embedded]
     held = {t.id: t for t in library.tracks([item for item in found if isinstance(item, int)])}
-    ids, matrix = library.vectors(list(held))
+    ids, matrix = library.compared(list(held))
     vectors = dict(zip(ids.tolist(), matrix, strict=True))
     if without := held.keys() - vectors.keys():
         place = f"{library.path}: track {min(without)} ({held[min(without)].label})"

@@ -181,7 +181,7 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
     wanted = ~disliked & (weights > 0)
     weightiest = np.argsort(-np.where(wanted, weights, 0), kind="stable")[: min(int(wanted.sum()), _MOST_GROUPED)]
     weightiest.sort()
-    _, vectors = library.vectors(ids[weightiest].tolist())
+    _, vectors = library.compared(ids[weightiest].tolist())
     if len(weightiest):
         centres, fractions = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
     else:
@@ -190,7 +190,7 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
     return Taste(
         centres,
         fractions,
-        library.vectors(ids[disliked].tolist())[1],
+        library.compared(ids[disliked].tolist())[1],
         frozenset(ids.tolist()) | matched.copies.keys(),
         frozenset(recent | {i for i, of in matched.copies.items() if of in recent}),
     )
@@ -266,7 +266,7 @@ def nearest_tracks(
 
     Of the tracks whose ids are given, those to which no other centre is nearer.
     """
-    ids, vectors = library.vectors(sorted(among))
+    ids, vectors = library.compared(sorted(among))
     similarities = vectors @ taste.centres.T
     own = similarities.argmax(axis=1) if len(ids) else np.zeros(0, np.int64)
     nearest: list[list[LibraryTrack]] = []

@@ -81,7 +81,7 @@ def duplicates(checkpoint: Path) -> dict[str, Any]:
             source = {i: made[t.file].source if t.file in made else t.path for i, t in of.items()}
             candidates = rule.find_candidates(library)
             found = rule.find_near_duplicates(library, candidates=candidates, workers=2)
-            vectors = {i: library.vector(i) for i in of}
+            vectors = dict(zip(map(int, library.compared()[0]), library.compared()[1], strict=True))
     names = {i: _name(made, t.file, root) for i, t in of.items()}
     known = {root / t.path: t.recording for t in train if t.recording}
     recordings = {i: known.get(t.file) for i, t in of.items()}
@@ -227,7 +227,7 @@ def _neighbours(library: LibraryStore) -> list[rule.Pair]:
     """Pairs of each track and its nearest, whatever their lengths."""
     from mirclr.index import open_index
 
-    ids, vectors = library.vectors()
+    ids, vectors = library.compared()
     _, near = open_index(library).search(vectors, rule.NEIGHBOURS + 1)
     return sorted(
         {(min(a, b), max(a, b)) for a, row in zip(ids.tolist(), near.tolist(), strict=True) for b in row}

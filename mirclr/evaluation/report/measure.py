@@ -90,7 +90,7 @@ def report_on(
         info, stamp = library.info(), library.stamp
         every, failures, pairs = library.tracks(), library.failures(), library.near_duplicates()
         overview = overview_of(library, every, pairs)
-        ids, matrix = library.vectors()
+        ids, matrix = library.compared()
         index = open_index(library) if len(ids) else None
     by_id = {track.id: track for track in every}
     tracks = [by_id[i] for i in ids.tolist()]
@@ -339,7 +339,7 @@ def _embed_changed(
                 problems.append(why_lost(file, versions) if isinstance(versions, Lost) else str(versions))
             else:
                 waveforms, kbps = versions
-                embedded = embedder.embed_tracks(list(waveforms.values()))
+                embedded = stamp.compared(embedder.embed_tracks(list(waveforms.values())))
                 if not np.isfinite(embedded).all():
                     problems.append(f"{file}: {NO_VECTOR}")
                     advance(1, f"{len(problems)} left out")

@@ -50,7 +50,7 @@ def song_map(library: LibraryStore) -> SongMap | None:
     What lies near sounds alike; how far apart groups are, and which is left or right, says nothing.
     """
     with library.snapshot():
-        ids, vectors = library.vectors()
+        ids, vectors = library.compared()
         if len(ids) < _LEAST:
             return None
         songs = len(ids)
