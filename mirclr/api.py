@@ -14,21 +14,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mirclr.derived import DerivedLibrary
 from mirclr.errors import AudioError, EncoderMismatch, LibraryError, QueryError
 from mirclr.extensions import is_class_name
-from mirclr.index import Index, open_index
-from mirclr.library import LibraryStore, LibraryTrack
+from mirclr.ingest.report import EmbedReport
+from mirclr.library import LibraryTrack
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 from mirclr.models.stamp import EncoderStamp
-from mirclr.recommend import Answer, MetadataFilters, Query, Recommendation, Seed, asks_for_guesses, recommend
+from mirclr.recommend import Answer, Query, Recommendation, Seed, recommend
 
 if TYPE_CHECKING:
-    from mirclr.classify.readying import Progress
     from mirclr.library.kept_files import KeptFile
     from mirclr.models.encoding import Encoder
 
@@ -38,40 +37,7 @@ _FILTERS = frozenset(("genre", "mood", "vocal", "bpm", "key", "year", "duration_
 Bounds = str | float | tuple[float | None, float | None]
 
 
-@dataclass
-class EmbedReport:
-    """What became of the files of some folders.
-
-    Attributes
-    ----------
-    embedded, unchanged, moved, retagged, copied : int
-        Files that are new, that are as they were, and those whose vector was kept: found in another place, with other
-        tags, or as a copy.
-    failures : dict of Path to str
-        Files that could not be embedded, each with the reason.
-    remarks : list of str
-        For people: what was not taken, such as pictures and hidden folders.
-    """
-
-    embedded: int = 0
-    unchanged: int = 0
-    moved: int = 0
-    retagged: int = 0
-    copied: int = 0
-    failures: dict[Path, str] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-
-    @property
-    def failed(self) -> int:
-        """How many could not be embedded."""
-        return len(self.failures)
-
-    def __str__(self) -> str:
-        kinds = ("embedded", "unchanged", "moved", "retagged", "copied", "failed")
-        return ", ".join(f"{n} {kind}" for kind in kinds if (n := getattr(self, kind))) or "no audio files"
-
-
-class Library(LibraryStore):
+class Library(DerivedLibrary):
     """A library of music that embeds, recommends and lists: one SQLite file, opened by `Library.open`.
 
     Used by the thread that opened it, best as a context manager. Its index is kept between queries, and brought up to
@@ -91,8 +57,6 @@ class Library(LibraryStore):
     [1, 2]
     """
 
-    _index: tuple[int, Index] | None = None
-    _filters: MetadataFilters | None = None
     _encoder: Encoder | None = None
 
     def __repr__(self) -> str:
@@ -326,6 +290,7 @@ class Library(LibraryStore):
         year: Bounds | None = None,
         duration_s: Bounds | None = None,
         key: str | None = None,
+        text: str | None = None,
         profile: str | None = None,
         shuffle: int | None = None,
         seed: int | None = None,
@@ -369,6 +334,8 @@ class Library(LibraryStore):
             Whether a tempo at half or twice of bounds for `bpm` passes too.
         key : str, optional
             A key such as ``"Am"``, or with ``",compatible"`` those that mix well with it too.
+        text : str, optional
+            Words of what songs should be, as `search` takes them; beside seeds also ``"calmer"``, ``"less loud"``.
         profile : str, optional
             The listener to recommend for.
         shuffle, seed : int, optional
@@ -422,6 +389,7 @@ class Library(LibraryStore):
             year=year,
             duration_s=duration_s,
             key=key,
+            text=text,
             profile=profile,
             seed=seed if shuffle is None else shuffle,
             length_s=length_s,
@@ -429,6 +397,34 @@ class Library(LibraryStore):
         )
         self.prepare(query)
         return self.answer(query, excerpts=excerpts).recommendations
+
+    def search(self, text: str, n: int = 20, **asked: Any) -> Answer:
+        """Search songs by words of what they are like, as ``mirclr search`` does.
+
+        Parameters
+        ----------
+        text : str
+            English, such as ``"calm piano, no vocals, around 90 bpm, before 1990"``.
+        n : int
+            How many are wanted.
+        **asked
+            What `recommend` takes beside, such as ``year`` and ``diversity``.
+
+        Returns
+        -------
+        Answer
+            With ``recommendations``, and ``described``, what was understood.
+
+        Raises
+        ------
+        NoMatch
+            Nothing of it is understood.
+        QueryError
+            It asks for what cannot be.
+        """
+        query = Query.of(text=text, n=n, **asked)
+        self.prepare(query)
+        return self.answer(query)
 
     def select(self, *texts: PathName, **filters: Any) -> list[LibraryTrack]:
         """Select songs, as ``mirclr library list`` does.
@@ -464,32 +460,6 @@ class Library(LibraryStore):
         with self.snapshot():
             return select_tracks(self, self.filters, query, [os.fspath(text) for text in texts])
 
-    def prepare(self, query: Query, *, progress: Progress | None = None) -> list[str]:
-        """Find out what a query asks of tracks and is not known yet, and keep it: genre and mood, tempo and key.
-
-        Genre and mood are guessed of all tracks, which takes no time. Tempo and key are found of those that pass all
-        other filters, where these are 500 at most: it takes about a second a track. A library that cannot be written
-        is left as it is.
-
-        Parameters
-        ----------
-        query : Query
-            What is to be asked.
-        progress : callable, optional
-            Called as ``progress(label, total)``; gives a context manager of a function that is called after each track.
-
-        Returns
-        -------
-        list of str
-            For people: what was found out, and what is left to be.
-        """
-        measures = query.bpm is not None or query.key is not None
-        if not (measures or asks_for_guesses(query, self.blocks())) or not os.access(self.path, os.W_OK):
-            return []
-        from mirclr.classify.readying import make_ready
-
-        return make_ready(self, self.index.ids, self.filters, query, progress)
-
     def answer(self, query: Query, *, checkpoint: Path | None = None, excerpts: bool = False) -> Answer:
         """Answer a query, with the seeds that it means and remarks.
 
@@ -513,23 +483,10 @@ class Library(LibraryStore):
                 self.index,
                 query,
                 filters=self.filters,
+                lifts=None if query.text is None else self.lifts,
                 embed_seeds=lambda files: self._embed_seeds(files, checkpoint),
                 excerpts=excerpts,
             )
-
-    @property
-    def index(self) -> Index:
-        """Nearest neighbours among its vectors as they are now."""
-        generation = self.generation
-        if self._index is None or self._index[0] != generation:
-            self._index = generation, open_index(self)
-        return self._index[1]
-
-    @property
-    def filters(self) -> MetadataFilters:
-        """What its filters look at."""
-        self._filters = self._filters or MetadataFilters(self)
-        return self._filters
 
     @property
     def encoder(self) -> Encoder:

@@ -49,6 +49,7 @@ COMMANDS = {
     "playlist": "Make saved playlists again; mix, copy, list and delete them.",
     "profile": "Keep what a listener played and likes, for recommend --for.",
     "recommend": "List songs that sound like the ones you name.",
+    "search": "List songs that are as you say: calm piano, no vocals, 1990s.",
     "serve": "Open your library in a browser, and answer music players.",
     "sync": "Bring your library up to date with your folders.",
     "tag": "Write genre, mood, tempo and key into your files; take it back.",
@@ -68,7 +69,7 @@ GLOSSARY = (
 """Words for people, at the end of ``mirclr --help``."""
 
 SECTIONS = {
-    "Start here": ("embed", "recommend", "serve", "playlist", "demo"),
+    "Start here": ("embed", "recommend", "search", "serve", "playlist", "demo"),
     "Your library": (
         "library",
         "sync",

@@ -1,7 +1,7 @@
 """``mirclr recommend``: seeds to a table, JSON or a playlist. Imports torch only to embed a file."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,71 @@ from mirclr.terminal import clock, counted
 
 if TYPE_CHECKING:
     from mirclr.library import LibraryTrack
-    from mirclr.recommend import Answer, Recommendation, Seed
+    from mirclr.recommend import Answer, Query, Recommendation, Seed
     from mirclr.recommend.mpd import MpdAddress
 
 _NAMED = 3  # artists or songs in the title of a list
+
+HOW_MANY = ("n", "length_s", "artist_cap", "artist_gap", "same_album", "versions", "fill")
+WHAT_BECOMES = ("output", "save", "mpd", "explain", "as_json")
+"""Options of commands that make lists, by the sections of their helps."""
+
+_HOW_MANY = (
+    options.count(20, "How many songs."),
+    click.option("--length", "length_s", type=LENGTH, metavar="LENGTH", help="Fill this time instead: 45m, 1h30m."),
+    click.option(
+        "--artist-cap",
+        type=click.IntRange(min=0),
+        default=2,
+        show_default=True,
+        help="At most this many songs of one artist (0: any number).",
+    ),
+    click.option(
+        "--artist-gap",
+        type=click.IntRange(min=0),
+        default=3,
+        show_default=True,
+        help="At least this many songs of others between two of one artist.",
+    ),
+)
+_IN_WHICH_ORDER = (
+    click.option(
+        "--diversity",
+        type=options.Number(0, 1),
+        default=0.0,
+        show_default=True,
+        help="How different the songs of the list are, 0 to 1.",
+    ),
+    click.option(
+        "--shuffle",
+        "seed",
+        type=click.INT,
+        metavar="NUMBER",
+        help="Another list that is about as good; the same number gives the same list.",
+    ),
+)
+_WHAT_BECOMES = (
+    click.option(
+        "--explain", is_flag=True, help="Give details of each: labels, tempo, key, the most similar excerpts."
+    ),
+    options.as_json,
+    options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf"),
+    click.option("--save", metavar="NAME", help="Keep what you asked for; to list anew: mirclr playlist refresh NAME"),
+    mpd_option,
+    options.checkpoint("The library's encoder, where its file has moved."),
+)
+
+
+def _adding(several: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(several):
+            command = option(command)
+        return command
+
+    return add
+
+
+how_many, in_which_order, what_becomes = map(_adding, (_HOW_MANY, _IN_WHICH_ORDER, _WHAT_BECOMES))
 
 
 @options.formerly({"--seed": "--shuffle"})
@@ -26,6 +87,7 @@ _NAMED = 3  # artists or songs in the title of a list
     cls=options.InSections,
     sections={
         "Which songs may come": (
+            "text",
             "genre",
             "mood",
             "vocal",
@@ -37,41 +99,19 @@ _NAMED = 3  # artists or songs in the title of a list
             "avoid",
             "profile",
         ),
-        "How many, and which of one artist": (
-            "n",
-            "length_s",
-            "artist_cap",
-            "artist_gap",
-            "same_album",
-            "versions",
-            "fill",
-        ),
+        "How many, and which of one artist": HOW_MANY,
         "In which order": ("to", "diversity", "seed"),
-        "What becomes of the list": ("output", "save", "mpd", "explain", "as_json"),
+        "What becomes of the list": WHAT_BECOMES,
     },
     epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/Jazz --exclude path:Christmas -o list.m3u8',
 )
 @click.argument("seeds", nargs=-1, metavar="[SONG]…")
 @options.library
 @filters
+@click.option("--text", metavar="WORDS", help="What songs should be, in words: 'but calmer', 'no vocals'.")
 @click.option("--not", "avoid", multiple=True, metavar="SONG", help="Stay away from this song. May be given again.")
 @click.option("--to", metavar="SONG", help="Go from the one song to this one, step by step.")
-@options.count(20, "How many songs.")
-@click.option("--length", "length_s", type=LENGTH, metavar="LENGTH", help="Fill this time instead: 45m, 1h30m.")
-@click.option(
-    "--artist-cap",
-    type=click.IntRange(min=0),
-    default=2,
-    show_default=True,
-    help="At most this many songs of one artist (0: any number).",
-)
-@click.option(
-    "--artist-gap",
-    type=click.IntRange(min=0),
-    default=3,
-    show_default=True,
-    help="At least this many songs of others between two of one artist.",
-)
+@how_many
 @click.option(
     "--same-album",
     type=click.Choice(["yes", "no"]),
@@ -93,27 +133,9 @@ _NAMED = 3  # artists or songs in the title of a list
     show_default=True,
     help="Whether to fill the list with what is not alike, where too little is.",
 )
-@click.option(
-    "--diversity",
-    type=options.Number(0, 1),
-    default=0.0,
-    show_default=True,
-    help="How different the songs of the list are, 0 to 1.",
-)
+@in_which_order
 @click.option("--for", "profile", metavar="PROFILE", help="For this listener: near what is liked, and not played yet.")
-@click.option(
-    "--shuffle",
-    "seed",
-    type=click.INT,
-    metavar="NUMBER",
-    help="Another list that is about as good; the same number gives the same list.",
-)
-@click.option("--explain", is_flag=True, help="Give details of each: labels, tempo, key, the most similar excerpts.")
-@options.as_json
-@options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf")
-@click.option("--save", metavar="NAME", help="Keep what you asked for; to list anew: mirclr playlist refresh NAME")
-@mpd_option
-@options.checkpoint("The library's encoder, where its file has moved.")
+@what_becomes
 def command(
     library_path: Path,
     same_album: str,
@@ -137,6 +159,21 @@ def command(
     what is not alike. The best match comes first, unless artists have to be kept apart (--artist-gap), songs that sound
     different take turns, or --diversity or --to asks for another order.
     """
+    query = query_of(same_album=same_album == "yes", versions=versions == "yes", fill=fill == "yes", **asked)
+    return make_list(library_path, query, explain, as_json, output, save, mpd, checkpoint)
+
+
+def make_list(
+    library_path: Path,
+    query: "Query",
+    explain: bool,
+    as_json: bool,
+    output: Path | None,
+    save: str | None,
+    mpd: "MpdAddress | None",
+    checkpoint: Path | None,
+) -> int:
+    """Answer a query of a library, and show, write, keep and play the list as was asked."""
     from mirclr.api import Library
     from mirclr.recommend import with_absolute_paths
     from mirclr.recommend.saved import save_query
@@ -145,7 +182,6 @@ def command(
         check_output(output, library_path)
     if save is not None:
         check_name(save)
-    query = query_of(same_album=same_album == "yes", versions=versions == "yes", fill=fill == "yes", **asked)
     with Library.open(library_path) as library:
         make_ready(library, query)
         answer = library.answer(query, checkpoint=checkpoint, excerpts=explain)
@@ -185,7 +221,8 @@ def show_answer(answer: "Answer", *, as_json: bool, explain: bool) -> None:
         remark(line)
     if as_json:
         found = [recommendation_json(r, explain) for r in answer.recommendations]
-        print_json({"seeds": [seed.label for seed in answer.seeds], "recommendations": found})
+        read = {"understood": answer.described.to_json()} if answer.described else {}
+        print_json({"seeds": [seed.label for seed in answer.seeds], **read, "recommendations": found})
     elif answer.recommendations:
         _print(answer, explain)
 

@@ -9,19 +9,23 @@ playlists.
 Contents: `Query` (query.py; ranges.py, bounds as people write them; words.py, a query in words), `recommend` and what
 it answers (answer.py); `Seed`, `find_seeds` and `match_tracks`, a text to the tracks that it means (seeds.py);
 rules.py, what is excluded, and effects.py, how much that is; filters.py, what metadata let pass; ranking.py and
-path.py, what comes in which order; reasons.py, why; shortfall.py, why no more; `select_tracks`, what filters alone
-let pass (selection.py); `Catalogue`, songs in the order of their tags and found as one types (catalogue.py,
+path.py, what comes in which order; reasons.py, why; shortfall.py, why no more; described.py, what a text asks,
+by log-odds of tags (lifts.py); unseeded.py, a list without seeds; `select_tracks`, what filters alone let pass
+(selection.py); `Catalogue`, songs in the order of their tags and found as one types (catalogue.py,
 vocabulary.py). Beside these: matching.py (tracks by path or by name), history/ (listening histories of services and
 players), taste.py (directions that a listener likes), playlist/ (playlist files).
 """
 
-from mirclr.recommend.answer import Answer, Recommendation, recommend
+from mirclr.recommend.answer import Answer, recommend
 from mirclr.recommend.catalogue import SORTS, Catalogue
+from mirclr.recommend.described import Described
 from mirclr.recommend.effects import rule_effects
 from mirclr.recommend.filters import MetadataArrays, MetadataFilters, asks_for_guesses
+from mirclr.recommend.lifts import TagLifts
 from mirclr.recommend.pair import Comparison, compare
 from mirclr.recommend.query import Query
 from mirclr.recommend.reasons import Explanation
+from mirclr.recommend.recommendation import Recommendation
 from mirclr.recommend.rules import Rule, Rules, absolute_rule, parse_rule
 from mirclr.recommend.seeds import Seed, find_seeds, match_tracks, with_absolute_paths, without_files
 from mirclr.recommend.selection import select_tracks
@@ -31,6 +35,7 @@ __all__ = [
     "Answer",
     "Catalogue",
     "Comparison",
+    "Described",
     "Explanation",
     "MetadataArrays",
     "MetadataFilters",
@@ -39,6 +44,7 @@ __all__ = [
     "Rule",
     "Rules",
     "Seed",
+    "TagLifts",
     "absolute_rule",
     "asks_for_guesses",
     "compare",

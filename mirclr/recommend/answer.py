@@ -14,7 +14,9 @@ from mirclr.index import Index
 from mirclr.library import LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
 from mirclr.names import album_name
+from mirclr.recommend.described import Described, describe
 from mirclr.recommend.filters import MetadataFilters, likely_labels
+from mirclr.recommend.lifts import TagLifts
 from mirclr.recommend.path import CANDIDATES, chain_candidates, points_between
 from mirclr.recommend.query import LONGEST_PATH, Query
 from mirclr.recommend.ranking import (
@@ -35,10 +37,12 @@ from mirclr.recommend.ranking import (
     products,
     usual,
 )
-from mirclr.recommend.reasons import Explainer, Explanation, distinguishing
+from mirclr.recommend.reasons import Explainer, distinguishing
+from mirclr.recommend.recommendation import Recommendation
 from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
 from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
 from mirclr.recommend.shortfall import guessed, shortfall
+from mirclr.recommend.unseeded import without_seeds
 
 _POOL = 128
 _BLOCK = 4096
@@ -46,42 +50,9 @@ _ENOUGH = 60  # tracks of which what is usual is known; of fewer, what is alike 
 _SONG_S = 240.0  # as long as songs are, about
 _SPARE = 10
 _LOOSER = 4  # times the jitter of similarities, for the probabilities of a genre or mood
+_DESCRIBED = 0.5  # standard deviations of similarities that count as much as a text's log-odds of 1
 _LAST = 200  # of the tracks that were played, of which other versions are not to come either
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One track of an answer.
-
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    track : LibraryTrack
-    similarity : float in [-1, 1] or None
-        Cosine with the nearest seed; on a path, with the track before it; None where there is no seed.
-    alike : float in [0, 1] or None
-        What it is ranked by: which fraction of the library's pairs of songs are less alike than it and its seed, as
-        `Calibration` counts. It falls with the rank, for each group of similar seeds, unless diversity was asked for.
-        On a path it is that of the track and the one before; None for the first. Without a seed it is how sure the
-        genre and mood are that were asked for; None where none was.
-    match : int from 0 to 100 or None
-        The same in whole per cents.
-    reason : str
-        For people: what it has in common with its seed and sets it apart from the others, in three words at most; or
-        empty.
-    explanation : Explanation
-        The same, as values.
-    """
-
-    rank: int
-    track: LibraryTrack
-    similarity: float | None
-    match: int | None
-    reason: str
-    explanation: Explanation
-    alike: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +68,15 @@ class Answer:
         In the order of playing.
     remarks : list of str
         For people: which seeds did not count, why there are fewer than were asked for.
+    described : Described or None
+        What was understood of the query's text.
     """
 
     query: Query
     seeds: tuple[Seed, ...]
     recommendations: list[Recommendation]
     remarks: list[str]
+    described: Described | None = None
 
 
 def recommend(
@@ -111,6 +85,7 @@ def recommend(
     query: Query,
     *,
     filters: MetadataFilters | None = None,
+    lifts: TagLifts | None = None,
     embed_seeds: EmbedSeeds | None = None,
     excerpts: bool = False,
     among: Collection[int] | None = None,
@@ -141,6 +116,8 @@ def recommend(
         What is asked.
     filters : MetadataFilters, optional
         Those of the library, to be used for several queries.
+    lifts : TagLifts, optional
+        Of the library, for a query with a text; without, only genres that files name and bounds are understood.
     embed_seeds : callable, optional
         Makes seeds of files that the library does not hold.
     excerpts : bool
@@ -161,16 +138,18 @@ def recommend(
     Raises
     ------
     NoMatch
-        A seed or profile matches nothing.
+        A seed or profile matches nothing, or nothing of a text is understood.
     QueryError
         A filter asks for what the library knows nothing about.
     """
     now_s = time.time() if now_s is None else now_s
     filters = filters or MetadataFilters(library)
-    prepared = _PreparedQuery(library, index, query, filters, embed_seeds, among, listens, now_s, played)
+    described = None if query.text is None else describe(library, query, lifts or TagLifts.none(), filters)
+    prepared = _PreparedQuery(library, index, query, filters, described, embed_seeds, among, listens, now_s, played)
     if not prepared.seeds:
         picked = prepared.listed(prepared.mixed)
-        return Answer(query, (), _without_seeds(library, query, picked), prepared.remarks(picked))
+        found = without_seeds(library, prepared.query, picked, described)
+        return Answer(query, (), found, prepared.remarks(picked), described)
     seeds = prepared.seeds
     if query.to is not None:
         picked, similarities, alike = prepared.path()
@@ -189,7 +168,7 @@ def recommend(
             zip(picked, similarities, alike, reasons, why, strict=True), 1
         )
     ]
-    return Answer(query, seeds, found, prepared.remarks(picked))
+    return Answer(query, seeds, found, prepared.remarks(picked), described)
 
 
 class _PreparedQuery:
@@ -201,13 +180,15 @@ class _PreparedQuery:
         index: Index,
         query: Query,
         filters: MetadataFilters,
+        described: Described | None,
         embed_seeds: EmbedSeeds | None,
         among: Collection[int] | None,
         listens: Sequence[Listen] | None,
         now_s: float,
         played: Sequence[int],
     ) -> None:
-        self.library, self.index, self.query, self.filters = library, index, query, filters
+        query = described.query if described else query
+        self.library, self.index, self.query, self.filters, self.described = library, index, query, filters, described
         self._notes: list[str] = []
         self.seeds = find_seeds(library, query.seeds, embed_seeds, self._notes.append)
         self.ends = find_seeds(library, (query.to,), embed_seeds, self._notes.append) if query.to is not None else ()
@@ -231,6 +212,12 @@ class _PreparedQuery:
             self.ids = self.ids[self.ids < len(only)]
             self.ids = self.ids[only[self.ids]]
             self.allowed = only if self.allowed is None else only & self.allowed
+        if (
+            described
+            and (fitting := described.passing_beside([s.track_id for s in self.seeds if s.track_id])) is not None
+        ):
+            n = min(len(fitting), len(fitting if self.allowed is None else self.allowed))
+            self.allowed = fitting if self.allowed is None else fitting[:n] & self.allowed[:n]
         excluded = (absolute_rule(parse_rule(text)) for text in query.exclude)
         self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
         own = () if query.same_album else [s.track for s in self.seeds if s.track is not None and s.track.album]
@@ -271,7 +258,8 @@ class _PreparedQuery:
         if self.allowed is not None:
             ids = ids[ids < len(self.allowed)]
             ids = ids[self.allowed[ids]]
-        fit = self.filters.fit(self.query)
+        fit = self.described.fit if self.described else None
+        fit = self.filters.fit(self.query) if fit is None else fit
         score = np.ones(len(ids)) if fit is None else np.round(fit[ids], DECIMALS)
         drawn = jitter(ids, self.query.seed or 0)
         if self.query.seed is not None:
@@ -422,6 +410,8 @@ class _PreparedQuery:
         if len(self.away):
             away = mutual_proximity(products(self.away, matrix), stats_of_away, of_tracks)
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
+        if self.described and self.described.fit is not None:
+            score = score + _DESCRIBED * scale[1] * self.described.lift[ids]
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)
         alike = calibration.of_scores(score, *scale).tolist()
@@ -493,52 +483,14 @@ class _PreparedQuery:
 
     def remarks(self, picked: Sequence[Candidate]) -> list[str]:
         """Which seeds did not count, and why there are fewer tracks than were asked for."""
-        notes = [*self._notes, *guessed(self.query, [c.track for c in picked])]
+        read = [f"understood: {self.described.in_words()}"] if self.described else []
+        notes = [*read, *self._notes, *guessed(self.query, [c.track for c in picked])]
         length_s = self.query.length_s
         plays_s = sum(c.track.duration_s for c in picked)
         if (plays_s > length_s - _SONG_S / 2) if length_s else (len(picked) >= self.query.n):
             return notes
         why = +self._left_out
         return [*notes, *shortfall(self.filters, self.query, len(picked), why, self.ids, self.hidden)]
-
-
-def _without_seeds(library: LibraryStore, query: Query, picked: Sequence[Candidate]) -> list[Recommendation]:
-    """Tracks that pass the filters, each with what was asked for as the reason."""
-    ids = [c.track.id for c in picked]
-    described = library.descriptions(ids) if query.bpm is not None or query.key is not None else {}
-    found = []
-    likely = _asked_labels(library, query, ids)
-    sure = 1.0
-    for rank, one in enumerate(picked, 1):
-        tempo, key = (described[one.track.id].tempo_bpm, described[one.track.id].key) if described else (None, None)
-        facts = [f"{tempo:.0f} bpm"] if query.bpm is not None and tempo else []
-        facts += [key] if query.key is not None and key else []
-        facts += [str(one.track.year)] if query.year is not None and one.track.year else []
-        sure = min(sure, max(0.0, one.score))  # one that had to wait is given no more than the one before
-        asked = bool(query.genre or query.mood)
-        why = Explanation("", relations=(*facts, *likely.get(one.track.id, ())))
-        found.append(
-            Recommendation(
-                rank,
-                one.track,
-                None,
-                round(100 * sure) if asked else None,
-                ", ".join(facts),
-                why,
-                sure if asked else None,
-            )
-        )
-    return found
-
-
-def _asked_labels(library: LibraryStore, query: Query, ids: Sequence[int]) -> dict[int, list[str]]:
-    """The labels asked for that tracks likely have, with their probabilities, by track id."""
-    found: dict[int, list[str]] = {}
-    for task in ("genre", "mood"):
-        asked = set(map(genre_name, getattr(query, task)))
-        for i, labels in likely_labels(library, task, ids).items() if asked else ():
-            found.setdefault(i, []).extend(f"{name} {p:.2f}" for name, p in labels.items() if genre_name(name) in asked)
-    return found
 
 
 def _albums_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> set[AlbumKey]:

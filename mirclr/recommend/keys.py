@@ -39,7 +39,7 @@ def compatible(key: Key) -> frozenset[Key]:
 
 
 def keys_of(text: str) -> frozenset[Key]:
-    """The keys that a filter such as ``Am`` or ``Am,compatible`` lets pass.
+    """The keys that a filter such as ``Am``, ``Am,compatible`` or ``minor`` lets pass.
 
     Raises
     ------
@@ -47,10 +47,12 @@ def keys_of(text: str) -> frozenset[Key]:
         It names no key.
     """
     name, *rest = (part.strip() for part in text.split(","))
+    if name.lower() in ("minor", "major") and not rest:
+        return frozenset((pitch, name.lower() == "minor") for pitch in range(12))
     key = parse_key(name)
     if key is None or rest not in ([], ["compatible"]):
         raise QueryError(
-            f"key: found {text!r}; expected one such as Am, F#m, Eb, 8A or 1m, perhaps with ,compatible after it"
+            f"key: found {text!r}; expected one such as Am, F#m, Eb, 8A, 1m or minor, perhaps with ,compatible after it"
         )
     return compatible(key) if rest else frozenset((key,))
 

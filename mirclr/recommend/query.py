@@ -12,6 +12,7 @@ from mirclr.errors import QueryError
 from mirclr.recommend.keys import keys_of
 from mirclr.recommend.ranges import LEAST_LENGTH_S, Range, parse_bpm, parse_duration, parse_length, parse_years
 from mirclr.recommend.rules import parse_rule
+from mirclr.words import LONGEST
 
 _T = TypeVar("_T")
 LONGEST_PATH = 500
@@ -20,7 +21,7 @@ COUNT = 20
 _TEXTS = ("seeds", "avoid", "exclude", "genre", "mood")
 _RANGES = {"bpm": parse_bpm, "year": parse_years, "duration_s": parse_duration}
 _KINDS: dict[str, tuple[Any, str]] = {
-    **dict.fromkeys(("to", "key", "profile"), (str | None, "a text")),
+    **dict.fromkeys(("to", "key", "profile", "text"), (str | None, "a text")),
     **dict.fromkeys(("n", "artist_cap", "artist_gap"), (int, "a number")),
     "seed": (int | None, "a number"),
     "diversity": (int | float, "a number"),
@@ -69,6 +70,8 @@ class Query:
         Whether a tempo at half or twice of `bpm` passes too, as tempo is often found so.
     key : str or None
         A key such as ``Am``, or with ``,compatible`` those that mix well with it too.
+    text : str or None
+        Words of what songs should be, such as ``"calm piano, no vocals, before 1990"``; see `recommend.described`.
     profile : str or None
         The listener to recommend for.
     seed : int or None
@@ -102,6 +105,7 @@ class Query:
     key: str | None = None
     profile: str | None = None
     seed: int | None = None
+    text: str | None = None
 
     def __post_init__(self) -> None:
         self._read_texts()
@@ -110,6 +114,10 @@ class Query:
             self.seeds or self.profile is not None or self.length_s or self.seed is not None or self.asks_of_tracks
         ):
             raise QueryError("nothing to start from; name a song, an artist, or what songs should be, such as a genre")
+        if self.text is not None and not 0 < len(self.text.strip()) <= LONGEST:
+            raise QueryError(f"text: found {len(self.text):,} characters; expected some words, {LONGEST:,} at most")
+        if self.to is not None and self.text is not None:
+            raise QueryError("a path leads from one song to another; found words of what songs should be with it")
         if self.length_s is not None and self.n != COUNT:
             raise QueryError(f"found {self.n} songs and a length; expected one of them: how many, or how long")
         if self.length_s is not None and not LEAST_LENGTH_S <= self.length_s < math.inf:
@@ -138,7 +146,7 @@ class Query:
     @property
     def asks_of_tracks(self) -> bool:
         """Whether a filter or a rule says which tracks are wanted."""
-        named = any(getattr(self, name) for name in ("genre", "mood", "key", "exclude", *_RANGES))
+        named = any(getattr(self, name) for name in ("genre", "mood", "key", "exclude", "text", *_RANGES))
         return named or self.vocal is not None
 
     def _read_texts(self) -> None:

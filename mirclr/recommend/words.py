@@ -72,6 +72,7 @@ def _parts(query: Query) -> list[str]:
     if query.to is not None:
         parts = [f"from {shown(query.seeds[0])} to {shown(query.to)}"]
     parts += [f"for {shown(query.profile)}"] if query.profile is not None else []
+    parts += [shown(query.text)] if query.text is not None else []
     parts += [filters] if (filters := ", ".join(filters_in_words(query).values())) else []
     parts += [f"without {_listed(query.exclude)}"] if query.exclude else []
     return [*parts, f"unlike {_listed(query.avoid)}"] if query.avoid else parts

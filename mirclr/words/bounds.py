@@ -1,0 +1,225 @@
+"""Numbers and bounds in a text: tempo, years, length, key, how many: `read_bounds`.
+
+What is found is given as `mirclr.recommend.Query` reads it, and taken out of the text.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+_BELOW = (
+    r"under|below|less than|shorter than|slower than|fewer than|no more than|up to|at most|max(?:imum)?(?: of)?|<=?"
+)
+_ABOVE = r"over|above|more than|longer than|faster than|no less than|at least|min(?:imum)?(?: of)?|>=?"
+_ABOUT = r"around|about|approximately|approx\.?|roughly|circa|ca\.?|near(?:ly)?|some|~"
+_SIDE = rf"(?:(?P<no>not |no )?(?:(?P<below>{_BELOW})|(?P<above>{_ABOVE})|(?P<about>{_ABOUT}))\s*)?"
+_TO = r"\s*(?:-|–|—|\.\.+|to|and|till|until)\s*"
+_NUMBER = r"\d+(?:\.\d+)?"
+_UNIT = r"(?:hours?|hrs?|minutes?|mins?|seconds?|secs?|[hms])\b"
+_TIME = rf"(?:\d+:\d\d(?::\d\d)?|{_NUMBER}\s*-?\s*{_UNIT}(?:\s*(?:and\s*)?\d+\s*{_UNIT})?)"
+_SONGS = r"(?:songs?|tracks?|pieces?|tunes?)"
+_DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70}
+_DECADES |= {"eighties": 80, "nineties": 90, "noughties": 0}
+_DECADE = rf"(?:(?P<century>19|20)?(?P<tens>\d0)\s?'?s\b|(?P<word>{'|'.join(_DECADES)})\b)"
+_LAST_DECADE = re.sub(r"<(century|tens|word)>", r"<\g<1>2>", _DECADE)
+_COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_WORDS = {word: str(n) for n, word in enumerate(_COUNTS, 1)}
+_WORDS |= {"fifteen": "15", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60"}
+_WORDS |= {"seventy": "70", "eighty": "80", "ninety": "90", "a hundred": "100"}
+_MARKS = {"largo": "40..66", "lento": "45..66", "adagio": "55..76", "andante": "76..108", "moderato": "100..120"}
+_MARKS |= {"allegretto": "105..125", "allegro": "120..160", "vivace": "140..176", "presto": "160..210"}
+_ABOUT_BPM = 0.1
+
+
+class Bounds(NamedTuple):
+    """What was found.
+
+    Attributes
+    ----------
+    found : list of (str, str)
+        Fields of `Query` with texts as it reads them; a field may come twice.
+    rest : str
+        The text without it.
+    unknown : list of str
+        What cannot be asked, such as "not from the 80s".
+    """
+
+    found: list[tuple[str, str]]
+    rest: str
+    unknown: list[str]
+
+
+def read_bounds(text: str) -> Bounds:
+    """Find numbers and bounds in a text of lower case."""
+    rest = re.sub(r"beats (?:per|a) minute", "bpm", text)
+    rest = re.sub(r"\bhalf an hour\b", "30 minutes", re.sub(r"\ban hour\b(?! and a half)", "60 minutes", rest))
+    rest = re.sub(r"\b(?:an|one) hour and a half\b", "90 minutes", rest)
+    number = rf"\b({'|'.join(_WORDS)})(?=[\s-]+(?:{_SONGS}|{_UNIT}|bpm))"
+    rest = re.sub(number, lambda m: _WORDS[m[1]], rest)
+    found: list[tuple[str, str]] = []
+    unknown: list[str] = []
+    for pattern, field, read in _RULES:
+        at = 0
+        while match := pattern.search(rest, at):
+            value = read(match)
+            if value is None:
+                at = match.end()
+                continue
+            before = re.search(
+                r"(?:\b(?:not|no|never|without|except|non)\b\s*)(?:from |in |of )?(?:the )?$", rest[: match.start()]
+            )
+            if before:
+                unknown.append(rest[before.start() : match.end()].strip())
+            else:
+                found.append((field, value))
+            start = before.start() if before else match.start()
+            rest, at = f"{rest[:start]} , {rest[match.end() :]}", start
+    return Bounds(found, rest, unknown)
+
+
+def _side(match: re.Match[str]) -> str:
+    """``under`` or ``over`` for a bound, ``~`` or nothing."""
+    below, above = bool(match["below"]), bool(match["above"])
+    if match["no"]:
+        below, above = above, below
+    return "under " if below else "over " if above else "~" if match["about"] else ""
+
+
+def _bpm(match: re.Match[str]) -> str:
+    low, high, side = float(match["low"]), match["high"], _side(match)
+    if high:
+        return f"{low:g}..{high}"
+    if side == "~":
+        return f"{low * (1 - _ABOUT_BPM):g}..{low * (1 + _ABOUT_BPM):g}"
+    return f"{side}{low:g}"
+
+
+def _time(text: str) -> str:
+    return re.sub(r"[\s-]+|and", "", text)
+
+
+def _duration(match: re.Match[str]) -> str:
+    if high := match["high"]:
+        low = match["low"]
+        low = low if re.search(r"[a-z:]", low) else low + re.sub(r"[\d.\s-]", "", high)[:1]
+        return f"{_time(low)}..{_time(high)}"
+    return f"{_side(match)}{_time(match['one'])}"
+
+
+def _tens(match: re.Match[str], end: str = "") -> int | None:
+    word, tens, century = (match[f"{name}{end}"] for name in ("word", "tens", "century"))
+    if not (word or tens):
+        return None
+    year = _DECADES[word] if word else int(tens)
+    return int(century) * 100 + year if century else year + (1900 if year >= 30 else 2000)
+
+
+def _decades(match: re.Match[str]) -> str:
+    first, last = _tens(match), _tens(match, "2")
+    assert first is not None
+    begin, end = first, (first if last is None else last) + 9
+    if last is None and (part := match["part"]):
+        begin, end = {"early": (begin, begin + 3), "mid": (begin + 3, begin + 6), "late": (begin + 6, end)}[part]
+    side = match["side"]
+    if side:
+        return f"{'before' if side in ('before', 'pre') else 'after'} {begin if side in ('before', 'pre') else end}"
+    return f"{begin}..{end}" if begin <= end else f"{last}..{first + 9}"
+
+
+def _years(match: re.Match[str]) -> str:
+    side = match["side"]
+    later = {"before": "before", "pre": "before", "older than": "before", "until": "until", "up to": "until"}
+    later |= {"after": "after", "post": "after", "newer than": "after", "since": "since", "from": "since"}
+    if match["high"]:
+        return f"{match['low']}..{match['high']}"
+    if side and match["no"]:
+        opposite = {"before": "since", "until": "after", "after": "until", "since": "before"}
+        return f"{opposite[later[side]]} {match['low']}"
+    if side in ("from", "since") and not (side == "since" or match["on"]):
+        return match["low"]
+    return f"{later[side]} {match['low']}" if side else f"~{match['low']}" if match["about"] else match["low"]
+
+
+def _key(match: re.Match[str]) -> str | None:
+    note, sign, mode = match["note"], match["sign"] or "", match["mode"]
+    sign = {"sharp": "#", "flat": "b", "♯": "#", "♭": "b"}.get(sign.strip(" -"), sign.strip())
+    mixing = ",compatible" if match["mixing"] else ""
+    return f"{note.upper()}{sign}{'m' if mode in ('minor', 'min', 'm') else ''}{mixing}"
+
+
+def _fixed(value: str) -> Callable[[re.Match[str]], str]:
+    return lambda _: value
+
+
+def _length(match: re.Match[str]) -> str:
+    return _time(match["first"] or match["second"] or match["third"])
+
+
+_YEAR = r"(?:19|20)\d\d"
+_RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]] = [
+    (
+        re.compile(rf"{_SIDE}(?:between |from )?(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?\s*-?\s*bpm\b"),
+        "bpm",
+        _bpm,
+    ),
+    (re.compile(rf"\b(?:tempo|bpm)(?: of|:| is)? {_SIDE}(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?"), "bpm", _bpm),
+    (re.compile(r"\b(?:mid|medium|moderate|middling)[\s-]?(?:tempo|paced?|speed)\b"), "bpm", _fixed("90..120")),
+    *((re.compile(rf"\b{word}\b"), "bpm", _fixed(span)) for word, span in _MARKS.items()),
+    (
+        re.compile(
+            rf"\b(?:(?P<side>before|after|pre|post)[\s-]+)?(?:from |in |between )?(?:the )?"
+            rf"(?:(?P<part>early|mid|late)[\s-]+)?{_DECADE}"
+            rf"(?:{_TO}(?:the )?{_LAST_DECADE})?"
+        ),
+        "year",
+        _decades,
+    ),
+    (
+        re.compile(
+            rf"(?P<first>{_TIME}) of\b|(?P<second>{_TIME})(?: long)? (?:playlist|mix|set|list)\b"
+            rf"|\b(?:playlist|mix|set|list) (?:of|for|lasting) (?P<third>{_TIME})"
+        ),
+        "length_s",
+        _length,
+    ),
+    (re.compile(rf"\b(?P<n>\d{{1,3}})\s+(?=(?:[a-z-]+\s+){{0,3}}?{_SONGS}\b)"), "n", lambda match: match["n"]),
+    (
+        re.compile(
+            rf"{_SIDE}(?:(?:between |from )?(?P<low>{_TIME}|{_NUMBER}){_TO}(?P<high>{_TIME})|(?P<one>{_TIME}))"
+            r"(?: long| in length)?"
+        ),
+        "duration_s",
+        _duration,
+    ),
+    (re.compile(rf"\b(?:very )?short (?=(?:[a-z-]+ ){{0,2}}{_SONGS}\b)|\bshort$"), "duration_s", _fixed("under 3m")),
+    (re.compile(rf"\b(?:very )?long (?=(?:[a-z-]+ ){{0,2}}{_SONGS}\b)|\blong$"), "duration_s", _fixed("over 6m")),
+    (
+        re.compile(
+            rf"\b(?P<no>not )?(?:(?P<side>before|after|older than|newer than|since|until|up to|from|pre|post)[\s-]+)?"
+            rf"(?:(?P<about>{_ABOUT})\s*)?(?:in |between |of )?(?:the year )?(?P<low>{_YEAR})\b"
+            rf"(?:{_TO}(?P<high>{_YEAR})\b)?(?P<on> (?:on|onwards?|and later))?"
+        ),
+        "year",
+        _years,
+    ),
+    (re.compile(r"\b20th[\s-]century\b"), "year", _fixed("1901..2000")),
+    (re.compile(r"\b21st[\s-]century\b"), "year", _fixed("since 2001")),
+    (re.compile(r"\b(?:in )?(?:an? )?(?P<mode>minor|major)[\s-]+(?:key|keys|mode)\b"), "key", lambda m: m["mode"]),
+    (
+        re.compile(
+            r"\b(?P<mixing>(?:compatible|mix(?:es|ing)?|harmonic) with )?(?:in )?(?:the )?(?:key (?:of )?)?"
+            r"(?P<note>[a-g])(?P<sign>#|♯|♭|[\s-]?sharp|[\s-]?flat|b(?=[\s-]?m))?[\s-]?(?P<mode>minor|major|maj|min|m)\b"
+        ),
+        "key",
+        _key,
+    ),
+    (
+        re.compile(
+            r"\b(?P<mixing>(?:compatible|mix(?:es|ing)?) with )?(?:in )?(?:the )?key (?:of )?"
+            r"(?P<note>[a-g])(?P<sign>#|♯|♭|[\s-]?sharp|[\s-]?flat|b)?(?P<mode>)(?![a-z#])"
+        ),
+        "key",
+        _key,
+    ),
+    (re.compile(r"\b(?:in )?(?:key |camelot )(?P<wheel>(?:1[0-2]|[1-9])[ab])\b"), "key", lambda m: m["wheel"].upper()),
+]
