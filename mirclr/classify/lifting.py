@@ -5,10 +5,12 @@ predicted anew. Where no heads are of the library's encoder, what it holds of pr
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from mirclr.classify.heads import TAG
 from mirclr.classify.predict import HeadsInUse, heads_for
 from mirclr.library import LibraryStore
 from mirclr.recommend.lifts import TagLifts, logit
@@ -39,7 +41,7 @@ def tag_lifts(library: LibraryStore, held: TagLifts | None = None, *, keep: bool
         Write them beside a large library, where that can be.
     """
     stamp = library.stamp
-    using = [one for one in heads_for(library) if stamp and one.heads.are_of(stamp)]
+    using = [_with_tags(one) for one in heads_for(library) if stamp and one.heads.are_of(stamp)]
     if not using:
         return _stored(library)
     with library.snapshot():
@@ -58,6 +60,11 @@ def lifts_version(library: LibraryStore) -> object:
     """Another value whenever lifts are to be made anew."""
     files = [one.file for one in heads_for(library)]
     return library.generation, library.probabilities_version, [file.stat().st_mtime_ns for file in files]
+
+
+def _with_tags(one: HeadsInUse) -> HeadsInUse:
+    """The same heads with their tags, which are predicted for words alone."""
+    return replace(one, tasks=one.tasks | ({TAG} & one.heads.tasks.keys()))
 
 
 def _origin(library: LibraryStore, using: list[HeadsInUse]) -> dict[str, object]:
@@ -106,7 +113,7 @@ def _priors(library: LibraryStore, one: HeadsInUse) -> dict[str, np.ndarray]:
     means = {task: p.mean(axis=0) for task, p in one.heads.predict_proba(library.vectors(some.tolist())[1]).items()}
     found = {}
     for task in (task for task in TASKS if task in one.tasks):
-        known, labels = getattr(one.heads, "priors", {}).get(task, {}), one.heads.tasks[task].labels
+        known, labels = one.heads.priors.get(task, {}), one.heads.tasks[task].labels
         found[task] = np.array([known.get(label, mean) for label, mean in zip(labels, means[task], strict=True)])
     return found
 

@@ -490,7 +490,8 @@ class _PreparedQuery:
         if (plays_s > length_s - _SONG_S / 2) if length_s else (len(picked) >= self.query.n):
             return notes
         why = +self._left_out
-        return [*notes, *shortfall(self.filters, self.query, len(picked), why, self.ids, self.hidden)]
+        likely = self.described.passing if self.described else None
+        return [*notes, *shortfall(self.filters, self.query, len(picked), why, self.ids, self.hidden, likely)]
 
 
 def _albums_of(library: LibraryStore, tracks: Sequence[LibraryTrack]) -> set[AlbumKey]:

@@ -33,7 +33,7 @@ LEAST = -0.75
 """Of the lift of a concept: below it a track is the opposite of what is asked."""
 _MOST = 5.0  # of a lift: what is sure of one concept does not stand for another
 _PARSERS: dict[str, Any] = {"bpm": parse_bpm, "year": parse_years, "duration_s": parse_duration}
-_FILTERS = frozenset((*_PARSERS, "key"))
+_FILTERS = frozenset((*_PARSERS, "key", "vocal"))
 NAMED = 3  # tags of a reason
 
 
@@ -77,7 +77,7 @@ class Described:
             return None
         factors = np.array([one.factor for one in wanted])
         scores = np.stack([self.of(one) for one in wanted])
-        return np.nan_to_num(probability(factors @ np.clip(scores, -_MOST, _MOST) / factors.sum()))
+        return np.nan_to_num(probability(factors @ (_MOST * np.tanh(scores / _MOST)) / factors.sum()))
 
     @cached_property
     def passing(self) -> np.ndarray | None:
@@ -142,7 +142,9 @@ class Described:
 
     def _bounds_in_words(self) -> dict[str, str]:
         """What the text's bounds ask, by the names of a query's fields."""
-        fields = {field for field, _ in self.understood.bounds}
+        fields = {field for field, _ in self.understood.bounds} | (
+            {"vocal"} if self.understood.vocal is not None else set()
+        )
         found = filters_in_words(
             replace(Query(seed=0), **{name: getattr(self.query, name) for name in fields & _FILTERS})
         )
@@ -211,7 +213,7 @@ def _genre_tags(text: str) -> set[str]:
 
 def _bounded(query: Query, understood: Understood) -> Query:
     """The query with the bounds of its text; those that it has already hold too."""
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {} if query.vocal is not None else {"vocal": understood.vocal}
     for field, text in understood.bounds:
         if field == "n" and query.n == COUNT and query.length_s is None:
             given["n"] = max(1, int(text))

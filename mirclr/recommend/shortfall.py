@@ -27,7 +27,13 @@ WHY = {
 
 
 def shortfall(
-    filters: MetadataFilters, query: Query, found: int, left_out: Counter[str], ids: np.ndarray, named: Collection[int]
+    filters: MetadataFilters,
+    query: Query,
+    found: int,
+    left_out: Counter[str],
+    ids: np.ndarray,
+    named: Collection[int],
+    described: np.ndarray | None = None,
 ) -> list[str]:
     """Say why there are fewer tracks than were asked for.
 
@@ -45,6 +51,8 @@ def shortfall(
         All tracks of the library.
     named : collection of int
         Tracks that the query names, which are never listed.
+    described : (m,) bool, optional
+        By track id: what passes by the tags of the query's text.
 
     Returns
     -------
@@ -57,16 +65,22 @@ def shortfall(
     passing = ids[np.logical_and.reduce([mask[ids] for mask in masks.values()])] if masks else ids
     if masks and not len(passing):
         return [emptied(filters, query)]
+    if described is not None:
+        passing = passing[passing < len(described)]
+        passing = passing[described[passing]]
+        if not len(passing):
+            return ["no song that passes is likely as you say" if masks else "no song is likely as you say"]
     n = len(np.setdiff1d(passing, list(named)))
     other = "other song" if n < len(passing) else "song"
-    what = f"in your library {'is' if n == 1 else 'are'} {', '.join(filters_in_words(query).values())}"
+    asked = [*filters_in_words(query).values(), *(["likely as you say"] if described is not None else [])]
+    what = f"in your library {'is' if n == 1 else 'are'} {', '.join(asked)}"
     others = _beside(filters, query, masks, ids)
-    if not left_out and not n and not masks:
+    if not left_out and not n and not asked:
         return ["there is no other song in your library; add more: mirclr embed FOLDER"]
     if not left_out:
-        return [f"only {counted(n, other)} {what if masks else 'are in your library'}", *others]
+        return [f"only {counted(n, other)} {what if asked else 'are in your library'}", *others]
     wanted = "the length that you asked for" if query.length_s else f"{query.n:,}"
-    that = f"{counted(n, other)} {what}" if masks else f"your library holds {counted(n, other)}"
+    that = f"{counted(n, other)} {what}" if asked else f"your library holds {counted(n, other)}"
     lines = [f"found {counted(found, 'song')}, not {wanted}: {that}"]
     for why, number in left_out.most_common():
         some = f"{number:,} {'more ' if found else ''}{'is' if number == 1 else 'are'}"

@@ -19,6 +19,7 @@ _NAMES = {
     "hip-hop": "hip hop, rap",
     "electronic": "electronica, electro",
     "progressive rock": "prog rock",
+    "alternative": "alternative rock",
     "beat": "beats",
     "choral": "choir",
     "strings": "string",
@@ -103,15 +104,17 @@ class Vocabulary:
     Attributes
     ----------
     labels : dict of str to tuple of (task, label)
-        Which labels stand for a tag; none for a tag that files alone name.
+        Which labels stand for a tag, all of the first of `TASKS` that has one; none for a tag that files alone name.
     """
 
     def __init__(self, labels: Mapping[str, Iterable[str]], own: Iterable[str] = ()) -> None:
         found: dict[str, list[tuple[str, str]]] = {}
-        for task, names in labels.items():
-            for label in names:
+        for task in TASKS:
+            known = frozenset(found)
+            for label in labels.get(task, ()):
                 for tag in tags_of(label):
-                    found.setdefault(tag, []).append((task, label))
+                    if tag not in known:
+                        found.setdefault(tag, []).append((task, label))
         for name in own:
             found.setdefault(_FOLDED.get(folded(name), folded(name)), [])
         self.labels = {tag: tuple(pairs) for tag, pairs in found.items()}
