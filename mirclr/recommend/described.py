@@ -31,7 +31,7 @@ UNTAGGED = -1.0
 """That of a genre that other files name, and no head knows."""
 LEAST = -0.75
 """Of the lift of a concept: below it a track is the opposite of what is asked."""
-_MOST = 5.0  # of a lift: what is sure of one concept does not stand for another
+_MOST = 7.0  # of a lift: what is sure of one concept does not stand for another
 _PARSERS: dict[str, Any] = {"bpm": parse_bpm, "year": parse_years, "duration_s": parse_duration}
 _FILTERS = frozenset((*_PARSERS, "key", "vocal"))
 NAMED = 3  # tags of a reason
@@ -77,7 +77,7 @@ class Described:
             return None
         factors = np.array([one.factor for one in wanted])
         scores = np.stack([self.of(one) for one in wanted])
-        return np.nan_to_num(probability(factors @ (_MOST * np.tanh(scores / _MOST)) / factors.sum()))
+        return np.nan_to_num(probability(factors @ np.clip(scores, -_MOST, _MOST) / factors.sum()))
 
     @cached_property
     def passing(self) -> np.ndarray | None:
