@@ -26,7 +26,6 @@ from mirclr.recommend.ranking import (
     Calibration,
     Candidate,
     Limits,
-    SeenRecordings,
     arrange,
     choose,
     clusters_of,
@@ -39,6 +38,7 @@ from mirclr.recommend.ranking import (
 )
 from mirclr.recommend.reasons import Explainer, distinguishing
 from mirclr.recommend.recommendation import Recommendation
+from mirclr.recommend.recordings import SeenRecordings, same_sound
 from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
 from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
 from mirclr.recommend.shortfall import guessed, shortfall
@@ -472,8 +472,13 @@ class _PreparedQuery:
         for a, b in pairs:
             joined = group[a] | group[b]
             group.update(dict.fromkeys(joined, joined))
-        same = self.query.versions
-        recordings = SeenRecordings(lambda i: group.get(i, frozenset()), self.index.mean_similarity, versions=same)
+        outside = {id(s.track): s.excerpts for s in seeds if s.excerpts is not None}
+        recordings = SeenRecordings(
+            lambda i: group.get(i, frozenset()),
+            self.index.mean_similarity,
+            same_sound(self.library, outside),
+            versions=self.query.versions,
+        )
         for track, vector in self.last:
             recordings.add(track, vector)
         for seed in seeds:

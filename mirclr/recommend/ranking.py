@@ -5,8 +5,8 @@ Axes: s seeds, c clusters of seeds, m candidates, d dimensions.
 
 import hashlib
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import NormalDist
@@ -16,7 +16,8 @@ import numpy as np
 
 from mirclr.index import Index
 from mirclr.library import LibraryTrack
-from mirclr.library.names import artist_key, song_key
+from mirclr.library.names import artist_key
+from mirclr.recommend.recordings import SeenRecordings
 
 DECIMALS = 6
 """Of scores: the last bits differ between machines."""
@@ -28,9 +29,6 @@ ALIKE = 0.6
 Of 472 songs with tags, pairs above it share a genre more often than pairs at random, and those below less often."""
 JITTER = 0.03
 """Standard deviation of what a seed for shuffling adds, as a cosine."""
-_COPY = 0.02  # of the mean distance of two tracks: copies of the same length are nearer, other music is not
-_SAME = 0.9999  # whatever the average is
-_COPY_SECONDS = 0.1
 CALIBRATED = 256
 """Tracks of a library whose pairs say how alike songs of it are."""
 _NO_SPREAD = 1e-6
@@ -225,50 +223,6 @@ def jitter(ids: np.ndarray, seed: int) -> np.ndarray:
     """(m,) float64, of standard deviation `JITTER`: a function of seed and id alone."""
     drawn = (hashlib.blake2b(f"{seed} {i}".encode(), digest_size=8).digest() for i in ids.tolist())
     return JITTER * np.array([_NORMAL.inv_cdf((int.from_bytes(d, "big") + 0.5) / 2**64) for d in drawn])
-
-
-class SeenRecordings:
-    """The recordings and songs that a list has already: those of the seeds, then of each chosen track.
-
-    Parameters
-    ----------
-    near_duplicates : callable
-        Gives the tracks that `mirclr duplicates` found to be the recording of a track, by id.
-    mean : float
-        Mean similarity of two tracks: to some encoders all music is similar.
-    versions : bool
-        Add no song, so that its versions may come: copies of a recording alone are excluded.
-    """
-
-    def __init__(self, near_duplicates: Callable[[int], Set[int]], mean: float, *, versions: bool = False) -> None:
-        self._near_duplicates, self._versions = near_duplicates, versions
-        self._copy_similarity = min(_SAME, 1 - _COPY * (1 - mean))
-        self._ids: set[int] = set()
-        self._digests: set[str] = set()
-        self._songs: set[tuple[str, str]] = set()
-        self._by_tenth: dict[int, list[tuple[float, np.ndarray]]] = defaultdict(list)
-
-    def contains(self, track: LibraryTrack, vector: np.ndarray) -> bool:
-        """Whether a track has been seen: itself, its audio, its song, a near-duplicate, or the like of it in length."""
-        if track.audio_digest and track.audio_digest in self._digests:
-            return True
-        if track.id in self._ids or song_key(track) in self._songs or self._near_duplicates(track.id) & self._ids:
-            return True
-        tenth = int(track.duration_s / _COPY_SECONDS)
-        return any(
-            abs(duration_s - track.duration_s) <= _COPY_SECONDS and float(vector @ other) > self._copy_similarity
-            for near in (tenth - 1, tenth, tenth + 1)
-            for duration_s, other in self._by_tenth.get(near, ())
-        )
-
-    def add(self, track: LibraryTrack, vector: np.ndarray) -> None:
-        """Add a track."""
-        self._ids.add(track.id)
-        if track.audio_digest:
-            self._digests.add(track.audio_digest)
-        if not self._versions and (song := song_key(track)):
-            self._songs.add(song)
-        self._by_tenth[int(track.duration_s / _COPY_SECONDS)].append((track.duration_s, vector))
 
 
 @dataclass
