@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.classify.heads import TAG
+from mirclr.classify.heads import TAG, heads_path
 from mirclr.classify.predict import HeadsInUse, heads_for
 from mirclr.library import LibraryStore
 from mirclr.recommend.lifts import TagLifts, logit
@@ -58,8 +58,8 @@ def tag_lifts(library: LibraryStore, held: TagLifts | None = None, *, keep: bool
 
 def lifts_version(library: LibraryStore) -> object:
     """Another value whenever lifts are to be made anew."""
-    files = [one.file for one in heads_for(library)]
-    return library.generation, library.probabilities_version, [file.stat().st_mtime_ns for file in files]
+    own = heads_path(library.path)
+    return library.generation, library.probabilities_version, own.stat().st_mtime_ns if own.exists() else None
 
 
 def _with_tags(one: HeadsInUse) -> HeadsInUse:

@@ -24,6 +24,7 @@ JOURNAL = "written tags"
 
 _BESIDE = (  # the library itself last: where a deletion was stopped, it is found again
     ("index", (".index",)),
+    ("tags for words", (".words",)),
     ("report", (".report.html",)),
     ("own labels", (".heads.safetensors",)),
     ("half-made library", (".renewed.index", ".renewed-wal", ".renewed-shm", ".renewed")),
@@ -39,9 +40,10 @@ class KeptFile:
     Attributes
     ----------
     what : str
-        For people: "library", "index", "report" (the last one of ``mirclr serve``), "own labels" (of ``mirclr classify
-        train``), "written tags" (what ``mirclr tag undo`` needs), "half-made library" (of a ``mirclr library renew``
-        that was stopped), "music for trying", "clips", "waveforms", "teachers", "settings".
+        For people: "library", "index", "tags for words" (of ``mirclr search``), "report" (the last one of ``mirclr
+        serve``), "own labels" (of ``mirclr classify train``), "written tags" (what ``mirclr tag undo`` needs),
+        "half-made library" (of a ``mirclr library renew`` that was stopped), "music for trying", "clips", "waveforms",
+        "teachers", "settings".
     path : Path
     bytes : int
         All that a folder holds.

@@ -1,10 +1,11 @@
 """`Described`: what a query's text asks, held against the tracks of a library.
 
-A text becomes bounds, which are a query's as if they had been given as such, and concepts: weights over tags. A track's
-score is the mean over concepts of the weighted mean of its tags' log-odds above their base rates (`TagLifts`), so that
-a rare tag that is likelier than usual counts as much as a common one. Genres that a file's tag names count as sure.
-Songs pass that are likelier to be described so than music at large, and are no concept's opposite; without any, there
-is no answer rather than noise.
+A text becomes bounds, which are a query's as if they had been given as such, and concepts: weights over tags. How much
+more a track is of a tag than music at large is the log-odds above its base rate (`TagLifts`), so that a rare tag that
+is likelier than usual counts as much as a common one. Of a concept any of its tags will do: its score is the logarithm
+of the mean odds. Of several concepts all are wanted: what is least fulfilled counts most. Genres that a file's tag
+names count as sure. Songs pass that on average are likelier to be so described than music at large, all in all at least
+half as likely (`LEAST`), and are no concept's opposite; where there are none, there is no answer rather than noise.
 """
 
 from collections.abc import Sequence
@@ -29,9 +30,12 @@ TAGGED = float(logit(0.9) - logit(BASE_RATE))
 """The lift of a genre that a file's own tag names."""
 UNTAGGED = -1.0
 """That of a genre that other files name, and no head knows."""
-LEAST = -0.75
-"""Of the lift of a concept: below it a track is the opposite of what is asked."""
-_MOST = 7.0  # of a lift: what is sure of one concept does not stand for another
+OPPOSITE = -3.0
+"""Of the score of a concept: from there on down a track is the opposite of what is asked."""
+LEAST = BASE_RATE / 2
+"""How likely a track must be as described."""
+_MOST = 7.0  # of a lift
+_ALL = 2.0  # the lower, the more the least fulfilled concept counts; at infinity they are averaged
 _PARSERS: dict[str, Any] = {"bpm": parse_bpm, "year": parse_years, "duration_s": parse_duration}
 _FILTERS = frozenset((*_PARSERS, "key", "vocal"))
 NAMED = 3  # tags of a reason
@@ -64,7 +68,9 @@ class Described:
     @cached_property
     def lift(self) -> np.ndarray:
         """(m,) float64 by track id: log-odds above the base rate of being as described; 0 where there are no tags."""
-        return np.zeros(self.size) if self.fit is None else logit(self.fit) - logit(BASE_RATE)
+        if not self._factors.size:
+            return np.zeros(self.size)
+        return -_ALL * np.log(self._factors @ np.exp(-self._scores / _ALL))
 
     @cached_property
     def fit(self) -> np.ndarray | None:
@@ -72,12 +78,7 @@ class Described:
 
         On the scale of a single tag: how likely it is among the strongest tenth of music at large.
         """
-        wanted = self.understood.wanted
-        if not wanted:
-            return None
-        factors = np.array([one.factor for one in wanted])
-        scores = np.stack([self.of(one) for one in wanted])
-        return np.nan_to_num(probability(factors @ np.clip(scores, -_MOST, _MOST) / factors.sum()))
+        return np.nan_to_num(probability(self.lift)) if self._factors.size else None
 
     @cached_property
     def passing(self) -> np.ndarray | None:
@@ -86,12 +87,21 @@ class Described:
             return None
         passes = np.ones(self.size, bool)
         if self.fit is not None:
-            passes &= self.fit > BASE_RATE
-            for one in self.understood.wanted:
-                passes &= self.of(one) >= LEAST
+            passes = (self._factors @ self._scores > 0) & (self._scores > OPPOSITE).all(axis=0) & (self.fit >= LEAST)
         for one in self.understood.unwanted:
             passes &= ~(probability(self.of(one)) >= LIKELY)
         return passes
+
+    @cached_property
+    def _factors(self) -> np.ndarray:
+        """(c,) float64: how much each concept that is wanted counts; they add up to 1."""
+        factors = np.array([one.factor for one in self.understood.wanted])
+        return factors / factors.sum() if len(factors) else factors
+
+    @cached_property
+    def _scores(self) -> np.ndarray:
+        """(c, m) float64: of each concept that is wanted, by track id."""
+        return np.stack([self.of(one) for one in self.understood.wanted])
 
     def passing_beside(self, seeds: Sequence[int]) -> np.ndarray | None:
         """The same for a list that starts from some tracks: "calmer" is calmer than they are on average."""
@@ -105,9 +115,18 @@ class Described:
         return passes
 
     def of(self, concept: Concept) -> np.ndarray:
-        """(m,) float64 by track id: the weighted mean of the lifts of a concept's tags; NaN where none is known."""
-        lift = sum(weight * self._tag(tag) for tag, weight in concept.weights.items())
-        return np.asarray(lift)
+        """(m,) float64 by track id: the logarithm of the mean odds of a concept's tags; NaN where none is known.
+
+        What it leads away from is taken off, by its mean log-odds.
+        """
+        towards = {tag: weight for tag, weight in concept.weights.items() if weight > 0}
+        share, found = sum(towards.values()), np.zeros(self.size)
+        if towards:
+            found = share * np.log(sum(w / share * np.exp(self._tag(tag)) for tag, w in towards.items()))
+        for tag, weight in concept.weights.items():
+            if weight < 0:
+                found = found + weight * self._tag(tag)
+        return found
 
     def reasons(self, ids: Sequence[int]) -> list[list[str]]:
         """Of some tracks the tags that were asked for and that they likely have, the strongest first."""
@@ -162,7 +181,7 @@ class Described:
             codes, texts = self.filters.texts("genre")
             named = np.array([*(tag in _genre_tags(text) for text in texts), False], bool)
             lift[named[codes]] = np.fmax(lift[named[codes]], TAGGED)
-            self._tags[tag] = lift
+            self._tags[tag] = np.clip(lift, -_MOST, _MOST)
         return self._tags[tag]
 
     @cached_property

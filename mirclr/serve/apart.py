@@ -68,6 +68,13 @@ def save_index(path: Path) -> Iterator[None]:
     yield from ()
 
 
+def save_lifts(path: Path) -> Iterator[None]:
+    """Predict the tags of a library's songs, and save them beside it; nothing of it is sent."""
+    with Library.open(path) as library:
+        _ = library.lifts
+    yield from ()
+
+
 def read_metadata(path: Path, names: Any) -> Iterator[MetadataArrays]:
     """Read arrays of metadata, as `MetadataArrays.read`."""
     with Library.open(path) as library:

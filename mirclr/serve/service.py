@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVa
 from fastapi import Depends, Request
 
 from mirclr.api import Library
+from mirclr.classify.lifting import lifts_version, tag_lifts
 from mirclr.index import Index, open_index, renewed_index, saved_index
-from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters
+from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters, TagLifts
 from mirclr.recommend.filters import ASKED
 from mirclr.serve import apart
 from mirclr.serve.apart import Apart
@@ -47,6 +48,11 @@ class SharedLibrary(Library):
         """What its filters look at, shared by all threads."""
         return MetadataFilters(self, self.service.metadata.of(self))
 
+    @property
+    def lifts(self) -> TagLifts:
+        """What words are searched by, shared by all threads."""
+        return self.service.lifts.of(self)
+
 
 class Service:
     """A library, opened once a thread; a context manager of its threads.
@@ -69,8 +75,9 @@ class Service:
         self.catalogue: Shared[Catalogue] = Shared(
             lambda library: (library.tracks_version, library.descriptions_version), self._make_catalogue
         )
+        self.lifts: Shared[TagLifts] = Shared(lifts_version, self._make_lifts)
         self._counts: tuple[object, Counts] | None = None
-        self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata))
+        self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata, self.lifts))
         self._apart = Apart()
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
         self.classifier = Classifier(settings.library, settings.limits.audio_bytes)
@@ -118,6 +125,11 @@ class Service:
     def _read_metadata(self, library: Library, names: Any) -> MetadataArrays:
         found = self._apart.call(apart.read_metadata, library.path, names)
         return found[0] if found else MetadataArrays.of(library)
+
+    def _make_lifts(self, library: Library, before: TagLifts | None) -> TagLifts:
+        if library.id_end() > SMALL and not self.settings.read_only:  # what is saved there is read here
+            self._apart.call(apart.save_lifts, library.path)
+        return tag_lifts(library, before, keep=not self.settings.read_only)
 
     def _make_catalogue(self, library: Library, before: Catalogue | None) -> Catalogue:
         if library.id_end() > SMALL and (parts := self._apart.call(apart.read_catalogue, library.path)):

@@ -28,3 +28,24 @@ def test_no_text_of_a_client_is_a_path(client: TestClient, library_path) -> None
     assert found.status_code == 404
     assert found.headers["content-type"] == "application/problem+json"
     assert "no song, artist or album" in found.json()["detail"]
+
+
+def test_words_are_understood_and_list_what_python_lists(client: TestClient, library_path) -> None:
+    text = "calm, no rock, before 2010"
+    with mirclr.Library.open(library_path) as library:
+        expected = [r.track.id for r in library.search(text).recommendations]
+    found = client.post("/api/v1/recommend", json={"text": text}).json()
+    assert [r["track"]["id"] for r in found["recommendations"]] == expected
+    read = client.post("/api/v1/words", json={"text": text}).json()
+    assert read == found["understood"]
+    assert read["without"] == ["rock"]
+    assert read["filters"] == {"year": "before 2010"}
+    assert "calm" in read["tags"]
+
+
+def test_words_that_mean_nothing_are_a_line(client: TestClient) -> None:
+    for route in ("words", "recommend"):
+        found = client.post(f"/api/v1/{route}", json={"text": "xylophobia"})
+        assert found.status_code == 404
+        assert "nothing of 'xylophobia' is understood" in found.json()["detail"]
+    assert client.post("/api/v1/words", json={"text": ""}).status_code == 422

@@ -54,6 +54,24 @@ def test_songs_to_be_like_and_unlike_and_a_path(built: Page) -> None:
     expect(page.get_by_text("What shall it sound like?")).to_be_visible()
 
 
+def test_words_say_what_songs_should_be(
+    page: Page, serve: Callable[..., str], accessible: Callable[[Page], None]
+) -> None:
+    page.goto(f"{serve()}#build")
+    words = page.get_by_label("In words")
+    words.fill("calm, before 2010, xylophobia")
+    expect(page.get_by_text("before 2010; not understood: xylophobia")).to_be_visible()
+    expect(rows(page).first).to_be_visible()
+    accessible(page)
+    first = titles(page)
+    page.reload()
+    expect(words).to_have_value("calm, before 2010, xylophobia")
+    expect(rows(page)).to_have_count(len(first))
+    page.get_by_role("button", name="Begin anew").click()
+    expect(words).to_have_value("")
+    expect(page.get_by_text("What shall it sound like?")).to_be_visible()
+
+
 def test_filters_say_what_they_leave_and_leave_it(built: Page) -> None:
     page = built
     page.get_by_role("button", name="Begin anew").click()

@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from mirclr.api import Library
 from mirclr.errors import NoMatch
 from mirclr.library import shown
-from mirclr.recommend import Answer, Query, Recommendation, without_files
+from mirclr.recommend import Answer, Described, Query, Recommendation, without_files
 from mirclr.recommend.counts import FIELDS as COUNTED
 from mirclr.recommend.counts import Counts, count_values, filters_of
+from mirclr.recommend.described import describe
 from mirclr.recommend.mix import mix_order
 from mirclr.recommend.radio import next_songs
 from mirclr.serve.api.tracks import Track
@@ -58,6 +59,7 @@ class QueryBody(BaseModel):
     key: Text | None = None
     profile: Text | None = None
     seed: Number | None = None
+    text: Text | None = None
 
     def query(self) -> Query:
         """The query; raises QueryError where a value cannot be."""
@@ -97,19 +99,45 @@ class Recommended(BaseModel):
         )
 
 
+class Understood(BaseModel):
+    """What a text asks: tags with their weights, filters in words, what is not wanted, and what is not understood."""
+
+    tags: dict[str, float]
+    without: list[str]
+    filters: dict[str, str]
+    taken_as: dict[str, str]
+    not_understood: list[str]
+
+    @classmethod
+    def of(cls, described: Described) -> "Understood":
+        """What was understood, with nothing in it that a page may not show."""
+        plain = described.to_json()
+        return cls(
+            tags=plain["tags"],
+            without=[shown(text) for text in plain["without"]],
+            filters=plain["filters"],
+            taken_as={shown(word): other for word, other in plain["taken_as"].items()},
+            not_understood=[shown(word) for word in plain["not_understood"]],
+        )
+
+
 class RecommendedList(BaseModel):
-    """A list, what it started from, and remarks for people."""
+    """A list, what it started from, remarks for people, and what was understood of a text."""
 
     seeds: list[Track]
     recommendations: list[Recommended]
     remarks: list[str]
+    understood: Understood | None = None
 
     @classmethod
     def of(cls, answer: Answer) -> "RecommendedList":
         """An answer of `mirclr.recommend`."""
         seeds = [Track.of(seed.track) for seed in answer.seeds if seed.track is not None]
         return cls(
-            seeds=seeds, recommendations=[Recommended.of(r) for r in answer.recommendations], remarks=answer.remarks
+            seeds=seeds,
+            recommendations=[Recommended.of(r) for r in answer.recommendations],
+            remarks=answer.remarks,
+            understood=Understood.of(answer.described) if answer.described else None,
         )
 
 
@@ -118,6 +146,25 @@ async def recommend(service: TheService, asked: QueryBody) -> RecommendedList:
     """List songs that belong with others, or that pass the filters."""
     check_size(service, asked)
     return RecommendedList.of(await service.call(_answer, asked.query()))
+
+
+class WordsBody(BaseModel):
+    """Words of what songs should be, in English."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text
+
+
+@router.post("/words")
+async def words(service: TheService, asked: WordsBody) -> Understood:
+    """Tell what a text asks of songs, without listing any."""
+    return Understood.of(await service.call(_described, Query(text=asked.text)))
+
+
+def _described(library: Library, query: Query) -> Described:
+    with library.snapshot():
+        return describe(library, query, library.lifts, library.filters)
 
 
 def check_size(service: Service, asked: QueryBody) -> None:

@@ -17,11 +17,13 @@ import { exportList, playlistPath, saveList } from "./saving.js";
 import { Settings } from "./build-settings.js";
 import { remember, tracksOf } from "./songs-known.js";
 import { dragHandle } from "./sortable.js";
+import { Words } from "./words.js";
 
 /**
  * @typedef {import("./api.js").Track} Track
  * @typedef {{ track: Track, match: number | null, note: string, facts?: string[] }} Entry `facts`: tempo and key.
- * @typedef {{ recommendations: { track: Track, match: number | null, reason: string }[], remarks: string[] }} Answer
+ * @typedef {{ recommendations: { track: Track, match: number | null, reason: string }[], remarks: string[],
+ *   understood: import("./words.js").Understood | null }} Answer
  */
 
 const WAIT_MS = 40;
@@ -39,6 +41,7 @@ class BuildView extends HTMLElement {
     this.isEmpty = false;
     this.asking = new AbortController();
     this.sources = h("div", { class: "sources" });
+    this.words = new Words();
     this.filters = new Filters();
     this.settings = new Settings();
     this.total = h("span", { class: "muted", role: "status" });
@@ -65,6 +68,7 @@ class BuildView extends HTMLElement {
         h(
           "div",
           { class: "wishes" },
+          this.words.element,
           this.sources,
           h("details", { class: "panel", open: innerWidth >= 980 }, h("summary", {}, h("h2", {}, "Filters"), this.filterCount, this.total), this.filters.element),
           h("details", { class: "panel" }, h("summary", {}, h("h2", {}, "Fine-tuning")), this.settings.element),
@@ -96,6 +100,7 @@ class BuildView extends HTMLElement {
 
   showWishes() {
     void attempt(() => this.showSources());
+    this.words?.show();
     this.settings?.show();
     if (this.filterCount) {
       this.filterCount.textContent = String(build.filters);
@@ -178,17 +183,19 @@ class BuildView extends HTMLElement {
       /** @type {Answer} */
       const found = await post("/recommend", build.query(), { signal });
       if (signal.aborted) return;
+      this.words?.say(found.understood);
       remember(found.recommendations.map((one) => one.track));
       const isPath = build.state.to !== null;
       this.put(
         found.recommendations.map(({ track, match, reason }) => ({ track, match: isPath ? null : match, note: reason })),
-        found.remarks.map(inPlainWords),
+        found.remarks.filter((line) => !line.startsWith("understood: ")).map(inPlainWords),
       );
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
       const { seeds, profile: listener } = build.state;
       const unknown = listener && !seeds.length && error instanceof Problem && error.status === 404;
       const why = unknown ? "Nothing is known yet of what you like. Like songs, or play some." : error instanceof Error ? inPlainWords(error.message) : String(error);
+      this.words?.say(null);
       this.put([], [why]);
     } finally {
       if (!signal.aborted) this.list?.removeAttribute("aria-busy");
@@ -317,7 +324,7 @@ class BuildView extends HTMLElement {
         "div",
         { class: "empty welcome" },
         h("h3", {}, "What shall it sound like?"),
-        h("p", {}, "Choose a song or two, or filters. The list follows at once; then put it in your order."),
+        h("p", {}, "Say it in words, choose a song or two, or filters. The list follows at once; then put it in your order."),
         h("div", { class: "welcome-buttons" }, button("primary", "Choose a song", () => this.addSeed(), "search"), button("", "Surprise me", () => build.set({ seed: Math.floor(Math.random() * 1e6) }), "refresh")),
       ),
     ];

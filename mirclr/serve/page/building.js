@@ -5,7 +5,7 @@
  * @typedef {{ seeds: number[], avoid: number[], to: number | null, genre: string[], mood: string[], vocal: boolean | null, key: string | null,
  *   compatible: boolean, bpm: Bounds | null, year: Bounds | null, duration_s: Bounds | null, n: number,
  *   length_s: number | null, diversity: number, artist_cap: number, artist_gap: number, same_album: boolean, versions: boolean, fill: boolean,
- *   profile: string | null, seed: number | null }} Building `compatible`: also keys that mix with `key`; `length_s`: how
+ *   profile: string | null, seed: number | null, text: string | null }} Building `compatible`: also keys that mix with `key`; `length_s`: how
  *   long the list plays, in place of `n`; `seed`: of a shuffled list.
  */
 
@@ -15,7 +15,7 @@ const KEY = "building";
 const nothing = () => ({
   ...{ seeds: [], avoid: [], to: null, genre: [], mood: [], vocal: null, key: null, compatible: true },
   ...{ bpm: null, year: null, duration_s: null, n: 30, length_s: null, diversity: 0, artist_cap: 2, artist_gap: 3 },
-  ...{ same_album: false, versions: false, fill: false, profile: null, seed: null },
+  ...{ same_album: false, versions: false, fill: false, profile: null, seed: null, text: null },
 });
 
 /** Fires `change` whenever anything of it changes. */
@@ -85,7 +85,7 @@ class Build extends EventTarget {
 
   /** Whether anything says which songs are wanted. */
   get asks() {
-    return Boolean(this.state.seeds.length || this.state.profile || this.state.seed !== null || this.filters);
+    return Boolean(this.state.seeds.length || this.state.profile || this.state.seed !== null || this.state.text || this.filters);
   }
 
   /** How many filters there are. */
@@ -99,14 +99,14 @@ class Build extends EventTarget {
    * @returns {{ [name: string]: unknown }}
    */
   query() {
-    const { key, compatible, to, seed, diversity, seeds, profile, n, length_s, ...rest } = this.state;
+    const { key, compatible, to, seed, diversity, seeds, profile, n, length_s, text, ...rest } = this.state;
     const isPath = to !== null && seeds.length === 1;
     return {
       ...rest,
       seeds,
       ...(length_s === null ? { n: isPath ? Math.max(2, n) : n } : { length_s }),
       key: key && compatible ? `${key},compatible` : key,
-      ...(isPath ? { to } : { seed, diversity, profile }),
+      ...(isPath ? { to } : { seed, diversity, profile, text }),
     };
   }
 }
