@@ -51,22 +51,24 @@ def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
 
 
 @torch.inference_mode()
-def track_embeddings(model: Model, decoded: Path, shortest: float) -> list[Tensor]:
-    """(n, D) embeddings of the excerpts of each training track, before the last normalisation."""
-    found, count = [], model.recipe.embedding.excerpts
-    for file in sorted(decoded.glob("*.npy")):
-        samples = np.load(file, mmap_mode="r")
-        if len(samples) < shortest * RATE:
+def track_maps(model: Model, decoded: Path, *, shortest: float, most: int) -> list[Tensor]:
+    """(n, 2 C) normalised pooled maps of the excerpts of each training track, or of `most` drawn ones."""
+    recipe = config.read_recipe(HERE / "recipe.yaml").embedding
+    files = sorted(decoded.glob("*.npy"))
+    found: list[Tensor] = []
+    for i in np.random.default_rng(0).permutation(len(files)):
+        samples = np.load(files[i], mmap_mode="r")
+        if len(samples) < shortest * RATE or len(found) == most:
             continue
-        starts = np.floor(excerpt_starts(len(samples) / RATE, count=count, seconds=SECONDS) * RATE).astype(int)
-        clips = np.stack([samples[i : i + round(SECONDS * RATE)] for i in starts]).astype(np.float32) / 32768
+        starts = np.floor(excerpt_starts(len(samples) / RATE, count=recipe.excerpts, seconds=SECONDS) * RATE)
+        clips = (
+            np.stack([samples[j : j + round(SECONDS * RATE)] for j in starts.astype(int)]).astype(np.float32) / 32768
+        )
         loud = np.abs(clips).max(axis=1) >= SILENCE
         if loud.any():
-            at_level = levelled(clips[loud], loud_too=model.recipe.embedding.levelled)
+            at_level = torch.from_numpy(levelled(clips[loud], loud_too=recipe.levelled))
             with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
-                embedded = model(torch.from_numpy(at_level)).float()
-            norm = model.encoder.output_norm
-            found.append(embedded * (norm.running_var + norm.eps).sqrt() + norm.running_mean)
+                found.append(model(at_level).float())
     return found
 
 
@@ -111,16 +113,17 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="holds decoded tracks and a training run")
     parser.add_argument("--output", type=Path, default=builtin_checkpoint())
     parser.add_argument("--shortest", type=float, default=SHORTEST, help="seconds of a track that counts")
+    parser.add_argument("--most", type=int, default=2000, help="tracks that count")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     read = load_checkpoint(asked.run / "training" / ENCODER)
     weight, bias = heads_of(asked.run / "training")
     maps = weight.shape[1]
     weight, bias = torch.cat([weight, torch.eye(maps)]), torch.cat([bias, torch.zeros(maps)])
-    decoded = asked.run / "decoded"
-    tracks = track_embeddings(with_head(read.model, weight, bias), decoded, asked.shortest)
-    model = with_head(read.model, *turned(weight, bias, tracks))
-    settle(model, track_embeddings(model, decoded, asked.shortest))
+    found = track_maps(read.model, asked.run / "decoded", shortest=asked.shortest, most=asked.most)
+    weight, bias = turned(weight, bias, [x @ weight.T + bias for x in found])
+    model = with_head(read.model, weight, bias)
+    settle(model, [x @ weight.T + bias for x in found])
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point() and tensor.ndim > 1:
             tensor.data = tensor.data.to(torch.float16)
