@@ -55,9 +55,14 @@ def _pitch(semitones: float) -> Change:
     return lambda x, rng: shift_pitch(torch.from_numpy(x)[None], torch.tensor([semitones]), abs(semitones)).numpy()[0]
 
 
+def _speed(factor: float) -> Change:
+    return lambda x, rng: resample(x, round(RATE * factor), RATE)
+
+
 def _tempo(factor: float) -> Change:
-    length = lambda x: int(len(x) / factor)  # noqa: E731
-    return lambda x, rng: stretch_time(torch.from_numpy(x)[None], torch.tensor([factor]), length(x)).numpy()[0]
+    return lambda x, rng: stretch_time(torch.from_numpy(x)[None], torch.tensor([factor]), int(len(x) / factor)).numpy()[
+        0
+    ]
 
 
 CHANGES: dict[str, Change] = {
@@ -69,6 +74,8 @@ CHANGES: dict[str, Change] = {
     "pitch +50 cents": _pitch(0.5),
     "tempo -5 %": _tempo(0.95),
     "tempo +5 %": _tempo(1.05),
+    "speed -3 %": _speed(0.97),
+    "speed +3 %": _speed(1.03),
     "level -6 dB": lambda x, rng: x * np.float32(10 ** (-6 / 20)),
     "level -12 dB": lambda x, rng: x * np.float32(10 ** (-12 / 20)),
     "tilt +3 dB an octave": lambda x, rng: tilted(x, 3),
