@@ -120,6 +120,13 @@ class MissingExtra(MirclrError, ImportError):
         """Build the error of `what` needing ``mirclr[extra]``."""
         return cls(f"{what} needs an optional part; install it with: pip install 'mirclr[{extra}]'")
 
+    @classmethod
+    def of_import(cls, error: ImportError) -> "MissingExtra | None":
+        """Build the error of an import that failed for want of torch; None where it is another."""
+        if error.name is None or error.name.partition(".")[0] != "torch":
+            return None
+        return cls("this needs torch, which is not installed; install it with: pip install 'mirclr[train]'")
+
 
 class CacheError(MirclrError, OSError):
     """The cache of clips cannot be written or read: the disk or its permissions, and no fault of a track."""

@@ -237,7 +237,7 @@ def test_weights_of_another_shape_are_refused(registered, tmp_path):
 def test_a_checkpoint_of_a_module_that_was_passed_in(tmp_path, songs):
     recipe = recipe_from(SMALL | {"name": "own", "data": {"train": "t"}})
     encoder = mirclr.load_encoder(seeded(Waves), "cpu", recipe=recipe)
-    save_checkpoint(tmp_path / "a.safetensors", encoder._model, {})
+    save_checkpoint(tmp_path / "a.safetensors", encoder.network.model, {})
     with pytest.raises(CheckpointError, match=r"'tests\.own_encoders\.Waves' is not registered; .* pass the module"):
         mirclr.load_encoder(tmp_path / "a.safetensors")
     again = mirclr.load_encoder(tmp_path / "a.safetensors", "cpu", module=Waves())

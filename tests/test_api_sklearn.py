@@ -16,7 +16,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import mirclr
 from mirclr.errors import UnreadableAudio, UnusableAudio
 from mirclr.models.checkpoint import save_checkpoint
-from mirclr.models.embedder import stamp_of
 from mirclr.models.encoder import Model
 from mirclr.models.encoding import Encoder
 from mirclr.sklearn import MirclrEmbedder
@@ -62,7 +61,7 @@ def tiny(made=[]):  # noqa: B006  (one for all checks)
     if not made:
         torch.manual_seed(0)
         model = Model(TINY).eval()
-        made.append(Encoder(model, stamp_of(model, name="tiny"), "cpu"))
+        made.append(Encoder.of_model(model, name="tiny", device="cpu"))
     return made[0]
 
 

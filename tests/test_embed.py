@@ -26,7 +26,7 @@ from mirclr.ingest.embedding import count_outcomes, embed_files
 from mirclr.ingest.finding import find_audio
 from mirclr.library import Failure, LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
-from mirclr.models.embedder import Embedder, stamp_of
+from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
 from mirclr.models.level import levelled
 from mirclr.provenance import file_digest
@@ -98,7 +98,7 @@ def test_vectors_are_those_of_the_slow_way(library, embedder, here, music):
         excerpts = audio.read_excerpts(track.file, **COMMON)
         np.testing.assert_allclose(library.vector(track.id), embedder.embed_track(excerpts.waveforms), atol=1e-5)
         with torch.no_grad():
-            one_by_one = [embedder._model(torch.from_numpy(w[None])) for w in excerpts.waveforms]
+            one_by_one = [embedder.network.model(torch.from_numpy(w[None])) for w in excerpts.waveforms]
         mean = torch.cat(one_by_one).mean(dim=0).numpy()
         np.testing.assert_allclose(library.vector(track.id), mean / np.linalg.norm(mean), atol=1e-5)
         assert track.duration_s == 8.0
@@ -626,7 +626,7 @@ def test_quiet_music_is_raised_by_one_gain_and_other_music_left_to_the_bit():
 
 def test_an_encoder_that_asks_for_it_hears_all_music_at_one_level():
     recipes = (TINY, TINY.model_copy(update={"embedding": TINY.embedding.model_copy(update={"levelled": True})}))
-    plain, asking = (Embedder(model, stamp_of(model, name="tiny")) for model in map(Model, recipes))
+    plain, asking = (Embedder.of_model(model, name="tiny") for model in map(Model, recipes))
     x = np.random.default_rng(0).normal(0, 0.1, (3, 16000)).astype(np.float32)
     for db in (-28, -12, 0, 12):
         louder = x * np.float32(10 ** (db / 20))

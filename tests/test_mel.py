@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirclr.audio import read_excerpts
-from mirclr.audio.mel import LogMel, hz_to_mel, mel_to_hz
+from mirclr.audio.mel import LogMel, hz_to_mel
+from mirclr.audio.spectrum import mel_to_hz
 from mirclr.config import Mel
 
 SETTINGS = [
@@ -58,7 +59,7 @@ def test_bands_lie_where_librosa_has_them(plan: Mel, rate: int) -> None:
 def test_the_scale_is_slaneys_and_invertible(hz: float) -> None:
     mel = hz_to_mel(torch.tensor(hz, dtype=torch.float64))
     assert float(mel) == pytest.approx(float(librosa.hz_to_mel(hz)), rel=1e-6)
-    assert float(mel_to_hz(mel)) == pytest.approx(hz, rel=1e-6)
+    assert float(mel_to_hz(mel.numpy())) == pytest.approx(hz, rel=1e-6)
 
 
 @every_setting

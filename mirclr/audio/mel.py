@@ -8,9 +8,9 @@ import math
 from typing import Self
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
+from mirclr.audio.spectrum import HZ_A_MEL, KNEE_HZ, KNEE_MEL, LOG_STEP, mel_filters, mel_points
 from mirclr.config import Mel
 
 
@@ -79,14 +79,12 @@ class LogMel(nn.Module):
             raise ValueError(f"f_min is {f_min} Hz and f_max {f_max}; expected 0 or more, and the smaller one first")
         self.sample_rate, self.n_fft, self.hop_length, self.n_mels = sample_rate, n_fft, hop_length, n_mels
         self.f_min, self.f_max, self.gain = f_min, sample_rate / 2 if f_max is None else f_max, gain
-        filters = torchaudio.functional.melscale_fbanks(
-            n_fft // 2 + 1, f_min, self.f_max, n_mels, sample_rate, norm="slaney", mel_scale="slaney"
-        )
+        filters = mel_filters(sample_rate=sample_rate, n_fft=n_fft, n_mels=n_mels, f_min=f_min, f_max=self.f_max)
         lowest, highest = hz_to_mel(torch.tensor([f_min, self.f_max], dtype=torch.float64)).tolist()
-        points = mel_to_hz(torch.linspace(lowest, highest, n_mels + 2, dtype=torch.float64))
+        points = torch.from_numpy(mel_points(n_mels, f_min, self.f_max))
         self._lowest_mel, self._mels_a_band = lowest, (highest - lowest) / (n_mels + 1)
         # made again from the settings, hence not part of the weights
-        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
         self.register_buffer("window", torch.hann_window(n_fft), persistent=False)
         self.register_buffer("centres", points[1:-1].float(), persistent=False)
         self.register_buffer("widths", ((points[2:] - points[:-2]) / 2).float(), persistent=False)
@@ -143,18 +141,7 @@ class LogMel(nn.Module):
         return (hz_to_mel(hz) - self._lowest_mel) / self._mels_a_band - 1
 
 
-# Slaney's scale (Auditory Toolbox, 1998): linear to 1 kHz at 200/3 Hz a mel, above it 27 mels for a factor of 6.4
-_KNEE_HZ, _HZ_A_MEL = 1000.0, 200.0 / 3
-_KNEE_MEL, _LOG_STEP = _KNEE_HZ / _HZ_A_MEL, 27.0 / math.log(6.4)
-
-
 def hz_to_mel(hz: Tensor) -> Tensor:
     """Frequencies in Hz to Slaney's mels."""
-    above = _KNEE_MEL + torch.log(hz.clamp(min=_KNEE_HZ) / _KNEE_HZ) * _LOG_STEP
-    return torch.where(hz < _KNEE_HZ, hz / _HZ_A_MEL, above)
-
-
-def mel_to_hz(mel: Tensor) -> Tensor:
-    """Slaney's mels to frequencies in Hz."""
-    above = _KNEE_HZ * torch.exp((mel - _KNEE_MEL).clamp(min=0) / _LOG_STEP)
-    return torch.where(mel < _KNEE_MEL, mel * _HZ_A_MEL, above)
+    above = KNEE_MEL + torch.log(hz.clamp(min=KNEE_HZ) / KNEE_HZ) * LOG_STEP
+    return torch.where(hz < KNEE_HZ, hz / HZ_A_MEL, above)

@@ -24,14 +24,22 @@ import mirclr
 from mirclr.cli.everywhere import everywhere
 from mirclr.cli.show import complain, detail
 from mirclr.cli.streams import ReaderLeft, printing
-from mirclr.errors import MirclrError, NoMatch, OverrideError, SettingsError, in_words, is_fault_of_machine
+from mirclr.errors import (
+    MirclrError,
+    MissingExtra,
+    NoMatch,
+    OverrideError,
+    SettingsError,
+    in_words,
+    is_fault_of_machine,
+)
 from mirclr.extensions import allow_named
 from mirclr.settings import read_settings
 
 COMMANDS = {
     "augment": "Let you hear and see what the augmentations of a recipe do.",
     "block": "Keep artists, albums, genres, folders or songs out of all lists.",
-    "checkpoint": "Show what a checkpoint holds; export its encoder to ONNX.",
+    "checkpoint": "Show what a checkpoint holds; make it run without torch.",
     "classify": "Guess genre and mood; learn your own genres.",
     "clips": "Show or clear the cache of decoded clips.",
     "completion": "Let the tab key complete commands, options and names.",
@@ -229,6 +237,8 @@ def _interrupted() -> int:
 
 def _failed(error: Exception, argv: Sequence[str], debug: bool) -> int:
     """Print why a command raised, and return its exit code; an error that is not ours is raised again."""
+    if isinstance(error, ImportError) and not debug:
+        error = MissingExtra.of_import(error) or error
     if type(error).__name__ == "NoArgsIsHelpError":  # which click has had since 8.2
         assert isinstance(error, click.UsageError)
         for line in error.format_message().splitlines():

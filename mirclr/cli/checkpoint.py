@@ -1,12 +1,13 @@
 """``mirclr checkpoint``: what a checkpoint holds, and its encoder in other formats."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mirclr.cli.options import CHECKPOINT, as_json, path_option
-from mirclr.cli.show import closing, print_facts, print_json
+from mirclr.cli.options import CHECKPOINT, HomePath, as_json, path_option
+from mirclr.cli.show import closing, print_facts, print_json, progress, remark
 from mirclr.terminal import counted, number, size
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: mirclr checkpoint info runs/a/encoder.safetensors")
 def command() -> None:
-    """Show what a checkpoint holds; export its encoder to ONNX."""
+    """Show what a checkpoint holds; make it run without torch."""
 
 
 @command.command(epilog="Example: mirclr checkpoint info builtin --json")
@@ -93,3 +94,48 @@ def export(checkpoint: Path, onnx_path: Path, as_json: bool) -> None:
         print_json({"onnx": str(onnx_path), "bytes": onnx_path.stat().st_size})
     else:
         closing(f"wrote {onnx_path} ({size(onnx_path.stat().st_size)})")
+
+
+@command.command(epilog="Example: mirclr checkpoint quantize runs/a/encoder.safetensors --music ~/Music")
+@click.argument("checkpoint", type=CHECKPOINT)
+@click.option(
+    "--music",
+    metavar="PATH",
+    multiple=True,
+    type=HomePath(path_type=Path),
+    help="Music to measure with, 300 songs of it at most; may be repeated. Without it nothing is rounded.",
+)
+@as_json
+def quantize(checkpoint: Path, music: tuple[Path, ...], as_json: bool) -> None:
+    """Make CHECKPOINT fast on CPUs, and of use without torch: as an ONNX file beside it.
+
+    Whatever embeds with the checkpoint takes that file from then on, unless on a GPU. Its vectors may stand beside
+    those that torch makes. It computes in 8 bits where at least 95 % of the nearest neighbours of your music stay the
+    same, which is measured, and else in 32. Train the checkpoint further, and make the file again.
+    """
+    from mirclr.classify.predict import find_files
+    from mirclr.data.scan import audio_of
+    from mirclr.models.quantizing import LEAST_TRACKS, evenly, write_portable
+
+    found, problems = find_files(music)
+    files = evenly([audio_of(one) for one in found])
+    for path, reason in problems:
+        remark(f"{path}: {reason}")
+    with progress("Listening to songs", len(files)) as advance:
+        made = write_portable(checkpoint, files, advance=advance)
+    if as_json:
+        print_json(asdict(made) | {"path": str(made.path), "bytes": made.path.stat().st_size})
+        return
+    if made.agreement is None:
+        remark(
+            f"computes in 32 bits, as {counted(made.tracks, 'song')} could be read; 8 bits need {LEAST_TRACKS} or more"
+        )
+    else:
+        print_facts(
+            [
+                ("computes in", "8 bits" if made.weights == "int8" else "32 bits, as 8 would change too much"),
+                ("neighbours kept by 8 bits", f"{made.agreement:.3f} of ten, of {counted(made.tracks, 'song')}"),
+                ("a song takes", ", ".join(f"{ms:.0f} ms in {name}" for name, ms in made.milliseconds.items())),
+            ]
+        )
+    closing(f"wrote {made.path} ({size(made.path.stat().st_size)})")

@@ -1,25 +1,50 @@
-"""An encoder made ready to embed tracks: excerpts of decoded sound to vectors."""
+"""An encoder made ready to embed tracks: excerpts of decoded sound to vectors; torch only where it must be.
 
+On a CPU an encoder is run by onnxruntime where its ONNX file lies beside it (portable.py), as that of the built-in one
+does: it is up in a fraction of the time and of the memory that torch takes, and faster. torch runs it on a GPU, and
+where there is no such file.
+"""
+
+import ctypes
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
-import torch
-from torch import nn
 
-from mirclr import config, extensions
-from mirclr.models.checkpoint import encoder_digest, load_checkpoint
-from mirclr.models.device import pick_device, pick_precision
-from mirclr.models.encoder import Model
+from mirclr import extensions
+from mirclr.errors import CheckpointError, MissingExtra
 from mirclr.models.level import levelled
-from mirclr.models.own import recipe_of_class
+from mirclr.models.portable import PortableNetwork
 from mirclr.models.pretrained import NAME, builtin_checkpoint
 from mirclr.models.stamp import EncoderStamp
 
-_CLIPS = 32  # embedded at once: the spectrograms of more do not fit a CPU's caches
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mirclr.models.encoder import Model
+
+
+class Network(Protocol):
+    """What makes embeddings of excerpts.
+
+    Attributes
+    ----------
+    usual : (E,) float32 or None
+        The deviations of excerpts that are usual, where a track's vector holds them (`TrackPooling`).
+    device : str
+        What it computes on.
+    """
+
+    usual: np.ndarray | None
+    device: str
+
+    def __call__(self, waveforms: np.ndarray) -> np.ndarray:
+        """(n, N) float32 excerpts -> (n, E) float32."""
+        ...
 
 
 class Embedder:
@@ -27,50 +52,89 @@ class Embedder:
 
     Parameters
     ----------
-    model : Model
-        Its weights.
+    network : Network
+        What computes.
     stamp : EncoderStamp
-        Its name and digest, as libraries keep them.
-    device : str
-        "auto", or a device of torch.
+        Its name and digest, as libraries keep them, and its recipe.
     """
 
-    def __init__(self, model: Model, stamp: EncoderStamp, device: str = "auto") -> None:
+    def __init__(self, network: Network, stamp: EncoderStamp) -> None:
+        audio, embedding = stamp.recipe["audio"], stamp.recipe["embedding"]
         self.stamp = stamp
-        self.rate = model.recipe.audio.sample_rate
-        self.seconds = model.recipe.audio.clip_seconds
+        self.rate: int = audio["sample_rate"]
+        self.seconds: float = audio["clip_seconds"]
         self.excerpts = stamp.excerpts
         self.dim = stamp.dim
-        self._device = pick_device(device)
-        self._dtype = pick_precision(model.recipe.training.precision, self._device)
-        self._model = model.to(self._device).eval()
+        self.network = network
+        self._loud_too: bool = embedding["levelled"]
+        self._weight: float = embedding["std_weight"]
+
+    @classmethod
+    def of_model(cls, model: "Model", *, name: str, excerpts: int | None = None, device: str = "auto") -> Self:
+        """Of a model in torch, by a name for people; `excerpts` a track are the recipe's unless given."""
+        from mirclr.models.torch_network import TorchNetwork, stamp_of
+
+        return cls(TorchNetwork(model, device), stamp_of(model, name=name, excerpts=excerpts))
 
     @classmethod
     def load(
-        cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto", own: nn.Module | None = None
+        cls, checkpoint: Path, *, excerpts: int | None = None, device: str = "auto", own: "nn.Module | None" = None
     ) -> Self:
         """Read a checkpoint; `excerpts` a track are the recipe's unless given, `own` is as of `load_checkpoint`.
 
-        In place of a file it may be the name of a class that was allowed, ``package.module:Class``.
+        In place of a file it may be the name of a class that was allowed, ``package.module:Class``, or the ONNX file of
+        a checkpoint alone.
+
+        Raises
+        ------
+        CheckpointError
+            As of `load_checkpoint` and `PortableNetwork`.
+        MissingExtra
+            It needs torch, which is not installed.
         """
-        if own is None and extensions.is_class_name(str(checkpoint)) and not checkpoint.exists():
-            model = Model(recipe_of_class(str(checkpoint)))
-            return cls(model, stamp_of(model, name=str(checkpoint), excerpts=excerpts), device)
-        read = load_checkpoint(checkpoint, own)
         # the built-in one by name: libraries outlive the place where mirclr is installed
         name = NAME if checkpoint == builtin_checkpoint() else str(checkpoint.resolve())
-        return cls(read.model, stamp_of(read.model, name=name, excerpts=excerpts), device)
+        if checkpoint.suffix == ".onnx":
+            network = PortableNetwork(checkpoint)
+            return cls(network, network.stamp(name, excerpts))
+        is_class = extensions.is_class_name(str(checkpoint)) and not checkpoint.exists()
+        if own is None and not is_class and not _wants_torch(device) and (beside := PortableNetwork.of(checkpoint)):
+            return cls(beside, beside.stamp(name, excerpts))
+        if not is_class and not checkpoint.is_file():
+            raise CheckpointError(f"{checkpoint}: no such file; train one with: mirclr train RECIPE.yaml -o RUN")
+        if not has_torch():
+            others = (
+                "" if _wants_torch(device) else ", or make its ONNX file where torch is: mirclr checkpoint quantize"
+            )
+            raise MissingExtra(
+                f"{name} on {device} needs torch, which is not installed; install it with: pip install 'mirclr[train]'"
+                f"{others}"
+            )
+        from mirclr.models.checkpoint import load_checkpoint
+        from mirclr.models.encoder import Model
+        from mirclr.models.own import recipe_of_class
+
+        if own is None and is_class:
+            return cls.of_model(
+                Model(recipe_of_class(str(checkpoint))), name=str(checkpoint), excerpts=excerpts, device=device
+            )
+        return cls.of_model(load_checkpoint(checkpoint, own).model, name=name, excerpts=excerpts, device=device)
 
     @classmethod
     def with_random_weights(cls, recipe: dict[str, Any], *, excerpts: int, seed: int = 0) -> Self:
         """The encoder of a resolved recipe, untrained: the baseline that training must beat."""
+        import torch
+
+        from mirclr import config
+        from mirclr.models.encoder import Model
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             # only what an embedding depends on, so that libraries outlive changes to the rest of a recipe
             sections = {section: recipe[section] for section in ("audio", "mel", "encoder") if section in recipe}
             unused = {"name": "random weights", "data": {"train": "nothing"}}
             model = Model(config.recipe_from(unused | sections, where="the library's recipe"))
-        return cls(model, stamp_of(model, name=f"random weights, seed {seed}", excerpts=excerpts))
+        return cls.of_model(model, name=f"random weights, seed {seed}", excerpts=excerpts)
 
     def embed_track(self, waveforms: np.ndarray) -> np.ndarray:
         """(n, N) float32 excerpts of one track -> (D,) float32 of unit length, the track's vector."""
@@ -85,40 +149,52 @@ class Embedder:
 
     def levelled(self, waveforms: np.ndarray) -> np.ndarray:
         """(n, N) float32 excerpts of one track, by one gain, at the level at which the encoder hears them."""
-        return levelled(waveforms, loud_too=self._model.recipe.embedding.levelled)
+        return levelled(waveforms, loud_too=self._loud_too)
 
     def embed_excerpts(self, waveforms: np.ndarray) -> np.ndarray:
         """(n, N) float32 excerpts -> (n, E) float32, as the encoder gives them."""
-        half = self._dtype != torch.float32
-        with _few_threads(), torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=half):
-            parts = torch.from_numpy(waveforms).split(_CLIPS)
-            result: np.ndarray = torch.cat([self._model(p.to(self._device)).float() for p in parts]).cpu().numpy()
-        return result
+        return self.network(waveforms)
 
     def pool(self, embedded: np.ndarray) -> np.ndarray:
-        """(n, E) float32 embeddings of a track's excerpts -> (D,) float32 of unit length, the track's vector."""
-        with _few_threads(), torch.inference_mode():
-            vector: np.ndarray = self._model.pooling(torch.from_numpy(embedded).to(self._device)).cpu().numpy()
+        """(n, E) float32 embeddings of a track's excerpts -> (D,) float32 of unit length, the track's vector.
+
+        As `TrackPooling`, whose numbers it gives.
+        """
+        mean = embedded.mean(axis=0, dtype=np.float64)
+        if self.network.usual is not None:
+            usual = self.network.usual.astype(np.float64)
+            squares = np.square(embedded - mean).sum(axis=0) + np.square(usual)
+            mean = np.concatenate([mean, self._weight * (np.sqrt(squares / len(embedded)) - usual)])
+        vector: np.ndarray = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
         return vector
 
 
-@contextmanager
-def _few_threads() -> Iterator[None]:
-    """A thread for every four cores: the processes that decode use the others, and threads that wait for one spin."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, (os.cpu_count() or 1) // 4)))
+def has_torch() -> bool:
+    """Whether torch is installed."""
+    return find_spec("torch") is not None
+
+
+def _wants_torch(device: str) -> bool:
+    """Whether what is asked for is another device than the CPU, or "auto", and there is a GPU that torch can use."""
+    if device != "auto":
+        return device != "cpu"
+    if not (_sees_gpu() and has_torch()):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _sees_gpu() -> bool:
+    """Whether the system has a GPU of NVIDIA or AMD, found without torch, which takes a second to be imported.
+
+    Apple's is used where it is asked for: there the encoder takes less time than decoding on any CPU.
+    """
+    if os.path.exists("/dev/kfd"):  # AMD's
+        return True
     try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def stamp_of(model: Model, *, name: str, excerpts: int | None = None) -> EncoderStamp:
-    """The stamp of a model's vectors: `excerpts` a track are the recipe's unless given."""
-    return EncoderStamp(
-        digest=encoder_digest(model),
-        name=name,
-        dim=model.pooling.dim,
-        excerpts=excerpts or model.recipe.embedding.excerpts,
-        recipe=model.recipe.model_dump(mode="json"),
-    )
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False

@@ -1,16 +1,16 @@
 """`Encoder`: audio files and waveforms to vectors, one at a time or many."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from mirclr import config
 from mirclr.audio import SILENCE, decode_blocks, read_excerpts
@@ -18,11 +18,12 @@ from mirclr.audio.decoding import decode_files
 from mirclr.audio.waveform import waveform_blocks, waveform_excerpts, windows
 from mirclr.errors import CheckpointError, UnreadableAudio, UnusableAudio
 from mirclr.extensions import allow_code, is_class_name, make
-from mirclr.models.embedder import Embedder, stamp_of
-from mirclr.models.encoder import Model
-from mirclr.models.own import qualified_name, with_own
+from mirclr.models.embedder import Embedder
 from mirclr.models.pretrained import checkpoint_named, is_there
 from mirclr.models.stamp import NO_VECTOR, is_usable
+
+if TYPE_CHECKING:
+    from torch import nn
 
 AudioFile = str | os.PathLike[str]
 _BATCH = 32  # windows that are embedded at once
@@ -62,7 +63,7 @@ class Encoder(Embedder):
     def __reduce__(self) -> tuple[Any, ...]:
         if not is_there(checkpoint_named(self.stamp.name)):
             raise TypeError(f"{self!r} was made of a module that was passed in, and cannot be pickled")
-        return _loaded_again, (self.stamp.name, self.stamp.digest, self.excerpts, str(self._device))
+        return _loaded_again, (self.stamp.name, self.stamp.digest, self.excerpts, self.network.device)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # nothing of it changes
@@ -269,10 +270,10 @@ class Encoder(Embedder):
 
 
 def load_encoder(
-    name: AudioFile | nn.Module = "builtin",
+    name: "AudioFile | nn.Module" = "builtin",
     device: str = "auto",
     *,
-    module: nn.Module | None = None,
+    module: "nn.Module | None" = None,
     recipe: config.Recipe | Mapping[str, Any] | None = None,
 ) -> Encoder:
     """Load an encoder: the built-in one, one that was trained, or any module of torch.
@@ -286,7 +287,8 @@ def load_encoder(
         registered as an entry point of the group ``mirclr.encoders``, or was allowed by `mirclr.allow_code`: nothing
         is imported because a file names it.
     device : str
-        ``"auto"`` takes CUDA, then Apple's GPU, then the CPU; or a device of torch.
+        ``"auto"`` takes a GPU of NVIDIA or AMD, where torch is installed, else the CPU; or a device of torch. On the
+        CPU onnxruntime computes where the ONNX file of the encoder is beside it, and torch elsewhere.
     module : nn.Module, optional
         What the weights of such a checkpoint are put into where its class is not registered; it must be of that class.
     recipe : Recipe or mapping, optional
@@ -329,13 +331,22 @@ def load_encoder(
         allow_code(name)  # by the caller's own word
         if recipe is not None:
             name = make(name, {}, "encoder")
-    if not isinstance(name, nn.Module):
-        return Encoder.load(checkpoint_named(os.fspath(name)), device=device, own=module)
+    if not _is_module(name):
+        return Encoder.load(checkpoint_named(os.fspath(cast(AudioFile, name))), device=device, own=module)
+    from mirclr.models.encoder import Model
+    from mirclr.models.own import qualified_name, with_own
+
     if not isinstance(recipe, config.Recipe):
         unused = {"name": qualified_name(name), "data": {"train": "nothing"}}
         recipe = config.recipe_from(unused | dict(recipe or {}), where="recipe")
     model = Model(with_own(recipe, name), name)
-    return Encoder(model, stamp_of(model, name=qualified_name(name)), device)
+    return Encoder.of_model(model, name=qualified_name(name), device=device)
+
+
+def _is_module(value: object) -> TypeGuard["nn.Module"]:
+    """Whether it is a module of torch, which who has one has loaded."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
 
 
 def _loaded_again(name: str, digest: str, excerpts: int, device: str) -> Encoder:

@@ -14,7 +14,6 @@ from mirclr.classify import Heads
 from mirclr.classify.excerpts import likeliest, predict_excerpts
 from mirclr.library import ExcerptEmbeddings, LibraryTrack
 from mirclr.library.excerpts import restoring_gain
-from mirclr.models.embedder import raised
 from mirclr.models.pretrained import builtin_heads
 from mirclr.serve.app import create_app
 from mirclr.serve.settings import Limits, ServeSettings
@@ -49,7 +48,7 @@ def test_a_song_over_time_is_near_what_its_sound_gives(client: TestClient, libra
     song = a_song(library_path, "Neon")
     encoder, heads = mirclr.load_encoder(), Heads.load(builtin_heads())
     excerpts = read_excerpts(song.file, count=encoder.excerpts, seconds=encoder.seconds, rate=encoder.rate)
-    rows = encoder.embed_excerpts(raised(excerpts.waveforms))
+    rows = encoder.embed_excerpts(encoder.levelled(excerpts.waveforms))
     alone = np.pad(rows, ((0, 0), (0, encoder.dim - rows.shape[1])))
     expected = heads.predict_proba(alone / np.linalg.norm(alone, axis=1, keepdims=True))["mood"]
     with mirclr.Library.open(library_path) as library:
