@@ -51,9 +51,14 @@ def test_the_wheel_holds_nothing_else(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
     assert tops == {"mirclr", "beetsplug", f"mirclr-{mirclr.__version__}.dist-info"}
     assert [name for name in wheel.namelist() if name.startswith("beetsplug/")] == ["beetsplug/mirclr.py"]
-    unwanted = {n for n in wheel.namelist() if n.endswith((".ogg", ".wav", ".pyc", ".safetensors", ".db"))}
-    assert unwanted == {f"mirclr/models/pretrained/builtin.{kind}" for kind in ("safetensors", "heads.safetensors")}
-    assert sum(info.file_size for info in wheel.infolist()) < 12e6
+    unwanted = {n for n in wheel.namelist() if n.endswith((".ogg", ".wav", ".pyc", ".safetensors", ".onnx", ".db"))}
+    kinds = ("safetensors", "onnx", "heads.safetensors")
+    assert unwanted == {f"mirclr/models/pretrained/builtin.{kind}" for kind in kinds}
+    encoder = [
+        i.file_size for i in wheel.infolist() if i.filename in (f"mirclr/models/pretrained/builtin.{k}" for k in kinds)
+    ]
+    assert sum(encoder) < 12.5e6
+    assert sum(info.file_size for info in wheel.infolist()) < 20e6
 
 
 def test_the_wheel_names_its_command_licence_and_version(wheel):

@@ -30,7 +30,8 @@ def mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 def mel_points(n_mels: int, f_min: float, f_max: float) -> np.ndarray:
     """(n_mels + 2,) float64: where triangles on the mel scale begin, peak and end, in Hz."""
-    return mel_to_hz(np.linspace(*hz_to_mel(np.array([f_min, f_max], np.float64)), n_mels + 2))
+    lowest, highest = hz_to_mel(np.array([f_min, f_max], np.float64)).tolist()
+    return mel_to_hz(np.linspace(lowest, highest, n_mels + 2))
 
 
 def mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> np.ndarray:

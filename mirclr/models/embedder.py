@@ -100,9 +100,9 @@ class Embedder:
         is_class = extensions.is_class_name(str(checkpoint)) and not checkpoint.exists()
         if own is None and not is_class and not _wants_torch(device) and (beside := PortableNetwork.of(checkpoint)):
             return cls(beside, beside.stamp(name, excerpts))
-        if not is_class and not checkpoint.is_file():
-            raise CheckpointError(f"{checkpoint}: no such file; train one with: mirclr train RECIPE.yaml -o RUN")
         if not has_torch():
+            if not is_class and not checkpoint.is_file():
+                raise CheckpointError(f"{checkpoint}: no such file; train one with: mirclr train RECIPE.yaml -o RUN")
             others = (
                 "" if _wants_torch(device) else ", or make its ONNX file where torch is: mirclr checkpoint quantize"
             )

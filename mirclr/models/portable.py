@@ -79,7 +79,8 @@ class PortableNetwork:
             raise CheckpointError(str(error)) from error
         usual, dim = self.facts["usual"], self.facts["dim"]
         self.usual = None if usual is None else np.array(usual, np.float32)
-        if (self.usual is None) != (self.recipe.embedding.std_weight == 0) or np.shape(self.usual) not in ((), (dim,)):
+        fits = self.recipe.embedding.std_weight == 0 if self.usual is None else self.usual.shape == (dim,)
+        if not fits or (self.usual is not None and self.recipe.embedding.std_weight == 0):
             raise CheckpointError(f"{path}: its metadata are damaged: {_ADVICE}")
         audio = self.recipe.audio
         takes_mel = self.recipe.encoder.input == "mel"
@@ -91,8 +92,12 @@ class PortableNetwork:
     @classmethod
     def of(cls, checkpoint: Path) -> Self | None:
         """That beside a checkpoint; None where there is none, or it was made of another one that lay there before."""
-        path = portable_path(checkpoint)
-        if not path.is_file():
+        try:
+            path = portable_path(checkpoint)
+            there = path.is_file()
+        except (OSError, ValueError):  # a name that no file can have
+            return None
+        if not there:
             return None
         network = cls(path)
         with open_regular(checkpoint) as f:

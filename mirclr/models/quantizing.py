@@ -61,7 +61,7 @@ class Portable:
     agreement : float or None
         The fraction of the ten nearest neighbours that stay in 8 bits; None where there was too little music.
     cosine : float or None
-        Mean cosine of a track's two vectors.
+        Mean cosine of what is compared of a track's two vectors.
     milliseconds : dict of str to float
         What the network takes for a track's excerpts on one thread here, by ``int8`` and ``float32``.
     """
@@ -197,7 +197,7 @@ def quantized(exact: Path, inputs: Sequence[np.ndarray], folder: Path) -> "onnx.
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._rows = iter(inputs)
 
@@ -246,7 +246,7 @@ def compared(
     """Choose between both networks by the neighbours of tracks, those among torch's vectors being right."""
     stamp = stamp_of(read.model, name="calibration")
     right, found = (
-        np.stack([embedder.pool(embedder.embed_excerpts(c)) for c in clips])
+        stamp.compared(np.stack([embedder.pool(embedder.embed_excerpts(c)) for c in clips]))
         for embedder in (Embedder(TorchNetwork(read.model, "cpu"), stamp), Embedder(rounded, stamp))
     )
     agreement = shared_neighbours(right, found)

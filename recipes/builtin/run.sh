@@ -89,6 +89,9 @@ for one in ${settings[@]+"${settings[@]}"}; do sets+=(--set "$one"); done
     --set "training.init=$run/start.safetensors" ${sets[@]+"${sets[@]}"}
 
 "$python" "$here/ship.py" "$run" ${ship[@]+"${ship[@]}"}
+music=() # all audio roots: they stand third in "--corpus MANIFEST ROOT"
+for ((i = 2; i < ${#corpus[@]}; i += 3)); do music+=(--music "${corpus[i]}"); done
+mirclr checkpoint quantize "${ship[1]:-builtin}" "${music[@]}"
 if [ "$teacher" = musicnn ]; then
   pids=()
   for ((i = 0; i < cores; i++)); do
