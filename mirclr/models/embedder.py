@@ -92,14 +92,12 @@ class Embedder:
         MissingExtra
             It needs torch, which is not installed.
         """
-        # the built-in one by name: libraries outlive the place where mirclr is installed
-        name = NAME if checkpoint == builtin_checkpoint() else str(checkpoint.resolve())
         if checkpoint.suffix == ".onnx":
             network = PortableNetwork(checkpoint)
-            return cls(network, network.stamp(name, excerpts))
+            return cls(network, network.stamp(_name(checkpoint), excerpts))
         is_class = extensions.is_class_name(str(checkpoint)) and not checkpoint.exists()
         if own is None and not is_class and not _wants_torch(device) and (beside := PortableNetwork.of(checkpoint)):
-            return cls(beside, beside.stamp(name, excerpts))
+            return cls(beside, beside.stamp(_name(checkpoint), excerpts))
         if not has_torch():
             if not is_class and not checkpoint.is_file():
                 raise CheckpointError(f"{checkpoint}: no such file; train one with: mirclr train RECIPE.yaml -o RUN")
@@ -107,8 +105,8 @@ class Embedder:
                 "" if _wants_torch(device) else ", or make its ONNX file where torch is: mirclr checkpoint quantize"
             )
             raise MissingExtra(
-                f"{name} on {device} needs torch, which is not installed; install it with: pip install 'mirclr[train]'"
-                f"{others}"
+                f"{_name(checkpoint)} on {device} needs torch, which is not installed; install it with: pip install "
+                f"'mirclr[train]'{others}"
             )
         from mirclr.models.checkpoint import load_checkpoint
         from mirclr.models.encoder import Model
@@ -118,7 +116,8 @@ class Embedder:
             return cls.of_model(
                 Model(recipe_of_class(str(checkpoint))), name=str(checkpoint), excerpts=excerpts, device=device
             )
-        return cls.of_model(load_checkpoint(checkpoint, own).model, name=name, excerpts=excerpts, device=device)
+        model = load_checkpoint(checkpoint, own).model
+        return cls.of_model(model, name=_name(checkpoint), excerpts=excerpts, device=device)
 
     @classmethod
     def with_random_weights(cls, recipe: dict[str, Any], *, excerpts: int, seed: int = 0) -> Self:
@@ -167,6 +166,11 @@ class Embedder:
             mean = np.concatenate([mean, self._weight * (np.sqrt(squares / len(embedded)) - usual)])
         vector: np.ndarray = (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
         return vector
+
+
+def _name(checkpoint: Path) -> str:
+    """What libraries call it: the built-in one by name, as they outlive the place where mirclr is installed."""
+    return NAME if checkpoint == builtin_checkpoint() else str(checkpoint.resolve())
 
 
 def has_torch() -> bool:
