@@ -8,8 +8,7 @@ import numpy as np
 from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack
 from mirclr.library.names import song_key
 
-_COPY = 0.02  # of the mean distance of two tracks: copies of the same length are nearer, and some other music
-_SAME = 0.9999  # whatever the average is
+_NEAR = 0.4  # of the mean distance of two tracks: copies are nearer, also quieter ones, and much other music is
 _COPY_SECONDS = 0.1
 
 
@@ -38,7 +37,7 @@ class SeenRecordings:
         versions: bool = False,
     ) -> None:
         self._near_duplicates, self._sound_the_same, self._versions = near_duplicates, sound_the_same, versions
-        self._copy_similarity = min(_SAME, 1 - _COPY * (1 - mean))
+        self._near = 1 - _NEAR * (1 - mean)
         self._ids: set[int] = set()
         self._digests: set[str] = set()
         self._songs: set[tuple[str, str]] = set()
@@ -53,7 +52,7 @@ class SeenRecordings:
         tenth = int(track.duration_s / _COPY_SECONDS)
         return any(
             abs(seen.duration_s - track.duration_s) <= _COPY_SECONDS
-            and float(vector @ other) > self._copy_similarity
+            and float(vector @ other) > self._near
             and self._sound_the_same(seen, track)
             for near in (tenth - 1, tenth, tenth + 1)
             for seen, other in self._by_tenth.get(near, ())
@@ -81,10 +80,12 @@ def same_sound(
     outside : mapping of int to ExcerptEmbeddings
         Those of tracks that it does not hold, by ``id(track)``.
     """
+    known: dict[int, ExcerptEmbeddings] = {}
 
     def is_same(first: LibraryTrack, second: LibraryTrack) -> bool:
-        held = library.excerpt_embeddings([first.id, second.id])
-        a, b = (outside.get(id(track)) or held.get(track.id) for track in (first, second))
+        if missing := {first.id, second.id} - known.keys():
+            known.update(library.excerpt_embeddings(sorted(missing)))
+        a, b = (outside.get(id(track)) or known.get(track.id) for track in (first, second))
         return a is not None and b is not None and a.are_of_one_recording(b)
 
     return is_same
