@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mirclr.classify.corrections import Corrections, corrected, obeyed
 from mirclr.classify.heads import TASKS, Heads, heads_path
 from mirclr.data.scan import Found, ScanFailure, audio_files, audio_of, place_of, span_of
 from mirclr.errors import EncoderMismatch, UnreadableAudio
@@ -196,9 +198,9 @@ def predict_files(
 
 
 def predict_library(
-    library: LibraryStore, heads: Heads, tasks: Collection[str] | None = None
+    library: LibraryStore, heads: Heads, tasks: Collection[str] | None = None, *, source: str = ""
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Predict for all tracks of a library, and store the probabilities in it.
+    """Predict for all tracks of a library, and store the probabilities in it; what a person said of a track holds.
 
     Parameters
     ----------
@@ -208,6 +210,8 @@ def predict_library(
         Of its encoder.
     tasks : collection of str, optional
         Which of the heads' tasks; all of `TASKS` unless given.
+    source : str
+        What the library keeps of who guessed: that of `HeadsInUse`; the heads' digest unless given.
 
     Returns
     -------
@@ -226,9 +230,11 @@ def predict_library(
     wanted = TASKS if tasks is None else tasks
     probabilities = {task: p for task, p in heads.predict_proba(vectors).items() if task in wanted}
     for task, table in probabilities.items():
-        names = heads.tasks[task].labels
+        head = heads.tasks[task]
+        probabilities[task] = table = obeyed(head, ids, table, library.answers(task))
+        names = head.labels
         rows = {int(i): dict(zip(names, p.tolist(), strict=True)) for i, p in zip(ids, table, strict=True)}
-        library.store_probabilities(task, rows, heads.digest)
+        library.store_probabilities(task, rows, source or heads.digest)
     return ids, probabilities
 
 
@@ -239,26 +245,58 @@ class HeadsInUse:
     Attributes
     ----------
     file : Path
-    heads : Heads
+        Where they are from.
+    fitted : Heads
+        As they are there.
     tasks : frozenset of str
         What they predict there.
+    library : LibraryStore, optional
+        By whose corrections they are moved; by none unless given.
     """
 
     file: Path
-    heads: Heads
+    fitted: Heads
     tasks: frozenset[str]
+    library: LibraryStore | None = None
+
+    @cached_property
+    def _said(self) -> Corrections | None:
+        said = Corrections.of(self.library) if self.library is not None else None
+        return said if said and self.library and self.library.stamp and self.fitted.are_of(self.library.stamp) else None
+
+    @cached_property
+    def heads(self) -> Heads:
+        """What predicts: moved by what a person said, made when asked for."""
+        if self._said is None or self.library is None:
+            return self.fitted
+        return corrected(self.fitted, self.library, self._said)
+
+    @property
+    def source(self) -> str:
+        """What a library keeps of who guessed: the digest of the fitted heads, and of what a person said."""
+        return f"{self.fitted.digest}+{self._said.digest}" if self._said else self.fitted.digest
+
+    def made(self, source: str) -> bool:
+        """Whether guesses of this source are of these heads, with whatever was said then."""
+        return source.partition("+")[0] == self.fitted.digest
+
+    def replaces(self, source: str) -> bool:
+        """Whether guesses of this source are out of date: more was said since, or mirclr came with other heads then."""
+        former = self.file == pretrained.builtin_heads() and source.partition("+")[0] in pretrained.FORMER_HEADS
+        return former or (self.made(source) and source != self.source)
 
 
 def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInUse]:
     """Find the heads that predict for a library: the named ones; or those fitted on it, and the built-in ones beside.
 
     What heads fitted on a library do not predict, such as moods where they learned genres alone, the built-in ones do,
-    where the library's vectors are of the built-in encoder.
+    where the library's vectors are of the built-in encoder. Heads that were not named are moved by what a person said.
     """
     own = heads_path(library.path)
     if named or own.exists():
         first = Heads.load(named or own)
-        found = [HeadsInUse(named or own, first, frozenset(first.tasks).intersection(TASKS))]
+        of = None if named else library
+        found = [HeadsInUse(named or own, first, frozenset(first.tasks).intersection(TASKS), of)]
         if named:
             return found
     else:
@@ -267,15 +305,15 @@ def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInU
     builtin = Heads.load(file)
     rest = frozenset(builtin.tasks).intersection(TASKS).difference(*(one.tasks for one in found))
     if not found or (rest and library.stamp and builtin.are_of(library.stamp)):
-        found.append(HeadsInUse(file, builtin, rest))
+        found.append(HeadsInUse(file, builtin, rest, library))
     return found
 
 
 def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> int:
     """Predict for all tracks of a library where some have no probabilities yet, as after new songs were embedded.
 
-    Those of heads that mirclr came with before are replaced. Probabilities of heads that were named when they were
-    asked for, and are not at hand now, are left as they are.
+    Those of heads that mirclr came with before, or of before a person said more, are replaced. Those of heads that were
+    named when they were asked for, and are not at hand now, are left as they are.
 
     Parameters
     ----------
@@ -297,10 +335,10 @@ def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> in
     held, missing = library.tasks(), set[int]()
     for one in heads_for(library):
         lacking = {task: library.without_probabilities(task) for task in one.tasks.intersection(tasks)}
-        due = {t for t, ids in lacking.items() if len(ids) and held.get(t, one.heads.digest) == one.heads.digest}
-        due |= {t for t in lacking if held.get(t) in pretrained.FORMER_HEADS}
+        due = {t for t, ids in lacking.items() if ids and (t not in held or one.made(held[t]))}
+        due |= {t for t in lacking if t in held and one.replaces(held[t])}
         if due:
-            predict_library(library, one.heads, due)
+            predict_library(library, one.heads, due, source=one.source)
             missing.update(*(lacking[task] for task in due))
     return len(missing)
 
@@ -308,8 +346,10 @@ def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> in
 def genre_rule(library: LibraryStore) -> GenreRule:
     """When a genre that a library holds guesses of is written into a file, by what was measured of its heads."""
     source = library.tasks().get("genre")
-    heads = next((one.heads for one in heads_for(library) if one.heads.digest == source), None)
+    heads = next((one.fitted for one in heads_for(library) if source and one.made(source)), None)
     if heads is None:
         return GenreRule()
     sure = heads.sureness
-    return GenreRule(sure.threshold, sure.in_words(), heads.written_as) if sure else GenreRule(names=heads.written_as)
+    if sure is None:
+        return GenreRule(names=heads.written_as)
+    return GenreRule(sure.threshold, sure.in_words(), heads.written_as, sure.genres)

@@ -34,6 +34,8 @@ class Sureness:
         How many tracks reach the threshold, of how many.
     measured_on : str
         What tracks, for people, such as "on songs of classical music and rock".
+    genres : tuple of str
+        Guesses of which genres were measured, where that is not all of them; nothing is known of the others.
     """
 
     threshold: float
@@ -42,6 +44,7 @@ class Sureness:
     tracks: int
     of: int
     measured_on: str
+    genres: tuple[str, ...] = ()
 
     def in_words(self) -> str:
         """What was measured, for people."""
@@ -64,7 +67,10 @@ class Sureness:
         tracks, of = int(held["tracks"]), int(held["of"])
         if not all(0 <= x <= 1 for x in (threshold, right, at_least)) or not 0 <= tracks <= of:
             raise ValueError("its measured threshold")
-        return cls(threshold, right, at_least, tracks, of, str(held["measured_on"]))
+        genres = tuple(held.get("genres", ()))
+        if not all(isinstance(name, str) for name in genres):
+            raise ValueError("the genres that were measured")
+        return cls(threshold, right, at_least, tracks, of, str(held["measured_on"]), genres)
 
 
 def find_threshold(

@@ -245,6 +245,43 @@ def train(
         closing(f"Learned from {counted(learned, 'song')}: {output}")
 
 
+@command.command(epilog="Example: mirclr classify correct 'Nils Frahm' genre=ambient vocal=no")
+@click.argument("words", metavar="[SONG]… [WHAT=VALUE]…", nargs=-1)
+@options.library
+@options.labels("What is right of many songs: CSV with file, genre, mood_…")
+@click.option("--shares", metavar="SHARES", help="How common genres are: 'rock=40%, jazz=10%', or tags.")
+@click.option("--forget", is_flag=True, help="Forget what you said of these songs, or of all.")
+@options.as_json
+def correct(
+    words: tuple[str, ...],
+    library_path: Path,
+    labels_path: Path | None,
+    shares: str | None,
+    forget: bool,
+    as_json: bool,
+) -> None:
+    """Say what is right of songs; the guesses of all others learn from it.
+
+    A song is named as for `recommend`: words of an artist, a title or an album, a file or a folder, which may be many
+    songs. What is right: genre=funk (also a genre of your own), mood=calm, and yes or no for any mood, instrument,
+    vocal, acoustic or danceable: vocal=no, piano=yes. It holds for these songs, and songs that sound like them are
+    guessed by it, in a moment. --shares says how common genres are in your library, or takes that from the tags of
+    your files.
+    """
+    from mirclr.classify.correcting import correct_library, parse_said, said_by_labels
+    from mirclr.library import LibraryStore
+
+    with LibraryStore.open(library_path) as library:
+        said = said_by_labels(library, labels_path) if labels_path else parse_said(library, words, forget=forget)
+        with options.wrong_usage(ValueError):
+            did = correct_library(library, said, shares=shares, forget=forget)
+    if as_json:
+        print_json(did.to_json())
+        return
+    for line in did.in_words():
+        closing(line)
+
+
 def _labelled(
     library: LibraryStore, labels_path: Path | None, min_songs: int, renames: Sequence[str]
 ) -> tuple[Labelled, GenreReport]:
@@ -378,7 +415,7 @@ def _predict_library(library_path: Path, heads_file: Path | None, top: int, as_j
     with LibraryStore.open(library_path) as library:
         used = heads_for(library, heads_file)
         for one in used:
-            ids, probabilities = predict_library(library, one.heads, one.tasks)
+            ids, probabilities = predict_library(library, one.heads, one.tasks, source=one.source)
             counts |= count_top_labels(one.heads, probabilities)
             means |= mean_affect(one.heads, probabilities)
             for track, found in zip(

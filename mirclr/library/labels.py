@@ -1,6 +1,7 @@
 """What was found out about tracks beside their vectors: label probabilities, descriptions, near-duplicates."""
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from mirclr.library.checks import parsed
 from mirclr.library.database import IDS, Database, count_write, id_list, storable
 from mirclr.library.records import Description
 
-_ANSWERS = "answers"  # among the single values of a library, as JSON
+_ANSWERS, _SHARES = "answers", "genre shares"  # among the single values of a library, as JSON
 
 
 class Labels(Database):
@@ -83,7 +84,55 @@ class Labels(Database):
         with self._transaction() as db:
             held = self._answers()
             held.setdefault(task, {}).setdefault(str(int(track_id)), {})[storable(label)] = right
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_ANSWERS, json.dumps(held, ensure_ascii=False)))
+            self._keep(db, _ANSWERS, held)
+
+    def store_answers(self, task: str, rows: Mapping[int, Mapping[str, bool]], *, alone: bool = False) -> None:
+        """Keep what a person says of labels of a task, of many tracks at once.
+
+        Parameters
+        ----------
+        task : str
+            Such as ``genre``.
+        rows : mapping of track id to (label to bool)
+            Whether each is right.
+        alone : bool
+            Whether they replace all that was said of the task for these tracks.
+        """
+        with self._transaction() as db:
+            held = self._answers()
+            of_task = held.setdefault(task, {})
+            for track_id, said in rows.items():
+                before = {} if alone else of_task.get(str(int(track_id)), {})
+                now = {storable(label): bool(yes) for label, yes in said.items()}
+                of_task[str(int(track_id))] = {k: v for k, v in before.items() if k not in now} | now
+            self._keep(db, _ANSWERS, held)
+
+    def forget_answers(self, ids: Sequence[int]) -> int:
+        """Forget all that a person said of some tracks; of how many of them there was something."""
+        gone = {str(int(i)) for i in ids}
+        with self._transaction() as db:
+            held = self._answers()
+            known = {i for of in held.values() for i in of} & gone
+            kept = {task: {i: of for i, of in rows.items() if i not in gone} for task, rows in held.items()}
+            self._keep(db, _ANSWERS, {task: rows for task, rows in kept.items() if rows})
+        return len(known)
+
+    def genre_shares(self) -> dict[str, float]:
+        """How common genres are in the library, as a person said; empty where nothing was said."""
+        what = "how common its genres are"
+        held: dict[str, Any] = parsed(self._meta(_SHARES) or "{}", dict, what, self.path)
+        if not all(isinstance(p, int | float) and 0 <= p <= 1 for p in held.values()):
+            raise LibraryError(f"{self.path}: not a library of mirclr's, or damaged: {what} cannot be read")
+        return held
+
+    def store_genre_shares(self, shares: Mapping[str, float]) -> None:
+        """Keep how common genres are in the library; an empty mapping forgets it."""
+        with self._transaction() as db:
+            self._keep(db, _SHARES, {storable(name): float(share) for name, share in shares.items()})
+
+    @staticmethod
+    def _keep(db: sqlite3.Connection, name: str, value: Mapping[str, Any]) -> None:
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value, ensure_ascii=False)))
 
     def _answers(self) -> dict[str, dict[str, dict[str, bool]]]:
         what = "what a person said of genres and moods"

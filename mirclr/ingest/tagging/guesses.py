@@ -38,16 +38,19 @@ class GenreRule:
         How it was measured that those are right nine times in ten, for people; empty where it was not.
     names : mapping of str to str
         What genres are called in tags, where that is not their name; empty for those that are never written.
+    genres : tuple of str
+        Which are written where no other threshold is asked for; all where it is empty.
     """
 
     threshold: float = 0.9
     measured: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    genres: tuple[str, ...] = ()
 
     def renamed(self, renames: Mapping[str, str]) -> "GenreRule":
         """The same with a person's own names, of `mirclr.names.parse_renames`, before its own."""
         own = {genre: name for genre, name in self.names.items() if renamed(genre, renames) == genre}
-        return GenreRule(self.threshold, self.measured, {**own, **renames})
+        return GenreRule(self.threshold, self.measured, {**own, **renames}, self.genres)
 
     def name_of(self, genre: str) -> str:
         """What a genre is called in tags; empty where it is not written."""
@@ -142,7 +145,8 @@ def _labels(task: str, row: Mapping[str, float], threshold: float | None, rule: 
     least = threshold if threshold is not None else rule.threshold if task == "genre" else MOOD
     labels = tuple(label for label, p in ranked(row) if p >= least)
     if task == "genre":
-        return tuple(filter(None, map(rule.name_of, labels[:1])))
+        known = threshold is not None or not rule.genres
+        return tuple(filter(None, (rule.name_of(one) for one in labels[:1] if known or one in rule.genres)))
     return labels if threshold is not None else labels[:_MOODS]
 
 

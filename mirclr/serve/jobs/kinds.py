@@ -114,7 +114,7 @@ def classify(library_path: Path, options: Options, report: Report) -> Result:
         songs = 0
         with report.progress("Guessing genre and mood", len(used)) as advance:
             for one in used:
-                ids, probabilities = predict_library(library, one.heads, one.tasks)
+                ids, probabilities = predict_library(library, one.heads, one.tasks, source=one.source)
                 counts |= count_top_labels(one.heads, probabilities)
                 songs = len(ids)
                 advance()
