@@ -11,6 +11,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.endings import close_with_songs, remark_failures
+from mirclr.cli.identify import make_fingerprints, print_fingerprints
 from mirclr.cli.show import closing, failures_as_json, print_json, progress, remark
 from mirclr.extensions import is_class_name
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @options.exclude
 @options.workers
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
+@click.option("--fingerprints", is_flag=True, help="Make what mirclr identify finds songs by, too.")
 @options.device
 @options.as_json
 def command(
@@ -41,13 +43,15 @@ def command(
     globs: tuple[str, ...],
     workers: int,
     retry: bool,
+    fingerprints: bool,
     device: str,
     as_json: bool,
 ) -> int:
     """Listen to your music, once, and keep what it sounds like.
 
     What each song sounds like is kept in your library, as numbers that can be compared. Your files are only read. Run
-    again, only what is new or changed is listened to; files that moved or got other tags are followed.
+    again, only what is new or changed is listened to; files that moved or got other tags are followed. With
+    --fingerprints each new song is decoded as a whole; a library that has some gets those of what comes later too.
 
     A file that cannot be read is skipped and reported (`mirclr library info --failures`); one with a bad spot, or
     without its end, is taken if half of it can be read. A long file with a CUE sheet beside it becomes the songs that
@@ -79,10 +83,13 @@ def command(
         library.remove([track.track_id for track in superseded(library, files)])
         with suppress(NoMatch):  # of a library without tracks
             open_index(library)  # made now, the first question need not wait for it
+        made = bring_fingerprints_up_to_date(library, wanted=fingerprints, workers=workers)
     failures = [(str(p.file), p.reason) for p in problems] + failures
     counts["failed"] = len(failures)
     if as_json:
-        print_json({"library": str(library_path), **counts, "failures": failures_as_json(failures), **passed.as_json()})
+        more = {"fingerprints": made[0]} if made else {}
+        lists = {"failures": failures_as_json(failures), **passed.as_json()}
+        print_json({"library": str(library_path), **counts, **more, **lists})
     else:
         remark_failures(failures, library_path)
         remark_passed_over(passed, kept)
@@ -91,7 +98,14 @@ def command(
         else:
             with LibraryStore.open(library_path) as library:
                 close_with_songs(library, counts)
+                if made and fingerprints:
+                    print_fingerprints(library, *made)
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
+
+
+def bring_fingerprints_up_to_date(library: LibraryStore, *, wanted: bool, workers: int) -> tuple[int, list[str]] | None:
+    """Make the fingerprints that are missing, where they are wanted, or other songs of the library have some."""
+    return make_fingerprints(library, workers) if wanted or library.has_fingerprints else None
 
 
 def given_roots(paths: Sequence[Path], roots: Mapping[Path, str]) -> dict[Path, str]:

@@ -292,6 +292,40 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, devic
     closing(f"{counted(sum(counts.values()) - counts['failed'], 'song')} ready, by {embedder.stamp.name}")
 
 
+@command.command(epilog="Example: mirclr library fingerprint")
+@options.library
+@click.option("--again", is_flag=True, help="Also of songs that have one.")
+@click.option("--remove", "removing", is_flag=True, help="Remove them all in place of making any.")
+@options.workers
+@options.as_json
+def fingerprint(library_path: Path, again: bool, removing: bool, workers: int, as_json: bool) -> int:
+    """Make what `mirclr identify` finds songs by.
+
+    Each song is decoded as a whole, once; a fingerprint takes some six kilobytes. `mirclr embed --fingerprints` makes
+    them too. `mirclr duplicates` compares songs by them, without decoding.
+    """
+    from mirclr.cli.identify import make_fingerprints, print_fingerprints
+    from mirclr.library import LibraryStore
+
+    if again and removing:
+        raise click.UsageError("--again and --remove ask for the opposite")
+    with LibraryStore.open(library_path) as library:
+        removed = library.remove_fingerprints() if removing or again else 0
+        if removing:
+            if as_json:
+                print_json({"library": str(library_path), "removed": removed})
+            else:
+                closing(f"removed the fingerprints of {counted(removed, 'song')}")
+            return 0
+        made, problems = make_fingerprints(library, workers)
+        known = len(library.fingerprint_times()[0])
+        if as_json:
+            print_json({"library": str(library_path), "made": made, "known": known, "problems": problems})
+        else:
+            print_fingerprints(library, made, problems)
+    return 1 if problems and not known else 0
+
+
 _folder = click.option(
     "--folder", type=options.HomePath(path_type=Path), help="Below this folder; below every one unless given."
 )

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mirclr.cli import options
-from mirclr.cli.embed import checkpoint_of, embed_showing, given_roots, remark_passed_over
+from mirclr.cli.embed import (
+    bring_fingerprints_up_to_date,
+    checkpoint_of,
+    embed_showing,
+    given_roots,
+    remark_passed_over,
+)
 from mirclr.cli.endings import close_with_songs, remark_failures
 from mirclr.cli.show import naming, print_json, print_line, remark
 
@@ -92,6 +98,7 @@ def command(
             changes = list(does)
             with suppress(NoMatch):  # of a library without tracks
                 open_index(library)  # made now, the first question need not wait for it
+            bring_fingerprints_up_to_date(library, wanted=False, workers=workers)
     by = Counter(change.did for change in changes)
     counts = {did: by[did] for did in _COUNTED if dry_run or did != "changed"}
     if as_json:

@@ -128,14 +128,14 @@ _PATH: _Kind = (frozenset((bytes,)), _are_below_root, "a path below its folder")
 _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("id", "track_id", "first", "second"), _ID),
     **dict.fromkeys(("size", "mtime_ns", "generation", "plays", "taste", "year", "compilation"), _WHOLE),
-    **dict.fromkeys(("track_number", "disc_number"), _WHOLE),
+    **dict.fromkeys(("track_number", "disc_number", "made_ns"), _WHOLE),
     **dict.fromkeys(("duration_s", "start_s", "probability", "likelihood", "key_strength", "tempo_bpm"), _NUMBER),
     **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s", "made_s", "changed_s"), _NUMBER),
     **dict.fromkeys(("x", "y"), _COORDINATE),
     **dict.fromkeys(("title", "artist", "album", "album_artist", "genre", "remark", "reason", "folded"), _TEXT),
     **dict.fromkeys(("file_digest", "content_digest", "audio_digest", "name", "source", "task", "label"), _TEXT),
     **dict.fromkeys(("rule", "query", "profile", "value", "key", "pattern", "kind", "comment"), _TEXT),
-    **dict.fromkeys(("components", "rows", "file"), _BYTES),
+    **dict.fromkeys(("components", "rows", "file", "landmarks"), _BYTES),
     "root": _ROOT,
     **dict.fromkeys(("path", "audio_path"), _PATH),
 }

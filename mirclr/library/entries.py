@@ -22,6 +22,7 @@ _OF_AUDIO = (  # what was found out about the audio of a track, by the column th
     ("description", "track_id"),
     ("moment", "track_id"),
     ("map_point", "track_id"),
+    ("fingerprint", "track_id"),
     ("duplicate", "first"),
     ("duplicate", "second"),
 )

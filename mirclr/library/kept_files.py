@@ -25,6 +25,7 @@ JOURNAL = "written tags"
 _BESIDE = (  # the library itself last: where a deletion was stopped, it is found again
     ("index", (".index",)),
     ("tags for words", (".words",)),
+    ("index of fingerprints", (".fingerprints",)),
     ("report", (".report.html",)),
     ("own labels", (".heads.safetensors",)),
     ("half-made library", (".renewed.index", ".renewed-wal", ".renewed-shm", ".renewed")),

@@ -188,7 +188,12 @@ def _take_tracks(
     of_the_file = [c for c in _columns(db) if c not in ("id", "root", "path")]
     _take_rows(db, same, _OF_ENCODER)
     _take_rows(db, changed, of_the_file)
-    for table, key in (("description", "track_id"), ("duplicate", "first"), ("duplicate", "second")):
+    for table, key in (
+        ("description", "track_id"),
+        ("fingerprint", "track_id"),
+        ("duplicate", "first"),
+        ("duplicate", "second"),
+    ):
         db.executemany(f"DELETE FROM {table} WHERE {key} = ?", [(i,) for i, _ in changed])  # noqa: S608
     db.executemany("DELETE FROM track WHERE id = ?", [(state.track_id,) for state in removed])
     added = [(_insert(db, ["root", "path", *of_the_file], part.track_id), part.track_id) for part in parts]

@@ -107,6 +107,13 @@ _MIGRATIONS = (
             kind TEXT NOT NULL CHECK (kind IN ('artist', 'album', 'song')),
             name TEXT NOT NULL, at_s REAL NOT NULL, PRIMARY KEY (profile, kind, name)) WITHOUT ROWID""",
     ),
+    (
+        # the landmarks of a track's sound, and when they were found, so that what is derived of them is noticed as old
+        """CREATE TABLE fingerprint (
+            track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE,
+            made_ns INTEGER NOT NULL, landmarks BLOB NOT NULL)""",
+        "CREATE INDEX fingerprint_made ON fingerprint (track_id, made_ns)",
+    ),
 )
 
 

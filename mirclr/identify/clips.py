@@ -1,0 +1,213 @@
+"""Files to what they are of: a clip to its track, a mix to the tracks that it was made of.
+
+A file is looked at in windows of `WINDOW_S`. Of a clip that is longer some are looked at, spread over it, and the track
+that most speaks for is the answer. Of a mix all are, overlapping by half, and those that follow each other on a track
+are one entry of its list.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mirclr.audio.landmarks import FRAMES_A_SECOND, find_landmarks
+from mirclr.errors import UnusableAudio
+from mirclr.identify.alignment import Alignment, Change, Clip
+from mirclr.identify.opening import open_postings
+from mirclr.identify.search import SURE, Match, find_matches
+from mirclr.library import LibraryStore, LibraryTrack
+
+OF_A_CLIP = 50
+"""Landmarks of a second of a clip: many more than a track keeps, as noise adds some."""
+WINDOW_S, SHORTEST_S = 10, 2.0
+_WHOLE_S = 15.0  # up to which a clip is looked at as a whole
+_WINDOWS = 6  # of a longer one
+_SAME_S = 1.5  # by which two windows of one track may be apart from where they should be
+_GAP_S = 30.0  # in which nothing is recognised, though the same track goes on
+_ALONE = 2.0  # times the evidence that is enough, where one window alone says that a track is there
+
+
+@dataclass(frozen=True)
+class Found:
+    """A track in a clip or a mix.
+
+    Attributes
+    ----------
+    track : LibraryTrack
+    start_s, end_s : float
+        Where in the clip it was recognised.
+    at_s : float
+        Where in the track that begins.
+    speed, pitch : float
+        By how much it is faster and higher than the track, as factors.
+    matched : float
+        Fraction of the track's landmarks that are there.
+    evidence : float
+        Against chance, in nats.
+    """
+
+    track: LibraryTrack
+    start_s: float
+    end_s: float
+    at_s: float
+    speed: float
+    pitch: float
+    matched: float
+    evidence: float
+
+
+class Identifier:
+    """Says of clips which tracks of a library they are of.
+
+    Parameters
+    ----------
+    library : LibraryStore
+        With fingerprints.
+
+    Raises
+    ------
+    NoMatch
+        It has none.
+    """
+
+    def __init__(self, library: LibraryStore) -> None:
+        self._library, self._postings = library, open_postings(library)
+
+    def identify(self, path: Path) -> Found | None:
+        """The track that a file is a clip of, or None.
+
+        Raises
+        ------
+        AudioError
+            It cannot be decoded, or is too short to say anything.
+        """
+        landmarks, seconds = _landmarks_of(path)
+        return self.identify_landmarks(landmarks, seconds)
+
+    def identify_landmarks(self, landmarks: np.ndarray, seconds: float) -> Found | None:
+        """The same of the landmarks of a clip, `OF_A_CLIP` a second at most."""
+        evidence: dict[int, float] = {}
+        best: dict[int, tuple[float, float, Alignment]] = {}
+        for start, end in _windows(seconds):
+            for match in self._matches(landmarks, start, end):
+                if match.alignment.evidence < SURE:
+                    continue
+                evidence[match.track_id] = evidence.get(match.track_id, 0.0) + match.alignment.evidence
+                if match.track_id not in best or match.alignment.evidence > best[match.track_id][2].evidence:
+                    best[match.track_id] = start, end, match.alignment
+        tracks = {track.id: track for track in self._library.tracks(list(best))}
+        there = [i for i in sorted(best, key=lambda i: (-evidence[i], i)) if i in tracks]
+        return _found(tracks[there[0]], *best[there[0]]) if there else None
+
+    def tracklist(self, path: Path, advance: Callable[[], object] | None = None) -> list[Found]:
+        """The tracks in a mix, in the order in which they begin.
+
+        Parameters
+        ----------
+        path : Path
+            The mix.
+        advance : callable, optional
+            Called after each window, of which there is one every `WINDOW_S` / 2.
+
+        Raises
+        ------
+        AudioError
+            As `identify`.
+        """
+        landmarks, seconds = _landmarks_of(path)
+        entries: list[_Entry] = []
+        for start in np.arange(0, max(WINDOW_S / 2, seconds - WINDOW_S / 2), WINDOW_S / 2).tolist():
+            end = min(start + WINDOW_S, seconds)
+            lately = [entry.alignments[-1].change for entry in entries if start - entry.end_s < _GAP_S]
+            for match in self._matches(landmarks, start, end, lately):
+                if match.alignment.evidence >= SURE:
+                    _enter(entries, match, start, end)
+            if advance:
+                advance()
+        sure = [one for one in entries if len(one.alignments) > 1 or one.evidence >= _ALONE * SURE]
+        tracks = {track.id: track for track in self._library.tracks([one.track_id for one in sure])}
+        return [one.found(tracks[one.track_id]) for one in sure if one.track_id in tracks]
+
+    def _matches(self, landmarks: np.ndarray, start: float, end: float, lately: Iterable[Change] = ()) -> list[Match]:
+        first, last = round(start * FRAMES_A_SECOND), round(end * FRAMES_A_SECOND)
+        begin, stop = np.searchsorted(landmarks[:, 0], (first, last))
+        rows = landmarks[begin:stop] - [first, 0, 0]
+        return find_matches(Clip(rows, last - first), self._postings, self._stored, lately)
+
+    def _stored(self, ids: Sequence[int]) -> Mapping[int, np.ndarray]:
+        return self._library.fingerprints(ids)
+
+
+@dataclass
+class _Entry:
+    """A track of a mix, as far as it was followed."""
+
+    track_id: int
+    start_s: float
+    end_s: float
+    alignments: list[Alignment] = field(default_factory=list)
+    starts_s: list[float] = field(default_factory=list)
+
+    @property
+    def evidence(self) -> float:
+        return max(one.evidence for one in self.alignments)
+
+    def goes_on(self, match: Match, start: float) -> bool:
+        """Whether a later window is where this one would be by then."""
+        if match.track_id != self.track_id or start - self.end_s > _GAP_S:
+            return False
+        here, last = match.alignment, self.alignments[-1]
+        passed = (start - self.starts_s[-1]) * last.change.pace
+        drift = 0.01 * passed  # of a pace that is known by about as much
+        return abs(here.frame - last.frame - passed * FRAMES_A_SECOND) <= (_SAME_S + drift) * FRAMES_A_SECOND
+
+    def found(self, track: LibraryTrack) -> Found:
+        best = max(self.alignments, key=lambda one: one.evidence)
+        first = self.alignments[0]
+        at_s = first.frame / FRAMES_A_SECOND
+        return _found(track, self.start_s, self.end_s, best, at_s)
+
+
+def _enter(entries: list[_Entry], match: Match, start: float, end: float) -> None:
+    """Put what a window is of to the entry that it goes on, or make a new one."""
+    for entry in reversed(entries):
+        if entry.goes_on(match, start):
+            break
+    else:
+        entry = _Entry(match.track_id, start, end)
+        entries.append(entry)
+    entry.end_s = end
+    entry.alignments.append(match.alignment)
+    entry.starts_s.append(start)
+
+
+def _found(track: LibraryTrack, start: float, end: float, one: Alignment, at_s: float | None = None) -> Found:
+    at_s = one.frame / FRAMES_A_SECOND if at_s is None else at_s
+    before = min(0.0, at_s)  # the clip begins before the track does
+    return Found(
+        track,
+        round(start - before / one.change.pace, 2),
+        end,
+        round(at_s - before, 2),
+        one.change.pace,
+        one.change.pitch,
+        one.matched / max(1, one.there),
+        one.evidence,
+    )
+
+
+def _landmarks_of(path: Path) -> tuple[np.ndarray, float]:
+    landmarks = find_landmarks(path, kept=OF_A_CLIP)
+    seconds = (int(landmarks[:, 0].max(initial=-1)) + 1) / FRAMES_A_SECOND
+    if seconds < SHORTEST_S:
+        raise UnusableAudio(f"{path}: {seconds:.1f} s of sound; {SHORTEST_S:.0f} s or more are needed, better 5")
+    return landmarks, seconds
+
+
+def _windows(seconds: float) -> list[tuple[float, float]]:
+    """Begin and end of the windows of a clip that are looked at."""
+    if seconds <= _WHOLE_S:
+        return [(0.0, seconds)]
+    count = min(_WINDOWS, int(seconds // WINDOW_S))
+    return [(start, start + WINDOW_S) for start in np.linspace(0, seconds - WINDOW_S, count).tolist()]

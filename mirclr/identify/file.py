@@ -1,0 +1,83 @@
+"""The file of postings beside a library: a line with a checksum and JSON, padded to 64 bytes; then its arrays.
+
+Derived, and made again where it is damaged. The places are memory-mapped and not checked: whatever they say, a clip is
+laid on the landmarks that the library holds before anything is said of it.
+"""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from mirclr.identify.hashing import HASHES
+from mirclr.identify.postings import Postings
+from mirclr.provenance import writing
+
+_FORMAT = "mirclr-fingerprints 1"
+_ALIGN = 64
+_CHECKED = ("ids", "made_ns", "begins", "starts")
+
+
+def save(path: Path, postings: Postings, metadata: dict[str, Any]) -> None:
+    """Write postings with metadata, JSON values; what is there is replaced at once.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    arrays = {name: np.ascontiguousarray(getattr(postings, name), "<i8") for name in _CHECKED}
+    places = np.ascontiguousarray(postings.places).astype(postings.places.dtype.newbyteorder("<"), copy=False)
+    header = {
+        "format": _FORMAT,
+        **metadata,
+        "sizes": {name: len(array) for name, array in arrays.items()},
+        "digests": {name: xxhash.xxh3_64_hexdigest(array.data) for name, array in arrays.items()},
+        "places": [len(places), places.dtype.itemsize],
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 10) % _ALIGN)
+    with writing(path, sync=False) as f:
+        f.write(b"%08x %s\n" % (zlib.crc32(text), text))
+        for array in (*arrays.values(), places):
+            f.write(array)
+
+
+def load(path: Path) -> tuple[Postings, dict[str, Any]] | None:
+    """Read postings and their metadata; None when there are none, they are of another format, or damaged."""
+    try:
+        with path.open("rb") as f:
+            line = f.readline(8192)
+            header = json.loads(line[9:])
+            if header["format"] != _FORMAT or line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
+                return None
+            arrays = {}
+            for name in _CHECKED:
+                arrays[name] = np.frombuffer(f.read(8 * int(header["sizes"][name])), "<i8")
+                if xxhash.xxh3_64_hexdigest(arrays[name].data) != header["digests"][name]:
+                    return None
+            at = f.tell()
+        count, width = map(int, header["places"])
+        if path.stat().st_size != at + count * width or width not in (4, 8):
+            return None
+        kind = f"<u{width}"
+        places = np.asarray(np.memmap(path, kind, "r", at, (count,))) if count else np.zeros(0, kind)
+        postings = Postings(**arrays, places=places)
+        return (postings, header) if _fits(postings) else None
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
+        return None
+
+
+def _fits(postings: Postings) -> bool:
+    n = len(postings.ids)
+    return (
+        len(postings.made_ns) == n
+        and len(postings.begins) == n + 1
+        and len(postings.starts) == HASHES + 1
+        and postings.starts[0] == 0
+        and postings.starts[-1] == len(postings.places)
+        and bool((np.diff(postings.starts) >= 0).all() and (np.diff(postings.begins) >= 0).all())
+    )

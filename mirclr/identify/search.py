@@ -1,0 +1,74 @@
+"""A clip to the track that it is of: candidates by hashes, then each is laid on its track and judged."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mirclr.identify.alignment import Alignment, Change, Clip
+from mirclr.identify.hashing import hashes_of_clip
+from mirclr.identify.postings import Postings
+
+SURE = 32.0
+"""Evidence, in nats, from which a clip is said to be of a track."""
+_CANDIDATES = 12  # of each change
+_CLEAR = 60.0  # evidence at which no other changes need be tried
+_SPEEDS = tuple(1 + 0.01 * k for k in range(-6, 7) if k)
+_PACES = (0.94, 0.96, 0.98, 1.02, 1.04, 1.06)
+_CHANGED = (
+    *(Change(speed, speed) for speed in _SPEEDS),
+    *(Change(1.0, pace) for pace in _PACES),
+    *(Change(pitch, 1.0) for pitch in _SPEEDS),
+)
+"""A clip may be of a track that was played faster or slower, or stretched, or tuned."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A track that a clip may be of, and how it lies on it."""
+
+    track_id: int
+    alignment: Alignment
+
+
+def find_matches(
+    clip: Clip,
+    postings: Sequence[Postings],
+    landmarks: Callable[[Sequence[int]], Mapping[int, np.ndarray]],
+    likely: Iterable[Change] = (),
+) -> list[Match]:
+    """Find the tracks that a clip may be of.
+
+    Parameters
+    ----------
+    clip : Clip
+        Some seconds of it.
+    postings : sequence of Postings
+        Of all tracks, each in one of them.
+    landmarks : callable
+        Gives the landmarks of tracks, by id; those of tracks that are gone are left out.
+    likely : iterable of Change
+        Tried with the first.
+
+    Returns
+    -------
+    list of Match
+        Each track once, the one with the most evidence first.
+    """
+    best: dict[int, Alignment] = {}
+    held: dict[int, np.ndarray] = {}
+    for changes in (dict.fromkeys((Change(), *likely)), _CHANGED):
+        wanted = []
+        for change in changes:
+            hashes, frames = hashes_of_clip(clip.landmarks, change.pitch, change.pace)
+            for part in postings:
+                wanted += [(change, *one) for one in part.candidates(hashes, frames, _CANDIDATES)]
+        held.update(landmarks(sorted({track for _, _, track, _ in wanted} - held.keys())))
+        for change, _, track, frame in wanted:
+            if track in held:
+                found = clip.align(held[track], frame, change)
+                if track not in best or found.evidence > best[track].evidence:
+                    best[track] = found
+        if max((one.evidence for one in best.values()), default=0.0) >= _CLEAR:
+            break
+    return [Match(i, best[i]) for i in sorted(best, key=lambda i: (-best[i].evidence, i))]
