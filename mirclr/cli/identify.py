@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mirclr.library import LibraryStore
 
 _LISTED = 20
-_AS_IT_IS = 0.004  # by which a pace or a pitch that is measured may be off
+_AS_IT_IS = 0.008  # by which a pace or a pitch that is measured may be off
 _NOT_HERE = "not here"
 
 

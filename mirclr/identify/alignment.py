@@ -17,6 +17,7 @@ from mirclr.audio.landmarks import LOWEST_HZ, PITCHES, PITCHES_AN_OCTAVE
 _FRAMES = 1  # by which two peaks that are one may differ,
 _FRACTION, _HZ = 0.006, 2.0  # and of their frequency
 _WORTH_A_LOOK = 9.0  # evidence from which finer changes are tried
+_WORTH_A_CHANGE = 1.0  # by how much it must grow by them
 _FEW = 12  # peaks of a track, of fewer nothing can be said
 SHIFTS = np.arange(-4, 5)
 """Frames beside a place that are tried too."""
@@ -87,7 +88,8 @@ class Clip:
             for pace in _FINER_PACE
             if near.evidence >= _WORTH_A_LOOK and (pitch, pace) != (1.0, 1.0)
         ]
-        return max((near, *finer), key=lambda one: one.evidence)
+        best = max((near, *finer), key=lambda one: one.evidence)
+        return best if best.evidence > near.evidence + _WORTH_A_CHANGE else near
 
     def at(self, track: np.ndarray, frame: int, change: Change) -> Alignment:
         """At one place only."""

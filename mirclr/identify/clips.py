@@ -5,6 +5,7 @@ that most speaks for is the answer. Of a mix all are, overlapping by half, and t
 are one entry of its list.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,8 @@ OF_A_CLIP = 50
 """Landmarks of a second of a clip: many more than a track keeps, as noise adds some."""
 WINDOW_S, SHORTEST_S = 10, 2.0
 _WHOLE_S = 15.0  # up to which a clip is looked at as a whole
-_WINDOWS = 6  # of a longer one
+_WINDOWS = 6  # of a longer one,
+_CLEAR = 4.0  # until one track has that many times the evidence that is enough
 _SAME_S = 1.5  # by which two windows of one track may be apart from where they should be
 _GAP_S = 30.0  # in which nothing is recognised, though the same track goes on
 _ALONE = 2.0  # times the evidence that is enough, where one window alone says that a track is there
@@ -87,18 +89,23 @@ class Identifier:
 
     def identify_landmarks(self, landmarks: np.ndarray, seconds: float) -> Found | None:
         """The same of the landmarks of a clip, `OF_A_CLIP` a second at most."""
-        evidence: dict[int, float] = {}
-        best: dict[int, tuple[float, float, Alignment]] = {}
+        evidence: Counter[int] = Counter()
+        best: dict[int, tuple[float, Alignment]] = {}
         for start, end in _windows(seconds):
             for match in self._matches(landmarks, start, end):
-                if match.alignment.evidence < SURE:
-                    continue
-                evidence[match.track_id] = evidence.get(match.track_id, 0.0) + match.alignment.evidence
-                if match.track_id not in best or match.alignment.evidence > best[match.track_id][2].evidence:
-                    best[match.track_id] = start, end, match.alignment
-        tracks = {track.id: track for track in self._library.tracks(list(best))}
-        there = [i for i in sorted(best, key=lambda i: (-evidence[i], i)) if i in tracks]
-        return _found(tracks[there[0]], *best[there[0]]) if there else None
+                here = match.alignment
+                if here.evidence >= SURE:
+                    evidence[match.track_id] += round(1000 * here.evidence)
+                    if match.track_id not in best or here.evidence > best[match.track_id][1].evidence:
+                        best[match.track_id] = start, here
+            if _is_clear([n / 1000 for _, n in evidence.most_common(2)]):
+                break
+        for track_id, _ in evidence.most_common():
+            if tracks := self._library.tracks([track_id]):  # it may have been removed in this moment
+                start, one = best[track_id]
+                at_s = one.frame / FRAMES_A_SECOND - start * one.change.pace
+                return _found(tracks[0], 0.0, seconds, one, at_s)
+        return None
 
     def tracklist(self, path: Path, advance: Callable[[], object] | None = None) -> list[Found]:
         """The tracks in a mix, in the order in which they begin.
@@ -164,9 +171,7 @@ class _Entry:
 
     def found(self, track: LibraryTrack) -> Found:
         best = max(self.alignments, key=lambda one: one.evidence)
-        first = self.alignments[0]
-        at_s = first.frame / FRAMES_A_SECOND
-        return _found(track, self.start_s, self.end_s, best, at_s)
+        return _found(track, self.start_s, self.end_s, best, self.alignments[0].frame / FRAMES_A_SECOND)
 
 
 def _enter(entries: list[_Entry], match: Match, start: float, end: float) -> None:
@@ -182,13 +187,17 @@ def _enter(entries: list[_Entry], match: Match, start: float, end: float) -> Non
     entry.starts_s.append(start)
 
 
-def _found(track: LibraryTrack, start: float, end: float, one: Alignment, at_s: float | None = None) -> Found:
-    at_s = one.frame / FRAMES_A_SECOND if at_s is None else at_s
+def _is_clear(evidence: Sequence[float]) -> bool:
+    """Whether one of the tracks of a clip, the likeliest first, has so much evidence that no more is needed."""
+    return bool(evidence) and evidence[0] >= _CLEAR * SURE and (len(evidence) == 1 or evidence[1] < evidence[0] / 2)
+
+
+def _found(track: LibraryTrack, start: float, end: float, one: Alignment, at_s: float) -> Found:
     before = min(0.0, at_s)  # the clip begins before the track does
     return Found(
         track,
         round(start - before / one.change.pace, 2),
-        end,
+        round(end, 2),
         round(at_s - before, 2),
         one.change.pace,
         one.change.pitch,

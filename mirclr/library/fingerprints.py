@@ -94,8 +94,10 @@ def unpacked(blob: bytes) -> np.ndarray:
     ValueError
         It did not.
     """
+    if len(blob) < 8:
+        raise ValueError("of a wrong length")
     head = np.frombuffer(blob[:8], "<u4")
-    if len(head) != 2 or head[0] != _FORMAT:
+    if head[0] != _FORMAT:
         raise ValueError("of an unknown kind")
     counts = np.frombuffer(blob[8 : 8 + int(head[1])], "u1").astype(np.int64)
     if len(counts) != head[1] or len(blob) != 8 + len(counts) + 2 * counts.sum():
