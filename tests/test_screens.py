@@ -28,7 +28,14 @@ from tests.screen import LOOKS, Look, displayed, run_line, same, written_by
 
 SCREENS = Path(__file__).parent / "screens"
 WALKS = sorted(file.stem for file in (SCREENS / "80").glob("*.txt"))
-DECODING = ("audio.decoding", "data.clips", "evaluation.report.measure", "ingest.description", "ingest.near_duplicates")
+DECODING = (
+    "audio.decoding",
+    "data.clips",
+    "evaluation.report.measure",
+    "ingest.description",
+    "ingest.near_duplicates",
+    "ingest.fingerprints",
+)
 
 
 def lines_of(walk: str) -> tuple[list[str], list[str]]:

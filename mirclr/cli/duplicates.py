@@ -31,12 +31,18 @@ def command(library_path: Path, threshold: float, workers: int, as_json: bool) -
     album. Nothing is deleted, and which file to keep is yours to decide; "best" marks the longest lossless one, or else
     the one of the highest bitrate. What was found is kept in the library, and no list has one recording twice.
     """
-    from mirclr.ingest.near_duplicates import copies, find_candidates, find_near_duplicates
+    from mirclr.ingest.near_duplicates import (
+        candidates_by_ear,
+        copies,
+        find_candidates,
+        find_near_duplicates,
+        steps_to_compare,
+    )
     from mirclr.library import LibraryStore
 
     with LibraryStore.open(library_path) as library:
-        candidates = find_candidates(library)
-        with progress("Comparing songs", len({i for pair in candidates for i in pair})) as advance:
+        candidates = [*find_candidates(library), *candidates_by_ear(library)]
+        with progress("Comparing songs", steps_to_compare(library, candidates)) as advance:
             found = find_near_duplicates(library, candidates=candidates, workers=workers, advance=advance)
         groups = copies(library, found.pairs, threshold)
     if as_json:

@@ -1,8 +1,8 @@
 """A clip laid on a track: how many of the track's landmarks the clip has too, and how likely that is by chance.
 
 The landmarks of a track are few and strong, those of a clip many: noise adds peaks to it, but hides few. What would be
-there by chance is known of the clip itself: for each pitch, in which fraction of its time it has a peak. So a held note
-says little, and one that is struck says much.
+there by chance is known of the clip itself: for each pitch in which fraction of its time it has a peak, times how full
+of peaks this moment is. So a held note says little, and what two songs of one beat have in common, their beats, too.
 
 Axes: n peaks of the track where the clip lies, m of the clip, K frames of the clip as the track would play it.
 """
@@ -16,9 +16,11 @@ from mirclr.audio.landmarks import LOWEST_HZ, PITCHES, PITCHES_AN_OCTAVE
 
 _FRAMES = 1  # by which two peaks that are one may differ,
 _FRACTION, _HZ = 0.006, 2.0  # and of their frequency
-_WORTH_A_LOOK = 9.0  # evidence from which finer changes are tried
-_WORTH_A_CHANGE = 1.0  # by how much it must grow by them
+_WORTH_A_LOOK = 6.0  # evidence from which finer changes are tried
+_MOST, _QUIET = 0.95, 0.25  # of what is by chance
 _FEW = 12  # peaks of a track, of fewer nothing can be said
+WORTH_A_CHANGE = 1.05
+"""How much more evidence another change must give, as a factor, to be taken for the true one."""
 SHIFTS = np.arange(-4, 5)
 """Frames beside a place that are tried too."""
 _FINER_PITCH, _FINER_PACE = (1.0, 0.995, 1.005), (1.0, 0.9925, 1.0075)
@@ -67,7 +69,7 @@ class Clip:
 
     def __init__(self, landmarks: np.ndarray, frames: int) -> None:
         self.landmarks, self.frames = landmarks, frames
-        self._marked: dict[Change, tuple[np.ndarray, np.ndarray]] = {}
+        self._marked: dict[Change, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def align(self, track: np.ndarray, frame: int, change: Change) -> Alignment:
         """The best of the places near one, and of the changes near one.
@@ -81,7 +83,7 @@ class Clip:
         change : Change
             About what was done to it.
         """
-        near = self._at(track, frame + SHIFTS, change)
+        near = self.near(track, frame, change)
         finer = [
             self._at(track, near.frame + SHIFTS, Change(change.pitch * pitch, change.pace * pace))
             for pitch in _FINER_PITCH
@@ -89,14 +91,14 @@ class Clip:
             if near.evidence >= _WORTH_A_LOOK and (pitch, pace) != (1.0, 1.0)
         ]
         best = max((near, *finer), key=lambda one: one.evidence)
-        return best if best.evidence > near.evidence + _WORTH_A_CHANGE else near
+        return best if best.evidence > WORTH_A_CHANGE * near.evidence else near
 
-    def at(self, track: np.ndarray, frame: int, change: Change) -> Alignment:
-        """At one place only."""
-        return self._at(track, np.array([frame]), change)
+    def near(self, track: np.ndarray, frame: int, change: Change) -> Alignment:
+        """The best of the places near one, by one change."""
+        return self._at(track, frame + SHIFTS, change)
 
     def _at(self, track: np.ndarray, places: np.ndarray, change: Change) -> Alignment:
-        marked, chance = self._marks(change)
+        marked, chance, busy = self._marks(change)
         length = len(marked)
         begin, end = np.searchsorted(track[:, 0], (places.min(), places.max() + length))
         frames, pitches = track[begin:end, 0], track[begin:end, 1]
@@ -104,13 +106,14 @@ class Clip:
         inside = (at >= 0) & (at < length)
         there = inside.sum(axis=1)
         matched = (marked[np.where(inside, at, 0), pitches[None, :]] & inside).sum(axis=1)
-        expected = (np.where(inside, chance[pitches][None, :], 0)).sum(axis=1)
+        by_chance = np.minimum(chance[pitches][None, :] * busy[np.where(inside, at, 0)], _MOST)
+        expected = np.where(inside, by_chance, 0).sum(axis=1)
         evidence = _evidence(matched, there, expected)
         best = int(np.argmax(evidence))
         return Alignment(int(places[best]), change, int(matched[best]), int(there[best]), float(evidence[best]))
 
-    def _marks(self, change: Change) -> tuple[np.ndarray, np.ndarray]:
-        """(K, PITCHES) bool, where the clip has a peak, or nearly; and (PITCHES,) in which fraction of the frames."""
+    def _marks(self, change: Change) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `_marks`, kept."""
         if change not in self._marked:
             frames = np.round(self.landmarks[:, 0] * change.pace).astype(np.int64)
             pitches = np.round(self.landmarks[:, 1] - PITCHES_AN_OCTAVE * np.log2(change.pitch)).astype(np.int64)
@@ -119,7 +122,8 @@ class Clip:
         return self._marked[change]
 
 
-def _marks(frames: np.ndarray, pitches: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+def _marks(frames: np.ndarray, pitches: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(K, PITCHES) bool, where a peak is, or nearly; (PITCHES,) in which fraction of frames; (K,) how full each is."""
     reach = _reach()
     widest, last = int(reach.max()), int(frames.max(initial=0))
     wide = np.zeros((max(length, last + 1) + 2 * _FRAMES, PITCHES + 2 * widest), bool)
@@ -129,7 +133,8 @@ def _marks(frames: np.ndarray, pitches: np.ndarray, length: int) -> tuple[np.nda
     for later in range(2 * _FRAMES + 1):
         wide[frames[peak] + later, columns] = True
     marked = np.ascontiguousarray(wide[_FRAMES : _FRAMES + length, widest : widest + PITCHES])
-    return marked, np.clip(marked.mean(axis=0), 1 / length, 1)
+    busy = marked.sum(axis=1)
+    return marked, np.clip(marked.mean(axis=0), 1 / length, 1), np.maximum(busy / max(1e-9, busy.mean()), _QUIET)
 
 
 def _evidence(matched: np.ndarray, there: np.ndarray, expected: np.ndarray) -> np.ndarray:

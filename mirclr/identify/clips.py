@@ -27,6 +27,7 @@ _WINDOWS = 6  # of a longer one,
 _CLEAR = 4.0  # until one track has that many times the evidence that is enough
 _SAME_S = 1.5  # by which two windows of one track may be apart from where they should be
 _GAP_S = 30.0  # in which nothing is recognised, though the same track goes on
+_NEARLY = 0.7  # of the evidence of the best place, with which it is taken to go on as before
 _ALONE = 2.0  # times the evidence that is enough, where one window alone says that a track is there
 
 
@@ -92,9 +93,9 @@ class Identifier:
         evidence: Counter[int] = Counter()
         best: dict[int, tuple[float, Alignment]] = {}
         for start, end in _windows(seconds):
-            for match in self._matches(landmarks, start, end):
+            for match in self._matches(_window(landmarks, start, end)):
                 here = match.alignment
-                if here.evidence >= SURE:
+                if match.is_sure:
                     evidence[match.track_id] += round(1000 * here.evidence)
                     if match.track_id not in best or here.evidence > best[match.track_id][1].evidence:
                         best[match.track_id] = start, here
@@ -126,21 +127,29 @@ class Identifier:
         entries: list[_Entry] = []
         for start in np.arange(0, max(WINDOW_S / 2, seconds - WINDOW_S / 2), WINDOW_S / 2).tolist():
             end = min(start + WINDOW_S, seconds)
-            lately = [entry.alignments[-1].change for entry in entries if start - entry.end_s < _GAP_S]
-            for match in self._matches(landmarks, start, end, lately):
-                if match.alignment.evidence >= SURE:
-                    _enter(entries, match, start, end)
+            clip, lately = _window(landmarks, start, end), [one for one in entries if start - one.end_s < _GAP_S]
+            for match in self._matches(clip, [one.alignments[-1].change for one in lately]):
+                if match.is_sure:
+                    _enter(entries, self._going_on(clip, match, lately, start), start, end)
             if advance:
                 advance()
         sure = [one for one in entries if len(one.alignments) > 1 or one.evidence >= _ALONE * SURE]
         tracks = {track.id: track for track in self._library.tracks([one.track_id for one in sure])}
         return [one.found(tracks[one.track_id]) for one in sure if one.track_id in tracks]
 
-    def _matches(self, landmarks: np.ndarray, start: float, end: float, lately: Iterable[Change] = ()) -> list[Match]:
-        first, last = round(start * FRAMES_A_SECOND), round(end * FRAMES_A_SECOND)
-        begin, stop = np.searchsorted(landmarks[:, 0], (first, last))
-        rows = landmarks[begin:stop] - [first, 0, 0]
-        return find_matches(Clip(rows, last - first), self._postings, self._stored, lately)
+    def _matches(self, clip: Clip, lately: Iterable[Change] = ()) -> list[Match]:
+        return find_matches(clip, self._postings, self._stored, lately)
+
+    def _going_on(self, clip: Clip, match: Match, entries: Sequence["_Entry"], start: float) -> Match:
+        """The same track where it would be by now, if that is nearly as good: a loop lies on itself in many places."""
+        for entry in reversed(entries):
+            if entry.track_id == match.track_id and not entry.goes_on(match, start):
+                rows = self._stored([match.track_id])[match.track_id]
+                there = clip.align(rows, entry.frame_at(start), entry.alignments[-1].change)
+                expected = Match(match.track_id, there)
+                if expected.is_sure and there.evidence >= _NEARLY * match.alignment.evidence:
+                    return expected
+        return match
 
     def _stored(self, ids: Sequence[int]) -> Mapping[int, np.ndarray]:
         return self._library.fingerprints(ids)
@@ -164,10 +173,13 @@ class _Entry:
         """Whether a later window is where this one would be by then."""
         if match.track_id != self.track_id or start - self.end_s > _GAP_S:
             return False
-        here, last = match.alignment, self.alignments[-1]
-        passed = (start - self.starts_s[-1]) * last.change.pace
-        drift = 0.01 * passed  # of a pace that is known by about as much
-        return abs(here.frame - last.frame - passed * FRAMES_A_SECOND) <= (_SAME_S + drift) * FRAMES_A_SECOND
+        drift_s = 0.01 * (start - self.starts_s[-1])  # of a pace that is known by about as much
+        return abs(match.alignment.frame - self.frame_at(start)) <= (_SAME_S + drift_s) * FRAMES_A_SECOND
+
+    def frame_at(self, start: float) -> int:
+        """Where in the track a window would begin, as its last one says."""
+        last = self.alignments[-1]
+        return last.frame + round((start - self.starts_s[-1]) * last.change.pace * FRAMES_A_SECOND)
 
     def found(self, track: LibraryTrack) -> Found:
         best = max(self.alignments, key=lambda one: one.evidence)
@@ -212,6 +224,12 @@ def _landmarks_of(path: Path) -> tuple[np.ndarray, float]:
     if seconds < SHORTEST_S:
         raise UnusableAudio(f"{path}: {seconds:.1f} s of sound; {SHORTEST_S:.0f} s or more are needed, better 5")
     return landmarks, seconds
+
+
+def _window(landmarks: np.ndarray, start: float, end: float) -> Clip:
+    first, last = round(start * FRAMES_A_SECOND), round(end * FRAMES_A_SECOND)
+    begin, stop = np.searchsorted(landmarks[:, 0], (first, last))
+    return Clip(landmarks[begin:stop] - [first, 0, 0], last - first)
 
 
 def _windows(seconds: float) -> list[tuple[float, float]]:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mirclr.identify.alignment import Alignment, Change, Clip
+from mirclr.identify.alignment import WORTH_A_CHANGE, Alignment, Change, Clip
 from mirclr.identify.hashing import hashes_of_clip
 from mirclr.identify.postings import Postings
 
-SURE = 32.0
-"""Evidence, in nats, from which a clip is said to be of a track."""
+SURE, MATCHED = 18.0, 0.3
+"""Evidence, in nats, and fraction of a track's landmarks, from which a clip is said to be of it."""
 _CANDIDATES = 12  # of each change
-_CLEAR = 60.0  # evidence at which no other changes need be tried
+_CLEAR = 45.0  # evidence at which no other changes need be tried
 _SPEEDS = tuple(1 + 0.01 * k for k in range(-6, 7) if k)
 _PACES = (0.94, 0.96, 0.98, 1.02, 1.04, 1.06)
 _CHANGED = (
@@ -29,6 +29,12 @@ class Match:
 
     track_id: int
     alignment: Alignment
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is enough to be told."""
+        one = self.alignment
+        return one.evidence >= SURE and one.matched >= MATCHED * one.there
 
 
 def find_matches(
@@ -67,8 +73,13 @@ def find_matches(
         for change, _, track, frame in wanted:
             if track in held:
                 found = clip.align(held[track], frame, change)
-                if track not in best or found.evidence > best[track].evidence:
+                if track not in best or found.evidence > _needed(best[track], change):
                     best[track] = found
         if max((one.evidence for one in best.values()), default=0.0) >= _CLEAR:
             break
     return [Match(i, best[i]) for i in sorted(best, key=lambda i: (-best[i].evidence, i))]
+
+
+def _needed(best: Alignment, change: Change) -> float:
+    """What another alignment must have to be taken in place of the best so far."""
+    return best.evidence if change == best.change else WORTH_A_CHANGE * best.evidence

@@ -5,19 +5,23 @@ about the same length; a library is not compared pair by pair. Decoding: the fir
 decoded, once, into a `Fingerprint`. Comparing: how well two fingerprints correlate at the best shift gives how likely
 they are one. Tracks whose excerpts are equal sample for sample are taken as one recording without decoding.
 
+Where both tracks of a pair have fingerprints (`mirclr.identify`), these are compared, and nothing is decoded; and
+fingerprints propose candidates of their own, which vectors do not see, such as quiet copies.
+
 What a pair was found to be stays in the library, and is not decoded again until one of its tracks changes.
 
 Axes: S eighths of a second, F bands of log-mel, 12 pitch classes.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from mirclr.audio import why_lost
 from mirclr.audio.fingerprint import Fingerprint, compare, try_fingerprint
+from mirclr.identify.copies import common_part, fingerprint_candidates
 from mirclr.index import open_index
 from mirclr.library import LibraryStore, LibraryTrack, part_leading_out
 from mirclr.library.names import components
@@ -96,6 +100,14 @@ def find_candidates(library: LibraryStore) -> list[Pair]:
     return sorted(pairs - known.keys())
 
 
+def candidates_by_ear(library: LibraryStore) -> list[Pair]:
+    """Pairs that the library's fingerprints propose, where it has some: of similar length, not compared already."""
+    known = library.near_duplicates(at_least=0)
+    pairs = set(fingerprint_candidates(library)) - known.keys()
+    tracks = {t.id: t for t in library.tracks(sorted({i for pair in pairs for i in pair}))}
+    return sorted((a, b) for a, b in pairs if a in tracks and b in tracks and _may_be_one(tracks[a], tracks[b]))
+
+
 def _may_be_one(a: LibraryTrack, b: LibraryTrack) -> bool:
     longer = max(a.duration_s, b.duration_s)
     similar = abs(a.duration_s - b.duration_s) <= max(_LENGTHS_S, _LENGTHS * longer)
@@ -118,11 +130,12 @@ def find_near_duplicates(
     library : LibraryStore
         Stores what is found.
     candidates : iterable of Pair, optional
-        Pairs to compare; by default those of `find_candidates`.
+        Pairs to compare; by default those of `find_candidates` and of `candidates_by_ear`. Two with fingerprints are
+        compared by these, and not decoded.
     workers : int
         Processes that decode; 0: one a core.
     advance : callable, optional
-        Called after each track that was decoded, or could not be.
+        Called after each track that was decoded, or could not be, and each pair that fingerprints were enough for.
 
     Returns
     -------
@@ -134,8 +147,15 @@ def find_near_duplicates(
     NoMatch
         The library holds no tracks.
     """
-    chosen = dict.fromkeys(find_candidates(library) if candidates is None else candidates, 1.0)
+    fingerprinted, made = library.fingerprint_times()
+    if candidates is None:
+        candidates = [*find_candidates(library), *candidates_by_ear(library)]
+    by_ear, others = _parted(candidates, set(fingerprinted.tolist()))
+    chosen = dict.fromkeys(others, 1.0)
     compared = _of_equal_audio(library.tracks())  # and not stored yet
+    _compare_fingerprints(library, by_ear, advance)
+    if len(made):
+        library.note_fingerprints_compared(int(made.max()))
     found = NearDuplicates(library.near_duplicates(at_least=SURE) | compared)
     # near ones one after the other, so that a fingerprint is soon compared with all that it waits for, and dropped
     wanted = library.tracks([i for group in groups(chosen) for i in group])
@@ -164,6 +184,30 @@ def find_near_duplicates(
     finally:
         library.store_near_duplicates(compared)
     return found
+
+
+def _parted(pairs: Iterable[Pair], fingerprinted: Set[int]) -> tuple[list[Pair], list[Pair]]:
+    """Those of which both have fingerprints, and the others; each once, in their order."""
+    each = list(dict.fromkeys(pairs))
+    by_ear = [pair for pair in each if fingerprinted.issuperset(pair)]
+    return by_ear, [pair for pair in each if not fingerprinted.issuperset(pair)]
+
+
+def steps_to_compare(library: LibraryStore, candidates: Iterable[Pair]) -> int:
+    """How often `find_near_duplicates` calls `advance` for these."""
+    by_ear, others = _parted(candidates, set(library.fingerprint_times()[0].tolist()))
+    return len(by_ear) + len({i for pair in others for i in pair})
+
+
+def _compare_fingerprints(library: LibraryStore, pairs: Sequence[Pair], advance: Callable[[], object] | None) -> None:
+    """Store of each pair which part of the shorter is the other, as how likely they are one."""
+    for start in range(0, len(pairs), _BATCH):
+        some = pairs[start : start + _BATCH]
+        landmarks = library.fingerprints(sorted({i for pair in some for i in pair}))
+        there = [pair for pair in some if landmarks.keys() >= set(pair)]
+        library.store_near_duplicates({(a, b): common_part(landmarks[a], landmarks[b]) for a, b in there})
+        for _ in some if advance else ():
+            advance()
 
 
 class _Waiting:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mirclr.errors import LibraryError
+from mirclr.library.checks import whole_number
 from mirclr.library.database import IDS, Database, count_write, id_list
 
+_COMPARED = "fingerprints compared"
 _FORMAT = 1
 _FRAMES_A_SECOND, _PITCH_BITS = 40, 10
 
@@ -64,6 +66,16 @@ class Fingerprints(Database):
             " (SELECT 1 FROM fingerprint WHERE fingerprint.track_id = track.id) ORDER BY id"
         )
         return [row[0] for row in self._rows(query)]
+
+    @property
+    def fingerprints_compared_ns(self) -> int:
+        """Fingerprints that were made by then were compared with all, in search of near-duplicates."""
+        return whole_number(self._meta(_COMPARED), "when its fingerprints were compared", self.path)
+
+    def note_fingerprints_compared(self, made_ns: int) -> None:
+        """Keep that all fingerprints that were made by then are compared."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_COMPARED, str(int(made_ns))))
 
     def remove_fingerprints(self) -> int:
         """Remove all of them; how many there were."""

@@ -147,11 +147,17 @@ def describe(library_path: Path, options: Options, report: Report) -> Result:
 def duplicates(library_path: Path, options: Options, report: Report) -> Result:
     """Find songs that are there twice, as ``mirclr duplicates``."""
     from mirclr.api import Library
-    from mirclr.ingest.near_duplicates import find_candidates, find_near_duplicates, groups
+    from mirclr.ingest.near_duplicates import (
+        candidates_by_ear,
+        find_candidates,
+        find_near_duplicates,
+        groups,
+        steps_to_compare,
+    )
 
     with Library.open(library_path) as library:
-        candidates = find_candidates(library)
-        with report.progress("Comparing songs", len({i for pair in candidates for i in pair})) as advance:
+        candidates = [*find_candidates(library), *candidates_by_ear(library)]
+        with report.progress("Comparing songs", steps_to_compare(library, candidates)) as advance:
             found = find_near_duplicates(library, candidates=candidates, advance=advance)
     joined = groups(found.pairs)
     return {
