@@ -90,7 +90,7 @@ class Postings:
     @cached_property
     def usual(self) -> float:
         """How many places a hash has where it has any."""
-        return len(self.places) / max(1, np.count_nonzero(np.diff(self.starts)))
+        return len(self.places) / max(1, int(np.count_nonzero(np.diff(self.starts))))
 
 
 def build(tracks: Iterable[tuple[int, np.ndarray]], made_ns: np.ndarray) -> Postings:

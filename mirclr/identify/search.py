@@ -13,6 +13,7 @@ SURE, MATCHED = 18.0, 0.3
 """Evidence, in nats, and fraction of a track's landmarks, from which a clip is said to be of it."""
 _CANDIDATES = 12  # of each change
 _CLEAR = 45.0  # evidence at which no other changes need be tried
+_AS_GOOD = 0.97  # of the evidence of the best
 _SPEEDS = tuple(1 + 0.01 * k for k in range(-6, 7) if k)
 _PACES = (0.94, 0.96, 0.98, 1.02, 1.04, 1.06)
 _CHANGED = (
@@ -61,7 +62,7 @@ def find_matches(
     list of Match
         Each track once, the one with the most evidence first.
     """
-    best: dict[int, Alignment] = {}
+    found: dict[int, list[Alignment]] = {}
     held: dict[int, np.ndarray] = {}
     for changes in (dict.fromkeys((Change(), *likely)), _CHANGED):
         wanted = []
@@ -72,14 +73,15 @@ def find_matches(
         held.update(landmarks(sorted({track for _, _, track, _ in wanted} - held.keys())))
         for change, _, track, frame in wanted:
             if track in held:
-                found = clip.align(held[track], frame, change)
-                if track not in best or found.evidence > _needed(best[track], change):
-                    best[track] = found
-        if max((one.evidence for one in best.values()), default=0.0) >= _CLEAR:
+                found.setdefault(track, []).append(clip.align(held[track], frame, change))
+        if max((one.evidence for several in found.values() for one in several), default=0.0) >= _CLEAR:
             break
+    best = {track: _best(several) for track, several in found.items()}
     return [Match(i, best[i]) for i in sorted(best, key=lambda i: (-best[i].evidence, i))]
 
 
-def _needed(best: Alignment, change: Change) -> float:
-    """What another alignment must have to be taken in place of the best so far."""
-    return best.evidence if change == best.change else WORTH_A_CHANGE * best.evidence
+def _best(found: Sequence[Alignment]) -> Alignment:
+    """The one with the most evidence; of those that are as good, as on a loop, the earliest in the track."""
+    top = max(found, key=lambda one: one.evidence / (1 if one.change == Change() else WORTH_A_CHANGE))
+    as_good = [one for one in found if one.change == top.change and one.evidence >= _AS_GOOD * top.evidence]
+    return min(as_good, key=lambda one: (abs(one.frame), one.frame))

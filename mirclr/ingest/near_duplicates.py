@@ -189,8 +189,8 @@ def find_near_duplicates(
 def _parted(pairs: Iterable[Pair], fingerprinted: Set[int]) -> tuple[list[Pair], list[Pair]]:
     """Those of which both have fingerprints, and the others; each once, in their order."""
     each = list(dict.fromkeys(pairs))
-    by_ear = [pair for pair in each if fingerprinted.issuperset(pair)]
-    return by_ear, [pair for pair in each if not fingerprinted.issuperset(pair)]
+    by_ear = [pair for pair in each if fingerprinted >= set(pair)]
+    return by_ear, [pair for pair in each if not fingerprinted >= set(pair)]
 
 
 def steps_to_compare(library: LibraryStore, candidates: Iterable[Pair]) -> int:
@@ -206,8 +206,9 @@ def _compare_fingerprints(library: LibraryStore, pairs: Sequence[Pair], advance:
         landmarks = library.fingerprints(sorted({i for pair in some for i in pair}))
         there = [pair for pair in some if landmarks.keys() >= set(pair)]
         library.store_near_duplicates({(a, b): common_part(landmarks[a], landmarks[b]) for a, b in there})
-        for _ in some if advance else ():
-            advance()
+        if advance:
+            for _ in some:
+                advance()
 
 
 class _Waiting:
