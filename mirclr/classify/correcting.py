@@ -121,9 +121,9 @@ def _claim(heads: Mapping[str, Heads], claim: str) -> tuple[str, str, bool]:
     if yes is None:
         raise LabelsError(f"{claim}: expected yes or no, such as {name}=no")
     places = {k: task for task in heads if task not in ("genre", "affect") for k in heads[task].tasks[task].labels}
-    for known, task in places.items():
-        if genre_key(known) == genre_key(label) and name in (task, label):
-            return task, known, yes
+    for called, task in places.items():
+        if genre_key(called) == genre_key(label) and name in (task, label):
+            return task, called, yes
     near = did_you_mean(close_names(label, list(places))) or f"; there are: genre, {', '.join(places)}"
     raise LabelsError(f"{claim}: nothing of that name is guessed{near}")
 

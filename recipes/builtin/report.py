@@ -63,7 +63,7 @@ def main() -> None:
     """Print and draw."""
     results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
     print(table(results), felt(results), sep="\n\n")
-    figures = json.loads((HERE / "heads.json").read_text(encoding="utf-8"))
+    figures = json.loads((HERE / "heads.json").read_text(encoding="utf-8"))["tasks"]
     print(calibration(figures))
     draw(figures, HERE / "reliability.png")
 
