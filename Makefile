@@ -11,7 +11,7 @@ RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
 SEED ?= 1
 
-.PHONY: install demo demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-serve bench-frameworks clean
+.PHONY: install demo demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-search bench-serve bench-frameworks clean
 
 install: .venv/installed
 
@@ -107,6 +107,10 @@ bench: install
 # what needs labelled music takes it from the folder EMOTIFY; a million synthetic tracks take some 10 GB of disk and memory
 bench-recommend: install
 	MIRCLR_EMOTIFY="$(EMOTIFY)" $(BIN)/python -m tests.benchmarks latency hubs duplicates $(if $(EMOTIFY),personal)
+
+# search by words, on the labelled music of the folder EMOTIFY: a minute or two
+bench-search: install
+	MIRCLR_EMOTIFY="$(EMOTIFY)" $(BIN)/python -m tests.benchmarks words
 
 # mirclr serve with a library of 100,000 tracks, 50 clients and a folder that is embedded: some five minutes
 bench-serve: install

@@ -8,6 +8,7 @@ import pytest
 
 from mirclr.audio import read_excerpts
 from tests.benchmarks import agreement, memory
+from tests.benchmarks.words import QUERIES, ndcg_at, precision_at, score
 from tests.benchmarks.decoding import decode_at, decode_whole
 
 TAKES = SimpleNamespace(rate=16000, seconds=3.0)
@@ -49,3 +50,18 @@ def test_each_measurement_can_be_run_and_names_what_it_measures():
 @pytest.mark.skipif(os.name == "nt", reason="no ps")
 def test_memory_counts_this_process():
     assert memory.resident_mib(os.getpid()) > 20
+
+
+def test_words_are_scored_from_chance_to_all_that_can_be():
+    rng = np.random.default_rng(0)
+    wanted = {name: (rng.random(200) < 0.3).astype(float) for name in QUERIES}
+    right = {word: wanted[name] for name, words in QUERIES.items() for word in words.split(", ")}
+    perfect = score(lambda text: sum(right[word] for word in text.split()), wanted)
+    assert (perfect["ndcg"], perfect["precision"], perfect["not_understood"]) == (1, 1, 0)
+    chance = score(lambda _: None, wanted)
+    assert chance["not_understood"] == chance["words"] == len(right)
+    assert abs(chance["precision"] - 0.3) < 0.05
+    felt = np.linspace(0, 1, 40)
+    assert precision_at(felt, felt) == 1
+    assert ndcg_at(felt, felt) == 1
+    assert ndcg_at(felt, -felt) < 0.2

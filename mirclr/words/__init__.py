@@ -4,9 +4,9 @@ Knows no library and no sound: which tags there are is given, and what comes out
 
 In: a text as a person types it, and the tags that are known of songs. Out: an `Understood`.
 
-Contents: `Vocabulary`, labels of heads by the names that the lexicon has for them (tags.py); `lexicon`, some 1,200
+Contents: `Vocabulary`, labels of heads by the names that the lexicon has for them (tags.py); `lexicon`, some 1,270
 words by hand (lexicon.py, lexicon.txt); `WordVectors`, the meaning of others by their neighbours among those
-(vectors.py; vectors/README.md is the card); `read_filters`, numbers and bounds (bounds.py); `understand`
+(vectors.py; glove/README.md is the card); `read_filters`, numbers and bounds (bounds.py); `understand`
 (understanding.py).
 """
 

@@ -81,5 +81,12 @@ class WordVectors:
         near = [(words[i], float(cosines[i])) for i in order[: NEIGHBOURS + len(without)].tolist()]
         return [pair for pair in near if pair[0] not in without][:NEIGHBOURS]
 
+    def __contains__(self, word: str) -> bool:
+        return word in self._place
+
+    def vector(self, word: str) -> np.ndarray:
+        """(d,) float32, of unit length: the vector of a word that has one."""
+        return np.asarray(self._rows([word])[0])
+
     def _rows(self, words: list[str]) -> np.ndarray:
         return self._vectors[[self._place[word] for word in words]].astype(np.float32)

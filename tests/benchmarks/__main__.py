@@ -44,6 +44,7 @@ from tests.benchmarks.personal import EMOTIFY, personal
 from tests.benchmarks.recommending import hubs, latency
 from tests.benchmarks.serving import serve
 from tests.benchmarks.startup import startup
+from tests.benchmarks.words import words
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -135,7 +136,7 @@ def near_duplicates() -> dict[str, Any]:
     return {"copies": len(decoded), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
-RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal)
+RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal, words)
 MEASUREMENTS = {
     m.__name__: m
     for m in (
@@ -163,7 +164,11 @@ def main() -> None:
     if unknown := set(asked.names) - set(MEASUREMENTS):
         parser.error(f"no measurement {', '.join(sorted(unknown))}; there are: {', '.join(MEASUREMENTS)}")
     RESULTS.mkdir(exist_ok=True)
-    needing = [name for name, there in (("personal", os.environ.get(EMOTIFY)), ("describe", TEMPO)) if not there]
+    needing = [
+        name
+        for name, there in (("personal", EMOTIFY in os.environ), ("words", EMOTIFY in os.environ), ("describe", TEMPO))
+        if not there
+    ]
     for name in asked.names or [n for n in MEASUREMENTS if n not in needing]:
         measure = MEASUREMENTS[name]
         print(f"{name}: {measure.__doc__}", flush=True)
