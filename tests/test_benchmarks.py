@@ -8,8 +8,8 @@ import pytest
 
 from mirclr.audio import read_excerpts
 from tests.benchmarks import agreement, memory
-from tests.benchmarks.words import QUERIES, ndcg_at, precision_at, score
 from tests.benchmarks.decoding import decode_at, decode_whole
+from tests.benchmarks.words import QUERIES, ndcg_at, precision_at, score
 
 TAKES = SimpleNamespace(rate=16000, seconds=3.0)
 

@@ -44,8 +44,8 @@ QUERIES = {
 """Words by what of Emotify they ask for."""
 NONSENSE = (
     "mortgage spreadsheet parliament dentist invoice carburetor algebra pension molecule tariff plumbing asphalt "
-    "senate litigation inflation chromosome warranty logistics tractor fertilizer electorate thermostat passport turbine "
-    "enzyme xylophobia qwertz blorptastic zzyzx flumbergast"
+    "senate litigation inflation chromosome warranty logistics tractor fertilizer electorate thermostat passport "
+    "turbine enzyme xylophobia qwertz blorptastic zzyzx flumbergast"
 )
 BY = (
     "Emotify, which nothing is trained on; how the scores of tags are put together was chosen with an eye on these "
@@ -199,7 +199,7 @@ def precision_at(relevant: np.ndarray, scores: np.ndarray) -> float:
 
 
 def words_to_tags() -> dict[str, Any]:
-    """Of each word of the lexicon that has a vector, its meaning without it, by the cosine with what is written there."""
+    """Of each word of the lexicon that has a vector, its meaning without it, by the cosine with what stands there."""
     vectors, rng = WordVectors.load(), np.random.default_rng(SEED)
     known = [word for word in lexicon() if vectors.neighbours(word)]
     tags = sorted({tag for weights in lexicon().values() for tag in weights})

