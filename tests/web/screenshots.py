@@ -34,13 +34,18 @@ def take(library: Path, folder: Path) -> None:
             song = tracks[len(tracks) // 2]
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         with serving(path) as base:
-            for name, colours, view in (("map", "dark", "#map"), ("song", "light", f"#song/{song.id}")):
+            views = (
+                ("map", "dark", "#map", ".map-label:not([hidden])"),
+                ("song", "light", f"#song/{song.id}", ".wave.known"),
+            )
+            for name, colours, view, last in views:
                 page = browser.new_page(viewport=SIZE, color_scheme=colours, reduced_motion="reduce")
                 page.goto(f"{base}/#song/{song.id}")
                 page.get_by_role("main").get_by_role("button", name="Play", exact=True).click()
                 page.locator(".wave.known").wait_for(timeout=60_000)
                 page.goto(f"{base}/{view}")
-                page.wait_for_timeout(3000)  # covers and labels come one after the other
+                page.locator(last).first.wait_for(timeout=60_000)
+                page.wait_for_timeout(3000)  # covers come one after the other
                 (folder / f"{name}.png").write_bytes(_small(page))
                 page.close()
         browser.close()
