@@ -60,9 +60,9 @@ class Vocabulary:
         flat: list[int] = []
         lengths = np.empty(len(texts), np.int64)
         for at, text in enumerate(texts):
-            words = set(text.split())
-            lengths[at] = len(words)
-            flat += [codes.setdefault(word, len(codes)) for word in words]
+            held = set(text.split())
+            lengths[at] = len(held)
+            flat += [codes.setdefault(word, len(codes)) for word in held]
         self._n = len(texts)
         words = sorted(codes)
         self._words = Strings(words)
