@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 from mirclr.audio.decoding import decode_files
 from mirclr.ingest.embedding import embed_files
 from mirclr.library import LibraryStore
+from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.processes import results_in_order
 from mirclr.provenance import cache_dir
@@ -29,10 +31,11 @@ MUSICNN_SONGS = 6  # two of each format: it takes some seconds for each
 def embed(checkpoint: Path) -> dict[str, Any]:
     """Tracks a second on whole songs, 2 processes each: embedding against decoding alone and other extractors."""
     files = songs()
-    embedder = Embedder.load(checkpoint)
+    embedder = Embedder.load(checkpoint, device="cpu")
+    by_torch = Embedder.of_model(load_checkpoint(checkpoint).model, name="torch", device="cpu")
     settings = {"count": embedder.excerpts, "seconds": embedder.seconds, "rate": embedder.rate}
 
-    def whole() -> None:
+    def whole(embedder: Embedder = embedder) -> None:
         with tempfile.TemporaryDirectory() as folder, LibraryStore.open(Path(folder) / "l.db", create=True) as library:
             outcomes = embed_files(library, [(str(f.parent), f) for f in files], embedder, workers=PROCESSES)
             assert all(o.did == "embedded" for o in outcomes)
@@ -45,7 +48,12 @@ def embed(checkpoint: Path) -> dict[str, Any]:
 
     work: dict[str, Callable[[], Cost]] = {
         name: lambda do=do: cost(do, len(files))  # type: ignore[misc]
-        for name, do in (("embed", whole), ("decode excerpts", excerpts), ("decode whole songs", full))
+        for name, do in (
+            ("embed", whole),
+            ("embed by torch", lambda: whole(by_torch)),
+            ("decode excerpts", excerpts),
+            ("decode whole songs", full),
+        )
     }
     pythons = {name: python for name in rivals.REQUIRES if (python := rival_python(name))}
     songs_of = {"bliss": files[::2], "musly": files[::2], "musicnn": files[: 2 * MUSICNN_SONGS : 2]}
@@ -66,6 +74,7 @@ def embed(checkpoint: Path) -> dict[str, Any]:
         "tracks": len(files),
         "excerpts": embedder.excerpts,
         "load_before": before,
+        "cpu": instructions(),
         "tracks_per_s": {name: round(1 / statistics.median(r[name][0] for r in rounds), 2) for name in work},
         "tracks_per_s_best": round(1 / min(r["embed"][0] for r in rounds), 1),
         "cpu_s_a_track": {name: round(statistics.median(r[name][1] for r in rounds), 3) for name in work},
@@ -77,6 +86,14 @@ def embed(checkpoint: Path) -> dict[str, Any]:
         "rivals": {name: [*rivals.REQUIRES[name], *rivals.ALONE.get(name, ())] for name in pythons},
         "cannot_be_installed_here": sorted(set(rivals.REQUIRES) - set(pythons)),
     }
+
+
+def instructions() -> str:
+    """Which of the instructions that matter to networks this CPU has, where Linux tells; else its kind."""
+    told = Path("/proc/cpuinfo")
+    flags = set(told.read_text().split()) if told.exists() else set()
+    named = ("sse4_1", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimddp")
+    return " ".join(name for name in named if name in flags) or platform.machine()
 
 
 Cost = tuple[float, float]
