@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -28,6 +30,7 @@ from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Answer, Query, Recommendation, Seed, recommend
 
 if TYPE_CHECKING:
+    from mirclr.identify import Found
     from mirclr.library.kept_files import KeptFile
     from mirclr.models.encoding import Encoder
 
@@ -523,7 +526,45 @@ class Library(DerivedLibrary):
             raise LibraryError(f"{files[0]} is not in the library, and {error}") from None
         from mirclr.classify.readying import embed_seeds
 
-        return embed_seeds(files, encoder)
+        seeds = embed_seeds(files, encoder)
+        return self._recognised(files, seeds) if self.has_fingerprints else seeds
+
+    def _recognised(self, files: Sequence[Path], seeds: Sequence[Seed | AudioError]) -> list[Seed | AudioError]:
+        """The same seeds, with the tracks that their files are recordings of."""
+        from mirclr.identify import Identifier
+
+        identifier, known = Identifier(self), []
+        for file, seed in zip(files, seeds, strict=True):
+            found = None
+            if isinstance(seed, Seed):
+                with suppress(AudioError):  # such as of one that is too short to say
+                    found = identifier.identify(file)
+            known.append(replace(seed, recording_of=found.track.id) if found and isinstance(seed, Seed) else seed)
+        return known
+
+    def identify(self, clip: PathName) -> Found | None:
+        """Find the song that a recording is of, as ``mirclr identify`` does.
+
+        Parameters
+        ----------
+        clip : str or Path
+            An audio file, of some seconds; ``~`` is the home folder.
+
+        Returns
+        -------
+        Found or None
+            With ``track``, ``at_s``, ``speed``, ``pitch``, ``matched`` and ``evidence``; None of what is not there.
+
+        Raises
+        ------
+        NoMatch
+            No song has a fingerprint; they are made by ``mirclr library fingerprint``.
+        AudioError
+            The file cannot be decoded, or is too short.
+        """
+        from mirclr.identify import Identifier
+
+        return Identifier(self).identify(Path(os.path.expanduser(clip)))
 
     def _load_encoder(self, checkpoint: Path | None, device: str = "auto") -> Encoder:
         """That of a checkpoint, or the one that the library was made with, for a new one the built-in one."""

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import soxr
 
+import mirclr
 from mirclr.audio.landmarks import FRAMES_A_SECOND, KEPT, RATE, find_landmarks, landmarks_of
 from mirclr.errors import LibraryError, NoMatch, UnusableAudio
 from mirclr.identify import Identifier
@@ -20,6 +21,7 @@ from mirclr.ingest.near_duplicates import candidates_by_ear
 from mirclr.library import Entry, LibraryStore
 from mirclr.library.fingerprints import packed, unpacked
 from mirclr.models.stamp import EncoderStamp
+from mirclr.recommend import Query, Seed
 from mirclr.tags import Tags
 from tests.commands import exits, invoke
 
@@ -325,3 +327,21 @@ def test_quiet_copies_are_duplicates_without_decoding(library, songs, landmarks)
     with LibraryStore.open(library) as store:
         assert candidates_by_ear(store) == []  # all that is there was compared
         assert store.near_duplicates() == {(1, 2): 1.0}
+
+
+def test_a_list_for_a_clip_begins_with_its_very_song(library, songs, landmarks, tmp_path, monkeypatch):
+    """Whatever its vector says; but only where the filters let it pass, and nothing blocks it."""
+    fingerprinted(library, landmarks)
+    clip = tmp_path / "clip.wav"
+    soundfile.write(clip, with_noise(songs[3][12 * RATE : 18 * RATE], 10), RATE)
+    far = -np.eye(4, dtype=np.float32)[3]  # from the vector of song 3
+    monkeypatch.setattr("mirclr.classify.readying.embed_seeds", lambda files, _: [Seed("clip.wav", far)])
+    monkeypatch.setattr(mirclr.Library, "encoder", None)
+    with mirclr.Library.open(library) as store:
+        assert store.identify(clip).track.id == 3
+        answer = store.answer(Query(seeds=(str(clip),), n=3, artist_cap=0, artist_gap=0))
+        assert answer.recommendations[0].track.id == 3
+        assert answer.recommendations[0].alike == 1
+        assert "clip.wav is a recording of Anna – Song 3" in answer.remarks
+        asked = Query(seeds=(str(clip),), n=3, artist_cap=0, artist_gap=0, exclude=("track:Song 3",))
+        assert 3 not in [r.track.id for r in store.answer(asked).recommendations]

@@ -11,7 +11,7 @@ from mirclr.identify.postings import Postings
 
 SURE, MATCHED = 18.0, 0.3
 """Evidence, in nats, and fraction of a track's landmarks, from which a clip is said to be of it."""
-_CANDIDATES = 12  # of each change
+_CANDIDATES = (48, 12)  # of the first changes, and of each of the others
 _CLEAR = 45.0  # evidence at which no other changes need be tried
 _AS_GOOD = 0.97  # of the evidence of the best
 _SPEEDS = tuple(1 + 0.01 * k for k in range(-6, 7) if k)
@@ -64,12 +64,12 @@ def find_matches(
     """
     found: dict[int, list[Alignment]] = {}
     held: dict[int, np.ndarray] = {}
-    for changes in (dict.fromkeys((Change(), *likely)), _CHANGED):
+    for changes, count in zip((dict.fromkeys((Change(), *likely)), _CHANGED), _CANDIDATES, strict=True):
         wanted = []
         for change in changes:
             hashes, frames = hashes_of_clip(clip.landmarks, change.pitch, change.pace)
             for part in postings:
-                wanted += [(change, *one) for one in part.candidates(hashes, frames, _CANDIDATES)]
+                wanted += [(change, *one) for one in part.candidates(hashes, frames, count)]
         held.update(landmarks(sorted({track for _, _, track, _ in wanted} - held.keys())))
         for change, _, track, frame in wanted:
             if track in held:

@@ -51,6 +51,7 @@ _SONG_S = 240.0  # as long as songs are, about
 _SPARE = 10
 _LOOSER = 4  # times the jitter of similarities, for the probabilities of a genre or mood
 _DESCRIBED = 0.5  # standard deviations of similarities that count as much as a text's log-odds of 1
+_SAME_FIRST = 4.0  # what the very recording of a seed is ahead of others: more than cosines can differ by
 _LAST = 200  # of the tracks that were played, of which other versions are not to come either
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
 
@@ -193,6 +194,7 @@ class _PreparedQuery:
         self.seeds = find_seeds(library, query.seeds, embed_seeds, self._notes.append)
         self.ends = find_seeds(library, (query.to,), embed_seeds, self._notes.append) if query.to is not None else ()
         avoided = find_seeds(library, query.avoid, embed_seeds, self._notes.append)
+        self.same = self._recognised()
         away = [seed.vector for seed in avoided]
         self.hidden = {s.track_id for s in (*self.seeds, *self.ends, *avoided) if s.track_id is not None}
         if query.profile is not None:
@@ -224,6 +226,13 @@ class _PreparedQuery:
         self.albums = _albums_of(library, own)
         self.album_names = {name for _, _, name in self.albums}
         self._left_out: Counter[str] = Counter()
+
+    def _recognised(self) -> list[int]:
+        """The tracks that seeds from outside are recordings of, and a remark on each."""
+        of = {seed.recording_of: seed.label for seed in self.seeds if seed.recording_of is not None}
+        tracks = self.library.tracks(list(of))
+        self._notes += [f"{of[track.id]} is a recording of {track.label}" for track in tracks]
+        return [track.id for track in tracks]
 
     def listed(self, ranked: Callable[[int], list[Candidate]]) -> list[Candidate]:
         """As many tracks as are wanted, or as fill the length that is wanted, of those that `ranked` gives of n."""
@@ -388,7 +397,7 @@ class _PreparedQuery:
             vectors = np.concatenate([np.stack([m / max(np.linalg.norm(m), 1e-12) for m in middles]), some])
         _, ids = self.index.search(vectors, k, allowed=self.allowed)
         ran_out = ids.shape[1] < k or k >= len(self.index)
-        tracks, ids, matrix = self._passing(np.unique(ids))
+        tracks, ids, matrix = self._passing(np.union1d(ids, self._allowed(self.same)))
         queues: list[list[Candidate]] = [[] for _ in range(int(self.clusters.max()) + 1)]
         if not tracks:
             return queues, ran_out
@@ -414,7 +423,10 @@ class _PreparedQuery:
             score = score + _DESCRIBED * scale[1] * self.described.lift[ids]
         if self.query.seed is not None:
             score = score + jitter(ids, self.query.seed)
-        alike = calibration.of_scores(score, *scale).tolist()
+        is_same = np.isin(ids, self.same)
+        listable |= is_same
+        alike = np.where(is_same, 1.0, calibration.of_scores(score, *scale)).tolist()
+        score = score + _SAME_FIRST * is_same
         score, similarity = np.round(score, DECIMALS).tolist(), similarities[nearest, at].tolist()
         for i in np.lexsort((ids, -np.array(score))).tolist():
             if not listable[i]:
@@ -422,6 +434,14 @@ class _PreparedQuery:
             seed = int(nearest[i])
             queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i], alike[i]))
         return queues, ran_out
+
+    def _allowed(self, ids: Sequence[int]) -> list[int]:
+        """Those that the index holds and the filters let pass."""
+        held = np.intersect1d(np.array(ids, np.int64), self.index.ids)
+        if self.allowed is not None:
+            held = held[held < len(self.allowed)]
+            held = held[self.allowed[held]]
+        return [int(i) for i in held]
 
     def _are_alike(self, alike: np.ndarray, similarity: np.ndarray) -> np.ndarray:
         """(m,) bool: which of m tracks are alike at all to their nearest seed."""

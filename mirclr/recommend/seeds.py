@@ -49,6 +49,8 @@ class Seed:
         How much it counts beside other seeds.
     excerpts : ExcerptEmbeddings, optional
         Of a file outside the library.
+    recording_of : int, optional
+        The track of the library that such a file is a recording of, by its sound.
     """
 
     label: str
@@ -57,6 +59,7 @@ class Seed:
     track_id: int | None = None
     weight: float = 1.0
     excerpts: ExcerptEmbeddings | None = None
+    recording_of: int | None = None
 
 
 def find_seeds(
