@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 HERE = Path(__file__).parent
 NAMES = {
     "builtin": "built-in encoder",
@@ -29,10 +31,10 @@ def table(results: dict[str, Any]) -> str:
 
 def calibration(figures: dict[str, Any]) -> str:
     """Markdown: how near the heads are to what the teachers say of tracks that neither learned from."""
-    lines = ["| task | same label on top | mean r | expected calibration error |", "|---|---|---|---|"]
+    lines = ["| task | same label on top | mean r | mean AUC | expected calibration error |", "|---|---|---|---|---|"]
     for task, f in figures.items():
-        r = sum(f["r"].values()) / len(f["r"])
-        lines.append(f"| {task} | {f['top_agreement']:.3f} | {r:.3f} | {f['ece']:.3f} |")
+        r, auc = (f"{np.mean([*f[name].values()]):.3f}" if name in f else "" for name in ("r", "auc"))
+        lines.append(f"| {task} | {f['top_agreement']:.3f} | {r} | {auc} | {f['ece']:.3f} |")
     return "\n".join(lines)
 
 
