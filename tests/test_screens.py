@@ -187,6 +187,7 @@ NOT_WALKED = {
     "mirclr watch": "ends by Ctrl-C alone",
     "mirclr teacher import": "downloads",
     "mirclr checkpoint export": "needs onnx",
+    "mirclr checkpoint quantize": "needs onnx",
 }
 
 

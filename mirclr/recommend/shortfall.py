@@ -107,7 +107,7 @@ def _beside(filters: MetadataFilters, query: Query, masks: dict[str, np.ndarray]
         wider = filters.masks(replace(query, octaves=True))["bpm"] & ~masks["bpm"]
         n = int(np.logical_and.reduce([wider, *rest])[ids].sum())
         if n:
-            low, high = (f"{end:g}" if math.isfinite(end) else "" for end in query.bpm)
+            low, high = (f"{end:.1f}".removesuffix(".0") if math.isfinite(end) else "" for end in query.bpm)
             lines.append(f"{counted(n, 'song')} more at half or twice that tempo: --bpm '~{low}..{high}'")
     if query.year is not None and (unknown := filters.unknown("year", ids)):
         lines.append(

@@ -28,7 +28,10 @@ def filters_in_words(query: Query) -> dict[str, str]:
     if query.vocal is not None:
         found["vocal"] = "with vocals" if query.vocal else "without vocals"
     if query.bpm is not None:
-        found["bpm"] = f"{_bounds(query.bpm, '{:g}')} bpm" + (" (or half or twice that)" if query.octaves else "")
+        low, high = query.bpm
+        found["bpm"] = f"{_bounds((round(low, 1), round(high, 1)), '{:g}')} bpm" + (
+            " (or half or twice that)" if query.octaves else ""
+        )
     if query.year is not None:
         found["year"] = _years(query.year)
     if query.duration_s is not None:
