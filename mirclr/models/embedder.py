@@ -192,7 +192,7 @@ def _wants_torch(device: str) -> bool:
 def _sees_gpu() -> bool:
     """Whether the system has a GPU of NVIDIA or AMD, found without torch, which takes a second to be imported.
 
-    Apple's is used where it is asked for: there the encoder takes less time than decoding on any CPU.
+    Apple's is used where it is asked for: what it would save was not measured.
     """
     if os.path.exists("/dev/kfd"):  # AMD's
         return True
