@@ -126,7 +126,9 @@ def test_examples_are_drawn_by_their_number_and_name_the_tracks_that_they_are_of
     examples = recipe("examples")
     rng = np.random.default_rng(0)
     tracks = [
-        examples.Source(f"{i}", "ab"[i % 2], i == 3, (rng.standard_normal(n) * 3000).astype(np.int16))
+        examples.Source(
+            f"{i}", "ab"[i % 2], ("music", "voice")[i == 3], (rng.standard_normal(n) * 3000).astype(np.int16), 0.1, 0.0
+        )
         for i, n in enumerate((200_000, 90_000, 60_000, 20_000))  # one is shorter than an example
     ]
     first, again = (examples.Mixer(tracks, seed=5) for _ in range(2))

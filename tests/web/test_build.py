@@ -117,7 +117,7 @@ def test_the_order_is_changed_by_keyboard_and_by_pointer_and_stays(built: Page) 
     assert titles(page) == before[:5]
     page.get_by_role("checkbox", name="Fill a time").check()
     page.get_by_role("slider", name="Plays for").fill("600")
-    expect(page.get_by_text(re.compile(r"songs, (9|10) min"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"songs, ([789]|10) min"))).to_be_visible()
 
 
 def test_a_list_is_mixed_saved_opened_and_written_to_a_file(built: Page, library_path: Path, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def test_what_is_liked_makes_songs_for_you(page: Page, serve: Callable[..., str]
     suggested.get_by_role("button", name=f"Dislike {disliked}").click()
     expect(suggested.get_by_role("button", name=f"Dislike {disliked}")).to_have_attribute("aria-pressed", "true")
     page.reload()
-    expect(suggested.get_by_role("listitem").first).to_be_visible()
+    expect(page.get_by_text("2 likes, 0 plays of 3 songs")).to_be_visible()
+    expect(suggested.get_by_role("button", name="Radio for you")).to_be_visible()
     expect(suggested.get_by_role("link", name=disliked, exact=True)).to_have_count(0)
     with mirclr.Library.open(library_path) as library:
         assert sorted(tastes_of(library, "me").values()) == [-1, 1, 1]
