@@ -211,7 +211,7 @@ def test_what_cannot_be_set_is_refused_with_what_can(file, capsys, typed, says):
 
 
 def test_an_option_of_one_command_alone_needs_no_more_than_its_name(file, capsys):
-    assert exits(capsys, "config", "set", "artist-cap", "1") == (0, f"set recommend.artist-cap in {file}\n", "")
+    assert exits(capsys, "config", "set", "port", "9000") == (0, f"set serve.port in {file}\n", "")
 
 
 names = strategies.sampled_from(["library", "device", "workers"])

@@ -78,7 +78,7 @@ def test_what_is_listed_is_in_order_and_each_once(store: LibraryStore) -> None:
 def test_a_library_of_nothing_known_counts_nothing(tmp_path) -> None:
     with library_of(tmp_path, [{} for _ in range(3)]) as store:
         counts = count_values(MetadataFilters(store), store.ids())
-        assert counts == Counts(3, [], [], [], [], [], counts.duration_s)
+        assert counts == Counts(3, [], [], [], [], [], [], counts.duration_s)
         with pytest.raises(QueryError, match="no tempo is known"):
             count_values(MetadataFilters(store), store.ids(), Query(bpm="120"))
 

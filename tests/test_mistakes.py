@@ -28,7 +28,7 @@ def answer(capsys, *typed):
         (["list"], "mirclr library list"),
         (["import"], "mirclr embed"),
         (["undo"], "mirclr tag undo"),
-        (["serach"], "mirclr recommend"),
+        (["serach"], "mirclr search"),
         (["library", "lst"], "mirclr library list"),
         (["library", "exclude", "ad"], "mirclr library exclude add"),
         (["library", "undo"], "mirclr tag undo"),

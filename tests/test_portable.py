@@ -272,11 +272,12 @@ BLOCKED = """
 import json, sys
 sys.modules["torch"] = sys.modules["torchaudio"] = None  # as where they are not installed
 import mirclr
-from mirclr.cli import main
+from mirclr.__main__ import start
 songs, library = sys.argv[1], sys.argv[2]
 def run(*args):
+    sys.argv[1:] = [*args, "--library", library] if args[0] != "classify" else args
     try:
-        main([*args, "--library", library] if args[0] != "classify" else list(args))
+        start()
     except SystemExit as done:
         assert not done.code, args
 run("embed", songs, "--quiet", "--workers", "1")

@@ -51,7 +51,7 @@ def command(
 
     What each song sounds like is kept in your library, as numbers that can be compared. Your files are only read. Run
     again, only what is new or changed is listened to; files that moved or got other tags are followed. With
-    --fingerprints each new song is decoded as a whole; a library that has some gets those of what comes later too.
+    --fingerprints each new song is read as a whole; a library that has some gets those of what comes later too.
 
     A file that cannot be read is skipped and reported (`mirclr library info --failures`); one with a bad spot, or
     without its end, is taken if half of it can be read. A long file with a CUE sheet beside it becomes the songs that

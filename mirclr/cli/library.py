@@ -301,8 +301,8 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, devic
 def fingerprint(library_path: Path, again: bool, removing: bool, workers: int, as_json: bool) -> int:
     """Make what `mirclr identify` finds songs by.
 
-    Each song is decoded as a whole, once; a fingerprint takes some six kilobytes. `mirclr embed --fingerprints` makes
-    them too. `mirclr duplicates` compares songs by them, without decoding.
+    Each song is read as a whole, once; a fingerprint takes some six kilobytes. `mirclr embed --fingerprints` makes
+    them too. `mirclr duplicates` compares songs by them, without reading them.
     """
     from mirclr.cli.identify import make_fingerprints, print_fingerprints
     from mirclr.library import LibraryStore

@@ -41,7 +41,6 @@ OTHER_WORDS = {
     "refresh": "playlist refresh",
     "report": "evaluate library",
     "scan": "embed",
-    "search": "recommend",
     "settings": "config",
     "similar": "recommend",
     "songs": "library list",

@@ -78,7 +78,7 @@ class TagLifts:
     def load(cls, path: Path) -> "TagLifts | None":
         """Read what `save` wrote; None where there is no such file, or it is another or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as held:
+            with np.load(path) as held:
                 header, ids, lifts = json.loads(str(held["header"])), held["ids"], held["lifts"]
             labels = tuple((str(task), str(label)) for task, label in header["labels"])
             right = header["format"] == FORMAT and ids.dtype == np.int64 and lifts.dtype == np.float16

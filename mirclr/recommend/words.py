@@ -28,8 +28,8 @@ def filters_in_words(query: Query) -> dict[str, str]:
     if query.vocal is not None:
         found["vocal"] = "with vocals" if query.vocal else "without vocals"
     if query.bpm is not None:
-        low, high = query.bpm
-        found["bpm"] = f"{_bounds((round(low, 1), round(high, 1)), '{:g}')} bpm" + (
+        least, most = query.bpm
+        found["bpm"] = f"{_bounds((round(least, 1), round(most, 1)), '{:g}')} bpm" + (
             " (or half or twice that)" if query.octaves else ""
         )
     if query.year is not None:

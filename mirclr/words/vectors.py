@@ -41,7 +41,7 @@ class WordVectors:
     def load(cls) -> "WordVectors":
         """Those that come with mirclr."""
         words = (FOLDER / "words.txt").read_text(encoding="utf-8").split()
-        return cls(words, np.load(FOLDER / "vectors.npy", allow_pickle=False))
+        return cls(words, np.load(FOLDER / "vectors.npy"))
 
     @cached_property
     def _anchors(self) -> tuple[list[str], np.ndarray]:

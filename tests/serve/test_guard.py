@@ -216,7 +216,7 @@ def test_read_only_leaves_every_byte(asking, library_path: Path):
             library.add_blocks(["artist:x"])
 
 
-READS = {"/api/v1/recommend", "/api/v1/counts", "/api/v1/order", "/api/v1/export", "/api/v1/radio", "/api/v1/classify"}
+READS = {f"/api/v1/{what}" for what in ("recommend", "words", "counts", "order", "export", "radio", "classify")}
 
 
 def test_every_route_that_may_write_asks_whether_it_may(asking):
