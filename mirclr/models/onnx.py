@@ -10,6 +10,7 @@ import logging
 import math
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,11 @@ from mirclr.audio.mel import LogMel
 from mirclr.errors import MissingExtra
 from mirclr.models.checkpoint import Checkpoint
 from mirclr.models.encoder import Model
+from mirclr.models.portable import KEY
 from mirclr.provenance import writing
+
+if TYPE_CHECKING:
+    import onnx
 
 OPSET = 18
 INPUT, OUTPUTS = "waveform", ("embedding", "track")
@@ -110,8 +115,17 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
     model = program.model_proto
     dims = {"dim": checkpoint.model.encoder.dim, "track_dim": checkpoint.model.pooling.dim}
     facts = {"encoder": checkpoint.digest, "rate": audio.sample_rate, "samples": samples, **dims}
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "mirclr", json.dumps(facts)
     onnx.checker.check_model(model)
+    write_with_facts(model, facts, path)
+
+
+def write_with_facts(model: "onnx.ModelProto", facts: dict[str, Any], path: Path) -> None:
+    """Write a network with metadata of ours alone: the exporter notes of each node whence it is, by file and line."""
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.metadata_props[:]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, json.dumps(facts)
     with writing(path) as f:
         f.write(model.SerializeToString())

@@ -12,7 +12,6 @@ the exact one, are the same. Below `LEAST_AGREEMENT` the file keeps 32 bits, as 
 in one library.
 """
 
-import json
 import logging
 import tempfile
 import time
@@ -29,9 +28,10 @@ from mirclr.audio.decoding import decode_files
 from mirclr.errors import CheckpointError, MissingExtra
 from mirclr.models.checkpoint import Checkpoint, load_checkpoint
 from mirclr.models.embedder import Embedder
-from mirclr.models.portable import FORMAT, INPUT, KEY, OUTPUT, PortableNetwork, portable_path
+from mirclr.models.onnx import write_with_facts
+from mirclr.models.portable import FORMAT, INPUT, OUTPUT, PortableNetwork, portable_path
 from mirclr.models.torch_network import TorchNetwork, stamp_of
-from mirclr.provenance import digest_bytes, writing
+from mirclr.provenance import digest_bytes
 
 if TYPE_CHECKING:
     import onnx
@@ -114,18 +114,18 @@ def write_portable(
         exported = exported_network(read)
         onnx.save(exported, exact)
         facts = _facts(read, checkpoint)
-        with_facts(exported, facts | {"weights": "float32", "measured": {}}, exact)
+        write_with_facts(exported, facts | {"weights": "float32", "measured": {}}, exact)
         network = PortableNetwork(exact)
         clips = _clips(network, music, advance)
         made = Portable(path, "float32", len(clips), None, None, {})
         if len(clips) >= LEAST_TRACKS:
             rounded = quantized(exact, [network.front_end(c) for c in clips[::2][:_TO_CALIBRATE]], Path(folder))
             small = Path(folder) / "int8.onnx"
-            with_facts(rounded, facts | {"weights": "int8", "measured": {}}, small)
+            write_with_facts(rounded, facts | {"weights": "int8", "measured": {}}, small)
             made = compared(network, PortableNetwork(small), read, clips, path)
         chosen = rounded if made.weights == "int8" else exported
         measured = {k: v for k, v in asdict(made).items() if k not in ("path", "weights")}
-        with_facts(chosen, facts | {"weights": made.weights, "measured": measured}, path)
+        write_with_facts(chosen, facts | {"weights": made.weights, "measured": measured}, path)
     return made
 
 
@@ -169,15 +169,6 @@ def _facts(read: Checkpoint, checkpoint: Path) -> dict[str, Any]:
         "dim": read.model.encoder.dim,
         "usual": pooling.usual.tolist() if pooling.weight else None,
     }
-
-
-def with_facts(model: "onnx.ModelProto", facts: dict[str, Any], path: Path) -> None:
-    """Write a network with metadata."""
-    del model.metadata_props[:]
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(facts)
-    with writing(path) as f:
-        f.write(model.SerializeToString())
 
 
 def _clips(network: PortableNetwork, music: Sequence[Path], advance: Callable[[], object]) -> list[np.ndarray]:
