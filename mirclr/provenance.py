@@ -9,7 +9,8 @@ import json
 import os
 import platform
 import stat
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -19,6 +20,8 @@ import platformdirs
 from mirclr.version import __version__
 
 _BLOCK = 1 << 20
+_ALIGN = 64  # bytes, where arrays begin
+_LONGEST_HEADER = 8192
 
 
 def digest_bytes(*parts: bytes) -> str:
@@ -211,3 +214,45 @@ def writing(path: Path, mode: str = "wb", *, sync: bool = True) -> Iterator[IO[A
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):  # such as of a full disk
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def write_arrays(path: Path, header: Mapping[str, Any], arrays: Iterable[Any]) -> None:
+    """Write a line, which is a checksum and JSON, padded to 64 bytes; then arrays. What is there is replaced at once.
+
+    It does not wait for the disk: such files are checked when they are read, and made again where they are damaged.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    header : mapping
+        JSON values, among them ``format``.
+    arrays : iterable of np.ndarray
+        Contiguous.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 10) % _ALIGN)
+    with writing(path, sync=False) as f:
+        f.write(b"%08x %s\n" % (zlib.crc32(text), text))
+        for array in arrays:
+            f.write(array)
+
+
+def read_header(f: BinaryIO, kind: str) -> dict[str, Any]:
+    """Read the line that `write_arrays` wrote, up to where the arrays begin.
+
+    Raises
+    ------
+    ValueError, LookupError, TypeError, RecursionError
+        It is of another format than `kind`, or damaged.
+    """
+    line = f.readline(_LONGEST_HEADER)
+    header: dict[str, Any] = json.loads(line[9:])
+    if header["format"] != kind or line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
+        raise ValueError(f"expected {kind}")
+    return header

@@ -1,7 +1,13 @@
 """Encoders as a package of somebody else's would have them."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
+
+from mirclr.config import parse_recipe
+from mirclr.models.checkpoint import save_checkpoint
+from mirclr.models.encoder import Model
 
 
 class Waves(nn.Module):
@@ -39,3 +45,16 @@ def nothing() -> str:
 
 def broken(**settings: int) -> nn.Module:
     raise OSError("weights are missing")
+
+
+def used_checkpoint(recipe: str, folder: Path) -> Path:
+    """A checkpoint of a small encoder, by what a recipe says beside its data, whose statistics are of something."""
+    torch.manual_seed(0)
+    model = Model(parse_recipe("name: t\ndata: {train: t}\naudio: {clip_seconds: 1.0}\n" + recipe)).train()
+    with torch.no_grad():
+        for _ in range(3):  # statistics that are not those of a new network
+            model.encoder(model.front_end(torch.randn(8, 16000) * 0.1))
+        if model.pooling.weight:
+            model.pooling.usual.fill_(0.7)
+    save_checkpoint(folder / "encoder.safetensors", model, {"seed": 0})
+    return folder / "encoder.safetensors"

@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "config.yaml").write_text(SETTINGS.format(music=music, plugins=PLUGINS), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEETSDIR", str(folder))
-        for module in ("data.clips", "audio.decoding", "ingest.description"):
+        for module in ("data.clips", "audio.decoding", "ingest.storing"):
             patch.setattr(f"mirclr.{module}.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
         handler = _Lines()
         logging.getLogger("beets").addHandler(handler)

@@ -169,9 +169,7 @@ def test_a_long_file_gives_the_landmarks_of_a_short_one(tmp_path):
 @pytest.fixture
 def library(tmp_path, songs, monkeypatch):
     """A library of the songs, as files, without fingerprints; found in this process."""
-    monkeypatch.setattr(
-        "mirclr.ingest.fingerprints.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs)
-    )
+    monkeypatch.setattr("mirclr.ingest.storing.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
     folder = tmp_path / "music"
     folder.mkdir()
     with LibraryStore.open(tmp_path / "lib.db", create=True) as library:
@@ -198,9 +196,9 @@ def test_from_files_to_the_song_of_a_clip(library, songs, tmp_path, capsys):
     assert "mirclr library fingerprint" in str(before.exception)
     made = invoke(["library", "fingerprint", "--library", library, "--json"])
     assert json.loads(made.stdout) == {"library": str(library), "made": SONGS, "known": SONGS, "problems": []}
-    said = invoke(["identify", clip, other, "--library", library])
-    assert said.exit_code == 0
-    assert [line.split("\t") for line in said.stdout.splitlines()] == [
+    done = invoke(["identify", clip, other, "--library", library])
+    assert done.exit_code == 0
+    assert [line.split("\t") for line in done.stdout.splitlines()] == [
         ["clip", "song", "from", "played"],
         [str(clip), "Anna – Song 3", "0:12", ""],
         [str(other), "not here", "", ""],
@@ -320,8 +318,8 @@ def test_quiet_copies_are_duplicates_without_decoding(library, songs, landmarks)
     fingerprinted(library, {**landmarks, 2: landmarks_of(0.05 * with_noise(songs[1], 30).astype(np.float32), KEPT)})
     for file in library.with_name("music").iterdir():
         file.unlink()
-    said = invoke(["duplicates", "--library", library, "--json"])
-    found = json.loads(said.stdout)
+    done = invoke(["duplicates", "--library", library, "--json"])
+    found = json.loads(done.stdout)
     assert found["failures"] == []
     assert [[copy["id"] for copy in group] for group in found["groups"]] == [[1, 2]]
     with LibraryStore.open(library) as store:

@@ -12,10 +12,10 @@ from mirclr.audio import read_excerpts
 from mirclr.audio.mel import LogMel
 from mirclr.config import parse_recipe
 from mirclr.errors import MissingExtra
-from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
-from mirclr.models.encoder import Model
+from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.onnx import ConvolvedLogMel, export_onnx
 from tests.commands import invoke
+from tests.own_encoders import used_checkpoint
 
 ENCODERS = {
     "resnet": "encoder: {name: resnet, widths: [4, 6], blocks: [1, 1]}",
@@ -28,16 +28,7 @@ ENCODERS = {
 
 @pytest.fixture(params=ENCODERS)
 def checkpoint(request, tmp_path):
-    torch.manual_seed(0)
-    recipe = parse_recipe("name: t\ndata: {train: t}\naudio: {clip_seconds: 1.0}\n" + ENCODERS[request.param])
-    model = Model(recipe).train()
-    with torch.no_grad():
-        for _ in range(3):  # statistics that are not those of a new network
-            model.encoder(model.front_end(torch.randn(8, 16000) * 0.1))
-        if model.pooling.weight:
-            model.pooling.usual.fill_(0.7)
-    save_checkpoint(tmp_path / "encoder.safetensors", model, {"seed": 0})
-    return load_checkpoint(tmp_path / "encoder.safetensors")
+    return load_checkpoint(used_checkpoint(ENCODERS[request.param], tmp_path))
 
 
 def test_onnxruntime_gives_torch_s_embeddings_of_real_audio(checkpoint, tmp_path, songs):

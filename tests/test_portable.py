@@ -29,6 +29,7 @@ from mirclr.models.portable import KEY, PortableNetwork, portable_path
 from mirclr.models.pretrained import builtin_checkpoint
 from mirclr.models.quantizing import in_halves, shared_neighbours, write_portable
 from tests.commands import invoke
+from tests.own_encoders import used_checkpoint
 
 ENCODERS = {
     "log-mel": "mel: {n_fft: 1024, hop_length: 400, n_mels: 40, f_min: 50}\n"
@@ -50,21 +51,9 @@ def exported_once(monkeypatch):
     monkeypatch.setattr(quantizing, "exported_network", export)
 
 
-def checkpoint_of(recipe: str, folder: Path) -> Path:
-    torch.manual_seed(0)
-    model = Model(parse_recipe("name: t\ndata: {train: t}\naudio: {clip_seconds: 1.0}\n" + recipe)).train()
-    with torch.no_grad():
-        for _ in range(3):  # statistics that are not those of a new network
-            model.encoder(model.front_end(torch.randn(8, 16000) * 0.1))
-        if model.pooling.weight:
-            model.pooling.usual.fill_(0.7)
-    save_checkpoint(folder / "encoder.safetensors", model, {"seed": 0})
-    return folder / "encoder.safetensors"
-
-
 @pytest.fixture
 def small(tmp_path):
-    return checkpoint_of(ENCODERS["log-mel"], tmp_path)
+    return used_checkpoint(ENCODERS["log-mel"], tmp_path)
 
 
 def exact(checkpoint: Path) -> Embedder:
@@ -101,7 +90,7 @@ def test_the_filters_are_torchaudio_s(rate, n_fft, n_mels):
 
 @pytest.mark.parametrize("kind", ENCODERS)
 def test_a_checkpoint_with_its_onnx_file_gives_torch_s_vectors(kind, tmp_path, songs):
-    checkpoint = checkpoint_of(ENCODERS[kind], tmp_path)
+    checkpoint = used_checkpoint(ENCODERS[kind], tmp_path)
     want = exact(checkpoint)
     assert write_portable(checkpoint).weights == "float32"
     found = Embedder.load(checkpoint)
@@ -163,8 +152,8 @@ def test_what_stays_in_floats_is_kept_in_halves():
 
 
 def test_the_command_says_what_it_made_and_8_bits_need_music(small, songs, monkeypatch):
-    said = invoke(["checkpoint", "quantize", str(small)])
-    assert "32 bits" in said.output
+    done = invoke(["checkpoint", "quantize", str(small)])
+    assert "32 bits" in done.output
     monkeypatch.setattr(quantizing, "LEAST_TRACKS", len(songs))
     monkeypatch.setattr(quantizing, "NEIGHBOURS", 2)
     made = json.loads(invoke(["checkpoint", "quantize", str(small), "--music", str(songs[0].parent), "--json"]).stdout)
@@ -319,8 +308,8 @@ def test_a_command_that_needs_torch_says_so(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "mirclr.models.checkpoint")
     with pytest.raises(ImportError) as raised:
         invoke(["checkpoint", "info", "builtin"], catch_exceptions=False)
-    said = MissingExtra.of_import(raised.value)
-    assert said is not None
-    assert "mirclr[train]" in str(said)
+    missing = MissingExtra.of_import(raised.value)
+    assert missing is not None
+    assert "mirclr[train]" in str(missing)
     assert MissingExtra.of_import(ImportError("x", name="torchvision")) is None
     assert mirclr.__version__

@@ -32,9 +32,8 @@ DECODING = (
     "audio.decoding",
     "data.clips",
     "evaluation.report.measure",
-    "ingest.description",
     "ingest.near_duplicates",
-    "ingest.fingerprints",
+    "ingest.storing",
 )
 
 

@@ -133,9 +133,9 @@ def make_fingerprints(library: LibraryStore, workers: int) -> tuple[int, list[st
         progress("Making fingerprints", len(tracks)) as advance,
         to_be_closed(fingerprint_tracks(library, tracks, workers=workers)) as results,
     ):
-        for _, problem in results:
-            made += problem is None
-            problems += [problem] if problem else []
+        for _, found in results:
+            problems += [found] if isinstance(found, str) else []
+            made += not isinstance(found, str)
             advance(note=f"{len(problems)} skipped" if problems else "")
     return made, problems
 

@@ -4,8 +4,6 @@ Derived, and made again where it is damaged. The places are memory-mapped and no
 laid on the landmarks that the library holds before anything is said of it.
 """
 
-import json
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,9 @@ import xxhash
 
 from mirclr.identify.hashing import HASHES
 from mirclr.identify.postings import Postings
-from mirclr.provenance import writing
+from mirclr.provenance import read_header, write_arrays
 
 _FORMAT = "mirclr-fingerprints 1"
-_ALIGN = 64
 _CHECKED = ("ids", "made_ns", "begins", "starts")
 
 
@@ -38,23 +35,14 @@ def save(path: Path, postings: Postings, metadata: dict[str, Any]) -> None:
         "digests": {name: xxhash.xxh3_64_hexdigest(array.data) for name, array in arrays.items()},
         "places": [len(places), places.dtype.itemsize],
     }
-    text = json.dumps(header).encode()
-    text += b" " * (-(len(text) + 10) % _ALIGN)
-    with writing(path, sync=False) as f:
-        f.write(b"%08x %s\n" % (zlib.crc32(text), text))
-        for array in (*arrays.values(), places):
-            f.write(array)
+    write_arrays(path, header, (*arrays.values(), places))
 
 
 def load(path: Path) -> tuple[Postings, dict[str, Any]] | None:
     """Read postings and their metadata; None when there are none, they are of another format, or damaged."""
     try:
         with path.open("rb") as f:
-            line = f.readline(8192)
-            header = json.loads(line[9:])
-            if header["format"] != _FORMAT or line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
-                return None
-            arrays = {}
+            header, arrays = read_header(f, _FORMAT), {}
             for name in _CHECKED:
                 arrays[name] = np.frombuffer(f.read(8 * int(header["sizes"][name])), "<i8")
                 if xxhash.xxh3_64_hexdigest(arrays[name].data) != header["digests"][name]:

@@ -5,8 +5,6 @@ other bits, zeros, pages in another order, or an end too early. Of a matrix abov
 checked.
 """
 
-import json
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,9 @@ import numpy as np
 import xxhash
 
 from mirclr.index.base import Base
-from mirclr.provenance import writing
+from mirclr.provenance import read_header, write_arrays
 
 _FORMAT = "mirclr-index 5"
-_ALIGN = 64
 _LARGE = 2**30
 _WORDS = 1024  # of a page
 _ARRAYS = (
@@ -48,23 +45,15 @@ def save(path: Path, base: Base, metadata: dict[str, Any]) -> None:
         "shapes": [list(a.shape) for a in arrays],
         "digests": [_digest(a) for a in arrays],
     }
-    text = json.dumps(header).encode()
-    text += b" " * (-(len(text) + 10) % _ALIGN)
-    with writing(path, sync=False) as f:  # what is damaged is noticed, and made again
-        f.write(b"%08x %s\n" % (zlib.crc32(text), text))
-        for array in arrays:
-            f.write(array)
+    write_arrays(path, header, arrays)
 
 
 def load(path: Path) -> tuple[Base, dict[str, Any]] | None:
     """Read a base and its metadata; None when there is none, it is of another format, or it is damaged."""
     try:
         with path.open("rb") as f:
-            line = f.readline(8192)
-        header = json.loads(line[9:])
-        if header["format"] != _FORMAT or line[:9] != b"%08x " % zlib.crc32(line[9:-1]) or line[-1:] != b"\n":
-            return None
-        at, arrays = len(line), {}
+            header, at = read_header(f, _FORMAT), f.tell()
+        arrays = {}
         for (name, dtype), shape, digest in zip(_ARRAYS, header["shapes"], header["digests"], strict=True):
             array = _mapped(path, dtype, at, tuple(map(int, shape)))
             if _digest(array) != digest:

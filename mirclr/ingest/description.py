@@ -9,16 +9,15 @@ Contents: `describe_file`, `describe_tracks` (those of a library, in processes).
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from mirclr.audio import Span, read_sections, resample, what_is_wrong, why_lost
+from mirclr.audio import Span, read_sections, resample, what_is_wrong
 from mirclr.audio.key import find_key
 from mirclr.audio.loudness import find_loudness
 from mirclr.audio.spectra import RATE
 from mirclr.audio.tempo import find_tempo
+from mirclr.ingest.storing import find_and_store
 from mirclr.library import Description, LibraryStore, LibraryTrack
-from mirclr.processes import Lost, results_in_order, seconds_for_file
 
 _SECTIONS, _SECONDS = 2, 15.0
-_BATCH = 16  # tracks that are stored in one transaction
 
 
 def describe_file(path: Path, span: Span | None = None) -> Description:
@@ -46,32 +45,5 @@ def try_describe(path: Path, span: Span | None = None) -> "Description | str":
 def describe_tracks(
     library: LibraryStore, tracks: Sequence[LibraryTrack], *, workers: int = 0
 ) -> Generator[tuple[LibraryTrack, Description | str]]:
-    """Describe tracks by their files; what is found is stored, the last of it when the iterator is closed.
-
-    Parameters
-    ----------
-    library : LibraryStore
-        Open for writing.
-    tracks : sequence of LibraryTrack
-        Of the library, none of them leading out of it (`mirclr.library.part_leading_out`).
-    workers : int
-        Processes; 0: one a core.
-
-    Yields
-    ------
-    track, found : LibraryTrack, Description or str
-        In the order of the tracks; a text is why the file could not be described.
-    """
-    waiting: dict[int, Description] = {}
-    jobs = ((t.file, t.span) for t in tracks)
-    results = results_in_order(try_describe, jobs, workers=workers, seconds_for=seconds_for_file)
-    try:
-        for track, ((file, _), found) in zip(tracks, results, strict=True):
-            if isinstance(found, Description):
-                waiting[track.id] = found
-                if len(waiting) == _BATCH:
-                    library.store_descriptions(waiting)
-                    waiting = {}
-            yield track, why_lost(file, found) if isinstance(found, Lost) else found
-    finally:
-        library.store_descriptions(waiting)
+    """Describe tracks by their files, and store that, as `find_and_store`; a text is why a file was not described."""
+    return find_and_store(tracks, try_describe, library.store_descriptions, workers=workers)

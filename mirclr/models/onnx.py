@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,33 +91,54 @@ def export_onnx(checkpoint: Checkpoint, path: Path) -> None:
     MissingExtra
         onnx is not installed.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  (torch needs it, and says so less clearly)
-    except ImportError as error:
-        raise MissingExtra.of("export to ONNX", "onnx") from error
+    require_onnx("export to ONNX")
+    import onnx
+
     audio = checkpoint.recipe.audio
     samples = round(audio.clip_seconds * audio.sample_rate)
-    example = torch.zeros(2, samples)
+    model = as_onnx(_FromWaveform(checkpoint.model), torch.zeros(2, samples), INPUT, OUTPUTS)
+    dims = {"dim": checkpoint.model.encoder.dim, "track_dim": checkpoint.model.pooling.dim}
+    facts = {"encoder": checkpoint.digest, "rate": audio.sample_rate, "samples": samples, **dims}
+    onnx.checker.check_model(model)
+    write_with_facts(model, facts, path)
+
+
+def require_onnx(what: str) -> None:
+    """Raise `MissingExtra` where packages are missing that something needs to make ONNX files."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401  (torch needs it, and says so less clearly)
+    except ImportError as error:
+        raise MissingExtra.of(what, "onnx") from error
+
+
+def as_onnx(module: nn.Module, example: Tensor, takes: str, gives: Sequence[str]) -> "onnx.ModelProto":
+    """Export a module of one tensor as ONNX, for any number of rows; batch normalisations are folded into weights.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Set to evaluate.
+    example : Tensor
+        What it takes, of two rows.
+    takes, gives : str, sequence of str
+        Names of what goes in and comes out.
+    """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of torch about itself
         program = torch.onnx.export(
-            _FromWaveform(checkpoint.model).eval(),
+            module.eval(),
             (example,),
-            input_names=[INPUT],
-            output_names=OUTPUTS,
-            dynamic_shapes={"waveform": {0: torch.export.Dim("batch", min=1)}},
+            input_names=[takes],
+            output_names=gives,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
-    dims = {"dim": checkpoint.model.encoder.dim, "track_dim": checkpoint.model.pooling.dim}
-    facts = {"encoder": checkpoint.digest, "rate": audio.sample_rate, "samples": samples, **dims}
-    onnx.checker.check_model(model)
-    write_with_facts(model, facts, path)
+    return program.model_proto
 
 
 def write_with_facts(model: "onnx.ModelProto", facts: dict[str, Any], path: Path) -> None:

@@ -139,8 +139,7 @@ def run(session: onnxruntime.InferenceSession, clips: np.ndarray) -> np.ndarray:
     try:
         embedded: np.ndarray = session.run([OUTPUT], {INPUT: clips})[0]
     except Exception as error:  # onnxruntime's own are of no common class
-        if "allocat" in str(error).lower():
-            raise MemoryError(str(error)) from error
+        _raise_if_of_memory(error)
         raise CheckpointError(f"the encoder's ONNX file cannot be run ({' '.join(str(error).split())})") from error
     return embedded
 
@@ -158,9 +157,14 @@ def _session(path: Path, content: bytes) -> onnxruntime.InferenceSession:
     try:
         return session_of(content)
     except Exception as error:  # onnxruntime's own are of no common class
-        if "allocat" in str(error).lower():
-            raise MemoryError(str(error)) from error
+        _raise_if_of_memory(error)
         raise CheckpointError(f"{path}: no ONNX file that can be run, or a damaged one: {_ADVICE}") from error
+
+
+def _raise_if_of_memory(error: Exception) -> None:
+    """A fault of the machine is none of a file."""
+    if "allocat" in str(error).lower():
+        raise MemoryError(str(error)) from error
 
 
 _KINDS = {"encoder": str, "checkpoint": str, "recipe": dict, "dim": int, "usual": list | None, "weights": str}

@@ -15,7 +15,6 @@ in one library.
 import logging
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,10 +24,10 @@ import numpy as np
 import torch
 
 from mirclr.audio.decoding import decode_files
-from mirclr.errors import CheckpointError, MissingExtra
+from mirclr.errors import CheckpointError
 from mirclr.models.checkpoint import Checkpoint, load_checkpoint
 from mirclr.models.embedder import Embedder
-from mirclr.models.onnx import write_with_facts
+from mirclr.models.onnx import as_onnx, require_onnx, write_with_facts
 from mirclr.models.portable import FORMAT, INPUT, OUTPUT, PortableNetwork, portable_path
 from mirclr.models.torch_network import TorchNetwork, stamp_of
 from mirclr.provenance import digest_bytes
@@ -102,11 +101,9 @@ def write_portable(
     MissingExtra
         onnx is not installed.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401  (torch needs it, and says so less clearly)
-    except ImportError as error:
-        raise MissingExtra.of("making the ONNX file of an encoder", "onnx") from error
+    require_onnx("making the ONNX file of an encoder")
+    import onnx
+
     read = load_checkpoint(checkpoint)
     path = portable_path(checkpoint)
     with tempfile.TemporaryDirectory() as folder:
@@ -130,27 +127,13 @@ def write_portable(
 
 
 def exported_network(read: Checkpoint) -> "onnx.ModelProto":
-    """The network of an encoder as ONNX, from log-mel or waveforms on; batch normalisations are folded into weights."""
+    """The network of an encoder as ONNX, from log-mel or waveforms on."""
     takes = _silence(read, 2)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of torch about itself
-            program = torch.onnx.export(
-                read.model.encoder.eval(),
-                (takes,),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
+        return as_onnx(read.model.encoder, takes, INPUT, [OUTPUT])
     except Exception as error:  # whatever torch and somebody else's module raise
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"its encoder cannot be written as ONNX ({type(error).__name__}: {reason})") from error
-    assert program is not None
-    return program.model_proto
 
 
 def _silence(read: Checkpoint, count: int) -> torch.Tensor:

@@ -38,9 +38,9 @@ from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
 from tests.benchmarks.inverted_file import inverted_file
 from tests.benchmarks.mapping import song_map
-from tests.benchmarks.measuring import ROUNDS, alternate, seconds
+from tests.benchmarks.measuring import EMOTIFY, ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
-from tests.benchmarks.personal import EMOTIFY, personal
+from tests.benchmarks.personal import personal
 from tests.benchmarks.recommending import hubs, latency
 from tests.benchmarks.serving import serve
 from tests.benchmarks.startup import startup

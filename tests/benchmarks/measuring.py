@@ -1,7 +1,9 @@
 """What the measurements share: timing side by side, the songs, the encoder."""
 
+import csv
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from mirclr.data.corpora import fetch_corpus
 from mirclr.data.manifest import audio_files
 from mirclr.provenance import cache_dir
 
+EMOTIFY = "MIRCLR_EMOTIFY"
 ROUNDS = 5
 FORMATS = ("mp3", "ogg", "flac")
 
@@ -36,6 +39,15 @@ def alternate(first: Callable[[], object], second: Callable[[], object], rounds:
 def load() -> float | None:
     """How many processes wanted a core in the last minute, where the system counts them: 0 on a quiet machine."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def emotify() -> dict[Path, dict[str, str]]:
+    """The files of Emotify, each with its row of labels.csv; the folder is named by the environment."""
+    folder = Path(os.environ.get(EMOTIFY, ""))
+    if not (folder / "labels.csv").is_file():
+        sys.exit(f"{folder / 'labels.csv'} is not there; name the folder of Emotify: {EMOTIFY}=FOLDER")
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as f:
+        return {(folder / row["file"]).resolve(): row for row in csv.DictReader(f)}
 
 
 def corpus() -> list[Path]:

@@ -1,8 +1,5 @@
 """`personal`: does ``recommend --for`` find hidden favourites of simulated listeners by what they heard?"""
 
-import csv
-import os
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +16,8 @@ from mirclr.ingest.finding import find_audio
 from mirclr.library import Listen
 from mirclr.models.embedder import Embedder
 from mirclr.tags import Tags
+from tests.benchmarks.measuring import emotify
 
-EMOTIFY = "MIRCLR_EMOTIFY"
 LISTENERS = 200
 SEED = 7
 N = 20
@@ -35,18 +32,14 @@ BY = (
 
 def personal(checkpoint: Path) -> dict[str, Any]:
     """Hidden tracks of simulated listeners among 20 of `recommend --for`; Emotify, which nothing is trained on."""
-    folder = Path(os.environ.get(EMOTIFY, ""))
-    if not (folder / "labels.csv").is_file():
-        sys.exit(f"{folder / 'labels.csv'} is not there; name the folder of Emotify: {EMOTIFY}=FOLDER")
-    with (folder / "labels.csv").open(encoding="utf-8", newline="") as f:
-        rows = {(folder / row["file"]).resolve(): row for row in csv.DictReader(f)}
+    rows = emotify()
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "l.db"
         with mirclr.Library.open(path, create=True) as library:
             files, _ = find_audio(list(rows), library)
             tags = {
                 file: Tags(
-                    title=file.relative_to(folder.resolve()).as_posix(),
+                    title=rows[file]["file"],
                     artist=rows[file]["artist"],
                     album=rows[file]["album"] or None,
                 )

@@ -20,7 +20,7 @@ from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Query
 from mirclr.recommend.ranking import mutual_proximity, products
 from mirclr.tags import Tags
-from tests.benchmarks.measuring import load
+from tests.benchmarks.measuring import EMOTIFY, emotify, load
 
 SIZES = (10_000, 100_000, 1_000_000)
 DIM = 768
@@ -188,13 +188,9 @@ def hubs(checkpoint: Path) -> dict[str, Any]:
         found[name] = _corrected(
             _embedded([fetched.audio_root / t.path for t in tracks], checkpoint), [t.artist or "" for t in tracks]
         )
-    if (emotify := Path(os.environ.get("MIRCLR_EMOTIFY", ""))) and (emotify / "labels.csv").is_file():
-        import csv
-
-        with (emotify / "labels.csv").open(encoding="utf-8", newline="") as f:
-            rows = list(csv.DictReader(f))
-        vectors = _embedded([emotify / row["file"] for row in rows], checkpoint)
-        found["emotify"] = _corrected(vectors, [row["artist"] for row in rows])
+    if Path(os.environ.get(EMOTIFY, ""), "labels.csv").is_file():
+        rows = emotify()
+        found["emotify"] = _corrected(_embedded(list(rows), checkpoint), [row["artist"] for row in rows.values()])
     return {"of": found, "columns": "by cosine, then corrected"}
 
 

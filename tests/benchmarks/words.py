@@ -1,8 +1,6 @@
 """`words`: does search by words find what listeners felt and labels say, also by words that it never saw?"""
 
-import csv
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +18,7 @@ from mirclr.tags import Tags
 from mirclr.words import Concept, Understood, Vocabulary, understand
 from mirclr.words.lexicon import lexicon
 from mirclr.words.vectors import WordVectors
-from tests.benchmarks.personal import EMOTIFY
+from tests.benchmarks.measuring import emotify
 
 TRAINED_ON = "MIRCLR_TOWER_LIBRARY"
 """Names a library of other music, on which a text tower is trained for comparison; without it there is none."""
@@ -59,11 +57,7 @@ Scorer = Callable[[str], np.ndarray | None]
 
 def words(checkpoint: Path) -> dict[str, Any]:
     """Words to tags, with each word held out; words to music on Emotify; nonsense."""
-    folder = Path(os.environ.get(EMOTIFY, ""))
-    if not (folder / "labels.csv").is_file():
-        sys.exit(f"{folder / 'labels.csv'} is not there; name the folder of Emotify: {EMOTIFY}=FOLDER")
-    with (folder / "labels.csv").open(encoding="utf-8", newline="") as f:
-        rows = {(folder / row["file"]).resolve(): row for row in csv.DictReader(f)}
+    rows = emotify()
     with (
         tempfile.TemporaryDirectory() as temporary,
         mirclr.Library.open(Path(temporary) / "l.db", create=True) as library,
@@ -209,14 +203,14 @@ def words_to_tags() -> dict[str, Any]:
         return found / max(np.linalg.norm(found), 1e-12)
 
     right = np.stack([row(lexicon()[word]) for word in known])
-    told = np.stack([row(vectors.meaning(word, frozenset([word]))) for word in known])
+    predicted = np.stack([row(vectors.meaning(word, frozenset([word]))) for word in known])
     names = np.stack([row(named_tags(word)) for word in known])
-    understood = told.any(axis=1)
+    understood = predicted.any(axis=1)
     return {
         "words": len(known),
         "understood": mean(understood),
-        "by neighbours": mean((told * right).sum(axis=1)[understood]),
-        "by neighbours, what is not understood as 0": mean((told * right).sum(axis=1)),
+        "by neighbours": mean((predicted * right).sum(axis=1)[understood]),
+        "by neighbours, what is not understood as 0": mean((predicted * right).sum(axis=1)),
         "by the names of tags alone": mean((names * right).sum(axis=1)),
         "chance, another word's meaning": mean((right[rng.permutation(len(right))] * right).sum(axis=1)),
     }

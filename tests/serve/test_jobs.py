@@ -113,7 +113,7 @@ def told() -> list:
 @pytest.fixture
 def do(library_path: Path, told: list, monkeypatch) -> Callable[..., dict[str, Any]]:
     """Does a kind of job here: processes that decode would take longer than all else."""
-    for module in ("audio.decoding", "data.clips", "ingest.description", "ingest.near_duplicates"):
+    for module in ("audio.decoding", "data.clips", "ingest.storing", "ingest.near_duplicates"):
         monkeypatch.setattr(
             f"mirclr.{module}.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs), raising=False
         )
