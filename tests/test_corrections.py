@@ -52,7 +52,7 @@ def path(tmp_path):
     return file
 
 
-def said(**rows):
+def corrections_of(**rows):
     return Corrections(rows, {})
 
 
@@ -61,7 +61,7 @@ def test_what_is_said_moves_the_songs_that_sound_like_it(path):
         heads = heads_of()
         vectors = library.vectors()[1]
         before = heads.predict_proba(vectors)["genre"][:, 1]
-        after = corrected(heads, library, said(genre={i: {"rock": True} for i in (1, 2, 3)}))
+        after = corrected(heads, library, corrections_of(genre={i: {"rock": True} for i in (1, 2, 3)}))
         moved = after.predict_proba(vectors)["genre"][:, 1] - before
         assert moved[3:10].mean() > 0.1
         assert moved[3:10].mean() > 2 * moved[10:].mean()
@@ -70,7 +70,7 @@ def test_what_is_said_moves_the_songs_that_sound_like_it(path):
 
 def test_a_genre_of_ones_own_becomes_one_that_is_guessed(path):
     with LibraryStore.open(path) as library:
-        after = corrected(heads_of(), library, said(genre={i: {"Dungeon Synth": True} for i in range(1, 9)}))
+        after = corrected(heads_of(), library, corrections_of(genre={i: {"Dungeon Synth": True} for i in range(1, 9)}))
         head = after.tasks["genre"]
         assert head.labels == (*GENRES, "Dungeon Synth")
         p = head.predict_proba(library.vectors()[1])
@@ -83,7 +83,7 @@ def test_what_is_wrong_becomes_less_likely_and_nothing_else_is_said(path):
     with LibraryStore.open(path) as library:
         vectors = library.vectors()[1]
         before = heads_of().predict_proba(vectors)
-        after = corrected(heads_of(), library, said(genre={1: {"rock": False}}, mood={1: {"calm": False}}))
+        after = corrected(heads_of(), library, corrections_of(genre={1: {"rock": False}}, mood={1: {"calm": False}}))
         now = after.predict_proba(vectors)
         assert now["genre"][0, 1] < before["genre"][0, 1]
         assert now["mood"][0, 0] < before["mood"][0, 0]
@@ -172,8 +172,8 @@ def correct(path, *words):
 def test_the_command_says_what_it_did(path):
     done = correct(path, "song 03", "genre=Hip Hop", "calm=no", "vocal=yes", "--json")
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert (told["said"], told["songs"]) == (1, N)
+    answer = json.loads(done.stdout)
+    assert (answer["said"], answer["songs"]) == (1, N)
     with LibraryStore.open(path) as library:
         assert library.answers("genre") == {4: {"Hip Hop": True}}
         assert library.answers("mood") == {4: {"calm": False}}

@@ -95,8 +95,8 @@ def test_what_is_not_wanted_is_left_out(library):
 
 def test_bounds_of_a_text_are_the_filters_that_are_there(library):
     plain = recommend(library, open_index(library), Query(year=(1980, 1989), bpm=(75, 105), seed=0, **FREE))
-    told = found(library, "from the 80s, around 90 bpm")
-    assert set(names(told)) <= set(names(plain)) == {"calm piano"}
+    both = found(library, "from the 80s, around 90 bpm")
+    assert set(names(both)) <= set(names(plain)) == {"calm piano"}
     assert names(found(library, "piano before 1990")) == ["calm piano"]
     assert names(found(library, "piano", year=(1990, 1999))) == ["loud piano"]
     assert {t.path for t in [r.track for r in found(library, "in a minor key").recommendations]} == {

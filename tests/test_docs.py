@@ -107,8 +107,8 @@ def test_the_tables_of_the_built_in_encoder_are_the_recipe_s():
     )
     assert f"20 dB below, a track has a cosine of {levels['noise at -20 dB']:.2f} to itself" in card
     assert report.felt(results) in card
-    told = f"{400 * genres['answered']:.0f} of 400 are told, of which {genres['rightly']:.2f} are right"
-    assert told in card.replace("\n", " ")
+    found = f"{400 * genres['answered']:.0f} of 400 are given a genre, of which {genres['rightly']:.2f} are right"
+    assert found in card.replace("\n", " ")
 
 
 def test_the_figures_of_describing_are_the_benchmark_s():

@@ -26,8 +26,8 @@ _CALLED = {"genre": "genre", "mood": "moods", "voice": "voice", "sound": "sound"
 
 
 @dataclass(frozen=True)
-class Said:
-    """What is said: of which tracks, and by task for each of them the labels that are right or wrong."""
+class GivenLabels:
+    """What a person gives: of which tracks, and by task for each of them the labels that are right or wrong."""
 
     ids: tuple[int, ...]
     rows: Mapping[str, Mapping[int, Mapping[str, bool]]] = field(default_factory=dict)
@@ -59,13 +59,13 @@ class Corrected:
         return [*lines, f"Of {counted(self.songs, 'song')} {what}."]
 
 
-def parse_said(library: LibraryStore, words: Sequence[str], *, forget: bool = False) -> Said:
+def parse_labels(library: LibraryStore, words: Sequence[str], *, forget: bool = False) -> GivenLabels:
     """Read what a person typed: songs, and what is right of them as ``genre=funk``, ``mood=calm``, ``vocal=no``.
 
     Raises
     ------
     LabelsError
-        A label that nothing guesses, a value that is none, or songs without anything that is said of them.
+        A label that nothing guesses, a value that is none, or songs without a label.
     NoMatch
         A text matches no song.
     """
@@ -73,21 +73,21 @@ def parse_said(library: LibraryStore, words: Sequence[str], *, forget: bool = Fa
     claims = [word for word in words if re.fullmatch(r"[A-Za-z][\w &'-]*=.*", word)]
     texts = [word for word in words if word not in claims]
     if not words:
-        return Said(())
+        return GivenLabels(())
     tracks = select_tracks(library, MetadataFilters(library), None, texts) if texts else []
     if not claims and not forget:
         raise LabelsError("nothing is said of these songs; expected such as genre=funk, mood=calm or vocal=no")
     if claims and not tracks:
         raise LabelsError(f"{claims[0]}: of which songs? name an artist, a title, an album, a file or a folder first")
-    said: dict[str, dict[str, bool]] = {}
+    given: dict[str, dict[str, bool]] = {}
     for claim in claims:
         task, label, yes = _claim(heads, claim)
-        said.setdefault(task, {})[label] = yes
+        given.setdefault(task, {})[label] = yes
     ids = tuple(track.id for track in tracks)
-    return Said(ids, {task: dict.fromkeys(ids, of) for task, of in said.items()})
+    return GivenLabels(ids, {task: dict.fromkeys(ids, of) for task, of in given.items()})
 
 
-def said_by_labels(library: LibraryStore, path: Path) -> Said:
+def labels_of_file(library: LibraryStore, path: Path) -> GivenLabels:
     """What a labels file says: its genres, and moods, instruments and voices where they are at least or under a half.
 
     Raises
@@ -106,7 +106,7 @@ def said_by_labels(library: LibraryStore, path: Path) -> Said:
         for track, fraction in zip(found.tracks, column.tolist(), strict=True):
             if fraction == fraction:
                 rows.setdefault(task, {}).setdefault(track.id, {})[label] = fraction >= _LIKELY
-    return Said(tuple(sorted({i for of in rows.values() for i in of})), rows)
+    return GivenLabels(tuple(sorted({i for of in rows.values() for i in of})), rows)
 
 
 def _claim(heads: Mapping[str, Heads], claim: str) -> tuple[str, str, bool]:
@@ -128,19 +128,21 @@ def _claim(heads: Mapping[str, Heads], claim: str) -> tuple[str, str, bool]:
     raise LabelsError(f"{claim}: nothing of that name is guessed{near}")
 
 
-def correct_library(library: LibraryStore, said: Said, *, shares: str | None = None, forget: bool = False) -> Corrected:
+def correct_library(
+    library: LibraryStore, given: GivenLabels, *, shares: str | None = None, forget: bool = False
+) -> Corrected:
     """Keep what a person says, and guess all songs anew by it.
 
     Parameters
     ----------
     library : LibraryStore
         Open for writing; holds vectors that some heads are of.
-    said : Said
-        Of `parse_said` or `said_by_labels`.
+    given : GivenLabels
+        Of `parse_labels` or `labels_of_file`.
     shares : str, optional
         How common genres are: as ``"rock=40%, jazz=.1"``, or ``"tags"``; ``"none"`` forgets it.
     forget : bool
-        Forget what was said of these songs, or of all where none is named.
+        Forget the corrections of these songs, or of all where none is named.
 
     Raises
     ------
@@ -149,26 +151,27 @@ def correct_library(library: LibraryStore, said: Said, *, shares: str | None = N
     LibraryError, EncoderMismatch
         As of `Heads.check_encoder`.
     """
-    for one in heads_for(library):
+    predicting = heads_for(library)
+    for one in predicting:
         one.fitted.check_encoder(library)
-    if not (said.rows or shares or forget):
+    if not (given.rows or shares or forget):
         raise ValueError("nothing is said; name a song and what is right of it, such as genre=funk, or give --shares")
     if shares:
         library.store_genre_shares(_parsed_shares(library, shares))
     forgotten = 0
     if forget:
-        everyone = said.ids or tuple(library.ids().tolist())
+        everyone = given.ids or tuple(library.ids().tolist())
         forgotten = library.forget_answers(everyone)
-    for task, rows in said.rows.items():
+    for task, rows in given.rows.items():
         library.store_answers(task, rows, alone=task == "genre")
-    before = {task: _tops(library, task) for one in heads_for(library) for task in one.tasks}
+    before = {task: _tops(library, task) for one in predicting for task in one.tasks}
     songs = 0
-    for one in heads_for(library):
+    for one in predicting:  # moved by now by what is kept above
         songs = len(predict_library(library, one.heads, one.tasks, source=one.source)[0])
     after = {task: _tops(library, task) for task in before}
     changed = {task: sum(after[task].get(i) != of for i, of in was.items()) for task, was in before.items()}
     return Corrected(
-        len(said.ids) if said.rows else 0,
+        len(given.ids) if given.rows else 0,
         forgotten,
         songs,
         {task: n for task, n in changed.items() if n},

@@ -34,21 +34,21 @@ STIFFNESS = 0.3
 SURE = 0.99
 """How probable it is what a person says of a song."""
 _ALIKE = 0.3  # how much of what moves one song moves all alike
-_NEW = 0.02  # how probable a genre that heads do not know is, before anything was said
+_NEW = 0.02  # how probable a genre that heads do not know is, before any correction
 _SAMPLE = 2000  # songs by which vectors are centred
 _LEAST = 1e-3  # share of a genre that a person's shares leave out, at the least
 
 
 @dataclass(frozen=True)
 class Corrections:
-    """What a person said of a library.
+    """What a person corrected in a library.
 
     Attributes
     ----------
     answers : dict
         By task, track id and label, whether it is right; of `mirclr.library.LibraryStore.answers`.
     shares : dict of str to float
-        Of genres in the library; empty where nothing was said.
+        Of genres in the library; empty where none were given.
     """
 
     answers: Mapping[str, Mapping[int, Mapping[str, bool]]]
@@ -65,13 +65,13 @@ class Corrections:
 
     @property
     def digest(self) -> str:
-        """Of all that was said."""
+        """Of all of it."""
         plain = {t: {str(i): dict(of) for i, of in rows.items()} for t, rows in self.answers.items()}
         return digest_json([plain, dict(self.shares)])[:12]
 
 
-def corrected(heads: Heads, library: LibraryStore, said: Corrections) -> Heads:
-    """Refit heads to what a person said.
+def corrected(heads: Heads, library: LibraryStore, corrections: Corrections) -> Heads:
+    """Refit heads to what a person corrected.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def corrected(heads: Heads, library: LibraryStore, said: Corrections) -> Heads:
         Of the library's encoder; they are left as they are.
     library : LibraryStore
         Holds the vectors of the songs.
-    said : Corrections
+    corrections : Corrections
         Of it.
 
     Returns
@@ -87,7 +87,7 @@ def corrected(heads: Heads, library: LibraryStore, said: Corrections) -> Heads:
     Heads
         Of the same tasks; a genre may be new.
     """
-    ids = sorted({i for rows in said.answers.values() for i in rows})
+    ids = sorted({i for rows in corrections.answers.values() for i in rows})
     held, vectors = library.vectors(ids)
     row = {int(i): k for k, i in enumerate(held)}
     centre, scale = _centre(library)
@@ -96,31 +96,31 @@ def corrected(heads: Heads, library: LibraryStore, said: Corrections) -> Heads:
     for name in ("encoder", "training", "scores", "provenance", "sureness", "written_as", "priors"):
         setattr(found, name, getattr(heads, name))
     for task, head in heads.tasks.items():
-        rows = {row[i]: of for i, of in said.answers.get(task, {}).items() if i in row}
+        rows = {row[i]: of for i, of in corrections.answers.get(task, {}).items() if i in row}
         if rows:
             head = _moved(_with_new_labels(head, rows.values(), centre), rows, x, vectors, centre, scale)
-        if task == "genre" and said.shares:
-            head = _with_shares(head, heads, library, said.shares)
+        if task == "genre" and corrections.shares:
+            head = _with_shares(head, heads, library, corrections.shares)
         found.tasks[task] = head
     return found
 
 
 def obeyed(head: Head, ids: np.ndarray, table: np.ndarray, answers: Mapping[int, Mapping[str, bool]]) -> np.ndarray:
-    """(n, C) probabilities in which what a person said of songs holds, as `SURE` has it."""
+    """(n, C) probabilities in which what a person corrected holds, as `SURE` has it."""
     at, column = {int(i): k for k, i in enumerate(ids)}, {name: c for c, name in enumerate(head.labels)}
     table = table.copy()
     for i, of in answers.items():
         if i not in at:
             continue
-        said = {column[name]: yes for name, yes in of.items() if name in column}
-        if not said:
+        known = {column[name]: yes for name, yes in of.items() if name in column}
+        if not known:
             continue
         if head.kind == "many":
-            table[at[i], list(said)] = [SURE if yes else 1 - SURE for yes in said.values()]
+            table[at[i], list(known)] = [SURE if yes else 1 - SURE for yes in known.values()]
             continue
         row = table[at[i]]
-        right = [c for c, yes in said.items() if yes]
-        row[[c for c, yes in said.items() if not yes]] = 0.0
+        right = [c for c, yes in known.items() if yes]
+        row[[c for c, yes in known.items() if not yes]] = 0.0
         if right:
             row[:] = row * (1 - SURE) / max(1e-12, row.sum() - row[right[-1]])
             row[right[-1]] = SURE
@@ -165,18 +165,18 @@ def _moved(
     centre: np.ndarray,
     scale: float,
 ) -> Head:
-    """A head moved by what is said of rows of the (n, d) centred vectors."""
+    """A head moved by the corrected rows of the (n, d) centred vectors."""
     from scipy.optimize import minimize
 
     order = sorted(rows)
     column = {name: c for c, name in enumerate(head.labels)}
-    said = np.array([[rows[r].get(name, np.nan) for name in head.labels] for r in order], float)
+    targets = np.array([[rows[r].get(name, np.nan) for name in head.labels] for r in order], float)
     if head.kind == "one":  # of several genres the last that was named counts
         for k, r in enumerate(order):
             right = [column[name] for name, yes in rows[r].items() if yes and name in column]
             if right:
-                said[k] = 0.0
-                said[k, right[-1]] = 1.0
+                targets[k] = 0.0
+                targets[k, right[-1]] = 1.0
     features = np.column_stack([x[order], np.full(len(order), _ALIKE)])
     start = (vectors[order].astype(np.float64) @ head.weight.T + head.bias) / head.temperature
     shape = (len(head.labels), features.shape[1])
@@ -184,7 +184,7 @@ def _moved(
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         moved = flat.reshape(shape)
-        value, slope = loss(start + features @ moved.T, said)
+        value, slope = loss(start + features @ moved.T, targets)
         return value + STIFFNESS / 2 * float(flat @ flat), (slope.T @ features + STIFFNESS * moved).ravel()
 
     moved = minimize(objective, np.zeros(math.prod(shape)), jac=True, method="L-BFGS-B", options={"maxiter": 200}).x
@@ -198,19 +198,19 @@ def _moved(
     )
 
 
-def _genre_loss(logits: np.ndarray, said: np.ndarray) -> tuple[float, np.ndarray]:
+def _genre_loss(logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
     """Of genres that are right, or, where none is known to be, of those that are wrong; and its (n, C) slope."""
     p = softmax(logits)
-    known, wrong = (said == 1).any(axis=1), said == 0
-    right = np.where(known, (p * (said == 1)).sum(axis=1), 1 - (p * wrong).sum(axis=1)).clip(1e-12)
-    kept = np.where(known[:, None], said == 1, ~wrong) * p / right[:, None]
+    known, wrong = (targets == 1).any(axis=1), targets == 0
+    right = np.where(known, (p * (targets == 1)).sum(axis=1), 1 - (p * wrong).sum(axis=1)).clip(1e-12)
+    kept = np.where(known[:, None], targets == 1, ~wrong) * p / right[:, None]
     return float(-np.log(right).sum()), p - kept
 
 
-def _label_loss(logits: np.ndarray, said: np.ndarray) -> tuple[float, np.ndarray]:
+def _label_loss(logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
     """Of labels each by itself, where something is known; and its (n, C) slope."""
-    known = ~np.isnan(said)
-    target = np.where(known, said, 0.0)
+    known = ~np.isnan(targets)
+    target = np.where(known, targets, 0.0)
     value = (np.logaddexp(0, logits) - target * logits)[known].sum()
     return float(value), np.where(known, sigmoid(logits) - target, 0.0)
 

@@ -200,7 +200,7 @@ def predict_files(
 def predict_library(
     library: LibraryStore, heads: Heads, tasks: Collection[str] | None = None, *, source: str = ""
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Predict for all tracks of a library, and store the probabilities in it; what a person said of a track holds.
+    """Predict for all tracks of a library, and store the probabilities in it; what a person corrected holds.
 
     Parameters
     ----------
@@ -260,28 +260,28 @@ class HeadsInUse:
     library: LibraryStore | None = None
 
     @cached_property
-    def _said(self) -> Corrections | None:
-        said = Corrections.of(self.library) if self.library is not None else None
-        return said if said and self.library and self.library.stamp and self.fitted.are_of(self.library.stamp) else None
+    def _corrections(self) -> Corrections | None:
+        kept = Corrections.of(self.library) if self.library is not None else None
+        return kept if kept and self.library and self.library.stamp and self.fitted.are_of(self.library.stamp) else None
 
     @cached_property
     def heads(self) -> Heads:
-        """What predicts: moved by what a person said, made when asked for."""
-        if self._said is None or self.library is None:
+        """What predicts: moved by a person's corrections, made when asked for."""
+        if self._corrections is None or self.library is None:
             return self.fitted
-        return corrected(self.fitted, self.library, self._said)
+        return corrected(self.fitted, self.library, self._corrections)
 
     @property
     def source(self) -> str:
-        """What a library keeps of who guessed: the digest of the fitted heads, and of what a person said."""
-        return f"{self.fitted.digest}+{self._said.digest}" if self._said else self.fitted.digest
+        """What a library keeps of who guessed: the digest of the fitted heads, and of the corrections."""
+        return f"{self.fitted.digest}+{self._corrections.digest}" if self._corrections else self.fitted.digest
 
     def made(self, source: str) -> bool:
-        """Whether guesses of this source are of these heads, with whatever was said then."""
+        """Whether guesses of this source are of these heads, with the corrections of then."""
         return source.partition("+")[0] == self.fitted.digest
 
     def replaces(self, source: str) -> bool:
-        """Whether guesses of this source are out of date: more was said since, or mirclr came with other heads then."""
+        """Whether guesses of this source are out of date: by fewer corrections, or by heads that mirclr once had."""
         former = self.file == pretrained.builtin_heads() and source.partition("+")[0] in pretrained.FORMER_HEADS
         return former or (self.made(source) and source != self.source)
 
@@ -290,7 +290,7 @@ def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInU
     """Find the heads that predict for a library: the named ones; or those fitted on it, and the built-in ones beside.
 
     What heads fitted on a library do not predict, such as moods where they learned genres alone, the built-in ones do,
-    where the library's vectors are of the built-in encoder. Heads that were not named are moved by what a person said.
+    where the library's vectors are of the built-in encoder. Heads that were not named are moved by corrections.
     """
     own = heads_path(library.path)
     if named or own.exists():
@@ -312,7 +312,7 @@ def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInU
 def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> int:
     """Predict for all tracks of a library where some have no probabilities yet, as after new songs were embedded.
 
-    Those of heads that mirclr came with before, or of before a person said more, are replaced. Those of heads that were
+    Those of heads that mirclr came with before, or of before more was corrected, are replaced. Those of heads that were
     named when they were asked for, and are not at hand now, are left as they are.
 
     Parameters

@@ -268,13 +268,13 @@ def correct(
     guessed by it, in a moment. --shares says how common genres are in your library, or takes that from the tags of
     your files.
     """
-    from mirclr.classify.correcting import correct_library, parse_said, said_by_labels
+    from mirclr.classify.correcting import correct_library, labels_of_file, parse_labels
     from mirclr.library import LibraryStore
 
     with LibraryStore.open(library_path) as library:
-        said = said_by_labels(library, labels_path) if labels_path else parse_said(library, words, forget=forget)
+        given = labels_of_file(library, labels_path) if labels_path else parse_labels(library, words, forget=forget)
         with options.wrong_usage(ValueError):
-            did = correct_library(library, said, shares=shares, forget=forget)
+            did = correct_library(library, given, shares=shares, forget=forget)
     if as_json:
         print_json(did.to_json())
         return

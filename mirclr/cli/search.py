@@ -46,7 +46,7 @@ def command(
     Sunday), tempo and key, years, how long a song is, and what it should not be (no vocals, not sad, without drums).
     Names of artists and songs are not looked for: mirclr library list NAME, mirclr recommend NAME.
 
-    What was understood is said first, each tag with its weight, and so is what was not. How songs sound is a guess by
+    What was understood is shown first, each tag with its weight, and so is what was not. How songs sound is a guess by
     the tags of their sound. Where no song is likely as you say, none is listed.
     """
     query = query_of(text=" ".join(words), **asked)

@@ -10,7 +10,7 @@ from mirclr.identify.hashing import hashes_of_clip
 from mirclr.identify.postings import Postings
 
 SURE, MATCHED = 18.0, 0.3
-"""Evidence, in nats, and fraction of a track's landmarks, from which a clip is said to be of it."""
+"""Evidence, in nats, and fraction of a track's landmarks, from which a clip is taken to be of it."""
 _CANDIDATES = (48, 12)  # of the first changes, and of each of the others
 _CLEAR = 45.0  # evidence at which no other changes need be tried
 _AS_GOOD = 0.97  # of the evidence of the best
@@ -33,7 +33,7 @@ class Match:
 
     @property
     def is_sure(self) -> bool:
-        """Whether it is enough to be told."""
+        """Whether it is enough to be reported."""
         one = self.alignment
         return one.evidence >= SURE and one.matched >= MATCHED * one.there
 

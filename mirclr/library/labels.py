@@ -101,9 +101,9 @@ class Labels(Database):
         with self._transaction() as db:
             held = self._answers()
             of_task = held.setdefault(task, {})
-            for track_id, said in rows.items():
+            for track_id, answers in rows.items():
                 before = {} if alone else of_task.get(str(int(track_id)), {})
-                now = {storable(label): bool(yes) for label, yes in said.items()}
+                now = {storable(label): bool(yes) for label, yes in answers.items()}
                 of_task[str(int(track_id))] = {k: v for k, v in before.items() if k not in now} | now
             self._keep(db, _ANSWERS, held)
 

@@ -20,7 +20,7 @@ def without_seeds(
     measured = library.descriptions(ids) if query.bpm is not None or query.key is not None else {}
     found = []
     likely = _asked_labels(library, query, ids)
-    told = described.reasons(ids) if described else []
+    reasons = described.reasons(ids) if described else []
     sure = 1.0
     for rank, one in enumerate(picked, 1):
         tempo, key = (measured[one.track.id].tempo_bpm, measured[one.track.id].key) if measured else (None, None)
@@ -29,7 +29,7 @@ def without_seeds(
         facts += [str(one.track.year)] if query.year is not None and one.track.year else []
         sure = min(sure, max(0.0, one.score))  # one that had to wait is given no more than the one before
         asked = bool(query.genre or query.mood or (described and described.fit is not None))
-        tags = told[rank - 1] if told else ()
+        tags = reasons[rank - 1] if reasons else ()
         why = Explanation("", relations=(*facts, *likely.get(one.track.id, ()), *tags))
         found.append(
             Recommendation(

@@ -73,7 +73,7 @@ INSTEAD = {
     "male vocals": "vocals",
     "weird": "experimental",
 }
-"""By which tags together a tag is told where no label stands for it."""
+"""By which tags together a tag is predicted where no label stands for it."""
 
 
 def folded(name: str) -> str:
@@ -128,7 +128,7 @@ class Vocabulary:
         return tag if tag in self.labels else None
 
     def known(self, weights: Mapping[str, float]) -> dict[str, float]:
-        """Weights over tags that are there, of weights over any: what is not known is told by others, or left out.
+        """Weights over tags that are there, of weights over any: what is not known is predicted by others, or left out.
 
         Their absolute values add up to 1; empty where too little of the meaning is left.
         """

@@ -90,8 +90,8 @@ def embed(checkpoint: Path) -> dict[str, Any]:
 
 def instructions() -> str:
     """Which of the instructions that matter to networks this CPU has, where Linux tells; else its kind."""
-    told = Path("/proc/cpuinfo")
-    flags = set(told.read_text().split()) if told.exists() else set()
+    about = Path("/proc/cpuinfo")
+    flags = set(about.read_text().split()) if about.exists() else set()
     named = ("sse4_1", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimddp")
     return " ".join(name for name in named if name in flags) or platform.machine()
 

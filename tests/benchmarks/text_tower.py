@@ -39,32 +39,32 @@ def tower(
     meanings = {w: vocabulary.known(lexicon()[w]) for w in words}
     words = [w for w in words if meanings[w]]
     fits = np.stack([sum(weight * tags[tag] for tag, weight in meanings[w].items()) for w in words], axis=1)
-    weights = torch.from_numpy(probability(fits) ** 2)  # how often each word is said of each track
+    weights = torch.from_numpy(probability(fits) ** 2)  # how often each word goes with each track
     text = torch.from_numpy(np.stack([vectors.vector(w) for w in words]))
     audio = torch.from_numpy(sound)
     mean, std = audio.mean(dim=0), audio.std(dim=0).clamp(min=1e-6)
     torch.manual_seed(7)
-    heard, said = nn.Linear(audio.shape[1], DIM), nn.Linear(text.shape[1], DIM)
+    of_audio, of_text = nn.Linear(audio.shape[1], DIM), nn.Linear(text.shape[1], DIM)
     objective = NTXentLoss(temperature=TEMPERATURE)
-    optimizer = torch.optim.AdamW([*heard.parameters(), *said.parameters()], lr=2e-3, weight_decay=0.05)
+    optimizer = torch.optim.AdamW([*of_audio.parameters(), *of_text.parameters()], lr=2e-3, weight_decay=0.05)
     for _ in range(STEPS):
         rows = torch.randperm(len(audio), generator=torch_rng)[:BATCH]
         chosen = torch.multinomial(weights[rows], 3, generator=torch_rng)
-        z = torch.cat([heard((audio[rows] - mean) / std), said(text[chosen].mean(dim=1))])
+        z = torch.cat([of_audio((audio[rows] - mean) / std), of_text(text[chosen].mean(dim=1))])
         loss = objective(z, torch.arange(len(rows)).repeat(2))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     with torch.inference_mode():
         held = torch.from_numpy(library.vectors(ids.tolist())[1])
-        tracks = nn.functional.normalize(heard((held - mean) / std), dim=1)
+        tracks = nn.functional.normalize(of_audio((held - mean) / std), dim=1)
 
     def scored(asked: str) -> np.ndarray | None:
         known = [word for word in asked.split() if word in vectors]
         if not known:
             return None
         with torch.inference_mode():
-            of_text = torch.from_numpy(np.stack([vectors.vector(word) for word in known])).mean(dim=0)
-            return np.asarray(tracks @ nn.functional.normalize(said(of_text), dim=0))
+            typed = torch.from_numpy(np.stack([vectors.vector(word) for word in known])).mean(dim=0)
+            return np.asarray(tracks @ nn.functional.normalize(of_text(typed), dim=0))
 
     return scored

@@ -15,11 +15,11 @@ export class Words {
   constructor() {
     this.field = h("input", { type: "text", id: "build-words", maxlength: String(MOST), autocomplete: "off", "aria-describedby": "build-words-understood" });
     this.field.placeholder = "calm piano, no vocals, before 1990";
-    this.told = h("p", { class: "muted small", id: "build-words-understood", role: "status" });
+    this.summary = h("p", { class: "muted small", id: "build-words-understood", role: "status" });
     const soon = debounced(WAIT_MS, () => this.take());
     this.field.addEventListener("input", soon);
     this.field.addEventListener("change", () => this.take());
-    this.element = h("div", { class: "words" }, h("label", { for: "build-words" }, "In words"), this.field, this.told);
+    this.element = h("div", { class: "words" }, h("label", { for: "build-words" }, "In words"), this.field, this.summary);
   }
 
   take() {
@@ -37,13 +37,13 @@ export class Words {
   /** @param {Understood | null | undefined} read */
   say(read) {
     if (!read) {
-      fill(this.told);
+      fill(this.summary);
       return;
     }
     const likes = Object.entries(read.tags).map(([tag, weight]) => (weight < 0 ? `not ${tag}` : tag));
     const parts = [likes.join(", "), ...read.without.map((one) => `not ${one}`), ...Object.values(read.filters)];
     const taken = Object.entries(read.taken_as).map(([word, other]) => `${word} taken as ${other}`);
     const missed = read.not_understood.length ? [`not understood: ${read.not_understood.join(", ")}`] : [];
-    fill(this.told, [...parts, ...taken, ...missed].filter(Boolean).join("; "));
+    fill(this.summary, [...parts, ...taken, ...missed].filter(Boolean).join("; "));
   }
 }
