@@ -6,8 +6,6 @@ Two files with equal packets sound the same, bit for bit, whatever their tags an
 import hashlib
 from pathlib import Path
 
-import av
-
 from mirclr.errors import UnreadableAudio, is_fault_of_machine
 
 _SAFE = {"protocol_whitelist": "file", "enable_drefs": "0", "use_absolute_path": "0"}
@@ -30,6 +28,8 @@ def packets_digest(path: Path, demuxer: str) -> str:
     OSError
         The file cannot be opened.
     """
+    import av
+
     h = hashlib.blake2b(digest_size=32)
     count = 0
     with path.open("rb") as f:

@@ -73,6 +73,13 @@ class Index:
         held = self._base.ids if self._shown is None else self._base.ids[self._shown]
         return np.sort(np.concatenate([held, self._ids]))
 
+    def holds(self, ids: np.ndarray) -> np.ndarray:
+        """(m,) int64 -> (m,) bool: which are of tracks that it holds."""
+        ids, at = np.asarray(ids, np.int64), np.searchsorted(self.ids, ids)
+        found = at < len(self.ids)
+        found[found] = self.ids[at[found]] == ids[found]
+        return found
+
     def search(
         self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -136,13 +143,9 @@ class Index:
         Of tracks that it holds it knows them: `ids`, where all m are given.
         """
         known = np.array([-1 if i is None else i for i in ids], np.int64)
-        if len(known) == len(vectors) and self._holds(known).all():
+        if len(known) == len(vectors) and self.holds(known).all():
             return self.similarity_stats(known)
         return similarity_stats(np.asarray(vectors, np.float32), self._base.references)
-
-    def _holds(self, ids: np.ndarray) -> np.ndarray:
-        at = np.minimum(np.searchsorted(self._sorted, ids), len(self._sorted) - 1)
-        return (self._sorted[at] == ids) | np.isin(ids, self._ids)
 
     def _of(self, ids: np.ndarray, in_base: np.ndarray, in_rest: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids, np.int64)

@@ -437,7 +437,8 @@ class _PreparedQuery:
 
     def _allowed(self, ids: Sequence[int]) -> list[int]:
         """Those that the index holds and the filters let pass."""
-        held = np.intersect1d(np.array(ids, np.int64), self.index.ids)
+        held = np.unique(np.array(ids, np.int64))
+        held = held[self.index.holds(held)]
         if self.allowed is not None:
             held = held[held < len(self.allowed)]
             held = held[self.allowed[held]]
@@ -534,7 +535,7 @@ def _tracks_with_vectors(
     library: LibraryStore, index: Index, ids: Sequence[int]
 ) -> list[tuple[LibraryTrack, np.ndarray]]:
     """The tracks of some ids that the library and its index hold, each with its vector."""
-    known = np.isin(np.array(ids, np.int64), index.ids)
+    known = index.holds(np.array(ids, np.int64))
     tracks = library.tracks([i for i, is_there in zip(ids, known.tolist(), strict=True) if is_there])
     return list(zip(tracks, index.vectors(np.array([t.id for t in tracks], np.int64)), strict=True))
 

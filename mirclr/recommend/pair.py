@@ -56,7 +56,7 @@ def compare(library: LibraryStore, index: Index, first: int, second: int) -> Com
     """
     tracks = {track.id: track for track in library.tracks([first, second])}
     for track_id in (first, second):
-        if track_id not in tracks or not np.isin(track_id, index.ids):
+        if track_id not in tracks or not index.holds(np.array([track_id])).all():
             raise NoMatch(f"no song of the library has the id {track_id}")
     vectors = [index.vectors(np.array([i], np.int64)) for i in (first, second)]
     stats = [index.similarity_stats_of(vector) for vector in vectors]

@@ -26,6 +26,7 @@ from mirclr.serve.settings import ServeSettings
 
 _HEADERS_S = 10.0  # in which the head of a request has to come
 _CONNECTIONS = 1000
+_IDLE_S = 30  # for which a connection waits for another request; who thinks for 5 s would meet its end
 _SWITCH_S = 0.0005  # a thread that reads rows waits as long for the others at each, where one computes; usually 5 ms
 _STOP_S = 5  # for which an end waits for answers that are being sent
 
@@ -163,6 +164,7 @@ def server_for(settings: ServeSettings) -> Server:
         server_header=False,
         forwarded_allow_ips="127.0.0.1,::1",
         limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=_STOP_S,
     )
     return Server(config)
