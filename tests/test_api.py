@@ -293,6 +293,10 @@ def test_a_file_is_classified_as_the_command_does(songs, builtin, in_this_proces
         assert list(found.genre) == list(wanted["genres"])
         assert {name: round(p, 4) for name, p in found.moods.items()} == wanted["moods"]
         assert found.top_genre == wanted["genre"]
+        for name in ("voice", "sound", "instruments"):
+            assert {label: round(p, 4) for label, p in getattr(found, name).items()} == wanted[name]
+        assert {"vocal", "danceable", "piano"} <= {*found.voice, *found.sound, *found.instruments}
+        assert found.likely == {n: p for n, p in (found.voice | found.sound | found.instruments).items() if p >= 0.5}
         assert (round(found.valence, 4), round(found.arousal, 4)) == (wanted["valence"], wanted["arousal"])
         assert mirclr.classify(str(song), encoder=builtin) == found
 

@@ -29,7 +29,7 @@ def classify(
     encoder: Encoder | None = None,
     device: str = "auto",
 ) -> Prediction:
-    """Predict genre, moods, valence and arousal of a file or a waveform, as ``mirclr classify predict`` does.
+    """Predict genre, moods and more of a file or a waveform, as ``mirclr classify predict`` does.
 
     Parameters
     ----------
@@ -49,7 +49,8 @@ def classify(
     -------
     Prediction
         ``genre`` and ``moods``, label -> probability, the likeliest first; ``top_genre``, "unknown" where no genre is
-        likely enough; ``valence`` and ``arousal`` from 0 to 1.
+        likely enough; ``valence`` and ``arousal`` from 0 to 1; ``voice``, ``sound`` and ``instruments``, label ->
+        probability, and ``likely``, what of these three is more likely than not.
 
     Raises
     ------

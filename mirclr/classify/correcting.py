@@ -35,21 +35,21 @@ class GivenLabels:
 
 @dataclass(frozen=True)
 class Corrected:
-    """What came of it: songs that were spoken of, songs of the library, and by task how many are guessed otherwise."""
+    """What came of it: songs that were labelled, songs of the library, and by task how many are guessed otherwise."""
 
-    said: int
+    labelled: int
     forgotten: int
     songs: int
     changed: dict[str, int]
     shares: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return dict(vars(self))
+        """As JSON values; ``said`` is what ``labelled`` was called before."""
+        return vars(self) | {"said": self.labelled}
 
     def in_words(self) -> list[str]:
         """For people, a line each."""
-        lines = [f"Kept what you say of {counted(self.said, 'song')}."] if self.said else []
+        lines = [f"Kept what you say of {counted(self.labelled, 'song')}."] if self.labelled else []
         lines += [f"Forgot what you said of {counted(self.forgotten, 'song')}."] if self.forgotten else []
         if self.shares:
             most = sorted(self.shares.items(), key=lambda pair: -pair[1])[:4]

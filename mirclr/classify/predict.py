@@ -1,4 +1,4 @@
-"""Predicted genre, moods, valence and arousal: of files, and of the tracks of a library.
+"""Predicted genre, moods, valence and arousal, voice, sound, instruments: of files, and of a library's tracks.
 
 A file is decoded and embedded here; a library's vectors are there already, so torch is not needed for them.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mirclr.models.encoding import Encoder
 
 _BATCH = 16
+_LIKELY = 0.5
+_EACH_BY_ITSELF = ("voice", "sound", "instrument")  # tasks of which any, several or no label may hold
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,23 @@ class Prediction:
         Probability of each mood, the likeliest first; each by itself.
     affect : dict of str to float
         Valence and arousal, from 0 to 1, by name.
+    voice, sound, instruments : dict of str to float
+        Probabilities of a voice (vocal, female voice, male voice), of how it sounds (acoustic, electronic, danceable)
+        and of instruments, the likeliest first; each label by itself.
     """
 
     genre: dict[str, float]
     top_genre: str | None
     moods: dict[str, float]
     affect: dict[str, float]
+    voice: dict[str, float] = field(default_factory=dict)
+    sound: dict[str, float] = field(default_factory=dict)
+    instruments: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def likely(self) -> dict[str, float]:
+        """What of `voice`, `sound` and `instruments` is more likely than not."""
+        return {name: p for name, p in (self.voice | self.sound | self.instruments).items() if p >= _LIKELY}
 
     @property
     def valence(self) -> float | None:
@@ -71,16 +84,26 @@ def predictions(heads: Heads, probabilities: Mapping[str, np.ndarray]) -> Iterat
             top_genre=genres[row] if genres else None,
             moods=_ranked(heads, probabilities, "mood", row),
             affect=mean_affect(heads, {task: table[row : row + 1] for task, table in probabilities.items()}),
+            voice=_ranked(heads, probabilities, "voice", row),
+            sound=_ranked(heads, probabilities, "sound", row),
+            instruments=_ranked(heads, probabilities, "instrument", row),
         )
 
 
-def count_top_labels(heads: Heads, probabilities: Mapping[str, np.ndarray]) -> dict[str, dict[str, int]]:
-    """By task, how many rows have each genre (or `UNKNOWN`) and mood on top, the commonest first."""
-    tops = {}
+def count_labels(heads: Heads, probabilities: Mapping[str, np.ndarray]) -> dict[str, dict[str, int]]:
+    """By task, how many rows have each label, the commonest first.
+
+    Of genres (or `UNKNOWN`) and moods that on top counts, of voice, sound and instruments all that are likely.
+    """
+    tops: dict[str, list[str]] = {}
     if "genre" in probabilities:
         tops["genre"] = heads.genres(probabilities["genre"])
     if "mood" in probabilities:
         tops["mood"] = [heads.tasks["mood"].labels[i] for i in probabilities["mood"].argmax(axis=1)]
+    for task in _EACH_BY_ITSELF:
+        if task in probabilities:
+            labels = heads.tasks[task].labels
+            tops[task] = [labels[i] for i in np.nonzero(probabilities[task] >= _LIKELY)[1].tolist()]
     return {task: dict(Counter(labels).most_common()) for task, labels in tops.items()}
 
 

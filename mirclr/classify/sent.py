@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def predict_file(library: LibraryStore, embedder: Embedder, file: Path) -> Prediction:
-    """Predict genre and moods of a file, as of the songs of a library: by the heads that predict there.
+    """Predict genre, moods and more of a file, as of the songs of a library: by the heads that predict there.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def predict(
     device: str,
     as_json: bool,
 ) -> int:
-    """Guess genre and moods of files, or of your library.
+    """Guess genre, moods, voice and instruments of files, or of your library.
 
     Also two numbers from 0 to 1: how positive a song sounds (valence), and how energetic (arousal). Of files and
     folders the guesses are printed. Of a library they are kept, for `recommend --mood`, `tag write`, `export` and
@@ -406,7 +406,7 @@ def _cells(values: dict[str, float | None]) -> list[float | None]:
 def _predict_library(library_path: Path, heads_file: Path | None, top: int, as_json: bool) -> None:
     """Predict for a library's tracks, store that, and print how many have each label on top."""
     from mirclr.classify import UNKNOWN
-    from mirclr.classify.predict import count_top_labels, heads_for, mean_affect, predict_library, predictions
+    from mirclr.classify.predict import count_labels, heads_for, mean_affect, predict_library, predictions
     from mirclr.library import LibraryStore
 
     counts: dict[str, dict[str, int]] = {}
@@ -416,7 +416,7 @@ def _predict_library(library_path: Path, heads_file: Path | None, top: int, as_j
         used = heads_for(library, heads_file)
         for one in used:
             ids, probabilities = predict_library(library, one.heads, one.tasks, source=one.source)
-            counts |= count_top_labels(one.heads, probabilities)
+            counts |= count_labels(one.heads, probabilities)
             means |= mean_affect(one.heads, probabilities)
             for track, found in zip(
                 ids.tolist() if as_json else (), predictions(one.heads, probabilities), strict=False
@@ -428,10 +428,15 @@ def _predict_library(library_path: Path, heads_file: Path | None, top: int, as_j
         average = {name: round(number, 4) for name, number in means.items()}
         print_json({"heads": str(used[0].file), "counts": counts, "mean": average, "tracks": rows})
         return
-    for task, labels in counts.items():
+    also = {label: n for task, labels in counts.items() if task not in ("genre", "mood") for label, n in labels.items()}
+    for task in ("genre", "mood"):
+        labels = counts.get(task, {})
         rest = labels.pop(UNKNOWN, 0) if task == "genre" else 0
         cells = [*labels.items(), *([("not sure", rest)] if rest else [])]
-        print_table((task if task == "genre" else "strongest mood", "songs"), cells)
+        if cells:
+            print_table((task if task == "genre" else "strongest mood", "songs"), cells)
+    if also:
+        print_table(("likely", "songs"), list(also.items()))
     if means:
         closing(f"On average: {', '.join(f'{AFFECT.get(name, name)} {percent(p)}' for name, p in means.items())}.")
     for one in used:
@@ -445,15 +450,20 @@ def _predict_library(library_path: Path, heads_file: Path | None, top: int, as_j
 def _as_json(found: Prediction, top: int) -> dict[str, Any]:
     """A prediction as JSON values, with the likeliest labels."""
     facts: dict[str, Any] = {"genre": found.top_genre} if found.genre else {}
-    for name, labels in (("genres", found.genre), ("moods", found.moods)):
-        if labels:
-            facts[name] = {label: round(p, 4) for label, p in list(labels.items())[:top]}
+    named = (("genres", found.genre), ("moods", found.moods), ("instruments", found.instruments))
+    some = [
+        *((name, dict(list(of.items())[:top])) for name, of in named),
+        ("voice", found.voice),
+        ("sound", found.sound),
+    ]
+    facts |= {name: {label: round(p, 4) for label, p in of.items()} for name, of in some if of}
     return facts | {name: round(number, 4) for name, number in found.affect.items()}
 
 
 def _print_predictions(predicted: Sequence[tuple[str, Prediction]], top: int | None) -> None:
     """Print a row a file, in the columns that are predicted: the likeliest alone, or so many with their chances."""
     some = predicted[0][1]
+    tells_more = bool(some.voice or some.sound or some.instruments)
     rows = []
     for name, found in predicted:
         sure = bool(found.genre) and found.top_genre == next(iter(found.genre))
@@ -463,9 +473,11 @@ def _print_predictions(predicted: Sequence[tuple[str, Prediction]], top: int | N
             genre, moods = _likely(found.genre, top), _likely(found.moods, top)
             genre = genre if sure else f"not sure ({genre})"
         cells = [cell for cell, labels in ((genre, found.genre), (moods, found.moods)) if labels]
-        rows.append((name, *cells, *map(percent, found.affect.values())))
+        also = ", ".join(found.likely) if top is None else _likely(found.likely, len(found.likely))
+        rows.append((name, *cells, *map(percent, found.affect.values()), *([also] if tells_more else [])))
     labelled = [name for name, labels in (("genre", some.genre), ("moods", some.moods)) if labels]
-    print_table(("file", *labelled, *(AFFECT.get(name, name) for name in some.affect)), rows)
+    affect = [AFFECT.get(name, name) for name in some.affect]
+    print_table(("file", *labelled, *affect, *(["also"] if tells_more else [])), rows)
 
 
 def _likely(probabilities: Mapping[str, float], top: int) -> str:

@@ -154,6 +154,8 @@ def test_audio_that_is_sent_is_classified_as_python_does(library_path, monkeypat
         assert found.json()["top_genre"] == expected.top_genre
         assert found.json()["genre"] == pytest.approx(expected.genre, abs=1e-3)
         assert found.json()["mood"] == pytest.approx(expected.moods, abs=1e-3)
+        for name, told in (("voice", expected.voice), ("sound", expected.sound), ("instrument", expected.instruments)):
+            assert found.json()[name] == pytest.approx(told, abs=1e-3)
         no_audio = client.post("/api/v1/classify", content=b"#EXTM3U\nfile:///etc/passwd\n")
         assert no_audio.status_code == 422
         assert "the audio that was sent: cannot be decoded" in no_audio.json()["detail"]

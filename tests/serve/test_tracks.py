@@ -105,6 +105,9 @@ def test_all_that_is_known_of_one(client: TestClient, library_path) -> None:
         about.key,
         about.loudness_lufs,
     )
+    assert {*found["voice"]} == {"vocal", "female voice", "male voice"}
+    assert found["sound"].keys() >= {"danceable"}
+    assert found["instruments"].keys() >= {"piano"}
     assert list(found["genres"]) == sorted(genres, key=lambda label: -genres[label])
     assert client.get("/api/v1/tracks/999999").status_code == 404
 

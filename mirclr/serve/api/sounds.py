@@ -1,5 +1,6 @@
 """What is known of how songs sound: over time, what two have in common, and of audio that is sent."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -69,13 +70,16 @@ class Explained(BaseModel):
 
 
 class Classified(BaseModel):
-    """Genres and moods of audio, the likeliest first; of the genres the probabilities add up to 1."""
+    """Genres, moods and more of audio, the likeliest first; of the genres the probabilities add up to 1."""
 
     genre: dict[str, float]
     top_genre: str | None
     mood: dict[str, float]
     valence: float | None
     arousal: float | None
+    voice: dict[str, float]
+    sound: dict[str, float]
+    instrument: dict[str, float]
 
 
 @router.get("/tracks/{track_id}/over-time")
@@ -112,11 +116,21 @@ _BODY = {"content": {"audio/*": {"schema": {"type": "string", "format": "binary"
 
 @router.post("/classify", openapi_extra={"requestBody": _BODY})
 async def classify(service: TheService, request: Request) -> Classified:
-    """Classify audio that is sent as the body, of whatever kind: genres and moods, as of the library's own songs."""
+    """Classify audio that is sent as the body, of whatever kind: genres, moods and more, as of the library's songs."""
     if request.headers.get("content-type", "").startswith("multipart/"):
         raise Problem(415, "found a form; expected the bytes of the audio file themselves as the body")
     found = await service.classifier.predict(request.stream())
-    moods = {shown(name): p for name, p in found.moods.items()}
-    genres = {shown(name): p for name, p in found.genre.items()}
-    top = found.top_genre and shown(found.top_genre)
-    return Classified(genre=genres, top_genre=top, mood=moods, valence=found.valence, arousal=found.arousal)
+    return Classified(
+        genre=_shown(found.genre),
+        top_genre=found.top_genre and shown(found.top_genre),
+        mood=_shown(found.moods),
+        valence=found.valence,
+        arousal=found.arousal,
+        voice=_shown(found.voice),
+        sound=_shown(found.sound),
+        instrument=_shown(found.instruments),
+    )
+
+
+def _shown(probabilities: Mapping[str, float]) -> dict[str, float]:
+    return {shown(name): p for name, p in probabilities.items()}

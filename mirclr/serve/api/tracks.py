@@ -108,12 +108,15 @@ class TrackPage(BaseModel):
 
 
 class WholeTrack(ListedTrack):
-    """All that is known of a song; genres and moods: how sure `mirclr classify` is of each, in [0, 1]."""
+    """All that is known of a song; labels: how sure `mirclr classify` is of each, in [0, 1]."""
 
     loudness_lufs: float | None
     key_strength: float | None
     genres: dict[str, float]
     moods: dict[str, float]
+    voice: dict[str, float]
+    sound: dict[str, float]
+    instruments: dict[str, float]
     album_artist: str | None
     track_number: int | None
     disc_number: int | None
@@ -210,6 +213,9 @@ def _whole(library: Library, track_id: int) -> WholeTrack:
             loudness_lufs=about.loudness_lufs,
             genres=_labels(library, "genre", track_id),
             moods=_labels(library, "mood", track_id),
+            voice=_labels(library, "voice", track_id),
+            sound=_labels(library, "sound", track_id),
+            instruments=_labels(library, "instrument", track_id),
             album_artist=track.album_artist and shown(track.album_artist),
             track_number=track.track_number,
             disc_number=track.disc_number,

@@ -106,7 +106,7 @@ def sync(library_path: Path, options: Options, report: Report) -> Result:
 def classify(library_path: Path, options: Options, report: Report) -> Result:
     """Guess genre and mood of all songs, as ``mirclr classify predict``."""
     from mirclr.api import Library
-    from mirclr.classify.predict import count_top_labels, heads_for, predict_library
+    from mirclr.classify.predict import count_labels, heads_for, predict_library
 
     counts: dict[str, dict[str, int]] = {}
     with Library.open(library_path) as library:
@@ -115,7 +115,7 @@ def classify(library_path: Path, options: Options, report: Report) -> Result:
         with report.progress("Guessing genre and mood", len(used)) as advance:
             for one in used:
                 ids, probabilities = predict_library(library, one.heads, one.tasks, source=one.source)
-                counts |= count_top_labels(one.heads, probabilities)
+                counts |= count_labels(one.heads, probabilities)
                 songs = len(ids)
                 advance()
     return {"songs": songs, "counts": counts}
