@@ -11,14 +11,16 @@ from mirclr.recommend import MetadataFilters, Query, TagLifts, asks_for_guesses
 from mirclr.recommend.described import describe
 
 if TYPE_CHECKING:
+    from mirclr.classify.predict import HeadsInUse
     from mirclr.classify.readying import Progress
 
 
 class DerivedLibrary(LibraryStore):
-    """The store with an index, filters and lifts of tags, each made when first asked for, and again on changes."""
+    """The store with an index, filters, heads and lifts of tags, each made when asked for, and again on changes."""
 
     _index: tuple[int, Index] | None = None
     _filters: MetadataFilters | None = None
+    _heads: tuple[object, list[HeadsInUse]] | None = None
     _lifts: tuple[object, TagLifts] | None = None
 
     @property
@@ -34,6 +36,16 @@ class DerivedLibrary(LibraryStore):
         """What its filters look at."""
         self._filters = self._filters or MetadataFilters(self)
         return self._filters
+
+    @property
+    def heads(self) -> list[HeadsInUse]:
+        """What predicts for its songs, moved by what a person corrected."""
+        from mirclr.classify.predict import heads_ready, heads_version
+
+        version = heads_version(self)
+        if self._heads is None or self._heads[0] != version:
+            self._heads = version, heads_ready(self)
+        return self._heads[1]
 
     @property
     def lifts(self) -> TagLifts:

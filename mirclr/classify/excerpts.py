@@ -7,9 +7,11 @@ songs of one of 472 the cosine to what the encoder made of the excerpts was 0.92
 same. With 20 songs in the library these are 0.88, 0.030 and 0.86.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from mirclr.classify.predict import heads_for
+from mirclr.classify.predict import HeadsInUse
 from mirclr.classify.segments import Segments
 from mirclr.errors import NoMatch
 from mirclr.library import LibraryStore
@@ -18,8 +20,10 @@ from mirclr.library.excerpts import restoring_gain
 _SAMPLE = 2000  # tracks by which it is known how embeddings vary
 
 
-def predict_excerpts(library: LibraryStore, track_id: int) -> tuple[Segments, dict[str, tuple[str, ...]]]:
-    """Predict genre and moods for each excerpt that a library keeps of a track.
+def predict_excerpts(
+    library: LibraryStore, track_id: int, using: Sequence[HeadsInUse]
+) -> tuple[Segments, dict[str, tuple[str, ...]]]:
+    """Predict genre and moods for each excerpt that a library keeps of a track, by heads such as `heads_for` gives.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def predict_excerpts(library: LibraryStore, track_id: int) -> tuple[Segments, di
     seconds = stamp.clip_seconds
     probabilities: dict[str, np.ndarray] = {}
     labels: dict[str, tuple[str, ...]] = {}
-    for one in heads_for(library):
+    for one in using:
         one.heads.check_encoder(library)
         for task, table in one.heads.predict_proba(alone).items():
             if task in one.tasks:

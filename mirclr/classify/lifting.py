@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.classify.heads import TAG, heads_path
-from mirclr.classify.predict import HeadsInUse, heads_for
+from mirclr.classify.heads import TAG
+from mirclr.classify.predict import HeadsInUse, heads_for, heads_version
 from mirclr.library import LibraryStore
 from mirclr.recommend.lifts import TagLifts, logit
 from mirclr.words.tags import TASKS
@@ -58,8 +58,7 @@ def tag_lifts(library: LibraryStore, held: TagLifts | None = None, *, keep: bool
 
 def lifts_version(library: LibraryStore) -> object:
     """Another value whenever lifts are to be made anew."""
-    own = heads_path(library.path)
-    return library.generation, library.probabilities_version, own.stat().st_mtime_ns if own.exists() else None
+    return heads_version(library), library.probabilities_version
 
 
 def _with_tags(one: HeadsInUse) -> HeadsInUse:

@@ -332,6 +332,20 @@ def heads_for(library: LibraryStore, named: Path | None = None) -> list[HeadsInU
     return found
 
 
+def heads_version(library: LibraryStore) -> object:
+    """Another value whenever `heads_ready` gives other heads."""
+    own = heads_path(library.path)
+    return library.generation, library.corrections_version, own.stat().st_mtime_ns if own.exists() else None
+
+
+def heads_ready(library: LibraryStore) -> list[HeadsInUse]:
+    """Those of `heads_for`, moved by corrections already, so that they may be kept and used from any thread."""
+    found = heads_for(library)
+    for one in found:
+        _ = one.heads  # made now, by this thread's connection
+    return found
+
+
 def predict_missing(library: LibraryStore, tasks: Collection[str] = TASKS) -> int:
     """Predict for all tracks of a library where some have no probabilities yet, as after new songs were embedded.
 

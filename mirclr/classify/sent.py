@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mirclr.audio.decoding import decode_files
-from mirclr.classify.predict import Prediction, heads_for, predictions
+from mirclr.classify.predict import HeadsInUse, Prediction, predictions
 from mirclr.errors import EncoderMismatch, UnreadableAudio, UnusableAudio
-from mirclr.library import NO_VECTOR, LibraryStore, is_usable
+from mirclr.library import NO_VECTOR, is_usable
 
 if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
 
 
-def predict_file(library: LibraryStore, embedder: Embedder, file: Path) -> Prediction:
+def predict_file(using: Sequence[HeadsInUse], embedder: Embedder, file: Path) -> Prediction:
     """Predict genre, moods and more of a file, as of the songs of a library: by the heads that predict there.
 
     Parameters
     ----------
-    library : LibraryStore
-        Whose heads, or the built-in ones.
+    using : sequence of HeadsInUse
+        What predicts in the library, such as `heads_for` gives.
     embedder : Embedder
         The library's encoder.
     file : Path
@@ -41,7 +42,7 @@ def predict_file(library: LibraryStore, embedder: Embedder, file: Path) -> Predi
     if not is_usable(vector):
         raise UnusableAudio(f"{file}: {NO_VECTOR}")
     found = Prediction({}, None, {}, {})
-    for one in heads_for(library):
+    for one in using:
         if not one.heads.are_of(embedder.stamp):
             raise EncoderMismatch(
                 f"{one.file}: its genres and moods were learned for another encoder than the library's"

@@ -11,6 +11,7 @@ from mirclr.errors import LibraryError
 from mirclr.library.checks import parsed
 from mirclr.library.database import IDS, Database, count_write, id_list, storable
 from mirclr.library.records import Description
+from mirclr.provenance import digest_json
 
 _ANSWERS, _SHARES = "answers", "genre shares"  # among the single values of a library, as JSON
 
@@ -116,6 +117,11 @@ class Labels(Database):
             kept = {task: {i: of for i, of in rows.items() if i not in gone} for task, rows in held.items()}
             self._keep(db, _ANSWERS, {task: rows for task, rows in kept.items() if rows})
         return len(known)
+
+    @property
+    def corrections_version(self) -> str:
+        """Another value whenever a person said something else of labels, or of how common genres are."""
+        return digest_json([self._meta(_ANSWERS), self._meta(_SHARES)])
 
     def genre_shares(self) -> dict[str, float]:
         """How common genres are in the library, as a person said; empty where nothing was said."""

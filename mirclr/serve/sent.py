@@ -102,6 +102,6 @@ def predict_sent(library_path: Path, file: Path) -> Prediction:
 
     library = _libraries.get(library_path) or _libraries.setdefault(library_path, Library.open(library_path))
     try:
-        return predict_file(library, library.encoder, file)
+        return predict_file(library.heads, library.encoder, file)
     except UnreadableAudio as error:
         raise UnreadableAudio(str(error).replace(str(file), _NAME)) from None

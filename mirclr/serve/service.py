@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 
 from mirclr.api import Library
 from mirclr.classify.lifting import lifts_version, tag_lifts
+from mirclr.classify.predict import HeadsInUse, heads_ready, heads_version
 from mirclr.index import Index, open_index, renewed_index, saved_index
 from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters, TagLifts
 from mirclr.recommend.filters import ASKED
@@ -49,6 +50,11 @@ class SharedLibrary(Library):
         return MetadataFilters(self, self.service.metadata.of(self))
 
     @property
+    def heads(self) -> list[HeadsInUse]:
+        """What predicts, moved by corrections, shared by all threads."""
+        return self.service.heads.of(self)
+
+    @property
     def lifts(self) -> TagLifts:
         """What words are searched by, shared by all threads."""
         return self.service.lifts.of(self)
@@ -75,6 +81,7 @@ class Service:
         self.catalogue: Shared[Catalogue] = Shared(
             lambda library: (library.tracks_version, library.descriptions_version), self._make_catalogue
         )
+        self.heads: Shared[list[HeadsInUse]] = Shared(heads_version, lambda library, before: heads_ready(library))
         self.lifts: Shared[TagLifts] = Shared(lifts_version, self._make_lifts)
         self._counts: tuple[object, Counts] | None = None
         self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata, self.lifts))

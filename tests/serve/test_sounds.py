@@ -11,8 +11,9 @@ import mirclr
 from mirclr.audio import read_excerpts, try_excerpts
 from mirclr.audio.decoding import DecodedFile
 from mirclr.classify import Heads
+from mirclr.classify.corrections import corrected
 from mirclr.classify.excerpts import likeliest, predict_excerpts
-from mirclr.library import ExcerptEmbeddings, LibraryTrack
+from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack
 from mirclr.library.excerpts import restoring_gain
 from mirclr.models.pretrained import builtin_heads
 from mirclr.serve.app import create_app
@@ -52,7 +53,7 @@ def test_a_song_over_time_is_near_what_its_sound_gives(client: TestClient, libra
     alone = np.pad(rows, ((0, 0), (0, encoder.dim - rows.shape[1])))
     expected = heads.predict_proba(alone / np.linalg.norm(alone, axis=1, keepdims=True))["mood"]
     with mirclr.Library.open(library_path) as library:
-        found, labels = predict_excerpts(library, song.id)
+        found, labels = predict_excerpts(library, song.id, library.heads)
     assert labels["mood"] == heads.tasks["mood"].labels
     assert np.abs(found.probabilities["mood"] - expected).mean() < 0.06
     answer = client.get(f"/api/v1/tracks/{song.id}/over-time").json()
@@ -63,6 +64,28 @@ def test_a_song_over_time_is_near_what_its_sound_gives(client: TestClient, libra
         assert len(answer[task]) >= 3
         for label, column in answer[task].items():
             assert column == pytest.approx(table[label], abs=1e-3)
+
+
+def test_what_a_person_says_is_learned_once_for_all_requests(client: TestClient, library_path, monkeypatch):
+    song, fits = a_song(library_path, "Neon"), []
+    monkeypatch.setattr("mirclr.classify.predict.corrected", lambda *of: fits.append(1) or corrected(*of))
+
+    def over_time() -> list[dict]:
+        return [client.get(f"/api/v1/tracks/{song.id}/over-time").json() for _ in range(6)]
+
+    plain = over_time()[0]
+    assert not fits
+    for right in (True, False):
+        with LibraryStore.open(library_path) as library:
+            library.store_answers("genre", {song.id: {"funk": right}}, alone=True)
+        fits.clear()
+        answers = over_time()
+        assert len(fits) == 1  # of the built-in heads, whichever thread answers
+        assert all(answer == answers[0] != plain for answer in answers)
+        assert ("funk" in answers[0]["genre"]) >= right
+    with LibraryStore.open(library_path) as library:
+        library.forget_answers([song.id])
+    assert over_time()[0] == plain
 
 
 def test_the_likeliest_at_any_time_are_listed():
