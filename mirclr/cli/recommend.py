@@ -323,6 +323,7 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
         "duration_s": track.duration_s,
         "seed": why.seed or None,
         "reason": r.reason,
+        **({} if r.part_s is None else {"part_s": round(r.part_s, 1)}),
     }
     if explain:
         plain["explanation"] = {

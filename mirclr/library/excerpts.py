@@ -6,6 +6,7 @@ find which excerpts of two tracks are most similar.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,12 +91,23 @@ class ExcerptEmbeddings:
         (n, D) float32
             On the scale on which the mean has length 1.
         """
-        centre = np.asarray(mean, np.float32) / np.float32(max(float(np.linalg.norm(mean)), 1e-12))
-        units, projected = self.units(), centre @ _projection(len(centre))
-        # how long they were is not kept: about as long as each other, so that their mean is as long as it is
-        length = np.linalg.norm(projected) / max(float(np.linalg.norm(units.mean(axis=0))), 1e-12)
-        restored: np.ndarray = (centre + (length * units - projected) @ gain.T).astype(np.float32)
-        return restored
+        return restored([self], np.asarray(mean)[None], gain)
+
+
+def restored(parts: "Sequence[ExcerptEmbeddings]", means: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """`ExcerptEmbeddings.restored` of several tracks, one after the other, with (t, D) means; none is empty."""
+    counts = np.array([len(part.starts) for part in parts], np.int64)
+    begins = np.cumsum(counts) - counts
+    centres = np.asarray(means, np.float32)
+    centres = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+    units, projected = np.concatenate([part.units() for part in parts]), centres @ _projection(centres.shape[1])
+    # how long they were is not kept: about as long as each other, so that their mean is as long as it is
+    usual = np.linalg.norm(np.add.reduceat(units, begins, axis=0), axis=1) / counts
+    lengths = np.linalg.norm(projected, axis=1) / np.maximum(usual, 1e-12)
+    units *= np.repeat(lengths, counts)[:, None].astype(np.float32)
+    units -= np.repeat(projected, counts, axis=0)
+    found: np.ndarray = np.repeat(centres, counts, axis=0) + units @ gain.T
+    return found
 
 
 def restoring_gain(usual: np.ndarray) -> np.ndarray:

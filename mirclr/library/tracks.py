@@ -60,6 +60,11 @@ class Tracks(Database):
         last = self._rows("SELECT id FROM track ORDER BY id DESC LIMIT 1")
         return last[0][0] + 1 if last else 0
 
+    def longer_than(self, seconds: float) -> np.ndarray:
+        """The ids of tracks that are longer: (n,) int64, ascending."""
+        rows = self._rows("SELECT id FROM track WHERE duration_s > ? ORDER BY id", seconds)
+        return np.array([row[0] for row in rows], np.int64)
+
     def column(self, name: str) -> tuple[np.ndarray, list[Any]]:
         """One field of every track that has it: ids, (n,) int64 ascending, and as many values.
 

@@ -41,8 +41,10 @@ from mirclr.recommend.recommendation import Recommendation
 from mirclr.recommend.recordings import SeenRecordings, same_sound
 from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
 from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
+from mirclr.recommend.segments import LongTracks, with_segments
 from mirclr.recommend.shortfall import guessed, shortfall
 from mirclr.recommend.unseeded import without_seeds
+from mirclr.terminal import clock
 
 _POOL = 128
 _BLOCK = 4096
@@ -151,7 +153,7 @@ def recommend(
         picked = prepared.listed(prepared.mixed)
         found = without_seeds(library, prepared.query, picked, described)
         return Answer(query, (), found, prepared.remarks(picked), described)
-    seeds = prepared.seeds
+    seeds = prepared.points
     if query.to is not None:
         picked, similarities, alike = prepared.path()
     else:
@@ -164,12 +166,21 @@ def recommend(
     why = [explainer.explain(*pair) for pair in pairs]
     reasons = distinguishing(why) if query.to is None else [""] * len(why)  # of a path each is like the one before
     found = [
-        Recommendation(rank, c.track, similarity, round(100 * (1 if share is None else share)), reason, one, share)
+        Recommendation(
+            rank,
+            c.track,
+            similarity,
+            round(100 * (1 if share is None else share)),
+            reason if c.start_s is None else ", ".join(filter(None, (f"from {clock(c.start_s)}", reason))),
+            one,
+            share,
+            c.start_s,
+        )
         for rank, (c, similarity, share, reason, one) in enumerate(
             zip(picked, similarities, alike, reasons, why, strict=True), 1
         )
     ]
-    return Answer(query, seeds, found, prepared.remarks(picked), described)
+    return Answer(query, prepared.seeds, found, prepared.remarks(picked), described)
 
 
 class _PreparedQuery:
@@ -205,7 +216,9 @@ class _PreparedQuery:
         self.hidden |= set(played)
         self.last = _tracks_with_vectors(library, index, played[-_LAST:])
         self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
-        self.vectors = np.stack([s.vector for s in self.seeds]) if self.seeds else self.away[:0]
+        self.long = LongTracks.of(library, index)
+        self.points = self.seeds if query.to is not None else with_segments(library, index, self.seeds)
+        self.vectors = np.stack([s.vector for s in self.points]) if self.seeds else self.away[:0]
         self.clusters = clusters_of(self.vectors) if self.seeds else np.zeros(1, np.int64)
         self.allowed, self.ids = filters.passing(query), index.ids
         if among is not None:
@@ -249,10 +262,11 @@ class _PreparedQuery:
     def ranked(self, n: int) -> list[Candidate]:
         """The n best candidates that the limits allow, looked for among more and more neighbours."""
         k = max(_POOL, 6 * n)
-        stats = self.index.similarity_stats_of(self.vectors, [seed.track_id for seed in self.seeds])
+        ids = [seed.track_id if seed.start_s is None else None for seed in self.points]
+        stats = self.index.similarity_stats_of(self.vectors, ids)
         stats_of_away = self.index.similarity_stats_of(self.away)
         weights = np.zeros(int(self.clusters.max()) + 1)
-        np.add.at(weights, self.clusters, [seed.weight for seed in self.seeds])
+        np.add.at(weights, self.clusters, [seed.weight for seed in self.points])
         while True:
             self._left_out.clear()
             queues, ran_out = self._queues(k, stats, stats_of_away)
@@ -397,11 +411,13 @@ class _PreparedQuery:
             vectors = np.concatenate([np.stack([m / max(np.linalg.norm(m), 1e-12) for m in middles]), some])
         _, ids = self.index.search(vectors, k, allowed=self.allowed)
         ran_out = ids.shape[1] < k or k >= len(self.index)
-        tracks, ids, matrix = self._passing(np.union1d(ids, self._allowed(self.same)))
+        beside = self._allowed([*self.same, *self.long.nearest(vectors, k).tolist()])
+        tracks, ids, matrix = self._passing(np.union1d(ids, beside))
         queues: list[list[Candidate]] = [[] for _ in range(int(self.clusters.max()) + 1)]
         if not tracks:
             return queues, ran_out
         similarities = products(self.vectors, matrix)
+        self.long.compare(ids, self.vectors, similarities)
         near = np.flatnonzero(self._not_away(matrix, similarities.max(axis=0)))
         self._left_out["away"] += len(ids) - len(near)
         if not near.size:
@@ -410,10 +426,11 @@ class _PreparedQuery:
             tracks, ids, matrix = [tracks[i] for i in near.tolist()], ids[near], matrix[near]
             similarities = similarities[:, near]
         of_tracks = self.index.similarity_stats(ids)
-        scores = mutual_proximity(similarities, stats, of_tracks)
+        scores, scale = mutual_proximity(similarities, stats, of_tracks), usual(stats, of_tracks)
+        starts = self.long.score(ids, self.vectors, stats, scores, scale)
         nearest, at = scores.argmax(axis=0), np.arange(len(ids))
         score = scores[nearest, at]
-        calibration, scale = Calibration.of(self.index), usual(stats, of_tracks)
+        calibration = Calibration.of(self.index)
         listable = self._are_alike(calibration.of_scores(score, *scale), similarities[nearest, at])
         self._left_out["unlike"] += int((~listable).sum())
         if len(self.away):
@@ -432,7 +449,10 @@ class _PreparedQuery:
             if not listable[i]:
                 continue
             seed = int(nearest[i])
-            queues[self.clusters[seed]].append(Candidate(tracks[i], matrix[i], seed, similarity[i], score[i], alike[i]))
+            start_s = float(starts[i][seed]) if i in starts else None
+            queues[self.clusters[seed]].append(
+                Candidate(tracks[i], matrix[i], seed, similarity[i], score[i], alike[i], start_s)
+            )
         return queues, ran_out
 
     def _allowed(self, ids: Sequence[int]) -> list[int]:

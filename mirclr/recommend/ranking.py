@@ -58,6 +58,8 @@ class Candidate:
         What it is ranked by.
     alike : float in [0, 1]
         The score as the fraction of the library's pairs of songs that are less alike; see `Calibration`.
+    start_s : float or None
+        Where in a long track the segment begins that is nearest; None of one that is its whole vector.
     """
 
     track: LibraryTrack
@@ -66,6 +68,7 @@ class Candidate:
     similarity: float
     score: float
     alike: float = 1.0
+    start_s: float | None = None
 
     @cached_property
     def artist(self) -> str | int:
@@ -84,7 +87,14 @@ def products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.round(found, DECIMALS, out=found)
 
 
-def mutual_proximity(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndarray) -> np.ndarray:
+def mutual_proximity(
+    similarities: np.ndarray,
+    of_seeds: np.ndarray,
+    of_tracks: np.ndarray,
+    *,
+    chances: np.ndarray | None = None,
+    scale: tuple[float, float] | None = None,
+) -> np.ndarray:
     """Mutual proximity of independent normals: cosines, corrected by how near everything is to either side.
 
     Schnitzer et al. 2012, "Local and global scaling reduce hubs in space", JMLR 13, equation 9: how likely it is that
@@ -98,16 +108,22 @@ def mutual_proximity(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: 
     of_seeds, of_tracks : np.ndarray
         (s, 2) and (m, 2): mean and standard deviation of their similarities to the library, as
         `mirclr.index.Index.similarity_stats` gives them.
+    chances : np.ndarray, optional
+        (m,) of how many such pairs, each as likely to be near, this is the nearest; 1 unless given.
+    scale : (float, float), optional
+        Of `usual`, where that is of more than these.
 
     Returns
     -------
     np.ndarray
         (s, m) float64.
     """
-    mean, std = usual(of_seeds, of_tracks)
+    mean, std = usual(of_seeds, of_tracks) if scale is None else scale
     if not std > _NO_SPREAD:  # all similarities are equal: there is nothing to correct
         return similarities
     unlikely = _unlikely(similarities, of_seeds[:, None, :], of_tracks)
+    if chances is not None:
+        unlikely = np.clip(-np.expm1(chances * np.log1p(-unlikely)), 1e-300, 1 - 1e-12)
     return np.round(mean - std * _quantile(unlikely), DECIMALS)
 
 

@@ -29,6 +29,9 @@ class Recommendation:
         empty.
     explanation : Explanation
         The same, as values.
+    part_s : float or None
+        Where in a long track, such as a mix, the part begins that is like the seed, in seconds; the reason tells it
+        too. None of a song.
     """
 
     rank: int
@@ -38,3 +41,4 @@ class Recommendation:
     reason: str
     explanation: Explanation
     alike: float | None = None
+    part_s: float | None = None

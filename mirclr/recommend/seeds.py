@@ -51,6 +51,8 @@ class Seed:
         Of a file outside the library.
     recording_of : int, optional
         The track of the library that such a file is a recording of, by its sound.
+    start_s : float, optional
+        Where in a long track the segment begins that the vector is of; see `mirclr.recommend.segments`.
     """
 
     label: str
@@ -60,6 +62,7 @@ class Seed:
     weight: float = 1.0
     excerpts: ExcerptEmbeddings | None = None
     recording_of: int | None = None
+    start_s: float | None = None
 
 
 def find_seeds(

@@ -85,6 +85,7 @@ class Recommended(BaseModel):
     similarity: float | None
     seed: str | None
     reason: str
+    part_s: float | None
 
     @classmethod
     def of(cls, r: Recommendation) -> "Recommended":
@@ -96,6 +97,7 @@ class Recommended(BaseModel):
             similarity=r.similarity,
             seed=r.explanation.seed or None,
             reason=r.reason,
+            part_s=r.part_s,
         )
 
 
