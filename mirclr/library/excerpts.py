@@ -16,6 +16,7 @@ COMPONENTS = 128
 _NOISE = 0.03  # of what is kept, beside what it tells: eight bits, and lengths that are not kept
 _SHRINKAGE = 0.3  # of the covariance: by trial the best for libraries of 20 to 500 songs alike
 _FEWEST = 4  # excerpts of which each in its place tells something
+_LAG_S = 12  # by how much the beginning of a copy is looked for elsewhere
 _ROW = np.dtype([("start", "<f4"), ("components", "i1", (COMPONENTS,))])
 
 
@@ -75,6 +76,27 @@ class ExcerptEmbeddings:
         products, places = self.units() @ other.units().T, np.arange(n)
         in_place = (products.argmax(axis=1) == places) & (products.argmax(axis=0) == places)
         return bool(2 * in_place.sum() >= n)
+
+    def alignment(self, other: "ExcerptEmbeddings") -> float:
+        """How much more alike the excerpts of two tracks are where they lie together, in standard deviations.
+
+        That of the lag, up to `_LAG_S`, by which they lie together best: of copies, trimmed ones too, it is above 3.9,
+        and of 95 in 100 pairs of near tracks below 3.2, also where all music is alike. 0 where too few lie together.
+        """
+        if min(len(self.starts), len(other.starts)) < _FEWEST:
+            return 0.0
+        products = self.units() @ other.units().T
+        products -= products.mean(axis=0) + products.mean(axis=1, keepdims=True) - products.mean()
+        lags = np.floor(self.starts[:, None] - other.starts).astype(np.int64) + _LAG_S + 1
+        inside = (lags >= 0) & (lags < 2 * _LAG_S + 2)
+        sums, counts = (
+            np.convolve(np.bincount(lags[inside], weights, 2 * _LAG_S + 2), [1, 1], "valid")
+            for weights in (products[inside], None)
+        )
+        enough = counts >= _FEWEST
+        if not enough.any():
+            return 0.0
+        return float((sums[enough] / np.sqrt(counts[enough])).max() / max(float(products.std()), 1e-9))
 
     def restored(self, mean: np.ndarray, gain: np.ndarray) -> np.ndarray:
         """The embeddings as they likely were, of what is kept of them: the mean of a normal distribution, given that.

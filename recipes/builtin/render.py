@@ -207,19 +207,24 @@ def write_midi(file: Path, parts: list[tuple[int, int, int, list[Note]]]) -> Non
     midi.save(file)
 
 
-def rendered(parts: list[tuple[int, int, int, list[Note]]], font: Path, rng: np.random.Generator) -> np.ndarray:
-    """(n,) float32 at `RATE`, mastered."""
+def played(parts: list[tuple[int, int, int, list[Note]]], font: Path, *, reverb: bool) -> np.ndarray:
+    """(n,) float32 at `RATE`: parts by fluidsynth on a soundfont, as they are."""
     with tempfile.TemporaryDirectory() as folder:
         midi, wav = Path(folder) / "a.mid", Path(folder) / "a.wav"
         write_midi(midi, parts)
-        reverb = "1" if rng.random() < 0.6 else "0"
+        effects = ["-R", "1" if reverb else "0", "-C", "0"]
         subprocess.run(
-            ["fluidsynth", "-ni", "-g", "0.5", "-R", reverb, "-C", "0", "-r", str(RATE), "-F", wav, font, midi],
+            ["fluidsynth", "-ni", "-g", "0.5", *effects, "-r", str(RATE), "-F", wav, font, midi],
             check=True,
             capture_output=True,
         )
         x = soundfile.read(wav, dtype="float32", always_2d=True)[0].mean(axis=1)[: round(SECONDS * RATE)]
-    x = levelled(x.astype(np.float32))
+    return np.asarray(x, np.float32)
+
+
+def rendered(parts: list[tuple[int, int, int, list[Note]]], font: Path, rng: np.random.Generator) -> np.ndarray:
+    """(n,) float32 at `RATE`, mastered."""
+    x = levelled(played(parts, font, reverb=bool(rng.random() < 0.6)))
     if rng.random() < 0.5:
         x = tilted(x, rng.uniform(-2, 2))
     if rng.random() < 0.5:
@@ -308,7 +313,7 @@ def main() -> None:
     parser.add_argument("--font", type=Path, action="append", required=True)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    played = performances_of(asked.groove)
+    performed = performances_of(asked.groove)
     numbers = sorted({file.name.split("-")[0] for file in asked.pop909.glob("*-beat_midi.txt")})
     every = 1 + asked.songs // asked.drums if asked.drums else 0
     with (asked.out / "tracks.jsonl").open("a+", encoding="utf-8") as manifest:
@@ -318,7 +323,7 @@ def main() -> None:
             rng = np.random.default_rng([17, i])
             font = asked.font[rng.integers(len(asked.font))]
             if every and i % every == 1:
-                style, file, _ = played[rng.integers(len(played))]
+                style, file, _ = performed[rng.integers(len(performed))]
                 name, kind = f"drums-{i:04d}-{style.replace('/', '-')}", "drums"
             else:
                 band, number = BANDS[i % len(BANDS)], numbers[rng.integers(len(numbers))]
@@ -328,7 +333,7 @@ def main() -> None:
             if kind == "drums":
                 parts = [(9, int(rng.choice([0, 8, 16, 24, 25, 26, 32, 40])), 110, drum_notes(file))]
             else:
-                fitting = [(file, bpm) for style, file, bpm in played if band.drums and style.startswith(band.drums)]
+                fitting = [(file, bpm) for style, file, bpm in performed if band.drums and style.startswith(band.drums)]
                 parts = song(asked.pop909, number, band, fitting, rng)
             x = rendered(parts, font, rng)
             if np.abs(x).max() > 0.01 and len(x) > SHORTEST * RATE:
