@@ -108,9 +108,11 @@ bench: install
 bench-recommend: install
 	MIRCLR_EMOTIFY="$(EMOTIFY)" $(BIN)/python -m tests.benchmarks latency hubs duplicates $(if $(EMOTIFY),personal)
 
-# search by words, on the labelled music of the folder EMOTIFY: a minute or two
+# search by words, on the labelled music of the folder EMOTIFY: a minute or two; by ear too with the noise of the folder NOISE
+# (tests/benchmarks/identifying.py says where it is from): some 25 minutes of a core, two gigabytes in the cache
 bench-search: install
-	MIRCLR_EMOTIFY="$(EMOTIFY)" $(BIN)/python -m tests.benchmarks words
+	MIRCLR_EMOTIFY="$(EMOTIFY)" MIRCLR_NOISE="$(NOISE)" $(BIN)/python -m tests.benchmarks words \
+		$(if $(NOISE),identify identify_many)
 
 # mirclr serve with a library of 100,000 tracks, 50 clients and a folder that is embedded: some five minutes
 bench-serve: install

@@ -107,7 +107,8 @@ class Library(DerivedLibrary):
         """Bring the library up to date with folders and files, as ``mirclr embed`` does.
 
         What is as it was is not opened, what moved or was tagged anew keeps its vector, and a file that cannot be
-        decoded is a failure that ends no run. What is embedded is on disk a batch at a time.
+        decoded is a failure that ends no run. What is embedded is on disk a batch at a time. Where songs have
+        fingerprints, those that have none get theirs.
 
         Parameters
         ----------
@@ -152,6 +153,7 @@ class Library(DerivedLibrary):
         from mirclr.data.scan import PassedOver
         from mirclr.ingest.embedding import embed_files
         from mirclr.ingest.finding import find_audio
+        from mirclr.ingest.fingerprints import complete_fingerprints
         from mirclr.ingest.seen import superseded
 
         if encoder is not None:
@@ -174,6 +176,8 @@ class Library(DerivedLibrary):
                 progress(done, len(files))
         self.write(failures=problems)
         self.remove([track.track_id for track in superseded(self, files)])
+        for track, reason in complete_fingerprints(self, workers=workers):
+            report.failures[track.file] = f"no fingerprint could be made: {reason}"
         report.remarks = passed.lines()
         return report
 

@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode here: processes that are started for each test would take longer than all else."""
-    for module in ("data.clips", "audio.decoding"):
+    for module in ("data.clips", "audio.decoding", "ingest.storing"):
         monkeypatch.setattr(f"mirclr.{module}.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
 
 

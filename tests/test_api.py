@@ -20,6 +20,7 @@ import torch
 
 import mirclr
 from mirclr.audio import resample
+from mirclr.audio.landmarks import find_landmarks
 from mirclr.errors import EncoderMismatch, LibraryError, QueryError, UnreadableAudio, UnusableAudio
 from mirclr.models.pretrained import builtin_heads
 from mirclr.recommend import Query
@@ -405,6 +406,19 @@ def test_a_library_embeds_what_is_new_and_reports(encoder, music, tmp_path, in_t
         assert [r.rank for r in library.recommend(str(music / "moved.ogg"), n=2, artist_cap=0)] == [1, 2]
         with pytest.raises(LibraryError, match="no such file or folder"):
             library.embed(tmp_path / "gone", encoder=encoder)
+
+
+def test_what_a_library_embeds_gets_a_fingerprint_where_others_have_one(encoder, music, tmp_path, in_this_process):
+    with mirclr.Library.open(tmp_path / "lib.db", create=True) as library:
+        library.embed(music / "sub", encoder=encoder)
+        assert not library.has_fingerprints
+        library.store_fingerprints({library.ids()[0]: find_landmarks(music / "sub" / "c.ogg")})
+        library.embed(music, encoder=encoder)
+        assert library.without_fingerprint() == []
+        (music / "a.ogg").rename(music / "b2.ogg")
+        made = library.fingerprint_times()[1].tolist()
+        library.embed(music, encoder=encoder)
+        assert library.fingerprint_times()[1].tolist() == made
 
 
 def test_a_library_takes_the_encoder_that_it_was_made_with(checkpoint, music, tmp_path, songs, in_this_process):

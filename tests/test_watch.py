@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mirclr.audio.landmarks import find_landmarks
 from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra
 from mirclr.ingest import watch
 from mirclr.ingest.sync import apply_changes, sync_scope
@@ -262,6 +263,22 @@ def followed(library, folder, embedder, *steps, settle=5, **options):
 
 
 START = [("embedded", name) for name in ("a.ogg", "b.ogg", "c.ogg", "d.ogg")]
+
+
+def test_what_comes_gets_a_fingerprint_where_others_have_one(library, embedder, music):
+    def add(name):
+        tone(music / name, 440)
+        return [music / name]
+
+    def keep_one():
+        library.store_fingerprints({library.find_file(music / "a.ogg").id: find_landmarks(music / "a.ogg")})
+        return add("second.wav")
+
+    followed(library, music, embedder, (10, lambda: add("first.wav")))
+    assert not library.has_fingerprints
+    followed(library, music, embedder, (10, keep_one))
+    assert library.without_fingerprint() == []
+    assert len(library.fingerprint_times()[0]) == 6
 
 
 def test_following_a_folder(library, embedder, music):

@@ -97,6 +97,23 @@ class Clip:
         """The best of the places near one, by one change."""
         return self._at(track, frame + SHIFTS, change)
 
+    def beside(self, other: np.ndarray, alignment: Alignment, track: np.ndarray, at: Alignment) -> Alignment:
+        """How a clip lies on a track apart from what another track, of which it is too, explains.
+
+        Parameters
+        ----------
+        other, alignment : (n, 3) int32, Alignment
+            The landmarks of the other, and how the clip lies on it.
+        track, at : (n, 3) int32, Alignment
+            Those of the track, and how the clip lies on it as a whole.
+        """
+        explained, _, _ = _marks(*_on_clip(other, alignment, self.frames), self.frames)
+        mine = ~explained[np.clip(self.landmarks[:, 0], 0, self.frames - 1), self.landmarks[:, 1]]
+        frames, pitches = _on_clip(track, at, self.frames)
+        its_own = ~explained[frames, pitches]
+        rows = np.stack([frames, pitches, np.zeros(len(frames), np.int64)], axis=1)[its_own]
+        return Clip(self.landmarks[mine], self.frames).near(rows[np.argsort(rows[:, 0], kind="stable")], 0, Change())
+
     def _at(self, track: np.ndarray, places: np.ndarray, change: Change) -> Alignment:
         marked, chance, busy = self._marks(change)
         length = len(marked)
@@ -135,6 +152,14 @@ def _marks(frames: np.ndarray, pitches: np.ndarray, length: int) -> tuple[np.nda
     marked = np.ascontiguousarray(wide[_FRAMES : _FRAMES + length, widest : widest + PITCHES])
     busy = marked.sum(axis=1)
     return marked, np.clip(marked.mean(axis=0), 1 / length, 1), np.maximum(busy / max(1e-9, busy.mean()), _QUIET)
+
+
+def _on_clip(track: np.ndarray, at: Alignment, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Frames and pitches of a clip, where it has the landmarks of a track on which it lies."""
+    there = np.round((track[:, 0] - at.frame) / at.change.pace).astype(np.int64)
+    pitches = np.round(track[:, 1] + PITCHES_AN_OCTAVE * np.log2(at.change.pitch)).astype(np.int64)
+    inside = (there >= 0) & (there < frames) & (pitches >= 0) & (pitches < PITCHES)
+    return there[inside], pitches[inside]
 
 
 def _evidence(matched: np.ndarray, there: np.ndarray, expected: np.ndarray) -> np.ndarray:

@@ -67,6 +67,8 @@ class Identifier:
     ----------
     library : LibraryStore
         With fingerprints.
+    keep : bool
+        Whether their index is saved beside it where it is made anew.
 
     Raises
     ------
@@ -74,8 +76,8 @@ class Identifier:
         It has none.
     """
 
-    def __init__(self, library: LibraryStore) -> None:
-        self._library, self._postings = library, open_postings(library)
+    def __init__(self, library: LibraryStore, *, keep: bool = True) -> None:
+        self._library, self._postings = library, open_postings(library, keep=keep)
 
     def identify(self, path: Path) -> Found | None:
         """The track that a file is a clip of, or None.
@@ -128,9 +130,8 @@ class Identifier:
         for start in np.arange(0, max(WINDOW_S / 2, seconds - WINDOW_S / 2), WINDOW_S / 2).tolist():
             end = min(start + WINDOW_S, seconds)
             clip, lately = _window(landmarks, start, end), [one for one in entries if start - one.end_s < _GAP_S]
-            for match in self._matches(clip, [one.alignments[-1].change for one in lately]):
-                if match.is_sure:
-                    _enter(entries, self._going_on(clip, match, lately, start), start, end)
+            for match in self._at_once(clip, [one.alignments[-1].change for one in lately]):
+                _enter(entries, self._going_on(clip, match, lately, start), start, end)
             if advance:
                 advance()
         sure = [one for one in entries if len(one.alignments) > 1 or one.evidence >= _ALONE * SURE]
@@ -139,6 +140,20 @@ class Identifier:
 
     def _matches(self, clip: Clip, lately: Iterable[Change] = ()) -> list[Match]:
         return find_matches(clip, self._postings, self._stored, lately)
+
+    def _at_once(self, clip: Clip, lately: Iterable[Change]) -> list[Match]:
+        """The tracks that are in a clip at once: each is sure, also by what those before it do not explain."""
+        found: list[Match] = []
+        sure = [match for match in self._matches(clip, lately) if match.is_sure]
+        rows = self._stored([match.track_id for match in sure])
+        for match in sure:
+            if match.track_id not in rows:  # it was removed in this moment
+                continue
+            track, here = rows[match.track_id], match.alignment
+            others = (clip.beside(rows[one.track_id], one.alignment, track, here) for one in found)
+            if all(Match(match.track_id, other).is_sure for other in others):
+                found.append(match)
+        return found
 
     def _going_on(self, clip: Clip, match: Match, entries: Sequence["_Entry"], start: float) -> Match:
         """The same track where it would be by now, if that is nearly as good: a loop lies on itself in many places."""

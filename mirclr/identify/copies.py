@@ -9,7 +9,7 @@ import numpy as np
 
 from mirclr.audio.landmarks import FRAMES_A_SECOND
 from mirclr.identify.alignment import Change, Clip
-from mirclr.identify.hashing import hashes_of_clip, hashes_of_track
+from mirclr.identify.hashing import ClipTriples, hashes_of_track
 from mirclr.identify.opening import open_postings
 from mirclr.identify.search import SURE
 from mirclr.library import LibraryStore
@@ -73,7 +73,7 @@ def fingerprint_candidates(library: LibraryStore) -> Iterator[tuple[int, int]]:
         for track_id, rows in library.fingerprints(new[start : start + _AT_ONCE]).items():
             middle = int(rows[:, 0].max(initial=0)) // 2
             first, last = np.searchsorted(rows[:, 0], (middle - _WINDOW // 2, middle + _WINDOW // 2))
-            hashes, frames = hashes_of_clip(rows[first:last], 1.0, 1.0)
+            hashes, frames = ClipTriples(rows[first:last]).hashes()
             for part in postings:
                 for _, other, _ in part.candidates(hashes, frames, _CANDIDATES):
                     if other != track_id:

@@ -1,7 +1,7 @@
 """The file of postings beside a library: a line with a checksum and JSON, padded to 64 bytes; then its arrays.
 
-Derived, and made again where it is damaged. The places are memory-mapped and not checked: whatever they say, a clip is
-laid on the landmarks that the library holds before anything is said of it.
+Derived, and made again where it is damaged. Places and buckets are memory-mapped and not checked: whatever they say, a
+clip is laid on the landmarks that the library holds before anything is said of it.
 """
 
 from pathlib import Path
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from mirclr.identify.hashing import HASHES
 from mirclr.identify.postings import Postings
 from mirclr.provenance import read_header, write_arrays
 
-_FORMAT = "mirclr-fingerprints 1"
-_CHECKED = ("ids", "made_ns", "begins", "starts")
+_FORMAT = "mirclr-fingerprints 2"
+_CHECKED, _MAPPED = ("ids", "made_ns", "begins"), ("starts", "places")
+_KINDS: dict[int, "np.dtype[Any]"] = {4: np.dtype("<u4"), 8: np.dtype("<u8")}
 
 
 def save(path: Path, postings: Postings, metadata: dict[str, Any]) -> None:
@@ -27,15 +27,16 @@ def save(path: Path, postings: Postings, metadata: dict[str, Any]) -> None:
         It cannot be written.
     """
     arrays = {name: np.ascontiguousarray(getattr(postings, name), "<i8") for name in _CHECKED}
-    places = np.ascontiguousarray(postings.places).astype(postings.places.dtype.newbyteorder("<"), copy=False)
+    mapped = {name: np.ascontiguousarray(getattr(postings, name)) for name in _MAPPED}
+    mapped = {name: array.astype(_KINDS[array.dtype.itemsize], copy=False) for name, array in mapped.items()}
     header = {
         "format": _FORMAT,
         **metadata,
         "sizes": {name: len(array) for name, array in arrays.items()},
         "digests": {name: xxhash.xxh3_64_hexdigest(array.data) for name, array in arrays.items()},
-        "places": [len(places), places.dtype.itemsize],
+        "mapped": {name: [len(array), array.dtype.itemsize] for name, array in mapped.items()},
     }
-    write_arrays(path, header, (*arrays.values(), places))
+    write_arrays(path, header, (*arrays.values(), *mapped.values()))
 
 
 def load(path: Path) -> tuple[Postings, dict[str, Any]] | None:
@@ -48,12 +49,13 @@ def load(path: Path) -> tuple[Postings, dict[str, Any]] | None:
                 if xxhash.xxh3_64_hexdigest(arrays[name].data) != header["digests"][name]:
                     return None
             at = f.tell()
-        count, width = map(int, header["places"])
-        if path.stat().st_size != at + count * width or width not in (4, 8):
+        for name in _MAPPED:
+            count, kind = int(header["mapped"][name][0]), _KINDS[header["mapped"][name][1]]
+            arrays[name] = np.asarray(np.memmap(path, kind, "r", at, (count,))) if count else np.zeros(0, kind)
+            at += arrays[name].nbytes
+        if path.stat().st_size != at:
             return None
-        kind = f"<u{width}"
-        places = np.asarray(np.memmap(path, kind, "r", at, (count,))) if count else np.zeros(0, kind)
-        postings = Postings(**arrays, places=places)
+        postings = Postings(**arrays)
         return (postings, header) if _fits(postings) else None
     except (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
         return None
@@ -64,8 +66,6 @@ def _fits(postings: Postings) -> bool:
     return (
         len(postings.made_ns) == n
         and len(postings.begins) == n + 1
-        and len(postings.starts) == HASHES + 1
-        and postings.starts[0] == 0
-        and postings.starts[-1] == len(postings.places)
-        and bool((np.diff(postings.starts) >= 0).all() and (np.diff(postings.begins) >= 0).all())
+        and len(postings.starts) == (1 << postings.bits.bucket) + 1
+        and bool((np.diff(postings.begins) >= 0).all())
     )

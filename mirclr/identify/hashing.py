@@ -1,30 +1,36 @@
-"""Pairs of landmarks as hashes, by which a clip finds where in which track it may be from.
+"""Triples of landmarks as hashes, by which a clip finds where in which track it may be from.
 
-A pair is two peaks, up to `_FURTHEST` frames and an octave apart; its hash is made of both frequencies and the time
-between them, in steps (Wang 2003). Each of the strongest peaks of a track makes one pair, with the nearest of the
-others. Of a clip all pairs are tried, as noise may have put others between, and with each the hashes beside its own.
+A triple is a peak and two that follow it, up to `_FURTHEST` frames and three octaves apart; its hash is made of the
+three frequencies and the times between them, in steps. (Wang 2003 has pairs, of which each is in too many of a hundred
+thousand tracks.) Each of the strongest peaks of a track makes triples with the nearest of the others. Of a clip more
+are tried, as noise may have put others between, and for a number near the edge of its step, the step beside it.
 
 Axes: n peaks, m hashes.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 
 from mirclr.audio.landmarks import LOWEST_HZ, PITCHES, PITCHES_AN_OCTAVE
 
-OF_A_TRACK, OF_A_CLIP = 6, 20
-"""Of a second that many of the strongest peaks make pairs."""
-_NEAREST, _FURTHEST = 4, 44  # frames
+OF_A_TRACK, OF_A_CLIP = 8, 18
+"""Of a second that many of the strongest peaks make triples,"""
+_PARTNERS_OF_A_TRACK, _PARTNERS_OF_A_CLIP = 3, 10  # each with any two of so many others
+_NEAREST, _FURTHEST = 4, 32  # frames
+_WIDEST = 3 * PITCHES_AN_OCTAVE
 _FRAMES_A_STEP = 2
 _STEPS, _KNEE_HZ = 120.0, 800.0  # a step is 8 Hz at 200 Hz, 15 at 1 kHz, 35 at 3.4 kHz
-_PITCH_STEPS, _TIME_STEPS = 256, _FURTHEST // _FRAMES_A_STEP + 3
-HASHES = _PITCH_STEPS * _PITCH_STEPS * _TIME_STEPS
+_EDGE = 0.25  # of a step
+_KEY = (8, 8, 8, 6, 6)  # bits of three pitches and two times
+_ODD, _OTHER_ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+BITS = 30
+"""Of a hash."""
 
 
 def hashes_of_track(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs of a track.
+    """The triples of a track.
 
     Parameters
     ----------
@@ -33,54 +39,64 @@ def hashes_of_track(landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    hashes : (m,) int64
-        Below `HASHES`.
+    hashes : (m,) uint32
+        Of `BITS` bits, all of which are as good as random.
     frames : (m,) int64
-        Where the first of each pair is.
+        Where the first of each triple is.
     """
     frames, pitches = _strongest(landmarks, OF_A_TRACK)
-    partner = np.full(len(frames), -1)
-    for first, second in _pairs(frames, pitches):  # the nearest first
-        new = partner[first] < 0
-        partner[first[new]] = second[new]
-    chosen = np.flatnonzero(partner >= 0)
-    partners = partner[chosen]
+    first, second, third = _triples(frames, pitches, _PARTNERS_OF_A_TRACK)
     steps = np.floor(_steps()[pitches]).astype(np.int64)
-    apart = (frames[partners] - frames[chosen]) // _FRAMES_A_STEP
-    return _hashes(steps[chosen], steps[partners], apart), frames[chosen]
+    times = [(frames[other] - frames[first]) // _FRAMES_A_STEP for other in (second, third)]
+    keys = np.zeros(len(first), np.uint64)
+    for numbers, bits in zip([*(steps[peak] for peak in (first, second, third)), *times], _KEY, strict=True):
+        keys = _with(keys, numbers, bits)
+    return _mixed(keys), frames[first]
 
 
-def hashes_of_clip(landmarks: np.ndarray, pitch: float, pace: float) -> tuple[np.ndarray, np.ndarray]:
-    """All pairs of a clip, as they would be of a track that it was made from by a change of pitch and pace.
+class ClipTriples:
+    """The triples of a clip, each once; and their hashes, for any change of pitch and pace.
 
     Parameters
     ----------
     landmarks : (n, 3) int32
         Of the clip.
-    pitch, pace : float
-        By how much the clip is higher and faster than the track, as factors.
-
-    Returns
-    -------
-    hashes : (m,) int64
-        Eight of each pair: both nearest steps of each number.
-    frames : (m,) float64
-        Where the first of each pair is, in frames of the track.
     """
-    frames, pitches = _strongest(landmarks, OF_A_CLIP)
-    pairs = list(_pairs(frames, pitches))
-    if not pairs:
-        return np.zeros(0, np.int64), np.zeros(0)
-    first, second = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
-    steps = _steps_at(pitches - PITCHES_AN_OCTAVE * np.log2(pitch))
-    apart = (frames[second] - frames[first]) * pace / _FRAMES_A_STEP
-    found = [
-        _hashes(_near(steps[first], a), _near(steps[second], b), _near(apart, c))
-        for a in (0, 1)
-        for b in (0, 1)
-        for c in (0, 1)
-    ]
-    return np.concatenate(found), np.tile(frames[first] * pace, len(found))
+
+    def __init__(self, landmarks: np.ndarray) -> None:
+        frames, pitches = _strongest(landmarks, OF_A_CLIP)
+        first, second, third = _triples(frames, pitches, _PARTNERS_OF_A_CLIP)
+        self._frames = frames[first]
+        self._times = [frames[other] - frames[first] for other in (second, third)]
+        self._pitches = [pitches[peak] for peak in (first, second, third)]
+
+    def hashes(self, pitch: float = 1.0, pace: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """As they would be of a track that the clip was made from by a change.
+
+        Parameters
+        ----------
+        pitch, pace : float
+            By how much the clip is higher and faster than the track, as factors.
+
+        Returns
+        -------
+        hashes : (m,) uint32
+            Of each triple one, and those beside it for what is near an edge.
+        frames : (m,) float64
+            Where the first of each triple is, in frames of the track.
+        """
+        lower = PITCHES_AN_OCTAVE * np.log2(pitch)
+        steps = [_steps_at(pitches - lower) for pitches in self._pitches]
+        times = [apart * (pace / _FRAMES_A_STEP) for apart in self._times]
+        keys, of = np.zeros(len(self._frames), np.uint64), np.arange(len(self._frames))
+        for numbers, bits in zip([*steps, *times], _KEY, strict=True):
+            here = np.floor(numbers)
+            part = numbers - here
+            beside = here + np.where(part < 0.5, -1, 1)
+            near = np.flatnonzero((np.minimum(part, 1 - part) < _EDGE)[of])
+            keys = np.concatenate([_with(keys, here[of], bits), _with(keys[near], beside[of[near]], bits)])
+            of = np.concatenate([of, of[near]])
+        return _mixed(keys), self._frames[of] * pace
 
 
 def _strongest(landmarks: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,29 +105,37 @@ def _strongest(landmarks: np.ndarray, kept: int) -> tuple[np.ndarray, np.ndarray
     return rows[:, 0], rows[:, 1]
 
 
-def _pairs(frames: np.ndarray, pitches: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions of both of each pair, those k peaks apart together, k from 1 on."""
+def _triples(frames: np.ndarray, pitches: np.ndarray, partners: int) -> np.ndarray:
+    """(3, m) positions of a peak, and of two of its partners: the nearest that follow it."""
+    table = np.full((len(frames), partners), -1)
+    count = np.zeros(len(frames), np.int64)
     for k in range(1, len(frames)):
         apart = frames[k:] - frames[:-k]
-        if apart.min(initial=_FURTHEST + 1) > _FURTHEST:
-            return
-        near = (apart >= _NEAREST) & (apart <= _FURTHEST)
-        near &= np.abs(pitches[k:] - pitches[:-k]) <= PITCHES_AN_OCTAVE
-        first = np.flatnonzero(near)
-        yield first, first + k
+        if apart.min() > _FURTHEST:
+            break
+        near = (apart >= _NEAREST) & (apart <= _FURTHEST) & (count[:-k] < partners)
+        first = np.flatnonzero(near & (np.abs(pitches[k:] - pitches[:-k]) <= _WIDEST))
+        table[first, count[first]] = first + k
+        count[first] += 1
+    found = [np.zeros((3, 0), np.int64)]
+    for a, b in combinations(range(partners), 2):
+        first = np.flatnonzero(table[:, b] >= 0)
+        found.append(np.stack([first, table[first, a], table[first, b]]))
+    return np.concatenate(found, axis=1)
 
 
-def _near(numbers: np.ndarray, other: int) -> np.ndarray:
-    """The step that a number is in, or the one beside it that is nearer."""
-    here = np.floor(numbers)
-    beside = np.where(numbers - here < 0.5, here - 1, here + 1) if other else here
-    return np.maximum(beside, 0).astype(np.int64)
+def _with(keys: np.ndarray, numbers: np.ndarray, bits: int) -> np.ndarray:
+    """Keys with one more number, as nearly as its bits say it."""
+    longer: np.ndarray = keys << np.uint64(bits) | np.clip(numbers, 0, (1 << bits) - 1).astype(np.uint64)
+    return longer
 
 
-def _hashes(first: np.ndarray, second: np.ndarray, apart: np.ndarray) -> np.ndarray:
-    top = _PITCH_STEPS - 1
-    hashes: np.ndarray = (np.minimum(first, top) * _PITCH_STEPS + np.minimum(second, top)) * _TIME_STEPS
-    return hashes + np.minimum(apart, _TIME_STEPS - 1)
+def _mixed(keys: np.ndarray) -> np.ndarray:
+    """Keys as hashes, whose first bits are as good as random."""
+    keys = (keys + np.uint64(1)) * _ODD
+    keys = (keys ^ keys >> np.uint64(32)) * _OTHER_ODD
+    hashes: np.ndarray = (keys >> np.uint64(64 - BITS)).astype(np.uint32)
+    return hashes
 
 
 def _steps_at(pitches: np.ndarray) -> np.ndarray:

@@ -16,10 +16,10 @@ _STALE = 0.1  # nor for this fraction of all
 _AT_ONCE = 500
 
 
-def open_postings(library: LibraryStore) -> list[Postings]:
+def open_postings(library: LibraryStore, *, keep: bool = True) -> list[Postings]:
     """Give the postings of all fingerprints of a library: of most of them, and of those that are newer.
 
-    Where they cannot be saved, as in a folder that may not be written, they are made again each time.
+    Where they are not to be kept, or cannot be, as in a folder that may not be written, they are made again each time.
 
     Raises
     ------
@@ -42,8 +42,9 @@ def open_postings(library: LibraryStore) -> list[Postings]:
             if new.sum() + gone <= max(_FEW, _STALE * len(base.ids)):
                 return [base, build(_landmarks(library, ids[new]), made[new])] if new.any() else [base]
         postings = build(_landmarks(library, ids), made)
-    with suppress(OSError):
-        save(path, postings, {"library": library.uuid})
+    if keep:
+        with suppress(OSError):
+            save(path, postings, {"library": library.uuid})
     return [postings]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mirclr.identify.alignment import WORTH_A_CHANGE, Alignment, Change, Clip
-from mirclr.identify.hashing import hashes_of_clip
+from mirclr.identify.hashing import ClipTriples
 from mirclr.identify.postings import Postings
 
 SURE, MATCHED = 18.0, 0.3
@@ -64,10 +64,11 @@ def find_matches(
     """
     found: dict[int, list[Alignment]] = {}
     held: dict[int, np.ndarray] = {}
+    triples = ClipTriples(clip.landmarks)
     for changes, count in zip((dict.fromkeys((Change(), *likely)), _CHANGED), _CANDIDATES, strict=True):
         wanted = []
         for change in changes:
-            hashes, frames = hashes_of_clip(clip.landmarks, change.pitch, change.pace)
+            hashes, frames = triples.hashes(change.pitch, change.pace)
             for part in postings:
                 wanted += [(change, *one) for one in part.candidates(hashes, frames, count)]
         held.update(landmarks(sorted({track for _, _, track, _ in wanted} - held.keys())))

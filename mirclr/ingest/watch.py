@@ -21,6 +21,7 @@ from typing import Any, Self
 from mirclr.data.scan import left_out, may_say_of_audio
 from mirclr.errors import LibraryError, MissingExtra
 from mirclr.ingest.embedding import embed_files
+from mirclr.ingest.fingerprints import complete_fingerprints
 from mirclr.ingest.sync import Embed, Scope, SyncChange, apply_changes
 from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
@@ -249,7 +250,7 @@ def follow(
     embed: Embed = embed_files,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[SyncChange]:
-    """Bring a library in step with its folders, and keep it so as they change.
+    """Bring a library in step with its folders, and keep it so as they change; its fingerprints too, where it has some.
 
     Parameters
     ----------
@@ -267,7 +268,7 @@ def follow(
     SyncChange
         Those of `apply_changes` that are new: not files that are unchanged, nor failures that are known.
     """
-    pending = Pending(settle)
+    pending, tried = Pending(settle), set[int]()
     for folder in scope:
         pending.note(folder, clock() - settle)
     while True:
@@ -277,6 +278,9 @@ def follow(
                 for change in apply_changes(library, scope, ripe, embedder, workers=workers, embed=embed):
                     if change.did != "unchanged" and change.new:
                         yield change
+                for track, reason in complete_fingerprints(library, workers=workers, tried=tried):
+                    tried.add(track.id)
+                    yield SyncChange(track.file, "failed", f"no fingerprint could be made: {reason}")
         except LibraryError as error:
             if not _is_busy(error):
                 raise

@@ -47,7 +47,7 @@ _OPEN = frozenset(("/", "/api/v1/session", "/healthz", "/favicon.ico"))
 _PLAYERS = "/rest/"  # what asks for a password itself, in each request, so that none comes by itself with a browser
 _OPEN_BELOW = ("/assets/", _PLAYERS)  # the page's own files hold nothing
 _LISTENBRAINZ = "/1/"
-_AUDIO = "/api/v1/classify"
+_AUDIO = ("/api/v1/classify", "/api/v1/identify")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(?::\d{1,5})?", re.IGNORECASE)
 _SLOWEST = 10_000  # bytes a second of a body, once `Limits.body_s` is over
@@ -149,7 +149,7 @@ class Guard:
 
     def _body(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
         limits = self._settings.limits
-        most = limits.audio_bytes if scope["path"] == _AUDIO else limits.body_bytes
+        most = limits.audio_bytes if scope["path"] in _AUDIO else limits.body_bytes
         length = headers.get("content-length", "0")
         if not re.fullmatch(r"\d{1,18}", length, re.ASCII):
             raise Problem(400, "found a length of the body that is no number")

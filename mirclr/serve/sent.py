@@ -1,6 +1,7 @@
-"""Audio that is sent to be classified: kept in a file while that is done, in a process that keeps the encoder.
+"""Audio that is sent, to be classified or identified: kept in a file while that is done, in a process of its own.
 
-So the service itself never loads torch, and no file that is sent can end it.
+That process keeps the library open and its encoder loaded; so the service itself never loads torch, and no file that is
+sent can end it.
 """
 
 from __future__ import annotations
@@ -9,44 +10,46 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mirclr.errors import UnreadableAudio
+from mirclr.errors import AudioError, UnreadableAudio
 from mirclr.processes import JobLost, Lost, Pool, begin_worker
 from mirclr.serve.problems import Problem
 from mirclr.serve.slots import Slots
 
 if TYPE_CHECKING:
     from mirclr.classify import Prediction
+    from mirclr.identify import Found
 
 _MOST_S = 300.0  # that one file may take
 _KEPT_S = 300.0  # that the process waits for the next
 _AT_ONCE = 4  # files that are received or wait
 _NAME = "the audio that was sent"
-_libraries: dict[Path, Any] = {}  # of the process that classifies
+_libraries: dict[Path, Any] = {}  # of the process that does it
+_T = TypeVar("_T")
 
 
-class Classifier:
-    """Classifies what is sent, one after the other.
+class SentAudio:
+    """Finds out something of what is sent, of one after the other.
 
     Parameters
     ----------
     library : Path
-        Whose encoder and heads.
+        Whose encoder and heads, and fingerprints.
     most_bytes : int
         Of what is sent.
     """
 
     def __init__(self, library: Path, most_bytes: int) -> None:
         self._library, self._most_bytes = library, most_bytes
-        self._one, self._waiting = asyncio.Lock(), Slots(_AT_ONCE, "files are being classified")
+        self._one, self._waiting = asyncio.Lock(), Slots(_AT_ONCE, "files that were sent are being looked at")
         self._pool: Pool | None = None
         self._ending: asyncio.TimerHandle | None = None
 
-    async def predict(self, body: AsyncIterator[bytes]) -> Prediction:
-        """Predict genre and moods of what is sent.
+    async def run(self, find: Callable[[Path, Path], _T], body: AsyncIterator[bytes]) -> _T:
+        """Call ``find(library, file)`` of what is sent; at the top of this module, it is called in the process.
 
         Raises
         ------
@@ -66,18 +69,18 @@ class Classifier:
                         raise Problem(413, f"more than {self._most_bytes >> 20} MiB; send a part of the song")
                     await asyncio.to_thread(f.write, piece)
             async with self._one:
-                return await self._predicted(Path(name))
+                return await self._found(find, Path(name))
         finally:
             give_back()
             with contextlib.suppress(OSError):
                 os.unlink(name)
 
-    async def _predicted(self, file: Path) -> Prediction:
+    async def _found(self, find: Callable[[Path, Path], _T], file: Path) -> _T:
         if self._ending:
             self._ending.cancel()
         self._pool = self._pool or Pool(1, begin_worker, lambda *_: _MOST_S)
         try:
-            found: Prediction = await asyncio.wrap_future(self._pool.submit(predict_sent, self._library, file))
+            found: _T = await asyncio.wrap_future(self._pool.submit(find, self._library, file))
             return found
         except JobLost as lost:
             if lost.why is Lost.OUT_OF_MEMORY:
@@ -96,12 +99,32 @@ class Classifier:
 
 
 def predict_sent(library_path: Path, file: Path) -> Prediction:
-    """Predict of a file; in the process of a `Classifier`, which keeps the library open and its encoder loaded."""
-    from mirclr.api import Library
+    """Predict genre, moods and more of a file."""
     from mirclr.classify.sent import predict_file
 
-    library = _libraries.get(library_path) or _libraries.setdefault(library_path, Library.open(library_path))
-    try:
+    library = _library(library_path)
+    with _unnamed(file):
         return predict_file(library.heads, library.encoder, file)
-    except UnreadableAudio as error:
+
+
+def identify_sent(library_path: Path, file: Path, *, keep: bool) -> Found | None:
+    """Find the song that a file is a recording of; `keep`: the index of fingerprints is saved where it is made anew."""
+    from mirclr.identify import Identifier
+
+    with _unnamed(file):
+        return Identifier(_library(library_path), keep=keep).identify(file)
+
+
+def _library(path: Path) -> Any:
+    from mirclr.api import Library
+
+    return _libraries.get(path) or _libraries.setdefault(path, Library.open(path))
+
+
+@contextlib.contextmanager
+def _unnamed(file: Path) -> Iterator[None]:
+    """Errors of a file say nothing of where it is kept."""
+    try:
+        yield
+    except AudioError as error:
         raise UnreadableAudio(str(error).replace(str(file), _NAME)) from None

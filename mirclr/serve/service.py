@@ -22,7 +22,7 @@ from mirclr.serve import apart
 from mirclr.serve.apart import Apart
 from mirclr.serve.media import Media
 from mirclr.serve.problems import Problem
-from mirclr.serve.sent import Classifier
+from mirclr.serve.sent import SentAudio
 from mirclr.serve.settings import ServeSettings
 from mirclr.serve.shared import SMALL, Renewal, Shared
 
@@ -87,7 +87,7 @@ class Service:
         self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata, self.lifts))
         self._apart = Apart()
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
-        self.classifier = Classifier(settings.library, settings.limits.audio_bytes)
+        self.sent = SentAudio(settings.library, settings.limits.audio_bytes)
 
     async def call(self, function: Callable[Concatenate[Library, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call ``function(library, …)`` in a thread that has the library open; returns or raises what it does."""
@@ -164,7 +164,7 @@ class Service:
     def close(self) -> None:
         """End the threads, once what they do is done."""
         self.media.close()
-        self.classifier.close()
+        self.sent.close()
         self._apart.close()
         self._renewal.stop()
         self._threads.shutdown(cancel_futures=True)

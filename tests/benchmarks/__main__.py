@@ -36,6 +36,7 @@ from tests.benchmarks.agreement import agreement
 from tests.benchmarks.describing import TEMPO, describe
 from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
+from tests.benchmarks.identifying import NOISE, identify, identify_many
 from tests.benchmarks.inverted_file import inverted_file
 from tests.benchmarks.mapping import song_map
 from tests.benchmarks.measuring import EMOTIFY, ROUNDS, alternate, seconds
@@ -136,7 +137,7 @@ def near_duplicates() -> dict[str, Any]:
     return {"copies": len(decoded), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
-RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal, words)
+RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal, words, identify, identify_many)
 MEASUREMENTS = {
     m.__name__: m
     for m in (
@@ -166,7 +167,13 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     needing = [
         name
-        for name, there in (("personal", EMOTIFY in os.environ), ("words", EMOTIFY in os.environ), ("describe", TEMPO))
+        for name, there in (
+            ("personal", EMOTIFY in os.environ),
+            ("words", EMOTIFY in os.environ),
+            ("identify", EMOTIFY in os.environ and NOISE in os.environ),
+            ("identify_many", EMOTIFY in os.environ and NOISE in os.environ),
+            ("describe", TEMPO),
+        )
         if not there
     ]
     for name in asked.names or [n for n in MEASUREMENTS if n not in needing]:

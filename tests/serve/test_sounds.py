@@ -5,11 +5,13 @@ from concurrent.futures import Future
 
 import numpy as np
 import pytest
+import soundfile
 from fastapi.testclient import TestClient
 
 import mirclr
 from mirclr.audio import read_excerpts, try_excerpts
 from mirclr.audio.decoding import DecodedFile
+from mirclr.audio.landmarks import find_landmarks
 from mirclr.classify import Heads
 from mirclr.classify.corrections import corrected
 from mirclr.classify.excerpts import likeliest, predict_excerpts
@@ -198,3 +200,53 @@ def test_who_sends_while_others_do_is_asked_to_wait(library_path, monkeypatch):
     with TestClient(create_app(ServeSettings(library_path)), base_url=HOST) as client:
         found = client.post("/api/v1/classify", content=b"sound")
         assert (found.status_code, found.headers["retry-after"]) == (503, "2")
+
+
+@pytest.fixture
+def fingerprinted(library_path):
+    """The library, with fingerprints of some of its songs."""
+    songs = [a_song(library_path, text) for text in ("Ferry", "Rust", "Frost")]
+    with mirclr.Library.open(library_path) as library:
+        library.store_fingerprints({song.id: find_landmarks(song.file) for song in songs})
+    return library_path
+
+
+def test_a_clip_that_is_sent_is_identified_as_python_does(fingerprinted, tmp_path, monkeypatch):
+    monkeypatch.setattr("mirclr.serve.sent.Pool", HerePool)
+    song = a_song(fingerprinted, "Ferry")
+    samples, rate = soundfile.read(song.file)
+    clip, other = tmp_path / "clip.wav", tmp_path / "other.wav"
+    soundfile.write(clip, 0.3 * samples[9 * rate : 15 * rate], rate)
+    soundfile.write(other, np.random.default_rng(0).uniform(-0.1, 0.1, 6 * rate), rate)
+    with mirclr.Library.open(fingerprinted) as library:
+        expected = library.identify(clip)
+    index = fingerprinted.with_name("library.db.fingerprints")
+    index.unlink()
+    with TestClient(create_app(ServeSettings(fingerprinted, read_only=True)), base_url=HOST) as client:
+        found = client.post("/api/v1/identify", content=clip.read_bytes())
+        assert found.status_code == 200, found.text
+        assert found.json()["song"]["id"] == expected.track.id == song.id
+        for name in ("start_s", "end_s", "at_s", "speed", "pitch", "matched", "evidence"):
+            assert found.json()[name] == pytest.approx(getattr(expected, name), abs=1e-3)
+        assert client.post("/api/v1/identify", content=other.read_bytes()).json()["song"] is None
+        assert not index.exists()  # a service that only reads writes none
+        no_audio = client.post("/api/v1/identify", content=b"#EXTM3U\nfile:///etc/passwd\n")
+        assert no_audio.status_code == 422
+        assert "/" not in no_audio.json()["detail"]
+
+
+def test_clips_are_received_within_the_limits_of_other_audio(fingerprinted, monkeypatch):
+    settings = ServeSettings(fingerprinted, limits=Limits(audio_bytes=1000))
+    with TestClient(create_app(settings), base_url=HOST) as client:
+        assert client.post("/api/v1/identify", content=bytes(1001)).status_code == 413
+        assert client.post("/api/v1/identify", files={"file": b"x"}).status_code == 415
+        monkeypatch.setattr("mirclr.serve.sent._AT_ONCE", 0)
+    with TestClient(create_app(settings), base_url=HOST) as client:
+        assert client.post("/api/v1/identify", content=b"sound").status_code == 503
+
+
+def test_a_library_without_fingerprints_says_how_to_make_them(library_path, monkeypatch):
+    monkeypatch.setattr("mirclr.serve.sent.Pool", HerePool)
+    with TestClient(create_app(ServeSettings(library_path)), base_url=HOST) as client:
+        found = client.post("/api/v1/identify", content=a_song(library_path, "Ferry").file.read_bytes())
+        assert (found.status_code, "mirclr library fingerprint" in found.json()["detail"]) == (404, True)

@@ -4,12 +4,17 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from playwright.sync_api import Browser, Page, expect
 
+import mirclr
+from mirclr.audio.landmarks import find_landmarks
 from tests.made_up_music import SONGS
 from tests.serve.live import serving
 from tests.web.conftest import PHONE
+from tests.web.test_player import AUDIO
 
 VIEWS = {"Songs": "songs", "Library": "library"}
 
@@ -126,3 +131,37 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(new_page: Callable[..., Pag
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
         assert page.evaluate("document.querySelector('#view').scrollWidth") <= PHONE["viewport"]["width"]
     expect(page.get_by_role("navigation", name="Views").get_by_role("link", name="Songs")).to_be_in_viewport()
+
+
+def test_which_song_a_recording_is_of(
+    new_page: Callable[..., Page], library_path: Path, accessible: Callable[[Page], None], tmp_path: Path
+) -> None:
+    """Asked by a key, answered by name; it plays from there."""
+    with mirclr.Library.open(library_path) as library:
+        song = library.find("Ferry")[0]
+        library.store_fingerprints({song.id: find_landmarks(song.file)})
+    samples, rate = soundfile.read(song.file)
+    clip, other = tmp_path / "clip.wav", tmp_path / "other.wav"
+    soundfile.write(clip, samples[9 * rate : 15 * rate], rate)
+    soundfile.write(other, np.random.default_rng(0).uniform(-0.1, 0.1, 3 * rate), rate)
+    page = new_page()
+    with serving(library_path) as address:
+        page.goto(f"{address}/#songs")
+        expect(page.get_by_role("heading", name="Songs")).to_be_visible()
+        page.keyboard.press("i")
+        dialog = page.get_by_role("dialog", name="Which song is this?")
+        recording = dialog.get_by_label("A recording of some seconds")
+        expect(recording).to_be_focused()
+        accessible(page)
+        recording.set_input_files(other)
+        expect(dialog.get_by_role("status")).to_contain_text("None of your songs")
+        recording.set_input_files(clip)
+        expect(dialog.get_by_role("link", name="Ferry")).to_be_visible()
+        accessible(page)
+        dialog.get_by_role("button", name="Play from").press("Enter")
+        expect(page.locator("m-player")).to_contain_text("Ferry")
+        page.wait_for_function(f"{AUDIO}.then(player => !player.paused && player.time_s > 8.8)")
+        dialog.get_by_role("link", name="Ferry").click()
+        expect(page).to_have_url(re.compile(f"#song/{song.id}$"))
+        expect(dialog).to_have_count(0)
+        page.close()

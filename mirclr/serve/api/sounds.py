@@ -1,7 +1,8 @@
 """What is known of how songs sound: over time, what two have in common, and of audio that is sent."""
 
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
@@ -9,9 +10,13 @@ from pydantic import BaseModel
 from mirclr.api import Library
 from mirclr.library import shown
 from mirclr.recommend import Comparison, compare
+from mirclr.serve import sent
 from mirclr.serve.api.tracks import Track
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import TheService
+
+if TYPE_CHECKING:
+    from mirclr.identify import Found
 
 router = APIRouter(tags=["sounds"])
 
@@ -82,6 +87,31 @@ class Classified(BaseModel):
     instrument: dict[str, float]
 
 
+class Identified(BaseModel):
+    """Which song audio is a recording of, if any is: from `start_s` to `end_s` of it, the song is heard from `at_s` on.
+
+    `speed` and `pitch` are by how much it is faster and higher than the song, as factors; `matched` is the fraction of
+    the song's landmarks that are in it, `evidence` is against chance, in nats.
+    """
+
+    song: Track | None
+    start_s: float | None = None
+    end_s: float | None = None
+    at_s: float | None = None
+    speed: float | None = None
+    pitch: float | None = None
+    matched: float | None = None
+    evidence: float | None = None
+
+    @classmethod
+    def of(cls, found: "Found | None") -> "Identified":
+        """What was found as it is answered."""
+        if found is None:
+            return cls(song=None)
+        numbers = ("start_s", "end_s", "at_s", "speed", "pitch", "matched", "evidence")
+        return cls(song=Track.of(found.track), **{name: round(getattr(found, name), 4) for name in numbers})
+
+
 @router.get("/tracks/{track_id}/over-time")
 async def over_time(service: TheService, track_id: int) -> OverTime:
     """Tell how genres and moods change in the course of a song."""
@@ -117,9 +147,7 @@ _BODY = {"content": {"audio/*": {"schema": {"type": "string", "format": "binary"
 @router.post("/classify", openapi_extra={"requestBody": _BODY})
 async def classify(service: TheService, request: Request) -> Classified:
     """Classify audio that is sent as the body, of whatever kind: genres, moods and more, as of the library's songs."""
-    if request.headers.get("content-type", "").startswith("multipart/"):
-        raise Problem(415, "found a form; expected the bytes of the audio file themselves as the body")
-    found = await service.classifier.predict(request.stream())
+    found = await service.sent.run(sent.predict_sent, _audio_of(request))
     return Classified(
         genre=_shown(found.genre),
         top_genre=found.top_genre and shown(found.top_genre),
@@ -134,3 +162,16 @@ async def classify(service: TheService, request: Request) -> Classified:
 
 def _shown(probabilities: Mapping[str, float]) -> dict[str, float]:
     return {shown(name): p for name, p in probabilities.items()}
+
+
+@router.post("/identify", openapi_extra={"requestBody": _BODY})
+async def identify(service: TheService, request: Request) -> Identified:
+    """Find which song audio that is sent as the body is a recording of, also a short and noisy one."""
+    find = partial(sent.identify_sent, keep=not service.settings.read_only)
+    return Identified.of(await service.sent.run(find, _audio_of(request)))
+
+
+def _audio_of(request: Request) -> AsyncIterator[bytes]:
+    if request.headers.get("content-type", "").startswith("multipart/"):
+        raise Problem(415, "found a form; expected the bytes of the audio file themselves as the body")
+    return request.stream()

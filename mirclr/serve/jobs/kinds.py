@@ -56,6 +56,7 @@ def sync(library_path: Path, options: Options, report: Report) -> Result:
     from mirclr.api import Library
     from mirclr.data.scan import PassedOver
     from mirclr.ingest.embedding import embed_files
+    from mirclr.ingest.fingerprints import complete_fingerprints
     from mirclr.ingest.sync import apply_changes, sync_scope
 
     def embed_reporting(
@@ -90,6 +91,8 @@ def sync(library_path: Path, options: Options, report: Report) -> Result:
             )
         )
         _make_index(library)
+        for track, why in complete_fingerprints(library):
+            report.remark(f"{track.file}: no fingerprint could be made: {why}")
     for line in passed.lines():
         report.remark(line)
     for change in changes:

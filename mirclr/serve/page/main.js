@@ -3,6 +3,7 @@
 import { NO_ANSWER, Problem } from "./api.js";
 import { add, fill, find, h } from "./elements.js";
 import { icon } from "./icons.js";
+import { openIdentify } from "./identifying.js";
 import { sayProblem } from "./notices.js";
 import { player } from "./player.js";
 import "./player-bar.js";
@@ -34,6 +35,7 @@ const ROUTES = [
   { name: "song", title: "Song", icon: null },
 ];
 const FIRST = "songs";
+const IDENTIFY = "Which song is this?";
 
 const place = find(document, "#view", HTMLElement);
 /** @type {Map<string, Promise<View>>} */
@@ -141,9 +143,11 @@ function frame() {
     },
   });
   const keys = h("button", { class: "icon-button wide-only", type: "button", "aria-label": "Keys", title: "Keys (?)", on: { click: showShortcuts } }, icon("keyboard"));
-  add(find(document, "#top", HTMLElement), element, h("div", { class: "top-buttons" }, keys, themeButton()));
+  const identify = h("button", { class: "icon-button", type: "button", "aria-label": IDENTIFY, title: `${IDENTIFY} (i)`, on: { click: openIdentify } }, icon("ear"));
+  add(find(document, "#top", HTMLElement), element, h("div", { class: "top-buttons" }, identify, keys, themeButton()));
   installShortcuts();
   onKey("/", "Search", () => input.focus());
+  onKey("i", IDENTIFY, openIdentify);
   for (const [i, { name, title, icon: picture }] of ROUTES.entries()) {
     if (picture) onKey(String(i + 1), title, () => (location.hash = `#${name}`));
   }

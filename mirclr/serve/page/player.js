@@ -379,3 +379,13 @@ export const playNext = (ids) => player.playNext(ids);
 
 /** Play songs that an answer held. @param {Track[]} tracks @param {number} [at] */
 export const playTracks = (tracks, at) => player.play(remember(tracks).map((track) => track.id), at);
+
+/**
+ * Play a song from a place in it on.
+ * @param {Track} track
+ * @param {number} time_s
+ */
+export async function playFrom(track, time_s) {
+  await playTracks([track]);
+  if (player.track?.id === track.id) player.seek(time_s);
+}
