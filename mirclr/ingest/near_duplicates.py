@@ -37,7 +37,7 @@ CROWDED = 0.4
 """A candidate is nearer than by so much of the distance to the `_DENSITY`-th neighbour of either, or is `ALIGNED`.
 
 By trial on tracks of debian-games, of which all 92 pairs of copies stay, and 62 of 154 others go; of 102 renders of
-piano pieces and 36 copies, all 69 stay, and 918 of 934 others go."""
+piano pieces and 36 copies, all 69 stay, and 918 of 934 others go. Of 200 such renders 41 are decoded, and not 200."""
 ALIGNED = 3.5
 """How well excerpts of a candidate lie together; see `ExcerptEmbeddings.alignment`."""
 SURE = 0.5

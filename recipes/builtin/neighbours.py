@@ -7,13 +7,15 @@ ranked for each track, by cosine and as `mirclr recommend` ranks them (mutual pr
 those of its genre, and of its artist. In corpora the artists of tracks of the split valid are told apart within their
 own package, where codec and mastering are the same.
 
-Of long mixes, made of excerpts of 15 tracks, it is counted in how many lists of ten one is, beside songs; and which
-pairs of tracks are taken for one recording by their excerpts. `--labelled` may name music that was trained on: say so
-where its figures are given. Writes neighbours.json beside this file.
+Of long mixes, made of excerpts of 15 tracks, it is counted in how many lists of ten one is, beside songs; the same as
+`mirclr recommend` lists them, as one vector and in segments, and how often a mix and its songs find each other; and
+which pairs of tracks are taken for one recording by their excerpts. `--labelled` may name music that was trained on:
+say so where its figures are given. Writes neighbours.json beside this file.
 """
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,15 @@ from mirclr.audio.mel import LogMel
 from mirclr.classify import Heads, read_labels
 from mirclr.data.manifest import read_manifest
 from mirclr.evaluation.probes import mfcc_statistics
-from mirclr.library import ExcerptEmbeddings
+from mirclr.index import open_index
+from mirclr.library import Entry, ExcerptEmbeddings, LibraryStore
 from mirclr.metrics import k_occurrence
 from mirclr.models.embedder import Embedder
 from mirclr.models.pretrained import builtin_heads, checkpoint_named
-from mirclr.models.stamp import unit_rows
+from mirclr.models.stamp import EncoderStamp, unit_rows
+from mirclr.recommend import Query, recommend
 from mirclr.recommend.ranking import mutual_proximity
+from mirclr.tags import Tags
 from mirclr.training.teacher import load_teacher
 
 HERE = Path(__file__).parent
@@ -139,19 +144,23 @@ def within_packages(vectors: np.ndarray, artists: Sequence[str], packages: Seque
     return found
 
 
-def mixes(excerpts: Sequence[np.ndarray], genres: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+def mixes(
+    excerpts: Sequence[np.ndarray], genres: Sequence[str], stamp: EncoderStamp
+) -> dict[str, dict[str, dict[str, float]]]:
     """In how many songs' lists of `LIST` a mix of one excerpt of each of 15 songs is, and a song, on average."""
     rng, of = np.random.default_rng(0), np.array(genres)
     songs = np.stack([part.mean(axis=0) for part in excerpts])
     found: dict[str, dict[str, dict[str, float]]] = {}
     for kind in ("of any music", "of one genre"):
-        made = []
+        made, songs_of = [], []
         for n in range(MIXES):
             names = np.unique(of)
             pool = np.arange(len(of)) if kind == "of any music" else np.flatnonzero(of == names[n % len(names)])
             chosen = rng.choice(pool, min(15, len(pool)), replace=False)
-            made.append(np.mean([excerpts[i][rng.integers(len(excerpts[i]))] for i in chosen], axis=0))
-        vectors = unit_rows(np.concatenate([unit_rows(songs), unit_rows(np.stack(made))]))
+            songs_of.append(chosen)
+            made.append(np.stack([excerpts[i][rng.integers(len(excerpts[i]))] for i in chosen]))
+        middles = np.stack([rows.mean(axis=0) for rows in made])
+        vectors = unit_rows(np.concatenate([unit_rows(songs), unit_rows(middles)]))
         found[kind] = {}
         for how, rank in RANKS.items():
             scores = rank(vectors)
@@ -160,7 +169,51 @@ def mixes(excerpts: Sequence[np.ndarray], genres: Sequence[str]) -> dict[str, di
             each = {"a mix": counts[len(songs) :], "a song": counts[: len(songs)]}
             found[kind][how] = {name: round(float(count.mean()), 1) for name, count in each.items()}
             found[kind][how]["the most frequent mix"] = float(counts[len(songs) :].max())
+        for how, kept in (("recommend, one vector", False), ("recommend, in segments", True)):
+            found[kind][how] = recommended(excerpts, made, songs_of, stamp, kept=kept)
     return found
+
+
+def recommended(
+    songs: Sequence[np.ndarray],
+    made: Sequence[np.ndarray],
+    songs_of: Sequence[np.ndarray],
+    stamp: EncoderStamp,
+    *,
+    kept: bool,
+) -> dict[str, float]:
+    """The same by lists of a library that keeps excerpts or not, and how often a mix and its songs find each other."""
+    mean = EncoderStamp(stamp.digest, stamp.name, songs[0].shape[1], stamp.excerpts, {})
+    entries = []
+    for n, rows in enumerate([*songs, *made]):
+        seconds = 3600.0 + n if n >= len(songs) else 100.0 + n
+        held = ExcerptEmbeddings.of(np.arange(len(rows)) * seconds / len(rows), rows) if kept else None
+        entries.append(Entry("/", str(n), 1, 1, f"f{n}", f"a{n}", seconds, Tags(title=str(n)), rows.mean(axis=0), held))
+    with tempfile.TemporaryDirectory() as folder, LibraryStore.open(Path(folder) / "l.db", create=True) as library:
+        library.bind(mean)
+        library.write(entries=entries)
+        index, free = open_index(library), {"n": LIST, "fill": True, "artist_cap": 0, "artist_gap": 0}
+        lists = [
+            [
+                int(r.track.path)
+                for r in recommend(library, index, Query(seeds=(f"id:{n + 1}",), **free)).recommendations
+            ]
+            for n in range(len(entries))
+        ]
+    counts = np.bincount([i for one in lists[: len(songs)] for i in one], minlength=len(entries))
+    pairs = [(n, int(i)) for n, chosen in enumerate(songs_of, len(songs)) for i in chosen]
+    shares = {
+        "songs of a mix that list it": float(np.mean([n in lists[i] for n, i in pairs])),
+        "of a mix's list, its own songs": float(
+            np.mean([i in songs_of[n - len(songs)] for n in range(len(songs), len(entries)) for i in lists[n]])
+        ),
+    }
+    return {
+        "a mix": round(float(counts[len(songs) :].mean()), 1),
+        "a song": round(float(counts[: len(songs)].mean()), 1),
+        "the most frequent mix": float(counts[len(songs) :].max()),
+        **{name: round(share, 2) for name, share in shares.items()},
+    }
 
 
 def taken_for_copies(excerpts: Sequence[np.ndarray], names: Sequence[str]) -> dict[str, Any]:
@@ -194,7 +247,7 @@ def main() -> None:
             found |= others_of(files, asked.run / f"{name}-others.npz")
         results["labelled"][name] = {
             "vectors": {of: labelled(vectors, genres, artists) for of, vectors in found.items()},
-            "mixes": mixes(excerpts, genres),
+            "mixes": mixes(excerpts, genres, embedder.stamp),
             "copies": taken_for_copies(excerpts, list(labels.files)),
         }
     held = [
