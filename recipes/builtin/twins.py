@@ -26,7 +26,7 @@ from mirclr.models.pretrained import checkpoint_named
 from mirclr.models.stamp import unit_rows
 
 HERE = Path(__file__).parent
-PIECES = 200
+PIECES = 100
 SECONDS = 45.0
 SKIPPED = 10.0  # of the beginning, which is often silent
 SOFTER = 10 ** (-6 / 20)
