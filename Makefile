@@ -109,7 +109,7 @@ bench-recommend: install
 	MIRCLR_EMOTIFY="$(EMOTIFY)" $(BIN)/python -m tests.benchmarks latency hubs duplicates $(if $(EMOTIFY),personal)
 
 # search by words, on the labelled music of the folder EMOTIFY: a minute or two; by ear too with the noise of the folder NOISE
-# (tests/benchmarks/identifying.py says where it is from): some 25 minutes of a core, two gigabytes in the cache
+# (tests/benchmarks/identifying.py says where it is from): eight minutes of a core for 300 songs, more for 100,000
 bench-search: install
 	MIRCLR_EMOTIFY="$(EMOTIFY)" MIRCLR_NOISE="$(NOISE)" $(BIN)/python -m tests.benchmarks words \
 		$(if $(NOISE),identify identify_many)
