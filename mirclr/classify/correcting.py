@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mirclr.classify.corrections import shares_of_tags
-from mirclr.classify.heads import Heads
+from mirclr.classify.heads import TASKS, Heads
 from mirclr.classify.labels import labelled_by_file, read_labels
 from mirclr.classify.predict import heads_for, predict_library
 from mirclr.errors import LabelsError
@@ -174,7 +174,7 @@ def correct_library(
         len(given.ids) if given.rows else 0,
         forgotten,
         songs,
-        {task: n for task, n in changed.items() if n},
+        {task: changed[task] for task in TASKS if changed.get(task)},
         library.genre_shares(),
     )
 
