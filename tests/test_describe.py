@@ -185,8 +185,7 @@ def test_a_real_song_is_described_and_a_bad_file_named(songs, tmp_path):
     assert "bad.ogg" in try_describe(tmp_path / "bad.ogg")
 
 
-def test_from_the_command_line(songs, tmp_path, monkeypatch):
-    monkeypatch.setattr("mirclr.processes.results_in_order", lambda work, jobs, **_: ((j, work(*j)) for j in jobs))
+def test_from_the_command_line(songs, tmp_path, in_this_process):
     shutil.copy(songs[0], tmp_path / "a.ogg")
     (tmp_path / "bad.ogg").write_bytes(b"no")
     with LibraryStore.open(tmp_path / "l.db", create=True) as library:
