@@ -4,6 +4,7 @@ What is derived from the library is shared (shared.py): its index, the metadata 
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ from mirclr.serve.shared import SMALL, Renewal, Shared
 if TYPE_CHECKING:
     from mirclr.evaluation.report.overview import Counts
 
-_THREADS = 4
+_THREADS = min(4, max(2, os.cpu_count() or 1))  # more than cores wait for each other, and each answer takes longer
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
