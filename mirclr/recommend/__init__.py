@@ -7,7 +7,8 @@ In: a library, its index and a `Query`, or a listener's history. Out: an `Answer
 playlists.
 
 Contents: `Query` (query.py; ranges.py, bounds as people write them; words.py, a query in words), `recommend` and what
-it answers (answer.py); `Seed`, `find_seeds` and `match_tracks`, a text to the tracks that it means (seeds.py);
+it answers (answer.py; `make_ready`, what it needs of an index); `Seed`, `find_seeds` and `match_tracks`, a text to the
+tracks that it means (seeds.py);
 rules.py, what is excluded, and effects.py, how much that is; filters.py, what metadata let pass; ranking.py and
 path.py, what comes in which order; segments.py, long tracks as their parts; recordings.py, that no recording comes
 twice; reasons.py, why; shortfall.py, why no more; described.py, what a text asks, by log-odds of tags (lifts.py);
@@ -17,7 +18,7 @@ one types (catalogue.py, vocabulary.py). Beside these: matching.py (tracks by pa
 histories of services and players), taste.py (directions that a listener likes), playlist/ (playlist files).
 """
 
-from mirclr.recommend.answer import Answer, recommend
+from mirclr.recommend.answer import Answer, make_ready, recommend
 from mirclr.recommend.catalogue import SORTS, Catalogue
 from mirclr.recommend.described import Described
 from mirclr.recommend.effects import rule_effects
@@ -50,6 +51,7 @@ __all__ = [
     "asks_for_guesses",
     "compare",
     "find_seeds",
+    "make_ready",
     "match_tracks",
     "parse_rule",
     "recommend",

@@ -183,6 +183,12 @@ def recommend(
     return Answer(query, prepared.seeds, found, prepared.remarks(picked), described)
 
 
+def make_ready(library: LibraryStore, index: Index) -> None:
+    """Make what all answers by an index need of it, so that the first one does not wait for that."""
+    Calibration.of(index)
+    LongTracks.of(library, index)
+
+
 class _PreparedQuery:
     """A query made ready: its texts as vectors, its rules as tests."""
 

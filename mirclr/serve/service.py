@@ -17,7 +17,7 @@ from mirclr.api import Library
 from mirclr.classify.lifting import lifts_version, tag_lifts
 from mirclr.classify.predict import HeadsInUse, heads_ready, heads_version
 from mirclr.index import Index, open_index, renewed_index, saved_index
-from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters, TagLifts
+from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters, TagLifts, make_ready
 from mirclr.recommend.filters import ASKED
 from mirclr.serve import apart
 from mirclr.serve.apart import Apart
@@ -113,6 +113,11 @@ class Service:
         return library
 
     def _make_index(self, library: Library, before: Index | None) -> Index:
+        index = self._found_index(library, before)
+        make_ready(library, index)
+        return index
+
+    def _found_index(self, library: Library, before: Index | None) -> Index:
         if found := (None if before is None else renewed_index(library, before)) or saved_index(library):
             return found
         if library.id_end() > SMALL and not self.settings.read_only:  # saved there, it is mapped and not held
