@@ -242,7 +242,7 @@ async def search(service: TheService, q: Text = "", limit: Annotated[int, Query(
             albums=[_album(one) for one in catalogue.albums(q, limit)],
         )
 
-    return await service.call(found)
+    return await service.soon(found)
 
 
 def _album(one: Name) -> Album:
