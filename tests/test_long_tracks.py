@@ -1,5 +1,7 @@
 """Long mixes are their segments: found by a part of them, a seed for each part, and in no more lists than songs."""
 
+import gc
+import weakref
 from collections import Counter
 
 import numpy as np
@@ -131,3 +133,12 @@ def test_of_several_chances_the_nearest_counts_for_less():
     assert (scores[1] > scores[2]).all()
     order = similarities.ravel().argsort()
     assert (np.diff(scores[2].ravel()[order]) >= 0).all()
+
+
+def test_an_index_that_nobody_uses_is_let_go(library):
+    index = open_index(library[0])
+    assert len(LongTracks.of(library[0], index).ids)
+    gone = weakref.ref(index)
+    del index
+    gc.collect()
+    assert gone() is None

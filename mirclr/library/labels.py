@@ -120,7 +120,7 @@ class Labels(Database):
 
     @property
     def corrections_version(self) -> str:
-        """Another value whenever a person said something else of labels, or of how common genres are."""
+        """Another value whenever a person corrects labels, or how common genres are."""
         return digest_json([self._meta(_ANSWERS), self._meta(_SHARES)])
 
     def genre_shares(self) -> dict[str, float]:

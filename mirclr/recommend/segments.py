@@ -41,15 +41,15 @@ class LongTracks:
     starts : (s,) float64
         Where they begin, in seconds.
     vectors : (s, d) float32, unit rows
-    index : Index
-        Of the library.
+    similarity_stats : (s, 2) float32
+        Theirs, as `mirclr.index.Index.similarity_stats`. (The index itself is not held, or it would never be let go.)
     """
 
     ids: np.ndarray
     bounds: np.ndarray
     starts: np.ndarray
     vectors: np.ndarray
-    index: Index
+    similarity_stats: np.ndarray
 
     @classmethod
     def of(cls, library: LibraryStore, index: Index) -> "LongTracks":
@@ -72,7 +72,7 @@ class LongTracks:
             np.cumsum([0, *counts[counts > 1].tolist()]),
             starts[several],
             vectors[several],
-            index,
+            index.similarity_stats_of(vectors[several]),
         )
 
     def nearest(self, points: np.ndarray, k: int) -> np.ndarray:
@@ -110,7 +110,7 @@ class LongTracks:
         if not len(columns):
             return {}
         similarities, chances = products(points, self.vectors[rows]), np.repeat(counts, counts)
-        stats = self.index.similarity_stats_of(self.vectors[rows])
+        stats = self.similarity_stats[rows]
         found = mutual_proximity(similarities, of_points, stats, chances=chances, scale=scale)
         begins = np.cumsum(counts) - counts
         scores[:, columns] = np.maximum.reduceat(found, begins, axis=1)

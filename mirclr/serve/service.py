@@ -86,20 +86,21 @@ class Service:
         self.heads: Shared[list[HeadsInUse]] = Shared(heads_version, lambda library, before: heads_ready(library))
         self.lifts: Shared[TagLifts] = Shared(lifts_version, self._make_lifts)
         self._counts: tuple[object, Counts] | None = None
-        self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata, self.lifts))
+        self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata, self.lifts, self.heads))
         self._apart = Apart()
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
         self.sent = SentAudio(settings.library, settings.limits.audio_bytes)
 
     async def call(self, function: Callable[Concatenate[Library, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call ``function(library, …)`` in a thread that has the library open; returns or raises what it does."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: function(self._library(), *args, **kwargs))
+        return await self._called(self._threads, lambda library: function(library, *args, **kwargs))
 
-    async def soon(self, function: Callable[Concatenate[Library, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    async def soon(self, function: Callable[[Library], _T]) -> _T:
         """As `call`, for what takes milliseconds: in a thread of its own, so that it does not wait behind lists."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread_of_names, lambda: function(self._library(), *args, **kwargs))
+        return await self._called(self._thread_of_names, function)
+
+    async def _called(self, threads: ThreadPoolExecutor, function: Callable[[Library], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(threads, lambda: function(self._library()))
 
     def _library(self) -> SharedLibrary:
         if self._file is not None and _identity(self.settings.library) != self._file:  # what is written would be lost

@@ -194,6 +194,19 @@ def test_index_filters_and_catalogue_are_of_one_library_for_all_connections(
     one.close()
 
 
+def test_heads_of_a_large_library_are_moved_by_what_is_corrected_while_it_is_served(large: Path):
+    one = Service(ServeSettings(large))
+    with one._open() as library:
+        before = library.heads
+        library.store_answers("genre", {1: {"funk": True}}, alone=True)
+        assert library.heads is before  # until they are brought up to date
+        for made in one._renewal._shared:
+            made._due_s = 0.0
+            made.renew(library)
+        assert library.heads is not before
+    one.close()
+
+
 def test_filters_that_were_read_before_are_read_anew_with_all_that_was_asked(large: Path):
     with LibraryStore.open(large) as library:
         library.store_probabilities("genre", {1: {"rock": 0.9}, 2: {"jazz": 0.9}}, "heads")

@@ -88,7 +88,7 @@ class Classified(BaseModel):
 
 
 class Identified(BaseModel):
-    """Which song audio is a recording of, if any is: from `start_s` to `end_s` of it, the song is heard from `at_s` on.
+    """Which song audio is a recording of, if any is: from `start_s` to `end_s` of it the song plays, from `at_s` on.
 
     `speed` and `pitch` are by how much it is faster and higher than the song, as factors; `matched` is the fraction of
     the song's landmarks that are in it, `evidence` is against chance, in nats.
