@@ -10,6 +10,8 @@
     ├── ProcessError                   (RuntimeError) the machine cannot start a process
     ├── MissingExtra                   (ImportError)  an optional dependency is not installed
     ├── CacheError                     (OSError)      the cache of clips cannot be written or read
+    ├── StorageError                   (OSError)      a file of a folder, here or elsewhere, cannot be read or written
+    ├── ShardsError                    (ValueError)   shards of clips are damaged, or cannot be trained on as asked
     ├── ManifestError                  (ValueError)   a manifest line breaks the schema or the split rules
     ├── CueError                       (ValueError)   a CUE sheet that is of no use
     ├── CorpusError                    (OSError)      a corpus cannot be obtained
@@ -130,6 +132,14 @@ class MissingExtra(MirclrError, ImportError):
 
 class CacheError(MirclrError, OSError):
     """The cache of clips cannot be written or read: the disk or its permissions, and no fault of a track."""
+
+
+class StorageError(MirclrError, OSError):
+    """A file of a folder, here or elsewhere, cannot be read or written: not there, not allowed, or not reached."""
+
+
+class ShardsError(MirclrError, ValueError):
+    """Shards of clips are damaged, of another kind or setting, or cannot be trained on as a recipe asks."""
 
 
 class ManifestError(MirclrError, ValueError):

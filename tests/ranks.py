@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from torch import Tensor, distributed
 from mirclr.audio.mel import LogMel
 from mirclr.audio.views import Views
 from mirclr.config import parse_recipe
-from mirclr.data.clips import ClipCache, _decode
+from mirclr.data.clips import ClipCache, _decode, names_shards
 from mirclr.data.manifest import Track
+from mirclr.data.shards import ShardSet
+from mirclr.data.streaming import ShardSource
 from mirclr.errors import MirclrError
+from mirclr.objectives import is_useful
 from mirclr.training import trainer as training
 from mirclr.training.distributed import ALONE, Ranks, joined
 from mirclr.training.run import clip_source
@@ -74,6 +78,11 @@ def made_light(patch: pytest.MonkeyPatch) -> None:
 def trainer(overrides: list[str], run: Path, clips: Path, ranks: Ranks = ALONE, **options: Any) -> Trainer:
     """A trainer of the songs, decoded where they were not, without processes."""
     recipe = parse_recipe(TINY, overrides=overrides)
+    if names_shards(recipe.data.train):
+        shape = Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes
+        shards = ShardSet.open(recipe.data.train)
+        source = ShardSource(shards, shape, recipe, is_useful=partial(is_useful, recipe.objective))
+        return Trainer(recipe, source, run, device="cpu", ranks=ranks, **options)
     cache = ClipCache(recipe, Views(recipe, LogMel.of(recipe.mel, recipe.audio.sample_rate)).takes.domain, clips)
     found = []
     for song in sorted(AUDIO.glob("*.ogg")):

@@ -23,6 +23,7 @@ from mirclr.training.distributed import Ranks, _end_with, device_of
 from mirclr.training.run import prepare
 from mirclr.training.run_folder import METRICS, STATE
 from tests.commands import invoke
+from tests.made_up_shards import of_ranks
 from tests.ranks import losses, made_light, start, train_together
 
 SMOKE = Path(__file__).parents[1] / "recipes" / "smoke" / "recipe.yaml"
@@ -100,6 +101,7 @@ def together(
         {"kind": "some steps", "run": "broken", "overrides": CASES["queue"], "steps": 2},
         {"kind": "train", "run": "broken", "overrides": CASES["queue"], "resume": True},
         {"kind": "some steps", "run": "to one", "overrides": CASES["queue"], "steps": 2},
+        {"kind": "train", "run": "shards", "overrides": of_ranks(folder / "packed")},
         {"kind": "disagree", "run": "disagree", "overrides": []},
         {"kind": "interrupted", "run": "interrupted", "overrides": []},
         {"kind": "not finite", "run": "not finite", "overrides": []},
@@ -107,7 +109,7 @@ def together(
     for job in jobs:
         job |= {"run": str(folder / job["run"]), "clips": str(clips)}
     found = train_together(jobs, folder)
-    others = ["before", "after", "to one", "disagree", "interrupted", "not finite"]
+    others = ["before", "after", "to one", "shards", "disagree", "interrupted", "not finite"]
     return folder, dict(zip([*names, *others], found, strict=True))
 
 
@@ -150,6 +152,14 @@ def test_distributed_resume_is_the_unbroken_run(alone: Any, together: Any, clips
     after = losses(CASES["queue"], folder / "to one", clips, resume=True)
     np.testing.assert_allclose(found["to one"] + after, alone[1]["queue"], rtol=1e-5, atol=1e-5)
     assert_same_weights(alone[0] / "queue", folder / "to one")
+
+
+def test_distributed_shards_give_the_losses_of_one_process(together: Any, clips: Path, tmp_path: Path) -> None:
+    folder, found = together
+    np.testing.assert_allclose(
+        found["shards"], losses(of_ranks(folder / "packed"), tmp_path, clips), rtol=1e-5, atol=1e-5
+    )
+    assert_same_weights(tmp_path, folder / "shards")
 
 
 def test_distributed_faults_and_signals_are_met_together(together: Any) -> None:

@@ -52,6 +52,9 @@ class Data(_Section):
     their labels are similar. `tracks_per_class` draws batches balanced over the labels, with so many tracks of each;
     None draws all tracks evenly. `fraction` learns from a part of the tracks, drawn by their ids: a smaller part is
     held in a larger one.
+
+    `train` may also be the path or URL of a ``shards.json``, which ``mirclr clips shard`` writes; `lanes` is then how
+    many of its shards a batch is made of. Other data does not ask for it.
     """
 
     train: str
@@ -62,6 +65,7 @@ class Data(_Section):
     soft_positives: SoftPositives | None = None
     never_negative: Literal["recording", "album", "artist"] = "recording"
     tracks_per_class: Count | None = None
+    lanes: Annotated[int, Field(ge=1, le=4096)] = 16
 
 
 class Audio(_Section):

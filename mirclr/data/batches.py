@@ -5,6 +5,7 @@ Axes: B recordings of a batch, N samples, F mel bands, T frames, C labels, K out
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,10 +36,11 @@ _DRAWS = 8  # of a batch, before one that is useful is put together
 _PART = 32  # tracks of a batch that are looked at first
 
 
-def label_rows(tracks: Sequence[Track], field: str | None) -> Tensor | None:
+def label_rows(tracks: Sequence[Track], field: str | None, names: Sequence[str] | None = None) -> Tensor | None:
     """The labels of tracks as (n, C) float32 rows of weight: one-hot, or for moods and tags multi-hot.
 
-    A track without the field has a row of zeros. None where no field is asked for.
+    A track without the field has a row of zeros. None where no field is asked for. The columns are for `names`, or for
+    those that these tracks have.
 
     Raises
     ------
@@ -49,12 +51,12 @@ def label_rows(tracks: Sequence[Track], field: str | None) -> Tensor | None:
         return None
     values = [getattr(t, field) or () for t in tracks]
     held = [(v,) if isinstance(v, str) else tuple(v) for v in values]
-    names = {name: i for i, name in enumerate(sorted({n for each in held for n in each}))}
-    if not names:
+    columns = {name: i for i, name in enumerate(names or sorted({n for each in held for n in each}))}
+    if not columns:
         raise ManifestError(f"none of the {len(tracks)} tracks has the field {field!r}, which data.labels names")
-    rows = torch.zeros(len(tracks), len(names))
+    rows = torch.zeros(len(tracks), len(columns))
     for row, each in zip(rows, held, strict=True):
-        row[[names[n] for n in each]] = 1.0
+        row[[columns[n] for n in each]] = 1.0
     return rows
 
 
@@ -100,6 +102,130 @@ class Batch:
             teacher={name: change(rows) for name, rows in self.teacher.items()},
             draws=[{name: change(values) for name, values in drawn.items()} for drawn in self.draws],
         )
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of n tracks, of which batches take some.
+
+    Attributes
+    ----------
+    recording, album, artist : (n,) int64
+        Groups: of what is never a negative of each other, of albums and of artists; -1 where not known.
+    labels : (n, C) float32 Tensor or None
+        Rows of label weight.
+    index : (n,) int64
+        Their numbers in the corpus.
+    soft : SoftPositives or None
+        Where albums and artists are learned from.
+    """
+
+    recording: np.ndarray
+    album: np.ndarray
+    artist: np.ndarray
+    labels: Tensor | None
+    index: np.ndarray
+    soft: config.SoftPositives | None
+
+    def targets(self, picks: np.ndarray) -> Targets:
+        """What is known of two crops of each of some tracks, by their places."""
+        rows = np.tile(picks, 2)
+        instance = torch.arange(len(picks)).repeat(2)
+        labels = None if self.labels is None else self.labels[torch.from_numpy(rows)]
+        if self.soft is not None:
+            weights = {"album_weight": self.soft.album, "artist_weight": self.soft.artist}
+            labels = soft_positive_rows(instance.numpy(), self.album[rows], self.artist[rows], **weights)
+        recording, index = torch.from_numpy(self.recording[rows]), torch.from_numpy(self.index[rows])
+        return Targets(instance, recording, labels, index)
+
+
+def facts_of(
+    tracks: Sequence[Track],
+    data: config.Data,
+    *,
+    labels: Tensor | None = None,
+    names: Sequence[str] | None = None,
+    number: Callable[[Sequence[str | None]], np.ndarray] = group_numbers,
+    first: int = 0,
+) -> Facts:
+    """Find out what batches ask of tracks.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        All of them, or those of a shard.
+    data : config.Data
+        What a recipe asks for.
+    labels : (n, C) float32 Tensor, optional
+        In place of the field that `data.labels` names.
+    names : sequence of str, optional
+        The columns of label rows, where these tracks are not all.
+    number : callable
+        Numbers names; of a part of the tracks the same as of others.
+    first : int
+        The number of the first track in the corpus.
+    """
+    # compared as names are: "Queen feat. David Bowie" is of Queen, "The Wall (Disc 2)" is The Wall
+    albums, artists = [album_name(t.album or "") for t in tracks], [known_artist(t.artist) for t in tracks]
+    never = data.never_negative
+    wider = {"recording": [""] * len(tracks), "album": albums, "artist": artists}[never]
+    apart = [f"{never} {w}" if w else t.recording or t.id for w, t in zip(wider, tracks, strict=True)]
+    return Facts(
+        number(apart),
+        number([name or None for name in albums]),
+        number([name or None for name in artists]),
+        label_rows(tracks, data.labels, names) if labels is None else labels,
+        np.arange(first, first + len(tracks)),
+        data.soft_positives,
+    )
+
+
+def useful_draw(
+    draw: Callable[[], np.ndarray], facts: Facts, is_useful: Callable[[Targets], bool], rng: np.random.Generator
+) -> tuple[np.ndarray, int] | None:
+    """Draw a batch that gives an objective anything to learn from, or put one together; None where none does.
+
+    Parameters
+    ----------
+    draw : callable
+        Gives the places of a batch's tracks; asked again where they are of no use.
+    facts : Facts
+        Of all tracks at hand.
+    is_useful : callable
+        Whether rows of which this is known give the objective anything to learn from.
+    rng : numpy.random.Generator
+        Of the batch.
+
+    Returns
+    -------
+    picks, redrawn : (B,) int64, int
+        How many draws before were of no use.
+    """
+    teaches = partial(teaches_anything, facts, is_useful)
+    for redrawn in range(_DRAWS):
+        if teaches(picks := draw()):
+            return picks, redrawn
+    pair = useful_pair(picks, rng.permutation(len(facts.index)), teaches)
+    if pair is None:
+        return None
+    others = picks[~np.isin(picks, pair)]
+    return np.concatenate([pair, others, picks])[: len(picks)], _DRAWS
+
+
+def teaches_anything(facts: Facts, is_useful: Callable[[Targets], bool], picks: np.ndarray) -> bool:
+    """Whether a batch of some tracks, by their places, gives an objective anything to learn from."""
+    # what a part teaches, the whole does too, and most parts do
+    parts = (picks[:_PART], picks) if len(picks) > _PART else (picks,)
+    return any(is_useful(facts.targets(part)) for part in parts)
+
+
+def two_crops(length: int, wanted: int, gap: int | None, rng: np.random.Generator) -> tuple[int, int]:
+    """Where two crops of a track begin, at most `gap` apart where that is given."""
+    last = max(0, length - wanted)
+    first = int(rng.integers(0, last + 1))
+    if gap is None:
+        return first, int(rng.integers(0, last + 1))
+    return first, int(rng.integers(max(0, first - gap), min(last, first + gap) + 1))
 
 
 class ClipSource:
@@ -161,22 +287,15 @@ class ClipSource:
         self.seed, self.size = recipe.seed % 2**64, recipe.training.batch
         self.objective, self._is_useful = recipe.objective.name, is_useful
         self.soft_labels = soft_labels
-        self.steps_a_second = recipe.audio.sample_rate / (recipe.mel.hop_length if cache.domain == "mel" else 1)
         gap = recipe.augment.gap_seconds
-        self.gap = None if gap is None else round(gap * self.steps_a_second)
-        never = recipe.data.never_negative
-        # compared as names are: "Queen feat. David Bowie" is of Queen, "The Wall (Disc 2)" is The Wall
-        albums, artists = [album_name(t.album or "") for t in found], [known_artist(t.artist) for t in found]
-        wider = {"recording": [""] * len(found), "album": albums, "artist": artists}[never]
-        apart = [f"{never} {w}" if w else r for w, r in zip(wider, recordings, strict=True)]
-        self.recording = group_numbers(apart)
+        self.gap = None if gap is None else round(gap * cache.steps_a_second)
         self.data = recipe.data
-        self.labels = label_rows(found, recipe.data.labels) if labels is None else labels
+        self.facts = facts_of(found, recipe.data, labels=labels)
+        self.recording, self.labels = self.facts.recording, self.facts.labels
         self.n_tracks, self.n_labels = len(tracks), 0 if self.labels is None else self.labels.shape[1]
         self.digest = digest_json(sorted((c.track.id, c.file.name) for c in tracks))
         self.teacher_digest = soft_labels.digest if soft_labels else None
         self.teacher_columns = soft_labels.columns if soft_labels else {}
-        self.album, self.artist = (group_numbers([n or None for n in names]) for names in (albums, artists))
         if self.data.tracks_per_class and self.data.labels:
             self.classes = group_numbers([getattr(t, self.data.labels) for t in found])
         self._draw(0)
@@ -192,63 +311,34 @@ class ClipSource:
             Rows of which clips and a teacher's outputs are read; the rest of the batch is known whole.
         """
         picks, redrawn, rng = self._draw(number)
-        pairs = [self._two_crops(self.tracks[i], rng) for i in picks]
+        pairs = [two_crops(self.tracks[i].length, self.length, self.gap, rng) for i in picks]
         crops = [(self.tracks[i], pair[view]) for view in (0, 1) for i, pair in zip(picks, pairs, strict=True)][own]
         block = torch.from_numpy(np.stack([self.cache.read(track, start, self.length) for track, start in crops]))
         names = tuple(self.tracks[i].track.id for i in picks)
-        return Batch(block, self._targets(picks), names, self._teacher(crops), redrawn)
+        return Batch(block, self.facts.targets(picks), names, self._teacher(crops), redrawn)
 
     def _draw(self, step: int) -> tuple[np.ndarray, int, np.random.Generator]:
         """The tracks of a step, how many draws before were of no use, and the generator that crops are drawn from."""
         rng = np.random.Generator(np.random.PCG64([self.seed, step]))
-        for redrawn in range(_DRAWS):
+
+        def draw() -> np.ndarray:
             if self.data.tracks_per_class:
-                picks = pick_classes(self.classes, self.size, self.data.tracks_per_class, rng)
-            else:
-                picks = pick_tracks(len(self.tracks), self.size, rng)
-            if self._teaches(picks):
-                return picks, redrawn, rng
-        pair = useful_pair(picks, rng.permutation(len(self.tracks)), self._teaches)
-        if pair is None:
+                return pick_classes(self.classes, self.size, self.data.tracks_per_class, rng)
+            return pick_tracks(len(self.tracks), self.size, rng)
+
+        found = useful_draw(draw, self.facts, self._is_useful, rng)
+        if found is None:
             raise ObjectiveError(
                 f"no two of the {len(self.tracks)} tracks give {self.objective} a positive and a negative; see "
                 f"data.labels ({self.data.labels}) and data.never_negative ({self.data.never_negative})"
             )
-        others = picks[~np.isin(picks, pair)]
-        return np.concatenate([pair, others, picks])[: self.size], _DRAWS, rng
-
-    def _teaches(self, picks: np.ndarray) -> bool:
-        """Whether a batch of these tracks gives the objective anything to learn from."""
-        # what a part teaches, the whole does too, and most parts do
-        parts = (picks[:_PART], picks) if len(picks) > _PART else (picks,)
-        return any(self._is_useful(self._targets(part)) for part in parts)
-
-    def _targets(self, picks: np.ndarray) -> Targets:
-        """What is known of two crops of each of some tracks."""
-        index = torch.from_numpy(np.tile(picks, 2))
-        instance = torch.arange(len(picks)).repeat(2)
-        recording = torch.from_numpy(np.tile(self.recording[picks], 2))
-        return Targets(instance, recording, self._label_rows(instance, index), index)
+        return *found, rng
 
     def _teacher(self, crops: Sequence[tuple[Cached, int]]) -> dict[str, Tensor]:
         if self.soft_labels is None:
             return {}
-        rows = [self.soft_labels.at(track.key, start / self.steps_a_second) for track, start in crops]
+        rows = [self.soft_labels.at(track.key, start / self.cache.steps_a_second) for track, start in crops]
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
-
-    def _label_rows(self, instance: Tensor, index: Tensor) -> Tensor | None:
-        soft, rows = self.data.soft_positives, index.numpy()
-        if soft is None:
-            return None if self.labels is None else self.labels[index]
-        album, artist = self.album[rows], self.artist[rows]
-        return soft_positive_rows(instance.numpy(), album, artist, album_weight=soft.album, artist_weight=soft.artist)
-
-    def _two_crops(self, cached: Cached, rng: np.random.Generator) -> tuple[int, int]:
-        last = max(0, cached.length - self.length)
-        first = int(rng.integers(0, last + 1))
-        if self.gap is None:
-            return first, int(rng.integers(0, last + 1))
-        return first, int(rng.integers(max(0, first - self.gap), min(last, first + self.gap) + 1))
 
 
 class Source(Protocol):

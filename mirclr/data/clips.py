@@ -31,6 +31,7 @@ from mirclr.provenance import cache_dir, content_digest, digest_bytes, digest_js
 from mirclr.tags import read_tags
 
 _CHUNK_FRAMES = 4096
+SHARDS = "shards.json"
 _DIGESTS = "digests.json"  # of audio files, so that not all of them are read at every start
 
 
@@ -66,6 +67,11 @@ class Skipped:
     reason: str
 
 
+def names_shards(train: str) -> bool:
+    """Whether what a recipe's `data.train` names is an index of shards (`mirclr.data.shards`), by path or URL."""
+    return train.replace(os.sep, "/").rpartition("/")[2] == SHARDS
+
+
 def tracks_of(
     name: str, folder: Path, *, audio_root: str | None = None, splits: Collection[str | None]
 ) -> tuple[list[Track], Path]:
@@ -87,6 +93,10 @@ def tracks_of(
     ManifestError, CorpusError
         There is no such manifest or corpus, or no track is left.
     """
+    if names_shards(name):
+        raise ManifestError(
+            f"{name}: holds clips in shards, which are trained on alone; name the manifest of the tracks"
+        )
     manifest = (folder / name).expanduser()
     root = manifest.parent
     if not manifest.is_file():
@@ -123,6 +133,7 @@ class ClipCache:
         self.folder = (folder or clips_dir()) / digest_json(settings)[:16]
         self.row = recipe.mel.n_mels if domain == "mel" else 1
         self.dtype = np.dtype("<f2" if domain == "mel" else "<i2")
+        self.steps_a_second = self.rate / (recipe.mel.hop_length if domain == "mel" else 1)
 
     def fill(self, tracks: Sequence[Track], root: Path, *, workers: int | None = None) -> Iterator[Cached | Skipped]:
         """Decode what is not in the cache yet, in parallel, yielding each track when it is ready.
@@ -302,9 +313,10 @@ def clips_dir() -> Path:
 
 
 def cache_size() -> tuple[int, int]:
-    """Number of cached tracks and their size in bytes, all settings together."""
+    """Number of cached tracks, and the size in bytes of all that is kept, all settings and fetched shards together."""
     files = list(clips_dir().glob("*/*.raw")) if clips_dir().exists() else []
-    return len(files), sum(f.stat().st_size for f in files)
+    shards = clips_dir().glob("shards/*/*.tar")
+    return len(files), sum(f.stat().st_size for f in (*files, *shards))
 
 
 def clear_cache() -> int:

@@ -16,16 +16,19 @@ from mirclr import config, extensions
 from mirclr.audio.mel import LogMel
 from mirclr.audio.views import ClipShape, Views
 from mirclr.data.batches import ClipSource
-from mirclr.data.clips import Cached, ClipCache, Skipped, tracks_of
+from mirclr.data.clips import Cached, ClipCache, Skipped, names_shards, tracks_of
 from mirclr.data.dataset import Dataset, cache_dataset
 from mirclr.data.examples import ExampleFolder, ExampleSource
 from mirclr.data.manifest import Track
 from mirclr.data.sampling import TRAINED_ON, part_of
+from mirclr.data.shards import ShardSet
 from mirclr.data.soft_labels import SoftLabelFolder, SoftLabels, check_windows
+from mirclr.data.streaming import ShardSource
 from mirclr.errors import LabelsError, RecipeError, TrainingError
 from mirclr.models.device import pick_device
 from mirclr.objectives import is_useful, objective_from
 from mirclr.provenance import digest_json
+from mirclr.storage import beside
 from mirclr.training.distributed import ALONE, Ranks
 from mirclr.training.label_file import label_tracks_by_file, with_label_field
 from mirclr.training.run_folder import check_run
@@ -124,6 +127,8 @@ def prepare(
     elif plan and plan.examples:
         examples = ExampleFolder.read((folder / recipe.data.train).expanduser())
         source = ExampleSource(examples, recipe, is_useful=partial(is_useful, recipe.objective))
+    elif names_shards(recipe.data.train):
+        source = _shards_source(recipe, folder, shape, labels)
     else:
         source = _tracks_source(recipe, folder, cache, shape, labels, fill, on_note)
     return Trainer(
@@ -171,6 +176,25 @@ def _tracks_source(
     source = clip_source(recipe, cache, cached, soft_labels, labelled.rows([c.track for c in cached]))
     source.digest = digest_json([source.digest, labelled.digest])
     return source
+
+
+def _shards_source(
+    recipe: config.Recipe, folder: Path, shape: ClipShape, labels: SoftLabelFolder | None
+) -> ShardSource:
+    """Batches of crops of the shards that a recipe names."""
+    plan, given = recipe.distillation, None
+    if plan and labels:
+
+        def given(keys: Sequence[str]) -> SoftLabels:
+            if without := [key for key in keys if not labels.has(key)]:
+                raise LabelsError(
+                    f"distillation.labels: the folder holds no labels of {len(without)} of the {len(keys)} tracks of "
+                    "the shards; run mirclr teacher label again"
+                )
+            return SoftLabels(labels, keys, plan)
+
+    shards = ShardSet.open(beside(recipe.data.train, folder))
+    return ShardSource(shards, shape, recipe, given, is_useful=partial(is_useful, recipe.objective))
 
 
 def _dataset_source(

@@ -14,6 +14,7 @@ from mirclr.data.dataset import Dataset
 from mirclr.errors import RecipeError, TrainingError
 from mirclr.extensions import with_names
 from mirclr.models.own import with_own
+from mirclr.storage import is_url
 from mirclr.training.distributed import joined
 from mirclr.training.run import prepare
 from mirclr.training.run_folder import ENCODER, METRICS
@@ -79,9 +80,10 @@ def train(
         The run's folder, which is made.
     data : str, Path or dataset, optional
         In place of the recipe's `data.train`: a manifest, whose paths are relative to its own folder; the name of a
-        corpus; or any map-style dataset, with a length and items of (waveform, labels). A waveform is (n,) or
-        (channels, n) at the recipe's `audio.sample_rate`, or at the dataset's attribute ``sample_rate``; labels are
-        None, a text or a whole number for a class, several texts, a mapping such as
+        corpus; the path or URL of a ``shards.json`` (``mirclr clips shard``); or any map-style dataset, with a length
+        and items of (waveform, labels). A waveform is (n,) or (channels, n) at the recipe's `audio.sample_rate`, or at
+        the dataset's attribute ``sample_rate``; labels are None, a text or a whole number for a class, several texts, a
+        mapping such as
         ``{"artist": …, "genre": …}``, or a row of weights (`mirclr.data.dataset.cache_dataset`). Each item is read
         once, and kept in the cache.
     encoder : nn.Module, optional
@@ -147,7 +149,7 @@ def train(
         read = with_own(read, encoder)
     dataset = None
     if isinstance(data, str | os.PathLike):
-        read = _with_manifest(read, Path(os.path.expanduser(data)))
+        read = _with_manifest(read, os.fspath(data))
     elif data is not None:
         read, dataset = _with(read, train="a dataset", audio_root=None), data
     skipped: list[str] = []
@@ -203,8 +205,11 @@ def _read(
     return read, Path()
 
 
-def _with_manifest(recipe: config.Recipe, manifest: Path) -> config.Recipe:
-    train = str(manifest.absolute()) if manifest.is_file() or manifest.suffix == ".jsonl" else str(manifest)
+def _with_manifest(recipe: config.Recipe, name: str) -> config.Recipe:
+    if is_url(name):
+        return _with(recipe, train=name, audio_root=None)
+    manifest = Path(os.path.expanduser(name))
+    train = str(manifest.absolute()) if manifest.is_file() or manifest.suffix in (".jsonl", ".json") else str(manifest)
     return _with(recipe, train=train, audio_root=None)
 
 
