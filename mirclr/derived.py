@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mirclr.index import Index, open_index
+from mirclr.index import Engine, Index, open_engine, open_index
 from mirclr.library import LibraryStore
 from mirclr.recommend import MetadataFilters, Query, TagLifts, asks_for_guesses
 from mirclr.recommend.described import describe
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class DerivedLibrary(LibraryStore):
     """The store with an index, filters, heads and lifts of tags, each made when asked for, and again on changes."""
 
+    engine: Engine | None = None
+    """Where its index is, if not in the file beside it."""
     _index: tuple[int, Index] | None = None
     _filters: MetadataFilters | None = None
     _heads: tuple[object, list[HeadsInUse]] | None = None
@@ -28,8 +30,26 @@ class DerivedLibrary(LibraryStore):
         """Nearest neighbours among its vectors as they are now."""
         generation = self.generation
         if self._index is None or self._index[0] != generation:
-            self._index = generation, open_index(self)
+            self._index = generation, self.engine.open(self) if self.engine else open_index(self)
         return self._index[1]
+
+    def use_index(self, address: str) -> None:
+        """Find neighbours by the index of an address from now on, such as ``milvus://localhost:19530/songs``.
+
+        Raises
+        ------
+        EngineError
+            It is no address.
+        MissingExtra
+            Its client is not installed.
+        """
+        self.engine, self._index = open_engine(address), None
+
+    def close(self) -> None:
+        """Close the file, and the connection to its index. Closing twice does no harm."""
+        if self.engine:
+            self.engine.close()
+        super().close()
 
     @property
     def filters(self) -> MetadataFilters:

@@ -26,6 +26,8 @@
     │   ├── LibraryNotFound            (FileNotFoundError)
     │   ├── LibraryBusy                another process has been writing to it for long
     │   └── EncoderMismatch            vectors of another encoder
+    ├── EngineError                    (ValueError)   the engine of an index refuses what it is asked
+    │   └── EngineUnreachable          (ConnectionError) it does not answer
     ├── NoMatch                        (LookupError)  a seed, label or name matches nothing
     ├── LabelsError                    (ValueError)   a labels file cannot be used
     ├── SettingsError                  (ValueError)   a person's settings cannot be read
@@ -196,6 +198,14 @@ class LibraryBusy(LibraryError):
 
 class EncoderMismatch(LibraryError):
     """The library holds vectors of another encoder; the text names both and the command that rebuilds."""
+
+
+class EngineError(MirclrError, ValueError):
+    """The engine of an index, such as a database, refuses what it is asked, or its address is none."""
+
+
+class EngineUnreachable(EngineError, ConnectionError):
+    """The engine of an index does not answer, or the connection to it was lost and did not come back."""
 
 
 class NoMatch(MirclrError, LookupError):

@@ -52,6 +52,7 @@ COMMANDS = {
     "evaluate": "Report on your library; measure encoders against labels.",
     "export": "Write your library to files for other programs.",
     "identify": "Find which song a recording is of, also a short and noisy one.",
+    "index": "Keep your library's vectors in a database, and up to date there.",
     "library": "Look at your library, check it, remove songs from it, delete it.",
     "manifest": "List the music of a folder in a manifest; check manifests.",
     "map": "Draw a map of your songs: those that sound alike lie close.",
@@ -96,6 +97,7 @@ SECTIONS = {
     "For researchers": (
         "train",
         "export",
+        "index",
         "checkpoint",
         "augment",
         "teacher",

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from mirclr.cli import options
-from mirclr.cli.show import closing, print_json, print_table, progress, remark
+from mirclr.cli.show import ProgressOf, closing, print_json, print_table, remark
 
 if TYPE_CHECKING:
-    from mirclr.cli.show import Advance
     from mirclr.library import LibraryStore
     from mirclr.map import Cluster, Drawn
 
@@ -32,7 +31,7 @@ def command(library_path: Path, again: bool, as_json: bool) -> int:
 
     with LibraryStore.open(library_path) as library:
         with ExitStack() as stack:
-            drawn = draw_map(library, anew=again, report=_Bar(stack))
+            drawn = draw_map(library, anew=again, report=ProgressOf("Drawing the map", stack))
         with library.snapshot():
             ids, points = library.map_points()
             clusters = find_clusters(points, [look_up(library, kind, ids) for kind in NAMING])
@@ -46,20 +45,6 @@ def command(library_path: Path, again: bool, as_json: bool) -> int:
     if len(ids):
         remark(f"Try: {options.command_line('serve', '--open', library_path=library_path)}")
     return 0
-
-
-class _Bar:
-    """Shows how far the map is, from when that is known."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack, self._done = stack, 0
-        self._advance: Advance | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._advance is None:
-            self._advance = self._stack.enter_context(progress("Drawing the map", total))
-        self._advance(done - self._done)
-        self._done = done
 
 
 def _as_json(library: "LibraryStore", drawn: "Drawn", clusters: "list[Cluster]") -> dict[str, object]:

@@ -27,7 +27,6 @@ OTHER_WORDS = {
     "genre": "classify predict",
     "history": "profile import",
     "import": "embed",
-    "index": "embed",
     "init": "embed",
     "key": "describe",
     "like": "recommend",

@@ -69,6 +69,27 @@ library: Decorator = click.option(
 )
 
 
+class _IndexAddress(click.ParamType):
+    """The address of an index; what is wrong with it is said without repeating it, as it may hold a password."""
+
+    name = "uri"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from mirclr.errors import EngineError
+        from mirclr.index.address import Address
+
+        try:
+            Address.parse(str(value))
+        except EngineError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
+
+
+def index(default: str | None, help: str) -> Decorator:
+    """Build the option that says where an index is."""
+    return click.option("--index", type=_IndexAddress(), metavar="URI", default=default, show_default=True, help=help)
+
+
 def check_apart(output: Path, library_path: Path, option: str = "-o") -> None:
     """Refuse to write something else in the library's place."""
     if output.resolve() == library_path.resolve():

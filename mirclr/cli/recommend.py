@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mirclr.recommend import Answer, Query, Recommendation, Seed
     from mirclr.recommend.mpd import MpdAddress
 
+_MANY = 10_000  # songs that an index is behind, from where a query takes notably longer
 _NAMED = 3  # artists or songs in the title of a list
 
 HOW_MANY = ("n", "length_s", "artist_cap", "artist_gap", "same_album", "versions", "fill")
@@ -136,6 +137,7 @@ how_many, in_which_order, what_becomes = map(_adding, (_HOW_MANY, _IN_WHICH_ORDE
 @in_which_order
 @click.option("--for", "profile", metavar="PROFILE", help="For this listener: near what is liked, and not played yet.")
 @what_becomes
+@options.index(None, "Find neighbours by this index (mirclr index), not by the file beside the library.")
 def command(
     library_path: Path,
     same_album: str,
@@ -147,6 +149,7 @@ def command(
     save: str | None,
     mpd: "MpdAddress | None",
     checkpoint: Path | None,
+    index: str | None,
     **asked: Any,
 ) -> int:
     """List songs that sound like the ones you name.
@@ -160,7 +163,7 @@ def command(
     different take turns, or --diversity or --to asks for another order.
     """
     query = query_of(same_album=same_album == "yes", versions=versions == "yes", fill=fill == "yes", **asked)
-    return make_list(library_path, query, explain, as_json, output, save, mpd, checkpoint)
+    return make_list(library_path, query, explain, as_json, output, save, mpd, checkpoint, index)
 
 
 def make_list(
@@ -172,6 +175,7 @@ def make_list(
     save: str | None,
     mpd: "MpdAddress | None",
     checkpoint: Path | None,
+    index: str | None = None,
 ) -> int:
     """Answer a query of a library, and show, write, keep and play the list as was asked."""
     from mirclr.api import Library
@@ -183,6 +187,11 @@ def make_list(
     if save is not None:
         check_name(save)
     with Library.open(library_path) as library:
+        if index:
+            library.use_index(index)
+            if (behind := library.index.behind) > _MANY:
+                push = options.command_line("index", "push", "--index", "URI", library_path=library_path)
+                remark(f"the index is {counted(behind, 'song')} behind, which takes time; bring it up to date: {push}")
         make_ready(library, query)
         answer = library.answer(query, checkpoint=checkpoint, excerpts=explain)
         if save:

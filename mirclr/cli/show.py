@@ -13,7 +13,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
@@ -492,3 +492,18 @@ def _lines(label: str, total: int | None) -> Advance:
             remark(f"{label}: {', '.join(filter(None, (pace.so_far(), pace.left(), note)))}")
 
     return advance
+
+
+class ProgressOf:
+    """Progress that is told how far it is, and of how much: a bar that begins when that is known."""
+
+    def __init__(self, label: str, stack: ExitStack) -> None:
+        self._label, self._stack, self._done = label, stack, 0
+        self._advance: Advance | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that so much is done, of so much."""
+        if self._advance is None:
+            self._advance = self._stack.enter_context(progress(self._label, total))
+        self._advance(max(0, done - self._done))
+        self._done = done

@@ -62,6 +62,11 @@ class Index:
         """Whether every query is compared with every track."""
         return not len(self._base.centroids)
 
+    @property
+    def behind(self) -> int:
+        """How many tracks changed since what it stands on was made; each query compares them by themselves."""
+        return len(self._ids)
+
     @cached_property
     def mean_similarity(self) -> float:
         """Mean cosine of two tracks."""
@@ -106,28 +111,20 @@ class Index:
         LibraryError
             The queries have another number of components.
         """
-        queries = np.ascontiguousarray(queries, np.float32)
-        if queries.ndim != 2 or queries.shape[1] != self.dim:
-            raise LibraryError(
-                f"the query has shape {queries.shape}; the library's vectors have {self.dim} components; "
-                "query with vectors of its own encoder"
-            )
+        queries = checked_queries(queries, self.dim)
         rows_allowed, k = self._shown, min(k, len(self))
         if allowed is not None:
-            chosen = _allowed(allowed, self._base.ids)
+            chosen = passing(allowed, self._base.ids)
             rows_allowed = chosen if rows_allowed is None else chosen & rows_allowed
         similarities, rows = self._base.search(queries, k, rows_allowed)
         ids = np.where(rows >= 0, self._base.ids[rows], -1)
         if len(self._ids):
             products = queries @ self._matrix.T
             if allowed is not None:
-                products[:, ~_allowed(allowed, self._ids)] = -np.inf
+                products[:, ~passing(allowed, self._ids)] = -np.inf
             similarities = np.concatenate([similarities, products], axis=1)
             ids = np.concatenate([ids, np.broadcast_to(self._ids, products.shape)], axis=1)
-        order = np.lexsort((ids, -similarities), axis=1)[:, :k]
-        similarities, ids = np.take_along_axis(similarities, order, 1), np.take_along_axis(ids, order, 1)
-        there = int((similarities > -np.inf).sum(axis=1).max(initial=0))
-        return similarities[:, :there], ids[:, :there]
+        return merged(similarities, ids, k)
 
     def vectors(self, ids: np.ndarray) -> np.ndarray:
         """(m,) ids that it holds -> (m, d) float32 unit rows."""
@@ -157,7 +154,33 @@ class Index:
         return found
 
 
-def _allowed(allowed: np.ndarray, ids: np.ndarray) -> np.ndarray:
+def checked_queries(queries: np.ndarray, dim: int) -> np.ndarray:
+    """Queries as (q, d) float32.
+
+    Raises
+    ------
+    LibraryError
+        They have another number of components.
+    """
+    queries = np.ascontiguousarray(queries, np.float32)
+    if queries.ndim != 2 or queries.shape[1] != dim:
+        raise LibraryError(
+            f"the query has shape {queries.shape}; the library's vectors have {dim} components; "
+            "query with vectors of its own encoder"
+        )
+    return queries
+
+
+def merged(similarities: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of (q, m) neighbours the k nearest, of equal ones the lowest id first; those of -inf are none."""
+    order = np.lexsort((ids, -similarities), axis=1)[:, :k]
+    similarities, ids = np.take_along_axis(similarities, order, 1), np.take_along_axis(ids, order, 1)
+    there = int((similarities > -np.inf).sum(axis=1).max(initial=0))
+    return similarities[:, :there], ids[:, :there]
+
+
+def passing(allowed: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """(n,) bool: which of (n,) ids pass a filter, (m,) bool by id; those of m and above do not."""
     known = ids < len(allowed)
     return known & allowed[np.where(known, ids, 0)] if len(allowed) else np.zeros(len(ids), bool)
 
@@ -174,17 +197,28 @@ def open_index(library: LibraryStore, *, keep: bool = True) -> Index:
     """
     if found := saved_index(library):
         return found
+    base, metadata = made_base(library)
+    with suppress(OSError):
+        if keep:
+            save(index_path(library), base, metadata)
+    none = np.zeros((0, base.matrix.shape[1]), np.float32)
+    return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), none, metadata)
+
+
+def made_base(library: LibraryStore) -> tuple[Base, dict[str, object]]:
+    """A new base of a library, and of which library and generation it is.
+
+    Raises
+    ------
+    NoMatch
+        The library holds no tracks.
+    """
     with library.snapshot():
         metadata: dict[str, object] = {"library": library.uuid, "generation": library.generation}
         ids, matrix = library.compared()
     if not len(ids):
         raise no_songs(library)
-    base = build(ids, matrix)
-    with suppress(OSError):
-        if keep:
-            save(_path(library), base, metadata)
-    none = np.zeros((0, matrix.shape[1]), np.float32)
-    return Index(base, np.zeros(len(base), bool), np.zeros(0, np.int64), none, metadata)
+    return build(ids, matrix), metadata
 
 
 def renewed_index(library: LibraryStore, index: Index) -> Index | None:
@@ -195,13 +229,14 @@ def renewed_index(library: LibraryStore, index: Index) -> Index | None:
 
 def saved_index(library: LibraryStore) -> Index | None:
     """The index of a library by the base that is saved beside it; None where that is no good any more."""
-    if (saved := load(_path(library))) is None:
+    if (saved := load(index_path(library))) is None:
         return None
     with library.snapshot():
         return _brought_up_to_date(library, *saved)
 
 
-def _path(library: LibraryStore) -> Path:
+def index_path(library: LibraryStore) -> Path:
+    """The file beside a library that its base is saved in."""
     return library.path.with_name(library.path.name + ".index")
 
 
