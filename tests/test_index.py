@@ -97,7 +97,9 @@ def test_what_sketches_leave_out_loses_nothing(noise, k, fraction, seed):
     """However much of the vectors lies outside of the main directions, and whatever is asked."""
     rng = np.random.default_rng(seed)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"_PLAIN": 50, "_SKETCH": 6, "_AT_LEAST": 8, "_AGAIN": 2}.items():
+        for name, value in {
+            "_PLAIN": 50, "_SKETCH": 6, "_FIRST": 2, "_TOGETHER": 7, "_AT_LEAST": 8, "_AGAIN": 2
+        }.items():  # fmt: skip
             patch.setattr(mirclr.index.base, name, value)
         rows = rng.standard_normal((400, 6)) @ rng.standard_normal((6, 32)) + noise * rng.standard_normal((400, 32))
         rows[7] = rows[8]  # a copy

@@ -2,7 +2,8 @@
 
 Tracks lie in rows. In an exact base rows ascend by id, and a query is compared with sketches of all: the rows in their
 main directions. What these leave out of a product is bounded by the lengths of what they leave out of both, so that few
-rows have to be compared themselves, and what is found is what comparing with all would find. In a clustered one
+rows have to be compared themselves, and what is found is what comparing with all would find. The same holds of the
+first few components of sketches, by which it is known which sketches have to be looked at. In a clustered one
 (inverted file: Jégou et al. 2011, "Product quantization for nearest neighbor search", section 4, without the
 quantisation) the rows of a cluster lie together, so that a query reads a few stretches of memory: sketches first, of
 which the best are compared exactly.
@@ -29,6 +30,8 @@ _CHUNK = 16_384
 _COLUMNS = 32  # that are put into another order at once
 _MEASURED = 256
 _SKETCH = 96
+_FIRST = 32  # components of sketches that are looked at of all rows; a twentieth of them needs more
+_TOGETHER = 256  # rows whose first components BLAS takes at once: so few that it does so in this thread
 _PLAIN = 10_000  # so many rows are read as fast as their sketches are looked through
 _ROUNDING = 1e-5  # of products of unit rows
 _ROUNDING_SQUARED = 1e-6  # of the squares of their lengths
@@ -94,6 +97,12 @@ class Base:
         """(n,) float32: how long what the sketch leaves out of each row is."""
         return _rest(self.sketch)
 
+    @cached_property
+    def _first(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n, f) float32: the first components of sketches; (n,) float32: how long what these leave out of a row is."""
+        first = np.ascontiguousarray(self.sketch[:, :_FIRST])
+        return first, _rest(first)
+
     def search(self, queries: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Find the k nearest rows of each query.
 
@@ -137,17 +146,19 @@ class Base:
 
     def _by_bounds(self, query: np.ndarray, k: int, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """The same for one query: only rows that may be among the k nearest by their sketches are compared."""
-        sketched = _products(self.directions, query[None])
-        products = self._compared(self.sketch, sketched, rows)[0]
-        rest = float(np.sqrt(max(0.0, float(query @ query - sketched[0] @ sketched[0])) + _ROUNDING_SQUARED))
-        at_most = products + rest * (self._rests if rows is None else self._rests[rows])
-        first = np.argpartition(-products, max(_AT_LEAST, _AGAIN * k))[: max(_AT_LEAST, _AGAIN * k)]
-        some = first if rows is None else rows[first]
-        kth = np.partition(self._compared(self.matrix, query[None], some)[0], -k)[-k]
-        may_be = np.flatnonzero(at_most >= kth - _ROUNDING)
-        near = may_be if rows is None else rows[may_be]
+        asked = np.arange(len(self)) if rows is None else rows
+        which, many = slice(None) if rows is None else rows, max(_AT_LEAST, _AGAIN * k)
+        sketched, (first, rests) = _products(self.directions, query[None])[0], self._first
+        begun = sketched[: first.shape[1]]
+        products = _products_of_all(first, begun)[which]
+        some = asked[np.argpartition(-products, many)[:many]]
+        least = float(np.partition(self._compared(self.matrix, query[None], some)[0], -k)[-k]) - _ROUNDING
+        near = asked[products + _left_out(query, begun) * rests[which] >= least]
+        if len(near) > many:
+            products = self._compared(self.sketch, sketched[None], near)[0]
+            near = near[products + _left_out(query, sketched) * self._rests[near] >= least]
         if len(near) > _FEW * len(self):  # sketches tell little of these vectors
-            near = np.arange(len(self)) if rows is None else rows
+            near = asked
         return _best(self._compared(self.matrix, query[None], near)[0], near, k)
 
     def _compared(self, vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
@@ -209,6 +220,20 @@ def _products(vectors: np.ndarray, queries: np.ndarray) -> np.ndarray:
     for at in range(0, len(vectors), _BLOCK):
         products[:, at : at + _BLOCK] = np.vecdot(vectors[at : at + _BLOCK][None], queries[:, None])
     return products
+
+
+def _products_of_all(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """(m, d), of few d, and (d,) -> (m,), to the last bits: by BLAS, in parts so small that it takes this thread."""
+    products, whole = np.empty(len(vectors), np.float32), len(vectors) // _TOGETHER * _TOGETHER
+    blocks = vectors[:whole].reshape(-1, _TOGETHER, vectors.shape[1])
+    np.matmul(blocks, query, out=products[:whole].reshape(-1, _TOGETHER))
+    products[whole:] = vectors[whole:] @ query
+    return products
+
+
+def _left_out(query: np.ndarray, sketched: np.ndarray) -> float:
+    """How long what the sketch of a query leaves out of it is."""
+    return float(np.sqrt(max(0.0, float(query @ query - sketched @ sketched)) + _ROUNDING_SQUARED))
 
 
 def _best(products: np.ndarray, rows: np.ndarray | None, k: int) -> tuple[np.ndarray, np.ndarray]:

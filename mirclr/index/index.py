@@ -147,7 +147,8 @@ class Index:
     def _of(self, ids: np.ndarray, in_base: np.ndarray, in_rest: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids, np.int64)
         at = np.searchsorted(self._ids, ids)
-        new = np.isin(ids, self._ids)
+        new = at < len(self._ids)
+        new[new] = self._ids[at[new]] == ids[new]
         found = np.empty((len(ids), in_base.shape[1]), np.float32)
         found[new] = in_rest[at[new]]
         found[~new] = in_base[self._order[np.searchsorted(self._sorted, ids[~new])]]
