@@ -45,6 +45,15 @@ def ids(tracks):
 # opening
 
 
+def test_what_changed_is_found_by_an_index_and_not_by_reading_all_vectors(library):
+    asked = []
+    library._connection.set_trace_callback(asked.append)
+    assert not len(library.ids(changed_since=3))
+    library._connection.set_trace_callback(None)
+    plan = library._connection.execute(f"EXPLAIN QUERY PLAN {asked[-1]}").fetchall()
+    assert "vector_generation" in plan[0]["detail"]
+
+
 def test_a_missing_file_is_not_made_unless_asked(tmp_path):
     with pytest.raises(LibraryNotFound, match="mirclr embed"):
         LibraryStore.open(tmp_path / "lib.db")

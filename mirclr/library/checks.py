@@ -103,10 +103,6 @@ def _are_below_root(paths: Sequence[bytes]) -> bool:
     return all(below_root(_text(path)) for path in paths)
 
 
-def _all(check: Callable[[Any], bool]) -> Callable[[Sequence[Any]], bool]:
-    return lambda values: all(check(value) for value in values)
-
-
 def _are_short(values: Sequence[Any]) -> bool:
     return max(map(len, values), default=0) <= _LONGEST
 
@@ -114,8 +110,7 @@ def _are_short(values: Sequence[Any]) -> bool:
 _Kind = tuple[frozenset[type], Callable[[Sequence[Any]], bool], str]
 _ID: _Kind = (frozenset((int,)), lambda v: min(v) > 0 and max(v) < _MOST_IDS, "the id of a track")
 _WHOLE: _Kind = (frozenset((int,)), lambda v: True, "a whole number")
-_NUMBER: _Kind = (frozenset((float, int)), _all(lambda x: -_GREATEST <= x <= _GREATEST), "a finite number")
-_COORDINATE: _Kind = (
+_NUMBER: _Kind = (  # of what is no number SQLite gives NULL
     frozenset((float, int)),
     lambda v: min(v) >= -_GREATEST and max(v) <= _GREATEST,
     "a finite number",
@@ -130,8 +125,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("size", "mtime_ns", "generation", "plays", "taste", "year", "compilation"), _WHOLE),
     **dict.fromkeys(("track_number", "disc_number", "made_ns"), _WHOLE),
     **dict.fromkeys(("duration_s", "start_s", "probability", "likelihood", "key_strength", "tempo_bpm"), _NUMBER),
-    **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s", "made_s", "changed_s"), _NUMBER),
-    **dict.fromkeys(("x", "y"), _COORDINATE),
+    **dict.fromkeys(("loudness_lufs", "last_s", "hours", "added_s", "at_s", "made_s", "changed_s", "x", "y"), _NUMBER),
     **dict.fromkeys(("title", "artist", "album", "album_artist", "genre", "remark", "reason", "folded"), _TEXT),
     **dict.fromkeys(("file_digest", "content_digest", "audio_digest", "name", "source", "task", "label"), _TEXT),
     **dict.fromkeys(("rule", "query", "profile", "value", "key", "pattern", "kind", "comment"), _TEXT),
