@@ -283,7 +283,10 @@ class Child:
 
 
 def give_way() -> None:
-    """Let who listens go first: this process, and those that it starts, take what time others leave."""
+    """Let who listens go first: this process, and those that it starts, take what time others leave.
+
+    On Linux it is stopped as soon as anybody else wants its core; one that is only nice goes on for some milliseconds.
+    """
     with suppress(OSError, AttributeError):
         if os.name == "nt":
             import ctypes
@@ -292,6 +295,8 @@ def give_way() -> None:
             kernel.SetPriorityClass(kernel.GetCurrentProcess(), 0x4000)  # BELOW_NORMAL_PRIORITY_CLASS
         else:
             os.nice(19)
+    with suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _run_child(sender: Any, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:

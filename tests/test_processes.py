@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mirclr.errors import ProcessError
-from mirclr.processes import JOB_S, Lost, results_in_order, seconds_for_file, streamed
+from mirclr.processes import JOB_S, Child, Lost, give_way, results_in_order, seconds_for_file, streamed
 
 
 def test_a_script_needs_no_guard(tmp_path):
@@ -126,3 +126,13 @@ def test_a_worker_of_another_pool_does_the_work_itself(monkeypatch, why):
 def test_there_are_no_fewer_processes_than_none():
     with pytest.raises(ValueError, match="workers: found -1; expected 0 or more"):
         list(results_in_order(os.getpid, [()], workers=-1))
+
+
+def _tell_how_it_is_scheduled(send):
+    give_way()
+    send((os.nice(0), os.sched_getscheduler(0)))
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="of Linux")
+def test_what_gives_way_runs_when_nobody_else_does():
+    assert list(Child(_tell_how_it_is_scheduled).messages()) == [(19, os.SCHED_IDLE)]
