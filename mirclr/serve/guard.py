@@ -233,7 +233,7 @@ def _too_large(most: int) -> Problem:
     return Problem(413, f"the request is too large; expected at most {most:,} bytes")
 
 
-def writable(service: TheService) -> None:
+async def writable(service: TheService) -> None:
     """Refuse what writes where nothing may be written; a dependency of routes."""
     if service.settings.read_only:
         raise Problem(403, "nothing is written here: mirclr serve was begun with --read-only")

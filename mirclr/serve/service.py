@@ -193,8 +193,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return facts.st_dev, facts.st_ino
 
 
-def service_of(request: Request) -> Service:
-    """The service of the application that was asked; a dependency of routes."""
+async def service_of(request: Request) -> Service:
+    """The service of the application that was asked; a dependency of routes: async, or it would take a thread."""
     service: Any = request.app.state.service
     assert isinstance(service, Service)
     return service

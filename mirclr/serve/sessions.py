@@ -105,7 +105,7 @@ class Sessions:
         return hmac.new(self._key, until.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
-def sessions_of(request: Request) -> Sessions:
+async def sessions_of(request: Request) -> Sessions:
     """The sessions of the application that was asked; a dependency of routes."""
     sessions: Any = request.app.state.sessions
     assert isinstance(sessions, Sessions)

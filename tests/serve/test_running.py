@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi.testclient import TestClient
 
 from mirclr.library import LibraryStore
 from mirclr.serve.logs import log_to
@@ -51,3 +52,16 @@ def test_what_is_broken_off_at_the_end_is_no_trace_in_the_log(tmp_path: Path, mo
     assert "running task" in log.getvalue()
     assert "Traceback" not in log.getvalue()
     assert "install" not in log.getvalue()
+
+
+def test_no_request_takes_a_thread_before_it_is_looked_at(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plain function that finds something out of requests would be called in one, at each request."""
+
+    async def refuses(*_: object, **__: object) -> None:
+        raise AssertionError("called in a thread")
+
+    monkeypatch.setattr("anyio.to_thread.run_sync", refuses)
+    for path in ("search?q=a", "tracks?genre=Jazz", "tracks/1", "jobs", "session", "blocks", "playlists"):
+        assert client.get(f"/api/v1/{path}").status_code in (200, 422), path
+    assert client.post("/api/v1/recommend", json={"seeds": [1]}).status_code == 200
+    assert client.post("/api/v1/blocks", json={"rule": "artist:Nobody"}).status_code == 201

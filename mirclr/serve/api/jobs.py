@@ -16,7 +16,7 @@ from mirclr.serve.service import TheService
 router = APIRouter(tags=["jobs"])
 
 
-def jobs_of(request: Request) -> Jobs:
+async def jobs_of(request: Request) -> Jobs:
     """The jobs of the application that was asked; a dependency of routes."""
     jobs: Any = request.app.state.jobs
     assert isinstance(jobs, Jobs)

@@ -69,7 +69,7 @@ class AskedSongs:
         return catalogue.page(text=self.text, artist=self.artist, album=self.album, passing=passing, **how)
 
 
-def asked_songs(
+async def asked_songs(
     q: Text = "",
     artist: Text | None = None,
     album: Text | None = None,
