@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import sqlite3
 
 import numpy as np
@@ -25,6 +26,7 @@ from mirclr.names import (
     song_title,
     words,
 )
+from mirclr.names.texts import loose
 from mirclr.recommend import Query, match_tracks, parse_rule, recommend
 from mirclr.recommend.keys import parse_key
 from mirclr.recommend.ranking import products
@@ -54,6 +56,43 @@ def recommended(library, seed, **asked):
 
 
 # texts
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                (
+                    "and",
+                    "n",
+                    "e",
+                    "y",
+                    "og",
+                    "no",
+                    "nr",
+                    "n°",
+                    "5",
+                    "rock",
+                    "'n'",
+                    "r.e.m.",
+                    "ke$ha",
+                    "p!nk",
+                    "a-b",
+                    "日",
+                    "本",
+                )
+            ),
+            st.text(alphabet="abn059 .,!?:/_-+&$°'日", max_size=5),
+        ),
+        max_size=6,
+    )
+)
+def test_names_of_letters_alone_take_the_short_way_to_the_same(parts):
+    for text in (" ".join(parts), "".join(parts)):
+        found = loose.__wrapped__(text)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mirclr.names.texts._LETTERS", re.compile(r"(?!)"))
+            assert loose.__wrapped__(text) == found
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ _UNSAID = frozenset(("&", "+", "and"))  # in a search they need not be there
 # "and" in the languages of tags; "Guns N' Roses", "Rock'n'Roll", "Salt-N-Pepa"
 _AND = re.compile(r"(?<=\S) (?:and|und|et|y|e|og|och|en|и|\+|n|'n'|n'|'n) (?=\S)|(?<=\w)(?:'n'|-n-)(?=\w)")
 _INITIALS = re.compile(r"\b(?:\w\. ?){2,}(?:\w\b(?![.\w]))?")
+_LETTERS = re.compile("[a-z0-9]+(?: [a-z0-9]+)*")
 _QUOTES = str.maketrans({"'": None, '"': None})
 _DROPPED = re.compile(r"(?<=\d),(?=\d)|(?<=\w)[.!?,:]+(?=\s|[)\]]|$)|(?<!\S)[.!?¡¿]+(?=\w)|,(?=\s|$)")
 _SPACED = re.compile(
@@ -62,6 +63,8 @@ def search_words(text: str) -> str:
 def loose(text: str) -> str:
     """A folded name without what people write or leave out: apostrophes, hyphens, dots of initials, "and" for "&"."""
     plain = " ".join(text.split())
+    if _LETTERS.fullmatch(plain) and not (_AND.search(plain) or _NUMBERED.search(plain)):
+        return plain  # as most are: none of the rest finds anything in letters and digits
     found = _INITIALS.sub(_without_dots, _AND.sub(" & ", plain)).translate(_QUOTES)
     for letter, meant in _DISGUISED:
         found = letter.sub(meant, found)

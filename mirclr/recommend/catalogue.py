@@ -202,7 +202,7 @@ class Catalogue:
             found = np.flatnonzero(self._words.holding(words))
         score = begin[found].astype(np.int8)
         for weight, name in ((4, "title"), (2, "artist"), (1, "album")):
-            score += weight * self._texts[name].beginning(" ".join(words))[found]
+            score += weight * self._texts[name].beginning(" ".join(words), found)
         best: list[int] = []
         for value in range(int(score.max(initial=0)), -1, -1):
             if len(best) >= limit:

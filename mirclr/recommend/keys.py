@@ -6,6 +6,7 @@ Camelot's wheel (8A is A minor, B major) or in open key notation (1m is A minor,
 """
 
 import re
+from functools import lru_cache
 
 from mirclr.errors import QueryError
 
@@ -16,6 +17,7 @@ _ON_WHEEL = re.compile(r"0?([1-9]|1[0-2])\s*([ABabDdMm])")
 _PITCH = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
+@lru_cache(maxsize=256)
 def parse_key(name: str) -> Key | None:
     """Read a name such as ``Eb``, ``F#m``, ``A minor``, ``8A`` or ``1m``; None when it is none."""
     if on_wheel := _ON_WHEEL.fullmatch(name.strip()):
@@ -31,6 +33,7 @@ def parse_key(name: str) -> Key | None:
     return pitch, mode in ("m", "min", "minor")
 
 
+@lru_cache(maxsize=32)
 def compatible(key: Key) -> frozenset[Key]:
     """The keys that mix well with one, itself among them."""
     pitch, minor = key

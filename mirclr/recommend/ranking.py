@@ -332,22 +332,24 @@ def choose(
     list of Candidate
         At most ``limits.n``.
     """
-    left = [list(queue) for queue in queues]
     nearest = [np.full(len(queue), -1.0) for queue in queues]  # cosine with the most similar of the chosen
+    scores = [np.array([c.score for c in queue] if diversity else []) for queue in queues]
     matrices = [np.stack([c.vector for c in queue]) for queue in queues if queue and diversity]
     filled = [i for i, queue in enumerate(queues) if queue and diversity]
     alive = [np.ones(len(queue), bool) for queue in queues]
-    given = np.zeros(len(queues))
+    waiting = [len(queue) for queue in queues]
+    given = [0] * len(queues)
     chosen: list[Candidate] = []
     total = sum(weights) or 1.0
-    while len(chosen) < limits.n and any(a.any() for a in alive):
+    while len(chosen) < limits.n and any(waiting):
         owed = [weight / total * (len(chosen) + 1) - g for weight, g in zip(weights, given, strict=True)]
-        turn = max((i for i in range(len(queues)) if alive[i].any()), key=lambda i: (round(owed[i], 9), -i))
+        turn = max((i for i, n in enumerate(waiting) if n), key=lambda i: (round(owed[i], 9), -i))
         candidate = None
-        while alive[turn].any():
-            at = _next(left[turn], alive[turn], nearest[turn], diversity)
+        while waiting[turn]:
+            at = _next(scores[turn], alive[turn], nearest[turn], diversity)
             alive[turn][at] = False
-            tried = left[turn][at]
+            waiting[turn] -= 1
+            tried = queues[turn][at]
             if limits.allow(tried.artist) and not recordings.contains(tried.track, tried.vector):
                 candidate = tried
                 break
@@ -363,11 +365,11 @@ def choose(
     return chosen
 
 
-def _next(queue: Sequence[Candidate], alive: np.ndarray, nearest: np.ndarray, diversity: float) -> int:
+def _next(scores: np.ndarray, alive: np.ndarray, nearest: np.ndarray, diversity: float) -> int:
     if not diversity or not (nearest > -1).any():
         return int(alive.argmax())
-    scores = (1 - diversity) * np.array([c.score for c in queue]) - diversity * nearest
-    return int(np.where(alive, np.round(scores, DECIMALS), -np.inf).argmax())
+    worth = (1 - diversity) * scores - diversity * nearest
+    return int(np.where(alive, np.round(worth, DECIMALS), -np.inf).argmax())
 
 
 def arrange(chosen: Sequence[Candidate], gap: int) -> list[Candidate]:

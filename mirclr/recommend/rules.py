@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from mirclr.errors import QueryError
 from mirclr.library import LibraryTrack
@@ -115,6 +116,7 @@ class Rules:
         return any(test(track) for test in self._paths)
 
 
+@lru_cache(maxsize=1 << 12)
 def genres_of(text: str) -> frozenset[str]:
     """The genres that a tag names, folded: all of it, and each where several stand in it."""
     parts = text.replace("/", ";").replace(",", ";").replace("\0", ";").split(";")

@@ -93,6 +93,8 @@ def find_seeds(
     LibraryError
         A track has no vector.
     """
+    if not texts:
+        return ()
     found: list[int | Path] = []
     try:
         for text in texts:

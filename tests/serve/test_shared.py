@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -242,3 +243,12 @@ def test_texts_in_one_piece_are_the_texts(texts):
     assert strings[1:] == texts[1:]
     with pytest.raises(IndexError):
         strings[len(texts)]
+
+
+@given(texts=st.lists(st.text(alphabet="aäß\u07ff\uffff\U00010000\U0010ffff", max_size=3)), wanted=st.text(max_size=3))
+def test_a_place_among_sorted_texts_is_where_bisection_puts_it(texts, wanted):
+    texts.sort()
+    strings = Strings(texts)
+    for text in (*texts, wanted):
+        assert strings.place(text) == bisect_left(texts, text)
+        assert strings.place(text, len(texts) // 2) == bisect_left(texts, text, len(texts) // 2)
