@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from mirclr.terminal import counted
 _LAUNCHER = "MIRCLR_LAUNCHER"  # the port at which `launch` can be seen to live
 _SECONDS_TO_SAVE = 60.0
 _wrapped: WeakSet[DistributedDataParallel] = WeakSet()  # networks that exchange gradients
+_LOOK_EVERY_S = 0.02
 _WAIT = timedelta(days=7)  # for the process that decodes; one that ends is noticed at once
 
 
@@ -304,8 +306,15 @@ def joined(device: str = "auto") -> Iterator[tuple[Ranks, torch.device]]:
         _end_with(int(os.environ[_LAUNCHER]))
     from torch.distributed.nn import functional  # noqa: F401  (loaded later, its defaults would hold the group for ever)
 
+    if distributed.is_initialized():  # by whoever started this process, such as Ray Train, who also ends it
+        if "cpu:" not in distributed.get_backend_config() and distributed.get_backend() != "gloo":
+            raise TrainingError("processes exchange here on GPUs alone; begin with backend='cpu:gloo,cuda:nccl'")
+        yield ranks, device_of(device, ranks)
+        ranks.barrier()
+        return
     store, _, _ = next(distributed.rendezvous("env://"))
     try:
+        store = _meet(store, ranks)
         chosen = device_of(device, ranks)
         if chosen.type == "cuda":
             torch.cuda.set_device(chosen)
@@ -332,6 +341,33 @@ def joined(device: str = "auto") -> Iterator[tuple[Ranks, torch.device]]:
     finally:
         if distributed.is_initialized():
             _leave()
+
+
+def _meet(store: Any, ranks: Ranks) -> Any:
+    """The store with a prefix that the processes which are started now have alone.
+
+    torchrun keeps its store when it starts processes again after one was lost, and with it what those before wrote:
+    addresses at which nobody answers any more. So the first answers each that is here, who is known by a number that
+    none had before.
+    """
+    own = uuid4().hex
+    if not ranks.first:
+        store.set(f"mirclr-here-{ranks.rank}", own)
+        meeting = store.get(f"mirclr-meeting-of-{own}").decode()
+        store.add(f"{meeting}/here", 1)
+        return distributed.PrefixStore(meeting, store)
+    answered: dict[int, bytes] = {}
+    deadline = time.monotonic() + store.timeout.total_seconds()
+    while store.add(f"{own}/here", 0) < ranks.world - 1:
+        for rank in range(1, ranks.world):
+            name = f"mirclr-here-{rank}"
+            if store.check([name]) and answered.get(rank) != (who := store.get(name)):
+                store.set(f"mirclr-meeting-of-{who.decode()}", own)
+                answered[rank] = who
+        if time.monotonic() > deadline:
+            raise TrainingError(f"not all of {ranks.world} processes came; start as many as WORLD_SIZE says")
+        time.sleep(_LOOK_EVERY_S)
+    return distributed.PrefixStore(own, store)
 
 
 def _leave() -> None:
