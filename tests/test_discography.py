@@ -1,12 +1,13 @@
 """Albums and artists as tags name them: discs, compilations, guests, spellings, and what has no name."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mirclr.library import Entry, LibraryStore
-from mirclr.library.discography import NO_ALBUM, UNKNOWN, VARIOUS, Discographies, Discography
+from mirclr.library.discography import NO_ALBUM, UNKNOWN, VARIOUS, Discography
 from mirclr.models.stamp import EncoderStamp
 from mirclr.tags import Tags
 
@@ -123,10 +124,17 @@ def test_albums_of_one_name_and_nobody_are_kept_apart(library):
     assert {album.artists for album in found.albums.values()} == {(VARIOUS,)}
 
 
-def test_one_for_many_threads_is_made_anew_when_tracks_change(library):
-    held = Discographies(patience=0)
-    filled(library, ("1.ogg", {"artist": "A", "album": "X"}))
-    first = held.of(library)
-    assert held.of(library) is first
-    library.move(1, ROOT, "1.ogg", 1, 1, "f", Tags(artist="A", album="Z"))
-    assert [album.name for album in held.of(library).albums.values()] == ["Z"]
+def test_it_comes_from_another_process_in_parts_and_is_the_same(library, monkeypatch):
+    monkeypatch.setattr("mirclr.library.discography._PART", 2)
+    songs = [
+        (f"{d}/{a}.ogg", {"artist": f"{a}{d}; Guest", "album": f"Hits {a}", "genre": "Pop"})
+        for d in "xy"
+        for a in "abcd"
+    ]
+    found = filled(library, *songs, ("z.ogg", {}))
+    parts = pickle.loads(pickle.dumps(list(found.parts())))
+    assert len(parts) > 6
+    again = Discography.of_parts(parts)
+    assert again == found
+    assert list(again.albums) == list(found.albums)
+    assert list(again.artists) == list(found.artists)

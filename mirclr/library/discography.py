@@ -4,19 +4,17 @@ Which tracks are of one album, and which names are of one artist, is as `mirclr.
 it: several discs, spellings and editions are one album, and so is a compilation of many artists. Every track is of one
 album and of at least one artist: those whose tags name none are of `NO_ALBUM` and `UNKNOWN`.
 
-Contents: `Discography` (of `Album`s and `Artist`s); `Discographies`, one for many threads, made anew when tracks
-change.
+Contents: `Discography`, of `Album`s and `Artist`s.
 """
 
 import hashlib
 import math
 import re
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 from mirclr.library.names import albums_of, disc_of
 from mirclr.library.records import LibraryTrack
@@ -28,6 +26,7 @@ VARIOUS, UNKNOWN = "various artists", "[unknown]"
 NO_ALBUM = "[Unknown Album]"
 _NAMES = {VARIOUS: "Various Artists", UNKNOWN: "[Unknown Artist]"}
 _SEPARATOR = ";"
+_PART = 200  # albums or artists of one part of what comes from another process
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -158,6 +157,34 @@ class Discography:
             _genres(tracks, albums),
         )
 
+    def parts(self) -> Iterator[tuple[str, Any]]:
+        """All that it holds, in parts that are small enough to come from another process one by one."""
+        albums, artists = list(self.albums.values()), list(self.artists.values())
+        yield from (("albums", albums[at : at + _PART]) for at in range(0, len(albums), _PART))
+        yield from (("artists", artists[at : at + _PART]) for at in range(0, len(artists), _PART))
+        of: dict[tuple[str, ...], list[int]] = {}
+        for i, those in self.artists_of.items():
+            of.setdefault(tuple(artist.key for artist in those), []).append(i)
+        whose = list(of.items())
+        yield from (("artists_of", whose[at : at + _PART]) for at in range(0, len(whose), _PART))
+        yield "genres", list(self.genres.items())
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[tuple[str, Any]]) -> "Discography":
+        """Put together what `parts` gave."""
+        held: dict[str, list[Any]] = {"albums": [], "artists": [], "artists_of": [], "genres": []}
+        for name, part in parts:
+            held[name] += part
+        by_key = {artist.key: artist for artist in held["artists"]}
+        whose = [(tuple(by_key[key] for key in keys), ids) for keys, ids in held["artists_of"]]
+        return cls(
+            {album.id: album for album in held["albums"]},
+            {artist.id: artist for artist in held["artists"]},
+            {i: album for album in held["albums"] for i in album.tracks},
+            {i: those for those, ids in whose for i in ids},
+            dict(held["genres"]),
+        )
+
     @cached_property
     def searched(self) -> tuple[dict[str, str], dict[str, str]]:
         """The words of artists and of albums that are searched, by their keys; of an album the artist's too."""
@@ -171,39 +198,6 @@ class Discography:
     def artist(self, key: str) -> Artist:
         """The artist of a key that an `Album` has."""
         return self.artists[digest_of_key(key)]
-
-
-class Discographies:
-    """The discography of a library for many threads: made when it is first asked for, and anew when tracks changed.
-
-    While a library is written to all the time, one that is a little stale is used: for `patience` times as long as it
-    took.
-    """
-
-    def __init__(self, patience: float = 10.0) -> None:
-        self._patience = patience
-        self._lock = threading.Lock()
-        self._held: tuple[tuple[int, int], Discography] | None = None
-        self._until = -math.inf
-
-    def of(self, library: Tracks) -> Discography:
-        """The discography of a library; made by one thread while others take the one before, where there is one."""
-        version, held = library.tracks_version, self._held
-        if held and (held[0] == version or time.monotonic() < self._until):
-            return held[1]
-        if not self._lock.acquire(blocking=held is None):
-            assert held
-            return held[1]
-        try:
-            if self._held is held:  # no other thread made it meanwhile
-                begun = time.monotonic()
-                self._held = version, Discography.of(library)
-                ended = time.monotonic()
-                self._until = ended + self._patience * (ended - begun)
-            assert self._held
-            return self._held[1]
-        finally:
-            self._lock.release()
 
 
 class _Names:
@@ -336,7 +330,6 @@ __all__ = [
     "VARIOUS",
     "Album",
     "Artist",
-    "Discographies",
     "Discography",
     "digest_of_key",
     "genres_in",

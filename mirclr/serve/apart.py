@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from mirclr.api import Library
 from mirclr.errors import MirclrError
+from mirclr.library.discography import Discography
 from mirclr.processes import Child, give_way
 from mirclr.recommend import Catalogue, MetadataArrays
 
@@ -87,3 +88,10 @@ def read_catalogue(path: Path) -> Iterator[tuple[str, str, Any]]:
         catalogue = Catalogue(library)
     catalogue.make_searchable()
     yield from catalogue.parts()
+
+
+def read_discography(path: Path) -> Iterator[tuple[str, Any]]:
+    """Find the albums and artists of a library; gives the parts of its discography."""
+    with Library.open(path) as library:
+        discography = Discography.of(library)
+    yield from discography.parts()

@@ -1,6 +1,7 @@
 """`Service`: one library for many requests: a few threads, each with its own connection, and one index for all.
 
-What is derived from the library is shared (shared.py): its index, the metadata that filters look at, its catalogue.
+What is derived from the library is shared (shared.py): its index, the metadata that filters look at, its catalogue, and
+the albums and artists that players browse.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from mirclr.api import Library
 from mirclr.classify.lifting import lifts_version, tag_lifts
 from mirclr.classify.predict import HeadsInUse, heads_ready, heads_version
 from mirclr.index import Index, open_index, renewed_index, saved_index
+from mirclr.library.discography import Discography
 from mirclr.recommend import Catalogue, MetadataArrays, MetadataFilters, TagLifts, make_ready
 from mirclr.recommend.filters import ASKED
 from mirclr.serve import apart
@@ -85,8 +87,11 @@ class Service:
         )
         self.heads: Shared[list[HeadsInUse]] = Shared(heads_version, lambda library, before: heads_ready(library))
         self.lifts: Shared[TagLifts] = Shared(lifts_version, self._make_lifts)
+        self.discography: Shared[Discography] = Shared(lambda library: library.tracks_version, self._make_discography)
         self._counts: tuple[object, Counts] | None = None
-        self._renewal = Renewal(self._open, (self.index, self.catalogue, self.metadata, self.lifts, self.heads))
+        self._renewal = Renewal(
+            self._open, (self.index, self.catalogue, self.metadata, self.discography, self.lifts, self.heads)
+        )
         self._apart = Apart()
         self.media = Media(settings.limits.streams, settings.limits.transcoded, read_only=settings.read_only)
         self.sent = SentAudio(settings.library, settings.limits.audio_bytes)
@@ -155,6 +160,11 @@ class Service:
         if library.id_end() > SMALL and (parts := self._apart.call(apart.read_catalogue, library.path)):
             return Catalogue.of_parts(parts)
         return Catalogue(library) if before is None else before.renewed(library)
+
+    def _make_discography(self, library: Library, before: Discography | None) -> Discography:
+        if library.id_end() > SMALL and (parts := self._apart.call(apart.read_discography, library.path)):
+            return Discography.of_parts(parts)
+        return Discography.of(library)
 
     def catalogue_of(self, library: Library) -> Catalogue:
         """The names of the library's songs."""

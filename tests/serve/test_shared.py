@@ -180,6 +180,7 @@ def test_index_filters_and_catalogue_are_of_one_library_for_all_connections(
         assert large.with_name("large.db.index").exists()
         assert other.index is library.index
         assert one.catalogue_of(other) is one.catalogue_of(library)
+        assert one.discography.of(other) is one.discography.of(library)
         with LibraryStore.open(large) as writer:
             writer.write(entries=[*entries(range(20, 22)), *entries(range(1))])
         wider = Query(year=(1950, 2000), n=40, artist_cap=0)
@@ -187,11 +188,11 @@ def test_index_filters_and_catalogue_are_of_one_library_for_all_connections(
         assert {r.track.title for r in before.recommendations} == {f"t{n}" for n in range(20)}
         seed = Query(seeds=("id:21",), fill=True)  # which the index does not hold yet
         assert "t20" not in {r.track.title for r in other.answer(seed).recommendations}
-        for made in (one.index, one.metadata, one.catalogue):
+        for made in (one.index, one.metadata, one.catalogue, one.discography):
             made._due_s = 0.0
             made.renew(library)
         assert {r.track.title for r in other.answer(wider).recommendations} == {f"t{n}" for n in range(22)}
-        assert len(one.catalogue_of(library)) == 22
+        assert len(one.catalogue_of(library)) == len(one.discography.of(library).album_of) == 22
     one.close()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from mirclr.api import Library
 from mirclr.errors import MirclrError, in_words
 from mirclr.library import LibraryTrack
-from mirclr.library.discography import Album, Artist, Discographies, Discography, digest_of_key
+from mirclr.library.discography import Album, Artist, Discography, digest_of_key
 from mirclr.recommend import Query, without_files
 from mirclr.recommend.saved import saved_queries
 from mirclr.recommend.seeds import held_seeds, named_seeds
@@ -31,8 +31,8 @@ class Players:
 
     Attributes
     ----------
-    discographies, tastes
-        Of the library, and of its listeners.
+    tastes
+        Of the library's listeners.
     made : dict
         The lists of saved queries, by name, each with what it was made of.
     slots : asyncio.Semaphore
@@ -42,7 +42,7 @@ class Players:
     def __init__(self) -> None:
         self.made: dict[str, tuple[object, MadeList]] = {}
         self.slots = asyncio.Semaphore(_AT_ONCE)
-        self.discographies, self.tastes = Discographies(), Tastes()
+        self.tastes = Tastes()
         self._playing: dict[str, tuple[int, float, str]] = {}
 
     def now_playing(self) -> dict[str, tuple[int, float, str]]:
@@ -97,7 +97,7 @@ class Asked:
     @cached_property
     def discography(self) -> Discography:
         """The albums and artists of the library."""
-        return self.players.discographies.of(self.library)
+        return self.service.discography.of(self.library)
 
     @cached_property
     def taste(self) -> Taste:
