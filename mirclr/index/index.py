@@ -11,9 +11,11 @@ from mirclr.errors import LibraryError, NoMatch
 from mirclr.index.base import Base, build, similarity_stats
 from mirclr.index.file import load, save
 from mirclr.library import LibraryStore
+from mirclr.library.excerpts import restoring_gain
 from mirclr.settings import command_line
 
 _SMALL = 10_000  # a base of as many tracks is made again at every change: a quarter of a second
+_SAMPLE = 1000  # tracks by which it is known how embeddings vary
 _STALE = 0.1  # fraction of changed tracks at which a larger one is made again
 
 
@@ -71,6 +73,12 @@ class Index:
     def mean_similarity(self) -> float:
         """Mean cosine of two tracks."""
         return float(self._base.similarity_stats[:, 0].mean())
+
+    @cached_property
+    def restoring_gain(self) -> np.ndarray:
+        """(d, COMPONENTS) float32: how embeddings vary in the library, by some of its tracks; see `restoring_gain`."""
+        ids = self.ids
+        return restoring_gain(self.vectors(ids[np.linspace(0, len(ids) - 1, min(_SAMPLE, len(ids))).astype(np.int64)]))
 
     @cached_property
     def ids(self) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from mirclr.index import Index
 from mirclr.library import ExcerptEmbeddings, LibraryStore
-from mirclr.library.excerpts import restored, restoring_gain
+from mirclr.library.excerpts import restored
 from mirclr.models.stamp import unit_rows
 from mirclr.recommend.ranking import mutual_proximity, products
 from mirclr.recommend.seeds import Seed
@@ -24,7 +24,6 @@ from mirclr.terminal import clock
 
 LONG_S = 900.0
 """Longer tracks are segments."""
-_SAMPLE = 1000  # tracks by which it is known how embeddings vary
 _HALFWAY = 0.5  # between two tracks on average and sameness: adjacent excerpts that are less alike are parted
 
 
@@ -127,7 +126,6 @@ class LongTracks:
 
 
 _LONG: WeakKeyDictionary[Index, LongTracks] = WeakKeyDictionary()
-_GAINS: WeakKeyDictionary[Index, np.ndarray] = WeakKeyDictionary()
 
 
 def segments_of(
@@ -145,22 +143,13 @@ def segments_of(
     """
     if not len(excerpts):
         return np.zeros(0, np.int64), np.zeros(0), np.zeros((0, index.dim), np.float32)
-    rows = restored(excerpts, means, _gain(index))
+    rows = restored(excerpts, means, index.restoring_gain)
     units, tracks = unit_rows(rows), np.repeat(np.arange(len(excerpts)), [len(part.starts) for part in excerpts])
     least = index.mean_similarity + _HALFWAY * (1 - index.mean_similarity)
     parted = (np.vecdot(units[1:], units[:-1]) < least) | (tracks[1:] != tracks[:-1])
     begins = np.concatenate([[0], np.flatnonzero(parted) + 1])
     starts = np.concatenate([part.starts for part in excerpts]).astype(np.float64)
     return tracks[begins], starts[begins], unit_rows(np.add.reduceat(rows, begins, axis=0))
-
-
-def _gain(index: Index) -> np.ndarray:
-    """How embeddings vary in a library, by some of its tracks."""
-    if index not in _GAINS:
-        ids = index.ids
-        some = ids[np.linspace(0, len(ids) - 1, min(_SAMPLE, len(ids))).astype(np.int64)]
-        _GAINS[index] = restoring_gain(index.vectors(some))
-    return _GAINS[index]
 
 
 def with_segments(library: LibraryStore, index: Index, seeds: Sequence[Seed]) -> tuple[Seed, ...]:

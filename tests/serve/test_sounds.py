@@ -55,7 +55,7 @@ def test_a_song_over_time_is_near_what_its_sound_gives(client: TestClient, libra
     alone = np.pad(rows, ((0, 0), (0, encoder.dim - rows.shape[1])))
     expected = heads.predict_proba(alone / np.linalg.norm(alone, axis=1, keepdims=True))["mood"]
     with mirclr.Library.open(library_path) as library:
-        found, labels = predict_excerpts(library, song.id, library.heads)
+        found, labels = predict_excerpts(library, library.index, song.id, library.heads)
     assert labels["mood"] == heads.tasks["mood"].labels
     assert np.abs(found.probabilities["mood"] - expected).mean() < 0.06
     answer = client.get(f"/api/v1/tracks/{song.id}/over-time").json()

@@ -121,7 +121,7 @@ async def over_time(service: TheService, track_id: int) -> OverTime:
 def _over_time(library: Library, track_id: int) -> OverTime:
     from mirclr.classify.excerpts import likeliest, predict_excerpts  # takes longer than all else at the start
 
-    found, labels = predict_excerpts(library, track_id, library.heads)
+    found, labels = predict_excerpts(library, library.index, track_id, library.heads)
     rows = {
         task: {
             shown(name): [round(p, 4) for p in column.tolist()]
