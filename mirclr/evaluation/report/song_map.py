@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mirclr.library import LibraryStore
+from mirclr.map.layout import lay_out
 from mirclr.recommend.filters import likely_labels
 
 _SONGS = 1500  # of a larger library a fixed random sample: more would be neither seen nor soon made
@@ -45,7 +46,7 @@ class SongMap:
 
 
 def song_map(library: LibraryStore) -> SongMap | None:
-    """Place the songs of a library in a plane by t-SNE (van der Maaten and Hinton 2008); None of very few.
+    """Place the songs of a library in a plane as `mirclr.map.layout` does; None of very few.
 
     What lies near sounds alike; how far apart groups are, and which is left or right, says nothing.
     """
@@ -59,9 +60,7 @@ def song_map(library: LibraryStore) -> SongMap | None:
             ids, vectors = ids[rows], vectors[rows]
         tracks = {t.id: t for t in library.tracks(ids.tolist())}
         genres, guessed = _genres(library, [tracks[i].genre for i in ids.tolist()], ids)
-    from sklearn.manifold import TSNE
-
-    placed = TSNE(perplexity=min(30.0, (len(ids) - 1) / 3), init="pca", random_state=0).fit_transform(vectors)
+    placed = lay_out(vectors)
     placed = (placed - placed.min(axis=0)) / np.maximum(np.ptp(placed, axis=0), 1e-9)
     groups = [name for name, _ in Counter(filter(None, genres)).most_common(_GROUPS)]
     points = tuple(
