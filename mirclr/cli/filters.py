@@ -91,18 +91,19 @@ def query_of(**asked: Any) -> "Query":
     """Make a query of what was typed; what cannot be is wrong usage."""
     from mirclr.errors import QueryError
     from mirclr.recommend import Query
+    from mirclr.recommend.rules import absolute_texts
 
     try:
-        return Query(**asked)
+        return Query(**asked | {"exclude": absolute_texts(asked.get("exclude", ()))})
     except QueryError as error:
         raise click.UsageError(str(error)) from None
 
 
 def make_ready(library: "Library", query: "Query") -> None:
     """Find out what a query asks of songs and is not known yet, and remark what each of its rules keeps out."""
-    from mirclr.recommend import absolute_rule, parse_rule, rule_effects
+    from mirclr.recommend import parse_rule, rule_effects
 
     for line in library.prepare(query, progress=progress):
         remark(line)
-    for line in rule_effects(library, [absolute_rule(parse_rule(rule)) for rule in query.exclude]):
+    for line in rule_effects(library, list(map(parse_rule, query.exclude))):
         remark(line)

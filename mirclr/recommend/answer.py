@@ -39,7 +39,7 @@ from mirclr.recommend.ranking import (
 from mirclr.recommend.reasons import Explainer, distinguishing
 from mirclr.recommend.recommendation import Recommendation
 from mirclr.recommend.recordings import SeenRecordings, same_sound
-from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
+from mirclr.recommend.rules import Rules, genre_name, parse_rule
 from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
 from mirclr.recommend.segments import LongTracks, with_segments
 from mirclr.recommend.shortfall import guessed, shortfall
@@ -239,8 +239,7 @@ class _PreparedQuery:
         ):
             n = min(len(fitting), len(fitting if self.allowed is None else self.allowed))
             self.allowed = fitting if self.allowed is None else fitting[:n] & self.allowed[:n]
-        excluded = (absolute_rule(parse_rule(text)) for text in query.exclude)
-        self.rules = Rules((*excluded, *map(parse_rule, library.blocks())))
+        self.rules = Rules(map(parse_rule, (*query.exclude, *library.blocks())))
         own = () if query.same_album else [s.track for s in self.seeds if s.track is not None and s.track.album]
         self.albums = _albums_of(library, own)
         self.album_names = {name for _, _, name in self.albums}

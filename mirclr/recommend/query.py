@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from mirclr.errors import QueryError
 from mirclr.recommend.keys import keys_of
 from mirclr.recommend.ranges import LEAST_LENGTH_S, Range, parse_bpm, parse_duration, parse_length, parse_years
-from mirclr.recommend.rules import parse_rule
+from mirclr.recommend.rules import absolute_texts, parse_rule
 from mirclr.words import LONGEST
 
 _T = TypeVar("_T")
@@ -191,6 +191,9 @@ class Query:
     def of(cls, **values: Any) -> "Query":
         """Make a query of values as Python has them: paths, lists, numbers of numpy, one number for bounds.
 
+        Rules that name a path from the folder one is in, such as ``path:./Live``, are made absolute here, and nowhere
+        later: what comes from elsewhere looks at no file of this machine.
+
         Raises
         ------
         QueryError
@@ -199,6 +202,8 @@ class Query:
         given = {name: _plain(value) for name, value in values.items()}
         given |= {name: _texts(given[name]) for name in _TEXTS if name in given}
         given |= {name: _bounds(given[name]) for name in _RANGES if name in given}
+        if "exclude" in given:
+            given["exclude"] = absolute_texts(given["exclude"])
         if isinstance(to := given.get("to"), PathLike):
             given["to"] = os.fspath(to)
         return cls(**given)

@@ -76,6 +76,12 @@ def absolute_rule(rule: Rule) -> Rule:
     return rule
 
 
+def absolute_texts(texts: Iterable[str]) -> tuple[str, ...]:
+    """Rules as texts, with paths of what is there made absolute; for texts that were written on this machine alone."""
+    read = [(text, parse_rule(text)) for text in texts]
+    return tuple(text if (held := absolute_rule(rule)) == rule else str(held) for text, rule in read)
+
+
 class Rules:
     """Several rules as one question about a track.
 

@@ -17,7 +17,7 @@ from mirclr.recommend.filters import genres_here
 from mirclr.recommend.matching import TrackReference, match_references
 from mirclr.recommend.playlist import READABLE, read_entries
 from mirclr.recommend.query import Query
-from mirclr.recommend.rules import absolute_rule, genre_name, parse_rule
+from mirclr.recommend.rules import absolute_texts, genre_name
 from mirclr.recommend.words import command
 from mirclr.terminal import counted, did_you_mean
 
@@ -288,7 +288,7 @@ def with_absolute_paths(query: Query) -> Query:
         return os.path.abspath(file) if _is_file(file) or (_is_folder(file) and os.sep in text) else text
 
     seeds, avoid = (tuple(map(absolute, texts)) for texts in (query.seeds, query.avoid))
-    exclude = tuple(str(absolute_rule(parse_rule(rule))) for rule in query.exclude)
+    exclude = absolute_texts(query.exclude)
     to = None if query.to is None else absolute(query.to)
     return replace(query, seeds=seeds, avoid=avoid, to=to, exclude=exclude)
 

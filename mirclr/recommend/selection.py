@@ -10,7 +10,7 @@ from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.names import search_words
 from mirclr.recommend.filters import MetadataFilters, likely_labels
 from mirclr.recommend.query import Query
-from mirclr.recommend.rules import Rules, absolute_rule, genre_name, parse_rule
+from mirclr.recommend.rules import Rules, genre_name, parse_rule
 from mirclr.recommend.seeds import match_tracks, tracks_below
 
 
@@ -45,7 +45,7 @@ def select_tracks(
     else:
         passing = found.keys() if ids is None else found.keys() & set(ids.tolist())
         tracks = [found[i] for i in sorted(passing)]
-    rules = Rules(absolute_rule(parse_rule(text)) for text in query.exclude) if query else Rules(())
+    rules = Rules(map(parse_rule, query.exclude)) if query else Rules(())
     if not rules:
         return tracks
     likely = likely_labels(library, "genre", [t.id for t in tracks]) if rules.genres else {}
