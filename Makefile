@@ -19,7 +19,7 @@ install: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "installing mirclr and its development tools into .venv (a few minutes the first time)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all,ray,dev]"
 	@touch $@
 
 demo: install
@@ -48,7 +48,7 @@ test-newest:
 	rm -rf .venv-newest
 	$(PYTHON) -m venv .venv-newest
 	$(NEWEST)/python -m pip install --quiet --upgrade pip
-	$(NEWEST)/python -m pip install --quiet --editable ".[all,dev]"
+	$(NEWEST)/python -m pip install --quiet --editable ".[all,ray,dev]"
 	$(NEWEST)/python -m pytest
 
 # what passed becomes what `make install` takes; of a build such as 2.14.1+cpu the version alone, as others lack the build

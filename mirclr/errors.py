@@ -37,7 +37,9 @@
     ├── PlaylistError                  (ValueError)   a playlist cannot be read, or its kind is not known
     ├── PlayerError                    (RuntimeError) a music player does not answer, or refuses
     ├── TagsError                      (ValueError)   the tags of a file cannot be read or written
-    └── HistoryError                   (ValueError)   a listening history cannot be read
+    ├── HistoryError                   (ValueError)   a listening history cannot be read
+    ├── ClusterError                   (RuntimeError) a cluster cannot be reached, or cannot do what is asked
+    └── VectorsError                   (ValueError)   a folder of vectors cannot be used as asked
 
 The text of each names the place: what was found; what was expected; what to do.
 """
@@ -249,3 +251,11 @@ class TagsError(MirclrError, ValueError):
 
 class HistoryError(MirclrError, ValueError):
     """A listening history cannot be read."""
+
+
+class ClusterError(MirclrError, RuntimeError):
+    """A cluster cannot be reached, or cannot do what is asked of it; no file is at fault."""
+
+
+class VectorsError(MirclrError, ValueError):
+    """A folder of vectors cannot be used as asked."""

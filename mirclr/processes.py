@@ -318,6 +318,7 @@ def results_in_order(
     workers: int = 0,
     begin: Callable[[], None] = begin_worker,
     seconds_for: Callable[..., float] = lambda *_: JOB_S,
+    pool: Pool | None = None,
 ) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Run a function over jobs in parallel, a few jobs ahead of the consumer.
 
@@ -333,6 +334,8 @@ def results_in_order(
         Run once in each process.
     seconds_for : callable, optional
         As of `Pool`; `seconds_for_file` of jobs that read all of a file.
+    pool : Pool, optional
+        Runs them, and goes on afterwards, in place of processes of this call's own.
 
     Yields
     ------
@@ -352,7 +355,9 @@ def results_in_order(
     workers = workers or os.cpu_count() or 1
     waiting = deque(jobs)
     running: deque[tuple[tuple[Any, ...], Future[Any]]] = deque()
-    pool = Pool(workers, begin, seconds_for)
+    own = None if pool else Pool(workers, begin, seconds_for)
+    pool = pool or own
+    assert pool is not None
     try:
         while waiting or running:
             while waiting and len(running) < 4 * workers:
@@ -365,7 +370,8 @@ def results_in_order(
                 result = _result(pool.submit(function, *job))
             yield job, result
     finally:
-        pool.close()
+        if own:
+            own.close()
 
 
 def _result(future: "Future[Any]") -> Any:

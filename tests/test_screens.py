@@ -186,6 +186,7 @@ NOT_WALKED = {
     "mirclr watch": "ends by Ctrl-C alone",
     "mirclr teacher import": "downloads",
     "mirclr checkpoint export": "needs onnx",
+    "mirclr library import": "takes what Ray wrote",
     "mirclr checkpoint quantize": "needs onnx",
 }
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: mirclr embed ~/Music")
-@click.argument("paths", metavar="PATH…", nargs=-1, required=True, type=options.HomePath(path_type=Path))
+@click.argument(
+    "paths", metavar="PATH…", nargs=-1, required=True, type=options.HomePath(path_type=Path, or_address=True)
+)
 @options.library
 @options.checkpoint("The encoder; by default the one that made the library, or for a new library the built-in one.")
 @options.path_option("--manifest", help="Take artist, album, title and genre from this manifest and not from tags.")
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
 @click.option("--retry", is_flag=True, help="Try again files that failed before and have not changed.")
 @click.option("--fingerprints", is_flag=True, help="Make what mirclr identify finds songs by, too.")
 @options.device
+@options.on_ray
+@click.option(
+    "-o", "--output", type=options.HomePath(path_type=Path, or_address=True), help="Folder to write, with --on ray."
+)
 @options.as_json
 def command(
-    paths: tuple[Path, ...],
+    paths: tuple[Path | str, ...],
     library_path: Path,
     checkpoint: Path | None,
     manifest: Path | None,
@@ -45,6 +51,9 @@ def command(
     retry: bool,
     fingerprints: bool,
     device: str,
+    on: str | None,
+    address: str | None,
+    output: Path | str | None,
     as_json: bool,
 ) -> int:
     """Listen to your music, once, and keep what it sounds like.
@@ -56,7 +65,28 @@ def command(
     A file that cannot be read is skipped and reported (`mirclr library info --failures`); one with a bad spot, or
     without its end, is taken if half of it can be read. A long file with a CUE sheet beside it becomes the songs that
     the sheet names. Hidden folders, and those in which systems keep what was thrown away, are left out.
+
+    With --on ray many machines listen at once, and PATH may also be a manifest (.jsonl) or an address such as
+    s3://bucket/music or https://…. What is kept then goes into a folder (-o), which `mirclr library import` takes in:
+    `mirclr embed s3://bucket/music --on ray --address auto -o s3://bucket/listened`
     """
+    if on:
+        from mirclr.cli.on_ray import embed_on_ray
+
+        if manifest or fingerprints:
+            raise click.UsageError("--manifest and --fingerprints are not for --on ray; there a manifest is a PATH")
+        return embed_on_ray(
+            paths,
+            output,
+            checkpoint,
+            globs,
+            address=address,
+            workers=workers,
+            retry=retry,
+            device=device,
+            as_json=as_json,
+        )
+    paths = here_alone(paths, output, address)
     from mirclr.data.manifest import tags_by_file
     from mirclr.data.scan import PassedOver
     from mirclr.errors import NoMatch, PatternError
@@ -101,6 +131,15 @@ def command(
                 if made and fingerprints:
                     print_fingerprints(library, *made)
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
+
+
+def here_alone(paths: Sequence[Path | str], output: object, address: str | None) -> tuple[Path, ...]:
+    """The paths of a command that works here, where nothing asks for a cluster."""
+    if output or address:
+        raise click.UsageError("-o and --address are for --on ray")
+    if far := [path for path in paths if isinstance(path, str)]:
+        raise click.UsageError(f"{far[0]}: what is at an address is listened to on Ray: --on ray -o FOLDER")
+    return tuple(path for path in paths if isinstance(path, Path))
 
 
 def bring_fingerprints_up_to_date(library: LibraryStore, *, wanted: bool, workers: int) -> tuple[int, list[str]] | None:

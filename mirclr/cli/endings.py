@@ -27,10 +27,19 @@ _IN_WORDS = {
 
 def remark_failures(failures: Sequence[tuple[object, str]], library_path: Path) -> None:
     """Remark which files could not be read, and why; of many the first ones."""
+    _remark_some(failures, _failures_of(library_path))
+
+
+def remark_failures_of_vectors(failures: Sequence[tuple[object, str]]) -> None:
+    """The same, where they are kept beside vectors."""
+    _remark_some(failures, "the column failure of the vectors says why")
+
+
+def _remark_some(failures: Sequence[tuple[object, str]], where: str) -> None:
     for file, reason in failures[:_MOST]:
         remark(f"skipped {naming(str(file), reason)}")
     if len(failures) > _MOST:
-        remark(f"skipped {len(failures) - _MOST:,} more: {_failures_of(library_path)}")
+        remark(f"skipped {len(failures) - _MOST:,} more: {where}")
 
 
 def close_with_songs(library: LibraryStore, counts: Mapping[str, int], *, dry_run: bool = False) -> None:

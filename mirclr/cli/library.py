@@ -292,6 +292,22 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, devic
     closing(f"{counted(sum(counts.values()) - counts['failed'], 'song')} ready, by {embedder.stamp.name}")
 
 
+@command.command("import", epilog="Example: mirclr library import listened/ --library lib.db")
+@click.argument("folder", type=options.HomePath(path_type=Path, exists=True, file_okay=False, or_address=True))
+@options.library
+@options.path_option("--audio-root", folder=True, help="Where the files of s3://… and the like are here, or would be.")
+@options.as_json
+def import_(folder: Path | str, library_path: Path, audio_root: Path | None, as_json: bool) -> int:
+    """Take in what `mirclr embed --on ray` wrote to a folder.
+
+    Your library then is as if it had listened to these songs itself. Run again, only what is new or changed is taken
+    in. Songs that are in your library and not in FOLDER are left as they are.
+    """
+    from mirclr.cli.on_ray import import_into
+
+    return import_into(library_path, str(folder), audio_root, as_json=as_json)
+
+
 @command.command(epilog="Example: mirclr library fingerprint")
 @options.library
 @click.option("--again", is_flag=True, help="Also of songs that have one.")

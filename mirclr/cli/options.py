@@ -15,6 +15,7 @@ from mirclr.cli.show import detail, remark
 from mirclr.errors import MirclrError
 from mirclr.extensions import allow_named, is_class_name
 from mirclr.models.pretrained import checkpoint_named
+from mirclr.provenance import is_address
 from mirclr.settings import command_line as command_line
 from mirclr.settings import default_library
 
@@ -25,10 +26,22 @@ as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print
 
 
 class HomePath(click.Path):
-    """A path whose ``~`` means the home folder, where no shell has made it so (``make demo MUSIC=~/Music``)."""
+    """A path whose ``~`` means the home folder, where no shell has made it so (``make demo MUSIC=~/Music``).
+
+    Parameters
+    ----------
+    or_address : bool
+        Take an address such as ``s3://bucket/music`` too, as a text.
+    """
+
+    def __init__(self, *args: Any, or_address: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._or_address = or_address
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; an empty one, as of a variable that is not set, is wrong usage."""
+        if self._or_address and isinstance(value, str) and is_address(value):
+            return value
         if not os.fspath(value).strip():
             self.fail("a path is empty", param, ctx)
         path = os.path.expanduser(value)
@@ -40,6 +53,16 @@ class HomePath(click.Path):
         if not self.dir_okay and os.path.isdir(path):
             self.fail(f"{os.fspath(value)}: is a folder; expected a file", param, ctx)
         return super().convert(path, param, ctx)
+
+
+def on_ray(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a command works: ``--on``, ``--address``."""
+    for decorate in (
+        click.option("--address", metavar="ADDRESS", help="The cluster: auto, or HOST:PORT; else this machine alone."),
+        click.option("--on", type=click.Choice(["ray"]), help="Work on many machines: a cluster, by Ray."),
+    ):
+        command = decorate(command)
+    return command
 
 
 def meant_path(path: str | os.PathLike[str]) -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
-from mirclr.data.cue import CueTrack, file_named, read_cue
+from mirclr.data.cue import file_named, read_cue
 from mirclr.errors import CueError
 from mirclr.provenance import digest_json
 from mirclr.tags import AUDIO_SUFFIXES, Tags
@@ -381,15 +381,16 @@ def _parts_of(
                     )
                 continue
             used.add(sheet)
-            parts.setdefault(name, [_part(place / name, track) for track in tracks])
+            parts.setdefault(name, [make_part(place / name, t.number, (t.start_s, t.end_s), t.tags) for t in tracks])
     return parts, used
 
 
-def _part(file: Path, track: CueTrack) -> Part:
-    begin, end = track.start_s, track.end_s
-    said = {name: value for name, value in vars(track.tags).items() if value}
+def make_part(file: Path, number: int, span: tuple[float, float], tags: Tags) -> Part:
+    """A part of a file, with its mark."""
+    begin, end = span
+    said = {name: value for name, value in vars(tags).items() if value}
     mark = digest_json([begin, None if math.isinf(end) else end, said])[:16]
-    return Part(file, track.number, (begin, end), track.tags, mark)
+    return Part(file, number, span, tags, mark)
 
 
 def is_named_as_audio(file: Path) -> bool:

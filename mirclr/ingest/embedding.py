@@ -295,10 +295,15 @@ def _decoded(library: LibraryStore, seen: SeenFile, file: DecodedFile, embedder:
     return _Decoded(seen, entry=_embedded(seen, file.excerpts, embedder))
 
 
-def _embedded(seen: SeenFile, excerpts: Excerpts, embedder: Embedder) -> Entry:
+def embed_decoded(excerpts: Excerpts, embedder: Embedder) -> tuple[np.ndarray, ExcerptEmbeddings | None]:
+    """The (dim,) float32 vector of a decoded file, and the embeddings of its excerpts; None where it is not usable."""
     embedded = embedder.embed_excerpts(embedder.levelled(excerpts.waveforms))
     vector = embedder.pool(embedded)
-    compact = ExcerptEmbeddings.of(excerpts.starts, embedded) if is_usable(vector) else None
+    return vector, ExcerptEmbeddings.of(excerpts.starts, embedded) if is_usable(vector) else None
+
+
+def _embedded(seen: SeenFile, excerpts: Excerpts, embedder: Embedder) -> Entry:
+    vector, compact = embed_decoded(excerpts, embedder)
     audio = (excerpts.digest, excerpts.duration_s, excerpts.remark)
     return _entry(seen, excerpts.content or seen.content, *audio, vector, compact)
 

@@ -1,7 +1,7 @@
 """Which files are meant to be embedded: those of folders and files that a person names, each with its root."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mirclr.data.scan import Exclusions, Found, PassedOver, ScanFailure, audio_at, audio_files, place_of
@@ -36,8 +36,13 @@ def find_audio(
     LibraryError
         A path is not there.
     """
-    exclusions = Exclusions(library.exclusions())
-    roots = roots_of(paths, library, root)
+    return find_below(roots_of(paths, library, root), Exclusions(library.exclusions()), passed)
+
+
+def find_below(
+    roots: Mapping[Path, str], exclusions: Exclusions, passed: PassedOver | None = None
+) -> tuple[list[tuple[str, Found]], list[Failure]]:
+    """List the audio of folders and files, each with the root that it belongs to (`roots_of`), as `find_audio`."""
     listing = Listing()
     for path, own in roots.items():
         if path.is_dir():
@@ -66,7 +71,7 @@ class Listing:
             self.files.setdefault(place_of(found), (root, found))
 
 
-def roots_of(paths: Sequence[Path], library: LibraryStore, root: Path | None = None) -> dict[Path, str]:
+def roots_of(paths: Sequence[Path], library: LibraryStore | None, root: Path | None = None) -> dict[Path, str]:
     """The root that each of some paths, made absolute, belongs to.
 
     A path below a folder that the library already holds belongs to that folder, so that embedding a part again
@@ -77,7 +82,10 @@ def roots_of(paths: Sequence[Path], library: LibraryStore, root: Path | None = N
     LibraryError
         A path is not there.
     """
-    roots = [*library.roots(), *([] if root is None else [str(Path(os.path.expanduser(root)).resolve())])]
+    roots = [
+        *(library.roots() if library else ()),
+        *([] if root is None else [str(Path(os.path.expanduser(root)).resolve())]),
+    ]
     found = {}
     for given in paths:
         path = Path(os.path.expanduser(given)).resolve()
