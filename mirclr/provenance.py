@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,12 +22,6 @@ from mirclr.version import __version__
 _BLOCK = 1 << 20
 _ALIGN = 64  # bytes, where arrays begin
 _LONGEST_HEADER = 8192
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # longer than the letter of a drive
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an address, such as ``s3://bucket/music``, and no path."""
-    return bool(_ADDRESS.match(text))
 
 
 def digest_bytes(*parts: bytes) -> str:

@@ -119,6 +119,31 @@ class Folder:
 
         return self._try("", listed)
 
+    def find(self) -> dict[str, dict[str, Any]]:
+        """The files of a folder elsewhere, at any depth, by their paths below it, each with what its store tells.
+
+        Raises
+        ------
+        StorageError
+            It cannot be listed.
+        """
+
+        def found(fs: Any, path: str) -> dict[str, dict[str, Any]]:
+            files = fs.find(path, withdirs=False, detail=True)
+            return {name.removeprefix(path).lstrip("/"): facts for name, facts in files.items() if name != path}
+
+        return self._try("", found)
+
+    def facts(self, name: str) -> dict[str, Any] | None:
+        """What its store tells of one file elsewhere; None where there is none."""
+        facts: dict[str, Any] | None = self._try(name, lambda fs, path: fs.info(path) if fs.exists(path) else None)
+        return facts
+
+    def begin(self, name: str, count: int) -> bytes:
+        """The first bytes of a file elsewhere."""
+        first: bytes = self._try(name, lambda fs, path: fs.cat_file(path, start=0, end=count))
+        return first[:count]
+
     def read(self, name: str) -> bytes:
         """All bytes of a small file.
 

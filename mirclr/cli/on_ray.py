@@ -112,7 +112,7 @@ def _checkpoint_of(folder: VectorFolder) -> Path:
     made_with = checkpoint_named(stamp.name)
     if not is_there(made_with):
         raise click.UsageError(
-            f"{folder.place} was made with {made_with}, which is not here; name that encoder with --checkpoint, or "
+            f"{folder} was made with {made_with}, which is not here; name that encoder with --checkpoint, or "
             "another folder with -o"
         )
     return made_with
@@ -159,6 +159,6 @@ def import_into(library_path: Path, source: str, audio_root: Path | None, *, as_
         else:
             remark_failures(failures, library_path)
             for name in folder.damaged:
-                remark(f"skipped {folder.place}/{name}: it is not whole; run mirclr embed --on ray again")
+                remark(f"skipped {folder}/{name}: it is not whole; run mirclr embed --on ray again")
             close_with_songs(library, counts)
     return 0 if counts["embedded"] or counts["unchanged"] or not failures else 1

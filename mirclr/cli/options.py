@@ -15,9 +15,9 @@ from mirclr.cli.show import detail, remark
 from mirclr.errors import MirclrError
 from mirclr.extensions import allow_named, is_class_name
 from mirclr.models.pretrained import checkpoint_named
-from mirclr.provenance import is_address
 from mirclr.settings import command_line as command_line
 from mirclr.settings import default_library
+from mirclr.storage import is_url
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _C = TypeVar("_C", bound=click.Command)
@@ -40,7 +40,7 @@ class HomePath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; an empty one, as of a variable that is not set, is wrong usage."""
-        if self._or_address and isinstance(value, str) and is_address(value):
+        if self._or_address and isinstance(value, str) and is_url(value):
             return value
         if not os.fspath(value).strip():
             self.fail("a path is empty", param, ctx)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mirclr.cluster.shards import VectorFolder, vectors_of
 from mirclr.errors import VectorsError
 from mirclr.library import Entry, ExcerptEmbeddings, Failure, FileState, LibraryStore
-from mirclr.provenance import is_address
+from mirclr.storage import is_url
 from mirclr.tags import Tags
 
 if TYPE_CHECKING:
@@ -82,19 +82,19 @@ def _last_shards(folder: VectorFolder) -> dict[tuple[str, str], str]:
                 if failure is None:
                     embedded.add((root, path))
     if not last:
-        raise VectorsError(f"{folder.place}: holds no vectors; make some with: mirclr embed FOLDER --on ray -o VECTORS")
+        raise VectorsError(f"{folder}: holds no vectors; make some with: mirclr embed FOLDER --on ray -o VECTORS")
     return last
 
 
 def _roots(folder: VectorFolder, roots: set[str], audio_root: Path | None) -> dict[str, str]:
     """The folder on this machine that each root is, or stands for."""
-    addresses = sorted(root for root in roots if is_address(root))
+    addresses = sorted(root for root in roots if is_url(root))
     if addresses and audio_root is None:
         raise VectorsError(
-            f"{folder.place}: holds songs of {addresses[0]}; name the folder where they are on this machine, or would "
+            f"{folder}: holds songs of {addresses[0]}; name the folder where they are on this machine, or would "
             "be: --audio-root FOLDER"
         )
-    here = {root: root for root in roots if not is_address(root)}
+    here = {root: root for root in roots if not is_url(root)}
     if audio_root is None:
         return here
     base = Path(os.path.expanduser(audio_root)).absolute()

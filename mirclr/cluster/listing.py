@@ -3,13 +3,13 @@
 Of folders here the files are those that `mirclr embed` takes, CUE sheets included. Of an address (``s3://…``,
 ``https://…``) they are all below it that are named as audio, or begin as audio does where their name has no suffix.
 
-Contents: `Listed`, made by `list_songs`; `open_address`.
+Contents: `Listed`, made by `list_songs`.
 """
 
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -19,18 +19,18 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from mirclr.data.manifest import Track, inside, read_manifest
 from mirclr.data.scan import Exclusions, Found, Part, PassedOver, audio_of, is_audio, left_out, make_part, suffix_of
-from mirclr.errors import ClusterError, ManifestError, MirclrError, MissingExtra, in_words, is_fault_of_machine
+from mirclr.errors import ManifestError, StorageError, is_fault_of_machine
 from mirclr.ingest.exclusions import pattern_of
 from mirclr.ingest.finding import find_below, roots_of
 from mirclr.library import Failure
 from mirclr.library.checks import below_root
-from mirclr.provenance import is_address, size_and_time
+from mirclr.provenance import size_and_time
+from mirclr.storage import Folder, is_url
 from mirclr.tags import AUDIO_SUFFIXES, Tags
 from mirclr.terminal import shown
 
 MANIFEST = ".jsonl"
 _HERE = ("file://", "local://")
-_OF_EXTRA = ("s3", "s3a", "http", "https")
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated")
 
 
@@ -102,7 +102,7 @@ def list_songs(sources: Sequence[str], globs: Sequence[str] = (), *, audio_root:
 
     Raises
     ------
-    LibraryError, ManifestError, ClusterError
+    LibraryError, ManifestError, StorageError
         There is nothing of such a name, a manifest is wrong, or an address cannot be listed.
     PatternError
         As of `pattern_of`.
@@ -115,7 +115,7 @@ def list_songs(sources: Sequence[str], globs: Sequence[str] = (), *, audio_root:
             source = unquote(urlsplit(source).path)
         if suffix_of(source) == MANIFEST:
             _of_manifest(source, audio_root, listing)
-        elif is_address(source):
+        elif is_url(source):
             _of_address(source, globs, listing)
         else:
             _of_path(Path(source), globs, listing)
@@ -156,7 +156,7 @@ def _add(listing: Listing, root: str, found: Found, tags: Tags | None = None, na
 
 
 def _of_manifest(source: str, audio_root: Path | None, listing: Listing) -> None:
-    if not is_address(source):
+    if not is_url(source):
         manifest = Path(os.path.expanduser(source)).resolve()
         root = (audio_root or manifest.parent).resolve()
         for track, part in _with_parts(read_manifest(manifest), str(root)):
@@ -165,17 +165,16 @@ def _of_manifest(source: str, audio_root: Path | None, listing: Listing) -> None
             _add(listing, str(root), found, _tags(track), track.id)
         return
     if audio_root:
-        raise ManifestError(
-            f"{_plain(source)}: its files are beside it; --audio-root is for a manifest on this machine"
-        )
-    fs, name = open_address(source)
-    with TemporaryDirectory() as folder, _reaching(source):
-        fs.get_file(name, copy := str(Path(folder) / "manifest.jsonl"))
-        tracks = read_manifest(Path(copy))
-    root_name, address = name.rpartition("/")[0], source.partition("?")[0].rpartition("/")[0]
-    for track, part in _with_parts(tracks, root_name):
+        raise ManifestError(f"{plain(source)}: its files are beside it; --audio-root is for a manifest on this machine")
+    folder, name = folder_and_name(source)
+    with TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "manifest.jsonl"
+        folder.fetch(name, copy)
+        tracks = read_manifest(copy)
+    for track, part in _with_parts(tracks, str(folder)):
         path = f"{track.path}/{part.number:02d}" if part else track.path
-        listing.add(Listed(_plain(address), path, f"{address}/{track.path}", -1, 0, part, _tags(track), track.id))
+        url = f"{folder.url}/{track.path}"
+        listing.add(Listed(str(folder), path, url, -1, 0, part, _tags(track), track.id))
 
 
 def _with_parts(tracks: Sequence[Track], root: str) -> Iterator[tuple[Track, Part | None]]:
@@ -197,82 +196,42 @@ def _tags(track: Track) -> Tags:
 # object storage and the web
 
 
-def open_address(address: str) -> tuple[Any, str]:
-    """The file system of fsspec that an address is of, and the name of the address in it.
-
-    Raises
-    ------
-    MissingExtra
-        fsspec, or what it needs for such an address, is not installed.
-    ClusterError
-        There is no such kind of address.
-    """
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError:
-        raise MissingExtra.of("an address such as s3://…", "remote") from None
-    kind = address.partition("://")[0].lower()
-    try:
-        fs, name = url_to_fs(address)
-    except ImportError as error:
-        if kind in _OF_EXTRA:
-            raise MissingExtra.of(f"{kind}://", "remote") from None
-        raise MissingExtra(f"{kind}:// needs an optional part: {in_words(error)}") from None
-    except ValueError as error:
-        raise ClusterError(f"{_plain(address)}: no such kind of address ({in_words(error)})") from None
-    return fs, str(name)
-
-
-@contextmanager
-def _reaching(address: str) -> Iterator[None]:
-    """Raise what goes wrong at an address as a `ClusterError` that names it."""
-    try:
-        yield
-    except Exception as error:  # file systems fail in every way there is
-        if isinstance(error, MirclrError) or is_fault_of_machine(error):
-            raise
-        raise ClusterError(f"{_plain(address)}: cannot be read ({what_of_address(error)})") from error
-
-
-def what_of_address(error: Exception) -> str:
-    """What went wrong at an address, in a line."""
-    if isinstance(error, FileNotFoundError):
-        return "there is nothing of this name"
-    if isinstance(error, PermissionError):
-        return "it may not be read: see how fsspec is told who you are"
-    return " ".join(in_words(error).split()) or type(error).__name__
+def folder_and_name(address: str) -> tuple[Folder, str]:
+    """The folder of a file at an address, and its name in it; a query, such as a signature, is part of the name."""
+    place, mark, query = address.partition("?")
+    folder, _, name = place.rpartition("/")
+    return Folder(folder), f"{name}{mark}{query}"
 
 
 def _of_address(address: str, globs: Sequence[str], listing: Listing) -> None:
-    fs, name = open_address(address)
-    with _reaching(address):
-        files: Mapping[str, Any] = fs.find(name, withdirs=False, detail=True)
-        if not files and fs.exists(name):
-            files = {name: fs.info(name)}
+    folder, files = Folder(address), dict[str, dict[str, Any]]()
+    single = suffix_of(address.partition("?")[0]) in AUDIO_SUFFIXES
+    if not single:
+        files = folder.find()
     if not files:
-        raise ClusterError(f"{_plain(address)}: there is nothing of this name")
-    single = list(files) == [name]
-    base = name.rpartition("/")[0] if single else name.rstrip("/")
-    root = _plain(address.partition("?")[0].rpartition("/")[0] if single else address.rstrip("/"))
-    web = address.lower().startswith("http")
+        folder, name = folder_and_name(address)
+        facts = folder.facts(name)
+        if facts is None:
+            raise StorageError(f"{plain(address)}: there is nothing of this name")
+        single, files = facts.get("type") == "file", {name: facts}
+    root, web = str(folder), address.lower().startswith("http")
     exclusions = _exclusions(globs, root)
-    for file, facts in sorted(files.items()):
-        path = file.removeprefix(base).lstrip("/")
-        path = unquote(path.partition("?")[0]) if web else path
-        url = file if is_address(file) else str(fs.unstrip_protocol(file))
+    for name, facts in sorted(files.items()):
+        path = unquote(name.partition("?")[0]) if web else name
         if not below_root(path) or facts.get("type") == "directory":
             continue
-        if single or _is_wanted(fs, file, root, path, exclusions, listing.passed):
+        if single or _is_wanted(folder, name, path, exclusions, listing.passed):
             size = facts.get("size")
+            url = f"{folder.url}/{name}"
             listing.add(Listed(root, path, url, -1 if size is None else int(size), _time_ns(facts), id=path))
     listing.passed.patterns |= exclusions.used
 
 
-def _is_wanted(fs: Any, file: str, root: str, path: str, exclusions: Exclusions, passed: PassedOver) -> bool:
+def _is_wanted(folder: Folder, name: str, path: str, exclusions: Exclusions, passed: PassedOver) -> bool:
     """Whether a file at an address is taken, as `audio_files` has it of files here."""
     parts = PurePosixPath(path).parts
     why = next((what for part in parts if (what := left_out(part))), None)
-    if not why and exclusions and any(exclusions.names(Path(root, *parts[: i + 1])) for i in range(len(parts))):
+    if not why and exclusions and any(exclusions.names(Path(str(folder), *parts[: i + 1])) for i in range(len(parts))):
         why = "excluded"
     if why:
         passed.left_out[why] += 1
@@ -281,8 +240,8 @@ def _is_wanted(fs: Any, file: str, root: str, path: str, exclusions: Exclusions,
     if suffix in AUDIO_SUFFIXES:
         return True
     if not suffix:
-        with suppress(Exception):  # what cannot be read is told of where it is named as audio
-            if is_audio(fs.cat_file(file, start=0, end=16)[:16]):
+        with suppress(StorageError):  # what cannot be read is told of where it is named as audio
+            if is_audio(folder.begin(name, 16)):
                 return True
     passed.suffixes[suffix] += 1
     return False
@@ -296,9 +255,7 @@ def _time_ns(facts: Mapping[str, Any]) -> int:
     return int(said * 1e9) if isinstance(said, int | float) else 0
 
 
-def _plain(address: str) -> str:
-    """An address without a user's name and password, as it is kept and shown."""
+def plain(address: str) -> str:
+    """An address without a user's name and password, and without a query, as it is kept and shown."""
     parts = urlsplit(address)
-    if not (parts.query or "@" in parts.netloc):
-        return address
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

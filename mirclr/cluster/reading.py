@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 
 from mirclr.audio import Excerpts, Span
 from mirclr.audio.reading import NotRead, try_excerpts, what_is_wrong
-from mirclr.cluster.listing import Listed, open_address, what_of_address
-from mirclr.errors import UnreachableAudio, is_fault_of_machine
+from mirclr.cluster.listing import Listed, folder_and_name
+from mirclr.errors import StorageError, UnreachableAudio, in_words, is_fault_of_machine
 from mirclr.processes import JOB_S, seconds_for_file
-from mirclr.provenance import file_digest, is_address, size_and_time
+from mirclr.provenance import file_digest, size_and_time
+from mirclr.storage import is_url
 
 _BYTES_A_SECOND = 500_000
 
@@ -32,7 +33,7 @@ def read_listed(song: Listed, count: int, seconds: float, rate: int) -> "ReadSon
     A file at an address is copied to this machine for as long as it is decoded.
     """
     span = song.part.span if song.part else None
-    if not is_address(song.audio):
+    if not is_url(song.audio):
         return _read(song, Path(song.audio), count, seconds, rate, span)
     try:
         with _fetched(song) as file:
@@ -70,12 +71,14 @@ def _fetched(song: Listed) -> Iterator[Path]:
     with TemporaryDirectory(prefix="mirclr-") as folder:
         file = Path(folder) / f"song{PurePosixPath(song.audio_path or song.path).suffix[:16]}"
         try:
-            fs, name = open_address(song.audio)
-            fs.get_file(name, str(file))
-        except Exception as error:
-            if is_fault_of_machine(error) or isinstance(error, ImportError):
-                raise
-            raise UnreachableAudio(f"{place_of_listed(song)}: cannot be read ({what_of_address(error)})") from error
+            there, name = folder_and_name(song.audio)
+            there.fetch(name, file)
+        except StorageError as error:
+            why = error.__cause__ or error
+            if is_fault_of_machine(why):
+                raise why from None
+            what = "there is no such file" if isinstance(why, FileNotFoundError) else " ".join(in_words(why).split())
+            raise UnreachableAudio(f"{place_of_listed(song)}: cannot be read ({what})") from error
         yield file
 
 
@@ -86,6 +89,6 @@ def place_of_listed(song: Listed) -> str:
 
 def seconds_for_listed(song: Listed, *_: object) -> float:
     """Seconds that `read_listed` may take."""
-    if is_address(song.audio):
+    if is_url(song.audio):
         return JOB_S + max(0, song.size) / _BYTES_A_SECOND
     return seconds_for_file(Path(song.audio))

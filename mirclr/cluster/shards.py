@@ -31,17 +31,16 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirclr.cluster.listing import Listed, open_address, what_of_address
+from mirclr.cluster.listing import Listed
 from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra, VectorsError, is_fault_of_machine
 from mirclr.library.checks import parsed_stamp
 from mirclr.models.stamp import EncoderStamp
-from mirclr.provenance import is_address, writing
+from mirclr.storage import Folder, is_url
 from mirclr.tags import Tags
 
 if TYPE_CHECKING:
@@ -128,38 +127,23 @@ class VectorFolder:
     """
 
     def __init__(self, place: str) -> None:
-        self.place = place.rstrip("/") if is_address(place) else str(Path(place).expanduser().absolute())
+        self.place = place.rstrip("/") if is_url(place) else str(Path(place).expanduser().absolute())
+        self._folder = Folder(self.place)
         self.damaged: list[str] = []
         _pyarrow()
 
-    @property
-    def _local(self) -> Path | None:
-        return None if is_address(self.place) else Path(self.place)
-
-    @cached_property
-    def _remote(self) -> tuple[Any, str]:
-        return open_address(self.place)
+    def __str__(self) -> str:
+        return str(self._folder)
 
     def names(self) -> list[str]:
         """The shards, in the order in which they count.
 
         Raises
         ------
-        VectorsError
+        StorageError
             The folder cannot be listed.
         """
-        try:
-            if folder := self._local:
-                found = [file.name for file in folder.iterdir()] if folder.is_dir() else []
-            else:
-                fs, name = self._remote
-                fs.invalidate_cache()
-                found = [file.rstrip("/").rpartition("/")[2] for file in fs.ls(name, detail=False)]
-        except FileNotFoundError:
-            return []
-        except Exception as error:
-            raise self._unreachable(error) from error
-        numbers = {name: match.groups() for name in found if (match := _NAME.fullmatch(name))}
+        numbers = {name: match.groups() for name in self._folder.names() if (match := _NAME.fullmatch(name))}
         return sorted(numbers, key=lambda name: tuple(map(int, numbers[name])))
 
     def next_run(self) -> int:
@@ -171,18 +155,18 @@ class VectorFolder:
 
         Raises
         ------
-        VectorsError
-            It cannot be reached, is of a newer format, or holds other columns.
+        StorageError, VectorsError
+            It cannot be read; it is of a newer format.
         """
         pa = _pyarrow()
-        content = self._content(name)
+        content = self._folder.read(name)
         try:
             file = pa.parquet.ParquetFile(pa.BufferReader(content))
             facts = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b"null"))
             if not isinstance(facts, dict):
                 raise ValueError("it has no metadata of mirclr's")
             if facts.get("format") != FORMAT:
-                raise VectorsError(f"{self.place}/{name}: format {facts.get('format')}; this mirclr reads {FORMAT}")
+                raise VectorsError(f"{self}/{name}: format {facts.get('format')}; this mirclr reads {FORMAT}")
             stamp = self._stamp(name, facts)
             table = file.read(list(columns) if columns else None)
             wanted = schema_of(stamp.dim)
@@ -200,26 +184,11 @@ class VectorFolder:
             return None
         return table, facts | {"encoder": stamp}
 
-    def _content(self, name: str) -> bytes:
-        try:
-            if folder := self._local:
-                return (folder / name).read_bytes()
-            fs, root = self._remote
-            return bytes(fs.cat_file(f"{root}/{name}"))
-        except Exception as error:
-            if is_fault_of_machine(error):
-                raise
-            raise self._unreachable(error, name) from error
-
     def _stamp(self, name: str, facts: Mapping[str, Any]) -> EncoderStamp:
         try:
             return parsed_stamp(json.dumps(facts.get("encoder")), Path(name))
         except LibraryError:
             raise ValueError("its encoder cannot be read") from None
-
-    def _unreachable(self, error: Exception, name: str = "") -> VectorsError:
-        where = f"{self.place}/{name}" if name else self.place
-        return VectorsError(f"{where}: cannot be read ({what_of_address(error)})")
 
     def encoder(self) -> EncoderStamp | None:
         """The encoder of the vectors; None of a folder without any."""
@@ -245,7 +214,7 @@ class VectorFolder:
             table, facts = shard
             if not encoder.makes_vectors_of(facts["encoder"]):
                 raise EncoderMismatch(
-                    f"{self.place}: holds vectors of the encoder {facts['encoder'].name} "
+                    f"{self}: holds vectors of the encoder {facts['encoder'].name} "
                     f"({facts['encoder'].digest[:8]}), and was given {encoder.name} ({encoder.digest[:8]}); name that "
                     "encoder with --checkpoint, or another folder"
                 )
@@ -261,7 +230,7 @@ class VectorFolder:
 
         Raises
         ------
-        OSError, VectorsError
+        StorageError
             It cannot be written.
         """
         pa = _pyarrow()
@@ -275,19 +244,7 @@ class VectorFolder:
         facts = {"format": FORMAT, "encoder": asdict(stamp), "heads": heads}
         buffer = io.BytesIO()
         pa.parquet.write_table(table.replace_schema_metadata({_KEY: json.dumps(facts)}), buffer, compression="zstd")
-        if folder := self._local:
-            with writing(folder / name) as f:
-                f.write(buffer.getbuffer())
-            return
-        fs, root = self._remote
-        try:
-            # one request, of which a store shows all or nothing; where it does not, half a file has no footer
-            fs.makedirs(root, exist_ok=True)
-            fs.pipe_file(f"{root}/{name}", buffer.getvalue())
-        except Exception as error:
-            if is_fault_of_machine(error):
-                raise
-            raise VectorsError(f"{self.place}/{name}: cannot be written ({what_of_address(error)})") from error
+        self._folder.write(name, buffer.getvalue())
 
 
 def shard_name(run: int, number: int) -> str:
