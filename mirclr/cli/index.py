@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from mirclr.index import Engine, IndexStatus, Pushed
 
 _where = options.index(
-    "faiss", "Where it is: faiss (the file beside the library), milvus://HOST/NAME, milvus:FILE.db or postgresql://…."
+    "faiss",
+    "Where it is: faiss (the file beside the library), ivfpq:FOLDER, milvus://HOST/NAME, milvus:FILE.db or "
+    "postgresql://….",
 )
 
 
@@ -23,23 +25,34 @@ _where = options.index(
 def command() -> None:
     """Keep your library's vectors in a database, and up to date there.
 
-    For libraries that one machine does not hold well: neighbours are then found by Milvus or PostgreSQL (pgvector), and
-    all else stays as it is. Several libraries may share a collection, if they are of one encoder; each finds its own
-    songs. An index is made of the library and never the only copy of anything.
+    For libraries that memory or one machine does not hold well: neighbours are then found in a folder of compressed
+    vectors (ivfpq), or by Milvus or PostgreSQL (pgvector), and all else stays as it is. Several libraries may share a
+    collection, if they are of one encoder; each finds its own songs. An index is made of the library and never the only
+    copy of anything.
     """
 
 
 @command.command(epilog="Example: mirclr index build --index postgresql://localhost/music")
 @options.library
 @_where
+@click.option(
+    "--from",
+    "shards",
+    type=options.HomePath(path_type=Path, exists=True),
+    help="Read them from a folder of Parquet files (columns id, vector), or one.",
+)
 @options.as_json
-def build(library_path: Path, index: str, as_json: bool) -> None:
-    """Write all vectors of your library to an index, anew."""
+def build(library_path: Path, index: str, shards: Path | None, as_json: bool) -> None:
+    """Write all vectors of your library to an index, anew.
+
+    A large index is worked on for a while after the last song is written. With --from, vectors are read from Parquet
+    files that the library was made of, or that `mirclr export` wrote; what they lack is read from the library.
+    """
     from mirclr.index import open_engine
     from mirclr.library import LibraryStore
 
     with LibraryStore.open(library_path) as library, closing(open_engine(index)) as engine, ExitStack() as stack:
-        done = engine.build(library, ProgressOf("Writing songs", stack))
+        done = engine.build(library, ProgressOf("Writing songs", stack), shards)
     _print_done(engine, done, as_json)
 
 

@@ -12,11 +12,13 @@ Up to `EXACT` tracks every query is compared with every track. Above, tracks lie
 into as many of the nearest as find `RECALL` of what comparing with all would find, measured on the library's own tracks
 when the base is made.
 
-An index may also be elsewhere, in a collection of Milvus or PostgreSQL that is named by an address: `open_engine`.
+An index may also be elsewhere, in a collection of Milvus or PostgreSQL or in a folder of compressed vectors, as an
+address says: `open_engine`.
 
 Contents: `open_index`, `saved_index`, `renewed_index`, `Index` (index.py), `Base` with its search (base.py), its file
 (file.py); `nearest_rows`, for vectors that no index is made of (nearest.py). Elsewhere: `Engine` (engine.py), addresses
-(address.py), `EngineIndex` (elsewhere.py) over a `Collection` (collection.py) in a database (milvus.py, postgres.py).
+(address.py), `EngineIndex` (elsewhere.py) over a `Collection` (collection.py) in a database (milvus.py, postgres.py) or
+a folder (quantized.py); vectors from Parquet shards (shards.py).
 """
 
 from mirclr.index.base import EXACT, RECALL, Base, build

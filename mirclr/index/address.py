@@ -1,4 +1,4 @@
-"""`Address`: where an index is, as a person writes it: ``faiss``, ``milvus://…``, ``postgresql://…``.
+"""`Address`: where an index is, as a person writes it: ``faiss``, ``ivfpq:…``, ``milvus://…``, ``postgresql://…``.
 
 What is secret in it is given to the client alone: texts name an address by `Address.shown`, and what a client says of
 an error goes through `Address.without_secrets`.
@@ -14,7 +14,9 @@ from mirclr.errors import EngineError
 
 COLLECTION = "mirclr"
 """The collection where an address names none."""
-FORMS = "faiss, milvus://HOST:19530/COLLECTION, milvus:FILE.db or postgresql://HOST/DATABASE?collection=NAME"
+FORMS = (
+    "faiss, ivfpq:FOLDER, milvus://HOST:19530/COLLECTION, milvus:FILE.db or postgresql://HOST/DATABASE?collection=NAME"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,24}")
 _SECRET = ("password", "sslpassword", "token")
 
@@ -26,7 +28,7 @@ class Address:
     Attributes
     ----------
     kind : str
-        ``faiss``, ``milvus`` or ``postgresql``.
+        ``faiss``, ``ivfpq``, ``milvus`` or ``postgresql``.
     shown : str
         For people: the address without what is secret in it.
     collection : str
@@ -66,6 +68,9 @@ class Address:
         scheme, found, rest = text.partition(":")
         scheme = scheme.lower()
         try:
+            if scheme == "ivfpq" and rest:
+                path = os.path.expanduser(rest)
+                return cls("ivfpq", f"ivfpq:{path}", target=str(Path(path).absolute()), typed=f"ivfpq:{path}")
             if found and scheme == "milvus" and not (rest.startswith("//") and rest[2:3] != "/"):
                 return _milvus_file(rest)
             if found and scheme in ("milvus", "milvus+tls"):
@@ -100,7 +105,10 @@ def _milvus(parts: SplitResult) -> Address:
     *database, collection = [part for part in parts.path.split("/") if part] or [COLLECTION]
     if len(database) > 1:
         raise ValueError("its path is a collection, or a database and a collection")
-    port = parts.port or 19530
+    try:
+        port = parts.port or 19530
+    except ValueError:  # whose text has what stands there
+        raise ValueError("its port is no number (in a password / is %2F, and @ is %40)") from None
     scheme = "https" if parts.scheme.lower() == "milvus+tls" else "http"
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     user, password = unquote(parts.username or ""), unquote(parts.password or "")

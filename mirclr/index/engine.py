@@ -1,12 +1,13 @@
 """`Engine`: where the index of a library is, and how it is made and brought up to date; `open_engine` gives it.
 
-Two kinds: the file beside the library (`FileEngine`), and a collection in a database (`CollectionEngine`), which
-several libraries of one encoder may share. What either holds is as of a generation of the library. A query is answered
-as the library is now all the same: what changed since is compared by who asks.
+Two kinds: the file beside the library (`FileEngine`), and a collection (`CollectionEngine`) in a database or a folder,
+which several libraries of one encoder may share. What either holds is as of a generation of the library. A query is
+answered as the library is now all the same: what changed since is compared by who asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from mirclr.index.collection import Collection, Holding, library_key
 from mirclr.index.elsewhere import EngineIndex
 from mirclr.index.file import load, save
 from mirclr.index.index import Index, index_path, made_base, no_songs, open_index
+from mirclr.index.shards import rows_of_shards
 from mirclr.library import LibraryStore
 from mirclr.settings import command_line
 
@@ -77,8 +79,8 @@ class Engine(Protocol):
         """Give the index, true to the library as it is now."""
         ...
 
-    def build(self, library: LibraryStore, report: Report | None = None) -> Pushed:
-        """Make it anew."""
+    def build(self, library: LibraryStore, report: Report | None = None, shards: Path | None = None) -> Pushed:
+        """Make it anew; the vectors are read from Parquet shards, where there are (`rows_of_shards`)."""
         ...
 
     def push(self, library: LibraryStore, report: Report | None = None) -> Pushed:
@@ -111,6 +113,10 @@ def open_engine(text: str) -> Engine:
     address = Address.parse(text)
     if address.kind == "faiss":
         return FileEngine(address)
+    if address.kind == "ivfpq":
+        from mirclr.index.quantized import QuantizedCollection
+
+        return CollectionEngine(address, QuantizedCollection(address))
     if address.kind == "milvus":
         from mirclr.index.milvus import MilvusCollection
 
@@ -130,8 +136,10 @@ class FileEngine:
         """Give the index."""
         return open_index(library)
 
-    def build(self, library: LibraryStore, report: Report | None = None) -> Pushed:
+    def build(self, library: LibraryStore, report: Report | None = None, shards: Path | None = None) -> Pushed:
         """Make the file anew."""
+        if shards:
+            raise EngineError("the file beside the library is made of the library alone; name another index for shards")
         base, metadata = made_base(library)
         save(index_path(library), base, metadata)
         if report:
@@ -200,10 +208,10 @@ class CollectionEngine:
             )
         return EngineIndex(library, self._collection, holding)
 
-    def build(self, library: LibraryStore, report: Report | None = None) -> Pushed:
+    def build(self, library: LibraryStore, report: Report | None = None, shards: Path | None = None) -> Pushed:
         """Write all vectors anew; where the engine can, queries are answered by the old ones meanwhile."""
         self._check_encoder(library, self._holding(library)[1])
-        return self._collection.transaction(lambda: self._write(library, None, report))
+        return self._collection.transaction(lambda: self._write(library, None, report, shards))
 
     def push(self, library: LibraryStore, report: Report | None = None) -> Pushed:
         """Write what changed since; or all, where what is held is of no past of this library."""
@@ -233,7 +241,9 @@ class CollectionEngine:
         """Close the connection."""
         self._collection.close()
 
-    def _write(self, library: LibraryStore, since: int | None, report: Report | None) -> Pushed:
+    def _write(
+        self, library: LibraryStore, since: int | None, report: Report | None, shards: Path | None = None
+    ) -> Pushed:
         """Write the vectors that changed since a generation, or all; then remove what is gone, and state what is held.
 
         The library may change meanwhile: what changes is younger than the generation that is stated in the end.
@@ -246,27 +256,29 @@ class CollectionEngine:
             raise no_songs(library)
         if since is None:
             self._collection.begin(key, stamp.mean_dim)
-        written, removed = self._upsert(library, key, changed, report), 0
+        source = rows_of_shards(shards, library) if shards else _rows(library, changed)
+        written, removed = self._upsert(key, source, len(changed), report), 0
         if self._collection.count(key) != len(now):
             held = self._collection.ids(key)
             gone = np.setdiff1d(held, now)
             if removed := len(gone):
                 self._collection.delete(key, gone)
-            written += self._upsert(library, key, np.setdiff1d(now, held), report)  # that another hand removed there
+            lacking = np.setdiff1d(now, held)  # another hand removed them there, or no shard has them
+            written += self._upsert(key, _rows(library, lacking), len(lacking), report)
         if library.stamp != stamp or not library.knows_generation(generation):
             raise LibraryError(f"{library.path}: was renewed meanwhile; do it again")
         self._collection.finish(Holding(key, stamp.digest, generation, len(now)))
         return Pushed(written, removed)
 
-    def _upsert(self, library: LibraryStore, key: str, tracks: np.ndarray, report: Report | None) -> int:
+    def _upsert(
+        self, key: str, source: Iterable[tuple[np.ndarray, np.ndarray]], many: int, report: Report | None
+    ) -> int:
         written = 0
-        for at in range(0, len(tracks), _ROWS):
-            ids, matrix = library.compared(tracks[at : at + _ROWS].tolist())
-            if len(ids):
-                self._collection.upsert(key, ids, matrix)
+        for ids, matrix in source:
+            self._collection.upsert(key, ids, matrix)
             written += len(ids)
             if report:
-                report(min(at + _ROWS, len(tracks)), len(tracks))
+                report(written, many)
         return written
 
     def _holding(self, library: LibraryStore) -> tuple[Holding | None, list[Holding]]:
@@ -290,6 +302,14 @@ class CollectionEngine:
 
     def _command(self, library: LibraryStore, what: str) -> str:
         return command_line("index", what, "--index", self.address.typed, library_path=library.path)
+
+
+def _rows(library: LibraryStore, tracks: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The vectors of tracks, those that are gone meanwhile left out, some at a time."""
+    for at in range(0, len(tracks), _ROWS):
+        ids, matrix = library.compared(tracks[at : at + _ROWS].tolist())
+        if len(ids):
+            yield ids, matrix
 
 
 def _compared(
