@@ -1,6 +1,7 @@
 """What tests share: real music, a home of their own, a small trained encoder."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from mirclr import processes
 from mirclr.audio import write_wav
 from mirclr.config import parse_recipe
 from mirclr.library import LibraryStore
@@ -45,6 +47,17 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("MIRCLR_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nothing_stays_replaced() -> Iterator[None]:
+    """What a file of tests puts in place of work in processes is gone when it is over: files run in any order."""
+    yield
+    real = processes.results_in_order
+    held = {
+        name: vars(module).get("results_in_order", real) for name, module in sys.modules.items() if "mirclr" in name
+    }
+    assert [name for name, found in held.items() if found is not real] == []
 
 
 @pytest.fixture

@@ -828,7 +828,9 @@ def test_rules_as_a_shell_completes_them_hold_from_any_folder(library, tmp_path,
         f"path:/{root}/odd",
     ):
         assert paths(ask(library, 3, exclude=Query.of(exclude=rule, seed=0).exclude)) == ["b.ogg"], rule
-    elsewhere = ask(library, 3, exclude=("path:music/odd", "track:music/odd/a.ogg"))  # as of a page: no file is looked at
+    elsewhere = ask(
+        library, 3, exclude=("path:music/odd", "track:music/odd/a.ogg")
+    )  # as of a page: no file is looked at
     assert sorted(paths(elsewhere)) == ["b.ogg", "odd/a.ogg"]
     monkeypatch.chdir(tmp_path / "music" / "odd")
     assert run("block", "add", "track:a.ogg", "--library", library.path).exit_code == 0

@@ -50,7 +50,7 @@ def looks_of(walk: str) -> list[str]:
     return named[0] if named else list(LOOKS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def decoding_here() -> Iterator[None]:
     """Decode in this process: those that are started for each command would take longer than all else."""
     with pytest.MonkeyPatch.context() as patch:
@@ -59,7 +59,7 @@ def decoding_here() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def furnished(tmp_path_factory: pytest.TempPathFactory, decoding_here: None) -> tuple[Path, Path]:
     """Anna's home with her music and a described library, and a copy of it from which it is made new."""
     if sys.getfilesystemencoding() != "utf-8":
