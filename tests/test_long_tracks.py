@@ -11,6 +11,7 @@ from mirclr.index import open_index
 from mirclr.library import Entry, ExcerptEmbeddings, LibraryStore
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Query, recommend
+from mirclr.recommend.pair import compare
 from mirclr.recommend.ranking import mutual_proximity
 from mirclr.recommend.segments import LONG_S, LongTracks, with_segments
 from mirclr.tags import Tags
@@ -88,6 +89,45 @@ def test_a_mix_as_seed_finds_its_songs(library):
         assert all(seed.start_s is None for seed in answer.seeds)
         assert all(" from " in r.explanation.seed for r in answer.recommendations)
     assert len({r.explanation.seed for r in answers[SONGS + 1].recommendations}) > 1
+
+
+def test_a_path_leaves_a_mix_at_its_end_meets_one_at_its_beginning_and_leads_through_songs(library):
+    store, of = library
+    index, mixes = open_index(store), list(of)
+    parts = LongTracks.of(store, index)
+    query = Query(seeds=(f"id:{mixes[0]}",), to=f"id:{mixes[1]}", n=8, artist_cap=0, artist_gap=0)
+    found = recommend(store, index, query).recommendations
+    assert [r.track.id for r in (found[0], found[-1])] == mixes[:2]
+    assert not {r.track.id for r in found[1:-1]} & set(mixes)
+    last, first = parts.vectors[parts.bounds[1] - 1], parts.vectors[parts.bounds[1]]
+    vectors = index.vectors(np.array([r.track.id for r in found[1:-1]]))
+    assert found[1].similarity == pytest.approx(float(vectors[0] @ last), abs=1e-5)
+    assert found[-1].similarity == pytest.approx(float(vectors[-1] @ first), abs=1e-5)
+
+
+def test_where_songs_are_too_few_a_path_leads_through_mixes(library):
+    store, of = library
+    store.remove(list(range(5, SONGS + 1)))
+    index = open_index(store)
+    query = Query(seeds=("id:1",), to="id:2", n=7, artist_cap=0, artist_gap=0)
+    found = [r.track.id for r in recommend(store, index, query).recommendations]
+    assert len(found) == 7
+    assert {3, 4} <= set(found)
+    assert set(found) & set(of)
+
+
+def test_a_song_and_a_mix_that_has_it_are_as_alike_as_a_list_says(library):
+    store, of = library
+    index = open_index(store)
+    for mix, songs in list(of.items())[:2]:
+        other = next(song for song in range(1, SONGS + 1) if song not in songs)
+        own = [compare(store, index, song, mix) for song in songs]
+        whole = index.vectors(np.array([mix]))[0] @ index.vectors(np.array(songs)).T
+        assert np.mean([one.similarity for one in own]) > whole.mean() + 0.2
+        assert compare(store, index, mix, songs[0]).alike == pytest.approx(own[0].alike, abs=1e-6)
+        listed = {r.track.id: r for r in ask(store, songs[0], SONGS, index).recommendations}
+        assert own[0].similarity == pytest.approx(listed[mix].similarity, abs=1e-5)
+        assert np.mean([one.alike for one in own]) > compare(store, index, other, mix).alike
 
 
 def test_a_long_track_that_stays_the_same_is_one_vector(tmp_path):

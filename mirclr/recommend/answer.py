@@ -339,6 +339,8 @@ class _PreparedQuery:
         assert end.track is not None
         if start.track_id == end.track_id is not None or self._recordings([]).contains(end.track, end.vector):
             raise QueryError(f"a path leads from one song to another; found {start.label} at both ends")
+        parts = [with_segments(self.library, self.index, (one,)) for one in (start, end)]
+        start, end = parts[0][-1], parts[1][0]  # a long mix is left where it ends, and met where it begins
         whole = self._path_of_length(start, end) if self.query.length_s else self._path(start, end, self.query.n)
         steps = [float(products(a.vector[None], b.vector[None])[0, 0]) for a, b in pairwise(whole)]
         stats = self.index.similarity_stats_of(np.stack([c.vector for c in whole]))
@@ -373,7 +375,8 @@ class _PreparedQuery:
     def _between(self, start: Seed, end: Seed, wanted: int, k: int) -> tuple[list[Candidate], bool]:
         """The tracks nearest to the arc between two, of an artist no more than may come, and whether that is all.
 
-        They are among the k nearest of each point on it; each is another recording.
+        They are among the k nearest of each point on it; each is another recording. Long tracks, of which no one vector
+        is right, come where songs are too few.
         """
         points = points_between(start.vector, end.vector, max(wanted, 1))
         _, ids = self.index.search(points, k, allowed=self.allowed)
@@ -382,20 +385,21 @@ class _PreparedQuery:
         if not tracks:
             return [], ran_out
         near = products(points, matrix).max(axis=0)
-        order = np.lexsort((ids, -near))
+        is_long = np.isin(ids, self.long.ids)
+        order = np.lexsort((ids, -near, is_long))
         passes = self._not_away(matrix, products(np.stack([start.vector, end.vector]), matrix).max(axis=0))
-        recordings = self._recordings(ids, more=(end,))
+        recordings = self._recordings(ids, more=self.ends)
         counts = Counter(_as_candidate(seed).artist for seed in (start, end))
         candidates: list[Candidate] = []
         for i in order[passes[order]].tolist():
+            if len(candidates) >= (wanted if is_long[i] else max(CANDIDATES, 2 * wanted)):
+                break
             candidate = Candidate(tracks[i], matrix[i], 0, 0.0, 0.0)
             many = self.query.artist_cap and counts[candidate.artist] >= self.query.artist_cap
             if not many and not recordings.contains(candidate.track, candidate.vector):
                 counts[candidate.artist] += 1
                 recordings.add(candidate.track, candidate.vector)
                 candidates.append(candidate)
-                if len(candidates) >= max(CANDIDATES, 2 * wanted):
-                    break
         return candidates, ran_out
 
     def _not_away(self, matrix: np.ndarray, similarities: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.recommend.ranking import Calibration, products
 from mirclr.recommend.reasons import Explainer, Explanation
 from mirclr.recommend.seeds import Seed
+from mirclr.recommend.segments import with_segments
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Comparison:
     ----------
     first, second : LibraryTrack
     similarity : float in [-1, 1]
-        The cosine of their vectors.
+        The cosine of their vectors; of long tracks of the two segments that are nearest.
     alike : float in [0, 1]
         Which fraction of the library's pairs of songs are less alike.
     explanation : Explanation
@@ -58,10 +59,14 @@ def compare(library: LibraryStore, index: Index, first: int, second: int) -> Com
     for track_id in (first, second):
         if track_id not in tracks or not index.holds(np.array([track_id])).all():
             raise NoMatch(f"no song of the library has the id {track_id}")
-    vectors = [index.vectors(np.array([i], np.int64)) for i in (first, second)]
-    stats = [index.similarity_stats_of(vector) for vector in vectors]
-    similarity = float(products(*vectors)[0, 0])
-    alike = float(Calibration.of(index).of_pairs(np.array([similarity]), *stats)[0])
-    seed = Seed(tracks[first].label, vectors[0][0], tracks[first], first)
-    explainer = Explainer(library, [(seed, tracks[second])], excerpts=True)
-    return Comparison(tracks[first], tracks[second], similarity, alike, explainer.explain(seed, tracks[second]))
+    seeds = [Seed(tracks[i].label, index.vectors(np.array([i], np.int64))[0], tracks[i], i) for i in (first, second)]
+    vectors = [np.stack([part.vector for part in with_segments(library, index, [seed])]) for seed in seeds]
+    of_first, of_second = (index.similarity_stats_of(rows) for rows in vectors)
+    similarities = products(*vectors).ravel()
+    stats = np.repeat(of_first, len(of_second), axis=0), np.tile(of_second, (len(of_first), 1))
+    several = None if len(similarities) == 1 else np.full(len(similarities), len(similarities))
+    alike = Calibration.of(index).of_pairs(similarities, *stats, several)
+    best = int(alike.argmax())
+    explainer = Explainer(library, [(seeds[0], tracks[second])], excerpts=True)
+    why = explainer.explain(seeds[0], tracks[second])
+    return Comparison(tracks[first], tracks[second], float(similarities[best]), float(alike[best]), why)

@@ -121,9 +121,7 @@ def mutual_proximity(
     mean, std = usual(of_seeds, of_tracks) if scale is None else scale
     if not std > _NO_SPREAD:  # all similarities are equal: there is nothing to correct
         return similarities
-    unlikely = _unlikely(similarities, of_seeds[:, None, :], of_tracks)
-    if chances is not None:
-        unlikely = np.clip(-np.expm1(chances * np.log1p(-unlikely)), 1e-300, 1 - 1e-12)
+    unlikely = _of_chances(_unlikely(similarities, of_seeds[:, None, :], of_tracks), chances)
     return np.round(mean - std * _quantile(unlikely), DECIMALS)
 
 
@@ -138,6 +136,13 @@ def _unlikely(similarities: np.ndarray, of_seeds: np.ndarray, of_tracks: np.ndar
     by_seed = _upper_tail((similarities - of_seeds[..., 0]) / np.maximum(of_seeds[..., 1], _NO_SPREAD))
     by_track = _upper_tail((similarities - of_tracks[..., 0]) / np.maximum(of_tracks[..., 1], _NO_SPREAD))
     return np.clip(by_seed + by_track - by_seed * by_track, 1e-300, 1 - 1e-12)
+
+
+def _of_chances(unlikely: np.ndarray, chances: np.ndarray | None) -> np.ndarray:
+    """How likely it is that any of so many random tracks, each so likely, is more similar."""
+    if chances is None:
+        return unlikely
+    return np.clip(-np.expm1(chances * np.log1p(-unlikely)), 1e-300, 1 - 1e-12)
 
 
 class Calibration:
@@ -171,9 +176,18 @@ class Calibration:
             return np.clip(scores, 0.0, 1.0)
         return self._fractions(_upper_tail((np.asarray(scores, np.float64) - mean) / std))
 
-    def of_pairs(self, similarities: np.ndarray, of_first: np.ndarray, of_second: np.ndarray) -> np.ndarray:
-        """(m,) cosines of pairs, and (m, 2) statistics of both sides -> (m,) float64, as `of_scores`."""
-        return self._fractions(_unlikely(similarities, of_first, of_second))
+    def of_pairs(
+        self,
+        similarities: np.ndarray,
+        of_first: np.ndarray,
+        of_second: np.ndarray,
+        chances: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """(m,) cosines of pairs, and (m, 2) statistics of both sides -> (m,) float64, as `of_scores`.
+
+        `chances` are as of `mutual_proximity`.
+        """
+        return self._fractions(_of_chances(_unlikely(similarities, of_first, of_second), chances))
 
     def _fractions(self, unlikely: np.ndarray) -> np.ndarray:
         """Of pairs that are as alike, half count; what is more alike than any is not quite above all."""
