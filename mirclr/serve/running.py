@@ -152,6 +152,13 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _end_with_its_terminal(server: Server) -> None:
+    """Have it end in peace when its terminal is closed, but not where it was begun to outlive that, as by nohup."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
+        signal.signal(hangup, server.handle_exit)
+
+
 def server_for(settings: ServeSettings) -> Server:
     """The server of an application; ``run(sockets=[…])`` it."""
     config = uvicorn.Config(
@@ -194,5 +201,6 @@ def serve(settings: ServeSettings, ready: Callable[[Sequence[str]], object]) -> 
     gc.freeze()  # what is there now stays; to look through it for garbage would keep an answer waiting
     with bind(settings.host, settings.port) as sock:
         server = server_for(replace(settings, port=sock.getsockname()[1]))
+        _end_with_its_terminal(server)
         ready(addresses(sock))
         server.run(sockets=[sock])

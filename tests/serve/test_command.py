@@ -24,7 +24,8 @@ SECRET = "secret-of-a-player"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process there is asked to end in another way")
-def test_it_says_where_it_is_logs_without_secrets_and_ends_in_peace(library_path: Path):
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP"])
+def test_it_says_where_it_is_logs_without_secrets_and_ends_in_peace(library_path: Path, how: str):
     command = [sys.executable, "-m", "mirclr", "serve", "--library", str(library_path), "--port", "0"]
     command += ["--log", "json", "--allow-host", "music.example"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -38,7 +39,7 @@ def test_it_says_where_it_is_logs_without_secrets_and_ends_in_peace(library_path
         assert httpx.get(f"{address}api/v1/jobs", headers=bearer).json() == []
         assert httpx.get(f"{address}api/v1/jobs", params={"p": SECRET}).status_code == 401
         httpx.get(f"{address}rest/ping.view", params={"p": SECRET, "u": "x"})
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(getattr(signal, how))
         _, log = process.communicate(timeout=30)
     assert process.returncode == 0
     assert SECRET not in log
