@@ -59,6 +59,10 @@ class Fingerprints(Database):
         """Whether any track has one."""
         return bool(self._rows("SELECT 1 FROM fingerprint LIMIT 1"))
 
+    def fingerprint_count(self) -> int:
+        """How many tracks have one."""
+        return int(self._rows("SELECT COUNT(*) FROM fingerprint")[0][0])
+
     def without_fingerprint(self) -> list[int]:
         """The tracks that have none, by id."""
         query = (

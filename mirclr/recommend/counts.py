@@ -95,6 +95,14 @@ def count_values(filters: MetadataFilters, ids: np.ndarray, query: Query | None 
     )
 
 
+def most_likely(filters: MetadataFilters, task: str, most: int) -> list[Counted]:
+    """The genres or moods of which most songs are, as many as filters for them let pass, the most frequent first."""
+    names, of_labels, _ = filters.likely(task)
+    counts = np.bincount(of_labels, minlength=len(names)).tolist()
+    found = [Counted(name, n) for name, n in zip(names, counts, strict=True) if n]
+    return sorted(found, key=lambda one: (-one.songs, genre_name(one.value)))[:most]
+
+
 def filters_of(query: Query) -> Query | None:
     """A query that has the filters of another and asks nothing else; None where it has none."""
     kept: dict[str, Any] = {name: getattr(query, name) for name in (*FIELDS, "octaves")}

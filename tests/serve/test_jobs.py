@@ -160,6 +160,13 @@ def test_a_folder_that_is_not_there_keeps_its_songs(do, told, library_path, own_
         assert len(library.ids()) == 3
 
 
+def test_fingerprints_are_made_of_songs_that_have_none(do, library_path: Path):
+    assert do("fingerprint") == {"made": len(SONGS), "problems": []}
+    with mirclr.Library.open(library_path) as library:
+        assert library.fingerprint_count() == len(SONGS)
+    assert do("fingerprint") == {"made": 0, "problems": []}
+
+
 def test_a_report_becomes_a_page_beside_the_library(do, library_path):
     from mirclr.library.kept_files import files_of_library, report_page_of
 

@@ -19,11 +19,15 @@ def test_what_the_library_holds_is_counted(client: TestClient, library_path: Pat
     assert found["songs"] == found["described"] == found["guessed"] == len(SONGS)
     assert sum(bar["songs"] for bar in found["tempos"]) == len(SONGS)
     with mirclr.Library.open(library_path) as library:
-        moods = [max(row.items(), key=lambda one: one[1]) for row in library.probabilities("mood").values()]
+        likely = [label for row in library.probabilities("mood").values() for label, p in row.items() if p >= 0.35]
         years = [track.year for track in library.tracks()]
         sizes = {track.file: track.file.stat().st_size for track in library.tracks()}
-    likely = [label for label, p in moods if p >= 0.35]
     assert {bar["label"]: bar["songs"] for bar in found["moods"]} == {m: likely.count(m) for m in likely}
+    assert found["fingerprints"] == 0
+    for task in ("genre", "mood"):  # each bar leads to as many songs as it says
+        for bar in found[f"{task}s"]:
+            listed = client.get("/api/v1/tracks", params={task: bar["label"], "limit": 1}).json()
+            assert listed["total"] == bar["songs"] > 0, bar
     assert found["without_year"] == sum(not year for year in years)
     assert found["bytes"] == sum(sizes.values())
 

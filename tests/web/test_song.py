@@ -47,6 +47,13 @@ def test_genre_and_mood_over_time(page: Page, base: str) -> None:
     expect(page.get_by_role("region", name="From beginning to end").locator("path.area").first).to_be_attached()
 
 
+def test_what_it_sounds_like_is_told(page: Page, base: str) -> None:
+    _song(page, base, "Enter the Yard")
+    for what, label in (("Genre", "rock"), ("Voice", "vocal"), ("Sound", "acoustic"), ("Instruments", "guitar")):
+        card = page.locator("section.card").filter(has=page.get_by_role("heading", name=what, exact=True))
+        expect(card.get_by_role("listitem").filter(has_text=label).first).to_be_visible()
+
+
 def test_what_is_like_it_and_why(page: Page, base: str, accessible: Callable[[Page], None]) -> None:
     _song(page, base, "Rust")
     near = page.get_by_role("region", name="Sounds like this")

@@ -12,6 +12,7 @@ from mirclr.ingest.near_duplicates import copies, groups
 from mirclr.library import shown
 from mirclr.library.files import absence, is_gone
 from mirclr.library.kept_files import report_page_of
+from mirclr.recommend.counts import most_likely
 from mirclr.serve.api.tracks import Track, check_page
 from mirclr.serve.problems import Problem
 from mirclr.serve.service import Service, TheService
@@ -23,6 +24,7 @@ router = APIRouter(tags=["library"])
 
 Offset = Annotated[int, Query(ge=0, lt=1 << 31)]
 Limit = Annotated[int, Query(ge=0)]
+_BARS = 12  # genres, or moods
 _REPORT_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
 
@@ -47,13 +49,14 @@ class Stats(BaseModel):
     without_genre: int
     described: int = Field(description="Songs of which tempo and key were looked for.")
     guessed: int = Field(description="Songs of which moods were guessed.")
+    fingerprints: int = Field(description="Songs that can be found by a recording of them.")
     copied: int = Field(description="Songs that are there more than once.")
     looked_for_copies: bool
     reported_s: float | None = Field(description="When the last report was made, in seconds since 1970.")
     encoder: str | None
     decades: list[Bar]
-    genres: list[Bar]
-    moods: list[Bar]
+    genres: list[Bar] = Field(description="The most frequent, counted as filters do: a song may be of several.")
+    moods: list[Bar] = Field(description="As genres.")
     tempos: list[Bar]
 
 
@@ -141,6 +144,8 @@ def _stats(library: Library, service: Service) -> Stats:
         info = library.info()
         of = service.counts_of(library)
         copied = len(groups(library.near_duplicates()))
+        fingerprints = library.fingerprint_count()
+        genres, moods = (most_likely(library.filters, task, _BARS) for task in ("genre", "mood"))
         looked = bool(library.near_duplicates(at_least=0))
     return Stats(
         songs=info["tracks"],
@@ -151,6 +156,7 @@ def _stats(library: Library, service: Service) -> Stats:
         remarks=info["remarks"],
         encoder=info["encoder"] and shown(info["encoder"]["name"]),
         guessed=of.mood_known,
+        fingerprints=fingerprints,
         copied=copied,
         looked_for_copies=looked,
         reported_s=_made_s(report_page_of(library.path)),
@@ -159,8 +165,8 @@ def _stats(library: Library, service: Service) -> Stats:
         without_genre=of.without_genre,
         described=of.described,
         decades=_bars(of.decades),
-        genres=_bars(of.genres),
-        moods=_bars(of.moods),
+        genres=[Bar(label=shown(one.value), songs=one.songs) for one in genres],
+        moods=[Bar(label=shown(one.value), songs=one.songs) for one in moods],
         tempos=_bars(of.tempos),
     )
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
     from mirclr.serve.jobs.process import Report
 
-Kind = Literal["embed", "sync", "classify", "describe", "duplicates", "report", "map"]
+Kind = Literal["embed", "sync", "classify", "describe", "duplicates", "fingerprint", "report", "map"]
 Options = Mapping[str, Any]
 Result = dict[str, Any]
 
@@ -170,6 +170,26 @@ def duplicates(library_path: Path, options: Options, report: Report) -> Result:
     }
 
 
+def fingerprint(library_path: Path, options: Options, report: Report) -> Result:
+    """Make the fingerprints by which a recording is known, of songs without, as ``mirclr library fingerprint``."""
+    from mirclr.api import Library
+    from mirclr.ingest.fingerprints import fingerprint_tracks
+    from mirclr.library import part_leading_out
+
+    made = 0
+    with Library.open(library_path) as library:
+        tracks, problems = part_leading_out(library.tracks(library.without_fingerprint()))
+        with (
+            report.progress("Making fingerprints", len(tracks)) as advance,
+            contextlib.closing(fingerprint_tracks(library, tracks)) as results,
+        ):
+            for _, found in results:
+                problems += [found] if isinstance(found, str) else []
+                made += not isinstance(found, str)
+                advance(note=f"{counted(len(problems), 'file')} could not be read" if problems else "")
+    return {"made": made, "problems": [shown(line) for line in problems[:_LISTED]]}
+
+
 def report_page(library_path: Path, options: Options, report: Report) -> Result:
     """Write the report on the library beside it, as ``mirclr evaluate library -o``."""
     from mirclr.api import Library
@@ -206,6 +226,7 @@ KINDS: dict[str, Callable[[Path, Options, Report], Result]] = {
     "classify": classify,
     "describe": describe,
     "duplicates": duplicates,
+    "fingerprint": fingerprint,
     "report": report_page,
     "map": draw_map,
 }

@@ -15,6 +15,7 @@ export const KINDS = /** @type {{ [kind: string]: { name: string, todo: string, 
   classify: { name: "Guessing genre and mood", todo: "Guess genre and mood", why: "Of all songs, from how they sound." },
   describe: { name: "Finding tempo, key and loudness", todo: "Find tempo and key", why: "About a second a song." },
   duplicates: { name: "Looking for copies", todo: "Look for copies", why: "Recordings that are there more than once." },
+  fingerprint: { name: "Making fingerprints", todo: "Make fingerprints", why: "By which a song is found from a recording; each is read as a whole." },
   report: { name: "Making the report", todo: "Make the report", why: "A page on all that the library holds." },
   map: { name: "Drawing the map", todo: "Draw the map", why: "Each song a point, near to what sounds like it." },
 });
@@ -50,6 +51,7 @@ const WORDS = /** @type {{ [name: string]: string }} */ ({
   songs: "songs",
   found: "found",
   known: "known",
+  made: "made",
   laid_out: "laid out",
 });
 

@@ -15,7 +15,8 @@ import { session } from "./session.js";
 /**
  * @typedef {{ label: string, songs: number }} Bar
  * @typedef {{ songs: number, artists: number, albums: number, hours: number, bytes: number, failures: number,
- *   remarks: number, without_year: number, without_genre: number, described: number, guessed: number, copied: number,
+ *   remarks: number, without_year: number, without_genre: number, described: number, guessed: number,
+ *   fingerprints: number, copied: number,
  *   looked_for_copies: boolean, reported_s: number | null, encoder: string | null, decades: Bar[], genres: Bar[],
  *   moods: Bar[], tempos: Bar[] }} Stats
  * @typedef {(stats: Stats, begin: Begin) => Node | Promise<Node>} Part

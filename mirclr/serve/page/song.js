@@ -15,8 +15,9 @@ import { showOverTime, waveform } from "./waveform.js";
 import { matchButton } from "./why.js";
 
 /**
+ * @typedef {{ [label: string]: number }} Labels
  * @typedef {import("./api.js").ListedTrack & { loudness_lufs: number | null, key_strength: number | null,
- *   genres: { [label: string]: number }, moods: { [label: string]: number }, album_artist: string | null,
+ *   genres: Labels, moods: Labels, voice: Labels, sound: Labels, instruments: Labels, album_artist: string | null,
  *   track_number: number | null, disc_number: number | null, added_s: number | null, remark: string | null }} WholeTrack
  * @typedef {{ track: import("./api.js").Track, match: number | null, reason: string }} Recommended
  */
@@ -95,14 +96,14 @@ class SongView extends HTMLElement {
 
   /** @param {WholeTrack} track */
   about(track) {
-    const part = (/** @type {string} */ title, /** @type {string} */ name, /** @type {{ [label: string]: number }} */ labels) => {
+    const part = (/** @type {string} */ title, /** @type {string | null} */ name, /** @type {Labels} */ labels) => {
       const best = Object.entries(labels).slice(0, SHOWN);
       if (!best.length) return null;
       const rows = best.map(([label, p]) =>
         h(
           "li",
           { class: "likely" },
-          h("a", { href: songsOf(name, label) }, label),
+          name ? h("a", { href: songsOf(name, label) }, label) : h("span", {}, label),
           h("span", { class: "bar", css: { "--share": String(p) } }),
           h("span", { class: "percent" }, `${Math.round(100 * p)} %`),
         ),
@@ -110,7 +111,8 @@ class SongView extends HTMLElement {
       return h("section", { class: "card" }, h("h2", {}, title), h("ul", {}, ...rows));
     };
     const file = h("section", { class: "card" }, h("h2", {}, "File"), h("p", { class: "muted path" }, track.path), track.remark && h("p", {}, icon("warning"), ` ${track.remark}`));
-    return h("div", { class: "about" }, part("Genre", "genre", track.genres), part("Mood", "mood", track.moods), file);
+    const sounds = [part("Voice", null, track.voice), part("Sound", null, track.sound), part("Instruments", null, track.instruments)];
+    return h("div", { class: "about" }, part("Genre", "genre", track.genres), part("Mood", "mood", track.moods), ...sounds, file);
   }
 
   /** @param {WholeTrack} track @param {HTMLElement} place */
