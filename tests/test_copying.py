@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 
 from mirclr.audio import decode_blocks, write_wav
 from mirclr.audio.transcoding import FORMATS, transcode
@@ -19,6 +20,8 @@ from mirclr.ingest.finding import find_audio
 from mirclr.library import LibraryStore, LibraryTrack
 from mirclr.recommend.playlist import read_playlist, write_playlist
 from mirclr.tags import read_tags
+from mirclr.tags.covers import add_cover
+from mirclr.tags.pictures import FRONT, Picture, media_type_of, read_pictures
 from tests.commands import invoke
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -133,6 +136,38 @@ def test_each_kind_holds_the_same_sound_and_the_names(tmp_path, kind):
     if kind != "wav":
         found = read_tags(target)
         assert (found.title, found.artist, found.album, found.year) == ("Tïtle", "Ärtist", "Album", 1994)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "m4a", "opus", "flac", "wav"])
+@pytest.mark.parametrize(
+    "image", [b"\xff\xd8\xff\xe0 a jpeg" + bytes(5000), b"\x89PNG\r\n\x1a\n a png" + bytes(70_000)]
+)
+def test_what_is_transcoded_keeps_its_cover(tmp_path, kind, image):
+    source = tmp_path / "song.flac"
+    soundfile.write(source, 0.3 * np.sin(np.arange(44100) / 20), 44100)
+    add_cover(source, "flac", Picture(image, media_type_of(image)))
+    plans = plan_copies([track(source, title="Road", artist="A", seconds=1.0)], tmp_path / "stick", kind)
+    plans = [replace(plan, kind=kind) for plan in plans]
+    assert did(copy_songs(plans, tmp_path / "stick")) == ["transcoded"]
+    found = read_pictures(plans[0].target)
+    assert [(p.data, p.kind) for p in found] == ([] if kind == "wav" else [(image, FRONT)])
+    assert abs(len(np.concatenate(list(decode_blocks(plans[0].target, rate=16000)))) - 16000) < 1600
+    assert kind == "wav" or read_tags(plans[0].target).title == "Road"
+
+
+def test_a_cover_that_cannot_be_written_costs_no_song(tmp_path, monkeypatch):
+    def fails(part, *_):
+        part.write_bytes(b"half")
+        raise ValueError
+
+    source = tmp_path / "song.flac"
+    soundfile.write(source, 0.3 * np.sin(np.arange(44100) / 20), 44100)
+    image = b"\xff\xd8\xff\xe0"
+    add_cover(source, "flac", Picture(image, "image/jpeg"))
+    monkeypatch.setattr(copying, "add_cover", fails)
+    plans = plan_copies([track(source, title="Road", artist="A", seconds=1.0)], tmp_path / "stick", "mp3")
+    assert did(copy_songs(plans, tmp_path / "stick")) == ["transcoded"]
+    assert abs(len(np.concatenate(list(decode_blocks(plans[0].target, rate=16000)))) - 16000) < 1600
 
 
 def test_a_part_of_a_file_is_cut_out_without_loss(tmp_path):

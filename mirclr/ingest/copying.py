@@ -9,20 +9,23 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from mirclr.audio import why_lost
+from mirclr.audio import Span, why_lost
 from mirclr.audio.transcoding import can_write, expected_bytes, try_transcode
 from mirclr.errors import CopyError, in_words, is_fault_of_machine
 from mirclr.library import LibraryTrack
 from mirclr.library.files import LEADS_OUT, leads_out
 from mirclr.processes import Lost, results_in_order, seconds_for_file
 from mirclr.provenance import file_digest
+from mirclr.tags.covers import add_cover
+from mirclr.tags.pictures import read_pictures
 from mirclr.terminal import shown, size
 
+_MOST_OF_A_COVER = 8 << 20  # bytes, of what a player is given
 _LONGEST = 200  # bytes of a name, of the 255 that systems allow
 
 
@@ -131,7 +134,7 @@ def copy_songs(
     known = {plan.target: done for plan in plans if (done := _done_already(plan, overwrite))}
     _check_room([plan for plan in plans if plan.target not in known], folder, kbps)
     jobs = [_job(plan, kbps) for plan in plans if plan.kind and plan.target not in known]
-    made = results_in_order(try_transcode, jobs, workers=workers, seconds_for=seconds_for_file)
+    made = results_in_order(_transcoded, jobs, workers=workers, seconds_for=seconds_for_file)
     try:
         for plan in plans:
             if plan.target in known:
@@ -191,6 +194,20 @@ def _job(plan: PlannedCopy, kbps: int) -> tuple[object, ...]:
     tags |= {"album_artist": track.album_artist, "date": str(track.year) if track.year else None, "track": number}
     known = {name: value for name, value in tags.items() if value}
     return track.file, _part_of(plan), plan.kind, kbps, track.span, known
+
+
+def _transcoded(
+    source: Path, part: Path, kind: str, kbps: int, span: Span | None, tags: Mapping[str, str]
+) -> str | None:
+    """Transcode a song, with the cover that its file carries; what is wrong with the file comes back as text."""
+    problem = try_transcode(source, part, kind, kbps, span, tags)
+    try:
+        covers = read_pictures(source) if problem is None else []
+        if covers and len(covers[0].data) <= _MOST_OF_A_COVER:
+            add_cover(part, kind, covers[0])
+    except Exception:  # a picture that cannot be written leaves what is not whole; the song counts
+        return try_transcode(source, part, kind, kbps, span, tags)
+    return problem
 
 
 def _part_of(plan: PlannedCopy) -> Path:
