@@ -9,9 +9,10 @@ LABELS ?=
 SCORE ?=
 RUNS ?= runs/frameworks_debian
 COUNT ?= 20000
+SCRATCH ?= /tmp
 SEED ?= 1
 
-.PHONY: install demo demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-search bench-serve bench-frameworks clean
+.PHONY: install demo demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-search bench-serve bench-scale bench-frameworks clean
 
 install: .venv/installed
 
@@ -117,6 +118,10 @@ bench-search: install
 # mirclr serve with a library of 100,000 tracks, 50 clients and a folder that is embedded: some five minutes
 bench-serve: install
 	$(BIN)/python -m tests.benchmarks serve
+
+# the engines of an index side by side, and ten million vectors by IVF-PQ: half an hour on two cores, 5 GB of disk in SCRATCH
+bench-scale: install
+	MIRCLR_SCRATCH="$(SCRATCH)" $(BIN)/python -m tests.benchmarks engines scale
 
 # MUSIC and LABELS: labelled music that is never trained on; hours on two cores, resumed where it was stopped
 bench-frameworks: install

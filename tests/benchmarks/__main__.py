@@ -36,6 +36,7 @@ from tests.benchmarks.agreement import agreement
 from tests.benchmarks.describing import TEMPO, describe
 from tests.benchmarks.duplicates import duplicates
 from tests.benchmarks.embedding import embed
+from tests.benchmarks.engines import engines
 from tests.benchmarks.identifying import NOISE, identify, identify_many
 from tests.benchmarks.inverted_file import inverted_file
 from tests.benchmarks.mapping import song_map
@@ -43,6 +44,7 @@ from tests.benchmarks.measuring import EMOTIFY, ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
 from tests.benchmarks.personal import personal
 from tests.benchmarks.recommending import hubs, latency
+from tests.benchmarks.scale import scale
 from tests.benchmarks.serving import serve
 from tests.benchmarks.startup import startup
 from tests.benchmarks.words import words
@@ -153,6 +155,8 @@ MEASUREMENTS = {
         teacher,
         near_duplicates,
         *RECOMMENDING,
+        engines,
+        scale,
     )
 }
 
@@ -173,6 +177,8 @@ def main() -> None:
             ("identify", EMOTIFY in os.environ and NOISE in os.environ),
             ("identify_many", EMOTIFY in os.environ and NOISE in os.environ),
             ("describe", TEMPO),
+            ("engines", "MIRCLR_SCRATCH" in os.environ),
+            ("scale", "MIRCLR_SCRATCH" in os.environ),
         )
         if not there
     ]

@@ -116,6 +116,7 @@ def build(folder: Path, n: int, dim: int) -> dict[str, Any]:
     assert about is not None
     return {
         "build_s": round(time.perf_counter() - start, 1),
+        "build_cpu_s": round(time.process_time(), 1),
         "of_that_reading_s": round(read_s, 1),
         "index_gb": round(sum(size.values()) / 1e9, 3),
         "of_that_codes_gb": round(size.get(".faiss", 0) / 1e9, 3),
