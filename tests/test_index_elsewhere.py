@@ -302,6 +302,25 @@ def test_vectors_of_another_state_of_the_library_are_written_anew(own_uri, libra
         assert recall(index_of.open(renewed), renewed) >= 0.95
 
 
+def test_what_another_program_keeps_there_is_left_alone(own_uri, library, opened):
+    index_of = opened(own_uri)
+    kept, name = index_of._collection, index_of.address.collection
+    if own_uri.startswith("milvus"):
+        kept._create(name, {"number": (kept._milvus.DataType.INT64, {})}, 4, {})
+    elif own_uri.startswith("postgresql"):
+        kept._run("CREATE TABLE {} (number bigint)", [kept._table()])
+    else:
+        (index_of._collection._folder).mkdir()
+        (index_of._collection._folder / "letter.txt").write_text("dear")
+        index_of.push(library)
+        index_of.drop(library)
+        assert (index_of._collection._folder / "letter.txt").read_text() == "dear"
+        return
+    with pytest.raises(EngineError, match="of another program; name another"):
+        index_of.push(library)
+    assert kept._exists(name if own_uri.startswith("milvus") else kept._table())
+
+
 def test_an_empty_library_has_nothing_to_write(uri, tmp_path, opened):
     with LibraryStore.open(tmp_path / "empty.db", create=True) as empty:
         for what in (opened(uri).push, opened(uri).build, opened(uri).open):

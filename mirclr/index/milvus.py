@@ -74,18 +74,19 @@ class MilvusCollection:
     def begin(self, library: str, dim: int) -> None:
         """Make the collections, where there are none of vectors of so many components."""
         if self._exists(self._name):
+            if not self._exists(self._holdings):
+                raise EngineError(f"{self._address.shown}: is a collection of another program; name another one")
             fields = self._ask("describe_collection", self._name)["fields"]
             held = next(int(f["params"]["dim"]) for f in fields if f["name"] == "vector")
-            if held == dim:
+            if held == max(dim, 2):
                 return
-            for name in (self._holdings, self._name):  # no other library is there, or it would be of that encoder
-                self._drop(name)
+            self._drop()  # no other library is there, or it would be of that encoder
         text, number = self._milvus.DataType.VARCHAR, self._milvus.DataType.INT64
+        fields = {"library": (text, {"max_length": 32}), "encoder": (text, {"max_length": 256})}
+        self._create(self._holdings, {**fields, "generation": (number, {}), "tracks": (number, {})}, 2, {})
         hnsw = {"index_type": "HNSW", "params": {"M": 16, "efConstruction": 200}}
         fields = {"library": (text, {"max_length": 32, "is_partition_key": True}), "track": (number, {})}
         self._create(self._name, {"key": (text, {"max_length": 64}), **fields}, dim, hnsw)
-        fields = {"library": (text, {"max_length": 32}), "encoder": (text, {"max_length": 256})}
-        self._create(self._holdings, {**fields, "generation": (number, {}), "tracks": (number, {})}, 2, {})
 
     def _create(self, name: str, fields: dict[str, Any], dim: int, index: dict[str, Any]) -> None:
         """Make a collection of some fields, the first of which names a row, and a vector, which must be."""
@@ -161,14 +162,15 @@ class MilvusCollection:
         if self._exists(self._holdings):
             self._ask("delete", self._holdings, filter=f'library == "{library}"')
         if not self.holdings():
-            for name in (self._holdings, self._name):
-                self._drop(name)
+            self._drop()
         elif self._exists(self._name):
             self._ask("delete", self._name, filter=_filter(library))
 
-    def _drop(self, name: str) -> None:
-        self._ask("drop_collection", name)
-        self._loaded.discard(name)
+    def _drop(self) -> None:
+        for name in (self._name, self._holdings):  # the latter says whose the former is
+            if self._exists(name):
+                self._ask("drop_collection", name)
+            self._loaded.discard(name)
 
     def _exists(self, name: str) -> bool:
         return name in self._loaded or bool(self._ask("has_collection", name))

@@ -100,6 +100,8 @@ class PostgresCollection:
         if not self._has_type:
             self._run("CREATE EXTENSION IF NOT EXISTS vector")
             self._look_for_type()
+        if self._exists(self._table()) and not self._exists(self._table("_libraries")):
+            raise EngineError(f"{self._address.shown}: is a table of another program; name another: ?collection=NAME")
         new = self._table(f"_{library}_new")
         self._run("DROP TABLE IF EXISTS {}", [new])
         self._run(
@@ -241,7 +243,7 @@ class PostgresCollection:
 
     def _connected(self) -> Any:
         if self._connection is None:
-            connection = self._psycopg.connect(self._address.target, autocommit=True, connect_timeout=10)
+            connection = self._psycopg.connect(self._address.target, autocommit=True, connect_timeout=5)
             self._connection = connection
             self._look_for_type()
             for name, value in _SETTINGS.items():
