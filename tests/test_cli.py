@@ -252,7 +252,8 @@ def test_an_option_of_several_commands_is_of_one_kind():
             kind = type(option.type).__name__
             kinds.setdefault(flag, {}).setdefault((kind, option.is_flag), []).append(name)
             helps.setdefault(flag, set()).add(option.help)
-    several = {"--exclude", "--library"}  # globs, or rules of a query; classify predict has none where files are named
+    # globs, or rules of a query; classify predict has none where files are named; clips shard writes to URLs too
+    several = {"--exclude", "--library", "-o", "--output"}
     assert not {flag: found for flag, found in kinds.items() if len(found) > 1 and flag not in several}
     for flag in ("--workers", "--device", "--set"):
         assert len(helps[flag]) == 1, flag

@@ -157,7 +157,11 @@ def test_heads_are_fitted_by_what_teachers_say_of_pieces(recipe):
         voice_activity=rng.random((n, k, 2)) / 5,
         embedded=np.zeros((n, k, 1)),
     )
-    made, results = heads.fitted(found, *vectors)
+    # excerpts of training examples, of other music: half are of an artist of the pieces
+    more = rng.normal(-4, 1, (80, 100))
+    examples = heads.Examples(np.zeros((80, 1)), more, np.array([["" if i % 2 else "t1", "", ""] for i in range(80)]))
+    artists = {"t1": "artist 1"}
+    made, results = heads.fitted(found, *vectors, examples, (more - logits.mean(axis=(0, 1))) @ mixing, artists)
     assert {*made.tasks} == {*TASKS, TAG} == {*made.priors} == {*results["tasks"]}
     for task, head in made.tasks.items():
         p = head.predict_proba(vectors[0])

@@ -41,7 +41,7 @@ COMMANDS = {
     "block": "Keep artists, albums, genres, folders or songs out of all lists.",
     "checkpoint": "Show what a checkpoint holds; make it run without torch.",
     "classify": "Guess genre and mood; learn your own genres.",
-    "clips": "Show or clear the cache of decoded clips.",
+    "clips": "Show or clear the cache of decoded clips, or pack it into shards.",
     "completion": "Let the tab key complete commands, options and names.",
     "config": "Show and set your own defaults, such as your library.",
     "corpus": "List the corpora that mirclr knows, and obtain them.",

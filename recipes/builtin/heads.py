@@ -1,4 +1,7 @@
-"""Fit the heads of the built-in encoder: ``heads.py RUN``; RUN/reference is of reference.py. Writes heads.json.
+"""Fit the heads of the built-in encoder: ``heads.py RUN --manifest M …``. Writes heads.json.
+
+RUN/reference is of reference.py, RUN/examples of examples.py: its excerpts as the teachers were given them are learned
+from beside the pieces of the reference, but not what is sung in them. The manifests tell whose the tracks are.
 
 What is learned are not the teachers' tags but words made of them (words.py). Each tag is standardised by its mean and
 deviation over the reference, where corpora count alike (`evened`): most of what may be learned from is music of games,
@@ -21,11 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from words import AFFECT, FEMALE, GENRES, INSTRUMENTS, MALE, MOODS, SOUND, TAGS
 
 from mirclr.classify import Head, Heads
 from mirclr.classify.fitting import sigmoid, softmax
+from mirclr.data.examples import ExampleFolder
+from mirclr.data.manifest import read_manifest
 from mirclr.metrics import expected_calibration_error, roc_auc
+from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.pretrained import NAME, builtin_checkpoint, builtin_heads
 from mirclr.provenance import digest_bytes, stamp, writing
@@ -40,6 +47,9 @@ SLOPE, QUARTER = 1.2, -1.1  # of moods, sound and affect, by standard deviations
 SHARPNESS = 3.0  # of the genres' softmax
 VOICE = (1.2, 0.3)  # slope and middle of a voice's probability; fitted to credits, as if every other track were sung
 FOLDS = 5
+EXAMPLES = (
+    1.0  # what excerpts of RUN/examples weigh together, against the reference: of 0, 0.5, 1, 2 and 5 the best on it
+)
 STEPS, RIDGE = 30, 1e-4  # of `logistic`
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 ABSTAIN = 0.4
@@ -79,6 +89,49 @@ class Reference:
         """(n, d) of the pieces as tracks, and (n k, d) of each excerpt as a track of its own."""
         alone = [embedder.pool(one[None]) for piece in self.embedded for one in piece]
         return np.stack([embedder.pool(piece) for piece in self.embedded]), np.stack(alone)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """m excerpts of the training examples: (m, d) embeddings, (m, 100) logits, (m, 3) ids of tracks, "" for none."""
+
+    embedded: np.ndarray
+    logits: np.ndarray
+    tracks: np.ndarray
+
+    @classmethod
+    def read(cls, run: Path, checkpoint: Path, embedder: Embedder) -> "Examples":
+        """The first view of each mix, which is as the teachers were given it; its embeddings are kept beside it."""
+        folder = ExampleFolder.read(run / "examples")
+        kept = run / "embedded" / f"{embedder.stamp.digest[:12]}-examples.npy"
+        rows = np.concatenate([shard[_first_views(shard["outputs"])] for shard in folder.shards()])
+        if not kept.exists():
+            with writing(kept) as f:
+                np.save(f, embedded_log_mel(checkpoint, rows, embedder.seconds / folder.header.clip_seconds))
+        names = np.array([name for name, _ in folder.header.tracks] + [""])
+        logits = folder.split(rows["outputs"])[0][:, : len(AT)].numpy()
+        return cls(np.load(kept), logits, names[rows["track"]])
+
+    def vectors(self, embedder: Embedder) -> np.ndarray:
+        """(m, d) of each excerpt as a track of its own."""
+        return np.stack([embedder.pool(one[None]) for one in self.embedded])
+
+
+def _first_views(outputs: np.ndarray) -> np.ndarray:
+    """(n,) bool: the first of each run of equal (n, K) outputs."""
+    return np.append(True, (outputs[1:, :8] != outputs[:-1, :8]).any(axis=1))
+
+
+@torch.inference_mode()
+def embedded_log_mel(checkpoint: Path, rows: np.ndarray, fraction: float) -> np.ndarray:
+    """(n, d) embeddings of the middle of rows of examples, so much of each."""
+    model = load_checkpoint(checkpoint).model.eval()
+    frames = round(fraction * rows["mel"].shape[2])
+    first = (rows["mel"].shape[2] - frames) // 2
+    parts = np.array_split(rows, max(1, len(rows) // 32))
+    return np.concatenate(
+        [model.encoder(ExampleFolder.log_mel(part)[:, :, first : first + frames]).numpy() for part in parts]
+    )
 
 
 def word(standard: np.ndarray, tags: str) -> np.ndarray:
@@ -203,16 +256,21 @@ def quantile(x: np.ndarray, at: float, weight: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Rows:
-    """What is regressed: (m, d) vectors, (m, C) scores of all tasks side by side, (m,) weights and folds."""
+    """What is regressed: (m, d) vectors, (m, C) scores of tasks side by side, (m,) weights, (m, 3) folds of artists."""
 
     x: np.ndarray
     y: np.ndarray
     weight: np.ndarray
     fold: np.ndarray
 
+    @classmethod
+    def of(cls, *parts: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> "Rows":
+        """All rows of parts."""
+        return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
     def fit(self, penalty: float, without: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Ridge regression on all rows, or on those of other folds and of mixtures."""
-        kept = np.ones(len(self.x), bool) if without is None else self.fold != without
+        """Ridge regression on all rows, or on those in which no artist of a fold is."""
+        kept = np.ones(len(self.x), bool) if without is None else (self.fold != without).all(axis=1)
         return ridge(self.x[kept], self.y[kept], self.weight[kept], penalty * self.weight[kept].sum() / self.x.shape[1])
 
 
@@ -221,9 +279,20 @@ def out_of_fold(rows: Rows, n: int, penalty: float) -> np.ndarray:
     found = np.full((n, rows.y.shape[1]), np.nan)
     for fold in range(FOLDS):
         weight, bias = rows.fit(penalty, fold)
-        of = np.flatnonzero(rows.fold[:n] == fold)
+        of = np.flatnonzero(rows.fold[:n, 0] == fold)
         found[of] = rows.x[of] @ weight.T + bias
     return found
+
+
+def regressed(rows: Rows, n: int) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """The penalty by which pieces of unseen artists fit best, their scores by it, and weights, biases of all rows."""
+    known, weight = rows.fold[:n, 0] >= 0, rows.weight[:n]
+    unseen = {p: out_of_fold(rows, n, p) for p in PENALTIES}
+    losses = {
+        p: float((weight[known, None] * np.square(x[known] - rows.y[:n][known])).sum()) for p, x in unseen.items()
+    }
+    penalty = min(losses, key=losses.__getitem__)
+    return penalty, unseen[penalty], *rows.fit(penalty)
 
 
 @dataclass(frozen=True)
@@ -282,13 +351,15 @@ def main() -> None:
     """Fit, calibrate, measure on pieces of artists that were not learned from, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
+    parser.add_argument("--manifest", action="append", type=Path, required=True, help="of a corpus; may be given again")
     parser.add_argument("--encoder", type=Path, default=builtin_checkpoint())
     parser.add_argument("--output", type=Path, default=builtin_heads())
     parser.add_argument("--results", type=Path, default=HERE / "heads.json")
     asked = parser.parse_args()
     embedder = Embedder.load(asked.encoder)
-    found = Reference.read(asked.run, embedder)
-    heads, results = fitted(found, *found.vectors(embedder))
+    found, examples = Reference.read(asked.run, embedder), Examples.read(asked.run, asked.encoder, embedder)
+    artists = {t.id: t.artist or t.id.partition("/")[0] for m in asked.manifest for t in read_manifest(m)}
+    heads, results = fitted(found, *found.vectors(embedder), examples, examples.vectors(embedder), artists)
     heads.encoder = {"digest": embedder.stamp.digest, "name": NAME, "dim": embedder.stamp.dim}
     heads.provenance = stamp(encoder=embedder.stamp.digest, training=heads.training)
     heads.save(asked.output)
@@ -297,8 +368,25 @@ def main() -> None:
         print(task, f["ece"], f["top_agreement"], round(float(np.mean(list(f["r"].values()))), 3))
 
 
-def fitted(found: Reference, x: np.ndarray, alone: np.ndarray) -> tuple[Heads, dict[str, Any]]:
-    """Heads of all tasks, and their figures, from a reference with the vectors of its pieces and their excerpts."""
+def fitted(
+    found: Reference,
+    x: np.ndarray,
+    alone: np.ndarray,
+    examples: Examples,
+    more: np.ndarray,
+    artists: Mapping[str, str],
+) -> tuple[Heads, dict[str, Any]]:
+    """Heads of all tasks, and their figures.
+
+    Parameters
+    ----------
+    found, x, alone : Reference, (n, d), (n k, d)
+        With the vectors of its pieces and their excerpts.
+    examples, more : Examples, (m, d)
+        With their vectors.
+    artists : dict of str to str
+        Of tracks, by their ids.
+    """
     n, k = found.logits.shape[:2]
     logits, voice_activity = found.logits.mean(axis=1), found.voice_activity.mean(axis=1)
     weight = evened(found.group, np.array([name.partition("/")[0] for name in found.id.tolist()]))
@@ -306,34 +394,48 @@ def fitted(found: Reference, x: np.ndarray, alone: np.ndarray) -> tuple[Heads, d
     scores = words.scores(logits, voice_activity, found.voiced)
     by_excerpt = (part.reshape(n * k, -1) for part in (found.logits, found.voice_activity))
     single = words.scores(*by_excerpt, np.repeat(found.voiced, k))
-    labels = {task: tuple(of) for task, of in WORDS.items()} | {"voice": VOICES}
+    unheard = np.zeros((len(more), 2)), np.zeros(len(more))  # nobody listened to these for voices
+    mixed = words.scores(examples.logits, *unheard)
     fold = folds_of(found.group)
-    rows = Rows(
-        np.concatenate([x, alone]),
-        np.concatenate([np.concatenate([part[task] for part in (scores, single)]) for task in labels], axis=1),
-        np.concatenate([weight, np.repeat(weight, k) / k]),
-        np.concatenate([fold, np.repeat(fold, k)]),
-    )
+    of_artist = dict(zip(found.group.tolist(), fold.tolist(), strict=True))
+    of_mixed = np.array([[of_artist.get(artists.get(t, ""), -1) for t in row] for row in examples.tracks.tolist()])
     known = fold >= 0
-    losses = [
-        float((weight[known, None] * np.square(out_of_fold(rows, n, p)[known] - rows.y[:n][known])).sum())
-        for p in PENALTIES
-    ]
-    penalty = PENALTIES[int(np.argmin(losses))]
-    unseen, (all_weights, all_biases) = out_of_fold(rows, n, penalty), rows.fit(penalty)
-    heads, at = Heads(abstain=ABSTAIN), 0
-    results: dict[str, Any] = {"pieces": n, "artists": len(set(found.group.tolist())), "penalty": penalty, "tasks": {}}
-    for task, names in labels.items():
-        of = slice(at, at := at + len(names))
-        truth = fractions(task, names, scores[task], weight)
-        calibrated = Calibration.of(task, unseen[known, of], truth[known], weight[known])
-        heads.tasks[task] = calibrated.head(names, all_weights[of], all_biases[of])
-        heads.priors[task] = {
-            name: round(float(p), 4) for name, p in zip(names, weight @ truth / weight.sum(), strict=True)
-        }
-        results["tasks"][task] = figures_of(names, calibrated.probabilities(unseen[known, of]), truth[known])
-    heads.training = digest_bytes(rows.x.astype("<f4").tobytes(), rows.y.astype("<f4").tobytes())
+    heads = Heads(abstain=ABSTAIN)
+    results: dict[str, Any] = {"pieces": n, "artists": len(set(found.group.tolist())), "examples": len(more)}
+    results |= {"penalty": {}, "tasks": {}}
+    labels = {task: tuple(of) for task, of in WORDS.items()} | {"voice": VOICES}
+    digests: list[bytes] = []
+    for tasks in (tuple(WORDS), ("voice",)):
+        folds = np.repeat(fold[:, None], 3, axis=1)
+        parts = [
+            (x, _beside(scores, tasks), weight, folds),
+            (alone, _beside(single, tasks), np.repeat(weight, k) / k, np.repeat(folds, k, axis=0)),
+        ]
+        if tasks != ("voice",):
+            parts.append(
+                (more, _beside(mixed, tasks), np.full(len(more), EXAMPLES * weight.sum() / len(more)), of_mixed)
+            )
+        rows, at = Rows.of(*parts), 0
+        penalty, unseen, all_weights, all_biases = regressed(rows, n)
+        digests += [rows.x.astype("<f4").tobytes(), rows.y.astype("<f4").tobytes()]
+        for task in tasks:
+            names = labels[task]
+            of = slice(at, at := at + len(names))
+            truth = fractions(task, names, scores[task], weight)
+            calibrated = Calibration.of(task, unseen[known, of], truth[known], weight[known])
+            heads.tasks[task] = calibrated.head(names, all_weights[of], all_biases[of])
+            heads.priors[task] = {
+                name: round(float(p), 4) for name, p in zip(names, weight @ truth / weight.sum(), strict=True)
+            }
+            results["penalty"][task] = penalty
+            results["tasks"][task] = figures_of(names, calibrated.probabilities(unseen[known, of]), truth[known])
+    heads.training = digest_bytes(*digests)
     return heads, results
+
+
+def _beside(scores: Mapping[str, np.ndarray], tasks: Sequence[str]) -> np.ndarray:
+    """(n, C) of tasks, side by side."""
+    return np.concatenate([scores[task] for task in tasks], axis=1)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,9 @@ if [ "$teacher" = musicnn ]; then
     pids+=($!)
   done
   for i in "${pids[@]}"; do wait "$i"; done
-  "$python" "$here/heads.py" "$run" ${heads[@]+"${heads[@]}"}
+  manifests=() # which stand second
+  for ((i = 1; i < ${#corpus[@]}; i += 3)); do manifests+=(--manifest "${corpus[i]}"); done
+  "$python" "$here/heads.py" "$run" "${manifests[@]}" ${heads[@]+"${heads[@]}"}
 else
   echo "smoke: heads are made of the tags of musicnn: left out"
 fi

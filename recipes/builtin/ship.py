@@ -37,7 +37,9 @@ def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
     plain = model.recipe.model_dump(mode="json")
     plain["encoder"]["dim"] = len(weight)
     plain["audio"]["clip_seconds"] = SECONDS
-    plain["embedding"] = config.read_recipe(HERE / "recipe.yaml").embedding.model_dump(mode="json")
+    named = config.read_recipe(HERE / "recipe.yaml").model_dump(mode="json")
+    plain["embedding"], plain["data"] = named["embedding"], named["data"]  # where examples lay is nobody's business
+    plain["training"]["init"] = None
     plain["projector"] = {"hidden": 1, "dim": 1}  # it is not used after training
     headed = Model(config.recipe_from(plain))
     weights = {k: v for k, v in encoder.state_dict().items() if not k.startswith(("head", "output_norm"))}
