@@ -42,8 +42,13 @@ def alone(recipe: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[f
         return losses(recipe[2::2], folder := tmp_path_factory.mktemp("alone"), folder)
 
 
-def torchrun(*words: str, before: tuple[str, ...] = (), **environment: str) -> "subprocess.Popen[str]":
-    here = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+def torchrun(to: Path, *words: str, before: tuple[str, ...] = (), **environment: str) -> "subprocess.Popen[str]":
+    # what torchrun leaves in the folder for temporary files goes with the test's
+    here = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(to),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+    }
     return subprocess.Popen(
         [*before, *TORCHRUN, *words],
         env=here | environment,
@@ -129,7 +134,7 @@ def test_two_hosts_train_as_one_process_and_a_worker_that_is_killed_starts_again
     run = tmp_path / "run"
     train = ["-m", "mirclr", "train", *recipe, "-o", str(run), "--device", "cpu", "--resume"]
     how = ["--max-restarts=2", "--monitor-interval=0.1"]
-    processes = [torchrun(*meet, *how, *train, before=before, **more) for before, meet, more in hosts]
+    processes = [torchrun(tmp_path, *meet, *how, *train, before=before, **more) for before, meet, more in hosts]
     while all(p.poll() is None for p in processes) and not (run / STATE).exists():
         time.sleep(0.005)
     os.kill(workers(run)[-1], signal.SIGKILL)
@@ -138,6 +143,36 @@ def test_two_hosts_train_as_one_process_and_a_worker_that_is_killed_starts_again
     assert "resuming after step" in said
     assert said.count("trained 60 steps") == 1
     np.testing.assert_allclose(logged(run), alone, rtol=1e-4)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="scripts of bash")
+def test_the_scripts_for_slurm_start_what_they_say(tmp_path: Path) -> None:
+    """With stand-ins for Slurm, torchrun and mirclr, which say how they were called."""
+    tools = {
+        "scontrol": "printf 'n7\nn8\n'",
+        "srun": 'shift; exec "$@"',
+        "torchrun": 'printf "%s\n" torchrun "$@"',
+        "mirclr": 'printf "%s\n" mirclr "$@"',
+    }
+    for name, does in tools.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    slurm = {"SLURM_JOB_NODELIST": "n[7-8]", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "41"}
+    slurm |= {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "SLURM_CPUS_PER_TASK": "4"}
+    slurm["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    folder = ROOT / "recipes" / "cluster"
+
+    def words(*line: str) -> str:
+        environment = os.environ | slurm
+        done = subprocess.run(["bash", *line], env=environment, check=True, capture_output=True, text=True)
+        return done.stdout.replace("\n", " ").strip()
+
+    started = words(str(folder / "slurm.sh"), "r.yaml", "run", "--set", "seed=2")
+    assert started.startswith("torchrun --nnodes=2 --nproc-per-node=gpu ")
+    assert "--rdzv-id=41 --rdzv-backend=c10d --rdzv-endpoint=n7:29400 " in started
+    assert started.endswith(" -m mirclr train r.yaml -o run --resume --set seed=2")
+    packed = words(str(folder / "shard.sh"), "r.yaml", "s3://b/clips", "--seconds", "30")
+    assert packed == "mirclr clips shard r.yaml -o s3://b/clips --part 3/16 --workers 4 --seconds 30"
 
 
 # how they meet

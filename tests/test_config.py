@@ -219,7 +219,7 @@ def test_a_recipe_that_mirclr_brings_is_found_by_its_name(tmp_path: Path, monkey
     for name, said in (
         ("debian_ntxnt", r"did you mean debian_ntxent\?"),
         ("min.yaml", r"did you mean mine\.yaml\?"),
-        ("nothing/at/all.yaml", "the recipes that mirclr brings are builtin, debian_ntxent, "),
+        ("nothing/at/all.yaml", "the recipes that mirclr brings are builtin, cluster, debian_ntxent, "),
     ):
         with pytest.raises(RecipeError, match=said):
             read_recipe(config.find_recipe(Path(name)))

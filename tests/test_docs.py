@@ -88,6 +88,21 @@ def test_the_tables_of_frameworks_are_the_recipe_s():
     )
 
 
+def test_the_tables_of_the_cluster_are_made_of_what_was_measured():
+    folder = ROOT / "recipes" / "cluster"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    paper = script(folder / "paper.py")
+    assert card == paper.written(card, paper.parts()), "run python recipes/cluster/paper.py"
+    measured = paper.read(folder / "measured-cpu.json")
+    if not measured or not measured["two"]:
+        return
+    unit, counted = paper.Unit.of(measured), measured["two"]["exchanged_a_step"]
+    # the model's bytes are what was handed over: of projections a half by each of two, of their gradient all
+    said = paper.exchanged(unit, measured["two"]["batch"])
+    assert 1 <= counted["all_gather"]["bytes"] / (said["projections"] / 2) < 1.5
+    assert 1 <= counted["all_reduce"]["bytes"] / (said["their gradient"] / 2) < 1.5
+
+
 def test_the_tables_of_the_built_in_encoder_are_the_recipe_s():
     folder = ROOT / "recipes" / "builtin"
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))

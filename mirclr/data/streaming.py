@@ -30,7 +30,7 @@ from torch import Tensor
 from mirclr import config
 from mirclr.audio.views import ClipShape
 from mirclr.data.batches import Batch, Facts, facts_of, teaches_anything, two_crops, useful_draw
-from mirclr.data.clips import clips_dir
+from mirclr.data.clips import SHARDS, clips_dir
 from mirclr.data.sampling import pick_tracks
 from mirclr.data.shards import Member, ShardSet
 from mirclr.data.soft_labels import SoftLabels
@@ -41,7 +41,7 @@ from mirclr.terminal import counted
 
 _AHEAD = 8  # batches before a shard is wanted, in which it is fetched
 _KEPT = 3  # shards for each lane: that which is read, the next, and one that another process still reads
-_OPEN = 64  # files
+_OPEN = 128  # files
 _FETCHES = 4  # at a time
 
 
@@ -198,6 +198,8 @@ class ShardFiles:
             if self.shards.folder.local is None and not path.exists():  # let go by another process just now
                 path = self._fetched(number)
             file = path.open("rb")
+            if not _has_size(path, self.shards.shards[number].bytes):
+                raise ShardsError(f"{self._name(number)}: was cut off, or is no more what {SHARDS} says; make it again")
         except FileNotFoundError as error:
             raise ShardsError(f"{self._name(number)}: there is no such file; make the shards again") from error
         except OSError as error:
