@@ -12,7 +12,7 @@ COUNT ?= 20000
 SCRATCH ?= /tmp
 SEED ?= 1
 
-.PHONY: install demo demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-search bench-serve bench-scale bench-frameworks clean
+.PHONY: install demo demo-cluster demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-search bench-serve bench-scale bench-frameworks clean
 
 install: .venv/installed
 
@@ -25,6 +25,10 @@ install: .venv/installed
 
 demo: install
 	$(BIN)/mirclr demo $(if $(MUSIC),--music "$(MUSIC)")
+
+# the same, embedded by a Ray of two workers, and its neighbours found by a server of Milvus Lite
+demo-cluster: install
+	$(BIN)/python -m tests.demo_cluster .demo/cluster
 
 # the same music in a browser, with tempos, keys and a map
 demo-serve: install
@@ -119,9 +123,10 @@ bench-search: install
 bench-serve: install
 	$(BIN)/python -m tests.benchmarks serve
 
-# the engines of an index side by side, and ten million vectors by IVF-PQ: half an hour on two cores, 5 GB of disk in SCRATCH
+# the engines of an index side by side, and ten million vectors by IVF-PQ, and `mirclr embed` on Ray against that
+# without: half an hour on two cores, 5 GB of disk in SCRATCH
 bench-scale: install
-	MIRCLR_SCRATCH="$(SCRATCH)" $(BIN)/python -m tests.benchmarks engines scale
+	MIRCLR_SCRATCH="$(SCRATCH)" $(BIN)/python -m tests.benchmarks engines scale on_ray
 
 # MUSIC and LABELS: labelled music that is never trained on; hours on two cores, resumed where it was stopped
 bench-frameworks: install

@@ -23,7 +23,8 @@ from mirclr.cluster.embedding import divided, embed_on_cluster
 from mirclr.cluster.listing import list_songs
 from mirclr.cluster.session import Cluster, request, session
 from mirclr.cluster.shards import VectorFolder
-from mirclr.errors import ClusterError, MissingExtra, VectorsError
+from mirclr.data.manifest import read_manifest
+from mirclr.errors import ClusterError, ManifestError, MissingExtra, VectorsError
 from mirclr.library import LibraryStore
 from mirclr.models.embedder import Embedder
 from mirclr.models.pretrained import builtin_checkpoint
@@ -153,6 +154,10 @@ def test_vectors_tags_and_statistics_are_those_of_embed_bit_for_bit(cluster_here
     assert json.loads(exits(capsys, "library", "import", vectors, "--library", there, "--json")[1])["unchanged"] == 5
     assert json.loads(exits(capsys, "embed", music, "--library", there, "--json")[1])["unchanged"] == 5
     assert held(there) == held(plain)
+    elsewhere = ("--audio-root", tmp_path / "mounted", "--library", tmp_path / "elsewhere.db")
+    assert exits(capsys, "library", "import", vectors, *elsewhere)[0] == 0
+    with LibraryStore.open(tmp_path / "elsewhere.db") as library:
+        assert list(library.roots()) == [str(tmp_path / "mounted")]
 
 
 def test_a_worker_that_is_killed_loses_no_song_and_none_is_there_twice(cluster_here, embedder, tmp_path):
@@ -233,6 +238,16 @@ def test_no_number_of_workers_asks_for_more_than_there_is(cluster_here, workers)
         assert sorted(cluster.run(operator.neg, ((i,) for i in range(12)))) == sorted(-i for i in range(12))
     finally:
         ray.kill(holder)
+
+
+def test_what_a_task_raises_arrives_as_it_is(cluster_here, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        list(Cluster().run(os.listdir, [(str(tmp_path / "nowhere"),)]))
+    (tmp_path / "m.jsonl").write_text("no")
+    with pytest.raises(ManifestError, match="not a line of JSON"):
+        list(Cluster().run(read_manifest, [(tmp_path / "m.jsonl",)]))
+    with pytest.raises(ClusterError, match="no GPU"):
+        Cluster(gpus=True)
 
 
 @given(
@@ -430,3 +445,52 @@ def test_what_is_for_ray_alone_is_wrong_usage_without_it(tmp_path, capsys):
         assert exits(capsys, "embed", *arguments)[0] == 2
     assert exits(capsys, "embed", tmp_path, "--on", "ray")[0] == 2
     assert exits(capsys, "embed", tmp_path, "--on", "ray", "-o", tmp_path, "--device", "cuda:1")[0] == 2
+
+
+def test_guesses_are_those_of_a_library_and_come_with_its_songs(cluster_here, music, tmp_path, capsys):
+    vectors, there, plain = tmp_path / "vectors", tmp_path / "there.db", tmp_path / "plain.db"
+    where = ("--on", "ray", "-o", vectors, "--json")
+    code, printed, _ = exits(capsys, "classify", "predict", music, *where)
+    said = json.loads(printed)
+    assert (code, said["songs"], len(said["failures"])) == (0, 5, 2)
+    assert sum(said["counts"]["genre"].values()) == 5
+    committed = {file: file.read_bytes() for file in vectors.iterdir()}
+    # once more, and of all that the folder holds: nothing is done again
+    assert json.loads(exits(capsys, "classify", "predict", *where)[1])["counts"] == said["counts"]
+    assert {file: file.read_bytes() for file in vectors.iterdir()} == committed
+    for arguments in (("library", "import", vectors, "--library", there), ("embed", music, "--library", plain)):
+        assert exits(capsys, *arguments)[0] == 0
+    assert exits(capsys, "classify", "predict", "--library", plain)[0] == 0
+    with LibraryStore.open(there) as one, LibraryStore.open(plain) as other:
+        assert one.tasks() == other.tasks()
+        for task in other.tasks():
+            found, expected = ({s.place: lib.probabilities(task)[s.id] for s in lib.tracks()} for lib in (one, other))
+            assert found.keys() == expected.keys()
+            for place, labels in expected.items():
+                assert found[place] == pytest.approx(labels, abs=1e-5)
+    assert exits(capsys, "classify", "predict", music, *where, "--top", "2")[0] == 2
+
+
+def test_a_teacher_labels_on_a_cluster_as_it_does_here(cluster_here, checkpoint, songs, tmp_path, capsys):
+    for song in songs[:2]:
+        shutil.copy(song, tmp_path)
+    lines = [{"id": song.stem, "path": song.name} for song in songs[:2]] + [{"id": "gone", "path": "gone.ogg"}]
+    manifest = tmp_path / "tracks.jsonl"
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = {}
+    for name, more in (("here", ()), ("there", ("--on", "ray"))):
+        arguments = ("teacher", "label", manifest, "-o", tmp_path / name, "--teacher", checkpoint, "--json", *more)
+        code, printed, _ = exits(capsys, *arguments)
+        said[name] = json.loads(printed)
+        assert code == 0
+    assert {k: v for k, v in said["there"].items() if k != "labels"} == {
+        k: v for k, v in said["here"].items() if k != "labels"
+    }
+    assert said["there"]["new"] == 2
+    files = sorted(file.name for file in (tmp_path / "here").iterdir())
+    assert sorted(file.name for file in (tmp_path / "there").iterdir()) == files
+    for file in files:
+        if file.endswith(".raw"):
+            here, there = (np.fromfile(tmp_path / name / file, "<f4") for name in ("here", "there"))
+            np.testing.assert_allclose(there, here, atol=1e-5)
+    assert json.loads(exits(capsys, *arguments)[1])["new"] == 0

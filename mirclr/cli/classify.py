@@ -53,7 +53,7 @@ def command() -> None:
 
 @options.formerly({"--picture": "--plot"})
 @command.command(epilog="Example: mirclr classify predict ~/Music/album song.ogg --segments over-time.csv")
-@click.argument("paths", metavar="[PATH]…", nargs=-1, type=options.HomePath(path_type=Path))
+@click.argument("paths", metavar="[PATH]…", nargs=-1, type=options.HomePath(path_type=Path, or_address=True))
 @options.path_option("--library", help="Another library than your own, which is taken where no PATH is given.")
 @options.path_option(
     "--heads",
@@ -71,9 +71,11 @@ def command() -> None:
 @click.option("--hop", type=options.Number(min=0.1), help="Seconds between segments; by default the length of one.")
 @options.workers
 @options.device
+@options.on_ray
+@options.output_on_ray
 @options.as_json
 def predict(
-    paths: tuple[Path, ...],
+    paths: tuple[Path | str, ...],
     library: Path | None,
     heads_file: Path | None,
     checkpoint: Path | None,
@@ -83,14 +85,26 @@ def predict(
     hop: float | None,
     workers: int,
     device: str,
+    on: str | None,
+    address: str | None,
+    output: Path | str | None,
     as_json: bool,
 ) -> int:
     """Guess genre, moods, voice and instruments of files, or of your library.
 
     Also two numbers from 0 to 1: how positive a song sounds (valence), and how energetic (arousal). Of files and
     folders the guesses are printed. Of a library they are kept, for `recommend --mood`, `tag write`, `export` and
-    `library list --json`. Guesses for a few seconds are less sure than those for a whole song.
+    `library list --json`. Guesses for a few seconds are less sure than those for a whole song. With --on ray they are
+    kept in the folder of `mirclr embed --on ray`, for all that it holds.
     """
+    if on:
+        from mirclr.cli.on_ray import classify_on_ray
+
+        if library or segments_file or plot or hop or top:
+            raise click.UsageError("--library, --top, --segments, --plot and --hop are not for --on ray")
+        where: dict[str, Any] = {"address": address, "workers": workers, "device": device, "as_json": as_json}
+        return classify_on_ray(paths, output, heads_file, checkpoint, **where)
+    paths = options.here_alone(paths, output, address)
     if paths and library:
         raise click.UsageError("name files or a --library, not both")
     if not paths:

@@ -34,7 +34,8 @@ CORPUS = "debian-games/demo"
     help="The library file; by default your library for your own music, and one apart for the music for trying.",
 )
 @options.path_option("-o", "--output", help="The playlist to write; by default demo-playlist.m3u8 here.")
-def command(music: Path | None, library_path: Path | None, output: Path | None) -> None:
+@options.index(None, "Find neighbours by this index (mirclr index), not by the file beside the library.")
+def command(music: Path | None, library_path: Path | None, output: Path | None, index: str | None) -> None:
     """Try it at once: listen to music, and list what sounds alike.
 
     With --music it is your own, and you go on with your library from there; without, some freely licensed music is
@@ -66,6 +67,8 @@ def command(music: Path | None, library_path: Path | None, output: Path | None) 
         remark_failures(failures, library_path)
         closing(f"{counted(len(library.tracks()), 'song')} ready")
         _predict(library)
+        if index:
+            library.use_index(index)
         remark("3/3  recommendations")
         seed = _recommend(library, tracks_at(library, str(root)), output or Path("demo-playlist.m3u8"))
     name = next((n for n in (seed.artist, seed.title) if n and not n.startswith("-")), str(seed.place))

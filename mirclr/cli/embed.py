@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 @click.option("--fingerprints", is_flag=True, help="Make what mirclr identify finds songs by, too.")
 @options.device
 @options.on_ray
-@click.option(
-    "-o", "--output", type=options.HomePath(path_type=Path, or_address=True), help="Folder to write, with --on ray."
-)
+@options.output_on_ray
 @options.as_json
 def command(
     paths: tuple[Path | str, ...],
@@ -86,7 +84,7 @@ def command(
             device=device,
             as_json=as_json,
         )
-    paths = here_alone(paths, output, address)
+    paths = options.here_alone(paths, output, address)
     from mirclr.data.manifest import tags_by_file
     from mirclr.data.scan import PassedOver
     from mirclr.errors import NoMatch, PatternError
@@ -131,15 +129,6 @@ def command(
                 if made and fingerprints:
                     print_fingerprints(library, *made)
     return 0 if any(n for did, n in counts.items() if did != "failed") or not failures else 1
-
-
-def here_alone(paths: Sequence[Path | str], output: object, address: str | None) -> tuple[Path, ...]:
-    """The paths of a command that works here, where nothing asks for a cluster."""
-    if output or address:
-        raise click.UsageError("-o and --address are for --on ray")
-    if far := [path for path in paths if isinstance(path, str)]:
-        raise click.UsageError(f"{far[0]}: what is at an address is listened to on Ray: --on ray -o FOLDER")
-    return tuple(path for path in paths if isinstance(path, Path))
 
 
 def bring_fingerprints_up_to_date(library: LibraryStore, *, wanted: bool, workers: int) -> tuple[int, list[str]] | None:

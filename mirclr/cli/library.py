@@ -295,7 +295,9 @@ def renew(library_path: Path, checkpoint: Path, again: bool, workers: int, devic
 @command.command("import", epilog="Example: mirclr library import listened/ --library lib.db")
 @click.argument("folder", type=options.HomePath(path_type=Path, exists=True, file_okay=False, or_address=True))
 @options.library
-@options.path_option("--audio-root", folder=True, help="Where the files of s3://… and the like are here, or would be.")
+@options.path_option(
+    "--audio-root", folder=True, help="Where the songs are here, or would be, where not at the same place."
+)
 @options.as_json
 def import_(folder: Path | str, library_path: Path, audio_root: Path | None, as_json: bool) -> int:
     """Take in what `mirclr embed --on ray` wrote to a folder.

@@ -13,7 +13,7 @@ import click
 
 from mirclr.cli import options
 from mirclr.cli.endings import close_with_songs, remark_failures, remark_failures_of_vectors
-from mirclr.cli.show import closing, failures_as_json, print_json, progress, remark
+from mirclr.cli.show import closing, failures_as_json, print_json, print_table, progress, remark
 from mirclr.models.pretrained import builtin_checkpoint, checkpoint_named, is_there
 from mirclr.terminal import counted
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mirclr.cluster.listing import Listing
     from mirclr.cluster.session import Cluster
     from mirclr.cluster.shards import VectorFolder
+    from mirclr.data.clips import Skipped
+    from mirclr.data.manifest import Track
+    from mirclr.training.teacher import LabelledTrack
 
 OUTPUT = "name a folder for the vectors, which all machines can write to: -o VECTORS"
 
@@ -162,3 +165,93 @@ def import_into(library_path: Path, source: str, audio_root: Path | None, *, as_
                 remark(f"skipped {folder}/{name}: it is not whole; run mirclr embed --on ray again")
             close_with_songs(library, counts)
     return 0 if counts["embedded"] or counts["unchanged"] or not failures else 1
+
+
+@contextmanager
+def labelled_on_ray(
+    tracks: Sequence[Track],
+    teacher: str,
+    heads: str | None,
+    root: Path,
+    output: Path,
+    hop_s: float,
+    address: str | None,
+    workers: int,
+    device: str,
+) -> Iterator[Iterator[LabelledTrack | Skipped]]:
+    """``mirclr teacher label --on ray``: what becomes of each track."""
+    from mirclr.cluster.labelling import TeacherPlan, label_on_cluster
+
+    def shared(path: str) -> str:
+        return str(Path(path).expanduser().absolute())
+
+    named = shared(teacher) if teacher.endswith(".safetensors") else teacher
+    with cluster(address, workers=workers, device=device) as at_hand:
+        plan = TeacherPlan(
+            named,
+            shared(heads) if heads else None,
+            str(root.absolute()),
+            str(output.absolute()),
+            hop_s,
+            "cuda" if at_hand.gpus else "cpu",
+            at_hand.readers,
+        )
+        yield label_on_cluster(plan, tracks, at_hand)
+
+
+def classify_on_ray(
+    paths: Sequence[Path | str],
+    output: Path | str | None,
+    heads_file: Path | None,
+    checkpoint: Path | None,
+    *,
+    address: str | None,
+    workers: int,
+    device: str,
+    as_json: bool,
+) -> int:
+    """``mirclr classify predict --on ray``: listen to what is new, and guess for all that a folder holds."""
+    from mirclr.classify import Heads
+    from mirclr.classify.predict import load_embedder
+    from mirclr.cluster.guessing import added, guess_on_cluster
+    from mirclr.cluster.listing import list_songs
+    from mirclr.cluster.session import session
+    from mirclr.cluster.shards import VectorFolder
+    from mirclr.models.pretrained import builtin_heads
+
+    if output is None:
+        raise click.UsageError(OUTPUT)
+    heads_file = heads_file or builtin_heads()
+    heads = Heads.load(heads_file)
+    load_embedder(heads, heads_file, checkpoint=checkpoint, device="cpu")  # what does not fit is told before the work
+    if checkpoint is None:
+        theirs = checkpoint_named(heads.encoder["name"])
+        checkpoint = theirs if is_there(theirs) else builtin_checkpoint()
+    listing, guesses, songs = list_songs([str(path) for path in paths]), dict[str, Counter[str]](), 0
+    failures: list[tuple[str, str]] = []
+    with session(address):
+        if paths:
+            _, failures = bring_vectors_up_to_date(
+                listing, str(output), checkpoint, address=address, workers=workers, retry=False, device=device
+            )
+        with (
+            cluster(address, workers=workers, device="cpu") as at_hand,
+            progress("Guessing genre and mood", len(VectorFolder(str(output)).names())) as advance,
+        ):
+            for done in guess_on_cluster(str(output), heads_file, at_hand):
+                songs += done.songs
+                added(guesses, done)
+                advance()
+    counts = {task: dict(labels.most_common()) for task, labels in guesses.items()}
+    if as_json:
+        lists = {"failures": failures_as_json(failures), **listing.passed.as_json()}
+        print_json({"vectors": str(output), "heads": str(heads_file), "songs": songs, "counts": counts, **lists})
+        return 0 if songs or not failures else 1
+    remark_failures_of_vectors(failures)
+    for task in ("genre", "mood"):
+        if task in counts:
+            print_table((task if task == "genre" else "strongest mood", "songs"), list(counts[task].items()))
+    closing(f"{counted(songs, 'song')} {'has' if songs == 1 else 'have'} guesses now")
+    if songs:
+        remark(f"Into your library: mirclr library import {shlex.quote(str(output))}")
+    return 0 if songs or not failures else 1

@@ -65,6 +65,20 @@ def on_ray(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+output_on_ray: Decorator = click.option(
+    "-o", "--output", type=HomePath(path_type=Path, or_address=True), help="Folder to write, with --on ray."
+)
+
+
+def here_alone(paths: Sequence[Path | str], output: object, address: str | None) -> tuple[Path, ...]:
+    """The paths of a command that works here, where nothing asks for a cluster."""
+    if output or address:
+        raise click.UsageError("-o and --address are for --on ray")
+    if far := [path for path in paths if isinstance(path, str)]:
+        raise click.UsageError(f"{far[0]}: what is at an address is listened to on Ray: --on ray -o FOLDER")
+    return tuple(path for path in paths if isinstance(path, Path))
+
+
 def meant_path(path: str | os.PathLike[str]) -> str:
     """What lies beside a path that is not there, by nearly its name, as a question after a semicolon."""
     folder, name = os.path.split(os.path.normpath(path))

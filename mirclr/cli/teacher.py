@@ -1,5 +1,6 @@
 """``mirclr teacher``: published networks whose outputs a student learns from."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -48,6 +49,7 @@ def import_teacher(name: str, wheel: Path | None, as_json: bool) -> None:
 @click.option("--hop", "hop_s", type=Number(0.1), default=3.0, show_default=True, help="Seconds from window to window.")
 @options.workers
 @options.device
+@options.on_ray
 @as_json
 def label(
     manifest: str,
@@ -58,12 +60,16 @@ def label(
     hop_s: float,
     workers: int,
     device: str,
+    on: str | None,
+    address: str | None,
     as_json: bool,
 ) -> int:
     """Run a teacher on the tracks of MANIFEST (a file, or a corpus that was fetched), and keep its outputs.
 
-    Tracks that are labelled already are not decoded again. A recipe learns from the folder by distillation.labels.
+    Tracks that are labelled already are not decoded again. A recipe learns from the folder by distillation.labels. With
+    --on ray the audio and the folder are where all machines of the cluster have them, and so is a checkpoint.
     """
+    from mirclr.cli.on_ray import labelled_on_ray
     from mirclr.config import Distillation
     from mirclr.data.clips import Skipped, tracks_of
     from mirclr.data.sampling import TRAINED_ON
@@ -76,8 +82,17 @@ def label(
     teacher = load_teacher(name, heads=str(heads) if heads else None)
     labelled: list[LabelledTrack] = []
     skipped: list[str] = []
-    with progress("Labelling songs", len(tracks)) as advance:
-        for one in label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers or None):
+    if address and not on:
+        raise click.UsageError("--address is for --on ray")
+    with ExitStack() as stack:
+        if on:
+            of_heads = str(heads) if heads else None
+            on_cluster = labelled_on_ray(tracks, name, of_heads, root, output, hop_s, address, workers, device)
+            results = stack.enter_context(on_cluster)
+        else:
+            results = label_tracks(teacher, tracks, root, output, hop_s=hop_s, device=device, workers=workers or None)
+        advance = stack.enter_context(progress("Labelling songs", len(tracks)))
+        for one in results:
             if isinstance(one, Skipped):
                 skipped.append(one.reason)
             else:
@@ -85,6 +100,8 @@ def label(
             advance(note=f"{len(skipped)} skipped" if skipped else "")
     for reason in skipped:
         remark(f"skipped {reason}")
+    order = {track.id: i for i, track in enumerate(tracks)}
+    labelled.sort(key=lambda one: order[one.track.id])  # of a cluster they come in any order
     new, windows = sum(one.new for one in labelled), sum(one.windows for one in labelled)
     similarities = {}
     if len(labelled) > 1 and teacher.tags:

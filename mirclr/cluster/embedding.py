@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mirclr import extensions
 from mirclr.audio import why_lost
@@ -28,6 +28,7 @@ from mirclr.tags import Tags
 if TYPE_CHECKING:
     from mirclr.models.embedder import Embedder
 
+_T = TypeVar("_T")
 _MOST, _FEWEST, _FOR_EACH = 256, 8, 6
 """Songs of a shard, at most and at least; and into how many shards for each that runs at once the songs are divided."""
 
@@ -119,7 +120,7 @@ def embed_on_cluster(
     yield from cluster.run(embed_shard, ((plan, shard_name(run, number + i), part) for i, part in enumerate(parts)))
 
 
-def divided(songs: Sequence[Listed], at_once: int) -> list[Sequence[Listed]]:
+def divided(songs: Sequence[_T], at_once: int) -> list[Sequence[_T]]:
     """Songs in parts, in their order: small enough that all that run at once end at about the same time."""
     size = min(_MOST, max(_FEWEST, -(-len(songs) // (_FOR_EACH * at_once))))
     return [songs[i : i + size] for i in range(0, len(songs), size)]

@@ -39,7 +39,7 @@ def import_vectors(library: LibraryStore, folder: VectorFolder, audio_root: Path
     folder : VectorFolder
         Of a song that several shards hold the last one counts.
     audio_root : Path, optional
-        Where the files of an address are on this machine, or would be.
+        Where the files are on this machine, or would be; of several roots those of addresses, in folders below it.
 
     Yields
     ------
@@ -91,16 +91,15 @@ def _roots(folder: VectorFolder, roots: set[str], audio_root: Path | None) -> di
     addresses = sorted(root for root in roots if is_url(root))
     if addresses and audio_root is None:
         raise VectorsError(
-            f"{folder}: holds songs of {addresses[0]}; name the folder where they are on this machine, or would "
-            "be: --audio-root FOLDER"
+            f"{folder}: holds songs of {addresses[0]}; name the folder where they are on this machine, or would be: "
+            "--audio-root FOLDER"
         )
-    here = {root: root for root in roots if not is_url(root)}
     if audio_root is None:
-        return here
+        return {root: root for root in roots}
     base = Path(os.path.expanduser(audio_root)).absolute()
-    if len(addresses) == 1:
-        return here | {addresses[0]: str(base)}
-    return here | {root: str(base / root.partition("://")[2]) for root in addresses}
+    if len(roots) == 1:
+        return dict.fromkeys(roots, str(base))
+    return {root: str(base / root.partition("://")[2]) if is_url(root) else root for root in roots}
 
 
 @dataclass(frozen=True)

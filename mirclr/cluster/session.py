@@ -47,7 +47,7 @@ class Cluster:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         cores = sum(node.get("CPU", 0.0) for node in nodes)
         self.of_node = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
-        self.slots = int(sum(node.get("GPU", 0.0) for node in nodes)) if gpus else int(cores)
+        self.slots = int(sum(node.get("GPU", 0.0) for node in nodes)) if gpus else max(1, int(cores))
         if cores <= 0:
             raise ClusterError("the cluster has no cores to compute with; add a machine to it, or one with --num-cpus")
         if self.slots <= 0:

@@ -116,7 +116,7 @@ class SoftLabelFolder:
             raise LabelsError(f"{index}: not soft labels of format {FORMAT}; {newer}label again into another folder")
         try:
             header = SoftLabelHeader(**{**found, "tags": tuple(found["tags"])})
-            right = header.tags and header.dim >= 0 and header.hop_s > 0
+            right = len(header.tags) + header.dim > 0 and header.dim >= 0 and header.hop_s > 0
         except (KeyError, TypeError):
             right = False
         if not right:

@@ -12,6 +12,7 @@ import os
 import statistics
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from tests.benchmarks.inverted_file import inverted_file
 from tests.benchmarks.mapping import song_map
 from tests.benchmarks.measuring import EMOTIFY, ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
+from tests.benchmarks.on_ray import on_ray
 from tests.benchmarks.personal import personal
 from tests.benchmarks.recommending import hubs, latency
 from tests.benchmarks.scale import scale
@@ -154,6 +156,7 @@ MEASUREMENTS = {
         loader,
         teacher,
         near_duplicates,
+        on_ray,
         *RECOMMENDING,
         engines,
         scale,
@@ -179,6 +182,7 @@ def main() -> None:
             ("describe", TEMPO),
             ("engines", "MIRCLR_SCRATCH" in os.environ),
             ("scale", "MIRCLR_SCRATCH" in os.environ),
+            ("on_ray", find_spec("ray")),
         )
         if not there
     ]

@@ -89,6 +89,7 @@ def label_tracks(
     precision: str = "auto",
     device: str = "auto",
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Iterator[LabelledTrack | Skipped]:
     """Store a teacher's outputs for every window of tracks; tracks that are labelled already are passed over.
 
@@ -110,6 +111,8 @@ def label_tracks(
         "auto", or a device of torch.
     workers : int, optional
         Processes that decode; by default one a core.
+    threads : int, optional
+        Tracks that are labelled at once on a CPU; by default one a core.
 
     Yields
     ------
@@ -151,7 +154,7 @@ def label_tracks(
             folder.write(found.key, *_outputs(teacher, cache, found, starts, length, where, dtype))
         return LabelledTrack(found.track, found.key, len(starts), new)
 
-    with _threads(where) as (pool, many):
+    with _threads(where, threads) as (pool, many):
         waiting: deque[Future[LabelledTrack]] = deque()
         for found in cache.fill(tracks, root, workers=workers):
             if isinstance(found, Skipped):
@@ -165,11 +168,12 @@ def label_tracks(
 
 
 @contextmanager
-def _threads(device: torch.device) -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """Threads that each label a track: on a CPU one a core, with one thread of torch's each, so that none waits for
-    another as the threads of one small product do while other work is being done.
+def _threads(device: torch.device, count: int | None) -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads that each label a track: on a CPU `count`, or one a core, with one thread of torch's each, so that none
+    waits for another as the threads of one small product do while other work is being done.
     """
-    many, before = (os.cpu_count() or 1) if device.type == "cpu" else 1, torch.get_num_threads()
+    many = (count or os.cpu_count() or 1) if device.type == "cpu" else 1
+    before = torch.get_num_threads()
     pool = ThreadPoolExecutor(many, initializer=lambda: torch.set_num_threads(1) if device.type == "cpu" else None)
     try:
         yield pool, many
