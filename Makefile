@@ -12,7 +12,7 @@ COUNT ?= 20000
 SCRATCH ?= /tmp
 SEED ?= 1
 
-.PHONY: install demo demo-cluster demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-search bench-serve bench-scale bench-frameworks clean
+.PHONY: install demo demo-cluster demo-serve test test-web check-web screenshots goals screens test-newest constraints fuzz fuzz-serve check docs format bench bench-recommend bench-search bench-serve bench-scale bench-transcription bench-frameworks clean
 
 install: .venv/installed
 
@@ -127,6 +127,12 @@ bench-serve: install
 # without: half an hour on two cores, 5 GB of disk in SCRATCH
 bench-scale: install
 	MIRCLR_SCRATCH="$(SCRATCH)" $(BIN)/python -m tests.benchmarks engines scale on_ray
+
+# notes, beats, chords and drums of renderings of MIDI (the folder MIDI, by a soundfont of the folder SOUNDFONTS), and of recordings
+# of pianos (the folder PIANO); beside basic-pitch where BASIC_PITCH is a Python that has it: some ten minutes
+bench-transcription: install
+	MIRCLR_MIDI="$(MIDI)" MIRCLR_SOUNDFONTS="$(SOUNDFONTS)" $(if $(PIANO),MIRCLR_PIANO="$(PIANO)") \
+		$(if $(BASIC_PITCH),MIRCLR_BASIC_PITCH="$(BASIC_PITCH)") $(BIN)/python -m tests.benchmarks transcribe
 
 # MUSIC and LABELS: labelled music that is never trained on; hours on two cores, resumed where it was stopped
 bench-frameworks: install

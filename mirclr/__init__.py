@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from mirclr.models.encoding import Encoder, load_encoder
     from mirclr.recommend import Answer, Query, Recommendation
     from mirclr.training.train import TrainingResult, train
+    from mirclr.transcription import Notes, transcribe
 
 __all__ = [
     "Answer",
     "EmbedReport",
     "Encoder",
     "Library",
+    "Notes",
     "Prediction",
     "Query",
     "Recommendation",
@@ -48,6 +50,7 @@ __all__ = [
     "objectives",
     "sklearn",
     "train",
+    "transcribe",
 ]
 
 _FROM = {
@@ -55,6 +58,7 @@ _FROM = {
     "EmbedReport": "mirclr.api",
     "Encoder": "mirclr.models.encoding",
     "Library": "mirclr.api",
+    "Notes": "mirclr.transcription",
     "Prediction": "mirclr.classify",
     "Query": "mirclr.recommend",
     "Recommendation": "mirclr.recommend",
@@ -62,6 +66,7 @@ _FROM = {
     "allow_code": "mirclr.extensions",
     "load_encoder": "mirclr.models.encoding",
     "train": "mirclr.training.train",
+    "transcribe": "mirclr.transcription",
 }
 _MODULES = ("audio", "classify", "errors", "objectives", "sklearn")  # of which classify can be called too
 

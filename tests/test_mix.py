@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirclr.library import Description
+from mirclr.library import Description, Outline
 from mirclr.recommend.mix import mix_order, shortest_way
 from tests.library_of import library_of
 
@@ -58,6 +58,18 @@ def test_tempos_rise_and_half_a_tempo_is_near(store) -> None:
     assert abs(with_half.index(4) - with_half.index(1)) == 1  # 60.5 beside 120
     assert mixed[0].why == ()
     assert mixed[1].why == ("5 bpm faster",)
+
+
+def test_where_a_mix_can_begin_and_end(store) -> None:
+    beats = np.stack([np.arange(3.0, 60.0, 0.5), np.arange(114) % 4 + 1], axis=1)
+    store.store_descriptions(
+        {
+            1: Description(120.0, None, 0.0, None, Outline(beats[2:])),
+            2: Description(None, None, 0.0, None, Outline()),
+            3: Description(120.0, None, 0.0, None),
+        }
+    )
+    assert {one.track.id: one.bars_s for one in mix_order(store, [1, 2, 3])} == {1: (5.0, 59.0), 2: None, 3: None}
 
 
 def test_keys_that_mix_follow_each_other(store) -> None:

@@ -53,12 +53,14 @@ def test_the_wheel_holds_nothing_else(wheel):
     assert [name for name in wheel.namelist() if name.startswith("beetsplug/")] == ["beetsplug/mirclr.py"]
     unwanted = {n for n in wheel.namelist() if n.endswith((".ogg", ".wav", ".pyc", ".safetensors", ".onnx", ".db"))}
     kinds = ("safetensors", "onnx", "heads.safetensors")
-    assert unwanted == {f"mirclr/models/pretrained/builtin.{kind}" for kind in kinds}
+    transcribers = {f"mirclr/models/pretrained/{kind}.onnx" for kind in ("notes", "song")}
+    assert unwanted == {f"mirclr/models/pretrained/builtin.{kind}" for kind in kinds} | transcribers
+    assert sum(i.file_size for i in wheel.infolist() if i.filename in transcribers) < 4e6
     encoder = [
         i.file_size for i in wheel.infolist() if i.filename in (f"mirclr/models/pretrained/builtin.{k}" for k in kinds)
     ]
     assert sum(encoder) < 12.5e6
-    assert sum(info.file_size for info in wheel.infolist()) < 20e6
+    assert sum(info.file_size for info in wheel.infolist()) < 23e6
 
 
 def test_the_wheel_names_its_command_licence_and_version(wheel):
@@ -115,7 +117,8 @@ def test_every_recipe_has_its_files_and_reads():
     folders = [p for p in (ROOT / "recipes").iterdir() if p.is_dir()]
     assert {"smoke", "builtin", "debian_ntxent"} <= {p.name for p in folders}
     for folder in folders:
-        assert read_recipe(folder / "recipe.yaml").name == folder.name
+        if folder.name != "transcription":  # whose networks are no encoders: it has a loop of its own
+            assert read_recipe(folder / "recipe.yaml").name == folder.name
         assert (folder / "README.md").is_file(), folder
 
 

@@ -9,11 +9,11 @@ by FFmpeg's decoders (`ffmpeg`). Nothing here holds more than one block or the a
 the file is or claims to be.
 
 Contents: `excerpt_starts`, `read_excerpts` and `read_sections` (seek), `decode_blocks` (a whole file, streamed),
-`resample`, `write_wav`; for players, streaming.py (sound from any place on, peaks), mp3.py and transcoding.py (in
-another format), playable.py (what browsers play), thumbnails.py (covers made smaller); tempo.py, key.py and
-loudness.py, what is found out of stretches, in numpy alone; and, of torch, which is loaded by the first of them that is
-asked for: `LogMel`, and the augmentations of (B, N) waveforms and (B, F, T) log-mel, from `PitchShift` to `CutMix`;
-`Augmentation`, to write more.
+`resample`, `write_wav`, `write_wav_blocks`; pitched.py, the spectrogram of transcription; for players, streaming.py
+(sound from any place on, peaks), mp3.py and transcoding.py (in another format), playable.py (what browsers play),
+thumbnails.py (covers made smaller); tempo.py, key.py and loudness.py, what is found out of stretches, in numpy alone;
+and, of torch, which is loaded by the first of them that is asked for: `LogMel`, and the augmentations of (B, N)
+waveforms and (B, F, T) log-mel, from `PitchShift` to `CutMix`; `Augmentation`, to write more.
 
 Examples
 --------
@@ -46,7 +46,7 @@ from mirclr.audio.reading import (
     what_is_wrong,
     why_lost,
 )
-from mirclr.audio.samples import resample, through_mp3, write_wav
+from mirclr.audio.samples import resample, through_mp3, write_wav, write_wav_blocks
 from mirclr.audio.source import Span
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ __all__ = [
     "what_is_wrong",
     "why_lost",
     "write_wav",
+    "write_wav_blocks",
 ]
 
 _LAZY = {"LogMel": "mel", "CutMix": "mixing", "MixUp": "mixing"} | dict.fromkeys(

@@ -1,6 +1,8 @@
 """Arithmetic on samples: channels to one, rates, lengths; what is written."""
 
 import io
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import soundfile
 import soxr
 
 from mirclr.errors import UnusableAudio
+from mirclr.provenance import writing
 
 # correlation of a channel with the loudest one, below which it counts as turned: over whole files that of 66 stereo
 # tracks of the corpora was .11 to 1
@@ -95,3 +98,16 @@ def write_wav(path: Path | str, waveform: np.ndarray, rate: int) -> None:
     """Write (n_samples,) float32 in [-1, 1] as a 16-bit wav file; its folder is created."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.clip(waveform, -1, 1), rate, subtype="PCM_16", format="WAV")
+
+
+def write_wav_blocks(path: Path | str, blocks: Iterable[np.ndarray], rate: int) -> None:
+    """Write (n, channels) float32 blocks, one after the other, as a 16-bit wav file that replaces an older one at once.
+
+    Of no blocks at all it becomes a file of one channel without samples.
+    """
+    with writing(Path(path)) as file:
+        iterator = iter(blocks)
+        first = next(iterator, np.zeros((0, 1), np.float32))
+        with soundfile.SoundFile(file, "w", rate, first.shape[1], "PCM_16", format="WAV") as wav:
+            for block in chain([first], iterator):
+                wav.write(np.clip(block, -1, 1))

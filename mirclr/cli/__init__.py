@@ -65,6 +65,7 @@ COMMANDS = {
     "tag": "Write genre, mood, tempo and key into your files; take it back.",
     "teacher": "Obtain teachers, and label music with them.",
     "train": "Train an encoder of your own from a recipe.",
+    "transcribe": "Write the notes of songs to MIDI files.",
     "watch": "Keep your library up to date while your folders change.",
 }
 
@@ -86,6 +87,7 @@ SECTIONS = {
         "watch",
         "classify",
         "describe",
+        "transcribe",
         "map",
         "tag",
         "duplicates",

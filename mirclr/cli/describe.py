@@ -1,6 +1,7 @@
 """``mirclr describe``: tempo, key and loudness of a library's tracks."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,16 +26,16 @@ _LISTED = 20
 def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int:
     """Find tempo, key and loudness of your songs.
 
-    By two stretches of 15 seconds of each song; a song is described once. The tempo may be half or twice what you would
-    tap. `library list --json` and `export --csv` show the results.
+    Their beats and chords are kept too. A song is described once; one that an earlier mirclr described is described
+    once more, for its beats. A tempo may be half or twice what you would tap, and music without a beat has none. --json
+    has beats and chords of what is new; `library list --json` and `export --csv` show the rest.
     """
-    from mirclr.ingest.description import describe_tracks
-    from mirclr.library import LibraryStore, part_leading_out
+    from mirclr.ingest.description import describe_tracks, undescribed
+    from mirclr.library import LibraryStore
 
     found = {}
     with LibraryStore.open(library_path) as library:
-        known = {} if again else library.descriptions()
-        tracks, problems = part_leading_out(t for t in library.tracks() if t.id not in known)
+        tracks, problems, known = undescribed(library, again)
         with (
             progress("Finding tempo and key", len(tracks)) as advance,
             contextlib.closing(describe_tracks(library, tracks, workers=workers)) as results,
@@ -43,11 +44,11 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
                 if isinstance(one, str):
                     problems.append(one)
                 else:
-                    found[track] = one
+                    found[track] = one if as_json else replace(one, outline=None)  # of many songs they are large
                 advance(note=f"{len(problems)} skipped" if problems else "")
     if as_json:
-        rows = [{"file": str(track.file), **vars(one)} for track, one in found.items()]
-        print_json({"described": rows, "known": len(known), "problems": problems})
+        rows = [{"file": str(track.file), **one.as_json()} for track, one in found.items()]
+        print_json({"described": rows, "known": known, "problems": problems})
     else:
         for problem in problems[:_LISTED]:
             remark(f"skipped {problem}")
@@ -59,7 +60,7 @@ def command(library_path: Path, again: bool, workers: int, as_json: bool) -> int
         if len(found) > _LISTED:
             all_of_them = options.command_line("library", "list", "--json", library_path=library_path)
             remark(f"… and {len(found) - _LISTED:,} more: {all_of_them}")
-        n = len(found) + len(known)
+        n = len(found) + known
         new = f" ({len(found):,} new)" if found and known else ""
         closing(f"tempo, key and loudness of {counted(n, 'song')} are known{new}")
     return 1 if problems and not (found or known) else 0

@@ -53,7 +53,7 @@ _FILTERS = (
         "--bpm",
         type=Wish("tempo", "parse_bpm"),
         metavar="TEMPO",
-        help="Tempo: 120 (about that, or half or twice it), 115..125, 'over 120'.",
+        help="Tempo: 120 or ~90..110 (about that, or half or twice it), 115..125, 'over 120'.",
     ),
     click.option(
         "--key", metavar="KEY[,compatible]", help="Key, such as Am or 8A; with ,compatible also keys that mix."

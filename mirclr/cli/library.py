@@ -113,7 +113,7 @@ def list_(words: tuple[str, ...], library_path: Path, as_json: bool, **asked: An
     if as_json:
         rows = []
         for track in tracks:
-            row = _as_json(track) | (vars(described[track.id]) if track.id in described else {})
+            row = _as_json(track) | (described[track.id].as_json() if track.id in described else {})
             if known := {task: rows_of[track.id] for task, rows_of in predicted.items() if track.id in rows_of}:
                 row["probabilities"] = known
             rows.append(row)

@@ -189,6 +189,7 @@ def _show_mix(mixed: "Sequence[MixedSong]", title: str, as_json: bool) -> None:
                     "key": one.key,
                     "loudness_lufs": one.loudness_lufs,
                     "why": list(one.why),
+                    "bars_s": one.bars_s,
                 }
                 for one in mixed
             ]

@@ -1,27 +1,30 @@
-"""Tempo, key and loudness of a track, by two stretches of a quarter of a minute.
+"""Tempo, key, loudness, beats and chords of a track.
 
-They are what a person would use to sort music for dancing or mixing. Tempo is often found at half or twice what one
-taps; tests/benchmarks measures how often, and how fast this is.
+They are what a person would use to sort music for dancing or mixing. Beats and chords are those of the whole song, by a
+network (`mirclr.transcription`); tempo and key are made of them. Loudness is that of two stretches of 15 seconds.
+tests/benchmarks measures how often they are right, and how fast this is.
 
-Contents: `describe_file`, `describe_tracks` (those of a library, in processes).
+Contents: `describe_file`, `describe_tracks` (those of a library, in processes), `undescribed` (which those may be).
 """
 
 from collections.abc import Generator, Sequence
+from functools import cache
 from pathlib import Path
 
 from mirclr.audio import Span, read_sections, resample, what_is_wrong
 from mirclr.audio.key import find_key
 from mirclr.audio.loudness import find_loudness
 from mirclr.audio.spectra import RATE
-from mirclr.audio.tempo import find_tempo
 from mirclr.ingest.storing import find_and_store
-from mirclr.library import Description, LibraryStore, LibraryTrack
+from mirclr.library import Description, LibraryStore, LibraryTrack, part_leading_out
+from mirclr.models.portable_transcriber import PortableTranscriber
+from mirclr.transcription import builtin_transcriber, key_of, read_outline, tempo_of
 
 _SECTIONS, _SECONDS = 2, 15.0
 
 
 def describe_file(path: Path, span: Span | None = None) -> Description:
-    """Describe a file, or a part of one, by two stretches of it.
+    """Describe a file, or a part of one.
 
     Raises
     ------
@@ -30,8 +33,19 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
     """
     sections = read_sections(path, count=_SECTIONS, seconds=_SECONDS, span=span)
     waveforms = [resample(section.mono, section.rate, RATE) for section in sections]
-    key, strength = find_key(waveforms)
-    return Description(find_tempo(waveforms), key, strength, find_loudness(sections))
+    outline = read_outline(path, _network(), span)
+    tempo = tempo_of(outline.beats)
+    key, strength = key_of(outline.chords)
+    if key is None:
+        key, strength = find_key(waveforms)
+    loudness = find_loudness(sections)
+    return Description(None if tempo is None else round(tempo, 1), key, strength, loudness, outline)
+
+
+@cache
+def _network() -> PortableTranscriber:
+    """One thread of it: there is a process for each core."""
+    return PortableTranscriber(builtin_transcriber("song"), "song", threads=1)
 
 
 def try_describe(path: Path, span: Span | None = None) -> "Description | str":
@@ -40,6 +54,22 @@ def try_describe(path: Path, span: Span | None = None) -> "Description | str":
         return describe_file(path, span)
     except Exception as error:  # a decoder may fail in any way; it must not end the run
         return what_is_wrong(path, error, "described")
+
+
+def undescribed(library: LibraryStore, again: bool) -> tuple[list[LibraryTrack], list[str], int]:
+    """Tracks to describe: all, or those that were not, or were before beats were kept.
+
+    Returns
+    -------
+    tracks : list of LibraryTrack
+    problems : list of str
+        Why others cannot be.
+    known : int
+        How many are described already.
+    """
+    known = set() if again else library.with_outline() & library.descriptions().keys()
+    tracks, problems = part_leading_out(track for track in library.tracks() if track.id not in known)
+    return tracks, problems, len(known)
 
 
 def describe_tracks(

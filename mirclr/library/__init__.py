@@ -13,15 +13,17 @@ Paths are stored as bytes, with the system's own handling of names that are not 
 can be embedded and found; `shown` makes a text of them that can be printed.
 
 Contents: `LibraryStore` (store.py), made of a class for each subject: tracks.py, vectors.py, entries.py (what embedding
-writes), labels.py, map_points.py, profiles.py, song_lists.py, stars.py, places.py (what names files and folders follows
-them), on the transactions of database.py. What goes in and out: records.py, excerpts.py. The file: schema.py,
-checks.py. Beside these: files.py (may a track's file be opened), names.py (artists, songs and albums of tracks),
-discography.py (albums and artists of all tracks), search.py (the text that is searched), renewal.py (vectors of another
-encoder), kept_files.py (what mirclr keeps on the disk, and its deletion).
+writes), labels.py, outlines.py (beats and chords), map_points.py, profiles.py, song_lists.py, stars.py, places.py (what
+names files and folders follows them), on the transactions of database.py. What goes in and out: records.py and
+excerpts.py.
+The file: schema.py, checks.py. Beside these: files.py (may a track's file be opened), names.py (artists, songs and
+albums of tracks), discography.py (albums and artists of all tracks), search.py (the text that is searched), renewal.py
+(vectors of another encoder), kept_files.py (what mirclr keeps on the disk, and its deletion).
 """
 
 from mirclr.library.excerpts import ExcerptEmbeddings
 from mirclr.library.files import leads_out, part_leading_out
+from mirclr.library.outlines import CHORDS, Chord, Outline
 from mirclr.library.records import (
     Description,
     Entry,
@@ -37,7 +39,9 @@ from mirclr.models.stamp import NO_VECTOR, is_usable
 from mirclr.terminal import shown
 
 __all__ = [
+    "CHORDS",
     "NO_VECTOR",
+    "Chord",
     "Description",
     "Entry",
     "ExcerptEmbeddings",
@@ -46,6 +50,7 @@ __all__ = [
     "LibraryStore",
     "LibraryTrack",
     "Listen",
+    "Outline",
     "Song",
     "SongList",
     "is_usable",

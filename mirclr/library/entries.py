@@ -20,6 +20,7 @@ _FILE_COLUMNS = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s"
 _OF_AUDIO = (  # what was found out about the audio of a track, by the column that names it
     ("probability", "track_id"),
     ("description", "track_id"),
+    ("outline", "track_id"),
     ("moment", "track_id"),
     ("map_point", "track_id"),
     ("fingerprint", "track_id"),

@@ -1,12 +1,13 @@
 """What a library stores and returns: records without behaviour of their own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mirclr.library.excerpts import ExcerptEmbeddings
+from mirclr.library.outlines import Outline
 from mirclr.tags import Tags
 from mirclr.terminal import shown
 
@@ -124,12 +125,20 @@ class Description:
         How well the pitches fit the key: a correlation.
     loudness_lufs : float or None
         Integrated loudness.
+    outline : Outline, optional
+        Beats and chords, of a track that was just described; a library has them apart.
     """
 
     tempo_bpm: float | None
     key: str | None
     key_strength: float
     loudness_lufs: float | None
+    outline: Outline | None = field(default=None, compare=False, repr=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = {name: value for name, value in vars(self).items() if name != "outline"}
+        return plain | (self.outline.as_json() if self.outline else {})
 
 
 @dataclass(frozen=True)

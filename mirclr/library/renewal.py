@@ -190,6 +190,7 @@ def _take_tracks(
     _take_rows(db, changed, of_the_file)
     for table, key in (
         ("description", "track_id"),
+        ("outline", "track_id"),
         ("fingerprint", "track_id"),
         ("duplicate", "first"),
         ("duplicate", "second"),

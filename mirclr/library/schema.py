@@ -114,6 +114,11 @@ _MIGRATIONS = (
             made_ns INTEGER NOT NULL, landmarks BLOB NOT NULL)""",
         "CREATE INDEX fingerprint_made ON fingerprint (track_id, made_ns)",
     ),
+    (
+        # the beats, bars and chords of a track
+        """CREATE TABLE outline (
+            track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE, outline BLOB NOT NULL)""",
+    ),
 )
 
 

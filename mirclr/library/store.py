@@ -8,6 +8,7 @@ from mirclr.library.files import is_gone
 from mirclr.library.fingerprints import Fingerprints
 from mirclr.library.labels import Labels
 from mirclr.library.map_points import MapPoints
+from mirclr.library.outlines import Outlines
 from mirclr.library.places import Places
 from mirclr.library.schema import SCHEMA_VERSION
 from mirclr.library.song_lists import SongLists
@@ -15,12 +16,12 @@ from mirclr.library.stars import Stars
 from mirclr.terminal import shown
 
 
-class LibraryStore(Places, Labels, Fingerprints, MapPoints, SongLists, Stars):
+class LibraryStore(Places, Labels, Outlines, Fingerprints, MapPoints, SongLists, Stars):
     """An open library; a context manager. Made by `LibraryStore.open`, used by the thread that opened it.
 
     What it stores has a class for each subject: `Tracks`, `Vectors`, `Entries` (what embedding writes), `Labels`,
-    `Fingerprints`, `MapPoints`, `Profiles`, `Places`, `SongLists`, `Stars`. All of them share the connection and the
-    transactions of `Database`.
+    `Outlines`, `Fingerprints`, `MapPoints`, `Profiles`, `Places`, `SongLists`, `Stars`. All of them share the
+    connection and the transactions of `Database`.
     """
 
     @property

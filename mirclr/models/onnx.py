@@ -141,13 +141,13 @@ def as_onnx(module: nn.Module, example: Tensor, takes: str, gives: Sequence[str]
     return program.model_proto
 
 
-def write_with_facts(model: "onnx.ModelProto", facts: dict[str, Any], path: Path) -> None:
+def write_with_facts(model: "onnx.ModelProto", facts: dict[str, Any], path: Path, *, key: str = KEY) -> None:
     """Write a network with metadata of ours alone: the exporter notes of each node whence it is, by file and line."""
     for node in model.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
     del model.metadata_props[:]
     entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(facts)
+    entry.key, entry.value = key, json.dumps(facts)
     with writing(path) as f:
         f.write(model.SerializeToString())

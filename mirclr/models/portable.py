@@ -144,10 +144,10 @@ def run(session: onnxruntime.InferenceSession, clips: np.ndarray) -> np.ndarray:
     return embedded
 
 
-def session_of(content: bytes) -> onnxruntime.InferenceSession:
-    """A session on the CPU, with a thread for every four cores: the processes that decode use the others."""
+def session_of(content: bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A session on the CPU, by default with a thread for every four cores: the processes that decode use the others."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = max(1, (os.cpu_count() or 1) // 4)
+    options.intra_op_num_threads = threads or max(1, (os.cpu_count() or 1) // 4)
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mirclr.library import Description, LibraryStore, LibraryTrack
+from mirclr.library import Description, LibraryStore, LibraryTrack, Outline
 from mirclr.library.names import artist_key
 from mirclr.recommend.keys import compatible, parse_key, relation
 from mirclr.recommend.ranking import DECIMALS
@@ -40,6 +40,8 @@ class MixedSong:
     loudness_lufs : float or None
     why : tuple of str
         For people: how it goes with the song before; empty for the first.
+    bars_s : (float, float) or None
+        When its first and its last bar begin: where a mix may begin and end. None where it has no beat that is known.
     """
 
     track: LibraryTrack
@@ -47,6 +49,7 @@ class MixedSong:
     key: str | None
     loudness_lufs: float | None
     why: tuple[str, ...]
+    bars_s: tuple[float, float] | None = None
 
 
 def mix_order(library: LibraryStore, ids: Sequence[int]) -> list[MixedSong]:
@@ -67,6 +70,7 @@ def mix_order(library: LibraryStore, ids: Sequence[int]) -> list[MixedSong]:
     with library.snapshot():
         tracks = library.tracks(sorted(set(ids)))
         held = library.descriptions([track.id for track in tracks])
+        outlines = library.outlines([track.id for track in tracks])
         with_vectors, matrix = library.compared([track.id for track in tracks])
     described = [held.get(track.id, _NOTHING) for track in tracks]
     rows = dict(zip(with_vectors.tolist(), matrix, strict=True))
@@ -79,9 +83,16 @@ def mix_order(library: LibraryStore, ids: Sequence[int]) -> list[MixedSong]:
             described[at].key,
             described[at].loudness_lufs,
             _why(described[before], described[at]) if place else (),
+            _bars(outlines.get(tracks[at].id)),
         )
         for place, (before, at) in enumerate(zip([-1, *order], order, strict=False))
     ]
+
+
+def _bars(outline: Outline | None) -> tuple[float, float] | None:
+    """When the first and the last bar of a track begin, in seconds."""
+    downbeats = outline.beats[outline.beats[:, 1] == 1, 0] if outline else np.zeros(0)
+    return (round(float(downbeats[0]), 3), round(float(downbeats[-1]), 3)) if len(downbeats) else None
 
 
 def _costs(

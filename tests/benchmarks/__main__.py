@@ -49,6 +49,7 @@ from tests.benchmarks.recommending import hubs, latency
 from tests.benchmarks.scale import scale
 from tests.benchmarks.serving import serve
 from tests.benchmarks.startup import startup
+from tests.benchmarks.transcribing import FONTS, MIDI, transcribe
 from tests.benchmarks.words import words
 
 RESULTS = Path(__file__).parent / "results"
@@ -157,6 +158,7 @@ MEASUREMENTS = {
         teacher,
         near_duplicates,
         on_ray,
+        transcribe,
         *RECOMMENDING,
         engines,
         scale,
@@ -183,6 +185,7 @@ def main() -> None:
             ("engines", "MIRCLR_SCRATCH" in os.environ),
             ("scale", "MIRCLR_SCRATCH" in os.environ),
             ("on_ray", find_spec("ray")),
+            ("transcribe", MIDI in os.environ and FONTS in os.environ),
         )
         if not there
     ]

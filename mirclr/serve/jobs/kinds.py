@@ -127,13 +127,11 @@ def classify(library_path: Path, options: Options, report: Report) -> Result:
 def describe(library_path: Path, options: Options, report: Report) -> Result:
     """Find tempo, key and loudness of the songs of which they are not known, as ``mirclr describe``."""
     from mirclr.api import Library
-    from mirclr.ingest.description import describe_tracks
-    from mirclr.library import part_leading_out
+    from mirclr.ingest.description import describe_tracks, undescribed
 
     found = 0
     with Library.open(library_path) as library:
-        known = {} if options.get("again") else library.descriptions()
-        tracks, problems = part_leading_out(t for t in library.tracks() if t.id not in known)
+        tracks, problems, known = undescribed(library, bool(options.get("again")))
         with (
             report.progress("Finding tempo and key", len(tracks)) as advance,
             contextlib.closing(describe_tracks(library, tracks)) as results,
@@ -144,7 +142,7 @@ def describe(library_path: Path, options: Options, report: Report) -> Result:
                 else:
                     found += 1
                 advance(note=f"{counted(len(problems), 'file')} could not be read" if problems else "")
-    return {"found": found, "known": len(known), "problems": [shown(line) for line in problems[:_LISTED]]}
+    return {"found": found, "known": known, "problems": [shown(line) for line in problems[:_LISTED]]}
 
 
 def duplicates(library_path: Path, options: Options, report: Report) -> Result:

@@ -1,0 +1,161 @@
+"""``mirclr transcribe``: notes, beats and chords of songs, to MIDI files, tables, pictures and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mirclr.cli import options
+from mirclr.cli.show import closing, naming, print_json, print_table, progress, remark
+from mirclr.terminal import bpm, clock, counted
+
+if TYPE_CHECKING:
+    from mirclr.transcription import Notes
+
+_SCORE = ".musicxml"
+PRESETS = ("piano", "melody", "full", "drums")
+
+
+def _either(*names: str, help: str) -> options.Decorator:
+    """An option that takes a file or a folder."""
+    return click.option(*names, type=options.HomePath(path_type=Path), help=help)
+
+
+@options.formerly({"--picture": "--plot"})
+@click.command(epilog="Example: mirclr transcribe song.mp3 -o song.mid")
+@click.argument(
+    "songs", metavar="SONG…", nargs=-1, required=True, type=options.HomePath(path_type=Path, dir_okay=False)
+)
+@_either("-o", "--output", help="The MIDI file of one song (or a score: .musicxml), or a folder; by default beside.")
+@click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="piano",
+    show_default=True,
+    help="What to write: all notes of a piano, the highest voice alone, notes of any instruments, or drums.",
+)
+@click.option(
+    "--sensitivity",
+    type=options.Number(min=0, max=1),
+    default=0.5,
+    show_default=True,
+    help="More finds more notes, also wrong ones.",
+)
+@_either("--notes", "table", help="Write the notes as a table too: .csv for one song, else a folder.")
+@_either("--plot", help="Draw them as a piano roll: .png for one song, else a folder.")
+@_either("--sonify", "sound", help="To check by ear, song left and notes right: .wav for one song, else a folder.")
+@options.path_option("--network", help="Another network than one that mirclr comes with: .onnx")
+@options.as_json
+def command(
+    songs: tuple[Path, ...],
+    output: Path | None,
+    preset: str,
+    sensitivity: float,
+    table: Path | None,
+    plot: Path | None,
+    sound: Path | None,
+    network: Path | None,
+    as_json: bool,
+) -> int:
+    """Write the notes of songs to MIDI files.
+
+    Each becomes one part, with its tempo and bars. Notes of many instruments at once, and of voices, are found less
+    surely than those of a piano alone: --sonify lets you hear what was found, with a click on each beat. --json has
+    beats, chords and keys too.
+
+    The exit code is 1 where no song could be read.
+    """
+    from mirclr.errors import AudioError
+    from mirclr.transcription import transcribe
+
+    if plot:
+        from mirclr.pictures import new_figure
+
+        new_figure((1, 1), "the picture of notes")  # what is missing is reported before the work
+    songs = tuple(dict.fromkeys(songs))
+    score = output is not None and output.suffix.lower() == _SCORE
+    if score:
+        from mirclr.transcription.musicxml import require_music21
+
+        require_music21()
+    midis = _targets(songs, output, _SCORE if score else ".mid", "-o")
+    for midi in midis.values():
+        _check_place(midi, midi == output)
+    others = {name: _targets(songs, to, ending, name) if to else {} for name, to, ending in (
+        ("--notes", table, ".csv"), ("--plot", plot, ".png"), ("--sonify", sound, ".wav"))}  # fmt: skip
+    found: list[tuple[Path, Notes | None, str]] = []
+    with progress("Finding notes", len(songs)) as advance:
+        for song in songs:
+            try:
+                notes = transcribe(song, preset=preset, sensitivity=sensitivity, network=network)
+                _write(song, notes, midis[song], {name: paths[song] for name, paths in others.items() if paths})
+                found.append((song, notes, ""))
+            except AudioError as error:
+                found.append((song, None, str(error).removeprefix(f"{song}: ")))
+            advance()
+    _print(found, midis, as_json)
+    return 0 if any(notes is not None for _, notes, _ in found) else 1
+
+
+def _targets(songs: Sequence[Path], to: Path | None, ending: str, option: str) -> dict[Path, Path]:
+    """Where the file of each song goes: a file of that ending, a folder, or beside the song; no two to one place."""
+    if to is not None and to.suffix.lower() == ending and not to.is_dir():
+        if len(songs) > 1:
+            raise click.UsageError(f"{option} {to}: one file, but {len(songs)} songs; name a folder")
+        return {songs[0]: to}
+    taken: set[Path] = set()
+    found = {}
+    for song in songs:
+        folder = to or song.parent
+        names = chain([song.stem, song.name], (f"{song.name} {n}" for n in count(2)))
+        found[song] = next(place for name in names if (place := folder / f"{name}{ending}") not in taken)
+        taken.add(found[song])
+    return found
+
+
+def _check_place(midi: Path, named: bool) -> None:
+    """Raise where a file would be replaced that was neither `named` nor made by this command."""
+    from mirclr.transcription import is_ours
+
+    if not named and midi.exists() and not is_ours(midi):
+        raise click.UsageError(f"{midi}: is there, and not from here; to replace it, name it by -o")
+
+
+def _write(song: Path, notes: Notes, midi: Path, others: dict[str, Path]) -> None:
+    (notes.write_musicxml if midi.suffix.lower() == _SCORE else notes.write_midi)(midi)
+    if path := others.get("--notes"):
+        notes.write_csv(path)
+    if path := others.get("--plot"):
+        notes.plot(path)
+    if path := others.get("--sonify"):
+        from mirclr.transcription import write_check
+
+        write_check(song, notes, path)
+
+
+def _print(found: Sequence[tuple[Path, Notes | None, str]], midis: dict[Path, Path], as_json: bool) -> None:
+    if as_json:
+        print_json([_as_json(song, notes, midis[song], problem) for song, notes, problem in found])
+        return
+    rows = [
+        (str(song), clock(n.seconds), len(n), bpm(n.tempo_bpm) if n.tempo_bpm else None, str(midis[song]))
+        for song, n, _ in found
+        if n is not None
+    ]
+    if rows:
+        print_table(("song", "length", "notes", "tempo", "written"), rows)
+    for song, _, problem in found:
+        if problem:
+            remark(f"skipped {naming(str(song), problem)}")
+    if rows:
+        closing(f"{counted(sum(row[2] for row in rows), 'note')} of {counted(len(rows), 'song')}")
+
+
+def _as_json(song: Path, notes: Notes | None, midi: Path, problem: str) -> dict[str, Any]:
+    if notes is None:
+        return {"file": str(song), "midi": None, "seconds": None, "notes": [], "problem": problem}
+    return {"file": str(song), "midi": str(midi), **notes.as_json(), "problem": None}

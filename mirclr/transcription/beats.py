@@ -1,0 +1,177 @@
+"""From what a network says of beats in every frame to beats, bars and tempo.
+
+A beat lasts a whole number of frames, which may change at the next one: the likeliest course of tempi and places within
+the beat is found by Viterbi's algorithm (Krebs, Böck and Widmer 2015, "An efficient state-space model for joint tempo
+and meter tracking", ISMIR: the tempo changes at beats alone). Places between frames come of the activation about each
+beat. Then bars: the likeliest course of metres and places in the bar over these beats, likewise.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from mirclr.audio.pitched import FRAME_S
+
+SLOWEST_BPM, FASTEST_BPM = 50.0, 220.0
+METRES = (4, 3, 2)
+LEAST_BEATS = 4
+_STEADY = 25.0  # how unlikely other tempi are: the cost of a change by a factor e, beyond a frame more or less
+_A_FRAME = 0.2  # the cost of that: a beat is no whole number of frames
+_USUAL_BPM = 105.0
+_UNUSUAL, _TOLD = 3.0, 20.0  # how unlikely other tempi are, a second, by octaves squared; than one that was told
+_UNSURE = 0.45  # mean probability of beats: of renders of songs it is more, of drums alone less
+_FAINT = 0.12  # mean probability of beats, below which there is no beat
+_CLEAR = 6.7  # how much likelier beats are than what is between them, at least; of renders 10 or more, of noise 6.6
+_CHANGE = 6.0  # cost of another metre, or of a bar that is cut short
+_PIECE, _OVERLAP = 37_500, 500  # frames: twenty minutes, and some twenty beats
+_FLOOR = 0.02  # least probability that is told apart
+
+
+def track_beats(
+    beat: np.ndarray, downbeat: np.ndarray, witness: Callable[[], float | None] | None = None
+) -> np.ndarray:
+    """Beats and their places in bars.
+
+    Parameters
+    ----------
+    beat, downbeat : (T,) float32
+        How probable each is in every frame.
+    witness : callable, optional
+        Gives beats a minute as another way tells them; asked where beats are not sure, as of drums alone.
+
+    Returns
+    -------
+    (n, 2) float64
+        Seconds, and the place in the bar from 1. Empty where there is no beat that is clear and steady enough.
+    """
+    frames = _beats_in_pieces(np.asarray(beat, np.float64), _USUAL_BPM, _UNUSUAL)
+    unsure = len(frames) > 0 and float(_near(beat, frames).mean()) < _UNSURE
+    if unsure and witness is not None and (tempo := witness()):
+        frames = _beats_in_pieces(np.asarray(beat, np.float64), tempo, _TOLD)
+    sure = np.flatnonzero(_near(beat, frames) >= _FAINT)
+    frames = frames[sure[0] : sure[-1] + 1] if len(sure) else frames[:0]  # not in silence before and after
+    if len(frames) < LEAST_BEATS or not _is_clear(np.asarray(beat, np.float64), frames):
+        return np.zeros((0, 2))
+    times = np.array([_between(beat, i) for i in frames]) * FRAME_S
+    return np.stack([times, _bars(_near(downbeat, frames))], axis=1)
+
+
+def _is_clear(beat: np.ndarray, frames: np.ndarray) -> bool:
+    """Whether beats are likely, and between them none: noise, drones and a voice alone are as likely anywhere."""
+    away = np.zeros(len(beat), bool)
+    away[frames[0] : frames[-1]] = True
+    for by in range(-2, 3):
+        away[np.clip(frames + by, 0, len(beat) - 1)] = False
+    at = float(_near(beat, frames).mean())
+    return at >= _FAINT and at >= _CLEAR * float(beat[away].mean() if away.any() else 0.0)
+
+
+def _beats_in_pieces(beat: np.ndarray, usual_bpm: float, unusual: float) -> np.ndarray:
+    """`_beat_frames` of twenty minutes at a time, for a bound of memory; a piece goes on where the last one ends."""
+    found: list[np.ndarray] = []
+    for first in range(0, max(1, len(beat)), _PIECE):
+        begin = max(0, first - _OVERLAP)
+        frames = begin + _beat_frames(beat[begin : first + _PIECE], usual_bpm, unusual)
+        if found and len(found[-1]):
+            frames = frames[frames > found[-1][-1] + 60 / FASTEST_BPM / FRAME_S]
+        found.append(frames)
+    return np.concatenate(found)
+
+
+def tempo_of(beats: np.ndarray) -> float | None:
+    """Beats a minute, by the median time from one beat to the next; None where there is no beat."""
+    if len(beats) < LEAST_BEATS:
+        return None
+    return float(60 / _steady_gap(np.diff(beats[:, 0])))
+
+
+def _steady_gap(gaps: np.ndarray) -> float:
+    """The mean of gaps near the median: of steady music more exact than frames are."""
+    middle = float(np.median(gaps))
+    near = gaps[np.abs(gaps - middle) < 0.08 * middle]
+    return float(near.mean()) if len(near) else middle
+
+
+def _beat_frames(beat: np.ndarray, usual_bpm: float, unusual: float) -> np.ndarray:
+    """(n,) int64: frames of the likeliest beats, where tempi are the likelier the nearer they are to the usual one."""
+    gaps = np.arange(math.floor(60 / FASTEST_BPM / FRAME_S), math.ceil(60 / SLOWEST_BPM / FRAME_S) + 1)
+    count, shortest, longest = len(beat), int(gaps[0]), int(gaps[-1])
+    if count < 2 * shortest:
+        return np.zeros(0, np.int64)
+    p = np.clip(beat, _FLOOR, 1 - _FLOOR)
+    on, off = np.log(p), np.log1p(-p)
+    between = np.concatenate([[0.0], np.cumsum(off)])
+    apart = np.abs(gaps[:, None] - gaps[None, :])  # to, from
+    change = -_STEADY * np.maximum(apart - 1, 0) / gaps[None, :] - _A_FRAME * np.minimum(apart, 1)
+    octaves = np.log2(60 / (gaps * FRAME_S) / usual_bpm)
+    change -= (unusual * gaps * FRAME_S * octaves**2)[:, None]
+    score = np.full((longest + count, len(gaps)), -np.inf)  # of a beat at a frame, after a gap; `longest` rows before
+    came = np.full((count, len(gaps)), -1, np.int16)  # the gap before that one; -1 of the first beat of all
+    for first in range(0, count, shortest):  # no two of these are beats, so that all are looked at together
+        frames = np.arange(first, min(count, first + shortest))[:, None]
+        begun = frames - gaps[None, :]
+        before = score[begun + longest] + change[None]  # (frames, gaps, gaps before)
+        best = before.argmax(axis=2)
+        value = np.take_along_axis(before, best[:, :, None], axis=2)[:, :, 0]
+        after = value + between[frames] - between[np.maximum(begun, -1) + 1] + on[frames]
+        start = between[frames] + on[frames] - math.log(len(gaps))
+        score[longest + frames[:, 0]] = np.where(begun >= 0, after, start)
+        came[frames[:, 0]] = np.where(begun >= 0, best, -1)
+    tail = between[-1] - between[1:]
+    last = np.arange(max(0, count - longest), count)
+    ends = score[longest + last] + tail[last][:, None]
+    place, gap = np.unravel_index(int(ends.argmax()), ends.shape)
+    return _walked_back(int(last[place]), int(gap), gaps, came)
+
+
+def _walked_back(at: int, gap: int, gaps: np.ndarray, came: np.ndarray) -> np.ndarray:
+    found = []
+    while True:
+        found.append(at)
+        before = int(came[at, gap])
+        if before < 0:
+            return np.array(found[::-1], np.int64)
+        at, gap = at - int(gaps[gap]), before
+
+
+def _near(activation: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """(n,): the most that is said within a frame of each."""
+    padded = np.pad(np.asarray(activation, np.float64), 1)
+    near: np.ndarray = np.maximum.reduce([padded[frames], padded[frames + 1], padded[frames + 2]])
+    return near
+
+
+def _between(activation: np.ndarray, frame: int) -> float:
+    """Where about a frame the activation has its middle, in frames."""
+    first, last = max(0, frame - 2), min(len(activation), frame + 3)
+    part = np.square(np.asarray(activation[first:last], np.float64))
+    middle = float((part * np.arange(first, last)).sum() / part.sum()) if part.sum() > 0 else float(frame)
+    return min(max(middle, frame - 1.0), frame + 1.0)
+
+
+def _bars(down: np.ndarray) -> np.ndarray:
+    """(n,) float64: the place of each beat in its bar, from 1."""
+    states = [(metre, place) for metre in METRES for place in range(metre)]
+    first = np.array([place == 0 for _, place in states])
+    p = np.clip(down, _FLOOR, 1 - _FLOOR)
+    fit = np.where(first[None, :], np.log(p)[:, None], np.log1p(-p)[:, None])
+    change = np.full((len(states), len(states)), -np.inf)  # to, from
+    for j, (metre, place) in enumerate(states):
+        for i, (was, at) in enumerate(states):
+            if metre == was and place == (at + 1) % metre:
+                change[j, i] = 0.0
+            elif place == 0:
+                change[j, i] = -_CHANGE
+    score = fit[0] - np.array([0.3 * METRES.index(metre) for metre, _ in states])
+    came = np.zeros((len(down), len(states)), np.int8)
+    for i in range(1, len(down)):
+        before = score[None, :] + change
+        came[i] = before.argmax(axis=1)
+        score = before.max(axis=1) + fit[i]
+    at = int(score.argmax())
+    places = np.zeros(len(down))
+    for i in range(len(down) - 1, -1, -1):
+        places[i] = states[at][1] + 1
+        at = int(came[i, at])
+    return places

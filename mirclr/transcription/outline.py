@@ -1,0 +1,83 @@
+"""From what a network says of a whole song to its outline and its drums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mirclr.audio import Span, decode_blocks, resample
+from mirclr.audio.pitched import RATE
+from mirclr.audio.spectra import RATE as DESCRIBED_RATE
+from mirclr.audio.tempo import find_tempo
+from mirclr.errors import AudioError
+from mirclr.library import Outline
+from mirclr.models.portable_transcriber import SHAPES, SONG_ROWS, PortableTranscriber, TranscriberStream
+from mirclr.transcription.beats import track_beats
+from mirclr.transcription.chords import track_chords
+from mirclr.transcription.drums import track_drums
+from mirclr.transcription.tracking import Note
+
+_HEARD = (60, 90)  # seconds: so many, that end after so many of the song
+
+
+class SongReader:
+    """Sound that comes block by block, to beats, chords and drums; two kilobytes a second are kept, and a minute whole.
+
+    Parameters
+    ----------
+    network : PortableTranscriber
+        Of the kind "song".
+    """
+
+    def __init__(self, network: PortableTranscriber) -> None:
+        self._stream = TranscriberStream(network)
+        self._parts = [np.zeros((*SHAPES["song"], 0), np.float16)]
+        self._heard = np.zeros(0, np.float32)
+
+    def feed(self, block: np.ndarray) -> None:
+        """(n,) float32 at 16 kHz: the next of it."""
+        self._parts += [part.astype(np.float16) for part in self._stream.feed(block)]
+        if len(self._heard) < _HEARD[1] * RATE:
+            self._heard = np.concatenate([self._heard, block[: _HEARD[1] * RATE - len(self._heard)]])
+
+    def finish(self) -> None:
+        """No more comes."""
+        self._parts += [part.astype(np.float16) for part in self._stream.finish()]
+
+    def activation(self, name: str) -> np.ndarray:
+        """(rows, T) float32 of one of `SONG_ROWS`."""
+        return np.concatenate([part[SONG_ROWS[name]] for part in self._parts], axis=1).astype(np.float32)
+
+    def outline(self) -> Outline:
+        """Beats and chords."""
+        beats = track_beats(self.activation("beat")[0], self.activation("downbeat")[0], self._tempo)
+        return Outline(beats, track_chords(self.activation("root"), self.activation("quality")))
+
+    def _tempo(self) -> float | None:
+        """Beats a minute by how its sound comes again."""
+        return find_tempo([resample(self._heard[-_HEARD[0] * RATE :], RATE, DESCRIBED_RATE)])
+
+    def drums(self, sensitivity: float) -> list[Note]:
+        """Hits."""
+        return track_drums(self.activation("drums"), sensitivity)
+
+
+def read_outline(path: Path, network: PortableTranscriber, span: Span | None = None) -> Outline:
+    """Beats and chords of a file, or of a part of one; of a damaged one as far as it can be decoded.
+
+    Raises
+    ------
+    AudioError
+        As `mirclr.audio.decode_blocks`, where nothing can be.
+    """
+    reader, read = SongReader(network), 0
+    try:
+        for block in decode_blocks(path, rate=RATE, span=span):
+            reader.feed(block)
+            read += len(block)
+    except AudioError:
+        if not read:
+            raise
+    reader.finish()
+    return reader.outline()

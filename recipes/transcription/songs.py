@@ -1,0 +1,227 @@
+"""Songs of POP909 and performances of Groove as pieces: on a piano, by a band, drums alone."""
+
+import csv
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import mido
+import numpy as np
+from pieces import BASS, DRUMS, MELODY, OTHER, PIANO, QUALITIES, SECOND, Note, Part, Piece
+
+_ROOTS = {n: i for i, n in enumerate(("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"))}
+_ROOTS |= {"C#": 1, "D#": 3, "F#": 6, "G#": 8, "A#": 10, "Cb": 11, "B#": 0, "E#": 5, "Fb": 4}
+_SAME = {"maj6": "maj", "min6": "min", "hdim7": "dim", "dim7": "dim", "sus2": "sus", "sus4": "sus", "sus4(b7)": "sus"}
+_SAME |= {"minmaj7": "min"}
+VALID_OF = 10
+"""Every tenth song of POP909 is held out."""
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Drums of Groove: what they are, and whether it is training, validation or test."""
+
+    file: Path
+    style: str
+    bpm: float
+    split: str
+    beat: bool
+
+
+def song_numbers(pop909: Path, split: str) -> list[str]:
+    """Of a split, ``train`` or ``valid``."""
+    every = sorted({file.name.split("-")[0] for file in pop909.glob("*-beat_midi.txt")})
+    return [n for n in every if (int(n) % VALID_OF == 0) == (split == "valid")]
+
+
+def performances(groove: Path, splits: tuple[str, ...]) -> list[Performance]:
+    """Of some of its own splits: ``train``, ``validation``, ``test``."""
+    with (groove / "info.csv").open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    found = [
+        Performance(
+            groove / r["midi_filename"],
+            r["style"],
+            float(r["bpm"]),
+            r["split"],
+            r["beat_type"] == "beat" and r["time_signature"] == "4-4",
+        )
+        for r in rows
+        if r["split"] in splits
+    ]
+    return [one for one in found if one.file.exists()]
+
+
+def parts_of(file: Path) -> dict[str, Part]:
+    """The parts of a MIDI file by name, with their pedal."""
+    midi = mido.MidiFile(file)
+    found = {}
+    tempi = [(tick, m.tempo) for track in midi.tracks for tick, m in _by_tick(track) if m.type == "set_tempo"]
+    for i, track in enumerate(midi.tracks):
+        part, down, pedal = Part(OTHER, []), {}, None
+        for tick, m in _by_tick(track):
+            if m.type not in ("note_on", "note_off", "control_change"):
+                continue
+            second = _seconds(tick, sorted(tempi), midi.ticks_per_beat)
+            if m.type == "control_change":
+                if m.control == 64 and m.value >= 64 and pedal is None:
+                    pedal = second
+                elif m.control == 64 and m.value < 64 and pedal is not None:
+                    part.pedal.append((pedal, second))
+                    pedal = None
+                continue
+            if m.note in down:
+                begin, velocity = down.pop(m.note)
+                part.notes.append((begin, second, m.note, velocity))
+            if m.type == "note_on" and m.velocity:
+                down[m.note] = (second, m.velocity)
+        if part.notes:
+            found[track.name.strip() or str(i)] = part
+    return found
+
+
+def _by_tick(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
+    at, found = 0, []
+    for message in track:
+        at += message.time
+        found.append((at, message))
+    return found
+
+
+def _seconds(tick: int, tempi: list[tuple[int, int]], per_beat: int) -> float:
+    second, last, tempo = 0.0, 0, 500_000
+    for at, new in tempi:
+        if at >= tick:
+            break
+        second, last, tempo = second + (at - last) * tempo / per_beat / 1e6, at, new
+    return second + (tick - last) * tempo / per_beat / 1e6
+
+
+def read_song(pop909: Path, number: str) -> tuple[dict[str, Part], np.ndarray, np.ndarray]:
+    """Parts (MELODY, BRIDGE, PIANO), beats and chords of a song, as of `Piece`."""
+    parts = parts_of(next(pop909.glob(f"{number}-*.mid")))
+    rows = np.loadtxt(pop909 / f"{number}-beat_midi.txt", ndmin=2)
+    downs = np.flatnonzero(rows[:, 2] > 0)  # downbeats of four, by the third column
+    if len(downs) < 2:
+        downs = np.flatnonzero(rows[:, 1] > 0)
+    last = np.searchsorted(downs, np.arange(len(rows)), side="right") - 1
+    gap = int(np.median(np.diff(downs))) if len(downs) > 1 else 4
+    first = downs[0] if len(downs) else 0
+    place = np.where(last >= 0, np.arange(len(rows)) - downs[last.clip(0)], (np.arange(len(rows)) - first) % gap) + 1
+    chords = []
+    for line in (pop909 / f"{number}-chord_midi.txt").read_text().splitlines():
+        begin, end, name = line.split()[:3]
+        root, _, rest = name.split("/")[0].partition(":")
+        quality = _SAME.get(rest, rest)
+        if root in _ROOTS:
+            kind = QUALITIES.index(quality if quality in QUALITIES else "other")
+            chords.append((float(begin), float(end), _ROOTS[root], kind))
+        else:
+            chords.append((float(begin), float(end), -1, 0))
+    return parts, np.stack([rows[:, 0], place], axis=1), np.array(chords).reshape(-1, 4)
+
+
+def key_of_song(pop909: Path, number: str) -> tuple[int, bool]:
+    """The key of most of a song: the pitch class of its tonic, and whether it is minor."""
+    seconds: dict[tuple[int, bool], float] = {}
+    for line in (pop909 / f"{number}-key_audio.txt").read_text().splitlines():
+        begin, end, name = line.split()
+        tonic, _, mode = name.partition(":")
+        key = _ROOTS[tonic], mode.startswith("min")
+        seconds[key] = seconds.get(key, 0.0) + float(end) - float(begin)
+    return max(seconds, key=lambda key: seconds[key])
+
+
+def _changed(part: Part, kind: int, up: int, pace: float, rng: np.random.Generator) -> Part:
+    """Transposed, at another pace, and played by somebody else: other loudness, less even."""
+    scale, even = rng.uniform(0.65, 1.25), rng.uniform(0.0, 0.012)
+    notes = [
+        (
+            max(0.0, a / pace + float(rng.normal(0, even))),
+            b / pace,
+            int(np.clip(n + up, 21, 108)),
+            int(np.clip(v * scale + rng.normal(0, 5), 10, 127)),
+        )
+        for a, b, n, v in part.notes
+    ]
+    notes = [(a, max(b, a + 0.04), n, v) for a, b, n, v in notes]
+    return Part(kind, notes, [(a / pace, b / pace) for a, b in part.pedal])
+
+
+def _moved(beats: np.ndarray, chords: np.ndarray, up: int, pace: float) -> tuple[np.ndarray, np.ndarray]:
+    beats, chords = beats / [pace, 1], chords / [pace, pace, 1, 1]
+    chords[:, 2] = np.where(chords[:, 2] >= 0, (chords[:, 2] + up) % 12, -1)
+    return beats, chords
+
+
+def on_piano(pop909: Path, number: str, rng: np.random.Generator, seconds: float) -> Piece:
+    """A song on a piano: its accompaniment, with the melody and the second voice or without, with pedal or without."""
+    parts, beats, chords = read_song(pop909, number)
+    up, pace = int(rng.integers(-6, 7)), float(rng.uniform(0.8, 1.35))
+    names = [["PIANO"], ["PIANO", "MELODY"], ["PIANO", "MELODY", "BRIDGE"]][rng.integers(3)]
+    played = [_changed(parts[n], PIANO, up, pace, rng) for n in names if n in parts]
+    joined = Part(PIANO, [note for part in played for note in part.notes], played[0].pedal if played else [])
+    beats, chords = _moved(beats, chords, up, pace)
+    kind = rng.choice(["as it is", "none", "bars"])
+    if kind == "none":
+        joined.pedal = []
+    elif kind == "bars":
+        joined.pedal = [(a + 0.03, b - 0.03) for a, b in pairwise(beats[beats[:, 1] == 1, 0]) if b - a < 6]
+    start = float(beats[rng.integers(0, max(1, len(beats) // 2)), 0]) - 0.3
+    return Piece([joined], beats, chords, up).cut(max(0.0, start), seconds)
+
+
+def by_band(pop909: Path, number: str, drums: list[Performance], rng: np.random.Generator, seconds: float) -> Piece:
+    """A song by a band: programs of General MIDI, a bass line made of its chords, drums, in styles or of anything."""
+    from render import BANDS, bass, drums_on, fifths_of  # of recipes/builtin
+
+    parts, beats, chords = read_song(pop909, number)
+    band = BANDS[rng.integers(len(BANDS))]
+    up, pace = int(rng.integers(-5, 7)), float(rng.uniform(*band.tempo))
+    beats, chords = _moved(beats, chords, up, pace)
+    styled = rng.random() < 0.6
+
+    def program(of_band: tuple[int, ...]) -> int:
+        return int(rng.choice(of_band)) if styled else int(rng.integers(0, 96))
+
+    found = []
+    wanted = (("MELODY", MELODY, band.lead), ("BRIDGE", SECOND, band.second), ("PIANO", OTHER, band.chords))
+    for name, kind, programs in wanted:
+        if name in parts and rng.random() < 0.9:
+            part = _changed(parts[name], kind, up, pace, rng)
+            part.program, part.volume = program(programs), int(rng.integers(60, 115))
+            if kind == OTHER and band.fifths and styled:
+                part.notes, part.pedal = fifths_of(part.notes), []
+            part.kind = PIANO if kind == OTHER and part.program < 4 else part.kind
+            found.append(part)
+    in_bars = [(a, b, int(root), QUALITIES[int(q)] in ("min", "min7")) for a, b, root, q in chords if root >= 0]
+    if rng.random() < 0.85:
+        line: list[Note] = bass(in_bars, beats[:, 0], band.line, rng)
+        found.append(Part(BASS, line, [], int(rng.choice(band.bass)), 0, int(rng.integers(80, 120))))
+    fitting = [d for d in drums if d.beat and d.style.startswith(band.drums or ("none",))] or [
+        d for d in drums if d.beat
+    ]
+    if fitting and rng.random() < 0.8:
+        one = fitting[rng.integers(len(fitting))]
+        hits = drums_on(beats[:, 0], drum_part(one).notes, one.bpm)
+        found.append(Part(DRUMS, hits, [], int(rng.choice(band.kits)), 0, int(rng.integers(80, 127))))
+    start = float(beats[rng.integers(0, max(1, len(beats) // 2)), 0]) - 0.3
+    return Piece(found, beats, chords, up).cut(max(0.0, start), seconds)
+
+
+def drum_part(one: Performance) -> Part:
+    """What a performance plays."""
+    return Part(DRUMS, [note for part in parts_of(one.file).values() for note in part.notes])
+
+
+def by_drums(one: Performance, rng: np.random.Generator, seconds: float) -> Piece:
+    """A performance alone; of beats in 4/4 the click that it was played to is its beat."""
+    part = drum_part(one)
+    part.program, part.volume = int(rng.choice([0, 0, 8, 16, 24, 25, 32, 40])), 115
+    last = max(b for _, b, _, _ in part.notes)
+    beats = np.zeros((0, 2))
+    if one.beat:
+        at = np.arange(0, last, 60 / one.bpm)
+        beats = np.stack([at, np.arange(len(at)) % 4 + 1], axis=1)
+    start = float(rng.uniform(0, max(0.0, last - seconds)))
+    return Piece([part], beats).cut(start, min(seconds, last - start + 0.5))

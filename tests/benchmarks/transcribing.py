@@ -1,0 +1,236 @@
+"""`transcribe` and `describe`: notes, melodies, beats, tempi, keys, chords and drums, beside another tool and chance.
+
+Folders are named in the environment:
+
+MIRCLR_MIDI         ``pop909`` and ``groove``, as their cards in data_manifests say; songs and drummers that no network
+                    learned from are rendered by fluidsynth, on a soundfont that none learned from
+MIRCLR_SOUNDFONTS   ``FluidR3_GM.sf2``
+MIRCLR_PIANO        recordings of pianos, NAME.flac with NAME.tsv (onset, offset in s, MIDI note, velocity); for
+                    measuring only
+MIRCLR_BASIC_PITCH  a Python in which basic-pitch 0.4.0 and onnxruntime are installed, to stand beside
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+import mirclr
+from mirclr.audio import read_sections, resample
+from mirclr.audio.key import KEYS, find_key
+from mirclr.audio.spectra import RATE as DESCRIBED_RATE
+from mirclr.audio.tempo import find_tempo
+from mirclr.ingest.description import describe_file
+from mirclr.provenance import shipped_dir
+from mirclr.transcription import DRUM_PITCHES, tempo_of
+
+MIDI, FONTS, PIANO, BASIC_PITCH = (f"MIRCLR_{name}" for name in ("MIDI", "SOUNDFONTS", "PIANO", "BASIC_PITCH"))
+PIECES, SECONDS = 12, 48.0
+_RIVAL = Path(__file__).with_name("rival_transcribers.py")
+_PLOT = Path(__file__).parent / "results" / "transcribe.png"
+Notes = np.ndarray
+"""(n, 3): onset and offset in seconds, MIDI note."""
+
+
+def _recipe(name: str) -> Any:
+    for folder in ("builtin", "transcription"):
+        path = str(shipped_dir("recipes") / folder)
+        if path not in sys.path:
+            sys.path.append(path)
+    return import_module(name)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A piece: its file, its labels as of the recipe, its key where one is known, its melody."""
+
+    file: Path
+    labels: dict[str, np.ndarray]
+    key: str | None
+    melody: Notes
+
+
+def render(kind: str, folder: Path) -> list[Rendered]:
+    """Pieces of a kind, each of a song or a drummer that trained nothing and set no threshold."""
+    songs, play, pieces = map(_recipe, ("songs", "play", "pieces"))
+    pop909, groove = Path(os.environ[MIDI], "pop909"), Path(os.environ[MIDI], "groove")
+    drummers = songs.performances(groove, ("test",))
+    numbers = [n for n in songs.song_numbers(pop909, "valid") if int(n) // 20 % 2]  # the others set thresholds
+    found = []
+    for i in range(PIECES):
+        rng = np.random.default_rng([21, i, ("piano", "band", "drums").index(kind)])
+        number = numbers[i % len(numbers)]
+        if kind == "drums":
+            piece = songs.by_drums(drummers[i * len(drummers) // PIECES], rng, SECONDS)
+        elif kind == "piano":
+            piece = songs.on_piano(pop909, number, rng, SECONDS)
+        else:
+            piece = songs.by_band(pop909, number, drummers, rng, SECONDS)
+        wave = play.rendered(piece, Path(os.environ[FONTS], play.HELD_OUT), rng)
+        file = folder / f"{kind}-{i:02d}.wav"
+        soundfile.write(file, wave, play.RATE)
+        labels = pieces.labels(piece)
+        key = None
+        if kind != "drums":
+            tonic, minor = songs.key_of_song(pop909, number)
+            key = KEYS[(tonic + piece.up) % 12 + 12 * minor]
+        found.append(Rendered(file, labels, key, labels["notes"][labels["notes"][:, 4] == pieces.MELODY, :3]))
+    return found
+
+
+def transcribe() -> dict[str, Any]:
+    """Notes, melodies, beats, tempi, keys, chords and drums of music that trained nothing: F1 and fractions right."""
+    if missing := [name for name in (MIDI, FONTS) if name not in os.environ]:
+        raise SystemExit(f"transcribe: name folders by {' and '.join(missing)}")
+    with tempfile.TemporaryDirectory() as folder:
+        results: dict[str, Any] = {"pieces of each kind": PIECES, "seconds of each": SECONDS, "seed": 21}
+        if PIANO in os.environ:
+            results["recordings of pianos"] = of_recordings(Path(os.environ[PIANO]))
+        piano, band, drums = (render(kind, Path(folder)) for kind in ("piano", "band", "drums"))
+        results["piano, rendered"] = of_notes([(r.file, r.labels["notes"][:, :3]) for r in piano], "piano")
+        results["bands, all notes"] = of_notes([(r.file, r.labels["notes"][:, :3]) for r in band], "full")
+        led = [(r.file, r.melody) for r in band if len(r.melody) > 8]
+        results["bands, melody"] = of_notes(led, "melody", rivals=False)
+        results["drums"] = of_drums(drums)
+        for name, some in (("piano, rendered", piano), ("bands", band), ("drummers", drums)):
+            results[f"beats, chords and key: {name}"] = of_songs(some)
+    draw(results, _PLOT)
+    return results
+
+
+def of_recordings(folder: Path) -> dict[str, Any]:
+    """Of the first half minute of recordings."""
+    names = sorted(folder.glob("*.tsv"))
+    return of_notes([(name.with_suffix(".flac"), np.loadtxt(name, ndmin=2)[:, :3]) for name in names], "piano", 30.0)
+
+
+def of_notes(
+    pieces: Sequence[tuple[Path, Notes]], preset: str, seconds: float = np.inf, rivals: bool = True
+) -> dict[str, Any]:
+    """Scores of each tool, and how many times real time it took, by the clock."""
+    by_tool: dict[str, Any] = {}
+    ours, spent, length = [], 0.0, 0.0
+    for file, _ in pieces:
+        start = time.perf_counter()
+        notes = mirclr.transcribe(file, preset=preset)
+        spent, length = spent + time.perf_counter() - start, length + notes.seconds
+        ours.append(np.array([(n.onset_s, n.offset_s, n.pitch) for n in notes]).reshape(-1, 3))
+    by_tool["mirclr"] = _scored(pieces, ours, seconds) | {"times_real_time": round(length / spent, 1)}
+    if rivals and BASIC_PITCH in os.environ:
+        found, took = basic_pitch([file for file, _ in pieces])
+        by_tool["basic-pitch 0.4.0"] = _scored(pieces, found, seconds) | {"times_real_time": round(length / took, 1)}
+    rng, scores = np.random.default_rng(0), _recipe("scores")
+    by_tool["chance"] = _scored(pieces, [scores.by_chance(notes, rng) for _, notes in pieces], seconds)
+    return by_tool
+
+
+def _scored(pieces: Sequence[tuple[Path, Notes]], found: Sequence[Notes], seconds: float) -> dict[str, float]:
+    scores = _recipe("scores")
+    rows = []
+    for (_, reference), mine in zip(pieces, found, strict=True):
+        both = [x[x[:, 0] < seconds] for x in (reference, mine)]
+        rows.append((*scores.notes(*both), scores.notes(*both, offsets=True)[2], scores.frames(*both)))
+    names = ("precision", "recall", "f1", "f1_with_offsets", "frame_f1")
+    return dict(zip(names, np.mean(rows, axis=0).round(3).tolist(), strict=True))
+
+
+def basic_pitch(files: Sequence[Path]) -> tuple[list[Notes], float]:
+    """Notes that basic-pitch finds with its defaults, and the seconds it took once it was loaded."""
+    command = [os.environ[BASIC_PITCH], str(_RIVAL), *map(str, files)]
+    said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return [np.array(rows, float).reshape(-1, 3) for rows in said["notes"]], float(said["seconds"])
+
+
+def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
+    """Of `describe`, of how it was before, and of 120 beats a minute and C major."""
+    rows: dict[str, list[dict[str, float]]] = {"mirclr": [], "without a network": [], "always 120 bpm, in C": []}
+    even = np.arange(0, SECONDS, 0.5)
+    for piece in pieces:
+        if len(piece.labels["beats"]) <= 8:
+            continue
+        found = describe_file(piece.file)
+        assert found.outline is not None
+        sections = read_sections(piece.file, count=2, seconds=15.0)
+        waveforms = [resample(s.mono, s.rate, DESCRIBED_RATE) for s in sections]
+        rows["mirclr"].append(
+            _song_scores(piece, found.tempo_bpm, found.key, found.outline.beats, found.outline.chords)
+        )
+        rows["without a network"].append(_song_scores(piece, find_tempo(waveforms), find_key(waveforms)[0], None, None))
+        guess = np.stack([even, np.arange(len(even)) % 4 + 1], axis=1)
+        rows["always 120 bpm, in C"].append(_song_scores(piece, 120.0, "C", guess, np.array([[0, SECONDS, 1.0]])))
+    return {tool: _means(some) for tool, some in rows.items()}
+
+
+def _song_scores(
+    piece: Rendered, tempo: float | None, key: str | None, beats: np.ndarray | None, chords: np.ndarray | None
+) -> dict[str, float]:
+    scores = _recipe("scores")
+    there = piece.labels["beats"].astype(float)
+    row = dict(zip(("tempo", "tempo_or_multiple"), scores.tempo(tempo_of(there), tempo), strict=True))
+    if piece.key:
+        row |= dict(zip(("key_weighted", "key"), scores.key(piece.key, key), strict=True))
+    if beats is not None:
+        row["beats_f1"] = scores.beats(there[:, 0], beats[:, 0])
+        row["downbeats_f1"] = scores.beats(*(b[b[:, 1] == 1, 0] for b in (there, beats)))
+    if chords is not None and len(piece.labels["chords"]):
+        row["chords_majmin"] = scores.chords(piece.labels["chords"].astype(float), chords)
+    return row
+
+
+def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: round(float(np.nanmean([row[name] for row in rows])), 3) for name in (rows[0] if rows else ())}
+
+
+def of_drums(pieces: Sequence[Rendered]) -> dict[str, Any]:
+    """F1 of hits within 50 ms, of all and of each drum."""
+    scores, rng = _recipe("scores"), np.random.default_rng(0)
+    by_tool = {"mirclr": np.zeros((5, 3), int), "chance": np.zeros((5, 3), int)}
+    for piece in pieces:
+        there = piece.labels["drums"].astype(float)
+        found = [(n.onset_s, DRUM_PITCHES.index(n.pitch)) for n in mirclr.transcribe(piece.file, preset="drums")]
+        by_tool["mirclr"] += scores.drums(there, np.array(found).reshape(-1, 2))
+        anywhere = np.stack([rng.uniform(0, there[:, 0].max(), len(there)), there[:, 1]], axis=1)
+        by_tool["chance"] += scores.drums(there, anywhere)
+    drums = ("kick", "snare", "hat", "tom", "cymbal")
+    return {
+        tool: {"f1": round(scores.f1_of(counts), 3)}
+        | {drum: round(scores.f1_of(row), 3) for drum, row in zip(drums, counts, strict=True)}
+        for tool, counts in by_tool.items()
+    }
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Bars of each tool, for each kind of music."""
+    from mirclr.pictures import new_figure
+
+    shown: list[tuple[str, str, Callable[[dict[str, float]], float | None]]] = [
+        (name, what, lambda row, what=what: row.get(what))  # type: ignore[misc]
+        for name, of in results.items()
+        if isinstance(of, dict)
+        for what in ("f1", "f1_with_offsets", "beats_f1", "downbeats_f1", "tempo", "key_weighted", "chords_majmin")
+        if any(what in row for row in of.values())
+    ]
+    figure = new_figure((9.0, 0.34 * len(shown) + 1.2), "the plot of transcription")
+    axes = figure.add_subplot()
+    tools = list(dict.fromkeys(tool for of in results.values() if isinstance(of, dict) for tool in of))
+    for k, tool in enumerate(tools):
+        points = [(get(results[name].get(tool, {})), i) for i, (name, _, get) in enumerate(shown)]
+        known = [(value, i) for value, i in points if value is not None]
+        axes.plot([v for v, _ in known], [i for _, i in known], "osD^v"[k % 5], label=tool)
+    names = [f"{name.removeprefix('beats, chords and key: ')}: {what.replace('_', ' ')}" for name, what, _ in shown]
+    axes.set_yticks(range(len(shown)), names)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="F1, or fraction that is right")
+    axes.grid(color="0.9")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    figure.savefig(path, dpi=100)

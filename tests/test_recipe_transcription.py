@@ -1,0 +1,113 @@
+"""What recipes/transcription learns from: pieces, their labels and targets, sounds."""
+
+import importlib
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+from mirclr.audio.pitched import BINS, FRAME_S, PitchedSpectrogram
+from mirclr.provenance import shipped_dir
+from mirclr.transcription import Preset, track_notes
+
+MODULES = ("pieces", "textures", "soundfont", "examples", "changes")
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    """The recipe's modules by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("builtin", "transcription"):
+            patch.syspath_prepend(str(shipped_dir("recipes") / name))
+        yield {name: importlib.import_module(name) for name in MODULES}
+        for name in MODULES:
+            sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="module")
+def made_up(recipe):
+    return [recipe["textures"].piano_piece(np.random.default_rng(seed), 30.0) for seed in range(6)]
+
+
+def test_a_key_that_is_up_sounds_until_the_pedal_is(recipe):
+    part = recipe["pieces"].Part(0, [(0.0, 0.5, 60, 80), (0.2, 0.4, 64, 80), (3.0, 3.5, 67, 80)], [(0.45, 2.0)])
+    assert recipe["pieces"].sounding(part) == [(0.0, 2.0, 60, 80), (0.2, 0.4, 64, 80), (3.0, 3.5, 67, 80)]
+
+
+def test_a_key_that_is_struck_again_ends_the_note_in_the_pedal(recipe):
+    part = recipe["pieces"].Part(0, [(0.0, 0.5, 60, 80), (1.0, 1.5, 60, 90)], [(0.1, 4.0)])
+    assert recipe["pieces"].sounding(part) == [(0.0, 1.0, 60, 80), (1.0, 4.0, 60, 90)]
+
+
+def test_pieces_made_up_are_music_of_a_piano_and_the_same_again(recipe, made_up):
+    for seed, piece in enumerate(made_up):
+        notes = recipe["pieces"].labels(piece)["notes"]
+        assert len(notes) > 40
+        assert notes[:, 0].min() >= 0
+        assert notes[:, 1].max() < 45
+        assert notes[:, 2].min() >= 21
+        assert notes[:, 2].max() <= 108
+        assert np.all((notes[:, 3] >= 1) & (notes[:, 3] <= 127))
+        again = recipe["textures"].piano_piece(np.random.default_rng(seed), 30.0)
+        np.testing.assert_array_equal(recipe["pieces"].labels(again)["notes"], notes)
+        beats = piece.beats[:, 0]
+        assert np.all(np.diff(beats) > 0.2)
+
+
+def test_targets_made_of_notes_give_these_notes_back(recipe, made_up):
+    for piece in made_up:
+        notes = recipe["pieces"].labels(piece)["notes"]
+        apart = {}
+        kept = []
+        for row in notes:  # what frames can tell apart
+            if row[0] - apart.get(row[2], -1) > 5 * FRAME_S and row[1] - row[0] > 2.5 * FRAME_S:
+                kept.append(row)
+                apart[row[2]] = row[1]
+        frames = round(50 / FRAME_S)
+        target = recipe["examples"].note_targets(np.array(kept), 0.0, frames)
+        found = track_notes([target], Preset())
+        assert len(found) == len(kept)
+        np.testing.assert_array_equal([n.pitch for n in found], [row[2] for row in kept])
+        np.testing.assert_allclose([n.onset_s for n in found], [row[0] for row in kept], atol=0.002)
+        np.testing.assert_allclose([n.offset_s for n in found], [row[1] for row in kept], atol=0.04)
+
+
+def test_what_is_transposed_is_the_spectrogram_of_the_higher_note(recipe):
+    t = np.arange(16000) / 16000
+    low, high = (0.3 * np.sin(2 * np.pi * 440 * 2 ** ((n - 69) / 12) * t).astype(np.float32) for n in (60, 62))
+    spectrogram = PitchedSpectrogram()
+    moved = recipe["examples"].transposed(spectrogram(low), 2)
+    peaks = [seen[0, :, 15].argmax() for seen in (moved, spectrogram(high))]
+    assert peaks[0] == peaks[1] == (62 - 21) * BINS + 1
+    back = recipe["examples"].transposed(moved, -2)
+    np.testing.assert_array_equal(back[:, :-6], spectrogram(low)[:, :-6])
+
+
+def test_changes_keep_the_time(recipe):
+    x = np.zeros(32000, np.float32)
+    x[16000:] = 0.3 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+    for seed in range(8):
+        y = recipe["examples"].changed(x, np.random.default_rng(seed))
+        assert y.shape == x.shape
+        assert np.abs(y).max() <= 1.001
+        loud = np.abs(y[16000:24000]).mean() > 2 * np.abs(y[8000:15000]).mean()
+        assert loud
+
+
+def test_a_soundfont_holds_its_samples(recipe, tmp_path):
+    soundfont = recipe["soundfont"]
+    sample = np.sin(np.arange(4000) / 9).astype(np.float32) * 0.5
+    zones = [soundfont.Zone(sample, 60.25, (0, 63)), soundfont.Zone(-sample, 66, (64, 127), loop=(100, 3000))]
+    soundfont.write_soundfont(tmp_path / "a.sf2", [soundfont.Preset(5, "one", zones)], 32000)
+    content = (tmp_path / "a.sf2").read_bytes()
+    assert content[:4] == b"RIFF"
+    assert struct.unpack("<I", content[4:8])[0] == len(content) - 8
+    at = content.index(b"smpl")
+    (size,) = struct.unpack("<I", content[at + 4 : at + 8])
+    samples = np.frombuffer(content[at + 8 : at + 8 + size], np.int16)
+    np.testing.assert_allclose(samples[:4000] / 32767, sample, atol=1e-4)
+    assert not samples[4000:4046].any()
+    np.testing.assert_array_equal(samples[4046:8046], -samples[:4000])
+    headers = content.index(b"shdr")
+    assert struct.unpack("<I", content[headers + 4 : headers + 8])[0] == 3 * 46  # two, and the last one
