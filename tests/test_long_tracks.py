@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from mirclr.index import open_index
-from mirclr.library import Entry, ExcerptEmbeddings, LibraryStore
+from mirclr.library import Entry, ExcerptEmbeddings, LibraryStore, Listen
 from mirclr.models.stamp import EncoderStamp
 from mirclr.recommend import Query, recommend
 from mirclr.recommend.pair import compare
 from mirclr.recommend.ranking import mutual_proximity
 from mirclr.recommend.segments import LONG_S, LongTracks, with_segments
+from mirclr.recommend.taste import taste_of
 from mirclr.tags import Tags
 
 DIM, SONGS, OF_MIX, EVERY_S = 96, 150, 12, 300.0
@@ -128,6 +129,23 @@ def test_a_song_and_a_mix_that_has_it_are_as_alike_as_a_list_says(library):
         listed = {r.track.id: r for r in ask(store, songs[0], SONGS, index).recommendations}
         assert own[0].similarity == pytest.approx(listed[mix].similarity, abs=1e-5)
         assert np.mean([one.alike for one in own]) > compare(store, index, other, mix).alike
+
+
+def test_who_likes_mixes_is_recommended_songs_of_them(library):
+    store, of = library
+    index, mixes = open_index(store), list(of)[:3]
+    liked = [Listen("", "", "", str(track.file), 1, None, 1) for track in store.tracks(mixes)]
+    taste = taste_of(store, liked, now_s=0.0, long=LongTracks.of(store, index))
+    assert taste.weights.sum() == pytest.approx(1)
+    query = Query(profile="anna", n=20, artist_cap=0, artist_gap=0, fill=True)
+    found = recommend(store, index, query, listens=liked).recommendations
+    own = {song for mix in mixes for song in of[mix]}
+    assert len(found) == 20
+    assert not {r.track.id for r in found} & set(mixes)
+    vectors = {song: index.vectors(np.array([song]))[0] for song in own}
+    nearest = np.stack(list(vectors.values())) @ taste.centres.T
+    by_mean = np.stack(list(vectors.values())) @ taste_of(store, liked, now_s=0.0).centres.T
+    assert nearest.max(axis=0).mean() > by_mean.max(axis=0).mean()
 
 
 def test_a_long_track_that_stays_the_same_is_one_vector(tmp_path):

@@ -215,7 +215,7 @@ class _PreparedQuery:
         away = [seed.vector for seed in avoided]
         self.hidden = {s.track_id for s in (*self.seeds, *self.ends, *avoided) if s.track_id is not None}
         if query.profile is not None:
-            centres, disliked, hidden = _tastes(library, query, listens, now_s)
+            centres, disliked, hidden = _tastes(library, index, query, listens, now_s)
             self.seeds = self.seeds or centres
             away += disliked
             self.hidden |= hidden
@@ -575,7 +575,7 @@ def _as_candidate(seed: Seed) -> Candidate:
 
 
 def _tastes(
-    library: LibraryStore, query: Query, listens: Sequence[Listen] | None, now_s: float
+    library: LibraryStore, index: Index, query: Query, listens: Sequence[Listen] | None, now_s: float
 ) -> tuple[tuple[Seed, ...], list[np.ndarray], set[int]]:
     """A listener's tastes as seeds, what is disliked, and which tracks to hold back.
 
@@ -584,7 +584,8 @@ def _tastes(
     from mirclr.recommend.taste import listens_of, taste_of
 
     assert query.profile is not None
-    taste = taste_of(library, listens_of(library, query.profile) if listens is None else listens, now_s=now_s)
+    listens = listens_of(library, query.profile) if listens is None else listens
+    taste = taste_of(library, listens, now_s=now_s, long=LongTracks.of(library, index))
     if not (query.seeds or len(taste.centres)):
         raise NoMatch(
             f"{library.path}: of what {query.profile} likes it holds nothing, only what is disliked or was not played; "

@@ -117,6 +117,14 @@ class LongTracks:
         best = np.minimum.reduceat(np.where(is_best, np.arange(len(rows)), len(rows)), begins, axis=1)
         return dict(zip(columns.tolist(), self.starts[rows][best].T, strict=True))
 
+    def parted(self, ids: np.ndarray, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) ids and (m, d) vectors of tracks, long ones as segments: (r,) places among `ids`, and (r, d) vectors."""
+        columns, rows, counts = self._among(ids)
+        whole = np.setdiff1d(np.arange(len(ids)), columns)
+        places = np.concatenate([whole, np.repeat(columns, counts)])
+        order = np.argsort(places, kind="stable")
+        return places[order], np.concatenate([vectors[whole], self.vectors[rows]])[order]
+
     def _among(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which of (m,) ids are long, the rows of all of their segments, and how many are of each."""
         columns = np.flatnonzero(np.isin(ids, self.ids))

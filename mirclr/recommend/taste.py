@@ -16,6 +16,7 @@ import numpy as np
 from mirclr.errors import NoMatch
 from mirclr.library import LibraryStore, LibraryTrack, Listen, shown
 from mirclr.recommend.matching import TrackReference, match_references
+from mirclr.recommend.segments import LongTracks
 
 RECENT_DAYS = 14
 HALF_LIFE_DAYS = 180
@@ -136,13 +137,15 @@ def _wanted(listen: Listen) -> TrackReference:
     return TrackReference((listen.file,), (listen.file,), (*names, *(pair[::-1] for pair in names)), listen.album)
 
 
-def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) -> Taste:
+def taste_of(
+    library: LibraryStore, listens: Sequence[Listen], *, now_s: float, long: LongTracks | None = None
+) -> Taste:
     """Find what a listener likes from a listening history.
 
     A track weighs log2(1 + plays), twice that where it is liked, times 0.5 for each `HALF_LIFE_DAYS` days since it was
     last played, but 0.1 at least. A like without plays counts as 4 plays, an unknown time as one half-life. A track
     that is disliked anywhere is in no centre. There are round(sqrt(n / 3)) centres, from 1 to 8; of more than 4096
-    tracks the weightiest make them.
+    tracks the weightiest make them. A long mix is its segments, which together weigh as much as a song.
 
     Parameters
     ----------
@@ -152,6 +155,8 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
         In any order.
     now_s : float
         The present, in seconds since 1970.
+    long : LongTracks, optional
+        Those of the library; without, each track is its one vector.
 
     Returns
     -------
@@ -181,9 +186,14 @@ def taste_of(library: LibraryStore, listens: Sequence[Listen], *, now_s: float) 
     wanted = ~disliked & (weights > 0)
     weightiest = np.argsort(-np.where(wanted, weights, 0), kind="stable")[: min(int(wanted.sum()), _MOST_GROUPED)]
     weightiest.sort()
-    _, vectors = library.compared(ids[weightiest].tolist())
+    held, vectors = library.compared(ids[weightiest].tolist())
     if len(weightiest):
-        centres, fractions = find_centres(vectors, weights[weightiest], centre_count(int(wanted.sum())))
+        of_parts = weights[weightiest]
+        if long is not None:
+            places, vectors = long.parted(held, vectors)
+            of_parts = (of_parts / np.bincount(places, minlength=len(held)))[places]
+        n = int(wanted.sum()) + len(vectors) - len(held)
+        centres, fractions = find_centres(vectors, of_parts, centre_count(n))
     else:
         centres, fractions = vectors, np.zeros(0, np.float32)
     recent = set(ids[age_days <= RECENT_DAYS].tolist())

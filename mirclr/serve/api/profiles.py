@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mirclr.api import Library
 from mirclr.library import Listen, shown
 from mirclr.recommend.listening import check_name, record_play, set_taste, tastes_of
+from mirclr.recommend.segments import LongTracks
 from mirclr.recommend.taste import listens_of, match_listens, nearest_tracks, taste_of
 from mirclr.serve.api.recommend import Id
 from mirclr.serve.api.tracks import Track
@@ -143,7 +144,7 @@ def _profile(library: Library, name: str) -> ProfileWithTaste:
 
 
 def _groups(library: Library, listens: list[Listen], disliked: set[int]) -> list[Group]:
-    taste = taste_of(library, listens, now_s=time.time())
+    taste = taste_of(library, listens, now_s=time.time(), long=LongTracks.of(library, library.index))
     nearest = nearest_tracks(library, taste, taste.known - disliked, n=_EXAMPLES)
     return [
         Group(weight=round(float(weight), 4), songs=[Track.of(track) for track in tracks])
