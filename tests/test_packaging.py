@@ -94,7 +94,7 @@ def test_the_changelog_tops_with_this_version():
 
 def test_the_architecture_names_the_rooms_on_a_few_pages():
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    assert text.count("\n") < 215
+    assert text.count("\n") < 250  # one of them on how it grows
     rooms = {p.stem for p in (ROOT / "mirclr").glob("*.py") if not p.stem.startswith("__")}
     rooms |= {p.parent.name for p in (ROOT / "mirclr").glob("*/__init__.py")}
     assert {room for room in rooms if not re.search(rf"\b{room}\b", text)} == set()
