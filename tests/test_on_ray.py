@@ -160,7 +160,7 @@ def test_vectors_tags_and_statistics_are_those_of_embed_bit_for_bit(cluster_here
         assert list(library.roots()) == [str(tmp_path / "mounted")]
 
 
-def test_a_worker_that_is_killed_loses_no_song_and_none_is_there_twice(cluster_here, embedder, tmp_path):
+def test_a_worker_that_is_killed_loses_no_song_and_none_is_there_twice(cluster_here, embedder, tmp_path, capfd):
     music, vectors = made_up(tmp_path / "music", 32), tmp_path / "vectors"
     listing, killed = list_songs([str(music)]), 0
     for done in embed_on_cluster(listing, str(vectors), embedder, builtin_checkpoint(), Cluster()):
@@ -172,6 +172,7 @@ def test_a_worker_that_is_killed_loses_no_song_and_none_is_there_twice(cluster_h
     songs, whole = rows(vectors)
     assert songs == Counter({f"{i:03}.wav": 1 for i in range(32)})
     assert whole == 32
+    assert capfd.readouterr().out == ""  # where a command prints JSON
 
 
 def test_a_driver_that_is_killed_is_resumed_where_it_was(cluster_here, embedder, tmp_path, capsys):

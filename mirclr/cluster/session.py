@@ -210,6 +210,7 @@ def _begin(address: str | None, folder: Path | None, cores: int | None) -> None:
     if folder:
         here = {"address": "local", "num_cpus": cores, "include_dashboard": False, "object_store_memory": _OBJECTS}
         options |= here | {"_temp_dir": str(folder)}
+    _keep_quiet()
     try:
         ray.init(**options)
     except (ConnectionError, TimeoutError, RuntimeError, ValueError, OSError) as error:
@@ -226,6 +227,16 @@ def _listen_here_only() -> None:
     from ray._private import ray_constants
 
     ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def _keep_quiet() -> None:
+    """Have Ray print nothing on standard output, where commands print what was asked for, such as JSON.
+
+    It does so of each process that was lost, whatever its options; where that matters it comes as an error.
+    """
+    from ray._private import worker
+
+    worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _short_folder() -> Path:

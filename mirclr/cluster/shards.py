@@ -37,7 +37,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mirclr.cluster.listing import Listed
-from mirclr.errors import EncoderMismatch, LibraryError, MissingExtra, VectorsError, is_fault_of_machine
+from mirclr.errors import (
+    EncoderMismatch,
+    LibraryError,
+    MissingExtra,
+    StorageError,
+    VectorsError,
+    in_words,
+    is_fault_of_machine,
+)
 from mirclr.library.checks import parsed_stamp
 from mirclr.models.stamp import EncoderStamp
 from mirclr.storage import Folder, is_url
@@ -159,9 +167,9 @@ class VectorFolder:
             It cannot be read; it is of a newer format.
         """
         pa = _pyarrow()
-        content = self._folder.read(name)
+        source = self._open(name, columns)
         try:
-            file = pa.parquet.ParquetFile(pa.BufferReader(content))
+            file = pa.parquet.ParquetFile(source)
             facts = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b"null"))
             if not isinstance(facts, dict):
                 raise ValueError("it has no metadata of mirclr's")
@@ -183,6 +191,16 @@ class VectorFolder:
                 self.damaged.append(name)
             return None
         return table, facts | {"encoder": stamp}
+
+    def _open(self, name: str, columns: Sequence[str] | None) -> Any:
+        """A shard to be read; of one on this machine no more is read than the columns that are asked for."""
+        pa = _pyarrow()
+        if not columns or self._folder.local is None:
+            return pa.BufferReader(self._folder.read(name))
+        try:
+            return pa.OSFile(str(self._folder.local / name))
+        except OSError as error:
+            raise StorageError(f"{self}/{name}: {in_words(error)}") from error
 
     def _stamp(self, name: str, facts: Mapping[str, Any]) -> EncoderStamp:
         try:
