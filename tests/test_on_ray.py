@@ -201,7 +201,7 @@ def test_ctrl_c_ends_a_run_and_keeps_what_is_whole(cluster_here, tmp_path):
     driver.send_signal(signal.SIGINT)
     _, errors = driver.communicate(timeout=60)
     wait_for_idle()
-    assert driver.returncode == 130
+    assert driver.returncode == 130, errors
     assert errors.strip().splitlines()[-1] == "mirclr: interrupted; what was done is kept"
     assert "Traceback" not in errors
     songs, whole = rows(vectors)
@@ -212,7 +212,11 @@ def started(*arguments):
     """A command in a process of its own."""
     command = [sys.executable, "-m", "mirclr", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    # what is started in the background ignores SIGINT, and so do its children
+    heeding = None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=heeding
+    )
 
 
 def until_there(vectors, driver):

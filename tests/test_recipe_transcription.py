@@ -20,6 +20,8 @@ def recipe():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("builtin", "transcription"):
             patch.syspath_prepend(str(shipped_dir("recipes") / name))
+        for name in MODULES:  # other recipes have modules of these names
+            patch.delitem(sys.modules, name, raising=False)
         yield {name: importlib.import_module(name) for name in MODULES}
         for name in MODULES:
             sys.modules.pop(name, None)

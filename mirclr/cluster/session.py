@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +78,14 @@ class Cluster:
         remote = ray.remote(**(options | ({"num_gpus": 1} if self.gpus else {})))(_checked)
         most = self.workers or 2 * self.slots
         running: list[Any] = []
-        try:
-            for job in jobs:
-                while len(running) >= most:
-                    yield from _finished(running)
-                running.append(remote.remote(__version__, function, *job))
-            while running:
+        # what runs when this is left is not cancelled: Ray ends the tasks of a driver that leaves, and to cancel one
+        # that ends just now kills the driver (Ray 2.60: "Tried to complete task that was not pending")
+        for job in jobs:
+            while len(running) >= most:
                 yield from _finished(running)
-        finally:
-            for one in running:
-                with suppress(Exception):  # where Ray is gone, so is the task
-                    ray.cancel(one, force=True)
+            running.append(remote.remote(__version__, function, *job))
+        while running:
+            yield from _finished(running)
 
 
 def has_gpu() -> bool:
