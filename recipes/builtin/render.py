@@ -94,15 +94,15 @@ Note = tuple[float, float, int, int]  # beginning and end in seconds, pitch, vel
 def notes_of(file: Path) -> dict[str, list[Note]]:
     """Notes by the names of tracks."""
     midi = mido.MidiFile(file)
-    tempi = sorted((t, m.tempo) for track in midi.tracks for t, m in _timed(track) if m.type == "set_tempo")
+    tempi = sorted((t, m.tempo) for track in midi.tracks for t, m in timed(track) if m.type == "set_tempo")
     found: dict[str, list[Note]] = {}
     for i, track in enumerate(midi.tracks):
         open_notes: dict[int, tuple[float, int]] = {}
         notes = found.setdefault(track.name.strip() or str(i), [])
-        for tick, message in _timed(track):
+        for tick, message in timed(track):
             if message.type not in ("note_on", "note_off"):
                 continue
-            second = _seconds(tick, tempi, midi.ticks_per_beat)
+            second = seconds_at(tick, tempi, midi.ticks_per_beat)
             if message.note in open_notes:
                 begin, velocity = open_notes.pop(message.note)
                 notes.append((begin, second, message.note, velocity))
@@ -111,7 +111,8 @@ def notes_of(file: Path) -> dict[str, list[Note]]:
     return found
 
 
-def _timed(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
+def timed(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
+    """The messages of a track, each with its tick."""
     at, found = 0, []
     for message in track:
         at += message.time
@@ -119,7 +120,8 @@ def _timed(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
     return found
 
 
-def _seconds(tick: int, tempi: list[tuple[int, int]], per_beat: int) -> float:
+def seconds_at(tick: int, tempi: list[tuple[int, int]], per_beat: int) -> float:
+    """Seconds of a tick, by (tick, microseconds a beat) in order and the ticks of a beat."""
     second, last, tempo = 0.0, 0, US_A_BEAT
     for at, new in tempi:
         if at >= tick:

@@ -8,6 +8,7 @@ from pathlib import Path
 import mido
 import numpy as np
 from pieces import BASS, DRUMS, MELODY, OTHER, PIANO, QUALITIES, SECOND, Note, Part, Piece
+from render import BANDS, bass, drums_on, fifths_of, seconds_at, timed  # of recipes/builtin
 
 _ROOTS = {n: i for i, n in enumerate(("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"))}
 _ROOTS |= {"C#": 1, "D#": 3, "F#": 6, "G#": 8, "A#": 10, "Cb": 11, "B#": 0, "E#": 5, "Fb": 4}
@@ -56,13 +57,13 @@ def parts_of(file: Path) -> dict[str, Part]:
     """The parts of a MIDI file by name, with their pedal."""
     midi = mido.MidiFile(file)
     found = {}
-    tempi = [(tick, m.tempo) for track in midi.tracks for tick, m in _by_tick(track) if m.type == "set_tempo"]
+    tempi = sorted((tick, m.tempo) for track in midi.tracks for tick, m in timed(track) if m.type == "set_tempo")
     for i, track in enumerate(midi.tracks):
         part, down, pedal = Part(OTHER, []), {}, None
-        for tick, m in _by_tick(track):
+        for tick, m in timed(track):
             if m.type not in ("note_on", "note_off", "control_change"):
                 continue
-            second = _seconds(tick, sorted(tempi), midi.ticks_per_beat)
+            second = seconds_at(tick, tempi, midi.ticks_per_beat)
             if m.type == "control_change":
                 if m.control == 64 and m.value >= 64 and pedal is None:
                     pedal = second
@@ -78,23 +79,6 @@ def parts_of(file: Path) -> dict[str, Part]:
         if part.notes:
             found[track.name.strip() or str(i)] = part
     return found
-
-
-def _by_tick(track: mido.MidiTrack) -> list[tuple[int, mido.Message]]:
-    at, found = 0, []
-    for message in track:
-        at += message.time
-        found.append((at, message))
-    return found
-
-
-def _seconds(tick: int, tempi: list[tuple[int, int]], per_beat: int) -> float:
-    second, last, tempo = 0.0, 0, 500_000
-    for at, new in tempi:
-        if at >= tick:
-            break
-        second, last, tempo = second + (at - last) * tempo / per_beat / 1e6, at, new
-    return second + (tick - last) * tempo / per_beat / 1e6
 
 
 def read_song(pop909: Path, number: str) -> tuple[dict[str, Part], np.ndarray, np.ndarray]:
@@ -173,8 +157,6 @@ def on_piano(pop909: Path, number: str, rng: np.random.Generator, seconds: float
 
 def by_band(pop909: Path, number: str, drums: list[Performance], rng: np.random.Generator, seconds: float) -> Piece:
     """A song by a band: programs of General MIDI, a bass line made of its chords, drums, in styles or of anything."""
-    from render import BANDS, bass, drums_on, fifths_of  # of recipes/builtin
-
     parts, beats, chords = read_song(pop909, number)
     band = BANDS[rng.integers(len(BANDS))]
     up, pace = int(rng.integers(-5, 7)), float(rng.uniform(*band.tempo))
