@@ -1,6 +1,7 @@
 """``mirclr index``: the vectors of a library in a database, made, brought up to date, looked at and removed."""
 
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from mirclr.terminal import counted
 
 if TYPE_CHECKING:
     from mirclr.index import Engine, IndexStatus, Pushed
+    from mirclr.library import LibraryStore
 
 _where = options.index(
     "faiss",
@@ -48,10 +50,7 @@ def build(library_path: Path, index: str, shards: Path | None, as_json: bool) ->
     A large index is worked on for a while after the last song is written. With --from, vectors are read from Parquet
     files that the library was made of, or that `mirclr export` wrote; what they lack is read from the library.
     """
-    from mirclr.index import open_engine
-    from mirclr.library import LibraryStore
-
-    with LibraryStore.open(library_path) as library, closing(open_engine(index)) as engine, ExitStack() as stack:
+    with _opened(library_path, index) as (library, engine), ExitStack() as stack:
         done = engine.build(library, ProgressOf("Writing songs", stack), shards)
     _print_done(engine, done, as_json)
 
@@ -66,10 +65,7 @@ def push(library_path: Path, index: str, as_json: bool) -> None:
     What was added, embedded again or removed since is written; the first time, all is. What is interrupted is done by
     the next push, and no answer is wrong meanwhile: what an index lacks is compared by who asks.
     """
-    from mirclr.index import open_engine
-    from mirclr.library import LibraryStore
-
-    with LibraryStore.open(library_path) as library, closing(open_engine(index)) as engine, ExitStack() as stack:
+    with _opened(library_path, index) as (library, engine), ExitStack() as stack:
         done = engine.push(library, ProgressOf("Writing songs", stack))
     _print_done(engine, done, as_json)
 
@@ -80,10 +76,7 @@ def push(library_path: Path, index: str, as_json: bool) -> None:
 @options.as_json
 def status(library_path: Path, index: str, as_json: bool) -> None:
     """Show what an index holds of your library, and what it is behind."""
-    from mirclr.index import open_engine
-    from mirclr.library import LibraryStore
-
-    with LibraryStore.open(library_path) as library, closing(open_engine(index)) as engine:
+    with _opened(library_path, index) as (library, engine):
         found = engine.status(library)
     if as_json:
         print_json({**vars(found), "behind": found.behind})
@@ -101,15 +94,22 @@ def status(library_path: Path, index: str, as_json: bool) -> None:
 @options.as_json
 def drop(library_path: Path, index: str, as_json: bool) -> None:
     """Remove from an index what it holds of your library; the library stays."""
-    from mirclr.index import open_engine
-    from mirclr.library import LibraryStore
-
-    with LibraryStore.open(library_path) as library, closing(open_engine(index)) as engine:
+    with _opened(library_path, index) as (library, engine):
         there = engine.drop(library)
     if as_json:
         print_json({"index": engine.address.shown, "dropped": there})
     else:
         last_line(f"{engine.address.shown}: {'removed' if there else 'held nothing of this library'}")
+
+
+@contextmanager
+def _opened(library_path: Path, index: str) -> "Iterator[tuple[LibraryStore, Engine]]":
+    """A library and an index, by its address."""
+    from mirclr.index import open_engine
+    from mirclr.library import LibraryStore
+
+    with LibraryStore.open(library_path) as library, closing(open_engine(index)) as engine:
+        yield library, engine
 
 
 def _print_done(engine: "Engine", done: "Pushed", as_json: bool) -> None:

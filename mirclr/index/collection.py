@@ -16,7 +16,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from mirclr.errors import EngineUnreachable
+from mirclr.errors import EngineError, EngineUnreachable
+from mirclr.index.address import Address
 
 _T = TypeVar("_T")
 PAUSES_S = [0.2, 0.5, 1.0, 2.0]
@@ -127,6 +128,12 @@ def retried(work: Callable[[], _T], reconnect: Callable[[], object]) -> _T:
             sleep(pause_s)
             reconnect()
     return work()
+
+
+def refused(address: Address, answer: str, *, lost: bool) -> EngineError:
+    """What to raise of a server's answer: the connection is lost, or it will not; no secret of its address is shown."""
+    kind, what = (EngineUnreachable, "cannot be reached") if lost else (EngineError, "the server refuses")
+    return kind(f"{address.shown}: {what}: {address.without_secrets(answer)}")
 
 
 def filled(found: list[list[tuple[int, float]]], k: int) -> tuple[np.ndarray, np.ndarray]:

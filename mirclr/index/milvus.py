@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mirclr.errors import EngineError, EngineUnreachable, MissingExtra
+from mirclr.errors import EngineError, MissingExtra
 from mirclr.index.address import Address
-from mirclr.index.collection import LIMIT, Holding, filled, retried
+from mirclr.index.collection import LIMIT, Holding, filled, refused, retried
 
 _T = TypeVar("_T")
 _AT_ONCE = 1000  # rows of a message, which may have 64 MB
@@ -192,14 +192,12 @@ class MilvusCollection:
         return retried(lambda: self._guarded(work), self.close)
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Do some work, and say in a line what the server says."""
+        """Do some work; what the server answers is one line."""
         try:
             return work()
         except (self._milvus.MilvusException, OSError, ValueError) as error:
-            said = self._address.without_secrets(str(getattr(error, "message", "") or error))
-            if _is_lost(error):
-                raise EngineUnreachable(f"{self._address.shown}: cannot be reached: {said}") from None
-            raise EngineError(f"{self._address.shown}: the server refuses: {said}") from None
+            answer = str(getattr(error, "message", "") or error)
+            raise refused(self._address, answer, lost=_is_lost(error)) from None
 
     def _connected(self) -> Any:
         if self._client is None:

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mirclr.errors import EngineError, EngineUnreachable, MissingExtra
+from mirclr.errors import EngineError, MissingExtra
 from mirclr.index.address import Address
-from mirclr.index.collection import Holding, filled, retried
+from mirclr.index.collection import Holding, filled, refused, retried
 
 _T = TypeVar("_T")
 _VERSION = (0, 8)  # of pgvector: the first with iterative scans
@@ -230,16 +230,16 @@ class PostgresCollection:
         return read() if self._writes else retried(lambda: self._guarded(read), self.close)
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Do some work, and say in a line what the server says."""
+        """Do some work; what the server answers is one line."""
         try:
             return work()
         except self._psycopg.Error as error:
-            connection, said = self._connection, self._address.without_secrets(str(error))
+            connection = self._connection
             lost = connection is None or connection.broken or connection.closed
-            if lost or isinstance(error, self._psycopg.errors.AdminShutdown):
+            lost = lost or isinstance(error, self._psycopg.errors.AdminShutdown)
+            if lost:
                 self.close()
-                raise EngineUnreachable(f"{self._address.shown}: cannot be reached: {said}") from None
-            raise EngineError(f"{self._address.shown}: the server refuses: {said}") from None
+            raise refused(self._address, str(error), lost=lost) from None
 
     def _connected(self) -> Any:
         if self._connection is None:

@@ -9,11 +9,11 @@ Contents: `Database`; `encode_path`, `decode_path` and `storable`, texts as they
 import json
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from mirclr.errors import LibraryError, LibraryNotFound
 from mirclr.library.checks import below_root, check_rows, whole_number
@@ -25,6 +25,7 @@ from mirclr.terminal import shown
 IDS = "(SELECT value FROM json_each(?))"
 """SQL for a list of ids, given as one argument by `id_list`."""
 
+_T = TypeVar("_T")
 _SURROGATES = sys.getfilesystemencodeerrors()
 _ROWS_AT_ONCE = 1000
 
@@ -167,6 +168,15 @@ class Database:
             except BaseException:
                 self._connection.rollback()
                 raise
+
+    def _unpacked(self, what: str, column: str, ids: Sequence[int], unpack: Callable[[bytes], _T]) -> dict[int, _T]:
+        """What a table named as `what` keeps of tracks in a column, by id; LibraryError where one is damaged."""
+        rows = self._rows(f"SELECT track_id, {column} FROM {what} WHERE track_id IN {IDS}", id_list(ids))  # noqa: S608
+        try:
+            return {row[0]: unpack(row[1]) for row in rows}
+        except ValueError as error:
+            named = f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+            raise LibraryError(f"{self.path}: not a library of mirclr's, or damaged: {named}: {error}") from error
 
     def _rows(self, query: str, *arguments: Any) -> list[sqlite3.Row]:
         with explained(self.path):

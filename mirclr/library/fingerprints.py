@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mirclr.errors import LibraryError
 from mirclr.library.checks import whole_number
-from mirclr.library.database import IDS, Database, count_write, id_list
+from mirclr.library.database import Database, count_write
 
 _COMPARED = "fingerprints compared"
 _FORMAT = 1
@@ -42,11 +41,7 @@ class Fingerprints(Database):
         LibraryError
             One is damaged.
         """
-        rows = self._rows(f"SELECT track_id, landmarks FROM fingerprint WHERE track_id IN {IDS}", id_list(ids))  # noqa: S608
-        try:
-            return {row[0]: unpacked(row[1]) for row in rows}
-        except ValueError as error:
-            raise LibraryError(f"{self.path}: not a library of mirclr's, or damaged: a fingerprint: {error}") from error
+        return self._unpacked("fingerprint", "landmarks", ids, unpacked)
 
     def fingerprint_times(self) -> tuple[np.ndarray, np.ndarray]:
         """Which tracks have a fingerprint, (n,) int64 ascending, and when each was made, (n,) int64 in ns."""

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mirclr.errors import LibraryError
-from mirclr.library.database import IDS, Database, id_list
+from mirclr.library.database import Database
 
 PITCH_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 QUALITIES = ("", "m", "7", "maj7", "m7", "dim", "aug", "sus")
@@ -70,11 +69,7 @@ class Outlines(Database):
         LibraryError
             One is damaged.
         """
-        rows = self._rows(f"SELECT track_id, outline FROM outline WHERE track_id IN {IDS}", id_list(ids))  # noqa: S608
-        try:
-            return {row[0]: unpacked_outline(row[1]) for row in rows}
-        except ValueError as error:
-            raise LibraryError(f"{self.path}: not a library of mirclr's, or damaged: an outline: {error}") from error
+        return self._unpacked("outline", "outline", ids, unpacked_outline)
 
     def with_outline(self) -> set[int]:
         """The tracks that have one."""
