@@ -5,6 +5,7 @@ import sys
 import tomllib
 import zipfile
 from email.parser import Parser
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,18 @@ def test_the_constraints_bind_what_is_needed_and_name_no_place():
     bound = {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
     for needed in map(Requirement, (*project["dependencies"], *extras)):
         assert needed.specifier.contains(bound[canonicalize_name(needed.name)]), needed
+
+
+def test_the_tested_versions_go_together():
+    """What `make install` asks of pip can be had: no package needs another version of one than constraints.txt says."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    tested = {canonicalize_name(name): version for name, at, version in (line.partition("==") for line in lines) if at}
+    for name in tested:
+        try:
+            needs = metadata.requires(name) or ()
+        except metadata.PackageNotFoundError:
+            continue
+        for need in map(Requirement, needs):
+            version = tested.get(canonicalize_name(need.name))
+            if version and (need.marker is None or need.marker.evaluate({"extra": ""})):
+                assert need.specifier.contains(version, prereleases=True), f"{name} needs {need}, not {version}"
