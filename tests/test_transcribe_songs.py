@@ -7,18 +7,18 @@ import tracemalloc
 
 import mido
 import numpy as np
-import onnx
 import pytest
 import soundfile
-from onnx import TensorProto, helper
+from onnx import helper
 
 import mirclr
-from mirclr.audio.pitched import BANDS, RATE
+from mirclr.audio.pitched import RATE
 from mirclr.ingest.description import describe_file
 from mirclr.library import CHORDS
-from mirclr.models.portable_transcriber import FORMAT, INPUT, KEY, OUTPUT, PortableTranscriber
+from mirclr.models.portable_transcriber import INPUT, OUTPUT, PortableTranscriber
 from mirclr.transcription import DRUM_PITCHES, SongReader, read_outline
 from tests.commands import exits, invoke
+from tests.made_up_networks import WHOLE, constant, write_network
 
 LEVEL = 0.8
 FRAMES = 96
@@ -26,16 +26,10 @@ FRAMES = 96
 
 def write_click_listener(path):
     """A network that says of every frame of 29 rows how surely its loudest band is above `LEVEL`: a click is all."""
-
-    def constant(name, values, kind=TensorProto.FLOAT):
-        values = np.asarray(values)
-        return helper.make_tensor(name, kind, values.shape, values.flatten().tolist())
-
-    whole = TensorProto.INT64
     constants = [
-        constant("at", [0, 1, 0, 0], whole), constant("to", [99, 2, 999, 9999], whole), constant("level", LEVEL),
-        constant("steep", 8.0), constant("bands", [1, 2], whole), constant("rows", [1, 29, 1], whole),
-        constant("one", [1], whole),
+        constant("at", [0, 1, 0, 0], WHOLE), constant("to", [99, 2, 999, 9999], WHOLE), constant("level", LEVEL),
+        constant("steep", 8.0), constant("bands", [1, 2], WHOLE), constant("rows", [1, 29, 1], WHOLE),
+        constant("one", [1], WHOLE),
     ]  # fmt: skip
     node = helper.make_node
     nodes = [
@@ -44,17 +38,7 @@ def write_click_listener(path):
         node("Sigmoid", ["logit"], ["p"]), node("Unsqueeze", ["p", "one"], ["row"]),
         node("Tile", ["row", "rows"], [OUTPUT]),
     ]  # fmt: skip
-    takes = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["b", 2, BANDS, FRAMES])
-    gives = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["b", 29, FRAMES])
-    model = helper.make_model(
-        helper.make_graph(nodes, "clicks", [takes], [gives], constants),
-        opset_imports=[helper.make_opsetid("", 18)],
-        ir_version=9,
-    )
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps({"format": FORMAT, "kind": "song", "reach": 1, "frames": FRAMES})
-    onnx.save(model, path)
-    return path
+    return write_network(path, "song", nodes, constants, [29], FRAMES)
 
 
 @pytest.fixture(scope="module")

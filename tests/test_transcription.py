@@ -11,7 +11,7 @@ import pretty_midi
 import pytest
 import soundfile
 import torch
-from onnx import TensorProto, helper
+from onnx import helper
 
 import mirclr
 from mirclr.audio.pitched import BANDS, FRAME_S, HOP, RATE, PitchedSpectrogram, band_hertz
@@ -23,6 +23,7 @@ from mirclr.models.transcriber_export import export_transcriber
 from mirclr.transcription import PRESETS, Note, Notes, NoteTracker, Preset, track_notes
 from mirclr.transcription.midi import TICKS, beat_grid
 from tests.commands import exits, invoke
+from tests.made_up_networks import WHOLE, constant, write_network
 
 FRAMES = 64
 LEVEL = 1.5  # of a band, from which on the network below hears a note: a sine of -31 dB
@@ -30,17 +31,11 @@ LEVEL = 1.5  # of a band, from which on the network below hears a note: a sine o
 
 def write_listener(path, frames=FRAMES):
     """A network of known weights: a note sounds while its band is above `LEVEL`, and begins where that begins."""
-
-    def constant(name, values, kind=TensorProto.FLOAT):
-        values = np.asarray(values)
-        return helper.make_tensor(name, kind, values.shape, values.flatten().tolist())
-
-    whole = TensorProto.INT64
     constants = [
-        constant("at", [0, 0, 1, 0], whole), constant("to", [99, 1, 264, 9999], whole),
-        constant("step", [1, 1, 3, 1], whole), constant("level", LEVEL), constant("steep", 60.0),
-        constant("pads", [0, 0, 0, 1, 0, 0, 0, 0], whole), constant("from0", [0], whole),
-        constant("toT", [frames], whole), constant("last", [3], whole), constant("half", 0.5), constant("none", 0.0),
+        constant("at", [0, 0, 1, 0], WHOLE), constant("to", [99, 1, 264, 9999], WHOLE),
+        constant("step", [1, 1, 3, 1], WHOLE), constant("level", LEVEL), constant("steep", 60.0),
+        constant("pads", [0, 0, 0, 1, 0, 0, 0, 0], WHOLE), constant("from0", [0], WHOLE),
+        constant("toT", [frames], WHOLE), constant("last", [3], WHOLE), constant("half", 0.5), constant("none", 0.0),
     ]  # fmt: skip
     node = helper.make_node
     nodes = [
@@ -52,18 +47,8 @@ def write_listener(path, frames=FRAMES):
         node("Mul", ["frame", "none"], ["zero"]), node("Add", ["zero", "half"], ["middle"]),
         node("Concat", ["onset", "frame", "zero", "middle", "zero"], [OUTPUT], axis=1),
     ]  # fmt: skip
-    constants.append(constant("all", [0, 1, 2, 3], whole))
-    takes = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["b", 2, BANDS, frames])
-    gives = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["b", 5, 88, frames])
-    model = helper.make_model(
-        helper.make_graph(nodes, "listener", [takes], [gives], constants),
-        opset_imports=[helper.make_opsetid("", 18)],
-        ir_version=9,
-    )
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps({"format": FORMAT, "kind": "notes", "reach": 1, "frames": frames})
-    onnx.save(model, path)
-    return path
+    constants.append(constant("all", [0, 1, 2, 3], WHOLE))
+    return write_network(path, "notes", nodes, constants, [5, 88], frames)
 
 
 @pytest.fixture(scope="module")
