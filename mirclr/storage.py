@@ -120,7 +120,7 @@ class Folder:
         return self._try("", listed)
 
     def find(self) -> dict[str, dict[str, Any]]:
-        """The files of a folder elsewhere, at any depth, by their paths below it, each with what its store tells.
+        """The files of a folder elsewhere, at any depth, by their paths below it, each with what its store reports.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class Folder:
         return self._try("", found)
 
     def facts(self, name: str) -> dict[str, Any] | None:
-        """What its store tells of one file elsewhere; None where there is none."""
+        """What its store reports of one file elsewhere; None where there is none."""
         facts: dict[str, Any] | None = self._try(name, lambda fs, path: fs.info(path) if fs.exists(path) else None)
         return facts
 

@@ -83,12 +83,12 @@ def test_of_beats_that_are_not_sure_another_way_is_asked():
     rng, frames = np.random.default_rng(2), round(40 / FRAME_S)
     faint = 0.3 * activation(want[:, 0], frames) * rng.choice([0.2, 1.0], frames)
     off_beat = 0.5 * activation(want[:, 0] + 60 / 117 / 2, frames) * rng.choice([0.0, 1.0], frames, p=[0.7, 0.3])
-    said, downs = faint + off_beat, np.zeros(frames)
-    got = track_beats(said, downs, lambda: 117.0)
+    activations, downs = faint + off_beat, np.zeros(frames)
+    got = track_beats(activations, downs, lambda: 117.0)
     assert tempo_of(got) == pytest.approx(117, rel=0.02)
     sure = activation(want[:, 0], frames)
     np.testing.assert_array_equal(track_beats(sure, downs, lambda: 60.0), track_beats(sure, downs))
-    np.testing.assert_array_equal(track_beats(said, downs, lambda: None), track_beats(said, downs))
+    np.testing.assert_array_equal(track_beats(activations, downs, lambda: None), track_beats(activations, downs))
 
 
 def test_places_in_bars_count_up():

@@ -80,7 +80,7 @@ def workers(run: Path) -> list[int]:
 
 @pytest.fixture
 def hosts() -> Iterator[list[tuple[tuple[str, ...], list[str], dict[str, str]]]]:
-    """Of each of two hosts what stands before a command, and what torchrun is told; one where there cannot be two.
+    """Of each of two hosts what stands before a command, and what torchrun is given; one where there cannot be two.
 
     Hosts are network namespaces joined by a cable.
     """
@@ -120,7 +120,7 @@ def hosts() -> Iterator[list[tuple[tuple[str, ...], list[str], dict[str, str]]]]
         yield [
             (
                 ("ip", "netns", "exec", name),
-                [*meet, f"--local-addr=10.99.0.{i + 1}", f"--rdzv-conf=is_host={1 - i}"],  # as a name would tell
+                [*meet, f"--local-addr=10.99.0.{i + 1}", f"--rdzv-conf=is_host={1 - i}"],  # as a name would show
                 {"GLOO_SOCKET_IFNAME": cable},
             )
             for i, (name, cable) in enumerate(zip(names, cables, strict=True))
@@ -138,10 +138,10 @@ def test_two_hosts_train_as_one_process_and_a_worker_that_is_killed_starts_again
     while all(p.poll() is None for p in processes) and not (run / STATE).exists():
         time.sleep(0.005)
     os.kill(workers(run)[-1], signal.SIGKILL)
-    said = "\n".join(process.communicate(timeout=300)[0] for process in processes)
-    assert {process.returncode for process in processes} == {0}, said
-    assert "resuming after step" in said
-    assert said.count("trained 60 steps") == 1
+    log = "\n".join(process.communicate(timeout=300)[0] for process in processes)
+    assert {process.returncode for process in processes} == {0}, log
+    assert "resuming after step" in log
+    assert log.count("trained 60 steps") == 1
     np.testing.assert_allclose(logged(run), alone, rtol=1e-4)
 
 

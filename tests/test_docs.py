@@ -20,14 +20,14 @@ def test_the_table_of_results_is_the_recipe_s():
     results = json.loads((ROOT / "recipes" / "debian_ntxent" / "results.json").read_text(encoding="utf-8"))
     probes = {row["features"]: row["figures"] for row in results["probe"]["rows"]}
     artist = {r["features"]: r for r in results["retrieval"]["rows"] if r["relevant"] == "same artist"}
-    said = README.replace("\n", " ")
+    text = README.replace("\n", " ")
     for features, form in (
         ("encoder.safetensors", "genre accuracy of {:.3f}, mood r {:.3f} and same-artist mAP {:.3f}"),
         ("random weights", "random weights {:.3f}, {:.3f} and {:.3f}"),
     ):
         genre = next(f for f in probes[features] if f["task"] == "genre")["values"]["accuracy"]
         mood = next(f for f in probes[features] if f["label"] == "mean")["values"]["pearson_r"]
-        assert form.format(genre, mood, artist[features]["map_z"]) in said
+        assert form.format(genre, mood, artist[features]["map_z"]) in text
 
 
 def test_the_rates_are_the_benchmarks():
@@ -84,9 +84,9 @@ def test_the_tables_of_the_cluster_are_made_of_what_was_measured():
         return
     unit, counted = paper.Unit.of(measured), measured["two"]["exchanged_a_step"]
     # the model's bytes are what was handed over: of projections a half by each of two, of their gradient all
-    said = paper.exchanged(unit, measured["two"]["batch"])
-    assert 1 <= counted["all_gather"]["bytes"] / (said["projections"] / 2) < 1.5
-    assert 1 <= counted["all_reduce"]["bytes"] / (said["their gradient"] / 2) < 1.5
+    modelled = paper.exchanged(unit, measured["two"]["batch"])
+    assert 1 <= counted["all_gather"]["bytes"] / (modelled["projections"] / 2) < 1.5
+    assert 1 <= counted["all_reduce"]["bytes"] / (modelled["their gradient"] / 2) < 1.5
 
 
 def test_the_tables_of_the_built_in_encoder_are_the_recipe_s():

@@ -460,10 +460,10 @@ def test_the_command_line(elsewhere_uri, capsys, songs):
 def test_addresses(text, kind, shown, collection):
     address = Address.parse(text)
     assert (address.kind, address.shown, address.collection) == (kind, shown, collection)
-    said = address.without_secrets("pass!word pass%21word secretkey password geheim")
+    cleaned = address.without_secrets("pass!word pass%21word secretkey password geheim")
     for secret in ("pass!word", "pass%21word", "secretkey", "geheim"):
         if secret in text or secret in address.token:
-            assert secret not in said
+            assert secret not in cleaned
             assert secret not in repr(address)
     assert address.typed in (address.shown, "URI")
     assert Address.parse(address.shown).collection == collection

@@ -141,8 +141,8 @@ def test_vectors_tags_and_statistics_are_those_of_embed_bit_for_bit(cluster_here
     assert code == 0
     code, printed, _ = exits(capsys, "embed", music, "--on", "ray", "-o", vectors, "--json")
     assert code == 0
-    said, expected = json.loads(printed), json.loads(out)
-    assert {k: said[k] for k in ("embedded", "failed", "failures", "passed_over")} == {
+    answer, expected = json.loads(printed), json.loads(out)
+    assert {k: answer[k] for k in ("embedded", "failed", "failures", "passed_over")} == {
         k: expected[k] for k in ("embedded", "failed", "failures", "passed_over")
     }
     code, printed, _ = exits(capsys, "library", "import", vectors, "--library", there, "--json")
@@ -294,11 +294,11 @@ def test_songs_and_vectors_at_s3(cluster_here, s3, songs, tmp_path, capsys):
     for name in ("cover.jpg", ".hidden/a.ogg", "bad.mp3", "no-music"):
         bucket.pipe_file(f"shop/music/{name}", b"no music at all")
     code, printed, _ = exits(capsys, "embed", "s3://shop/music", "--on", "ray", "-o", "s3://shop/vectors", "--json")
-    said = json.loads(printed)
+    answer = json.loads(printed)
     assert code == 0
-    assert (said["embedded"], said["failed"], said["left_out"]) == (5, 1, {"hidden": 1})
-    assert said["passed_over"] == {".jpg": 1, "": 1}
-    assert said["failures"][0]["file"] == "s3://shop/music/bad.mp3"
+    assert (answer["embedded"], answer["failed"], answer["left_out"]) == (5, 1, {"hidden": 1})
+    assert answer["passed_over"] == {".jpg": 1, "": 1}
+    assert answer["failures"][0]["file"] == "s3://shop/music/bad.mp3"
     again = json.loads(exits(capsys, "embed", "s3://shop/music", "--on", "ray", "-o", "s3://shop/vectors", "--json")[1])
     assert (again["embedded"], again["unchanged"], again["failed"]) == (0, 5, 1)
     # into a library, whose files are in a folder, or would be
@@ -355,8 +355,8 @@ def test_a_manifest_and_songs_on_the_web(cluster_here, songs, tmp_path, capsys):
         server.shutdown()
         server.server_close()
     for name in ("here", "web"):
-        said, songs_of = found[name]
-        assert (said["embedded"], said["failed"]) == (2, 1)
+        answer, songs_of = found[name]
+        assert (answer["embedded"], answer["failed"]) == (2, 1)
         assert songs_of["one"]["tags"]["artist"] == "Ann"
         assert songs_of["part"]["start_s"] == 2.0
     assert found["web"][1]["gone"]["passing"]
@@ -380,8 +380,12 @@ def test_a_shard_that_is_not_whole_is_none_and_its_songs_are_done_again(cluster_
     (vectors / "other.parquet").write_bytes(b"not ours")
     exits(capsys, "embed", music, "--on", "ray", "-o", vectors)
     code, printed, _ = exits(capsys, "library", "import", vectors, "--library", tmp_path / "l.db", "--json")
-    said = json.loads(printed)
-    assert (code, said["embedded"], sorted(said["damaged"])) == (0, 16, sorted([victim.name, "00001-000099.parquet"]))
+    answer = json.loads(printed)
+    assert (code, answer["embedded"], sorted(answer["damaged"])) == (
+        0,
+        16,
+        sorted([victim.name, "00001-000099.parquet"]),
+    )
 
 
 def test_what_changed_is_embedded_again_and_failures_when_asked(cluster_here, songs, tmp_path, capsys):
@@ -389,8 +393,8 @@ def test_what_changed_is_embedded_again_and_failures_when_asked(cluster_here, so
     (music / "bad.wav").write_bytes(b"RIFF no music")
 
     def embed(*more):
-        said = json.loads(exits(capsys, "embed", music, "--on", "ray", "-o", vectors, "--json", *more)[1])
-        return said["embedded"], said["unchanged"], said["failed"]
+        answer = json.loads(exits(capsys, "embed", music, "--on", "ray", "-o", vectors, "--json", *more)[1])
+        return answer["embedded"], answer["unchanged"], answer["failed"]
 
     assert embed() == (3, 0, 1)
     assert embed("--retry") == (0, 3, 1)
@@ -456,12 +460,12 @@ def test_guesses_are_those_of_a_library_and_come_with_its_songs(cluster_here, mu
     vectors, there, plain = tmp_path / "vectors", tmp_path / "there.db", tmp_path / "plain.db"
     where = ("--on", "ray", "-o", vectors, "--json")
     code, printed, _ = exits(capsys, "classify", "predict", music, *where)
-    said = json.loads(printed)
-    assert (code, said["songs"], len(said["failures"])) == (0, 5, 2)
-    assert sum(said["counts"]["genre"].values()) == 5
+    answer = json.loads(printed)
+    assert (code, answer["songs"], len(answer["failures"])) == (0, 5, 2)
+    assert sum(answer["counts"]["genre"].values()) == 5
     committed = {file: file.read_bytes() for file in vectors.iterdir()}
     # once more, and of all that the folder holds: nothing is done again
-    assert json.loads(exits(capsys, "classify", "predict", *where)[1])["counts"] == said["counts"]
+    assert json.loads(exits(capsys, "classify", "predict", *where)[1])["counts"] == answer["counts"]
     assert {file: file.read_bytes() for file in vectors.iterdir()} == committed
     for arguments in (("library", "import", vectors, "--library", there), ("embed", music, "--library", plain)):
         assert exits(capsys, *arguments)[0] == 0
@@ -482,16 +486,16 @@ def test_a_teacher_labels_on_a_cluster_as_it_does_here(cluster_here, checkpoint,
     lines = [{"id": song.stem, "path": song.name} for song in songs[:2]] + [{"id": "gone", "path": "gone.ogg"}]
     manifest = tmp_path / "tracks.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    said = {}
+    answer = {}
     for name, more in (("here", ()), ("there", ("--on", "ray"))):
         arguments = ("teacher", "label", manifest, "-o", tmp_path / name, "--teacher", checkpoint, "--json", *more)
         code, printed, _ = exits(capsys, *arguments)
-        said[name] = json.loads(printed)
+        answer[name] = json.loads(printed)
         assert code == 0
-    assert {k: v for k, v in said["there"].items() if k != "labels"} == {
-        k: v for k, v in said["here"].items() if k != "labels"
+    assert {k: v for k, v in answer["there"].items() if k != "labels"} == {
+        k: v for k, v in answer["here"].items() if k != "labels"
     }
-    assert said["there"]["new"] == 2
+    assert answer["there"]["new"] == 2
     files = sorted(file.name for file in (tmp_path / "here").iterdir())
     assert sorted(file.name for file in (tmp_path / "there").iterdir()) == files
     for file in files:

@@ -253,9 +253,9 @@ def test_json_and_midi_have_beats_chords_and_keys(tmp_path):
     assert plain["chords"][2] == {"begin_s": 4.0, "end_s": 6.0, "chord": "G7"}
     assert plain["keys"] == [{"begin_s": 0.0, "end_s": 34.0, "key": "C"}]
     notes.write_midi(tmp_path / "a.mid")
-    said = [m for m in mido.MidiFile(tmp_path / "a.mid").tracks[0] if m.type in ("key_signature", "time_signature")]
-    assert [m.key for m in said if m.type == "key_signature"] == ["C"]
-    assert [m.numerator for m in said if m.type == "time_signature"][-1] == 3
+    messages = [m for m in mido.MidiFile(tmp_path / "a.mid").tracks[0] if m.type in ("key_signature", "time_signature")]
+    assert [m.key for m in messages if m.type == "key_signature"] == ["C"]
+    assert [m.numerator for m in messages if m.type == "time_signature"][-1] == 3
 
 
 @pytest.mark.parametrize("drums", [False, True])

@@ -62,7 +62,7 @@ def test_targets_made_of_notes_give_these_notes_back(recipe, made_up):
         notes = recipe["pieces"].labels(piece)["notes"]
         apart = {}
         kept = []
-        for row in notes:  # what frames can tell apart
+        for row in notes:  # what frames can separate
             if row[0] - apart.get(row[2], -1) > 5 * FRAME_S and row[1] - row[0] > 2.5 * FRAME_S:
                 kept.append(row)
                 apart[row[2]] = row[1]

@@ -60,8 +60,8 @@ def test_shards_are_tars_of_arrays_that_anything_reads(fifty: ShardSet) -> None:
             inside = {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]
         arrays = {name[:-4]: np.load(io.BytesIO(data)) for name, data in inside.items() if name.endswith(".npy")}
         for (key, array), member in zip(arrays.items(), fifty.members(number), strict=True):
-            said = json.loads(inside[f"{key}.json"])
-            assert Track.model_validate(said["track"]) == member.track
+            message = json.loads(inside[f"{key}.json"])
+            assert Track.model_validate(message["track"]) == member.track
             assert array.dtype == np.float16
             assert (array.shape, set(array[:, 0])) == ((member.length, 8), {int(member.track.id)})
             there = np.frombuffer(file.read_bytes(), "<f2", member.length * 8, member.offset).reshape(-1, 8)
@@ -251,7 +251,7 @@ def _alike(folder: Path) -> ShardSet:
 
 
 def test_a_recipe_that_shards_cannot_serve_is_refused(fifty: ShardSet, tmp_path: Path) -> None:
-    for override, said in (
+    for override, message in (
         ("mel={n_mels: 9}", "set mel to that"),
         ("audio={clip_seconds: 0.5, sample_rate: 22050}", "holds mel at 16000 Hz"),
         ("data={train: s, tracks_per_class: 2, labels: genre}", "tracks_per_class: cannot go with shards"),
@@ -261,14 +261,14 @@ def test_a_recipe_that_shards_cannot_serve_is_refused(fifty: ShardSet, tmp_path:
         ),
         ("data={train: s, fraction: 0.5}", "fraction: cannot go"),
     ):
-        with pytest.raises(RecipeError, match=said):
+        with pytest.raises(RecipeError, match=message):
             source(fifty, *override.split("\n"))
     with pytest.raises(ManifestError, match="no track has the field 'moods'"):
         source(fifty, "data={train: s, labels: moods}", "objective={name: generalized_sup_con}")
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
         ("shards.json", lambda b: b"{", "does not describe shards"),
         ("shards.json", lambda b: b.replace(b'"format": 1', b'"format": 9'), "of format 9"),
@@ -279,7 +279,7 @@ def test_a_recipe_that_shards_cannot_serve_is_refused(fifty: ShardSet, tmp_path:
         ("00000.tar", None, "there is no such file"),
     ],
 )
-def test_damage_is_said_in_a_line(tmp_path: Path, name: str, change: Any, said: str) -> None:
+def test_damage_is_reported_in_a_line(tmp_path: Path, name: str, change: Any, message: str) -> None:
     folder = made(tmp_path, n=8).folder.local
     assert folder is not None
     file = folder / name
@@ -287,7 +287,7 @@ def test_damage_is_said_in_a_line(tmp_path: Path, name: str, change: Any, said: 
         file.unlink()
     else:
         file.write_bytes(change(file.read_bytes()))
-    with pytest.raises(ShardsError, match=said):
+    with pytest.raises(ShardsError, match=message):
         source(ShardSet.open(str(folder / "shards.json"))).batch(0)
 
 
@@ -295,7 +295,7 @@ def test_damage_is_said_in_a_line(tmp_path: Path, name: str, change: Any, said: 
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves a folder on loopback; fails as often as it is told, and counts what is asked for."""
+    """Serves a folder on loopback; fails as often as it is asked to, and counts what is asked for."""
 
     failures = 0
     cut = 0
@@ -457,15 +457,15 @@ def test_the_command_packs_and_a_recipe_trains_on_it(tmp_path: Path, monkeypatch
     assert first.exit_code == 0, first.output
     assert json.loads(first.stdout) == {"written": 1, "there_before": 0, "tracks": 3, "bytes": 296960, "index": None}
     second = invoke([*line, "--json"])
-    told = json.loads(second.stdout)
-    assert (told["written"], told["there_before"], told["tracks"]) == (1, 1, 4)
-    assert told["index"] == f"{out}/shards.json"
+    answer = json.loads(second.stdout)
+    assert (answer["written"], answer["there_before"], answer["tracks"]) == (1, 1, 4)
+    assert answer["index"] == f"{out}/shards.json"
     trained = invoke(
         ["train", str(SMOKE), "-o", str(tmp_path / "run"), "--device", "cpu", "--json"]
-        + [w for s in (f"data.train={told['index']}", "data.audio_root=null", "training.steps=3", "validation=null")
+        + [w for s in (f"data.train={answer['index']}", "data.audio_root=null", "training.steps=3", "validation=null")
            for w in ("--set", s)]
     )  # fmt: skip
     assert trained.exit_code == 0, trained.output
-    refused = invoke(["teacher", "label", told["index"], "-o", str(tmp_path / "labels")])
+    refused = invoke(["teacher", "label", answer["index"], "-o", str(tmp_path / "labels")])
     assert refused.exit_code == 1
     assert invoke([*line, "--part", "3/2"]).exit_code == 2

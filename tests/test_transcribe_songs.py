@@ -42,7 +42,7 @@ def write_click_listener(path):
 
 
 @pytest.fixture(scope="module")
-def clicks_heard(tmp_path_factory):
+def click_listener(tmp_path_factory):
     return write_click_listener(tmp_path_factory.mktemp("network") / "clicks.onnx")
 
 
@@ -60,8 +60,8 @@ def song(tmp_path):
     return tmp_path / "song.wav"
 
 
-def test_drums_of_a_song(song, clicks_heard):
-    found = mirclr.transcribe(song, preset="drums", network=clicks_heard)
+def test_drums_of_a_song(song, click_listener):
+    found = mirclr.transcribe(song, preset="drums", network=click_listener)
     assert found.drums
     times = np.arange(0.5, 19.9, 0.5)
     for pitch in DRUM_PITCHES:
@@ -71,8 +71,8 @@ def test_drums_of_a_song(song, clicks_heard):
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 70_000], range(5000, 320_000, 5000)])
-def test_a_song_that_comes_in_blocks_is_the_whole(clicks_heard, cuts):
-    network, x = PortableTranscriber(clicks_heard), clicks(97.0)
+def test_a_song_that_comes_in_blocks_is_the_whole(click_listener, cuts):
+    network, x = PortableTranscriber(click_listener), clicks(97.0)
     outlines = []
     for blocks in ([x], np.split(x, list(cuts))):
         reader = SongReader(network)
@@ -84,27 +84,29 @@ def test_a_song_that_comes_in_blocks_is_the_whole(clicks_heard, cuts):
     np.testing.assert_array_equal(outlines[0].chords, outlines[1].chords)
 
 
-def test_the_command_writes_drums(song, clicks_heard, tmp_path, capsys):
+def test_the_command_writes_drums(song, click_listener, tmp_path, capsys):
     out = tmp_path / "out.mid"
-    code, said, _ = exits(
-        capsys, "transcribe", song, "-o", out, "--preset", "drums", "--network", clicks_heard,
+    code, printed, _ = exits(
+        capsys, "transcribe", song, "-o", out, "--preset", "drums", "--network", click_listener,
         "--sonify", tmp_path / "check.wav", "--plot", tmp_path / "roll.png",
     )  # fmt: skip
     assert code == 0
-    assert "120 bpm" in said
+    assert "120 bpm" in printed
     midi = mido.MidiFile(out)
     assert {m.channel for track in midi.tracks for m in track if m.type == "note_on"} == {9}
     tempi = [m.tempo for m in midi.tracks[0] if m.type == "set_tempo"]
     assert np.median(tempi) == pytest.approx(500_000, rel=0.02)
     both, _ = soundfile.read(tmp_path / "check.wav")
-    heard = np.abs(both[:, 1]) > 1e-3
-    assert heard[round(1.0 * RATE) : round(1.02 * RATE)].mean() > 0.5  # a hit and a click
-    assert not heard[: round(0.4 * RATE)].any()
+    sounding = np.abs(both[:, 1]) > 1e-3
+    assert sounding[round(1.0 * RATE) : round(1.02 * RATE)].mean() > 0.5  # a hit and a click
+    assert not sounding[: round(0.4 * RATE)].any()
 
 
-def test_json_has_beats_chords_and_keys(song, clicks_heard, tmp_path):
-    said = invoke(["transcribe", song, "-o", tmp_path, "--preset", "drums", "--network", clicks_heard, "--json"]).stdout
-    (one,) = json.loads(said)
+def test_json_has_beats_chords_and_keys(song, click_listener, tmp_path):
+    printed = invoke(
+        ["transcribe", song, "-o", tmp_path, "--preset", "drums", "--network", click_listener, "--json"]
+    ).stdout
+    (one,) = json.loads(printed)
     assert one["tempo_bpm"] == pytest.approx(120, rel=0.01)
     assert [b["second"] for b in one["beats"]][:2] == pytest.approx([0.5, 1.0], abs=0.03)
     assert {c["chord"] for c in one["chords"]} <= set(CHORDS)
@@ -112,11 +114,11 @@ def test_json_has_beats_chords_and_keys(song, clicks_heard, tmp_path):
     assert isinstance(one["keys"], list)
 
 
-def test_an_outline_of_what_is_there_of_a_damaged_file(clicks_heard, tmp_path):
+def test_an_outline_of_what_is_there_of_a_damaged_file(click_listener, tmp_path):
     soundfile.write(tmp_path / "a.flac", clicks(seconds=60.0), RATE)
     whole = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
-    found = read_outline(tmp_path / "a.flac", PortableTranscriber(clicks_heard))
+    found = read_outline(tmp_path / "a.flac", PortableTranscriber(click_listener))
     assert 10 < found.beats[-1, 0] < 40
 
 
@@ -133,9 +135,9 @@ def test_music_without_a_beat_has_no_tempo(tmp_path):
 # what people complain of
 
 
-def test_no_pitch_bends_and_one_track(song, clicks_heard, tmp_path):
+def test_no_pitch_bends_and_one_track(song, click_listener, tmp_path):
     for preset in ("piano", "melody", "full"):
-        mirclr.transcribe(clicks(), RATE, preset=preset, network=clicks_heard).write_midi(tmp_path / "a.mid")
+        mirclr.transcribe(clicks(), RATE, preset=preset, network=click_listener).write_midi(tmp_path / "a.mid")
         messages = [m for track in mido.MidiFile(tmp_path / "a.mid").tracks for m in track]
         assert "pitchwheel" not in {m.type for m in messages}
         assert len({m.channel for m in messages if not m.is_meta}) == 1
@@ -143,9 +145,9 @@ def test_no_pitch_bends_and_one_track(song, clicks_heard, tmp_path):
 
 def test_a_song_without_notes_is_said_and_written(tmp_path, capsys):
     soundfile.write(tmp_path / "hum.wav", 2e-4 * np.random.default_rng(0).standard_normal(3 * RATE), RATE)
-    code, said, _ = exits(capsys, "transcribe", tmp_path / "hum.wav")
+    code, printed, _ = exits(capsys, "transcribe", tmp_path / "hum.wav")
     assert code == 0
-    assert "no notes of 1 song" in said
+    assert "no notes of 1 song" in printed
     assert (tmp_path / "hum.mid").exists()
 
 
@@ -154,13 +156,13 @@ def test_neither_torch_nor_tensorflow_is_needed(song):
         "import sys, mirclr; mirclr.transcribe(sys.argv[1]); "
         "print(sorted({'torch', 'tensorflow', 'librosa', 'keras'} & sys.modules.keys()))"
     )
-    said = subprocess.run([sys.executable, "-c", code, str(song)], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+    printed = subprocess.run([sys.executable, "-c", code, str(song)], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == "[]"
 
 
-def test_memory_does_not_grow_with_the_song(clicks_heard):
+def test_memory_does_not_grow_with_the_song(click_listener):
     """Two kilobytes a second are kept beyond the first minutes, of an hour 7 MB; its samples alone would be 230."""
-    network, block = PortableTranscriber(clicks_heard), clicks(seconds=10.0)
+    network, block = PortableTranscriber(click_listener), clicks(seconds=10.0)
     tops = []
     for count in (10, 19):
         tracemalloc.start()

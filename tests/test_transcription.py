@@ -26,7 +26,7 @@ from tests.commands import exits, invoke
 from tests.made_up_networks import WHOLE, constant, write_network
 
 FRAMES = 64
-LEVEL = 1.5  # of a band, from which on the network below hears a note: a sine of -31 dB
+LEVEL = 1.5  # of a band, from which on the network below detects a note: a sine of -31 dB
 
 
 def write_listener(path, frames=FRAMES):
@@ -407,12 +407,12 @@ def chord(tmp_path):
 
 def test_the_command_writes_all_that_is_asked_for(chord, listener, tmp_path, capsys):
     out = {kind: tmp_path / f"out.{kind}" for kind in ("mid", "csv", "png", "wav")}
-    code, said, _ = exits(
+    code, printed, _ = exits(
         capsys, "transcribe", chord, "-o", out["mid"], "--notes", out["csv"], "--picture", out["png"],
         "--sonify", out["wav"], "--network", listener,
     )  # fmt: skip
     assert code == 0
-    assert "4 notes of 1 song" in said
+    assert "4 notes of 1 song" in printed
     assert [n[2] for n in read_back(out["mid"])[1]] == [60, 64, 67, 72]
     both, rate = soundfile.read(out["wav"])
     assert (both.shape, rate) == ((round(3.5 * RATE), 2), RATE)
@@ -438,8 +438,10 @@ def test_a_file_that_is_none_ends_no_run(chord, listener, tmp_path, capsys):
 
 
 def test_json_of_the_command(chord, listener, tmp_path):
-    said = invoke(["transcribe", chord, tmp_path / "gone.wav", "-o", tmp_path, "--network", listener, "--json"]).stdout
-    one, gone = json.loads(said)
+    printed = invoke(
+        ["transcribe", chord, tmp_path / "gone.wav", "-o", tmp_path, "--network", listener, "--json"]
+    ).stdout
+    one, gone = json.loads(printed)
     assert [n["pitch"] for n in one["notes"]] == [60, 64, 67, 72]
     assert one["midi"] == str(tmp_path / "chord.mid")
     assert gone["midi"] is None
@@ -458,9 +460,9 @@ def test_songs_of_one_name_get_files_of_their_own(chord, listener, tmp_path, cap
 
 def test_a_file_of_somebody_else_s_is_not_replaced(chord, listener, tmp_path, capsys):
     (tmp_path / "chord.mid").write_bytes(b"MThd of somebody else")
-    code, _, said = exits(capsys, "transcribe", chord, "--network", listener)
+    code, _, printed = exits(capsys, "transcribe", chord, "--network", listener)
     assert code == 2
-    assert "name it by -o" in said
+    assert "name it by -o" in printed
     assert (tmp_path / "chord.mid").read_bytes() == b"MThd of somebody else"
     for asked in (["-o", tmp_path / "chord.mid"], []):  # named it is; and what is from here may be made anew
         assert exits(capsys, "transcribe", chord, *asked, "--network", listener)[0] == 0
@@ -468,9 +470,11 @@ def test_a_file_of_somebody_else_s_is_not_replaced(chord, listener, tmp_path, ca
 
 
 def test_one_file_for_several_songs_is_wrong_usage(chord, listener, capsys):
-    code, _, said = exits(capsys, "transcribe", chord, chord.with_name("b.wav"), "-o", "a.mid", "--network", listener)
+    code, _, printed = exits(
+        capsys, "transcribe", chord, chord.with_name("b.wav"), "-o", "a.mid", "--network", listener
+    )
     assert code == 2
-    assert "folder" in said
+    assert "folder" in printed
 
 
 def test_wrong_words_in_python(chord, listener):

@@ -1,6 +1,6 @@
 """Spectrograms whose bands are thirds of semitones: what networks that transcribe are given, in training as in use.
 
-Two windows, side by side: a long one tells low notes apart, a short one tells when a note begins. In decibels up to a
+Two windows, side by side: a long one separates low notes, a short one shows when a note begins. In decibels up to a
 scale, so that a gain is a sum; numpy and scipy alone, so that the numbers are those of training wherever it runs.
 """
 

@@ -223,7 +223,9 @@ def classify_on_ray(
         raise click.UsageError(OUTPUT)
     heads_file = heads_file or builtin_heads()
     heads = Heads.load(heads_file)
-    load_embedder(heads, heads_file, checkpoint=checkpoint, device="cpu")  # what does not fit is told before the work
+    load_embedder(
+        heads, heads_file, checkpoint=checkpoint, device="cpu"
+    )  # what does not fit is reported before the work
     if checkpoint is None:
         theirs = checkpoint_named(heads.encoder["name"])
         checkpoint = theirs if is_there(theirs) else builtin_checkpoint()

@@ -107,7 +107,7 @@ library: Decorator = click.option(
 
 
 class _IndexAddress(click.ParamType):
-    """The address of an index; what is wrong with it is said without repeating it, as it may hold a password."""
+    """The address of an index; what is wrong with it is reported without repeating it, as it may hold a password."""
 
     name = "uri"
 

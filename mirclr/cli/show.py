@@ -495,7 +495,7 @@ def _lines(label: str, total: int | None) -> Advance:
 
 
 class ProgressOf:
-    """Progress that is told how far it is, and of how much: a bar that begins when that is known."""
+    """Progress that is given how far it is, and of how much: a bar that begins when that is known."""
 
     def __init__(self, label: str, stack: ExitStack) -> None:
         self._label, self._stack, self._done = label, stack, 0

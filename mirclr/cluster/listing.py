@@ -45,7 +45,7 @@ class Listed:
     audio : str
         Where its sound is: an absolute path or an address.
     size, mtime_ns : int
-        Of the file, as of `SeenFile`; -1 and 0 where a listing does not tell.
+        Of the file, as of `SeenFile`; -1 and 0 where a listing does not have it.
     part : Part, optional
         The part of the file that is meant.
     tags : Tags, optional
@@ -240,7 +240,7 @@ def _is_wanted(folder: Folder, name: str, path: str, exclusions: Exclusions, pas
     if suffix in AUDIO_SUFFIXES:
         return True
     if not suffix:
-        with suppress(StorageError):  # what cannot be read is told of where it is named as audio
+        with suppress(StorageError):  # what cannot be read is reported where it is named as audio
             if is_audio(folder.begin(name, 16)):
                 return True
     passed.suffixes[suffix] += 1
@@ -249,10 +249,10 @@ def _is_wanted(folder: Folder, name: str, path: str, exclusions: Exclusions, pas
 
 def _time_ns(facts: Mapping[str, Any]) -> int:
     """When a file was written, in ns since 1970, as its listing says; 0 where it does not."""
-    said = next((facts[name] for name in _TIMES if facts.get(name) is not None), None)
-    if isinstance(said, datetime):
-        return int(said.timestamp() * 1e9)
-    return int(said * 1e9) if isinstance(said, int | float) else 0
+    changed = next((facts[name] for name in _TIMES if facts.get(name) is not None), None)
+    if isinstance(changed, datetime):
+        return int(changed.timestamp() * 1e9)
+    return int(changed * 1e9) if isinstance(changed, int | float) else 0
 
 
 def plain(address: str) -> str:

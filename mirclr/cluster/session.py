@@ -168,7 +168,7 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
     ----------
     address : str, optional
         ``auto`` for the cluster that this machine is part of, ``host:port`` or ``ray://host:port`` for another; unless
-        given, or said by ``$RAY_ADDRESS``, this machine alone.
+        given, or in ``$RAY_ADDRESS``, this machine alone.
     cores : int, optional
         Of this machine alone; all unless given.
 

@@ -131,7 +131,7 @@ class TranscriberStream:
         self._samples = self._given = 0
 
     def feed(self, block: np.ndarray) -> Iterator[np.ndarray]:
-        """(n,) float32 at 16 kHz -> what can be said by now, as of `PortableTranscriber.activations`."""
+        """(n,) float32 at 16 kHz -> what can be predicted by now, as of `PortableTranscriber.activations`."""
         self._samples += len(block)
         self._pending = np.concatenate([self._pending, block])
         while len(self._pending) >= self._size:

@@ -19,13 +19,13 @@ LEAST_BEATS = 4
 _STEADY = 25.0  # how unlikely other tempi are: the cost of a change by a factor e, beyond a frame more or less
 _A_FRAME = 0.2  # the cost of that: a beat is no whole number of frames
 _USUAL_BPM = 105.0
-_UNUSUAL, _TOLD = 3.0, 20.0  # how unlikely other tempi are, a second, by octaves squared; than one that was told
+_UNUSUAL, _GIVEN = 3.0, 20.0  # how unlikely other tempi are, a second, by octaves squared; than one that was given
 _UNSURE = 0.45  # mean probability of beats: of renders of songs it is more, of drums alone less
 _FAINT = 0.12  # mean probability of beats, below which there is no beat
 _CLEAR = 6.7  # how much likelier beats are than what is between them, at least; of renders 10 or more, of noise 6.6
 _CHANGE = 6.0  # cost of another metre, or of a bar that is cut short
 _PIECE, _OVERLAP = 37_500, 500  # frames: twenty minutes, and some twenty beats
-_FLOOR = 0.02  # least probability that is told apart
+_FLOOR = 0.02  # least probability that is distinguished from none
 
 
 def track_beats(
@@ -38,7 +38,7 @@ def track_beats(
     beat, downbeat : (T,) float32
         How probable each is in every frame.
     witness : callable, optional
-        Gives beats a minute as another way tells them; asked where beats are not sure, as of drums alone.
+        Gives beats a minute by another estimate; asked where beats are not sure, as of drums alone.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def track_beats(
     frames = _beats_in_pieces(np.asarray(beat, np.float64), _USUAL_BPM, _UNUSUAL)
     unsure = len(frames) > 0 and float(_near(beat, frames).mean()) < _UNSURE
     if unsure and witness is not None and (tempo := witness()):
-        frames = _beats_in_pieces(np.asarray(beat, np.float64), tempo, _TOLD)
+        frames = _beats_in_pieces(np.asarray(beat, np.float64), tempo, _GIVEN)
     sure = np.flatnonzero(_near(beat, frames) >= _FAINT)
     frames = frames[sure[0] : sure[-1] + 1] if len(sure) else frames[:0]  # not in silence before and after
     if len(frames) < LEAST_BEATS or not _is_clear(np.asarray(beat, np.float64), frames):
@@ -136,7 +136,7 @@ def _walked_back(at: int, gap: int, gaps: np.ndarray, came: np.ndarray) -> np.nd
 
 
 def _near(activation: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """(n,): the most that is said within a frame of each."""
+    """(n,): the greatest activation within a frame of each."""
     padded = np.pad(np.asarray(activation, np.float64), 1)
     near: np.ndarray = np.maximum.reduce([padded[frames], padded[frames + 1], padded[frames + 2]])
     return near

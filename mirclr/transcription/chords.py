@@ -1,7 +1,8 @@
 """From what a network says of roots and qualities in every frame to chords, and from chords to keys over time.
 
 Both are likeliest courses by Viterbi's algorithm, in which staying is likelier than changing. Chords are steps of
-`STEP` frames; keys are told by the chords alone, by how often chords come in songs of a key (`_IN_MAJOR`, `_IN_MINOR`).
+`STEP` frames; keys are predicted from the chords alone, by how often chords come in songs of a key
+(`_IN_MAJOR`, `_IN_MINOR`).
 """
 
 import numpy as np

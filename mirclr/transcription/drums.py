@@ -10,7 +10,7 @@ DRUM_PITCHES = (36, 38, 42, 47, 49)
 """Of General MIDI, on its tenth channel."""
 _THRESHOLDS = (0.25, 0.35, 0.25, 0.4, 0.25)
 _LENGTH_S = 0.1
-_VELOCITY = 96  # the network does not tell how loud
+_VELOCITY = 96  # the network does not predict how loud
 
 
 def track_drums(drums: np.ndarray, sensitivity: float = 0.5) -> list[Note]:

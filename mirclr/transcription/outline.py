@@ -18,7 +18,7 @@ from mirclr.transcription.chords import track_chords
 from mirclr.transcription.drums import track_drums
 from mirclr.transcription.tracking import Note
 
-_HEARD = (60, 90)  # seconds: so many, that end after so many of the song
+_STRETCH = (60, 90)  # seconds: so many, that end after so many of the song
 
 
 class SongReader:
@@ -33,13 +33,13 @@ class SongReader:
     def __init__(self, network: PortableTranscriber) -> None:
         self._stream = TranscriberStream(network)
         self._parts = [np.zeros((*SHAPES["song"], 0), np.float16)]
-        self._heard = np.zeros(0, np.float32)
+        self._stretch = np.zeros(0, np.float32)
 
     def feed(self, block: np.ndarray) -> None:
         """(n,) float32 at 16 kHz: the next of it."""
         self._parts += [part.astype(np.float16) for part in self._stream.feed(block)]
-        if len(self._heard) < _HEARD[1] * RATE:
-            self._heard = np.concatenate([self._heard, block[: _HEARD[1] * RATE - len(self._heard)]])
+        if len(self._stretch) < _STRETCH[1] * RATE:
+            self._stretch = np.concatenate([self._stretch, block[: _STRETCH[1] * RATE - len(self._stretch)]])
 
     def finish(self) -> None:
         """No more comes."""
@@ -56,7 +56,7 @@ class SongReader:
 
     def _tempo(self) -> float | None:
         """Beats a minute by how its sound comes again."""
-        return find_tempo([resample(self._heard[-_HEARD[0] * RATE :], RATE, DESCRIBED_RATE)])
+        return find_tempo([resample(self._stretch[-_STRETCH[0] * RATE :], RATE, DESCRIBED_RATE)])
 
     def drums(self, sensitivity: float) -> list[Note]:
         """Hits."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mirclr.transcription.score import Notes
 
 _LEVEL = 0.12
-_LONGEST_S = 6.0  # what a plain sound is heard of
+_LONGEST_S = 6.0  # after which a plain sound has faded
 _HARMONICS = (1.0, 0.4, 0.2, 0.1)
 _CLICK_HZ = {True: 1600.0, False: 1000.0}
 _CLICK_S = 0.03

@@ -1,6 +1,6 @@
 """From what a network says of every pitch in every frame to notes: all of the post-processing, in one place.
 
-An onset is a peak over time above a threshold. A note lasts until its pitch is no longer heard, or begins again. What
+An onset is a peak over time above a threshold. A note lasts until its pitch no longer sounds, or begins again. What
 is shorter than a preset allows is dropped. Frames may come in pieces of any size, with the same result: nothing looks
 further ahead than `_AHEAD` frames.
 """
@@ -165,7 +165,7 @@ class NoteTracker:
         peaks &= ((pitches >= preset.lowest) & (pitches <= preset.highest))[:, None]
         low = self._kept[FRAME] < preset.frame
         silent = low[:, begin:end] & low[:, begin + 1 : end + 1]
-        falls = silent.copy()  # the first silent frame after what is heard, or after an onset
+        falls = silent.copy()  # the first silent frame after what sounds, or after an onset
         falls[:, 1:] &= ~silent[:, :-1] | peaks[:, :-1]
         rows = [(int(f), int(p), True) for p, f in zip(*np.nonzero(peaks), strict=True)]
         rows += [(int(f), int(p), False) for p, f in zip(*np.nonzero(falls), strict=True)]

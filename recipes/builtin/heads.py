@@ -1,7 +1,7 @@
 """Fit the heads of the built-in encoder: ``heads.py RUN --manifest M …``. Writes heads.json.
 
 RUN/reference is of reference.py, RUN/examples of examples.py: its excerpts as the teachers were given them are learned
-from beside the pieces of the reference, but not what is sung in them. The manifests tell whose the tracks are.
+from beside the pieces of the reference, but not what is sung in them. The manifests name whose the tracks are.
 
 What is learned are not the teachers' tags but words made of them (words.py). Each tag is standardised by its mean and
 deviation over the reference, where corpora count alike (`evened`): most of what may be learned from is music of games,

@@ -4,8 +4,8 @@
 
 Writes measured-cpu.json or measured-cuda.json beside itself, after each part. Clips are noise: what they hold costs
 nothing. On a CPU each process has one thread, so that two processes are twice the machine of one. What one does alone
-is told in seconds of a core, which others on the machine change little; what two do needs a quiet machine. Of GPUs each
-process has one, and where there is a single one, what needs two is left out.
+is given in seconds of a core, which others on the machine change little; what two do needs a quiet machine. Of GPUs
+each process has one, and where there is a single one, what needs two is left out.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python recipes/cluster/paper.py
 
 Reads measured-cpu.json and, where it is there, measured-cuda.json (both by measure.py), and tests/benchmarks/results.
-What was not measured is said and not guessed: a row without its measurement has no number. Writes the tables between
+What was not measured is stated and not guessed: a row without its measurement has no number. Writes the tables between
 their marks in README.md, and scaling.png.
 """
 
@@ -141,9 +141,9 @@ def two_against_one(measured: dict[str, Any]) -> str:
     for name, times in (("two", 1), ("two_of_twice_the_batch", 2)):
         taken = found["steps_s"][name]
         measured_so = statistics.median(times * a / b for a, b in zip(alone, taken, strict=True))
-        said = times * sum(step(unit, batch, 1, here).values()) / sum(step(unit, times * batch, 2, here).values())
+        modelled = times * sum(step(unit, batch, 1, here).values()) / sum(step(unit, times * batch, 2, here).values())
         median = _seconds(statistics.median(taken))
-        rows.append([f"two, batch {times * batch}", median, f"{measured_so:.2f}", f"{said:.2f}"])
+        rows.append([f"two, batch {times * batch}", median, f"{measured_so:.2f}", f"{modelled:.2f}"])
     return table(["processes", "a step", "times as fast as one", "by the model"], rows)
 
 
@@ -191,8 +191,8 @@ def costs() -> Iterator[list[str]]:
     from_library = cpu["library"] if cpu else None
     if from_library:
         each = from_library["bytes"] / from_library["tracks"]
-        said = f"{each:,.0f} bytes a track"
-        yield ["libraries, described and classified", said, "measured-cpu.json", f"{each * TRACKS / 1e12:.2f} TB"]
+        size = f"{each:,.0f} bytes a track"
+        yield ["libraries, described and classified", size, "measured-cpu.json", f"{each * TRACKS / 1e12:.2f} TB"]
     yield ["vectors alone, float32", "768 x 4 bytes", "arithmetic", f"{768 * 4 * TRACKS / 1e9:,.0f} GB"]
     a_second = 96 * 2 * 16000 / 256
     yield [

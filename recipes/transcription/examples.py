@@ -21,7 +21,7 @@ from mirclr.audio.pitched import BINS, FRAME_S, HOP, LOWEST, RATE, WINDOWS, Pitc
 PITCHES = 88
 FRAMES = 128
 """Of an excerpt: 4.1 s."""
-_WIDE = 1.5  # frames from an onset on which nothing is said of it
+_WIDE = 1.5  # frames from an onset, over which its target falls to 0
 WEIGHTS = {"texture": 0.42, "pop": 0.36, "band": 0.2, "drums": 0.02}
 """How often excerpts are of which kind, for notes."""
 

@@ -3,7 +3,7 @@
 It goes on where it stopped, saves itself every five minutes, and says every fifty steps what it has learned. A
 network of notes may first be trained by contrast (``--contrast N`` steps): frames of two renders of the same notes, by
 other sounds, in other rooms, are drawn together; the notes that sound are soft labels, by which frames of other notes,
-and of the same music transposed, are told apart (generalized SupCon: Kim et al. 2022, arXiv 2206.00384).
+and of the same music transposed, are separated (generalized SupCon: Kim et al. 2022, arXiv 2206.00384).
 
 RUN/state.safetensors is all of it, RUN/average.safetensors the average of its weights, which is used; RUN/log.jsonl.
 ``--fraction F`` learns from so much of the pieces, to compare.
@@ -201,7 +201,7 @@ def _part(tensors: dict[str, Tensor], beginning: str) -> dict[str, Tensor]:
 
 
 class Log:
-    """Means of what is said of each step, every fifty."""
+    """Means of what is logged of each step, every fifty."""
 
     def __init__(self, path: Path, stage: str, every: int = 50) -> None:
         self.path, self.stage, self.every = path, stage, every

@@ -33,11 +33,11 @@ def measured_notes(network: PortableTranscriber, asked: argparse.Namespace) -> R
         reference = reference_notes(labels_of(asked.data, render.name))
         if not len(reference):
             continue
-        heard = list(network.activations(decode_blocks(asked.data / f"{render.name}.wav", rate=RATE)))
+        activations = list(network.activations(decode_blocks(asked.data / f"{render.name}.wav", rate=RATE)))
         chance = scores.notes(reference, scores.by_chance(reference, np.random.default_rng(0)))[2]
         for onset in asked.onset or [usual.onset]:
             for frame in asked.frame or [usual.frame]:
-                found = track_notes(heard, replace(usual, onset=onset, frame=frame))
+                found = track_notes(activations, replace(usual, onset=onset, frame=frame))
                 table = np.array([(n.onset_s, n.offset_s, n.pitch) for n in found]).reshape(-1, 3)
                 row = (*scores.notes(reference, table), scores.notes(reference, table, offsets=True)[2], chance)
                 rows[onset, frame, render.kind].append(row)

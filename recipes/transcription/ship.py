@@ -12,7 +12,7 @@ from mirclr.provenance import sha256_of
 
 
 def averaged(run: Path) -> NoteNetwork | SongNetwork:
-    """The network of a run, by the average of its weights; its settings tell which kind it is."""
+    """The network of a run, by the average of its weights; its settings show which kind it is."""
     with safe_open(run / "average.safetensors", framework="pt") as file:
         settings = json.loads(file.metadata()["settings"])
         network: NoteNetwork | SongNetwork = (

@@ -147,8 +147,8 @@ def _scored(pieces: Sequence[tuple[Path, Notes]], found: Sequence[Notes], second
 def basic_pitch(files: Sequence[Path]) -> tuple[list[Notes], float]:
     """Notes that basic-pitch finds with its defaults, and the seconds it took once it was loaded."""
     command = [os.environ[BASIC_PITCH], str(_RIVAL), *map(str, files)]
-    said = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    return [np.array(rows, float).reshape(-1, 3) for rows in said["notes"]], float(said["seconds"])
+    answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return [np.array(rows, float).reshape(-1, 3) for rows in answer["notes"]], float(answer["seconds"])
 
 
 def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
