@@ -426,7 +426,8 @@ def iter_import(folder):
 
 
 def test_without_ray_a_line_says_what_to_install(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(sys.modules, "ray", None)
+    for missing in ("ray", "pyarrow"):  # as where mirclr alone was installed
+        monkeypatch.setitem(sys.modules, missing, None)
     code, _, err = exits(capsys, "embed", made_up(tmp_path / "m", 1), "--on", "ray", "-o", tmp_path / "v")
     assert code == 1
     assert "pip install 'mirclr[ray]'" in err

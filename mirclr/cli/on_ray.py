@@ -86,9 +86,11 @@ def bring_vectors_up_to_date(
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Embed what a folder of vectors lacks, showing progress; as of `mirclr.cli.embed.bring_up_to_date`."""
     from mirclr.cluster.embedding import embed_on_cluster
+    from mirclr.cluster.session import require_ray
     from mirclr.cluster.shards import VectorFolder
     from mirclr.models.embedder import Embedder
 
+    require_ray()
     checkpoint = checkpoint or _checkpoint_of(VectorFolder(output))
     embedder = Embedder.load(checkpoint, device="cpu")
     counts = {"embedded": 0, "unchanged": 0, "failed": 0}

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +181,9 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         The cluster cannot be reached, or none can be started.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra.of("work on a cluster (--on ray)", "ray") from None
+    require_ray()
+    import ray
+
     if ray.is_initialized():
         yield
         return
@@ -196,6 +196,12 @@ def session(address: str | None = None, *, cores: int | None = None) -> Iterator
         ray.shutdown()
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_ray() -> None:
+    """Raise `MissingExtra` where Ray is not installed: before other parts of it, which its extra brings, are missed."""
+    if find_spec("ray") is None:
+        raise MissingExtra.of("work on a cluster (--on ray)", "ray")
 
 
 def _begin(address: str | None, folder: Path | None, cores: int | None) -> None:
