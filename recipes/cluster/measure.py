@@ -147,7 +147,8 @@ def worker(batch: int, device_name: str, out: Path) -> None:
             parameters = [p for p in alone.student.parameters() if p.requires_grad]
             found["step_s"] = seconds_of(lambda: alone._make_step(alone._read(0)), device)
             found["parameters"] = sum(p.numel() for p in parameters)
-            found["batch_norms"] = sum("BatchNorm" in type(m).__name__ for m in alone.student.modules())
+            norms = (m for m in alone.student.modules() if "BatchNorm" in type(m).__name__)
+            found["statistics"] = [2 * m.num_features + 1 for m in norms]  # type: ignore[operator]
             found["dim"] = alone.recipe.projector.dim
             found["loss_s"] = {str(rows): loss_of(alone.recipe, rows, device) for rows in (2 * batch, 32 * batch)}
             out.write_text(json.dumps(found))

@@ -48,8 +48,10 @@ class Unit:
         Seconds that a process takes for a clip: read, changed, forward, backward.
     loss_s, loss_rows : float, int
         Seconds of the loss of so many rows, which each process computes whole.
-    parameters, batch_norms, dim : int
+    parameters, dim : int
         Of the network; numbers of a projection.
+    statistics : tuple of int
+        Numbers that each batch normalisation gives of a process's rows: mean and variance of its channels, and a count.
     """
 
     device: str
@@ -57,7 +59,7 @@ class Unit:
     loss_s: float
     loss_rows: int
     parameters: int
-    batch_norms: int
+    statistics: tuple[int, ...]
     dim: int
 
     @classmethod
@@ -67,25 +69,37 @@ class Unit:
         rows, loss = 2 * one["batch"], one["loss_s"]
         clip = (one["step_s"] - loss[str(rows)]) / rows
         most = max(map(int, loss))
-        return cls(measured["device"], clip, loss[str(most)], most, one["parameters"], one["batch_norms"], one["dim"])
+        of_network = one["parameters"], tuple(one["statistics"]), one["dim"]
+        return cls(measured["device"], clip, loss[str(most)], most, *of_network)
 
 
-def exchanged(unit: Unit, batch: int, dim: int | None = None) -> dict[str, float]:
-    """Bytes that a process exchanges in a step when there are many: projections, their gradient, weights' gradient."""
+def exchanged(unit: Unit, batch: int, dim: int | None = None, world: int = WORLDS[-1]) -> dict[str, float]:
+    """Bytes that a process exchanges in a step when there are many.
+
+    Of the statistics of normalisations each process gets those of all; the first one's have no gradient.
+    """
     rows = 4.0 * 2 * batch * (dim or unit.dim)
-    return {"projections": rows, "their gradient": 2 * rows, "gradient of the weights": 2 * 4.0 * unit.parameters}
+    return {
+        "projections": rows,
+        "their gradient": 2 * rows,
+        "gradient of the weights": 2 * 4.0 * unit.parameters,
+        "statistics": 4.0 * world * sum(unit.statistics),
+        "their gradients": 2 * 4.0 * world * sum(unit.statistics[1:]),
+    }
 
 
 def step(unit: Unit, batch: int, world: int, network: tuple[float, float]) -> dict[str, float]:
     """Seconds of a step's parts in each of so many processes; nothing overlaps, which DDP does better."""
     rate, latency = network
     share = (world - 1) / world
-    times = 4 + 2 * unit.batch_norms  # projections, their gradient, a word on stopping, weights; two a normalisation
+    times = 4 + 2 * len(
+        unit.statistics
+    )  # projections, their gradient, a word on stopping, weights; two a normalisation
     hops = math.ceil(math.log2(world)) if world > 1 else 0
     return {
         "clips": unit.clip_s * math.ceil(2 * batch / world),
         "loss": unit.loss_s * (2 * batch / unit.loss_rows) ** 2,
-        "exchange": share * sum(exchanged(unit, batch).values()) / rate + times * hops * latency,
+        "exchange": share * sum(exchanged(unit, batch, world=world).values()) / rate + times * hops * latency,
     }
 
 
