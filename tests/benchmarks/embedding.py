@@ -26,6 +26,7 @@ from tests.benchmarks.measuring import ROUNDS, load, seconds, songs
 
 PROCESSES = 2
 MUSICNN_SONGS = 6  # two of each format: it takes some seconds for each
+RIVAL_S = 600  # the longest that a rival may take, or it hangs
 
 
 def embed(checkpoint: Path) -> dict[str, Any]:
@@ -60,6 +61,14 @@ def embed(checkpoint: Path) -> dict[str, Any]:
     for name, python in pythons.items():
         work[name] = lambda name=name, python=python: cost_of_rival(python, name, songs_of[name])  # type: ignore[misc]
     whole(), excerpts()
+    failed = {}
+    for name in pythons:
+        try:
+            work[name]()  # warm too
+        except subprocess.SubprocessError as error:
+            failed[name] = str(error)[-200:]
+            print(f"{name} is left out: {error}", flush=True)
+            del work[name]
     before, rounds = load(), []
     for i in range(ROUNDS):
         rounds.append({name: do() for name, do in work.items()})
@@ -83,7 +92,8 @@ def embed(checkpoint: Path) -> dict[str, Any]:
         "times_less_cpu_than": {name: times(name, 1) for name in others},
         "aim": "ratio <= 1.5; 80 times musicnn, 6 times bliss; 25 tracks/s on two quiet cores",
         "seconds_and_cpu_s_a_track": [{n: [round(x, 4) for x in c] for n, c in r.items()} for r in rounds],
-        "rivals": {name: [*rivals.REQUIRES[name], *rivals.ALONE.get(name, ())] for name in pythons},
+        "rivals": {name: [*rivals.REQUIRES[name], *rivals.ALONE.get(name, ())] for name in pythons if name in work},
+        "failed": failed,
         "cannot_be_installed_here": sorted(set(rivals.REQUIRES) - set(pythons)),
     }
 
@@ -130,6 +140,6 @@ def rival_python(name: str) -> Path | None:
 def cost_of_rival(python: Path, name: str, files: Sequence[Path]) -> Cost:
     """The cost of a rival, its processes being up and warm."""
     command = [str(python), rivals.__file__, name, str(PROCESSES), *map(str, files)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=RIVAL_S)
     measured = json.loads(done.stdout.splitlines()[-1])
     return measured["wall_s"] / len(files), measured["cpu_s"]

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 REQUIRES = {
@@ -72,10 +73,11 @@ def work(job: tuple[str, str]) -> float:
 
 
 def main(name: str, processes: int, files: list[str]) -> None:
-    with get_context("spawn").Pool(processes) as pool:
-        pool.map(work, [(name, files[0])] * processes, chunksize=1)
+    # an executor and no Pool, which waits for ever for a process that has crashed
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        list(pool.map(work, [(name, files[0])] * processes))
         start = time.perf_counter()
-        cpu = pool.map(work, [(name, file) for file in files], chunksize=1)
+        cpu = list(pool.map(work, [(name, file) for file in files]))
         wall = time.perf_counter() - start
     print(json.dumps({"wall_s": wall, "cpu_s": sum(cpu) / len(cpu)}))
 

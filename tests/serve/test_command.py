@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -28,7 +29,12 @@ SECRET = "secret-of-a-player"
 def test_it_says_where_it_is_logs_without_secrets_and_ends_in_peace(library_path: Path, how: str):
     command = [sys.executable, "-m", "mirclr", "serve", "--library", str(library_path), "--port", "0"]
     command += ["--log", "json", "--allow-host", "music.example"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # these tests may run under nohup, which a process that is begun there outlives too
+    usual = {"preexec_fn": lambda: signal.signal(getattr(signal, how), signal.SIG_DFL)}
+    with ExitStack() as stack:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = stack.enter_context(subprocess.Popen(command, **pipes, **usual, text=True))
+        stack.callback(process.kill)
         address, public = process.stdout.readline().strip(), process.stdout.readline().strip()
         assert public == "https://music.example/"
         said = process.stderr.readline(), process.stderr.readline()
