@@ -31,11 +31,12 @@ from mirclr.models.quantizing import in_halves, shared_neighbours, write_portabl
 from tests.commands import invoke
 from tests.own_encoders import used_checkpoint
 
-ENCODERS = {
-    "log-mel": "mel: {n_fft: 1024, hop_length: 400, n_mels: 40, f_min: 50}\n"
+ENCODERS = {  # in float32: "auto" is bfloat16 in torch where a CPU multiplies in it
+    "log-mel": "training: {precision: float32}\n"
+    "mel: {n_fft: 1024, hop_length: 400, n_mels: 40, f_min: 50}\n"
     "encoder: {name: resnet, widths: [4, 6], blocks: [1, 1], freq_collapse: 5, dim: 3}\n"
     "embedding: {std_weight: 0.5, levelled: true, excerpts: 7}",
-    "waveform": "encoder: {name: sample_cnn_pooled, widths: [4, 4, 8, 8]}",
+    "waveform": "training: {precision: float32}\nencoder: {name: sample_cnn_pooled, widths: [4, 4, 8, 8]}",
 }
 _exported: dict[str, onnx.ModelProto] = {}
 
