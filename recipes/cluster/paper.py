@@ -248,6 +248,14 @@ def indexes() -> Iterator[list[str]]:
         yield ["a query, IVF-PQ", query, of, f"not measured at {TRACKS:,}"]
     else:
         yield ["index: IVF-PQ", "not measured", "`make bench-scale`", "not known"]
+    if engines := read(RESULTS / "engines.json"):
+        for name in ("Milvus Lite", "PostgreSQL"):
+            one = engines["engines"][name]
+            query = f"{one['p50_ms']} ms, p99 {one['p99_ms']} ms; recall@{engines['k']} {one['recall']}"
+            of = f"engines.json, {engines['tracks']:,} vectors of {engines['dim']}"
+            yield [f"a query, {name}", query, of, f"not measured at {TRACKS:,}"]
+            a_second = engines["tracks"] / one["written_s"]
+            yield [f"a push, {name}", f"{a_second:,.0f} vectors a second", of, f"not measured at {TRACKS:,}"]
     if latency:
         most = max(latency["sizes"], key=lambda size: size["tracks"])
         query = f"{most['ms']['plain']['p50']} ms, p99 {most['ms']['plain']['p99']} ms"
