@@ -5,6 +5,7 @@ import json
 import tracemalloc
 from itertools import pairwise
 
+import mido
 import numpy as np
 import onnx
 import pretty_midi
@@ -14,6 +15,7 @@ import torch
 from onnx import helper
 
 import mirclr
+from mirclr.audio import write_wav_blocks
 from mirclr.audio.pitched import BANDS, FRAME_S, HOP, RATE, PitchedSpectrogram, band_hertz
 from mirclr.errors import CheckpointError, QueryError, UnusableAudio
 from mirclr.library import Outline
@@ -375,6 +377,40 @@ def test_midi_has_the_tempo_and_the_bars_of_the_beats(tmp_path):
     np.testing.assert_allclose([min(abs(midi.get_downbeats() - t)) for t in bars], 0, atol=0.01)
 
 
+def test_midi_ends_a_note_before_its_pitch_begins_again(tmp_path):
+    rows = [(0.1 * i, 0.1 * i + 0.25, 60 + i % 2, 80) for i in range(20)] + [(2.5, 2.6, 60, 80), (2.5001, 2.7, 60, 80)]
+    notes_of(rows).write_midi(tmp_path / "a.mid")
+    sounding = set()
+    for message in mido.MidiFile(tmp_path / "a.mid").tracks[1]:
+        if message.type == "note_on":
+            assert message.note not in sounding
+            sounding.add(message.note)
+        elif message.type == "note_off":
+            sounding.remove(message.note)
+    assert not sounding
+    assert len(read_back(tmp_path / "a.mid")[1]) == 21
+
+
+@pytest.mark.parametrize("first", [0.0, 0.02, 0.11, 0.13, 0.3, 1.0, 7.3])
+def test_what_comes_before_the_first_beat_has_a_tempo_that_programs_take(tmp_path, first):
+    notes_of(random_notes(4), beats=waltz(first)).write_midi(tmp_path / "a.mid")
+    midi, found = read_back(tmp_path / "a.mid")
+    assert max(midi.get_tempo_changes()[1]) < 999
+    np.testing.assert_allclose(sorted(n[0] for n in found), sorted(n[0] for n in random_notes(4)), atol=2e-3)
+
+
+def test_a_wav_file_of_blocks_is_as_libsndfile_has_it(tmp_path):
+    x = np.random.default_rng(0).uniform(-1.2, 1.2, (5001, 2)).astype(np.float32)
+    write_wav_blocks(tmp_path / "a.wav", np.array_split(x, 7), RATE, "a comment")
+    soundfile.write(tmp_path / "b.wav", x.clip(-1, 1), RATE, "PCM_16")
+    ours, theirs = (soundfile.read(tmp_path / name, dtype="int16") for name in ("a.wav", "b.wav"))
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1)  # which rounds down
+    assert ours[1] == theirs[1]
+    assert soundfile.SoundFile(tmp_path / "a.wav").comment == "a comment"
+    write_wav_blocks(tmp_path / "none.wav", [], RATE)
+    assert soundfile.read(tmp_path / "none.wav")[0].shape == (0,)
+
+
 def test_tables_and_json_hold_all_notes(tmp_path):
     notes = notes_of(random_notes(7), beats=waltz())
     notes.write_csv(tmp_path / "n.csv")
@@ -467,6 +503,34 @@ def test_a_file_of_somebody_else_s_is_not_replaced(chord, listener, tmp_path, ca
     for asked in (["-o", tmp_path / "chord.mid"], []):  # named it is; and what is from here may be made anew
         assert exits(capsys, "transcribe", chord, *asked, "--network", listener)[0] == 0
     assert len(read_back(tmp_path / "chord.mid")[1]) == 4
+
+
+@pytest.mark.parametrize("option", ["--notes", "--plot", "--sonify"])
+def test_what_lies_in_a_folder_is_not_replaced(chord, listener, tmp_path, capsys, option):
+    """A table, a picture or a sound that is not from here; the song least of all."""
+    ending = {"--notes": "csv", "--plot": "png", "--sonify": "wav"}[option]
+    mine = tmp_path / f"chord.{ending}"
+    if mine != chord:
+        mine.write_bytes(b"my own")
+    before = mine.read_bytes()
+    asked = ["transcribe", chord, "-o", tmp_path / "a.mid", "--network", listener, option]
+    assert exits(capsys, *asked, tmp_path)[0] == 2
+    assert mine.read_bytes() == before
+    for _ in range(2):  # and what is from here is made anew
+        assert exits(capsys, *asked, tmp_path / "made")[0] == 0
+    assert [f.name for f in (tmp_path / "made").iterdir()] == [mine.name]
+
+
+def test_a_song_is_not_replaced_by_its_name_either(chord, listener, tmp_path, capsys):
+    before = chord.read_bytes()
+    (tmp_path / "link.wav").symlink_to(chord)
+    for place in (chord, tmp_path / "link.wav"):
+        code, _, printed = exits(
+            capsys, "transcribe", chord, "-o", tmp_path / "a.mid", "--sonify", place, "--network", listener
+        )
+        assert code == 2
+        assert "is a song itself" in printed
+    assert chord.read_bytes() == before
 
 
 def test_one_file_for_several_songs_is_wrong_usage(chord, listener, capsys):

@@ -1,6 +1,7 @@
 """Arithmetic on samples: channels to one, rates, lengths; what is written."""
 
 import io
+import struct
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -100,14 +101,34 @@ def write_wav(path: Path | str, waveform: np.ndarray, rate: int) -> None:
     soundfile.write(path, np.clip(waveform, -1, 1), rate, subtype="PCM_16", format="WAV")
 
 
-def write_wav_blocks(path: Path | str, blocks: Iterable[np.ndarray], rate: int) -> None:
+def write_wav_blocks(path: Path | str, blocks: Iterable[np.ndarray], rate: int, comment: str = "") -> None:
     """Write (n, channels) float32 blocks, one after the other, as a 16-bit wav file that replaces an older one at once.
 
-    Of no blocks at all it becomes a file of one channel without samples.
+    Of no blocks at all it becomes a file of one channel without samples. The comment, in ASCII, stands before them.
+
+    Raises
+    ------
+    OSError
+        It cannot be written, as on a full disk.
     """
-    with writing(Path(path)) as file:
+    with writing(Path(path)) as file:  # by hand: libsndfile prints what goes wrong with a file of Python's, and goes on
         iterator = iter(blocks)
         first = next(iterator, np.zeros((0, 1), np.float32))
-        with soundfile.SoundFile(file, "w", rate, first.shape[1], "PCM_16", format="WAV") as wav:
-            for block in chain([first], iterator):
-                wav.write(np.clip(block, -1, 1))
+        begin = file.write(_wav_header(rate, first.shape[1], comment, 0))
+        for block in chain([first], iterator):
+            file.write(np.rint(block * 32768.0).clip(-32768, 32767).astype("<i2").tobytes())
+        size = file.tell() - begin
+        file.seek(0)
+        file.write(_wav_header(rate, first.shape[1], comment, size))
+
+
+def _wav_header(rate: int, channels: int, comment: str, size: int) -> bytes:
+    """What comes before `size` bytes of samples of 16 bits; of more than it can say, the most that it can."""
+    about = b""
+    if text := comment.encode("ascii"):
+        text += b"\0" * (2 - len(text) % 2)
+        about = b"LIST" + struct.pack("<I", len(text) + 12) + b"INFOICMT" + struct.pack("<I", len(text)) + text
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, 2 * channels * rate, 2 * channels, 16)
+    rest = b"WAVE" + form + about + b"data"
+    whole, samples = (struct.pack("<I", min(n, 2**32 - 1)) for n in (len(rest) + 4 + size, size))
+    return b"RIFF" + whole + rest + samples

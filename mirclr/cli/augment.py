@@ -49,6 +49,7 @@ def preview(file: Path, output: Path, recipe_path: Path | None, n: int, seed: in
         for view in views_of_file(file, recipes, seed=seed):
             pictures[view.name] = view.log_mel
             written.append(output / f"{view.name}.wav")
+            options.never_over([file], written[-1], "-o")
             write_wav(written[-1], view.waveform, rate)
             advance()
     written.append(output / "views.png")

@@ -16,7 +16,9 @@ from mirclr.terminal import bpm, clock, counted
 if TYPE_CHECKING:
     from mirclr.transcription import Notes
 
-_SCORE = ".musicxml"
+_SCORE = (".musicxml",)
+_MIDI = (".mid", ".midi")
+_OTHERS = {"--notes": (".csv",), "--plot": (".png", ".svg", ".pdf"), "--sonify": (".wav",)}
 PRESETS = ("piano", "melody", "full", "drums")
 
 
@@ -46,7 +48,7 @@ def _either(*names: str, help: str) -> options.Decorator:
     help="More finds more notes, also wrong ones.",
 )
 @_either("--notes", "table", help="Write the notes as a table too: .csv for one song, else a folder.")
-@_either("--plot", help="Draw them as a piano roll: .png for one song, else a folder.")
+@_either("--plot", help="Draw them as a piano roll: .png, .svg or .pdf for one song, else a folder.")
 @_either("--sonify", "sound", help="To check by ear, song left and notes right: .wav for one song, else a folder.")
 @options.path_option("--network", help="Another network than one that mirclr comes with: .onnx")
 @options.as_json
@@ -77,22 +79,23 @@ def command(
 
         new_figure((1, 1), "the picture of notes")  # what is missing is reported before the work
     songs = tuple(dict.fromkeys(songs))
-    score = output is not None and output.suffix.lower() == _SCORE
+    score = output is not None and output.suffix.lower() in _SCORE and not output.is_dir()
     if score:
         from mirclr.transcription.musicxml import require_music21
 
         require_music21()
-    midis = _targets(songs, output, _SCORE if score else ".mid", "-o")
-    for midi in midis.values():
-        _check_place(midi, midi == output)
-    others = {name: _targets(songs, to, ending, name) if to else {} for name, to, ending in (
-        ("--notes", table, ".csv"), ("--plot", plot, ".png"), ("--sonify", sound, ".wav"))}  # fmt: skip
+    midis = _targets(songs, output, _SCORE if score else _MIDI, "-o")
+    others = {
+        option: _targets(songs, to, _OTHERS[option], option)
+        for option, to in (("--notes", table), ("--plot", plot), ("--sonify", sound))
+        if to
+    }
     found: list[tuple[Path, Notes | None, str]] = []
     with progress("Finding notes", len(songs)) as advance:
         for song in songs:
             try:
                 notes = transcribe(song, preset=preset, sensitivity=sensitivity, network=network)
-                _write(song, notes, midis[song], {name: paths[song] for name, paths in others.items() if paths})
+                _write(song, notes, midis[song], {name: paths[song] for name, paths in others.items()})
                 found.append((song, notes, ""))
             except AudioError as error:
                 found.append((song, None, str(error).removeprefix(f"{song}: ")))
@@ -101,32 +104,36 @@ def command(
     return 0 if any(notes is not None for _, notes, _ in found) else 1
 
 
-def _targets(songs: Sequence[Path], to: Path | None, ending: str, option: str) -> dict[Path, Path]:
-    """Where the file of each song goes: a file of that ending, a folder, or beside the song; no two to one place."""
-    if to is not None and to.suffix.lower() == ending and not to.is_dir():
+def _targets(songs: Sequence[Path], to: Path | None, endings: Sequence[str], option: str) -> dict[Path, Path]:
+    """Where the file of each song goes: a file of such an ending, a folder, or beside the song; no two to one place."""
+    if to is not None and to.suffix.lower() in endings and not to.is_dir():
         if len(songs) > 1:
             raise click.UsageError(f"{option} {to}: one file, but {len(songs)} songs; name a folder")
-        return {songs[0]: to}
-    taken: set[Path] = set()
-    found = {}
-    for song in songs:
-        folder = to or song.parent
-        names = chain([song.stem, song.name], (f"{song.name} {n}" for n in count(2)))
-        found[song] = next(place for name in names if (place := folder / f"{name}{ending}") not in taken)
-        taken.add(found[song])
+        found = {songs[0]: to}
+    else:
+        taken: set[str] = set()
+        found = {}
+        for song in songs:
+            names = chain([song.stem, song.name], (f"{song.name} {n}" for n in count(2)))
+            places = ((to or song.parent) / f"{name}{endings[0]}" for name in names)
+            found[song] = next(place for place in places if str(place).casefold() not in taken)
+            taken.add(str(found[song]).casefold())  # some systems keep one file for names of other cases
+    for place in found.values():
+        _check_place(place, songs, option, place == to)
     return found
 
 
-def _check_place(midi: Path, named: bool) -> None:
-    """Raise where a file would be replaced that was neither `named` nor made by this command."""
+def _check_place(place: Path, songs: Sequence[Path], option: str, named: bool) -> None:
+    """Raise where a song would be replaced, or a file that was neither `named` nor made by this command."""
     from mirclr.transcription import is_ours
 
-    if not named and midi.exists() and not is_ours(midi):
-        raise click.UsageError(f"{midi}: is there, and not from here; to replace it, name it by -o")
+    options.never_over(songs, place, option)
+    if not named and place.exists() and not is_ours(place):
+        raise click.UsageError(f"{place}: is there, and not from here; to replace it, name it by {option}")
 
 
 def _write(song: Path, notes: Notes, midi: Path, others: dict[str, Path]) -> None:
-    (notes.write_musicxml if midi.suffix.lower() == _SCORE else notes.write_midi)(midi)
+    (notes.write_musicxml if midi.suffix.lower() in _SCORE else notes.write_midi)(midi)
     if path := others.get("--notes"):
         notes.write_csv(path)
     if path := others.get("--plot"):

@@ -16,7 +16,7 @@ from mirclr.transcription.beats import tempo_of, track_beats
 from mirclr.transcription.call import DRUM_PRESET, builtin_transcriber, preset_of, transcribe
 from mirclr.transcription.chords import key_of, track_chords, track_keys
 from mirclr.transcription.drums import DRUM_PITCHES, DRUMS, track_drums
-from mirclr.transcription.midi import is_ours
+from mirclr.transcription.marks import is_ours
 from mirclr.transcription.outline import SongReader, read_outline
 from mirclr.transcription.score import Notes
 from mirclr.transcription.sonify import sonify, write_check

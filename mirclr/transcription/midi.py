@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import mido
 import numpy as np
 
-from mirclr.provenance import open_regular, writing
+from mirclr.provenance import writing
+from mirclr.transcription.marks import MARK
 
 if TYPE_CHECKING:
     from mirclr.transcription.score import Notes
@@ -18,7 +19,7 @@ TICKS = 480
 """Of a beat."""
 _DRUM_CHANNEL = 9
 _BEAT_S = 0.5  # of a file without beats
-_MARK = "notes found by mirclr"
+_LEAST_LEAD = 0.25  # of a beat
 _SLOWEST_US = 0xFFFFFF  # a beat that MIDI can say, in microseconds
 _Events = list[tuple[int, int, "mido.Message | mido.MetaMessage"]]
 
@@ -27,36 +28,38 @@ def write_midi(path: Path, notes: Notes) -> None:
     """Write notes; an older file is replaced at once."""
     times, firsts = beat_grid(notes.beats)
     midi = mido.MidiFile(type=1, ticks_per_beat=TICKS)
-    mark: _Events = [(0, -1, mido.MetaMessage("text", text=_MARK))]
+    mark: _Events = [(0, -1, mido.MetaMessage("text", text=MARK))]
     midi.tracks.append(
         _track(mark + _tempo_events(times) + _metre_events(notes.beats, firsts) + _key_events(notes, times))
     )
     channel = _DRUM_CHANNEL if notes.drums else 0
     events: _Events = [(0, 0, mido.Message("program_change", channel=channel, program=0))]
-    for note in notes.notes:
-        begin, end = (round(float(tick)) for tick in _ticks(np.array([note.onset_s, note.offset_s]), times))
-        events.append((begin, 2, mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)))
-        events.append((max(end, begin + 1), 1, mido.Message("note_off", channel=channel, note=note.pitch, velocity=0)))
+    begins = np.round(_ticks(np.array([note.onset_s for note in notes.notes]), times)).astype(np.int64)
+    ends = np.round(_ticks(np.array([note.offset_s for note in notes.notes]), times)).astype(np.int64)
+    again: dict[int, int] = {}  # when a pitch begins next; its notes end by then, as the end of one ends all of a pitch
+    for note, begin, end in reversed(list(zip(notes.notes, begins.tolist(), ends.tolist(), strict=True))):
+        if again.get(note.pitch) == begin:
+            continue
+        on = mido.Message("note_on", channel=channel, note=note.pitch, velocity=note.velocity)
+        end = max(begin + 1, min(end, again.get(note.pitch, end)))
+        events += [(begin, 2, on), (end, 1, mido.Message("note_off", channel=channel, note=note.pitch, velocity=0))]
+        again[note.pitch] = begin
     midi.tracks.append(_track(events))
     with writing(path) as file:
         midi.save(file=file)
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a file is one that `write_midi` wrote, and so may be written anew."""
-    with open_regular(path) as file:
-        return _MARK.encode() in file.read(64)
-
-
 def beat_grid(beats: np.ndarray) -> tuple[np.ndarray, int]:
     """When each beat of the file is, the first one at 0 s, and which of them is the first that was found.
 
-    What comes before the first beat is filled by as many even beats as fit its length best.
+    What comes before the first beat is filled by as many even beats as fit its length best; where that is less than a
+    quarter of a beat, the first beat begins with the file, as a tempo of thousands would fill it else.
     """
     if len(beats) < 2:
         return np.array([0.0, _BEAT_S]), 0
     found = beats[:, 0].astype(np.float64)
-    before = 0 if found[0] < 0.01 else max(1, round(float(found[0] / (found[1] - found[0]))))
+    part = float(found[0] / (found[1] - found[0]))
+    before = 0 if part < _LEAST_LEAD else max(1, round(part))
     lead = np.linspace(0, found[0], before + 1)[:-1] if before else np.zeros(0)
     found = found.copy()
     if not before:

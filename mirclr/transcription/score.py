@@ -12,6 +12,7 @@ from mirclr.library import Chord, Outline
 from mirclr.provenance import writing
 from mirclr.transcription.beats import tempo_of
 from mirclr.transcription.chords import track_keys
+from mirclr.transcription.marks import COLUMNS
 from mirclr.transcription.tracking import Note
 
 
@@ -87,7 +88,7 @@ class Notes:
         """Write them as a table: ``onset_s, offset_s, pitch`` (MIDI), ``velocity`` (1 to 127), ``probability``."""
         with writing(Path(path), "w") as file:
             rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(["onset_s", "offset_s", "pitch", "velocity", "probability"])
+            rows.writerow(COLUMNS)
             rows.writerows(_row(note).values() for note in self.notes)
 
     def plot(self, path: Path | str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from mirclr.audio import decode_blocks, write_wav_blocks
 from mirclr.audio.pitched import RATE
 from mirclr.transcription.drums import DRUM_PITCHES
+from mirclr.transcription.marks import MARK
 from mirclr.transcription.tracking import Note
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _HITS = dict(zip(DRUM_PITCHES, ((0.2, 24), (0.15, 4), (0.06, 1), (0.25, 12), (0.
 
 def sonify(notes: Notes, blocks: Iterable[np.ndarray], path: Path) -> None:
     """Write a stereo wav file: `blocks` of the song at 16 kHz on the left, notes and clicks of beats on the right."""
-    write_wav_blocks(path, _both(notes, blocks), RATE)
+    write_wav_blocks(path, _both(notes, blocks), RATE, MARK)
 
 
 def write_check(song: Path, notes: Notes, path: Path) -> None:
