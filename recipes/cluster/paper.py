@@ -184,6 +184,14 @@ def costs() -> Iterator[list[str]]:
         "embed.json",
         f"{a_track['embed'] * hours:,.0f} core-hours; {a_track['embed'] * hours / 64 / 24:.1f} days of 64 cores",
     ]
+    if on_ray := read(RESULTS / "on_ray.json"):
+        rate = f"{on_ray['ratio']} times the songs a second of `mirclr embed`, warm"
+        yield [
+            "embedding on Ray",
+            rate,
+            f"on_ray.json, {on_ray['workers']} workers here",
+            "not measured past one machine",
+        ]
     decode = f"{a_track['decode excerpts'] * hours:,.0f} core-hours"
     yield [
         "of that decoding, on CPUs too where GPUs embed",
