@@ -84,11 +84,37 @@ def test_of_beats_that_are_not_sure_another_way_is_asked():
     faint = 0.3 * activation(want[:, 0], frames) * rng.choice([0.2, 1.0], frames)
     off_beat = 0.5 * activation(want[:, 0] + 60 / 117 / 2, frames) * rng.choice([0.0, 1.0], frames, p=[0.7, 0.3])
     activations, downs = faint + off_beat, np.zeros(frames)
-    got = track_beats(activations, downs, lambda: 117.0)
-    assert tempo_of(got) == pytest.approx(117, rel=0.02)
+    for witnessed in (117.0, 156.0):  # of it, and of its dotted eighths
+        got = track_beats(activations, downs, lambda tempo=witnessed: tempo)
+        assert tempo_of(got) == pytest.approx(117, rel=0.02)
     sure = activation(want[:, 0], frames)
     np.testing.assert_array_equal(track_beats(sure, downs, lambda: 60.0), track_beats(sure, downs))
     np.testing.assert_array_equal(track_beats(activations, downs, lambda: None), track_beats(activations, downs))
+
+
+def roots(begins, frames):
+    """Another root from each of these seconds on, (13, frames)."""
+    which = np.searchsorted(begins, np.arange(frames) * FRAME_S + 1e-6, side="right")
+    return 0.8 * np.eye(13)[:, 5 * which % 12] + 0.2 / 13
+
+
+@pytest.mark.parametrize("metre", [3, 4])
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_bars_begin_where_harmonies_change(metre, first):
+    beats = steady(100, metre)
+    downs = beats[first::metre, 0]
+    frames = round(40 / FRAME_S)
+    unsure = np.full(frames, 0.2)
+    got = track_beats(activation(beats[:, 0], frames), unsure, root=roots(downs, frames))
+    assert mir_eval.beat.f_measure(downs, got[got[:, 1] == 1, 0]) > 0.95
+
+
+def test_a_harmony_before_its_bar_moves_no_clear_bars():
+    beats = steady(100, 4)
+    frames = round(40 / FRAME_S)
+    downs = activation(beats[::4, 0], frames)
+    got = track_beats(activation(beats[:, 0], frames), downs, root=roots(beats[3::16, 0], frames))
+    assert mir_eval.beat.f_measure(beats[::4, 0], got[got[:, 1] == 1, 0]) > 0.95
 
 
 def test_places_in_bars_count_up():

@@ -11,7 +11,7 @@ from mirclr.audio.pitched import BINS, FRAME_S, PitchedSpectrogram
 from mirclr.provenance import shipped_dir
 from mirclr.transcription import Preset, track_notes
 
-MODULES = ("pieces", "textures", "soundfont", "examples", "changes")
+MODULES = ("pieces", "textures", "soundfont", "examples", "changes", "render", "songs")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,17 @@ def test_pieces_made_up_are_music_of_a_piano_and_the_same_again(recipe, made_up)
         np.testing.assert_array_equal(recipe["pieces"].labels(again)["notes"], notes)
         beats = piece.beats[:, 0]
         assert np.all(np.diff(beats) > 0.2)
+
+
+def test_drummers_keep_the_bars_of_a_song_that_begins_before_one_and_has_a_short_one(recipe):
+    bars = [(3, 2), (1, 4), (1, 4), (1, 2), (1, 4), (1, 4), (1, 4)]  # the first place, and how many beats
+    places = [place + i for place, count in bars for i in range(count)]
+    beats = np.stack([np.arange(len(places)) * 0.5, places], axis=1).astype(float)
+    loop = [(4 * k * 0.6, 4 * k * 0.6 + 0.1, 36, 100) for k in range(2)]  # a kick at each of two bars, at 100 bpm
+    loop.append((7 * 0.6, 8 * 0.6, 42, 60))
+    hits = recipe["songs"].in_bars_of_four(beats, loop, 100.0)
+    kicks = [begin for begin, _, pitch, _ in hits if pitch == 36]
+    np.testing.assert_allclose(kicks, beats[beats[:, 1] == 1, 0])
 
 
 def test_targets_made_of_notes_give_these_notes_back(recipe, made_up):

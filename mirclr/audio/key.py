@@ -28,13 +28,18 @@ def find_key(waveforms: Sequence[np.ndarray]) -> tuple[str | None, float]:
     waveforms : sequence of (n_samples,) float32
         Stretches of the track, at `RATE`.
     """
+    fits = profile_fits(waveforms)
+    best = int(np.argmax(fits))
+    return (KEYS[best], round(float(fits[best]), 3)) if fits.any() else (None, 0.0)
+
+
+def profile_fits(waveforms: Sequence[np.ndarray]) -> np.ndarray:
+    """(24,) float64: correlations of the pitches of a track with the profiles of `KEYS`; zeros without pitches."""
     strengths = pitch_strengths(waveforms)
     if not np.isfinite(strengths).all() or float(np.ptp(strengths)) < 1e-6:
-        return None, 0.0
-    profiles = np.array([np.roll(profile, tonic) for profile in (MAJOR, MINOR) for tonic in range(12)])
-    fits = [float(np.corrcoef(strengths, profile)[0, 1]) for profile in profiles]
-    best = int(np.argmax(fits))
-    return KEYS[best], round(fits[best], 3)
+        return np.zeros(len(KEYS))
+    profiles = [np.roll(profile, tonic) for profile in (MAJOR, MINOR) for tonic in range(12)]
+    return np.corrcoef(strengths, profiles)[0, 1:]
 
 
 def pitch_strengths(waveforms: Sequence[np.ndarray]) -> np.ndarray:

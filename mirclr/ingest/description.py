@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from mirclr.audio import Span, read_sections, resample, what_is_wrong
-from mirclr.audio.key import find_key
+from mirclr.audio.key import find_key, profile_fits
 from mirclr.audio.loudness import find_loudness
 from mirclr.audio.spectra import RATE
 from mirclr.ingest.storing import find_and_store
@@ -35,7 +35,8 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
     waveforms = [resample(section.mono, section.rate, RATE) for section in sections]
     outline = read_outline(path, _network(), span)
     tempo = tempo_of(outline.beats)
-    key, strength = key_of(outline.chords)
+    pitches = profile_fits(waveforms)
+    key, strength = key_of(outline.chords, pitches)
     if key is None:
         key, strength = find_key(waveforms)
     loudness = find_loudness(sections)

@@ -51,8 +51,9 @@ class SongReader:
 
     def outline(self) -> Outline:
         """Beats and chords."""
-        beats = track_beats(self.activation("beat")[0], self.activation("downbeat")[0], self._tempo)
-        return Outline(beats, track_chords(self.activation("root"), self.activation("quality")))
+        root = self.activation("root")
+        beats = track_beats(self.activation("beat")[0], self.activation("downbeat")[0], self._tempo, root)
+        return Outline(beats, track_chords(root, self.activation("quality")))
 
     def _tempo(self) -> float | None:
         """Beats a minute by how its sound comes again."""

@@ -178,17 +178,28 @@ def by_band(pop909: Path, number: str, drums: list[Performance], rng: np.random.
             found.append(part)
     in_bars = [(a, b, int(root), QUALITIES[int(q)] in ("min", "min7")) for a, b, root, q in chords if root >= 0]
     if rng.random() < 0.85:
-        line: list[Note] = bass(in_bars, beats[:, 0], band.line, rng)
+        line: list[Note] = bass(in_bars, beats[np.argmax(beats[:, 1] == 1) :, 0], band.line, rng)
         found.append(Part(BASS, line, [], int(rng.choice(band.bass)), 0, int(rng.integers(80, 120))))
     fitting = [d for d in drums if d.beat and d.style.startswith(band.drums or ("none",))] or [
         d for d in drums if d.beat
     ]
     if fitting and rng.random() < 0.8:
         one = fitting[rng.integers(len(fitting))]
-        hits = drums_on(beats[:, 0], drum_part(one).notes, one.bpm)
+        hits = in_bars_of_four(beats, drum_part(one).notes, one.bpm)
         found.append(Part(DRUMS, hits, [], int(rng.choice(band.kits)), 0, int(rng.integers(80, 127))))
     start = float(beats[rng.integers(0, max(1, len(beats) // 2)), 0]) - 0.3
     return Piece(found, beats, chords, up).cut(max(0.0, start), seconds)
+
+
+def in_bars_of_four(beats: np.ndarray, performance: list[Note], bpm: float) -> list[Note]:
+    """A performance bar on bar, as of `drums_on`: it begins anew after a bar that is no multiple of four beats."""
+    downs = np.flatnonzero(beats[:, 1] == 1)
+    uneven = downs[1:][np.diff(downs) % 4 != 0]
+    hits: list[Note] = []
+    for first, last in pairwise([*downs[:1], *uneven, len(beats) - 1]):
+        if last - first >= 4:
+            hits += drums_on(beats[first : last + 1, 0], performance, bpm)
+    return hits
 
 
 def drum_part(one: Performance) -> Part:
