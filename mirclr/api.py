@@ -288,6 +288,7 @@ class Library(DerivedLibrary):
         artist_gap: int = 3,
         same_album: bool = False,
         versions: bool = False,
+        like: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         genre: str | Iterable[str] = (),
         mood: str | Iterable[str] = (),
@@ -327,6 +328,9 @@ class Library(DerivedLibrary):
             Whether tracks of a seed's own album may come.
         versions : bool
             Whether several versions of one song may come. Copies of one recording never do.
+        like : str or several
+            In what songs are to be alike to the seeds: ``"timbre"`` unless given, ``"harmony"`` (in any key and tempo,
+            so covers are found), ``"rhythm"``; each may have a weight from 0 to 1, as ``"harmony=0.7"``.
         exclude : str or several
             Rules such as ``"artist:X"``, ``"album:…"``, ``"genre:…"``, ``"path:…"`` or ``"track:…"``.
         genre, mood : str or several
@@ -387,6 +391,7 @@ class Library(DerivedLibrary):
             artist_gap=artist_gap,
             same_album=same_album,
             versions=versions,
+            like=like,
             exclude=exclude,
             genre=genre,
             mood=mood,
@@ -491,7 +496,7 @@ class Library(DerivedLibrary):
                 query,
                 filters=self.filters,
                 lifts=None if query.text is None else self.lifts,
-                embed_seeds=lambda files: self._embed_seeds(files, checkpoint),
+                embed_seeds=lambda files: self._embed_seeds(files, checkpoint, aspects=not query.like_by_sound),
                 excerpts=excerpts,
             )
 
@@ -521,7 +526,9 @@ class Library(DerivedLibrary):
             self.bind(encoder.stamp)  # refuses another
         self._encoder = encoder
 
-    def _embed_seeds(self, files: Sequence[Path], checkpoint: Path | None) -> list[Seed | AudioError]:
+    def _embed_seeds(
+        self, files: Sequence[Path], checkpoint: Path | None, aspects: bool = False
+    ) -> list[Seed | AudioError]:
         try:
             encoder = self.encoder if checkpoint is None else self._load_encoder(checkpoint)
         except EncoderMismatch:
@@ -530,7 +537,7 @@ class Library(DerivedLibrary):
             raise LibraryError(f"{files[0]} is not in the library, and {error}") from None
         from mirclr.classify.readying import embed_seeds
 
-        seeds = embed_seeds(files, encoder)
+        seeds = embed_seeds(files, encoder, aspects=aspects)
         return self._recognised(files, seeds) if self.has_fingerprints else seeds
 
     def _recognised(self, files: Sequence[Path], seeds: Sequence[Seed | AudioError]) -> list[Seed | AudioError]:

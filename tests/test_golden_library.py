@@ -49,7 +49,7 @@ def test_it_holds_what_it_held(path, root):
     with LibraryStore.open(path) as library:
         assert [p for p in library.verify() if not p.endswith(" is gone")] == []
         facts = library.info()
-        assert (facts["tracks"], facts["failures"], facts["schema"]) == (41, 1, 7)
+        assert (facts["tracks"], facts["failures"], facts["schema"]) == (41, 1, 8)
         assert facts["roots"] == {str(root): 41}
         assert (library.stamp.digest, library.stamp.dim, library.stamp.excerpts) == ("e" * 32, 16, 4)
         assert library.blocks() == ["artist:Artist 6", "track:Song 17"]

@@ -16,7 +16,7 @@ from mirclr.audio.pitched import RATE
 from mirclr.ingest.description import describe_file
 from mirclr.library import CHORDS
 from mirclr.models.portable_transcriber import INPUT, OUTPUT, PortableTranscriber
-from mirclr.transcription import DRUM_PITCHES, SongReader, read_outline
+from mirclr.transcription import DRUM_PITCHES, SongReader, read_song
 from tests.commands import exits, invoke
 from tests.made_up_networks import WHOLE, constant, write_network
 
@@ -118,7 +118,7 @@ def test_an_outline_of_what_is_there_of_a_damaged_file(click_listener, tmp_path)
     soundfile.write(tmp_path / "a.flac", clicks(seconds=60.0), RATE)
     whole = (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
-    found = read_outline(tmp_path / "a.flac", PortableTranscriber(click_listener))
+    found = read_song(tmp_path / "a.flac", PortableTranscriber(click_listener)).outline()
     assert 10 < found.beats[-1, 0] < 40
 
 

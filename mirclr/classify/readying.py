@@ -1,8 +1,8 @@
-"""What a query needs and is not known yet is found out: genre and mood, tempo and key; vectors of files outside."""
+"""What a query needs and is not known yet is found out: genre, mood, tempo, key, chords; vectors of files outside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,9 +52,12 @@ def make_ready(
         For people: what was found out, and what is left to be.
     """
     lines = _guess(library) if asks_for_guesses(query, library.blocks()) else []
-    if query.bpm is not None or query.key is not None:
+    if not query.like_by_sound:  # the songs named are to be known too, whatever passes
+        lines += _measure(library, ids.tolist(), library.with_aspects(), "beats and chords", progress)
+    elif query.bpm is not None or query.key is not None:
         mask = filters.passing(query, but=("bpm", "key"))
-        lines += _measure(library, (ids if mask is None else ids[mask[ids]]).tolist(), progress)
+        some = (ids if mask is None else ids[mask[ids]]).tolist()
+        lines += _measure(library, some, library.descriptions(some), "tempo and key", progress)
     return lines
 
 
@@ -66,40 +69,46 @@ def _guess(library: LibraryStore) -> list[str]:
     return [f"guessed genre and mood of {counted(n, 'song')} by their sound"] if n else []
 
 
-def _measure(library: LibraryStore, ids: list[int], progress: Progress | None) -> list[str]:
+def _measure(
+    library: LibraryStore, ids: list[int], known: Collection[int], what: str, progress: Progress | None
+) -> list[str]:
+    """Describe those tracks that are not known, for the sake of what is asked."""
     from mirclr.ingest.description import describe_tracks
 
-    known, failed = library.descriptions(ids), 0
+    failed = 0
     held = library.tracks([i for i in ids if i not in known])
     tracks, _ = part_leading_out(track for track in held if track.file.is_file())
     if not tracks:
         return []
     if len(tracks) > MOST_MEASURED:
         how = command(library, "describe")
-        return [f"tempo and key of {counted(len(tracks), 'song')} are not known yet; to find them out: {how}"]
-    shown_as = progress("Finding tempo and key", len(tracks)) if progress else nullcontext(lambda: None)
+        return [f"{what} of {counted(len(tracks), 'song')} are not known yet; to find them out: {how}"]
+    shown_as = progress(f"Finding {what}", len(tracks)) if progress else nullcontext(lambda: None)
     with shown_as as advance, closing(describe_tracks(library, tracks)) as results:
         for _, found in results:
             failed += isinstance(found, str)
             advance()
     some = f", but not of {counted(failed, 'song')} that cannot be read" if failed else ""
-    return [f"found tempo and key of {counted(len(tracks) - failed, 'song')}{some}"]
+    return [f"found {what} of {counted(len(tracks) - failed, 'song')}{some}"]
 
 
-def embed_seeds(files: Sequence[Path], encoder: Encoder) -> list[Seed | AudioError]:
-    """Embed files that a library does not hold, and make seeds of them; of what cannot be decoded the error instead."""
+def embed_seeds(files: Sequence[Path], encoder: Encoder, *, aspects: bool = False) -> list[Seed | AudioError]:
+    """Embed files that a library does not hold, and make seeds of them, with harmony and rhythm where these are asked
+    for; of what cannot be decoded the error instead.
+    """
     from mirclr.audio.decoding import decode_files
 
     decoded = decode_files(files, count=encoder.excerpts, seconds=encoder.seconds, rate=encoder.rate)
     return [
         UnreadableAudio(one.error or f"{one.file}: cannot be decoded")
         if one.excerpts is None
-        else _seed_of(one.file, one.excerpts, encoder)
+        else _seed_of(one.file, one.excerpts, encoder, aspects)
         for one in decoded
     ]
 
 
-def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioError:
+def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder, aspects: bool) -> Seed | AudioError:
+    from mirclr.ingest.description import find_aspects
     from mirclr.tags import read_tags
 
     tags, file = read_tags(path), path.absolute()
@@ -128,4 +137,5 @@ def _seed_of(path: Path, excerpts: Excerpts, encoder: Encoder) -> Seed | AudioEr
         encoder.stamp.compared(vector),
         track,
         excerpts=ExcerptEmbeddings.of(excerpts.starts, embedded),
+        aspects=find_aspects(path) if aspects else None,
     )

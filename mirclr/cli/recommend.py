@@ -88,6 +88,7 @@ how_many, in_which_order, what_becomes = map(_adding, (_HOW_MANY, _IN_WHICH_ORDE
     cls=options.InSections,
     sections={
         "Which songs may come": (
+            "like",
             "text",
             "genre",
             "mood",
@@ -104,7 +105,8 @@ how_many, in_which_order, what_becomes = map(_adding, (_HOW_MANY, _IN_WHICH_ORDE
         "In which order": ("to", "diversity", "seed"),
         "What becomes of the list": WHAT_BECOMES,
     },
-    epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/Jazz --exclude path:Christmas -o list.m3u8',
+    epilog='Example: mirclr recommend "Nils Frahm Says" ~/Music/Jazz --exclude path:Christmas -o list.m3u8; '
+    "covers of a song: mirclr recommend Hallelujah --like harmony",
 )
 @click.argument("seeds", nargs=-1, metavar="[SONG]…")
 @options.library
@@ -112,6 +114,13 @@ how_many, in_which_order, what_becomes = map(_adding, (_HOW_MANY, _IN_WHICH_ORDE
 @click.option("--text", metavar="WORDS", help="What songs should be, in words: 'but calmer', 'no vocals'.")
 @click.option("--not", "avoid", multiple=True, metavar="SONG", help="Stay away from this song. May be given again.")
 @click.option("--to", metavar="SONG", help="Go from the one song to this one, step by step.")
+@click.option(
+    "--like",
+    multiple=True,
+    metavar="ASPECT[=WEIGHT]",
+    help="In what songs are alike: timbre (unless given), harmony (in any key and tempo), rhythm; weighed: "
+    "harmony=0.7.",
+)
 @how_many
 @click.option(
     "--same-album",
@@ -308,6 +317,9 @@ def _explained(r: "Recommendation") -> tuple[str, ...]:
         shared.append("{} and {}".format(*why.key))
     shared += why.relations
     guessed = [f"{label} {a:.2f} and {b:.2f}" for both in why.labels.values() for label, (a, b) in both.items()]
+    if why.aspects:
+        alike = (f"{name} as of {100 * fraction:.1f} %" for name, fraction in why.aspects.items())
+        near.append(f"more alike than pairs of your songs are: {', '.join(alike)}")
     if guessed:
         guessed = [f"both sound {', '.join(guessed)}"]
     return tuple(filter(None, map("; ".join, (near, shared, guessed))))
@@ -343,5 +355,6 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
             "key": list(why.key) if why.key else None,
             "relations": list(why.relations),
             "moments_s": list(why.excerpts) if why.excerpts else None,
+            **({"aspects": why.aspects} if why.aspects else {}),
         }
     return plain

@@ -1,15 +1,18 @@
-"""Tempo, key, loudness, beats and chords of a track.
+"""Tempo, key, loudness, beats and chords of a track, and what it is compared by beside its sound.
 
 They are what a person would use to sort music for dancing or mixing. Beats and chords are those of the whole song, by a
 network (`mirclr.transcription`); tempo and key are made of them. Loudness is that of two stretches of 15 seconds.
 tests/benchmarks measures how often they are right, and how fast this is.
 
-Contents: `describe_file`, `describe_tracks` (those of a library, in processes), `undescribed` (which those may be).
+Contents: `describe_file`, `describe_tracks` (those of a library, in processes), `undescribed` (which those may be),
+`find_aspects`.
 """
 
 from collections.abc import Generator, Sequence
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from mirclr.audio import Span, read_sections, resample, what_is_wrong
 from mirclr.audio.key import find_key, profile_fits
@@ -18,7 +21,7 @@ from mirclr.audio.spectra import RATE
 from mirclr.ingest.storing import find_and_store
 from mirclr.library import Description, LibraryStore, LibraryTrack, part_leading_out
 from mirclr.models.portable_transcriber import PortableTranscriber
-from mirclr.transcription import builtin_transcriber, key_of, read_outline, tempo_of
+from mirclr.transcription import builtin_transcriber, key_of, read_song, tempo_of
 
 _SECTIONS, _SECONDS = 2, 15.0
 
@@ -33,14 +36,29 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
     """
     sections = read_sections(path, count=_SECTIONS, seconds=_SECONDS, span=span)
     waveforms = [resample(section.mono, section.rate, RATE) for section in sections]
-    outline = read_outline(path, _network(), span)
+    reader = read_song(path, _network(), span)
+    outline = reader.outline()
     tempo = tempo_of(outline.beats)
     pitches = profile_fits(waveforms)
     key, strength = key_of(outline.chords, pitches)
     if key is None:
         key, strength = find_key(waveforms)
     loudness = find_loudness(sections)
-    return Description(None if tempo is None else round(tempo, 1), key, strength, loudness, outline)
+    return Description(
+        None if tempo is None else round(tempo, 1), key, strength, loudness, outline, reader.aspects(outline)
+    )
+
+
+def find_aspects(path: Path) -> dict[str, np.ndarray]:
+    """Harmony and rhythm of a file alone, as `describe_file` finds them.
+
+    Raises
+    ------
+    AudioError
+        As `mirclr.audio.decode_blocks`.
+    """
+    reader = read_song(path, _network())
+    return reader.aspects(reader.outline())
 
 
 @cache
@@ -58,7 +76,7 @@ def try_describe(path: Path, span: Span | None = None) -> "Description | str":
 
 
 def undescribed(library: LibraryStore, again: bool) -> tuple[list[LibraryTrack], list[str], int]:
-    """Tracks to describe: all, or those that were not, or were before beats were kept.
+    """Tracks to describe: all, or those that were not, or were before beats, harmony and rhythm were kept.
 
     Returns
     -------
@@ -68,7 +86,7 @@ def undescribed(library: LibraryStore, again: bool) -> tuple[list[LibraryTrack],
     known : int
         How many are described already.
     """
-    known = set() if again else library.with_outline() & library.descriptions().keys()
+    known = set() if again else library.with_outline() & library.with_aspects() & library.descriptions().keys()
     tracks, problems = part_leading_out(track for track in library.tracks() if track.id not in known)
     return tracks, problems, len(known)
 

@@ -13,9 +13,9 @@ Paths are stored as bytes, with the system's own handling of names that are not 
 can be embedded and found; `shown` makes a text of them that can be printed.
 
 Contents: `LibraryStore` (store.py), made of a class for each subject: tracks.py, vectors.py, entries.py (what embedding
-writes), labels.py, outlines.py (beats and chords), map_points.py, profiles.py, song_lists.py, stars.py, places.py (what
-names files and folders follows them), on the transactions of database.py. What goes in and out: records.py and
-excerpts.py.
+writes), labels.py, outlines.py (beats and chords), aspects.py (harmony and rhythm), map_points.py, profiles.py,
+song_lists.py, stars.py, places.py (what names files and folders follows them), on the transactions of database.py. What
+goes in and out: records.py and excerpts.py.
 The file: schema.py, checks.py. Beside these: files.py (may a track's file be opened), names.py (artists, songs and
 albums of tracks), discography.py (albums and artists of all tracks), search.py (the text that is searched), renewal.py
 (vectors of another encoder), kept_files.py (what mirclr keeps on the disk, and its deletion).

@@ -129,7 +129,7 @@ _KINDS: dict[str, _Kind] = {
     **dict.fromkeys(("title", "artist", "album", "album_artist", "genre", "remark", "reason", "folded"), _TEXT),
     **dict.fromkeys(("file_digest", "content_digest", "audio_digest", "name", "source", "task", "label"), _TEXT),
     **dict.fromkeys(("rule", "query", "profile", "value", "key", "pattern", "kind", "comment"), _TEXT),
-    **dict.fromkeys(("components", "rows", "file", "landmarks", "outline"), _BYTES),
+    **dict.fromkeys(("components", "rows", "file", "landmarks", "outline", "harmony", "rhythm"), _BYTES),
     "root": _ROOT,
     **dict.fromkeys(("path", "audio_path"), _PATH),
 }

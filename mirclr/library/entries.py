@@ -21,6 +21,7 @@ _OF_AUDIO = (  # what was found out about the audio of a track, by the column th
     ("probability", "track_id"),
     ("description", "track_id"),
     ("outline", "track_id"),
+    ("aspect", "track_id"),
     ("moment", "track_id"),
     ("map_point", "track_id"),
     ("fingerprint", "track_id"),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mirclr.errors import LibraryError
+from mirclr.library.aspects import packed_aspects
 from mirclr.library.checks import parsed
 from mirclr.library.database import IDS, Database, count_write, id_list, storable
 from mirclr.library.outlines import packed_outline
@@ -186,8 +187,8 @@ class Labels(Database):
         return ids, [row[1] for row in rows], np.fromiter((row[2] for row in rows), np.float64, len(rows))
 
     def store_descriptions(self, descriptions: Mapping[int, Description]) -> None:
-        """Store descriptions and their outlines by track id, in one transaction; ids that are no longer held are left
-        out.
+        """Store descriptions with their outlines and aspects by track id, in one transaction; ids that are no longer
+        held are left out.
         """
         values = [
             (int(i), d.tempo_bpm, d.key, d.key_strength, d.loudness_lufs, int(i)) for i, d in descriptions.items()
@@ -202,6 +203,14 @@ class Labels(Database):
                 "INSERT OR REPLACE INTO outline SELECT ?, ? WHERE EXISTS (SELECT 1 FROM track WHERE id = ?)",
                 [(int(i), packed_outline(d.outline), int(i)) for i, d in descriptions.items() if d.outline],
             )
+            db.executemany(
+                "INSERT OR REPLACE INTO aspect SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM track WHERE id = ?)",
+                [
+                    (int(i), *packed_aspects(d.aspects), int(i))
+                    for i, d in descriptions.items()
+                    if d.aspects is not None
+                ],
+            )
             count_write(db, "descriptions")
 
     @property
@@ -210,8 +219,8 @@ class Labels(Database):
         return self._count("descriptions")
 
     def descriptions(self, ids: Sequence[int] | None = None) -> dict[int, Description]:
-        """The stored descriptions, of all tracks or those of the given ids, by track id; without outlines, which are
-        read for few tracks at a time (`outlines`).
+        """The stored descriptions, of all tracks or those of the given ids, by track id; without what is read
+        by itself (`outlines`, `aspect`).
         """
         query = "SELECT track_id, tempo_bpm, key, key_strength, loudness_lufs FROM description"
         which, arguments = ("", ()) if ids is None else (f" WHERE track_id IN {IDS}", (id_list(ids),))

@@ -1,5 +1,6 @@
 """What a library stores and returns: records without behaviour of their own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -127,6 +128,8 @@ class Description:
         Integrated loudness.
     outline : Outline, optional
         Beats and chords, of a track that was just described; a library has them apart.
+    aspects : mapping of str to array, optional
+        Likewise its harmony and rhythm, as of `mirclr.library.aspects.ASPECTS`, each where there is any.
     """
 
     tempo_bpm: float | None
@@ -134,10 +137,11 @@ class Description:
     key_strength: float
     loudness_lufs: float | None
     outline: Outline | None = field(default=None, compare=False, repr=False)
+    aspects: Mapping[str, np.ndarray] | None = field(default=None, compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        plain = {name: value for name, value in vars(self).items() if name != "outline"}
+        plain = {name: value for name, value in vars(self).items() if name not in ("outline", "aspects")}
         return plain | (self.outline.as_json() if self.outline else {})
 
 

@@ -191,6 +191,7 @@ def _take_tracks(
     for table, key in (
         ("description", "track_id"),
         ("outline", "track_id"),
+        ("aspect", "track_id"),
         ("fingerprint", "track_id"),
         ("duplicate", "first"),
         ("duplicate", "second"),

@@ -119,6 +119,12 @@ _MIGRATIONS = (
         """CREATE TABLE outline (
             track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE, outline BLOB NOT NULL)""",
     ),
+    (
+        # what tracks are compared by beside their sound; empty where there is none
+        """CREATE TABLE aspect (
+            track_id INTEGER PRIMARY KEY REFERENCES track ON DELETE CASCADE,
+            harmony BLOB NOT NULL, rhythm BLOB NOT NULL)""",
+    ),
 )
 
 

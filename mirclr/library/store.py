@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mirclr.errors import LibraryError
+from mirclr.library.aspects import Aspects
 from mirclr.library.files import is_gone
 from mirclr.library.fingerprints import Fingerprints
 from mirclr.library.labels import Labels
@@ -16,12 +17,12 @@ from mirclr.library.stars import Stars
 from mirclr.terminal import shown
 
 
-class LibraryStore(Places, Labels, Outlines, Fingerprints, MapPoints, SongLists, Stars):
+class LibraryStore(Places, Labels, Outlines, Aspects, Fingerprints, MapPoints, SongLists, Stars):
     """An open library; a context manager. Made by `LibraryStore.open`, used by the thread that opened it.
 
     What it stores has a class for each subject: `Tracks`, `Vectors`, `Entries` (what embedding writes), `Labels`,
-    `Outlines`, `Fingerprints`, `MapPoints`, `Profiles`, `Places`, `SongLists`, `Stars`. All of them share the
-    connection and the transactions of `Database`.
+    `Outlines`, `Aspects`, `Fingerprints`, `MapPoints`, `Profiles`, `Places`, `SongLists`, `Stars`. All of them share
+    the connection and the transactions of `Database`.
     """
 
     @property

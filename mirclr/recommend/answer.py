@@ -14,9 +14,11 @@ from mirclr.index import Index
 from mirclr.library import LibraryStore, LibraryTrack, Listen
 from mirclr.library.names import AlbumKey, album_keys, folder_key, is_shared
 from mirclr.names import album_name
+from mirclr.recommend.aspects import parse_like
 from mirclr.recommend.described import Described, describe
 from mirclr.recommend.filters import MetadataFilters, likely_labels
 from mirclr.recommend.lifts import TagLifts
+from mirclr.recommend.likeness import Likeness
 from mirclr.recommend.path import CANDIDATES, chain_candidates, points_between
 from mirclr.recommend.query import LONGEST_PATH, Query
 from mirclr.recommend.ranking import (
@@ -44,7 +46,8 @@ from mirclr.recommend.seeds import EmbedSeeds, Seed, find_seeds
 from mirclr.recommend.segments import LongTracks, with_segments
 from mirclr.recommend.shortfall import guessed, shortfall
 from mirclr.recommend.unseeded import without_seeds
-from mirclr.terminal import clock
+from mirclr.recommend.words import command
+from mirclr.terminal import clock, counted
 
 _POOL = 128
 _BLOCK = 4096
@@ -162,7 +165,7 @@ def recommend(
         groups = [int(prepared.clusters[c.seed]) for c in picked]
         alike = list[float | None]([c.alike for c in picked] if query.diversity else falling(picked, groups))
     pairs = [(seeds[c.seed], c.track) for c in picked]
-    explainer = Explainer(library, pairs, excerpts=excerpts)
+    explainer = Explainer(library, pairs, excerpts=excerpts, likeness=prepared.likeness)
     why = [explainer.explain(*pair) for pair in pairs]
     reasons = distinguishing(why) if query.to is None else [""] * len(why)  # of a path each is like the one before
     found = [
@@ -212,16 +215,19 @@ class _PreparedQuery:
         self.ends = find_seeds(library, (query.to,), embed_seeds, self._notes.append) if query.to is not None else ()
         avoided = find_seeds(library, query.avoid, embed_seeds, self._notes.append)
         self.same = self._recognised()
-        away = [seed.vector for seed in avoided]
+        away = [*avoided]
         self.hidden = {s.track_id for s in (*self.seeds, *self.ends, *avoided) if s.track_id is not None}
         if query.profile is not None:
             centres, disliked, hidden = _tastes(library, index, query, listens, now_s)
             self.seeds = self.seeds or centres
-            away += disliked
+            away += [Seed("what is disliked", vector) for vector in disliked]
             self.hidden |= hidden
         self.hidden |= set(played)
         self.last = _tracks_with_vectors(library, index, played[-_LAST:])
-        self.away = np.stack(away) if away else np.zeros((0, index.dim), np.float32)
+        self.avoided = away
+        self.away = np.stack([s.vector for s in away]) if away else np.zeros((0, index.dim), np.float32)
+        self._by_aspects: tuple[np.ndarray, np.ndarray] | None = None
+        self.likeness = None if query.like_by_sound else Likeness(parse_like(query.like), filters.aspect, index)
         self.long = LongTracks.of(library, index)
         self.points = self.seeds if query.to is not None else with_segments(library, index, self.seeds)
         self.vectors = np.stack([s.vector for s in self.points]) if self.seeds else self.away[:0]
@@ -244,6 +250,25 @@ class _PreparedQuery:
         self.albums = _albums_of(library, own)
         self.album_names = {name for _, _, name in self.albums}
         self._left_out: Counter[str] = Counter()
+        if self.likeness:
+            self._check_aspects(self.likeness)
+
+    def _check_aspects(self, likeness: Likeness) -> None:
+        """Remark on songs of which harmony and rhythm are not known; without those of any seed nothing is alike."""
+        known = likeness.knows(self.seeds)
+        how = command(self.library, "describe")
+        if not known.any() and not likeness.by_sound:
+            seed = self.seeds[0]
+            if seed.track_id and likeness.undescribed(np.array([seed.track_id]))[0]:
+                raise NoMatch(f"{seed.label}: its beats and chords are not known; find them out with: {how}")
+            raise NoMatch(f"{seed.label}: no {' or '.join(likeness.weights)} is known of it, so nothing is alike")
+        if not known.all():
+            unknown = counted(int((~known).sum()), "song")
+            self._notes.append(
+                f"{unknown} that you named count by timbre alone, if at all: no beats and chords are known"
+            )
+        if n := int(likeness.undescribed(self.ids).sum()):
+            self._notes.append(f"{counted(n, 'song')} {'has' if n == 1 else 'have'} no beats and chords yet: {how}")
 
     def _recognised(self) -> list[int]:
         """The tracks that seeds from outside are recordings of, and a remark on each."""
@@ -403,13 +428,36 @@ class _PreparedQuery:
         return candidates, ran_out
 
     def _not_away(self, matrix: np.ndarray, similarities: np.ndarray) -> np.ndarray:
-        """(m,) bool: which of (m, d) tracks are nearer to a seed than to any track to stay away from."""
+        """(m,) bool: which of (m, d) tracks are nearer to a seed than to any track to stay away from; all where sound
+        is not what is compared.
+        """
         passes = np.ones(len(matrix), bool)
-        if len(self.away):
+        if len(self.away) and not self.likeness:
             for at in range(0, len(matrix), _BLOCK):
                 away = products(self.away, matrix[at : at + _BLOCK]).max(axis=0)
                 passes[at : at + _BLOCK] = away < similarities[at : at + _BLOCK]
         return passes
+
+    def _nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, bool]:
+        """The ids of the k nearest of each of some vectors, and of the k that are most like the seeds in what else
+        counts; and whether that is all.
+        """
+        found, ran_out = np.zeros(0, np.int64), True
+        if self.likeness is None or self.likeness.by_sound:
+            _, ids = self.index.search(vectors, k, allowed=self.allowed)
+            found, ran_out = np.unique(ids), ids.shape[1] < k or k >= len(self.index)
+        if self.likeness:
+            if self._by_aspects is None:
+                every = self.ids
+                if self.allowed is not None:
+                    every = every[every < len(self.allowed)]
+                    every = every[self.allowed[every]]
+                some = np.unique(np.linspace(0, len(self.points) - 1, _ASKED).astype(int))
+                self._by_aspects = every, self.likeness.near([self.points[i] for i in some], every)
+            every, near = self._by_aspects
+            ran_out = k >= len(every)
+            found = every if ran_out else np.union1d(found, every[np.argpartition(-near, k - 1)[:k]])
+        return found, ran_out
 
     def _queues(self, k: int, stats: np.ndarray, stats_of_away: np.ndarray) -> tuple[list[list[Candidate]], bool]:
         """Candidates of each cluster, best first, and whether there are no more."""
@@ -418,8 +466,7 @@ class _PreparedQuery:
             middles = [vectors[self.clusters == c].mean(axis=0) for c in range(int(self.clusters.max()) + 1)]
             some = vectors[np.linspace(0, len(vectors) - 1, _ASKED).astype(int)]
             vectors = np.concatenate([np.stack([m / max(np.linalg.norm(m), 1e-12) for m in middles]), some])
-        _, ids = self.index.search(vectors, k, allowed=self.allowed)
-        ran_out = ids.shape[1] < k or k >= len(self.index)
+        ids, ran_out = self._nearest(vectors, k)
         beside = self._allowed([*self.same, *self.long.nearest(vectors, k).tolist()])
         tracks, ids, matrix = self._passing(np.union1d(ids, beside))
         queues: list[list[Candidate]] = [[] for _ in range(int(self.clusters.max()) + 1)]
@@ -437,13 +484,21 @@ class _PreparedQuery:
         of_tracks = self.index.similarity_stats(ids)
         scores, scale = mutual_proximity(similarities, stats, of_tracks), usual(stats, of_tracks)
         starts = self.long.score(ids, self.vectors, stats, scores, scale)
-        nearest, at = scores.argmax(axis=0), np.arange(len(ids))
+        calibration, at = Calibration.of(self.index), np.arange(len(ids))
+        away = mutual_proximity(products(self.away, matrix), stats_of_away, of_tracks)
+        if self.likeness:
+            calibration = self.likeness.calibration
+            scores, away, scale = self.likeness.mixed((scores, self.points), (away, self.avoided), scale, ids)
+        nearest = scores.argmax(axis=0)
         score = scores[nearest, at]
-        calibration = Calibration.of(self.index)
-        listable = self._are_alike(calibration.of_scores(score, *scale), similarities[nearest, at])
+        similar = similarities[nearest, at]
+        listable = self._are_alike(calibration.of_scores(score, *scale), score - scale[0] if self.likeness else similar)
         self._left_out["unlike"] += int((~listable).sum())
         if len(self.away):
-            away = mutual_proximity(products(self.away, matrix), stats_of_away, of_tracks)
+            if self.likeness:
+                nearer = away.max(axis=0) >= score
+                self._left_out["away"] += int((nearer & listable).sum())
+                listable &= ~nearer
             score = score - NEGATIVE * np.maximum(0, away.max(axis=0))
         if self.described and self.described.fit is not None:
             score = score + _DESCRIBED * scale[1] * self.described.lift[ids]
@@ -453,7 +508,7 @@ class _PreparedQuery:
         listable |= is_same
         alike = np.where(is_same, 1.0, calibration.of_scores(score, *scale)).tolist()
         score = score + _SAME_FIRST * is_same
-        score, similarity = np.round(score, DECIMALS).tolist(), similarities[nearest, at].tolist()
+        score, similarity = np.round(score, DECIMALS).tolist(), similar.tolist()
         for i in np.lexsort((ids, -np.array(score))).tolist():
             if not listable[i]:
                 continue

@@ -16,6 +16,7 @@ import numpy as np
 from mirclr.errors import QueryError
 from mirclr.library import LibraryStore, shown
 from mirclr.names import close_names
+from mirclr.recommend.aspects import AspectRows
 from mirclr.recommend.keys import keys_of, parse_key
 from mirclr.recommend.query import Query
 from mirclr.recommend.ranges import Range
@@ -44,7 +45,7 @@ class MetadataArrays:
         The library's `metadata_version` when it was begun.
     size : int
         One more than the highest id of a track then.
-    fits, columns, coded, likely : dict
+    fits, columns, coded, likely, aspects : dict
         What was read; see the methods of `MetadataFilters` of like names.
     """
 
@@ -54,6 +55,7 @@ class MetadataArrays:
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     coded: dict[str, tuple[np.ndarray, list[str]]] = field(default_factory=dict)
     likely: dict[str, tuple[list[str], np.ndarray, np.ndarray]] = field(default_factory=dict)
+    aspects: dict[str, AspectRows] = field(default_factory=dict)
 
     @classmethod
     def of(cls, library: LibraryStore) -> "MetadataArrays":
@@ -63,7 +65,7 @@ class MetadataArrays:
     @property
     def names(self) -> dict[str, list[Any]]:
         """What was read, by the names of the attributes."""
-        return {name: list(getattr(self, name)) for name in ("columns", "coded", "likely", "fits")}
+        return {name: list(getattr(self, name)) for name in ("columns", "coded", "likely", "fits", "aspects")}
 
     @classmethod
     def read(cls, library: LibraryStore, names: Mapping[str, Sequence[Any]]) -> "MetadataArrays":
@@ -76,6 +78,8 @@ class MetadataArrays:
             filters._codes(name)
         for task in names.get("likely", ()):
             filters.likely(task)
+        for name in names.get("aspects", ()):
+            filters.aspect(name)
         for task, name in names.get("fits", ()):
             with suppress(QueryError):  # no track is of it any more
                 filters._fit(task, name)
@@ -178,6 +182,13 @@ class MetadataFilters:
         """
         self._bring_up_to_date()
         return self._column(_COLUMNS.get(name, name))
+
+    def aspect(self, name: str) -> AspectRows:
+        """An aspect of all tracks that have it, one of `mirclr.library.aspects.ASPECTS`."""
+        self._bring_up_to_date()
+        if name not in self._arrays.aspects:
+            self._arrays.aspects[name] = AspectRows.of(name, *self._library.aspect(name))
+        return self._arrays.aspects[name]
 
     def span(self, name: str) -> tuple[float, float]:
         """The least and most value of a field of `Query` with bounds, such as ``year``, in the library."""

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import Any, TypeVar
 
 from mirclr.errors import QueryError
+from mirclr.recommend.aspects import SOUND, parse_like
 from mirclr.recommend.keys import keys_of
 from mirclr.recommend.ranges import LEAST_LENGTH_S, Range, parse_bpm, parse_duration, parse_length, parse_years
 from mirclr.recommend.rules import absolute_texts, parse_rule
@@ -18,7 +19,7 @@ _T = TypeVar("_T")
 LONGEST_PATH = 500
 COUNT = 20
 
-_TEXTS = ("seeds", "avoid", "exclude", "genre", "mood")
+_TEXTS = ("seeds", "avoid", "exclude", "genre", "mood", "like")
 _RANGES = {"bpm": parse_bpm, "year": parse_years, "duration_s": parse_duration}
 _KINDS: dict[str, tuple[Any, str]] = {
     **dict.fromkeys(("to", "key", "profile", "text"), (str | None, "a text")),
@@ -72,6 +73,9 @@ class Query:
         A key such as ``Am``, or with ``,compatible`` those that mix well with it too.
     text : str or None
         Words of what songs should be, such as ``"calm piano, no vocals, before 1990"``; see `recommend.described`.
+    like : tuple of str
+        In what songs are to be alike to the seeds: ``timbre`` unless given, ``harmony`` and ``rhythm``, each with a
+        weight from 0 to 1 or none, as ``harmony=0.7``; see `mirclr.recommend.likeness`.
     profile : str or None
         The listener to recommend for.
     seed : int or None
@@ -106,6 +110,7 @@ class Query:
     profile: str | None = None
     seed: int | None = None
     text: str | None = None
+    like: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._read_texts()
@@ -134,6 +139,9 @@ class Query:
                 raise QueryError(f"a path leads from one seed to another in 2 to {LONGEST_PATH} tracks; {found}")
             if self.diversity or self.seed is not None:
                 raise QueryError("a path has an order of its own; found diversity or a seed for shuffling with it")
+        if not self.like_by_sound and (self.to is not None or not self.seeds):
+            found = "a path to another" if self.seeds else "none"
+            raise QueryError(f"like: says in what songs are to be alike to those that you name; found {found}")
         for name in _RANGES:
             span = getattr(self, name)
             if span is not None and not span[0] <= span[1]:
@@ -142,6 +150,11 @@ class Query:
             parse_rule(rule)
         if self.key is not None:
             keys_of(self.key)
+
+    @property
+    def like_by_sound(self) -> bool:
+        """Whether songs are to be alike by timbre alone."""
+        return parse_like(self.like).keys() == {SOUND}
 
     @property
     def asks_of_tracks(self) -> bool:

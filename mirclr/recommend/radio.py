@@ -81,7 +81,8 @@ def _wider(query: Query) -> Iterator[Query]:
     if query.profile is not None and query.seeds:
         yield replace(query, fill=True, profile=None)
     seed = query.seed or 0
-    yield replace(query, seeds=(), profile=None, seed=seed, artist_cap=0, artist_gap=0, same_album=True, versions=True)
+    any_song = replace(query, like=(), seeds=(), profile=None, seed=seed)
+    yield replace(any_song, artist_cap=0, artist_gap=0, same_album=True, versions=True)
 
 
 def _disliked(library: LibraryStore, profile: str | None) -> list[int]:

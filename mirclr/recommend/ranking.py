@@ -125,6 +125,23 @@ def mutual_proximity(
     return np.round(mean - std * _quantile(unlikely), DECIMALS)
 
 
+def deviations(similarities: np.ndarray, of_first: np.ndarray, of_second: np.ndarray) -> np.ndarray:
+    """(p, m) similarities, (p, 2) and (m, 2) mean and std of both sides -> (p, m) float64: mutual proximity, as by how
+    many standard deviations two are more alike than is usual.
+    """
+    return -_quantile(_unlikely(similarities, of_first[:, None, :], of_second))
+
+
+def is_flat(scale: tuple[float, float]) -> bool:
+    """Whether all similarities are equal, by `usual`: there is nothing to measure by."""
+    return not scale[1] > _NO_SPREAD
+
+
+def sample_of(ids: np.ndarray) -> np.ndarray:
+    """Up to `CALIBRATED` of (n,) ids, spread evenly."""
+    return ids[np.linspace(0, len(ids) - 1, min(CALIBRATED, len(ids))).astype(np.int64)]
+
+
 def usual(of_seeds: np.ndarray, of_tracks: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of the similarities of an average one of these: what scores are measured by."""
     mean, std = np.concatenate([of_seeds, of_tracks]).astype(np.float64).mean(axis=0).tolist()
@@ -150,25 +167,36 @@ class Calibration:
 
     Parameters
     ----------
-    index : Index
-        Of the library. Pairs of up to `CALIBRATED` of its tracks, spread evenly, are compared.
+    unlikely : (t, t) float64
+        Of pairs of a sample of its tracks: how likely a random track is more like either than they are to each other.
     """
 
-    def __init__(self, index: Index) -> None:
-        ids = index.ids
-        ids = ids[np.linspace(0, len(ids) - 1, min(CALIBRATED, len(ids))).astype(np.int64)]
-        vectors, stats = index.vectors(ids), index.similarity_stats(ids)
-        above = np.triu_indices(len(ids), 1)
-        z = (products(vectors, vectors) - stats[:, :1]) / np.maximum(stats[:, 1:], _NO_SPREAD)
-        likely = 1 - _upper_tail_of_many(z)
-        self._unlikely = np.sort(np.round(1 - (likely * likely.T)[above], 12))
+    def __init__(self, unlikely: np.ndarray) -> None:
+        self._pairs = unlikely
+        self._unlikely = np.sort(np.round(unlikely[np.triu_indices(len(unlikely), 1)], 12))
 
     @classmethod
     def of(cls, index: Index) -> "Calibration":
-        """That of an index, made once: one index answers thousands of queries when it is evaluated."""
+        """That of an index, of `sample_of` its tracks, made once: one index answers thousands of queries when it is
+        evaluated.
+        """
         if index not in _CALIBRATIONS:
-            _CALIBRATIONS[index] = cls(index)
+            ids = sample_of(index.ids)
+            vectors, stats = index.vectors(ids), index.similarity_stats(ids)
+            z = (products(vectors, vectors) - stats[:, :1]) / np.maximum(stats[:, 1:], _NO_SPREAD)
+            likely = 1 - _upper_tail_of_many(z)
+            _CALIBRATIONS[index] = cls(1 - likely * likely.T)
         return _CALIBRATIONS[index]
+
+    @classmethod
+    def of_deviations(cls, pairs: np.ndarray) -> "Calibration":
+        """(t, t) of pairs of a sample, by how many standard deviations they are more alike than is usual."""
+        return cls(_upper_tail_of_many(pairs))
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """(t, t): by how many standard deviations the pairs of the sample are more alike than is usual."""
+        return -_quantile(np.clip(self._pairs, 1e-300, 1 - 1e-12))
 
     def of_scores(self, scores: np.ndarray, mean: float, std: float) -> np.ndarray:
         """(m,) scores, on the scale of `usual` -> (m,) float64 in [0, 1]: which fraction of pairs is less alike."""

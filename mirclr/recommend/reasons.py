@@ -12,12 +12,14 @@ from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
 from mirclr.names import album_name, first_artist
 from mirclr.recommend.filters import likely_labels
 from mirclr.recommend.keys import parse_key, relation
+from mirclr.recommend.likeness import Likeness
 from mirclr.recommend.rules import genre_name, genres_of
 from mirclr.recommend.seeds import Seed
 
 MOST_WORDS = 3
 """Of a reason."""
 _SAME_TEMPO = 0.04
+_ALIKE = 0.95
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class Explanation:
         How tempos and keys are related, for people.
     excerpts : (float, float) or None
         Where in seed and track the most similar excerpts begin, in seconds.
+    aspects : dict
+        By aspect that the query weighs, where it is known: which fraction of the library's pairs of songs are less
+        alike in it.
     """
 
     seed: str
@@ -52,6 +57,7 @@ class Explanation:
     relations: tuple[str, ...] = ()
     excerpts: tuple[float, float] | None = None
     tagged: tuple[str, ...] = ()
+    aspects: dict[str, float] = field(default_factory=dict)
 
     def words(self) -> list[str]:
         """What both sound like ("sad", "rock") and what the tags of both say ("tagged rock"), the surest first."""
@@ -60,6 +66,8 @@ class Explanation:
         words = [label.replace("_", " ") for _, label in sorted(guessed, key=lambda item: (-item[0], item[1]))]
         words = [word for word in words if genre_name(word) not in tag_genres]
         words += [f"tagged {text}" for text in self.tagged]
+        alike = sorted((-fraction, name) for name, fraction in self.aspects.items() if fraction >= _ALIKE)
+        words = [*(f"like {name}" for _, name in alike), *words]
         return [shown(word) for word in (*words, *(text for text in self.relations if text.startswith("same")))]
 
 
@@ -92,9 +100,19 @@ class Explainer:
         What is to be explained.
     excerpts : bool
         Look for the most similar excerpts too.
+    likeness : Likeness, optional
+        Of a query that weighs aspects.
     """
 
-    def __init__(self, library: LibraryStore, pairs: Sequence[tuple[Seed, LibraryTrack]], *, excerpts: bool) -> None:
+    def __init__(
+        self,
+        library: LibraryStore,
+        pairs: Sequence[tuple[Seed, LibraryTrack]],
+        *,
+        excerpts: bool,
+        likeness: Likeness | None = None,
+    ) -> None:
+        self._likeness = likeness
         ids = [i for seed, track in pairs for i in (seed.track_id, track.id) if i is not None]
         ids = list(dict.fromkeys(ids))
         self._labels = {
@@ -125,6 +143,7 @@ class Explainer:
             tuple(_relations(tempo, key)),
             most_similar_excerpts(a, b) if a is not None and b is not None else None,
             _tagged(seed.track, track),
+            self._likeness.fractions(seed, track.id) if self._likeness else {},
         )
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,6 +53,8 @@ class Seed:
         The track of the library that such a file is a recording of, by its sound.
     start_s : float, optional
         Where in a long track the segment begins that the vector is of; see `mirclr.recommend.segments`.
+    aspects : mapping of str to (d,) array, optional
+        Harmony and rhythm of a file outside the library, where they were asked for.
     """
 
     label: str
@@ -63,6 +65,7 @@ class Seed:
     excerpts: ExcerptEmbeddings | None = None
     recording_of: int | None = None
     start_s: float | None = None
+    aspects: Mapping[str, np.ndarray] | None = None
 
 
 def find_seeds(

@@ -65,6 +65,7 @@ def settings_in_words(query: Query) -> dict[str, str]:
         "what is not alike": ("may fill the list", "fill"),
         "diversity": (f"{query.diversity:g}", "diversity"),
         "shuffle": (f"{query.seed}", "seed"),
+        "alike in": (", ".join(query.like), "like"),
     }
     defaults = {field.name: field.default for field in fields(query)}
     return {name: text for name, (text, field) in found.items() if getattr(query, field) != defaults[field]}

@@ -9,7 +9,7 @@ beats.py, chords.py (keys too) and drums.py make what is kept. score.py is what 
 sonify.py make files of it.
 
 Contents: `transcribe`, `Notes`, `Note`, `Preset`, `PRESETS`, `track_notes`, `track_beats`, `track_chords`,
-`track_keys`, `track_drums`, `tempo_of`, `key_of`, `read_outline`, `sonify`, `write_check`, `is_ours`.
+`track_keys`, `track_drums`, `tempo_of`, `key_of`, `read_song`, `sonify`, `write_check`, `is_ours`.
 """
 
 from mirclr.transcription.beats import tempo_of, track_beats
@@ -17,7 +17,7 @@ from mirclr.transcription.call import DRUM_PRESET, builtin_transcriber, preset_o
 from mirclr.transcription.chords import key_of, track_chords, track_keys
 from mirclr.transcription.drums import DRUM_PITCHES, DRUMS, track_drums
 from mirclr.transcription.marks import is_ours
-from mirclr.transcription.outline import SongReader, read_outline
+from mirclr.transcription.outline import SongReader, read_song
 from mirclr.transcription.score import Notes
 from mirclr.transcription.sonify import sonify, write_check
 from mirclr.transcription.tracking import PRESETS, Note, NoteTracker, Preset, track_notes
@@ -36,7 +36,7 @@ __all__ = [
     "is_ours",
     "key_of",
     "preset_of",
-    "read_outline",
+    "read_song",
     "sonify",
     "tempo_of",
     "track_beats",

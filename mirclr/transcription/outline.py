@@ -13,6 +13,7 @@ from mirclr.audio.tempo import find_tempo
 from mirclr.errors import AudioError
 from mirclr.library import Outline
 from mirclr.models.portable_transcriber import SHAPES, SONG_ROWS, PortableTranscriber, TranscriberStream
+from mirclr.transcription.aspects import harmony_of, rhythm_of
 from mirclr.transcription.beats import track_beats
 from mirclr.transcription.chords import track_chords
 from mirclr.transcription.drums import track_drums
@@ -59,13 +60,18 @@ class SongReader:
         """Beats a minute by how its sound comes again."""
         return find_tempo([resample(self._stretch[-_STRETCH[0] * RATE :], RATE, DESCRIBED_RATE)])
 
+    def aspects(self, outline: Outline) -> dict[str, np.ndarray]:
+        """Its harmony and rhythm, as far as there is any, given its outline."""
+        found = {"harmony": harmony_of(outline), "rhythm": rhythm_of(outline, self.activation("drums"))}
+        return {name: numbers for name, numbers in found.items() if numbers is not None}
+
     def drums(self, sensitivity: float) -> list[Note]:
         """Hits."""
         return track_drums(self.activation("drums"), sensitivity)
 
 
-def read_outline(path: Path, network: PortableTranscriber, span: Span | None = None) -> Outline:
-    """Beats and chords of a file, or of a part of one; of a damaged one as far as it can be decoded.
+def read_song(path: Path, network: PortableTranscriber, span: Span | None = None) -> SongReader:
+    """A file, or a part of one, read to its end; a damaged one as far as it can be decoded.
 
     Raises
     ------
@@ -81,4 +87,4 @@ def read_outline(path: Path, network: PortableTranscriber, span: Span | None = N
         if not read:
             raise
     reader.finish()
-    return reader.outline()
+    return reader

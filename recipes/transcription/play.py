@@ -73,8 +73,8 @@ def with_sounds(piece: Piece, split: str, rng: np.random.Generator) -> str:
     return {"programs": MUSESCORE, "salamander": "salamander.sf2"}.get(font, font)
 
 
-def rendered(piece: Piece, font: Path, rng: np.random.Generator) -> np.ndarray:
-    """(n,) float32 at `RATE`, at a peak of 0.7."""
+def rendered(piece: Piece, font: Path, rng: np.random.Generator, seconds: float = SECONDS) -> np.ndarray:
+    """(n,) float32 at `RATE`, at a peak of 0.7; what rings on for more than a second after some seconds is cut off."""
     with tempfile.TemporaryDirectory() as folder:
         midi, wav = Path(folder) / "a.mid", Path(folder) / "a.wav"
         write_midi(midi, piece.parts, float(np.clip(rng.normal(0, 8), -20, 20)))
@@ -89,7 +89,7 @@ def rendered(piece: Piece, font: Path, rng: np.random.Generator) -> np.ndarray:
             capture_output=True,
         )
         x = soundfile.read(wav, dtype="float32", always_2d=True)[0].mean(axis=1)
-    x = resample(x, RENDERED, RATE)[: round((SECONDS + 1) * RATE)]
+    x = resample(x, RENDERED, RATE)[: round((seconds + 1) * RATE)]
     return (0.7 * x / max(1e-6, float(np.abs(x).max()))).astype(np.float32)
 
 

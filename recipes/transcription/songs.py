@@ -138,10 +138,21 @@ def _moved(beats: np.ndarray, chords: np.ndarray, up: int, pace: float) -> tuple
     return beats, chords
 
 
-def on_piano(pop909: Path, number: str, rng: np.random.Generator, seconds: float) -> Piece:
-    """A song on a piano: its accompaniment, with the melody and the second voice or without, with pedal or without."""
+def on_piano(
+    pop909: Path,
+    number: str,
+    rng: np.random.Generator,
+    seconds: float,
+    pace: float | None = None,
+    first: int | None = None,
+) -> Piece:
+    """A song on a piano: its accompaniment, with the melody and the second voice or without, with pedal or without.
+
+    How fast, and from which beat on, is drawn too, unless given.
+    """
     parts, beats, chords = read_song(pop909, number)
-    up, pace = int(rng.integers(-6, 7)), float(rng.uniform(0.8, 1.35))
+    up, drawn = int(rng.integers(-6, 7)), float(rng.uniform(0.8, 1.35))
+    pace = drawn if pace is None else pace
     names = [["PIANO"], ["PIANO", "MELODY"], ["PIANO", "MELODY", "BRIDGE"]][rng.integers(3)]
     played = [_changed(parts[n], PIANO, up, pace, rng) for n in names if n in parts]
     joined = Part(PIANO, [note for part in played for note in part.notes], played[0].pedal if played else [])
@@ -151,15 +162,27 @@ def on_piano(pop909: Path, number: str, rng: np.random.Generator, seconds: float
         joined.pedal = []
     elif kind == "bars":
         joined.pedal = [(a + 0.03, b - 0.03) for a, b in pairwise(beats[beats[:, 1] == 1, 0]) if b - a < 6]
-    start = float(beats[rng.integers(0, max(1, len(beats) // 2)), 0]) - 0.3
+    start = float(beats[rng.integers(0, max(1, len(beats) // 2)) if first is None else first, 0]) - 0.3
     return Piece([joined], beats, chords, up).cut(max(0.0, start), seconds)
 
 
-def by_band(pop909: Path, number: str, drums: list[Performance], rng: np.random.Generator, seconds: float) -> Piece:
-    """A song by a band: programs of General MIDI, a bass line made of its chords, drums, in styles or of anything."""
+def by_band(
+    pop909: Path,
+    number: str,
+    drums: list[Performance],
+    rng: np.random.Generator,
+    seconds: float,
+    pace: float | None = None,
+    first: int | None = None,
+) -> Piece:
+    """A song by a band: programs of General MIDI, a bass line made of its chords, drums, in styles or of anything.
+
+    How fast, and from which beat on, is drawn too, unless given.
+    """
     parts, beats, chords = read_song(pop909, number)
     band = BANDS[rng.integers(len(BANDS))]
-    up, pace = int(rng.integers(-5, 7)), float(rng.uniform(*band.tempo))
+    up, drawn = int(rng.integers(-5, 7)), float(rng.uniform(*band.tempo))
+    pace = drawn if pace is None else pace
     beats, chords = _moved(beats, chords, up, pace)
     styled = rng.random() < 0.6
 
@@ -187,7 +210,7 @@ def by_band(pop909: Path, number: str, drums: list[Performance], rng: np.random.
         one = fitting[rng.integers(len(fitting))]
         hits = in_bars_of_four(beats, drum_part(one).notes, one.bpm)
         found.append(Part(DRUMS, hits, [], int(rng.choice(band.kits)), 0, int(rng.integers(80, 127))))
-    start = float(beats[rng.integers(0, max(1, len(beats) // 2)), 0]) - 0.3
+    start = float(beats[rng.integers(0, max(1, len(beats) // 2)) if first is None else first, 0]) - 0.3
     return Piece(found, beats, chords, up).cut(max(0.0, start), seconds)
 
 

@@ -42,7 +42,7 @@ Notes = np.ndarray
 """(n, 3): onset and offset in seconds, MIDI note."""
 
 
-def _recipe(name: str) -> Any:
+def recipe_module(name: str) -> Any:
     for folder in ("builtin", "transcription"):
         path = str(shipped_dir("recipes") / folder)
         if path not in sys.path:
@@ -62,7 +62,7 @@ class Rendered:
 
 def render(kind: str, folder: Path) -> list[Rendered]:
     """Pieces of a kind, each of a song or a drummer that trained nothing and set no threshold."""
-    songs, play, pieces = map(_recipe, ("songs", "play", "pieces"))
+    songs, play, pieces = map(recipe_module, ("songs", "play", "pieces"))
     pop909, groove = Path(os.environ[MIDI], "pop909"), Path(os.environ[MIDI], "groove")
     drummers = songs.performances(groove, ("test",))
     numbers = [n for n in songs.song_numbers(pop909, "valid") if int(n) // 20 % 2]  # the others set thresholds
@@ -129,13 +129,13 @@ def of_notes(
     if rivals and BASIC_PITCH in os.environ:
         found, took = basic_pitch([file for file, _ in pieces])
         by_tool["basic-pitch 0.4.0"] = _scored(pieces, found, seconds) | {"times_real_time": round(length / took, 1)}
-    rng, scores = np.random.default_rng(0), _recipe("scores")
+    rng, scores = np.random.default_rng(0), recipe_module("scores")
     by_tool["chance"] = _scored(pieces, [scores.by_chance(notes, rng) for _, notes in pieces], seconds)
     return by_tool
 
 
 def _scored(pieces: Sequence[tuple[Path, Notes]], found: Sequence[Notes], seconds: float) -> dict[str, float]:
-    scores = _recipe("scores")
+    scores = recipe_module("scores")
     rows = []
     for (_, reference), mine in zip(pieces, found, strict=True):
         both = [x[x[:, 0] < seconds] for x in (reference, mine)]
@@ -174,7 +174,7 @@ def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
 def _song_scores(
     piece: Rendered, tempo: float | None, key: str | None, beats: np.ndarray | None, chords: np.ndarray | None
 ) -> dict[str, float]:
-    scores = _recipe("scores")
+    scores = recipe_module("scores")
     there = piece.labels["beats"].astype(float)
     row = dict(zip(("tempo", "tempo_or_multiple"), scores.tempo(tempo_of(there), tempo), strict=True))
     if piece.key:
@@ -193,7 +193,7 @@ def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def of_drums(pieces: Sequence[Rendered]) -> dict[str, Any]:
     """F1 of hits within 50 ms, of all and of each drum."""
-    scores, rng = _recipe("scores"), np.random.default_rng(0)
+    scores, rng = recipe_module("scores"), np.random.default_rng(0)
     by_tool = {"mirclr": np.zeros((5, 3), int), "chance": np.zeros((5, 3), int)}
     for piece in pieces:
         there = piece.labels["drums"].astype(float)

@@ -60,6 +60,7 @@ class QueryBody(BaseModel):
     profile: Text | None = None
     seed: Number | None = None
     text: Text | None = None
+    like: list[Text] = Field([], max_length=_MOST_SEEDS, description='As "harmony=0.7": timbre, harmony, rhythm.')
 
     def query(self) -> Query:
         """The query; raises QueryError where a value cannot be."""
