@@ -21,7 +21,7 @@ from mirclr.provenance import stamp
 
 HERE = Path(__file__).resolve().parent
 FRACTIONS = (0.01, 0.1, 1.0)
-THRESHOLDS = ("0.1", "0.2", "0.3", "0.4", "0.5")
+THRESHOLDS = ("0.3", "0.4", "0.5", "0.6", "0.7")
 BEGINNINGS = ("scratch", "contrast")
 
 

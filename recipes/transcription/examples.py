@@ -128,7 +128,8 @@ class Excerpts:
         self.kinds = list(self.by_kind)
         odds = np.array([chosen[kind] for kind in self.kinds])
         self.odds = odds / odds.sum()
-        self.pairs = [r for rows in self.by_kind.values() for r in rows if r.name.endswith("-a") and r.piano]
+        there = {r.name for r in every}  # of a run that was stopped the second render may be missing
+        self.pairs = [r for r in every if r.piano and r.name == f"{r.piece}-a" and f"{r.piece}-b" in there]
         self.spectrogram = PitchedSpectrogram()
 
     def keep(self, fraction: float) -> None:

@@ -12,11 +12,10 @@ RUN/state.safetensors is all of it, RUN/average.safetensors the average of its w
 import argparse
 import json
 import math
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import numpy as np
@@ -112,15 +111,13 @@ def rate_at(step: int, steps: int, highest: float) -> float:
 
 def prefetched(made: Any, first: int, last: int) -> Iterator[Any]:
     """Batches first to last, each made by a thread while the one before it is learned from."""
-    queue: Queue[Any] = Queue(2)
-
-    def fill() -> None:
-        for step in range(first, last):
-            queue.put(made(step))
-
-    threading.Thread(target=fill, daemon=True).start()
-    for _ in range(first, last):
-        yield queue.get()
+    if first < last:
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(made, first)
+            for step in range(first + 1, last):
+                batch, coming = coming.result(), pool.submit(made, step)
+                yield batch
+            yield coming.result()
 
 
 class Run:
