@@ -21,7 +21,12 @@ _SONGS = r"(?:songs?|tracks?|pieces?|tunes?)"
 _DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70}
 _DECADES |= {"eighties": 80, "nineties": 90, "noughties": 0}
 _DECADE = rf"(?:(?P<century>19|20)?(?P<tens>\d0)\s?'?s\b|(?P<word>{'|'.join(_DECADES)})\b)"
-_LAST_DECADE = re.sub(r"<(century|tens|word)>", r"<\g<1>2>", _DECADE)
+_PART = r"(?:(?P<part>early|mid|late)[\s-]+)?"
+_LAST_DECADE = re.sub(r"<(part|century|tens|word)>", r"<\g<1>2>", _PART + _DECADE)
+_AFTERWARDS = {
+    "at least": r"\s*\+|\s+(?:(?:and|or) (?:more|longer|faster|higher|above|over|up)|minimum|min|at least)\b",
+    "at most": r"\s+(?:(?:and|or) (?:less|fewer|shorter|slower|lower|below|under)|maximum|max|at most|tops)\b",
+}
 _COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WORDS = {word: str(n) for n, word in enumerate(_COUNTS, 1)}
 _WORDS |= {"fifteen": "15", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60"}
@@ -29,6 +34,7 @@ _WORDS |= {"seventy": "70", "eighty": "80", "ninety": "90", "a hundred": "100"}
 _MARKS = {"largo": "40..66", "lento": "45..66", "adagio": "55..76", "andante": "76..108", "moderato": "100..120"}
 _MARKS |= {"allegretto": "105..125", "allegro": "120..160", "vivace": "140..176", "presto": "160..210"}
 _ABOUT_BPM = 0.1
+_NOT = r"\b(?:not|no|never|without|except|non)\b\s*(?:(?:too|very|so|that|really|all)\s+)*(?:from |in |of )?(?:the )?$"
 
 
 class Bounds(NamedTuple):
@@ -54,6 +60,9 @@ def read_bounds(text: str) -> Bounds:
     rest = re.sub(r"beats (?:per|a) minute", "bpm", text)
     rest = re.sub(r"\bhalf an hour\b", "30 minutes", re.sub(r"\ban hour\b(?! and a half)", "60 minutes", rest))
     rest = re.sub(r"\b(?:an|one) hour and a half\b", "90 minutes", rest)
+    for bound, words in _AFTERWARDS.items():  # as if it stood before the number
+        rest = re.sub(rf"\b({_NUMBER}\s*-?\s*bpm\b|{_TIME})(?:{words})", rf"{bound} \1", rest)
+    rest = re.sub(rf"\b({_NUMBER})\s*\+\s*(?=bpm|{_UNIT})", r"at least \1 ", rest)
     number = rf"\b({'|'.join(_WORDS)})(?=[\s-]+(?:{_SONGS}|{_UNIT}|bpm))"
     rest = re.sub(number, lambda m: _WORDS[m[1]], rest)
     found: list[tuple[str, str]] = []
@@ -65,9 +74,7 @@ def read_bounds(text: str) -> Bounds:
             if value is None:
                 at = match.end()
                 continue
-            before = re.search(
-                r"(?:\b(?:not|no|never|without|except|non)\b\s*)(?:from |in |of )?(?:the )?$", rest[: match.start()]
-            )
+            before = re.search(_NOT, rest[: match.start()])
             if before:
                 unknown.append(rest[before.start() : match.end()].strip())
             else:
@@ -117,13 +124,19 @@ def _tens(match: re.Match[str], end: str = "") -> int | None:
 def _decades(match: re.Match[str]) -> str:
     first, last = _tens(match), _tens(match, "2")
     assert first is not None
-    begin, end = first, (first if last is None else last) + 9
-    if last is None and (part := match["part"]):
-        begin, end = {"early": (begin, begin + 3), "mid": (begin + 3, begin + 6), "late": (begin + 6, end)}[part]
+    begin, end = _years_of(first, match["part"])
+    if last is not None:
+        begin, end = min(begin, _years_of(last, match["part2"])[0]), max(end, _years_of(last, match["part2"])[1])
     side = match["side"]
     if side:
-        return f"{'before' if side in ('before', 'pre') else 'after'} {begin if side in ('before', 'pre') else end}"
-    return f"{begin}..{end}" if begin <= end else f"{last}..{first + 9}"
+        return f"before {begin}" if side in ("before", "pre") else f"after {end}"
+    return f"since {begin}" if match["on"] else f"until {end}" if match["back"] else f"{begin}..{end}"
+
+
+def _years_of(decade: int, part: str | None) -> tuple[int, int]:
+    """First and last year of a decade, or of its ``early``, ``mid`` or ``late`` part."""
+    first, last = {"early": (0, 3), "mid": (3, 6), "late": (6, 9)}.get(part or "", (0, 9))
+    return decade + first, decade + last
 
 
 def _years(match: re.Match[str]) -> str:
@@ -135,7 +148,9 @@ def _years(match: re.Match[str]) -> str:
     if side and match["no"]:
         opposite = {"before": "since", "until": "after", "after": "until", "since": "before"}
         return f"{opposite[later[side]]} {match['low']}"
-    if side in ("from", "since") and not (side == "since" or match["on"]):
+    if match["back"] or (match["on"] and (side or match["on"] != " on")):  # "jazz of 1990 on piano" says nothing of it
+        return f"{'since' if match['on'] else 'until'} {match['low']}"
+    if side == "from":
         return match["low"]
     return f"{later[side]} {match['low']}" if side else f"~{match['low']}" if match["about"] else match["low"]
 
@@ -156,20 +171,27 @@ def _length(match: re.Match[str]) -> str:
 
 
 _YEAR = r"(?:19|20)\d\d"
+_ON = (
+    r"(?:(?P<on>\s*\+|\s+(?:on|onwards?|(?:and|or) (?:later|newer|after|up|above|younger))\b)"
+    r"|(?P<back>\s+(?:and|or) (?:earlier|older|before|below)\b))?"
+)
 _RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]] = [
     (
         re.compile(rf"{_SIDE}(?:between |from )?(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?\s*-?\s*bpm\b"),
         "bpm",
         _bpm,
     ),
-    (re.compile(rf"\b(?:tempo|bpm)(?: of|:| is)? {_SIDE}(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?"), "bpm", _bpm),
+    (
+        re.compile(rf"\b(?:tempo|bpm)(?: of|:| is)?\s*{_SIDE}(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?"),
+        "bpm",
+        _bpm,
+    ),
     (re.compile(r"\b(?:mid|medium|moderate|middling)[\s-]?(?:tempo|paced?|speed)\b"), "bpm", _fixed("90..120")),
     *((re.compile(rf"\b{word}\b"), "bpm", _fixed(span)) for word, span in _MARKS.items()),
     (
         re.compile(
             rf"\b(?:(?P<side>before|after|pre|post)[\s-]+)?(?:from |in |between )?(?:the )?"
-            rf"(?:(?P<part>early|mid|late)[\s-]+)?{_DECADE}"
-            rf"(?:{_TO}(?:the )?{_LAST_DECADE})?"
+            rf"{_PART}{_DECADE}(?:(?:{_TO}|\s+or\s+)(?:the )?{_LAST_DECADE})?{_ON}"
         ),
         "year",
         _decades,
@@ -197,7 +219,7 @@ _RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]]
         re.compile(
             rf"\b(?P<no>not )?(?:(?P<side>before|after|older than|newer than|since|until|up to|from|pre|post)[\s-]+)?"
             rf"(?:(?P<about>{_ABOUT})\s*)?(?:in |between |of )?(?:the year )?(?P<low>{_YEAR})\b"
-            rf"(?:{_TO}(?P<high>{_YEAR})\b)?(?P<on> (?:on|onwards?|and later))?"
+            rf"(?:{_TO}(?P<high>{_YEAR})\b)?{_ON}"
         ),
         "year",
         _years,
@@ -221,5 +243,5 @@ _RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]]
         "key",
         _key,
     ),
-    (re.compile(r"\b(?:in )?(?:key |camelot )(?P<wheel>(?:1[0-2]|[1-9])[ab])\b"), "key", lambda m: m["wheel"].upper()),
+    (re.compile(r"\b(?:in )?(?:key |camelot )?(?P<wheel>(?:1[0-2]|[1-9])[ab])\b"), "key", lambda m: m["wheel"].upper()),
 ]

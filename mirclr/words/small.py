@@ -7,7 +7,8 @@ def _several(words: str) -> frozenset[str]:
 
 NEGATORS = _several(
     "no not without non never nothing none neither nor minus except excluding exclude avoid avoiding hate isn't aren't "
-    "don't doesn't won't lacks lacking cannot can't"
+    "don't doesn't won't lacks lacking cannot can't isnt arent dont doesnt wont cant skip zero sans hardly barely "
+    "scarcely nobody"
 )
 STRONGER = _several("very really extremely super so highly totally mostly mainly quite truly deeply lots")
 WEAKER = _several("bit slightly somewhat little rather fairly slight touch hint kinda kind sort maybe")
@@ -20,9 +21,13 @@ EMPTY = _several(
     "even ever only too much many few plenty full good great nice best favourite favorite perfect ideal suitable "
     "while during after before through one two time times day days there here tempo speed pace bpm key era year years "
     "old new played playing plays way stuff things thing during about around based oriented focused driven do does "
-    "s t o h well most lot up out over under off onto across upon until since within per via friends people &"
+    "exactly else ones instead s t o h well most lot up out over under off onto across upon until since within per via "
+    "friends people &"
 )
-UNKNOWN = _several("newer older longer shorter recent latest newest oldest popular famous unknown unheard")
+UNKNOWN = _several(
+    "newer older longer shorter recent latest newest oldest popular famous unknown unheard later earlier last next "
+    "century ago"
+)
 """Words whose neighbours would mislead: nothing that is known of songs says so."""
 FORMS = {
     "ier": ("y",),
