@@ -473,7 +473,8 @@ def test_addresses(text, kind, shown, collection):
     "text",
     ["", "faiss:", "ivfpq:", "redis://h", "milvus://", "milvus://h/a/b/c", "milvus://h/x-y", "milvus:music.txt", "milvus://h:x/a",
      "postgresql://me:hunter2hunter@h/db?collection=a;b", "postgresql://[me:hunter2hunter@h/db",
-     "milvus://me:hunter2hunter/x@h/songs"],
+     "milvus://me:hunter2hunter/x@h/songs", "milvus://me:19#hunter2@h/songs", "postgresql://me:hunter2/x@h/db",
+     "postgresql://me:hunter2?x@h/db", "postgresql://me:hunter2#x@h/db", "postgresql://me:hunter2\u2100@h/db"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_without_repeating_a_password(text, capsys, library):
     with pytest.raises(EngineError, match="expected faiss, ivfpq"):

@@ -18,6 +18,7 @@ FORMS = (
     "faiss, ivfpq:FOLDER, milvus://HOST:19530/COLLECTION, milvus:FILE.db or postgresql://HOST/DATABASE?collection=NAME"
 )
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,24}")
+_CODES = "in a password / is %2F, ? is %3F, # is %23 and @ is %40"
 _SECRET = ("password", "sslpassword", "token")
 
 
@@ -74,9 +75,9 @@ class Address:
             if found and scheme == "milvus" and not (rest.startswith("//") and rest[2:3] != "/"):
                 return _milvus_file(rest)
             if found and scheme in ("milvus", "milvus+tls"):
-                return _milvus(urlsplit(text))
+                return _milvus(_split(text))
             if found and scheme in ("postgresql", "postgres"):
-                return _postgresql(urlsplit(text))
+                return _postgresql(_split(text))
         except ValueError as error:
             raise EngineError(f"the address of an index: {error}; expected {FORMS}") from None
         named = f"{scheme}:…" if found else text
@@ -87,6 +88,17 @@ class Address:
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return " ".join(text.split())
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of an address; refuses one that ends its host within a password, which then would be shown."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # whose text has what stands there
+        raise ValueError(f"it cannot be taken apart; {_CODES}") from None
+    if "@" in parts.path + parts.query + parts.fragment or parts.fragment:
+        raise ValueError(f"an @ stands after its host, or a #; {_CODES}")
+    return parts
 
 
 def _milvus_file(rest: str) -> Address:
@@ -108,7 +120,7 @@ def _milvus(parts: SplitResult) -> Address:
     try:
         port = parts.port or 19530
     except ValueError:  # whose text has what stands there
-        raise ValueError("its port is no number (in a password / is %2F, and @ is %40)") from None
+        raise ValueError(f"its port is no number; {_CODES}") from None
     scheme = "https" if parts.scheme.lower() == "milvus+tls" else "http"
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
