@@ -50,6 +50,8 @@ def test_a_text_becomes_tags_bounds_and_what_is_not_understood():
         ("1990 on piano", "year", "1990"),
         ("90s or later", "year", "since 1990"),
         ("80s or 90s", "year", "1980..1999"),
+        ("from 1995 to 1985", "year", "1985..1995"),
+        ("140-100 bpm", "bpm", "100..140"),
         ("late 80s to early 90s", "year", "1986..1993"),
         ("8A", "key", "8A"),
         ("sad songs from the 80s", "year", "1980..1989"),
@@ -228,3 +230,15 @@ def test_what_cannot_be_asked_is_not_taken_for_its_opposite(text):
     assert not found.bounds
     assert found.unknown
     assert [one.text for one in found.concepts] == ["jazz"]
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("over 100 bpm and under 120 bpm", [("bpm", "over 100"), ("bpm", "under 120")]),
+        ("after 1980 and before 1990", [("year", "after 1980"), ("year", "before 1990")]),
+        ("over 2 minutes and under 4 minutes", [("duration_s", "over 2minutes"), ("duration_s", "under 4minutes")]),
+    ],
+)
+def test_two_bounds_of_one_kind_are_two(text, bounds):
+    assert list(understand(text, ALL).bounds) == bounds

@@ -23,9 +23,10 @@ _DECADES |= {"eighties": 80, "nineties": 90, "noughties": 0}
 _DECADE = rf"(?:(?P<century>19|20)?(?P<tens>\d0)\s?'?s\b|(?P<word>{'|'.join(_DECADES)})\b)"
 _PART = r"(?:(?P<part>early|mid|late)[\s-]+)?"
 _LAST_DECADE = re.sub(r"<(part|century|tens|word)>", r"<\g<1>2>", _PART + _DECADE)
+_LAST = r"(?!(?: to| than| the)?\s*'?\d)"  # no other number comes then: "over 100 bpm and under 120"
 _AFTERWARDS = {
-    "at least": r"\s*\+|\s+(?:(?:and|or) (?:more|longer|faster|higher|above|over|up)|minimum|min|at least)\b",
-    "at most": r"\s+(?:(?:and|or) (?:less|fewer|shorter|slower|lower|below|under)|maximum|max|at most|tops)\b",
+    "at least": rf"\s*\+|\s+(?:(?:and|or) (?:more|longer|faster|higher|above|over|up)|minimum|min|at least)\b{_LAST}",
+    "at most": rf"\s+(?:(?:and|or) (?:less|fewer|shorter|slower|lower|below|under)|maximum|max|at most|tops)\b{_LAST}",
 }
 _COUNTS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _WORDS = {word: str(n) for n, word in enumerate(_COUNTS, 1)}
@@ -95,7 +96,7 @@ def _side(match: re.Match[str]) -> str:
 def _bpm(match: re.Match[str]) -> str:
     low, high, side = float(match["low"]), match["high"], _side(match)
     if high:
-        return f"{low:g}..{high}"
+        return f"{min(low, float(high)):g}..{max(low, float(high)):g}"
     if side == "~":
         return f"{low * (1 - _ABOUT_BPM):g}..{low * (1 + _ABOUT_BPM):g}"
     return f"{side}{low:g}"
@@ -144,7 +145,7 @@ def _years(match: re.Match[str]) -> str:
     later = {"before": "before", "pre": "before", "older than": "before", "until": "until", "up to": "until"}
     later |= {"after": "after", "post": "after", "newer than": "after", "since": "since", "from": "since"}
     if match["high"]:
-        return f"{match['low']}..{match['high']}"
+        return "{}..{}".format(*sorted((match["low"], match["high"])))
     if side and match["no"]:
         opposite = {"before": "since", "until": "after", "after": "until", "since": "before"}
         return f"{opposite[later[side]]} {match['low']}"
@@ -172,8 +173,8 @@ def _length(match: re.Match[str]) -> str:
 
 _YEAR = r"(?:19|20)\d\d"
 _ON = (
-    r"(?:(?P<on>\s*\+|\s+(?:on|onwards?|(?:and|or) (?:later|newer|after|up|above|younger))\b)"
-    r"|(?P<back>\s+(?:and|or) (?:earlier|older|before|below)\b))?"
+    rf"(?:(?P<on>\s*\+|\s+(?:on|onwards?|(?:and|or) (?:later|newer|after|up|above|younger))\b{_LAST})"
+    rf"|(?P<back>\s+(?:and|or) (?:earlier|older|before|below)\b{_LAST}))?"
 )
 _RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]] = [
     (
