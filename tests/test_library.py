@@ -247,6 +247,23 @@ def test_a_vector_that_cannot_be_compared_is_a_failure(library, vector):
     assert "usable" in library.failed(ROOT)["a"].reason
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tags": Tags(artist="x" * 2**21)}, {"remark": "x" * 2**21}, {"start_s": 1e300}, {"start_s": np.nan},
+     {"size": None}, {"duration_s": np.inf}, {"content_digest": b"x"}],
+    ids=str,
+)  # fmt: skip
+def test_what_could_not_be_read_again_is_a_failure(library, wrong):
+    library.write(entries=[replace(entry("a"), **wrong), entry("b")])
+    assert [t.path for t in library.tracks()] == ["b"]
+    assert library.failed(ROOT)["a"].reason.startswith("its ")
+
+
+def test_a_long_reason_is_cut(library):
+    library.write(failures=[Failure(ROOT, "a", 1, 2, "x" * 2**21)])
+    assert set(library.failed(ROOT)["a"].reason) == {"x"}
+
+
 @pytest.mark.parametrize("path", ["../a.ogg", "b/../../a.ogg", "/etc/passwd", "", "a\0b"])
 def test_paths_stay_below_their_root(library, path):
     with pytest.raises(LibraryError, match="below"):

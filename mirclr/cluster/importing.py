@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mirclr.classify.heads import TASKS
 from mirclr.cluster.shards import VectorFolder, vectors_of
 from mirclr.errors import VectorsError
 from mirclr.library import Entry, ExcerptEmbeddings, Failure, FileState, LibraryStore
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _WHICH = ("root", "path", "failure")
+_LONGEST_LABEL = 1000  # letters
 _TAGS = tuple(f.name for f in fields(Tags))
 _Guessed = dict[tuple[str, str], dict[tuple[str, str], dict[str, float]]]  # by task and heads, and by root and path
 
@@ -128,8 +130,8 @@ def _store(
         if which.last.get((row["root"], row["path"])) != which.name:
             continue
         root = which.roots[row["root"]]
-        for one in row["labels"] or ():
-            of_song = guessed[one["task"], facts.get("heads") or ""].setdefault((root, row["path"]), {})
+        for one in filter(_is_guess, row["labels"] or ()):
+            of_song = guessed[one["task"], facts["heads"]].setdefault((root, row["path"]), {})
             of_song[one["label"]] = one["probability"]
         if not there[i]:
             failures.append(_failure(row, root))
@@ -142,6 +144,12 @@ def _store(
     for failure in (*failures, *refused):
         done.counts["failed"] += 1
         done.failures.append((str(failure.file), failure.reason))
+
+
+def _is_guess(label: Mapping[str, Any]) -> bool:
+    """Whether a label is one that a library can hold."""
+    named = label["task"] in TASKS and label["label"] and len(label["label"]) <= _LONGEST_LABEL
+    return bool(named) and label["probability"] is not None and 0 <= label["probability"] <= 1
 
 
 def _is_held(state: FileState | None, row: Mapping[str, Any]) -> bool:

@@ -175,6 +175,9 @@ class VectorFolder:
                 raise ValueError("it has no metadata of mirclr's")
             if facts.get("format") != FORMAT:
                 raise VectorsError(f"{self}/{name}: format {facts.get('format')}; this mirclr reads {FORMAT}")
+            heads = facts.get("heads", "")
+            if not isinstance(heads, str):
+                raise ValueError("its heads are no text")
             stamp = self._stamp(name, facts)
             table = file.read(list(columns) if columns else None)
             wanted = schema_of(stamp.dim)
@@ -182,6 +185,8 @@ class VectorFolder:
                 pa.schema([wanted.field(c) for c in columns or wanted.names])
             )
             table.validate(full=True)
+            if any(table.column(c).null_count for c in table.column_names if c in ("root", "path")):
+                raise ValueError("a song has no place")
         except VectorsError:
             raise
         except (pa.ArrowException, ValueError, KeyError, OSError) as error:
@@ -190,7 +195,7 @@ class VectorFolder:
             if name not in self.damaged:
                 self.damaged.append(name)
             return None
-        return table, facts | {"encoder": stamp}
+        return table, facts | {"encoder": stamp, "heads": heads}
 
     def _open(self, name: str, columns: Sequence[str] | None) -> Any:
         """A shard to be read; of one on this machine no more is read than the columns that are asked for."""

@@ -4,7 +4,8 @@ SQLite takes any value in any column, and runs whatever its schema holds when it
 one of the migrations, and each value that is read is of its column's type and size; a path stays below its root. What
 is not so is a `LibraryError` of one line.
 
-Contents: `limit` (what SQLite itself may do), `check_schema`, `check_rows`, `below_root`, `parsed_stamp`.
+Contents: `limit` (what SQLite itself may do), `check_schema`, `check_rows`, `what_is_amiss`, `below_root`,
+`parsed_stamp`.
 """
 
 import json
@@ -164,6 +165,14 @@ def check_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]
                 f"{path}: not a library of mirclr's, or damaged: {_where(columns, wrong)}{_found(name, wrong[at])}; "
                 f"expected {expected}"
             )
+
+
+def what_is_amiss(columns: Sequence[str], row: Sequence[Any]) -> str | None:
+    """What of a row that is to be written could not be read again: "its year is …; expected …"; None of a right one."""
+    for name, value in zip(columns, row, strict=True):
+        if name in _KINDS and not _is_right(name, value):
+            return f"{_found(name, value)}; expected {_KINDS[name][2]}"
+    return None
 
 
 def _is_right(name: str, value: Any) -> bool:

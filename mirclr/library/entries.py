@@ -3,10 +3,12 @@
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from mirclr.errors import LibraryError
+from mirclr.library.checks import what_is_amiss
 from mirclr.library.database import IDS, count_write, decode_path, id_list, storable
 from mirclr.library.records import Entry, Failure, FileState
 from mirclr.library.search import search_text
@@ -17,6 +19,7 @@ from mirclr.tags import READING, Tags
 from mirclr.terminal import shown
 
 _FILE_COLUMNS = ("size", "mtime_ns", "file_digest", "audio_digest", "duration_s", "content_digest")
+_LONGEST_REASON = 1000  # letters
 _OF_AUDIO = (  # what was found out about the audio of a track, by the column that names it
     ("probability", "track_id"),
     ("description", "track_id"),
@@ -52,8 +55,8 @@ class Entries(Tracks, Vectors):
         """Store a batch in one transaction: all of it or nothing.
 
         An entry replaces what was held for its root and path, except for the id, and clears its failure. A
-        failure leaves an earlier entry of its file as it is. An entry whose vector is not finite, or zero, or
-        whose length is not finite, becomes a failure.
+        failure leaves an earlier entry of its file as it is. An entry whose vector is not finite, or zero, whose
+        length is not finite, or with a value that could not be read again, becomes a failure.
 
         Returns
         -------
@@ -69,16 +72,17 @@ class Entries(Tracks, Vectors):
         generation = None
         with self._transaction() as db:
             for entry in entries:
-                blob = self._vector_bytes(entry)
-                if blob is None or not np.isfinite(entry.duration_s):
-                    reason = NO_VECTOR if blob is None else "its length is unknown"
-                    refused.append(Failure(entry.root, entry.path, entry.size, entry.mtime_ns, reason))
+                blob, row = self._vector_bytes(entry), self._row(entry)
+                unknown = "its length is unknown" if row["duration_s"] is None else None
+                reason = NO_VECTOR if blob is None else unknown or what_is_amiss(tuple(row), tuple(row.values()))
+                if blob is None or reason:
+                    refused.append(Failure(entry.root, entry.path, entry.size or 0, entry.mtime_ns or 0, reason or ""))
                     continue
                 generation = generation or next_generation(db)
-                self._upsert(db, entry, blob, generation)
+                self._upsert(db, entry, row, blob, generation)
             for failure in (*failures, *refused):
                 place = self._place(failure.root, failure.path)
-                values = (*place, failure.size, failure.mtime_ns, storable(failure.reason))
+                values = (*place, failure.size, failure.mtime_ns, storable(failure.reason[:_LONGEST_REASON]))
                 db.execute("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?)", values)
         return refused
 
@@ -94,26 +98,27 @@ class Entries(Tracks, Vectors):
             )
         return unit_bytes(entry.vector)
 
-    def _upsert(self, db: sqlite3.Connection, entry: Entry, blob: bytes, generation: int) -> None:
-        place = self._place(entry.root, entry.path)
-        state = (entry.size, entry.mtime_ns, entry.file_digest, entry.audio_digest, float(entry.duration_s))
-        part = self._part(entry.root, entry.audio_path, entry.start_s)
-        columns = (*_FILE_COLUMNS, "remark", *PART_COLUMNS, *TAG_COLUMNS, "folded", "tags_read")
-        remark = None if entry.remark is None else storable(entry.remark)
-        values = (
-            time.time(),
-            *place,
-            *state,
-            entry.content_digest,
-            remark,
-            *part,
-            *_texts(entry.path, entry.tags),
-            READING,
-        )
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        """The columns of a track, but for its id and when it came."""
+        root, path = self._place(entry.root, entry.path)
+        texts = _texts(entry.path, entry.tags)
+        return {
+            "root": root,
+            "path": path,
+            **{name: getattr(entry, name) for name in _FILE_COLUMNS},
+            "duration_s": float(entry.duration_s) if np.isfinite(entry.duration_s) else None,
+            "remark": None if entry.remark is None else storable(entry.remark),
+            **dict(zip(PART_COLUMNS, self._part(entry.root, entry.audio_path, entry.start_s), strict=True)),
+            **dict(zip((*TAG_COLUMNS, "folded"), texts, strict=True)),
+            "tags_read": READING,
+        }
+
+    def _upsert(self, db: sqlite3.Connection, entry: Entry, row: dict[str, Any], blob: bytes, generation: int) -> None:
+        place, columns = (row["root"], row["path"]), tuple(row)[2:]
         db.execute(
-            f"INSERT INTO track (added_s, root, path, {', '.join(columns)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
+            f"INSERT INTO track (added_s, {', '.join(row)}) VALUES (?{', ?' * len(row)})"  # noqa: S608
             f" ON CONFLICT (root, path) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns)}",
-            values,
+            (time.time(), *row.values()),
         )
         track_id = db.execute("SELECT id FROM track WHERE root = ? AND path = ?", place).fetchone()[0]
         db.execute("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", (track_id, blob, generation))
