@@ -112,7 +112,7 @@ bench: install
 # what needs labelled music takes it from the folder EMOTIFY, what needs versions of songs renders MIDI by SOUNDFONTS; a million synthetic tracks take some 10 GB of disk and memory
 bench-recommend: install
 	MIRCLR_EMOTIFY="$(EMOTIFY)" MIRCLR_MIDI="$(MIDI)" MIRCLR_SOUNDFONTS="$(SOUNDFONTS)" $(BIN)/python -m tests.benchmarks \
-		latency hubs duplicates $(if $(EMOTIFY),personal) $(if $(and $(MIDI),$(SOUNDFONTS)),like)
+		latency hubs duplicates $(if $(EMOTIFY),personal) like_many $(if $(and $(MIDI),$(SOUNDFONTS)),like)
 
 # search by words, on the labelled music of the folder EMOTIFY: a minute or two; by ear too with the noise of the folder NOISE
 # (tests/benchmarks/identifying.py says where it is from): eight minutes of a core for 300 songs, more for 100,000

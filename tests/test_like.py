@@ -15,6 +15,7 @@ from mirclr.library import CHORDS, Description, LibraryStore, Outline
 from mirclr.library.aspects import ASPECTS, packed_aspects
 from mirclr.recommend import Query, recommend
 from mirclr.recommend.aspects import AspectRows, parse_like
+from mirclr.recommend.reasons import shared_chords
 from mirclr.transcription.aspects import FRAME_S, harmony_of, rhythm_of
 from tests.commands import exits
 from tests.test_recommend import STAMP, entry
@@ -170,6 +171,8 @@ def test_covers_come_first_by_harmony_and_say_so(library):
         first = answer.recommendations[0]
         assert first.explanation.aspects["harmony"] > 0.95
         assert first.reason == "like harmony"
+        names = [[CHORDS.index(chord) // 8 for chord in four.split()] for four in first.explanation.chords or ()]
+        assert not names or len({(b - a) % 12 for a, b in zip(*names, strict=True)}) == 1
         assert listed(ask(library, (f"song{i}",), n=5, like=("harmony", "timbre=0.2")))[0] == f"cover{i}"
     assert listed(ask(library, ("song0",), n=40)) == listed(ask(library, ("song0",), n=40, like=("timbre=0.4",)))
 
@@ -196,7 +199,10 @@ def test_songs_that_are_not_described_are_told_of(library):
     with pytest.raises(NoMatch, match=r"song19.*describe"):
         ask(library, ("song19",), like=("harmony",))
     by_sound = ask(library, ("song19",), n=39, like=("harmony", "timbre"))
-    assert any("that you named" in line for line in by_sound.remarks)
+    assert any("song19: counts by timbre alone" in line for line in by_sound.remarks)
+    both = ask(library, ("song18", "song19"), n=3, like=("harmony",))
+    assert any("song19: does not count, as no harmony is known" in line for line in both.remarks)
+    assert listed(both)[0] == "cover18"
     assert listed(by_sound) == listed(ask(library, ("song19",), n=39))
     assert by_sound.recommendations[0].explanation.aspects.keys() == {"timbre"}
 
@@ -228,6 +234,14 @@ def test_a_library_of_before_is_described_once_more(library, tmp_path):
         assert renewed.with_outline()
         assert not renewed.with_aspects()
         assert undescribed(renewed, again=False)[2] == 0
+
+
+def test_chords_that_both_have_are_named_as_each_has_them():
+    ours = song([0, 7, 9, 5] * 4, quality=0)
+    assert shared_chords(ours, song([0, 7, 9, 5] * 3, up=3)) == ("C G A F", "Eb Bb C Ab")
+    assert shared_chords(ours, song([0, 1, 2, 3, 4, 5])) is None
+    assert shared_chords(ours, None) is None
+    assert shared_chords(Outline(), ours) is None
 
 
 def test_what_is_damaged_is_refused(library):

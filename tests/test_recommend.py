@@ -30,6 +30,7 @@ from mirclr.errors import (
 )
 from mirclr.index import open_index
 from mirclr.library import Description, Entry, ExcerptEmbeddings, LibraryStore, LibraryTrack, Listen
+from mirclr.library.aspects import ASPECTS
 from mirclr.library.names import artist_key
 from mirclr.models.stamp import EncoderStamp
 from mirclr.names import artists, first_artist
@@ -304,6 +305,20 @@ library_rows = st.lists(
 )
 
 
+LIKE = [(), ("harmony=0.7", "timbre=0.3"), ("timbre=0.1", "rhythm"), ("harmony",), ("harmony", "rhythm=0.2")]
+
+
+def drawn_aspects(i):
+    """Each song has another harmony, some a rhythm."""
+    rng = np.random.default_rng(i)
+    return {name: rng.standard_normal(size) for name, size in ASPECTS.items() if name == "harmony" or i % 3}
+
+
+def like_for(data, seed):
+    """What may be asked for a seed: every second song is described."""
+    return data.draw(st.sampled_from(LIKE if seed % 2 else LIKE[:3]))
+
+
 def filled(folder, rows):
     library = LibraryStore.open(Path(folder) / "l.db", create=True)
     library.bind(STAMP)
@@ -314,7 +329,10 @@ def filled(folder, rows):
         ]
     )
     library.store_descriptions(
-        {i + 1: Description(60.0 + i, ["Am", "C", "F#m"][i % 3], 0.5, -9.0) for i in range(0, len(rows), 2)}
+        {
+            i + 1: Description(60.0 + i, ["Am", "C", "F#m"][i % 3], 0.5, -9.0, aspects=drawn_aspects(i))
+            for i in range(0, len(rows), 2)
+        }
     )
     library.store_probabilities("mood", {i + 1: {"calm": (i % 10) / 10} for i in range(len(rows))}, "h")
     return library
@@ -345,6 +363,7 @@ def test_limits_filters_rules_and_blocks_are_never_broken(rows, data):
             "mood": draw(st.sampled_from([(), ("calm",)])),
             "diversity": draw(st.sampled_from([0.0, 0.5, 1.0])),
             "seed": draw(st.none() | st.integers(0, 9)),
+            "like": like_for(data, seed),
         }
         if query["mood"] and not any(i % 10 >= 4 for i in range(len(rows))):
             query["mood"] = ()
@@ -391,7 +410,8 @@ def test_n_are_found_where_there_are_as_many(rows, n, cap, gap, data):
     rows = [(v, a, b, g, y, 60 + i) for i, (v, a, b, g, y, _) in enumerate(rows)]  # no twins
     with tempfile.TemporaryDirectory() as folder, filled(folder, rows) as library:
         seed = data.draw(st.integers(1, len(rows)))
-        found = ask(library, seed, n=n, artist_cap=cap, artist_gap=gap, same_album=True).recommendations
+        like = like_for(data, seed)
+        found = ask(library, seed, n=n, artist_cap=cap, artist_gap=gap, same_album=True, like=like).recommendations
         others = [t for t in library.tracks() if t.id != seed]
         counts = Counter(first_artist(t.artist) if t.artist else t.id for t in others)
         assert len(found) == most_that_fit(counts, n, cap, gap)

@@ -248,6 +248,7 @@ def show_answer(answer: "Answer", *, as_json: bool, explain: bool) -> None:
 def title_of(answer: "Answer") -> str:
     """What a list is called, for people."""
     from mirclr.names import first_artist
+    from mirclr.recommend.aspects import parse_like
     from mirclr.recommend.words import in_words
 
     found, query = answer.recommendations, answer.query
@@ -266,7 +267,8 @@ def title_of(answer: "Answer") -> str:
     names = [_name_of(seeds) for seeds in by.values()]
     more = sum(len(seeds) for seeds in list(by.values())[_NAMED:])
     *others, last = [*names[:_NAMED], *([f"{more} more"] if more else [])]
-    return f"Like {', '.join(others)}{' and ' if others else ''}{last}"
+    alike = "" if query.like_by_sound else f", in {' and '.join(parse_like(query.like))}"
+    return f"Like {', '.join(others)}{' and ' if others else ''}{last}{alike}"
 
 
 def _name_of(seeds: "Sequence[Seed]") -> str:
@@ -320,6 +322,8 @@ def _explained(r: "Recommendation") -> tuple[str, ...]:
     if why.aspects:
         alike = (f"{name} as of {100 * fraction:.1f} %" for name, fraction in why.aspects.items())
         near.append(f"more alike than pairs of your songs are: {', '.join(alike)}")
+    if why.chords:
+        shared.append("chords {} and {}".format(*why.chords))
     if guessed:
         guessed = [f"both sound {', '.join(guessed)}"]
     return tuple(filter(None, map("; ".join, (near, shared, guessed))))
@@ -355,6 +359,6 @@ def recommendation_json(r: "Recommendation", explain: bool) -> dict[str, Any]:
             "key": list(why.key) if why.key else None,
             "relations": list(why.relations),
             "moments_s": list(why.excerpts) if why.excerpts else None,
-            **({"aspects": why.aspects} if why.aspects else {}),
+            **({"aspects": why.aspects, "chords": why.chords and list(why.chords)} if why.aspects else {}),
         }
     return plain

@@ -58,6 +58,7 @@ _LOOSER = 4  # times the jitter of similarities, for the probabilities of a genr
 _DESCRIBED = 0.5  # standard deviations of similarities that count as much as a text's log-odds of 1
 _SAME_FIRST = 4.0  # what the very recording of a seed is ahead of others: more than cosines can differ by
 _LAST = 200  # of the tracks that were played, of which other versions are not to come either
+_TOLD = 3  # songs of which something is not known that are named
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
 
 
@@ -230,6 +231,8 @@ class _PreparedQuery:
         self.likeness = None if query.like_by_sound else Likeness(parse_like(query.like), filters.aspect, index)
         self.long = LongTracks.of(library, index)
         self.points = self.seeds if query.to is not None else with_segments(library, index, self.seeds)
+        if self.likeness:
+            self.points = self._known(self.likeness)
         self.vectors = np.stack([s.vector for s in self.points]) if self.seeds else self.away[:0]
         self.clusters = clusters_of(self.vectors) if self.seeds else np.zeros(1, np.int64)
         self.allowed, self.ids = filters.passing(query), index.ids
@@ -250,25 +253,29 @@ class _PreparedQuery:
         self.albums = _albums_of(library, own)
         self.album_names = {name for _, _, name in self.albums}
         self._left_out: Counter[str] = Counter()
-        if self.likeness:
-            self._check_aspects(self.likeness)
 
-    def _check_aspects(self, likeness: Likeness) -> None:
-        """Remark on songs of which harmony and rhythm are not known; without those of any seed nothing is alike."""
+    def _known(self, likeness: Likeness) -> tuple[Seed, ...]:
+        """The points of which something is known that counts; with remarks on songs of which nothing is."""
         known = likeness.knows(self.seeds)
         how = command(self.library, "describe")
         if not known.any() and not likeness.by_sound:
             seed = self.seeds[0]
             if seed.track_id and likeness.undescribed(np.array([seed.track_id]))[0]:
                 raise NoMatch(f"{seed.label}: its beats and chords are not known; find them out with: {how}")
-            raise NoMatch(f"{seed.label}: no {' or '.join(likeness.weights)} is known of it, so nothing is alike")
+            raise NoMatch(f"{seed.label}: no {likeness.others} is known of it, so nothing is alike")
         if not known.all():
-            unknown = counted(int((~known).sum()), "song")
-            self._notes.append(
-                f"{unknown} that you named count by timbre alone, if at all: no beats and chords are known"
-            )
-        if n := int(likeness.undescribed(self.ids).sum()):
+            so = "counts by timbre alone" if likeness.by_sound else "does not count"
+            labels = [seed.label for seed, is_known in zip(self.seeds, known.tolist(), strict=True) if not is_known]
+            self._notes += [f"{label}: {so}, as no {likeness.others} is known of it" for label in labels[:_TOLD]]
+            if len(labels) > _TOLD:
+                self._notes.append(f"so it is with {len(labels) - _TOLD:,} more of the songs that you named")
+        if n := int(likeness.undescribed(self.index.ids).sum()):
             self._notes.append(f"{counted(n, 'song')} {'has' if n == 1 else 'have'} no beats and chords yet: {how}")
+        if likeness.by_sound:
+            return self.points
+        return tuple(
+            p for p, is_known in zip(self.points, likeness.knows(self.points).tolist(), strict=True) if is_known
+        )
 
     def _recognised(self) -> list[int]:
         """The tracks that seeds from outside are recordings of, and a remark on each."""
@@ -492,7 +499,7 @@ class _PreparedQuery:
         nearest = scores.argmax(axis=0)
         score = scores[nearest, at]
         similar = similarities[nearest, at]
-        listable = self._are_alike(calibration.of_scores(score, *scale), score - scale[0] if self.likeness else similar)
+        listable = self._are_alike(calibration.of_scores(score, *scale), similar)
         self._left_out["unlike"] += int((~listable).sum())
         if len(self.away):
             if self.likeness:
@@ -533,7 +540,7 @@ class _PreparedQuery:
         if self.query.fill:
             return np.ones(len(alike), bool)
         known = min(1.0, len(self.index) / _ENOUGH)
-        return (alike >= known * ALIKE) & ((similarity > 0) | (known == 1.0))
+        return (alike >= known * ALIKE) & ((similarity > 0) | (known == 1.0) | (self.likeness is not None))
 
     def _passing(self, ids: np.ndarray) -> tuple[list[LibraryTrack], np.ndarray, np.ndarray]:
         """The tracks that are still there and that no rule excludes, with their ids and vectors."""

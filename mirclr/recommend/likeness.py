@@ -45,6 +45,11 @@ class Likeness:
         """Whether sound counts."""
         return SOUND in self.weights
 
+    @property
+    def others(self) -> str:
+        """What counts beside sound, for people."""
+        return " or ".join(self._aspects)
+
     def undescribed(self, ids: np.ndarray) -> np.ndarray:
         """(m,) bool: the tracks in which nobody looked for what counts."""
         return np.logical_or.reduce([~np.isin(ids, aspect.rows.described) for aspect in self._aspects.values()])

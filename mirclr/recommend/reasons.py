@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, shown
+from mirclr.library import ExcerptEmbeddings, LibraryStore, LibraryTrack, Outline, shown
+from mirclr.library.outlines import PITCH_NAMES
 from mirclr.names import album_name, first_artist
 from mirclr.recommend.filters import likely_labels
 from mirclr.recommend.keys import parse_key, relation
@@ -47,6 +48,8 @@ class Explanation:
     aspects : dict
         By aspect that the query weighs, where it is known: which fraction of the library's pairs of songs are less
         alike in it.
+    chords : (str, str) or None
+        Four chords that come again in both, as each has them, where harmony counts: ``C G Am F``, ``Eb Bb Cm Ab``.
     """
 
     seed: str
@@ -58,6 +61,7 @@ class Explanation:
     excerpts: tuple[float, float] | None = None
     tagged: tuple[str, ...] = ()
     aspects: dict[str, float] = field(default_factory=dict)
+    chords: tuple[str, str] | None = None
 
     def words(self) -> list[str]:
         """What both sound like ("sad", "rock") and what the tags of both say ("tagged rock"), the surest first."""
@@ -113,12 +117,14 @@ class Explainer:
         likeness: Likeness | None = None,
     ) -> None:
         self._likeness = likeness
+        by_harmony = likeness is not None and "harmony" in likeness.weights
         ids = [i for seed, track in pairs for i in (seed.track_id, track.id) if i is not None]
         ids = list(dict.fromkeys(ids))
         self._labels = {
             task: likely_labels(library, task, ids) for task in ("genre", "mood") if task in library.tasks()
         }
         self._described = library.descriptions(ids)
+        self._outlines = library.outlines(ids) if by_harmony else {}
         self._moments = library.excerpt_embeddings(ids) if excerpts else {}
 
     def explain(self, seed: Seed, track: LibraryTrack) -> Explanation:
@@ -144,7 +150,38 @@ class Explainer:
             most_similar_excerpts(a, b) if a is not None and b is not None else None,
             _tagged(seed.track, track),
             self._likeness.fractions(seed, track.id) if self._likeness else {},
+            shared_chords(self._outlines.get(seed.track_id or 0), self._outlines.get(track.id)),
         )
+
+
+def shared_chords(a: Outline | None, b: Outline | None) -> tuple[str, str] | None:
+    """The four chords that come most often in both of two outlines, in whatever key, as each has them; None where no
+    four come twice in both.
+    """
+    if a is None or b is None:
+        return None
+    mine, its = _fours(a), _fours(b)
+    often = {steps: min(len(mine[steps]), len(its[steps])) for steps in mine.keys() & its.keys()}
+    best = max(often, key=lambda steps: (often[steps], steps), default=None)
+    if best is None or often[best] < 2:
+        return None
+    first, second = (Counter(places[best]).most_common(1)[0][0] for places in (mine, its))
+    return first, second
+
+
+def _fours(outline: Outline) -> dict[tuple[int, ...], list[str]]:
+    """Each four chords of an outline in a row, by how far their roots go: as often as they come, by their names."""
+    named = [chord.name for chord in outline.named_chords if chord.name != "N"]
+    roots = [(name[:2] if name[1:2] in ("#", "b") else name[:1], name) for name in named]
+    chords = [(root, root + ("m" if name[len(root) :] in ("m", "m7") else "")) for root, name in roots]
+    chords = [chord for i, chord in enumerate(chords) if not i or chord[0] != chords[i - 1][0]]
+    found: dict[tuple[int, ...], list[str]] = {}
+    for at in range(len(chords) - 3):
+        four = chords[at : at + 4]
+        numbers = [PITCH_NAMES.index(root) for root, _ in four]
+        steps = tuple((number - numbers[0]) % 12 for number in numbers)
+        found.setdefault(steps, []).append(" ".join(name for _, name in four))
+    return found
 
 
 def most_similar_excerpts(a: ExcerptEmbeddings, b: ExcerptEmbeddings) -> tuple[float, float] | None:

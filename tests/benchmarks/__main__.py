@@ -40,7 +40,7 @@ from tests.benchmarks.embedding import embed
 from tests.benchmarks.engines import engines
 from tests.benchmarks.identifying import NOISE, identify, identify_many
 from tests.benchmarks.inverted_file import inverted_file
-from tests.benchmarks.liking import like
+from tests.benchmarks.liking import like, like_many
 from tests.benchmarks.mapping import song_map
 from tests.benchmarks.measuring import EMOTIFY, ROUNDS, alternate, seconds
 from tests.benchmarks.memory import memory
@@ -143,7 +143,7 @@ def near_duplicates() -> dict[str, Any]:
     return {"copies": len(decoded), "recall": recall, "wrong_pairs": len(wrong), "pairs": n * (n - 1) // 2}
 
 
-RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal, words, identify, identify_many, like)
+RECOMMENDING = (latency, hubs, inverted_file, duplicates, personal, words, identify, identify_many, like, like_many)
 MEASUREMENTS = {
     m.__name__: m
     for m in (

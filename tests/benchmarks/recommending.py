@@ -103,8 +103,8 @@ def _measured(path: Path, n: int) -> dict[str, Any]:
             "three seeds": {"seeds": 3},
             "diverse": {"diversity": 0.3},
         }
-        _timed(library, seeds, {})  # what is on the disk comes into memory
-        found = {name: _timed(library, seeds, asked) for name, asked in kinds.items()}
+        timed(library, seeds, {})  # what is on the disk comes into memory
+        found = {name: timed(library, seeds, asked) for name, asked in kinds.items()}
         result = {
             "tracks": n,
             "exact": index.is_exact,
@@ -126,7 +126,7 @@ def _make_index(path: Path) -> float:
         return time.perf_counter() - start
 
 
-def _timed(library: mirclr.Library, seeds: np.ndarray, asked: dict[str, Any]) -> dict[str, float]:
+def timed(library: mirclr.Library, seeds: np.ndarray, asked: dict[str, Any]) -> dict[str, float]:
     many = asked.get("seeds", 1)
     rest = {k: v for k, v in asked.items() if k != "seeds"}
     taken = []

@@ -49,3 +49,16 @@ def test_words_that_mean_nothing_are_a_line(client: TestClient) -> None:
         assert found.status_code == 404
         assert "nothing of 'xylophobia' is understood" in found.json()["detail"]
     assert client.post("/api/v1/words", json={"text": ""}).status_code == 422
+
+
+def test_what_songs_are_to_be_alike_in_is_asked_as_of_python(client: TestClient, library_path) -> None:
+    asked = {"seeds": ["Enter the Yard"], "n": 5}
+    by_sound = client.post("/api/v1/recommend", json=asked).json()
+    assert client.post("/api/v1/recommend", json=asked | {"like": ["timbre"]}).json() == by_sound
+    with mirclr.Library.open(library_path) as library:
+        answer = library.answer(Query(seeds=("Enter the Yard",), n=5, like=("harmony=0.5", "timbre")))
+    found = client.post("/api/v1/recommend", json=asked | {"like": ["harmony=0.5", "timbre"]}).json()
+    assert [r["track"]["id"] for r in found["recommendations"]] == [r.track.id for r in answer.recommendations]
+    assert found["remarks"] == answer.remarks
+    wrong = client.post("/api/v1/recommend", json=asked | {"like": ["melody"]})
+    assert (wrong.status_code, "expected timbre, harmony, rhythm" in wrong.json()["detail"]) == (422, True)
