@@ -140,7 +140,19 @@ class Folder:
         return facts
 
     def begin(self, name: str, count: int) -> bytes:
-        """The first bytes of a file elsewhere."""
+        """The first bytes of a file.
+
+        Raises
+        ------
+        StorageError
+            It cannot be read.
+        """
+        if self.local is not None:
+            try:
+                with (self.local / name).open("rb") as f:
+                    return f.read(count)
+            except OSError as error:
+                raise StorageError(f"{self.local / name}: {_words(error)}") from error
         first: bytes = self._try(name, lambda fs, path: fs.cat_file(path, start=0, end=count))
         return first[:count]
 

@@ -291,6 +291,27 @@ def test_damage_is_reported_in_a_line(tmp_path: Path, name: str, change: Any, me
         source(ShardSet.open(str(folder / "shards.json"))).batch(0)
 
 
+@pytest.mark.parametrize("name", ["00000.tar", "00001.tar", "00000.json", "shards.json"])
+def test_files_of_somebody_else_are_not_replaced(tmp_path: Path, name: str) -> None:
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / name).write_bytes(b'{"mine": 1}')
+    with pytest.raises(ShardsError, match="name another folder"):
+        made(tmp_path, n=10)
+    assert {f.name: f.read_bytes() for f in (tmp_path / "shards").iterdir()} == {name: b'{"mine": 1}'}
+
+
+def test_what_a_killed_run_left_is_gone_on_with(tmp_path: Path) -> None:
+    folder = made(tmp_path, n=10).folder.local
+    assert folder is not None
+    before = {f.name: f.read_bytes() for f in folder.iterdir()}
+    for name in ("00000.json", "00001.json", "00001.tar"):
+        (folder / name).unlink()
+    (folder / "00000.tar").write_bytes(before["00000.tar"][:2000])
+    made(tmp_path, n=10)
+    assert {f.name: f.read_bytes() for f in folder.iterdir()}.keys() == before.keys()
+    assert (folder / "00000.tar").read_bytes() == before["00000.tar"]
+
+
 # elsewhere
 
 

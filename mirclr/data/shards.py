@@ -13,8 +13,9 @@ Axes: N samples, F mel bands, T frames.
 import io
 import json
 import os
+import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +34,8 @@ from mirclr.storage import Folder
 FORMAT = 1
 LABELS = ("artist", "album", "genre", "moods", "tags")  # fields that a recipe may learn from
 _KIND = "mirclr shards of clips"
+_MEMBER = re.compile(rb"\d{9}\.npy\0")  # the first of a shard
+_BEGIN = 64  # bytes by which a file of the folder is known
 _LONGEST = 1 << 40  # bytes of a shard
 
 
@@ -284,6 +287,8 @@ def write_shards(
             missing[number] = []
         else:
             yield Written(number, len(found["tracks"]), found["bytes"], before=True)
+    if len(missing) == len(range(part[0], len(plan), part[1])):  # else the folder is one of these shards
+        _check_names(folder, there, missing)
     place = {t.id: (n, i) for n in missing for i, t in enumerate(plan.shard(n))}
     left = {n: len(plan.shard(n)) for n in missing}
     reasons: dict[int, list[str]] = {n: [] for n in missing}
@@ -300,6 +305,14 @@ def write_shards(
             yield _write(number, held, reasons.pop(number), plan, cache, folder, digest)
 
 
+def _check_names(folder: Folder, there: set[str], numbers: Iterable[int]) -> None:
+    """Raise where a file would be replaced that is not of shards; archives of that name are common."""
+    marks = {f"{number:05d}.tar": _MEMBER for number in numbers} | {SHARDS: re.compile(rb'\s*\{\s*"kind": "mirclr ')}
+    for name in sorted(marks.keys() & there):
+        if not marks[name].match(folder.begin(name, _BEGIN)):
+            raise ShardsError(f"{folder}/{name}: is there, and not of shards of clips; name another folder")
+
+
 def _held(folder: Folder, there: set[str], number: int, digest: str) -> dict[str, Any] | None:
     """What describes a shard that is there already."""
     name = f"{number:05d}.json"
@@ -312,7 +325,7 @@ def _held(folder: Folder, there: set[str], number: int, digest: str) -> dict[str
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, MirclrError):
             raise
-        raise ShardsError(f"{folder}/{name}: is damaged; remove it, and start again") from None
+        raise ShardsError(f"{folder}/{name}: is damaged, or not of shards of clips; name another folder") from None
     if not same:
         raise ShardsError(f"{folder}: holds shards of other tracks or settings; name another folder, or remove them")
     return found
