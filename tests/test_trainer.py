@@ -400,6 +400,20 @@ def test_a_run_is_not_overwritten(trainer, tmp_path):
         trainer()
 
 
+@pytest.mark.parametrize("name", ["recipe.yaml", "encoder.safetensors"])
+def test_a_recipe_or_an_encoder_of_one_s_own_is_not_overwritten(trainer, tmp_path, name):
+    """As of `mirclr train recipe.yaml -o .`; what a run wrote that was killed at once is."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / name).write_text("# my own\nname: mine\ndata: {train: a.jsonl}\n")
+    with pytest.raises(TrainingError, match=f"already holds .*{name}"):
+        trainer()
+    (run / name).unlink()
+    trainer()
+    assert (run / "recipe.yaml").exists()
+    trainer("training.lr=0.5")
+
+
 @pytest.mark.parametrize(
     ("override", "named"),
     [

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from mirclr import config
-from mirclr.errors import TrainingError
+from mirclr.errors import MirclrError, TrainingError
 from mirclr.models.checkpoint import Checkpoint, load_checkpoint
 from mirclr.provenance import writing
 
@@ -43,7 +43,8 @@ def check_run(recipe: config.Recipe, run: Path, *, resume: bool, own: nn.Module 
     Raises
     ------
     TrainingError
-        The folder holds a run and `resume` was not asked for, its recipe differs, or it cannot be written.
+        The folder holds a run and `resume` was not asked for, its recipe differs, it cannot be written, or holds an
+        encoder or a recipe that would be replaced.
     CheckpointError
         The state cannot be read.
     """
@@ -55,6 +56,7 @@ def check_run(recipe: config.Recipe, run: Path, *, resume: bool, own: nn.Module 
         reason = "no permission to write there" if there.is_dir() else f"{there} is a file"
         raise TrainingError(f"{run}: cannot be written ({reason}); name another folder")
     if not state.exists():
+        _check_foreign(run)
         return None
     saved = load_checkpoint(state, own)
     if differs := _differences(saved.recipe, recipe, saved.step or 0):
@@ -63,6 +65,20 @@ def check_run(recipe: config.Recipe, run: Path, *, resume: bool, own: nn.Module 
             "folder: -o NAME"
         )
     return saved
+
+
+def _check_foreign(run: Path) -> None:
+    """Raise where a new run would replace an encoder, or a recipe as a person writes it."""
+    if (run / ENCODER).exists():
+        raise TrainingError(f"{run}: already holds {ENCODER}; name another folder")
+    if (run / RECIPE).exists():
+        try:
+            text = (run / RECIPE).read_text(encoding="utf-8")
+            resolved = config.recipe_yaml(config.parse_recipe(text, on_note=lambda note: None))
+        except (MirclrError, OSError, ValueError):
+            text, resolved = "", None
+        if text != resolved:
+            raise TrainingError(f"{run}: already holds a {RECIPE}, which a run would replace; name another folder")
 
 
 def _differences(saved: config.Recipe, asked: config.Recipe, step: int) -> list[str]:
