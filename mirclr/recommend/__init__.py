@@ -10,9 +10,9 @@ Contents: `Query` (query.py; ranges.py, bounds as people write them; words.py, a
 it answers (answer.py; `make_ready`, what it needs of an index); `Seed`, `find_seeds` and `match_tracks`, a text to the
 tracks that it means (seeds.py);
 rules.py, what is excluded, and effects.py, how much that is; filters.py, what metadata let pass; ranking.py and
-path.py, what comes in which order; segments.py, long tracks as their parts; recordings.py, that no recording comes
-twice; reasons.py, why; shortfall.py, why no more; described.py, what a text asks, by log-odds of tags (lifts.py);
-unseeded.py, a list without seeds;
+path.py, what comes in which order; aspects.py and likeness.py, harmony and rhythm beside how songs sound; segments.py,
+long tracks as their parts; recordings.py, that no recording comes twice; reasons.py, why; shortfall.py, why no more;
+described.py, what a text asks, by log-odds of tags (lifts.py); unseeded.py, a list without seeds;
 `select_tracks`, what filters alone let pass (selection.py); `Catalogue`, songs in the order of their tags and found as
 one types (catalogue.py, vocabulary.py). Beside these: matching.py (tracks by path or by name), history/ (listening
 histories of services and players), taste.py (directions that a listener likes), playlist/ (playlist files).

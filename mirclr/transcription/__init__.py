@@ -5,8 +5,8 @@ In: audio files or waveforms. Out: `Notes`.
 Sound is read as a stream; a network (`mirclr.models.portable_transcriber`) says of every pitch in every frame of 32 ms
 whether a note begins, goes on and ends; tracking.py, which has all of the post-processing and the presets, makes notes
 of that. A second network says of every frame how likely a beat, a bar, drums and chords are (outline.py), of which
-beats.py, chords.py (keys too) and drums.py make what is kept. score.py is what is found; midi.py, picture.py and
-sonify.py make files of it.
+beats.py, chords.py (keys too), drums.py and aspects.py (harmony and rhythm, to compare songs by) make what is kept.
+score.py is what is found; midi.py, picture.py and sonify.py make files of it.
 
 Contents: `transcribe`, `Notes`, `Note`, `Preset`, `PRESETS`, `track_notes`, `track_beats`, `track_chords`,
 `track_keys`, `track_drums`, `tempo_of`, `key_of`, `read_song`, `sonify`, `write_check`, `is_ours`.

@@ -161,15 +161,26 @@ def ranked(library: mirclr.Library, seed: int, among: Sequence[int], like: tuple
 
 
 def of_twins(library: mirclr.Library, pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """How often the first of all versions is the other one of a song, and the mean of 1 / its rank."""
+    """How often the first of all versions is the other one of a song, the mean of 1 / its rank, and how often it is the
+    first among those of its own kind.
+    """
     every = [i for pair in pairs for i in pair]
     twin = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+    kinds = [{pair[side] for pair in pairs} for side in (0, 1)]
     found: dict[str, Any] = {}
     for name in ("timbre", "harmony", "harmony 0.7, timbre 0.3"):
-        way = WAYS[name]
-        ranks = [ranked(library, i, every, way).index(twin[i]) + 1 for i in every]
-        found[name] = {"first": _rounded(np.mean(np.array(ranks) == 1)), "mrr": _rounded(np.mean(1 / np.array(ranks)))}
-    return found | {"chance": {"first": _rounded(1 / (len(every) - 1))}}
+        ranks, of_its_kind = [], []
+        for i in every:
+            listed = ranked(library, i, every, WAYS[name])
+            ranks.append(listed.index(twin[i]) + 1)
+            its = next(kind for kind in kinds if twin[i] in kind)
+            of_its_kind.append(next(j for j in listed if j in its) == twin[i])
+        found[name] = {
+            "first": _rounded(np.mean(np.array(ranks) == 1)),
+            "mrr": _rounded(np.mean(1 / np.array(ranks))),
+            "first of its kind": _rounded(np.mean(of_its_kind)),
+        }
+    return found | {"chance": {"first": _rounded(1 / (len(every) - 1)), "first of its kind": _rounded(1 / len(pairs))}}
 
 
 def of_styles(library: mirclr.Library, of: dict[int, tuple[str, str]]) -> dict[str, Any]:
