@@ -35,7 +35,8 @@ FORMAT = "mirclr-ivfpq 1"
 SMALL = 20_000
 """As many rows are compared one by one, without lists."""
 _TRAINING = 40  # rows a cluster that k-means looks at
-_CODES = 65_536  # rows that codes are found by
+_CODES = 65_536  # rows that codes are found by, at most
+_FEWEST = 39 * 256  # at least; of fewer faiss warns
 _CHUNK = 65_536
 _BYTES, _COMPONENTS = 64, 2  # bytes of a row's code at most, and components that a byte is of at least
 _MEASURED = 128
@@ -382,7 +383,8 @@ def _made(place: Path, rows: Rows) -> About:
 
     there = np.flatnonzero(rows.ids >= 0)
     count = int(np.sqrt(len(there)))  # more would be faster to look into, and take longer to make in proportion
-    some = there[np.linspace(0, len(there) - 1, min(len(there), _TRAINING * count)).astype(np.int64)]
+    wanted = min(len(there), max(_TRAINING * count, _FEWEST))
+    some = there[np.linspace(0, len(there) - 1, wanted).astype(np.int64)]
     sample = padded(rows.vectors[some])
     kmeans = faiss.Kmeans(sample.shape[1], count, niter=8, spherical=True, seed=1, max_points_per_centroid=_TRAINING)
     kmeans.train(sample)
