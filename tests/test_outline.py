@@ -277,6 +277,7 @@ def test_a_score_is_on_the_beats(tmp_path, drums):
         assert [n.pitch.midi for n in notes] == pitches
         assert {float(n.quarterLength) for n in notes} == {0.5}
     assert [s.ratioString for s in score.recurse().getElementsByClass("TimeSignature")][-1] == "3/4"
+    assert [mark.number for mark in score.recurse().getElementsByClass("MetronomeMark")] == [100]
 
 
 def test_without_music21_a_score_says_what_is_missing(tmp_path, monkeypatch):

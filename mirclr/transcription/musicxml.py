@@ -33,6 +33,8 @@ def require_music21() -> None:
 def write_musicxml(path: Path, notes: Notes) -> None:
     """Write notes as a score, by way of MIDI; an older file is replaced at once.
 
+    It has one tempo: on paper that of each beat, which MIDI has, would stand over each.
+
     Raises
     ------
     MissingExtra
@@ -49,6 +51,11 @@ def write_musicxml(path: Path, notes: Notes) -> None:
         file.read()
         file.close()
     score = midi.translate.midiFileToStream(file, quarterLengthDivisors=_OF_A_BEAT)
+    for number, mark in enumerate(list(score.recurse().getElementsByClass("MetronomeMark"))):
+        if number:
+            mark.activeSite.remove(mark)
+        elif notes.tempo_bpm:
+            mark.number = round(notes.tempo_bpm)
     score.insert(0, metadata.Metadata(title=path.stem, composer="transcribed by mirclr"))
     text = musicxml.m21ToXml.GeneralObjectExporter(score).parse()
     with writing(path) as out:
