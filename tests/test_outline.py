@@ -1,6 +1,7 @@
 """Chords, keys, drums and outlines: of what a perfect network would say, and as a library keeps them."""
 
 import json
+import os
 import sqlite3
 import sys
 
@@ -278,6 +279,14 @@ def test_a_score_is_on_the_beats(tmp_path, drums):
         assert {float(n.quarterLength) for n in notes} == {0.5}
     assert [s.ratioString for s in score.recurse().getElementsByClass("TimeSignature")][-1] == "3/4"
     assert [mark.number for mark in score.recurse().getElementsByClass("MetronomeMark")] == [100]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a name of any bytes")
+def test_a_score_of_any_name_is_read_back(tmp_path):
+    music21 = pytest.importorskip("music21")
+    place = tmp_path / os.fsdecode(b"\xff\x01 <&>\n.musicxml")
+    Notes((Note(0.0, 1.0, 60, 80, 0.9),), 2.0).write_musicxml(place)
+    assert len(list(music21.converter.parse(place.read_text(encoding="utf-8"), format="musicxml").recurse().notes)) >= 1
 
 
 def test_without_music21_a_score_says_what_is_missing(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mirclr.errors import MissingExtra
 from mirclr.provenance import writing
+from mirclr.terminal import shown
 from mirclr.transcription.midi import write_midi
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def write_musicxml(path: Path, notes: Notes) -> None:
             mark.activeSite.remove(mark)
         elif notes.tempo_bpm:
             mark.number = round(notes.tempo_bpm)
-    score.insert(0, metadata.Metadata(title=path.stem, composer="transcribed by mirclr"))
+    score.insert(0, metadata.Metadata(title=shown(path.stem), composer="transcribed by mirclr"))
     text = musicxml.m21ToXml.GeneralObjectExporter(score).parse()
     with writing(path) as out:
         out.write(text)
