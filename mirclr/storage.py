@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
+from urllib.parse import unquote
 
 from mirclr.errors import MirclrError, MissingExtra, StorageError, in_words, is_fault_of_machine
 
@@ -67,7 +68,8 @@ class Folder:
         """Without what may be a password."""
         scheme, _, rest = self.url.partition("://")
         host, slash, path = rest.partition("/")
-        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if self.local is None else self.url
+        plain = f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+        return plain if self.local is None else self.url
 
     def __getstate__(self) -> dict[str, Any]:
         """A process that this is sent to connects by itself."""
@@ -86,7 +88,9 @@ class Folder:
             except ImportError:
                 raise MissingExtra.of(f"reading {self}", "remote") from None
             except ValueError as error:
-                raise StorageError(f"{self}: {error}; expected a path, or a URL such as s3://… or https://…") from error
+                raise StorageError(
+                    f"{self}: {self._said(error)}; expected a path, or a URL such as s3://… or https://…"
+                ) from error
             self._made = fs, path.rstrip("/")
         return self._made
 
@@ -101,10 +105,19 @@ class Folder:
                 if isinstance(error, MirclrError):
                     raise
                 if isinstance(error, _LASTING) or is_fault_of_machine(error) or not left:
-                    raise StorageError(f"{self}/{name}: {_words(error)}") from error
+                    raise StorageError(f"{self}/{name}: {self._said(error)}") from error
             time.sleep(wait)
             wait *= 2
         raise AssertionError
+
+    def _said(self, error: BaseException) -> str:
+        """What went wrong, in words in which a client may repeat the URL, without what may be a password."""
+        user, found, _ = self.url.partition("://")[2].partition("/")[0].rpartition("@")
+        text, secrets = _words(error), [self.url.partition("?")[2]]
+        for secret in [*secrets, user + "@", user, user.partition(":")[2]] if found else secrets:
+            for form in (secret, unquote(secret)):
+                text = text.replace(form, "") if len(form) > 2 else text
+        return text
 
     def names(self) -> set[str]:
         """The files that are in it; none where there is no such folder."""
@@ -200,7 +213,7 @@ class Folder:
         except OSError as error:
             if isinstance(error, MirclrError):
                 raise
-            raise StorageError(f"{self}/{name}: {_words(error)}") from error
+            raise StorageError(f"{self}/{name}: {self._said(error)}") from error
 
     def fetch(self, name: str, to: Path, check: Callable[[Path], bool] = lambda file: True) -> None:
         """Copy a file of a folder elsewhere to this machine, whole or not at all.

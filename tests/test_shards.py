@@ -439,7 +439,12 @@ def test_shards_are_written_to_s3_and_read_from_there(fifty: ShardSet, bucket: s
 
 def test_a_password_in_a_url_is_not_shown(monkeypatch: Any) -> None:
     monkeypatch.setattr(Folder, "_there", lambda self: None)
-    assert str(Folder("ftp://me:secret@host/clips/")) == "ftp://host/clips"
+    folder = Folder("ftp://me:se%21cret@host/clips/")
+    assert str(folder) == "ftp://host/clips"
+    assert folder._said(ValueError("no bucket 'me:se%21cret@host', nor me, se!cret")) == "no bucket 'host', nor me, "
+    signed = Folder("https://host/clips?signature=abcdef")
+    assert str(signed) == "https://host/clips"
+    assert "abcdef" not in signed._said(ValueError("https://host/clips?signature=abcdef: gone"))
 
 
 # several processes
