@@ -275,6 +275,8 @@ class Child:
 
     def terminate(self) -> None:
         """Ask the process to end, where the system can; it tidies up. Where it cannot, it ends at once."""
+        with suppress(OSError, AttributeError):  # one that gives way would not even end while others work
+            os.sched_setscheduler(self._process.pid or 0, os.SCHED_OTHER, os.sched_param(0))
         self._process.terminate()
 
     def kill(self) -> None:

@@ -204,7 +204,8 @@ class _Running:
         try:
             self._child = child = Child(process.run, self.job.kind, library, dict(options))
             if self.cancelled:
-                child.terminate()
+                with suppress(RuntimeError):  # the service was ended by force
+                    self._loop.call_soon_threadsafe(self._end_process)
             for message in child.messages():
                 self._forward(message)
         except MirclrError as error:  # no process can be started
@@ -218,6 +219,9 @@ class _Running:
     def cancel(self) -> None:
         """Ask the process to end, and end it where it does not."""
         self.cancelled = True
+        self._end_process()
+
+    def _end_process(self) -> None:
         if self._child:
             self._child.terminate()
             self._loop.call_later(_PATIENCE_S, self._child.kill)
