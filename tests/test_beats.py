@@ -81,8 +81,8 @@ def test_noise_has_no_beat_however_likely_it_is_said_to_be(seed):
 def test_of_beats_that_are_not_sure_another_way_is_asked():
     want = steady(117, 4)
     rng, frames = np.random.default_rng(2), round(40 / FRAME_S)
-    faint = 0.3 * activation(want[:, 0], frames) * rng.choice([0.2, 1.0], frames)
-    off_beat = 0.5 * activation(want[:, 0] + 60 / 117 / 2, frames) * rng.choice([0.0, 1.0], frames, p=[0.7, 0.3])
+    faint = 0.3 * activation(want[:, 0], frames) * rng.choice([0.5, 1.0], frames)
+    off_beat = 0.4 * activation(want[:, 0] + 60 / 117 / 2, frames) * rng.choice([0.0, 1.0], frames, p=[0.8, 0.2])
     activations, downs = faint + off_beat, np.zeros(frames)
     for witnessed in (117.0, 156.0):  # of it, and of its dotted eighths
         got = track_beats(activations, downs, lambda tempo=witnessed: tempo)
@@ -107,6 +107,15 @@ def test_bars_begin_where_harmonies_change(metre, first):
     unsure = np.full(frames, 0.2)
     got = track_beats(activation(beats[:, 0], frames), unsure, root=roots(downs, frames))
     assert mir_eval.beat.f_measure(downs, got[got[:, 1] == 1, 0]) > 0.95
+
+
+@pytest.mark.parametrize("first", [0, 1, 2, 3])
+def test_snares_answer_the_beats_that_bars_begin_on(first):
+    beats, frames = steady(100, 4), round(40 / FRAME_S)
+    hits = [activation(beats[(first + k) % 4 :: 4, 0], frames) for k in range(4)]
+    drums = np.stack([hits[0] + 0.8 * hits[2], hits[1] + hits[3], *np.zeros((3, frames))])
+    got = track_beats(activation(beats[:, 0], frames), np.full(frames, 0.2), drums=drums)
+    assert mir_eval.beat.f_measure(beats[first::4, 0], got[got[:, 1] == 1, 0]) > 0.9
 
 
 def test_a_harmony_before_its_bar_moves_no_clear_bars():

@@ -4,7 +4,7 @@ A beat lasts a whole number of frames, which may change at the next one: the lik
 the beat is found by Viterbi's algorithm (Krebs, Böck and Widmer 2015, "An efficient state-space model for joint tempo
 and meter tracking", ISMIR: the tempo changes at beats alone). Places between frames come of the activation about each
 beat. Then bars: the likeliest course of metres and places in the bar over these beats, likewise, by how probable
-downbeats are and by where harmonies change, which they do on first beats most often.
+downbeats are, by where harmonies change, which they do on first beats most often, and by kicks and snares.
 """
 
 import math
@@ -25,12 +25,16 @@ _UNSURE = 0.45  # mean probability of beats: of renders of songs it is more, of 
 _FAINT = 0.12  # mean probability of beats, below which there is no beat
 _CLEAR = 6.7  # how much likelier beats are than what is between them, at least; of renders 10 or more, of noise 6.6
 _DOTTED = 0.75  # of a tempo of drums is the right one where their dotted eighths were taken for beats
-_CHANGE = 6.0  # cost of another metre, or of a bar that is cut short
+_CHANGE = 4.0  # cost of another metre, or of a bar that is cut short
 _RARE = (0.0, 2.0, 6.0)  # cost of `METRES`
 _FIRST, _WEAK, _HALF = range(3)  # what a beat is in its bar; the third of four is half of it
-# Of these: a bias, and weights of the log-odds of a downbeat and of how much roots change; and how often they are.
-# Learned of renders of songs of POP909, split train.
-_OF_PLACES = ((-0.34, 0.17, 1.03), (0.59, -0.12, -1.4), (-0.25, -0.05, 0.37))
+# Of these: a bias, and weights of the log-odds of a downbeat, of how much roots change, of a kick and of a snare; and
+# how often they are. Learned of renders of POP909 and Groove, split train.
+_OF_PLACES = (
+    (-0.45, 0.24, 1.18, 0.87, -0.47),
+    (0.60, -0.15, -1.70, -0.84, 0.95),
+    (-0.15, -0.10, 0.52, -0.03, -0.48),
+)
 _HOW_OFTEN = (0.25, 0.5, 0.25)
 _PIECE, _OVERLAP = 37_500, 500  # frames: twenty minutes, and some twenty beats
 _FLOOR = 0.02  # least probability that is distinguished from none
@@ -41,6 +45,7 @@ def track_beats(
     downbeat: np.ndarray,
     witness: Callable[[], float | None] | None = None,
     root: np.ndarray | None = None,
+    drums: np.ndarray | None = None,
 ) -> np.ndarray:
     """Beats and their places in bars.
 
@@ -52,6 +57,8 @@ def track_beats(
         Gives beats a minute by another estimate; asked where beats are not sure, as of drums alone.
     root : (13, T) float32, optional
         Probabilities of pitch classes as roots of chords, and of no chord: bars begin where they change.
+    drums : (5, T) float32, optional
+        How probable hits are of `mirclr.transcription.DRUM_PITCHES`: a kick begins bars, a snare answers.
 
     Returns
     -------
@@ -62,14 +69,18 @@ def track_beats(
     unsure = len(frames) > 0 and float(_near(beat, frames).mean()) < _UNSURE
     if unsure and witness is not None and (tempo := witness()):
         both = [_beats_in_pieces(np.asarray(beat, np.float64), bpm, _GIVEN) for bpm in (tempo, _DOTTED * tempo)]
-        frames = max(both, key=lambda found: float(_near(beat, found).sum()) / math.sqrt(max(1, len(found))))
+        frames = max(both, key=lambda found: float(_near(beat, found).mean()) if len(found) else 0.0)
     sure = np.flatnonzero(_near(beat, frames) >= _FAINT)
     frames = frames[sure[0] : sure[-1] + 1] if len(sure) else frames[:0]  # not in silence before and after
     if len(frames) < LEAST_BEATS or not _is_clear(np.asarray(beat, np.float64), frames):
         return np.zeros((0, 2))
     times = np.array([_between(beat, i) for i in frames]) * FRAME_S
-    changes = np.zeros(len(frames)) if root is None else _changes(root, frames)
-    return np.stack([times, _bars(_near(downbeat, frames), changes)], axis=1)
+    down = np.clip(_near(downbeat, frames), _FLOOR, 1 - _FLOOR)
+    none = np.zeros(len(frames))
+    changes = none if root is None else _changes(root, frames)
+    kick, snare = (none, none) if drums is None else (_near(row, frames) for row in drums[:2])
+    signs = np.stack([np.ones(len(frames)), np.log(down) - np.log1p(-down), changes, kick, snare])
+    return np.stack([times, _bars(signs)], axis=1)
 
 
 def _is_clear(beat: np.ndarray, frames: np.ndarray) -> bool:
@@ -174,13 +185,12 @@ def _changes(root: np.ndarray, frames: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.maximum(0.0, 1 - alike)])
 
 
-def _bars(down: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """(n,) float64: the place of each beat in its bar, from 1, by how probable downbeats are and roots that change."""
-    p = np.clip(down, _FLOOR, 1 - _FLOOR)
-    logits = np.stack([np.ones(len(p)), np.log(p) - np.log1p(-p), changes]).T @ np.array(_OF_PLACES).T
-    odds = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True) - np.log(_HOW_OFTEN)
+def _bars(signs: np.ndarray) -> np.ndarray:
+    """(5, n) signs that `_OF_PLACES` weighs -> (n,) float64: the place of each beat in its bar, from 1."""
+    logits = np.array(_OF_PLACES) @ signs
+    odds = logits - np.logaddexp.reduce(logits, axis=0) - np.log(_HOW_OFTEN)[:, None]
     states = [(metre, place) for metre in METRES for place in range(metre)]
-    fit = odds[:, [_FIRST if not place else _HALF if (metre, place) == (4, 2) else _WEAK for metre, place in states]]
+    fit = odds[[_FIRST if not place else _HALF if (metre, place) == (4, 2) else _WEAK for metre, place in states]].T
     change = np.full((len(states), len(states)), -np.inf)  # to, from
     for j, (metre, place) in enumerate(states):
         for i, (was, at) in enumerate(states):
@@ -189,14 +199,14 @@ def _bars(down: np.ndarray, changes: np.ndarray) -> np.ndarray:
             elif place == 0:
                 change[j, i] = -_CHANGE
     score = fit[0] - np.array([_RARE[METRES.index(metre)] for metre, _ in states])
-    came = np.zeros((len(down), len(states)), np.int8)
-    for i in range(1, len(down)):
+    came = np.zeros((len(fit), len(states)), np.int8)
+    for i in range(1, len(fit)):
         before = score[None, :] + change
         came[i] = before.argmax(axis=1)
         score = before.max(axis=1) + fit[i]
     at = int(score.argmax())
-    places = np.zeros(len(down))
-    for i in range(len(down) - 1, -1, -1):
+    places = np.zeros(len(fit))
+    for i in range(len(fit) - 1, -1, -1):
         places[i] = states[at][1] + 1
         at = int(came[i, at])
     return places

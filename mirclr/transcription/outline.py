@@ -52,8 +52,8 @@ class SongReader:
 
     def outline(self) -> Outline:
         """Beats and chords."""
-        root = self.activation("root")
-        beats = track_beats(self.activation("beat")[0], self.activation("downbeat")[0], self._tempo, root)
+        beat, downbeat, root, drums = map(self.activation, ("beat", "downbeat", "root", "drums"))
+        beats = track_beats(beat[0], downbeat[0], self._tempo, root, drums)
         return Outline(beats, track_chords(root, self.activation("quality")))
 
     def _tempo(self) -> float | None:

@@ -17,7 +17,6 @@ from examples import Render, batches_of_pieces, labels_of, reference_notes, rend
 
 from mirclr.audio import decode_blocks
 from mirclr.audio.pitched import RATE
-from mirclr.library.outlines import QUALITIES
 from mirclr.models.portable_transcriber import PortableTranscriber
 from mirclr.transcription import DRUM_PITCHES, PRESETS, SongReader, key_of, tempo_of, track_notes
 
@@ -71,8 +70,7 @@ def of_song(render: Render, labels: dict[str, np.ndarray], reader: SongReader) -
     if not len(labels["chords"]):
         return (*both, *tempo, np.nan, np.nan, np.nan)
     chords = labels["chords"].astype(float)
-    code = np.where(chords[:, 2] < 0, 0, 1 + len(QUALITIES) * chords[:, 2] + chords[:, 3] % len(QUALITIES))
-    key = key_of(np.stack([chords[:, 0], chords[:, 1], code], axis=1))[0]
+    key = key_of(scores.as_found(chords))[0]
     keys = (np.nan, np.nan) if key is None else scores.key(key, key_of(outline.chords)[0])
     return (*both, *tempo, scores.chords(chords, outline.chords), *keys)
 

@@ -4,6 +4,7 @@ import mir_eval
 import numpy as np
 
 from mirclr.audio.key import KEYS
+from mirclr.library.outlines import QUALITIES
 
 NAMES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 _HARTE = ("maj", "min", "7", "maj7", "min7", "dim", "aug", "sus4", "sus4")  # what is other counts as little as sus4
@@ -66,6 +67,12 @@ def key(reference: str, found: str | None) -> tuple[float, float]:
 def harte(root: float, quality: float) -> str:
     """The name of a chord of labels, as mir_eval reads it."""
     return "N" if root < 0 else f"{NAMES[int(root)]}:{_HARTE[int(quality)]}"
+
+
+def as_found(labels: np.ndarray) -> np.ndarray:
+    """(n, 4) labels of chords -> (n, 3) as of `Outline`; those of no name are major."""
+    code = np.where(labels[:, 2] < 0, 0, 1 + len(QUALITIES) * labels[:, 2] + labels[:, 3] % len(QUALITIES))
+    return np.stack([labels[:, 0], labels[:, 1], code], axis=1)
 
 
 def chords(reference: np.ndarray, found: np.ndarray) -> float:

@@ -32,10 +32,10 @@ from mirclr.audio.spectra import RATE as DESCRIBED_RATE
 from mirclr.audio.tempo import find_tempo
 from mirclr.ingest.description import describe_file
 from mirclr.provenance import shipped_dir
-from mirclr.transcription import DRUM_PITCHES, tempo_of
+from mirclr.transcription import DRUM_PITCHES, key_of, tempo_of
 
 MIDI, FONTS, PIANO, BASIC_PITCH = (f"MIRCLR_{name}" for name in ("MIDI", "SOUNDFONTS", "PIANO", "BASIC_PITCH"))
-PIECES, SECONDS = 12, 48.0
+PIECES, SECONDS = 30, 48.0
 _RIVAL = Path(__file__).with_name("rival_transcribers.py")
 _PLOT = Path(__file__).parent / "results" / "transcribe.png"
 Notes = np.ndarray
@@ -152,9 +152,9 @@ def basic_pitch(files: Sequence[Path]) -> tuple[list[Notes], float]:
 
 
 def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
-    """Of `describe`, of how it was before, and of 120 beats a minute and C major."""
+    """Of `describe`, of how it was before, of 120 beats a minute and C major; and keys of the true chords."""
     rows: dict[str, list[dict[str, float]]] = {"mirclr": [], "without a network": [], "always 120 bpm, in C": []}
-    even = np.arange(0, SECONDS, 0.5)
+    even, scores = np.arange(0, SECONDS, 0.5), _recipe("scores")
     for piece in pieces:
         if len(piece.labels["beats"]) <= 8:
             continue
@@ -168,6 +168,10 @@ def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
         rows["without a network"].append(_song_scores(piece, find_tempo(waveforms), find_key(waveforms)[0], None, None))
         guess = np.stack([even, np.arange(len(even)) % 4 + 1], axis=1)
         rows["always 120 bpm, in C"].append(_song_scores(piece, 120.0, "C", guess, np.array([[0, SECONDS, 1.0]])))
+        if piece.key:
+            best = key_of(scores.as_found(piece.labels["chords"].astype(float)))[0]
+            row = dict(zip(("key_weighted", "key"), scores.key(piece.key, best), strict=True))
+            rows.setdefault("of the true chords", []).append(row)
     return {tool: _means(some) for tool, some in rows.items()}
 
 
