@@ -114,6 +114,23 @@ def test_a_cadence_is_in_its_key(tonic):
         assert 0.3 < sure <= 1
 
 
+@pytest.mark.parametrize("up", range(1, 12))
+def test_a_key_is_transposed_with_its_chords_and_pitches(up):
+    rng = np.random.default_rng(up)
+    codes, fits = rng.integers(1, 97, 12), rng.normal(0, 0.3, 24)
+    plain, higher = (spans([CHORDS[c] for c in (codes - 1 + 8 * by) % 96 + 1]) for by in (0, up))
+    key, sure = key_of(plain, fits)
+    moved = np.roll(fits.reshape(2, 12), up, axis=1).ravel()
+    tonic, mode = KEYS.index(key) % 12, KEYS.index(key) // 12
+    assert key_of(higher, moved) == (KEYS[(tonic + up) % 12 + 12 * mode], sure)
+
+
+def test_pitches_decide_between_keys_that_chords_leave_open():
+    chords = spans(["Am", "F", "C", "G"])
+    for key in ("C", "Am"):
+        assert key_of(chords, 0.5 * (np.array(KEYS) == key))[0] == key
+
+
 def test_a_key_that_changes_is_followed():
     found = track_keys(
         spans(["C", "F", "G", "Am", "F", "G", "C", "C"] * 3 + ["E", "A", "B", "C#m", "A", "B", "E", "E"] * 3)

@@ -25,8 +25,8 @@ _UNSURE = 0.45  # mean probability of beats: of renders of songs it is more, of 
 _FAINT = 0.12  # mean probability of beats, below which there is no beat
 _CLEAR = 6.7  # how much likelier beats are than what is between them, at least; of renders 10 or more, of noise 6.6
 _DOTTED = 0.75  # of a tempo of drums is the right one where their dotted eighths were taken for beats
-_CHANGE = 4.0  # cost of another metre, or of a bar that is cut short
-_RARE = (0.0, 2.0, 6.0)  # cost of `METRES`
+_CHANGE = 5.0  # cost of another metre, or of a bar that is cut short
+_RARE = (0.0, 0.05, 0.3)  # cost of a beat of each of `METRES`
 _FIRST, _WEAK, _HALF = range(3)  # what a beat is in its bar; the third of four is half of it
 # Of these: a bias, and weights of the log-odds of a downbeat, of how much roots change, of a kick and of a snare; and
 # how often they are. Learned of renders of POP909 and Groove, split train.
@@ -191,6 +191,7 @@ def _bars(signs: np.ndarray) -> np.ndarray:
     odds = logits - np.logaddexp.reduce(logits, axis=0) - np.log(_HOW_OFTEN)[:, None]
     states = [(metre, place) for metre in METRES for place in range(metre)]
     fit = odds[[_FIRST if not place else _HALF if (metre, place) == (4, 2) else _WEAK for metre, place in states]].T
+    fit -= np.array([_RARE[METRES.index(metre)] for metre, _ in states])
     change = np.full((len(states), len(states)), -np.inf)  # to, from
     for j, (metre, place) in enumerate(states):
         for i, (was, at) in enumerate(states):
@@ -198,7 +199,7 @@ def _bars(signs: np.ndarray) -> np.ndarray:
                 change[j, i] = 0.0
             elif place == 0:
                 change[j, i] = -_CHANGE
-    score = fit[0] - np.array([_RARE[METRES.index(metre)] for metre, _ in states])
+    score = fit[0]
     came = np.zeros((len(fit), len(states)), np.int8)
     for i in range(1, len(fit)):
         before = score[None, :] + change
