@@ -154,7 +154,7 @@ def basic_pitch(files: Sequence[Path]) -> tuple[list[Notes], float]:
 def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
     """Of `describe`, of how it was before, of 120 beats a minute and C major; and keys of the true chords."""
     rows: dict[str, list[dict[str, float]]] = {"mirclr": [], "without a network": [], "always 120 bpm, in C": []}
-    even, scores = np.arange(0, SECONDS, 0.5), _recipe("scores")
+    even, scores = np.arange(0, SECONDS, 0.5), recipe_module("scores")
     for piece in pieces:
         if len(piece.labels["beats"]) <= 8:
             continue
