@@ -533,6 +533,25 @@ def test_a_song_is_not_replaced_by_its_name_either(chord, listener, tmp_path, ca
     assert chord.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "endings"),
+    [("-o", "a.txt", ".mid, .midi, .musicxml"), ("-o", "-", ".mid"), ("--plot", "a.jpg", ".png, .svg, .pdf"),
+     ("--notes", "a.json", ".csv"), ("--sonify", "a.mp3", ".wav")],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_not_taken_for_a_folder(chord, listener, capsys, monkeypatch, option, name, endings):
+    monkeypatch.chdir(chord.parent)
+    code, _, printed = exits(capsys, "transcribe", chord, option, name, "--network", listener)
+    assert code == 2
+    assert f"{option} {name}: expected a file that ends in {endings}" in printed
+    assert [f.name for f in chord.parent.iterdir()] == ["chord.wav"]
+
+
+@pytest.mark.parametrize("name", ["Vol. 2", "v1.5", "plain"])
+def test_a_folder_may_have_a_dot_in_its_name(chord, listener, capsys, tmp_path, name):
+    assert exits(capsys, "transcribe", chord, "-o", tmp_path / name, "--network", listener)[0] == 0
+    assert [f.name for f in (tmp_path / name).iterdir()] == ["chord.mid"]
+
+
 def test_one_file_for_several_songs_is_wrong_usage(chord, listener, capsys):
     code, _, printed = exits(
         capsys, "transcribe", chord, chord.with_name("b.wav"), "-o", "a.mid", "--network", listener

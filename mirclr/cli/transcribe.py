@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _SCORE = (".musicxml",)
 _MIDI = (".mid", ".midi")
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,7}")  # as of a file; a folder "Vol. 2" has none
 _OTHERS = {"--notes": (".csv",), "--plot": (".png", ".svg", ".pdf"), "--sonify": (".wav",)}
 PRESETS = ("piano", "melody", "full", "drums")
 
@@ -84,7 +86,7 @@ def command(
         from mirclr.transcription.musicxml import require_music21
 
         require_music21()
-    midis = _targets(songs, output, _SCORE if score else _MIDI, "-o")
+    midis = _targets(songs, output, _SCORE if score else (*_MIDI, *_SCORE), "-o")
     others = {
         option: _targets(songs, to, _OTHERS[option], option)
         for option, to in (("--notes", table), ("--plot", plot), ("--sonify", sound))
@@ -110,6 +112,8 @@ def _targets(songs: Sequence[Path], to: Path | None, endings: Sequence[str], opt
         if len(songs) > 1:
             raise click.UsageError(f"{option} {to}: one file, but {len(songs)} songs; name a folder")
         found = {songs[0]: to}
+    elif to is not None and not to.is_dir() and (_ENDING.fullmatch(to.suffix) or str(to) == "-"):
+        raise click.UsageError(f"{option} {to}: expected a file that ends in {', '.join(endings)}, or a folder")
     else:
         taken: set[str] = set()
         found = {}
