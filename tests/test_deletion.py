@@ -6,7 +6,7 @@ import pytest
 
 from mirclr.api import Library
 from mirclr.data import clips
-from mirclr.errors import LibraryError, LibraryNotFound, MirclrError, NoMatch
+from mirclr.errors import LibraryNotFound, MirclrError, NoMatch
 from mirclr.index import open_index
 from mirclr.ingest.embedding import embed_files
 from mirclr.ingest.finding import find_audio
@@ -89,10 +89,27 @@ def test_nothing_goes_without_an_answer(home, full_home):
     assert left(home) == before
 
 
-def test_what_is_no_library_or_in_use_stays(home, full_home):
-    other = home / "other.db"
-    assert isinstance(invoke(["library", "delete", "--yes", "--library", other]).exception, LibraryError)
+@pytest.mark.parametrize("name", ["other.db", "song.mp3", "library", "a-wal"])
+def test_what_is_no_library_stays(home, full_home, tmp_path, name):
+    other = tmp_path / name
+    other.write_text("mine")
+    other.with_name(f"{name}.index").write_text("mine too")
+    for more in ([], ["--everything"]):
+        result = invoke(["library", "delete", "--yes", "--library", other, *more])
+        assert "not a library of mirclr's" in str(result.exception)
     assert other.read_text() == "mine"
+    assert other.with_name(f"{name}.index").read_text() == "mine too"
+    assert full_home.exists()
+
+
+def test_a_library_of_any_name_is_deleted(home, tmp_path):
+    with LibraryStore.open(tmp_path / "mine", create=True):
+        pass
+    assert invoke(["library", "delete", "--yes", "--library", tmp_path / "mine"]).exit_code == 0
+    assert not list(tmp_path.glob("mine*"))
+
+
+def test_a_library_in_use_stays(home, full_home):
     with LibraryStore.open(full_home):
         result = invoke(["library", "delete", "--yes"])
         assert "has it open" in str(result.exception)

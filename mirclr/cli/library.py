@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mirclr.library.kept_files import KeptFile
 
 _ASK_ABOVE = 10
+_OF_SQLITE = ("-wal", "-shm", "-journal")
 
 
 @click.group(epilog="Example: mirclr library info --failures")
@@ -203,8 +204,9 @@ def delete(library_path: Path, everything: bool, dry_run: bool, yes: bool, as_js
     written = _files_written(library_path)
     going = [f for f in (kept if everything else own) if everything or f.what != JOURNAL or not written]
     staying = [f for f in kept if f not in going]
-    for library in (f.path for f in going if f.what == "library" and f.path.suffix == ".db"):
-        check_unused(library)
+    for file in going:  # beside each library, whatever its name, are what SQLite keeps of it
+        if file.what == "library" and (file.path == library_path or not file.path.name.endswith(_OF_SQLITE)):
+            check_unused(file.path)
     if not as_json:
         _print_deletion(library_path, going, staying, written)
     if not dry_run and going and (yes or options.confirmed(f"Delete {_size_of(going)} for good?")):
