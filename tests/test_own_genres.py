@@ -139,6 +139,13 @@ def test_one_of_tags_and_a_table_is_named(library, tmp_path):
     assert "did you mean 'Reggae'" in typo.output
 
 
+def test_a_table_of_labels_is_not_replaced_by_what_is_learned_from_it(library, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,genre\na.ogg,rock\n")
+    assert invoke(["classify", "train", "--library", library, "--labels", table, "-o", table]).exit_code == 2
+    assert table.read_text().startswith("file,genre")
+
+
 def test_figures_say_where_they_are_too_good():
     scores = Scores("genre", "", 400, 138, "", {}, {})
     assert protocol([scores]) == "cross-validated; no artist is in two folds"

@@ -529,7 +529,7 @@ def test_a_song_is_not_replaced_by_its_name_either(chord, listener, tmp_path, ca
             capsys, "transcribe", chord, "-o", tmp_path / "a.mid", "--sonify", place, "--network", listener
         )
         assert code == 2
-        assert "is a song itself" in printed
+        assert "is what is read itself" in printed
     assert chord.read_bytes() == before
 
 

@@ -220,6 +220,8 @@ def train(
     from mirclr.classify.predict import predict_library
     from mirclr.library import LibraryStore
 
+    if output and labels_path:
+        options.never_over([labels_path], output, "-o")
     if from_tags == (labels_path is not None):
         raise click.UsageError("learn from your files' tags by --from-tags, or from a table by --labels FILE")
     with LibraryStore.open(library_path) as library:

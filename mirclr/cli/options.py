@@ -79,10 +79,10 @@ def here_alone(paths: Sequence[Path | str], output: object, address: str | None)
     return tuple(path for path in paths if isinstance(path, Path))
 
 
-def never_over(songs: Sequence[Path], place: Path, option: str) -> None:
-    """Raise where what is written would replace a song that is read."""
-    if place.exists() and any(song.exists() and song.samefile(place) for song in songs):
-        raise click.UsageError(f"{option}: {place} is a song itself; name another place")
+def never_over(read: Sequence[Path], place: Path, option: str) -> None:
+    """Raise where what is written would replace a file that is read."""
+    if place.exists() and any(file.exists() and file.samefile(place) for file in read):
+        raise click.UsageError(f"{option}: {place} is what is read itself; name another place")
 
 
 def meant_path(path: str | os.PathLike[str]) -> str:
