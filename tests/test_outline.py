@@ -141,9 +141,19 @@ def test_a_key_that_changes_is_followed():
 
 
 def test_no_chords_have_no_key():
-    for chords in (np.zeros((0, 3)), spans(["N", "N"]), spans(["C"], 1.0)):
+    for chords in (np.zeros((0, 3)), spans(["N", "N"]), spans(["C"], 1.0), spans(["C", "C7", "Cm"])):
         assert key_of(chords) == (None, 0.0)
         assert track_keys(chords) == []
+
+
+def test_what_has_no_clear_roots_has_no_chords():
+    rng = np.random.default_rng(0)
+    root, quality = rng.dirichlet(np.ones(13), 400).T, rng.dirichlet(np.ones(9), 400).T
+    assert not track_chords(root, quality)[:, 2].any()
+    root = np.full((13, 400), 1 / 13)  # silence, and some music
+    root[:, 300:] = 0.1 / 13
+    root[7, 300:] += 0.9
+    assert track_chords(root, quality)[:, 2].any()
 
 
 # drums

@@ -41,7 +41,7 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
     tempo = tempo_of(outline.beats)
     pitches = profile_fits(waveforms)
     key, strength = key_of(outline.chords, pitches)
-    if key is None:
+    if key is None and outline.chords[:, 2].any():  # of one chord
         key, strength = find_key(waveforms)
     loudness = find_loudness(sections)
     return Description(

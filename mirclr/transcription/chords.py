@@ -18,6 +18,9 @@ _FLOOR = 1e-4
 _QUALITIES = 8  # that have a name; the ninth is of what has none
 _KEY_CHANGE = 40.0  # by how much another key must fit better, in nats
 _LEAST_S = 4.0  # of chords, for a key
+_FAINT = 0.25  # nowhere in silence is a root likelier
+_CLEAR = 0.5  # its mean elsewhere: of noise, weather and speech 0.35 to 0.45, of drums alone often, of music more
+_A_ROOT_S = 1.0  # so long counts as a second root, without which there is no key
 _BY_CHORDS, _BY_PITCHES = 10.2, 5.7  # how much each says of the key: learned of renders of songs of POP909, split train
 _FAMILY = np.array([0, 1, 0, 0, 1, 2, 0, 3])  # of qualities: major, minor, diminished, suspended
 # How long chords are, in thousandths, by semitones from the tonic and family; of 819 songs of POP909, split train.
@@ -48,11 +51,16 @@ def track_chords(root: np.ndarray, quality: np.ndarray, stay: float = _STAY) -> 
     Returns
     -------
     (m, 3) float64
-        Begin and end in seconds and the number of the chord (`mirclr.library.CHORDS`), without gaps.
+        Begin and end in seconds and the number of the chord (`mirclr.library.CHORDS`), without gaps; none all through
+        where roots are not clear, as of speech or drums alone.
     """
     steps = root.shape[1] // STEP
     if not steps:
         return np.zeros((0, 3))
+    likeliest = root[:12].max(axis=0)
+    there = likeliest > _FAINT  # in silence all are alike
+    if not there.any() or float(likeliest[there].mean()) < _CLEAR:
+        return _spans(np.zeros(steps, np.int64), STEP * FRAME_S)
     roots, qualities = (np.log(np.maximum(_FLOOR, _pooled(p, steps))) for p in (root, quality[:_QUALITIES]))
     named = (roots[:12, None] + qualities[None]).reshape(len(CHORDS) - 1, steps)
     course = likeliest_course(np.concatenate([roots[12:], named]), stay)
@@ -100,7 +108,8 @@ def key_fits(chords: np.ndarray) -> np.ndarray:
 
 
 def key_of(chords: np.ndarray, pitches: np.ndarray | None = None) -> tuple[str | None, float]:
-    """The key that all chords together fit best, and how likely it is beside the others; None of too few chords.
+    """The key that all chords together fit best, and how likely it is beside the others; None of too few chords, and
+    where all have one root.
 
     Parameters
     ----------
@@ -110,7 +119,8 @@ def key_of(chords: np.ndarray, pitches: np.ndarray | None = None) -> tuple[str |
         How well pitches fit each key, as of `mirclr.audio.key.profile_fits`.
     """
     seconds = (chords[:, 1] - chords[:, 0]) * (chords[:, 2] > 0)
-    if float(seconds.sum()) < _LEAST_S:
+    of_roots = np.bincount((chords[:, 2].astype(np.int64) - 1).clip(0) // _QUALITIES, seconds, minlength=12)
+    if float(seconds.sum()) < _LEAST_S or np.count_nonzero(of_roots >= _A_ROOT_S) < 2:
         return None, 0.0
     fits = _BY_CHORDS * (key_fits(chords) @ seconds / seconds.sum())
     if pitches is not None:
