@@ -230,19 +230,11 @@ class _SyncedBatchNorm(_BatchNorm):
         """(B, C, ...) -> (B, C, ...)."""
         if not self.training:
             return super().forward(x)
-        wide = x.float()
-        variance, mean = torch.var_mean(wide, dim=[0, *range(2, x.ndim)], correction=0)
-        count = mean.new_full((1,), x.numel() / x.shape[1])
-        found = self.ranks.gather(torch.cat([mean, variance, count])[None], self.ranks.world)
-        means, variances, counts = found.split([self.num_features, self.num_features, 1], dim=1)
-        parts = counts / counts.sum()
-        mean = (parts * means).sum(dim=0)
-        variance = (parts * (variances + (means - mean).square())).sum(dim=0)
-        self._take_in(mean.detach(), variance.detach(), counts.detach().sum())
-        scale = torch.rsqrt(variance + self.eps) * (1.0 if self.weight is None else self.weight)
-        shift = -mean * scale + (0.0 if self.bias is None else self.bias)
-        axes = (1, -1, *(1 for _ in x.shape[2:]))
-        return (wide * scale.view(axes) + shift.view(axes)).to(x.dtype)
+        ones = x.new_ones(self.num_features, dtype=torch.float32)  # where nothing is learned
+        weight, bias = (ones, 0 * ones) if self.weight is None else (self.weight, self.bias)
+        out, mean, variance, count = _Normalise.apply(x, weight, bias, self.eps, self.ranks)
+        self._take_in(mean, variance, count)
+        return cast(Tensor, out)
 
     def _take_in(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the running statistics, as `torch.nn.BatchNorm1d` does."""
@@ -253,6 +245,45 @@ class _SyncedBatchNorm(_BatchNorm):
         by = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, by)
         self.running_var.lerp_(variance * count / (count - 1), by)
+
+
+class _Normalise(torch.autograd.Function):
+    """(B, C, ...) normalised by the mean and variance of all processes, in torch's own passes over the rows.
+
+    The gradient is that of Ioffe and Szegedy 2015 (arXiv 1502.03167, section 3), its sums over all processes.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, ranks: Ranks
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        held = weight.new_zeros(2, len(weight))  # of float32, so that the statistics are
+        mean, variance = torch.batch_norm_update_stats(x, held[0], held[1], 0.0)
+        own = torch.cat([mean, variance, mean.new_full((1,), x.numel() / x.shape[1])])
+        found = [torch.empty_like(own) for _ in range(ranks.world)]
+        distributed.all_gather(found, own)
+        means, variances, counts = torch.stack(found).split([len(mean), len(mean), 1], dim=1)
+        count = counts.sum()
+        mean = (counts / count * means).sum(dim=0)
+        variance = (counts / count * (variances + (means - mean).square())).sum(dim=0)
+        ctx.save_for_backward(x, weight, mean, variance, count)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance, count)
+        return nn.functional.batch_norm(x, mean, variance, weight, bias, eps=eps), mean, variance, count
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        x, weight, mean, variance, count = ctx.saved_tensors
+        direct, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = torch.stack([of_weight, of_bias]).float()
+        distributed.all_reduce(sums)
+        scale = torch.rsqrt(variance + ctx.eps)
+        slope, level = weight * scale * scale * sums[0] / count, weight * scale * sums[1] / count
+        # what the statistics take: level + slope (x - mean), as a normalisation by a variance of 1
+        taken = nn.functional.batch_norm(x, mean, torch.ones_like(variance), slope, level, eps=0.0)
+        return direct - taken, of_weight, of_bias, None, None
 
 
 class _SharedDropout(nn.Module):
