@@ -283,7 +283,7 @@ class _Normalise(torch.autograd.Function):
         slope, level = weight * scale * scale * sums[0] / count, weight * scale * sums[1] / count
         # what the statistics take: level + slope (x - mean), as a normalisation by a variance of 1
         taken = nn.functional.batch_norm(x, mean, torch.ones_like(variance), slope, level, eps=0.0)
-        return direct - taken, of_weight, of_bias, None, None
+        return direct.sub_(taken), of_weight, of_bias, None, None
 
 
 class _SharedDropout(nn.Module):

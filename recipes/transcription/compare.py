@@ -65,6 +65,8 @@ def draw(rows: Sequence[dict[str, Any]], to: Path) -> None:
     for beginning, line in zip(BEGINNINGS, ("--", "-"), strict=True):
         for kind, colour in (("texture", "C0"), ("pop", "C1"), ("band", "C2")):
             some = [r for r in rows if r["beginning"] == beginning and kind in r["scores"]]
+            if not some:
+                continue
             x, y = [100 * r["fraction"] for r in some], [r["scores"][kind]["f1"] for r in some]
             axes.plot(x, y, line, color=colour, marker="o", label=f"{kind}, {beginning}")
     axes.set(xscale="log", xlabel="% of the pieces with labels", ylabel="F1 of notes (onset)", ylim=(0, 1))
