@@ -277,6 +277,8 @@ class _Normalise(torch.autograd.Function):
         direct, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
         )
+        if not ctx.needs_input_grad[0]:  # the first of a network
+            return None, of_weight, of_bias, None, None
         sums = torch.stack([of_weight, of_bias]).float()
         distributed.all_reduce(sums)
         scale = torch.rsqrt(variance + ctx.eps)

@@ -76,7 +76,8 @@ class Unit:
 def exchanged(unit: Unit, batch: int, dim: int | None = None, world: int = WORLDS[-1]) -> dict[str, float]:
     """Bytes that a process exchanges in a step when there are many.
 
-    Of the statistics of normalisations each process gets those of all; the first one's have no gradient.
+    Of the statistics of normalisations each process gets those of all; two sums of gradients go back, the first one's
+    excepted.
     """
     rows = 4.0 * 2 * batch * (dim or unit.dim)
     return {
@@ -84,7 +85,7 @@ def exchanged(unit: Unit, batch: int, dim: int | None = None, world: int = WORLD
         "their gradient": 2 * rows,
         "gradient of the weights": 2 * 4.0 * unit.parameters,
         "statistics": 4.0 * world * sum(unit.statistics),
-        "their gradients": 2 * 4.0 * world * sum(unit.statistics[1:]),
+        "their gradients": 2 * 4.0 * sum(of - 1 for of in unit.statistics[1:]),
     }
 
 
