@@ -193,7 +193,7 @@ def test_processes_of_torchrun_train_together(folder, waveforms, home):
     assert first[0] == second[0] == first[2] == second[2]
     assert (first[1], second[1]) == (4, 0)
     lines = [json.loads(line) for line in (folder / "b" / "metrics.jsonl").read_text().splitlines()]
-    assert [line["loss"] for line in lines] == pytest.approx([line["loss"] for line in whole.history], abs=1e-5)
+    assert [line["loss"] for line in lines] == pytest.approx([line["loss"] for line in whole.history], abs=3e-5)
 
 
 # encoders of one's own

@@ -343,7 +343,7 @@ def test_a_list_for_a_clip_begins_with_its_very_song(library, songs, landmarks, 
     clip = tmp_path / "clip.wav"
     soundfile.write(clip, with_noise(songs[3][12 * RATE : 18 * RATE], 10), RATE)
     far = -np.eye(4, dtype=np.float32)[3]  # from the vector of song 3
-    monkeypatch.setattr("mirclr.classify.readying.embed_seeds", lambda files, _: [Seed("clip.wav", far)])
+    monkeypatch.setattr("mirclr.classify.readying.embed_seeds", lambda files, *_, **__: [Seed("clip.wav", far)])
     monkeypatch.setattr(mirclr.Library, "encoder", None)
     with mirclr.Library.open(library) as store:
         assert store.identify(clip).track.id == 3

@@ -169,7 +169,9 @@ def check_rows(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 def what_is_amiss(columns: Sequence[str], row: Sequence[Any]) -> str | None:
     """What of a row that is to be written could not be read again: "its year is …; expected …"; None of a right one."""
-    for name, value in zip(columns, row, strict=True):
+    for name, given in zip(columns, row, strict=True):
+        # as SQLite gives it back: what is true as 1, numpy's numbers as Python's
+        value = next((to(given) for of, to in ((bool, int), (float, float)) if isinstance(given, of)), given)
         if name in _KINDS and not _is_right(name, value):
             return f"{_found(name, value)}; expected {_KINDS[name][2]}"
     return None
