@@ -28,7 +28,11 @@ def find_key(waveforms: Sequence[np.ndarray]) -> tuple[str | None, float]:
     waveforms : sequence of (n_samples,) float32
         Stretches of the track, at `RATE`.
     """
-    fits = profile_fits(waveforms)
+    return best_fit(profile_fits(waveforms))
+
+
+def best_fit(fits: np.ndarray) -> tuple[str | None, float]:
+    """Name and correlation of the key that fits best, of (24,) `profile_fits`; None where all are zeros."""
     best = int(np.argmax(fits))
     return (KEYS[best], round(float(fits[best]), 3)) if fits.any() else (None, 0.0)
 

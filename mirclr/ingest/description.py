@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mirclr.audio import Span, read_sections, resample, what_is_wrong
-from mirclr.audio.key import find_key, profile_fits
+from mirclr.audio.key import best_fit, profile_fits
 from mirclr.audio.loudness import find_loudness
 from mirclr.audio.spectra import RATE
 from mirclr.ingest.storing import find_and_store
@@ -42,7 +42,7 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
     pitches = profile_fits(waveforms)
     key, strength = key_of(outline.chords, pitches)
     if key is None and outline.chords[:, 2].any():  # of one chord
-        key, strength = find_key(waveforms)
+        key, strength = best_fit(pitches)
     loudness = find_loudness(sections)
     return Description(
         None if tempo is None else round(tempo, 1), key, strength, loudness, outline, reader.aspects(outline)

@@ -58,7 +58,7 @@ _LOOSER = 4  # times the jitter of similarities, for the probabilities of a genr
 _DESCRIBED = 0.5  # standard deviations of similarities that count as much as a text's log-odds of 1
 _SAME_FIRST = 4.0  # what the very recording of a seed is ahead of others: more than cosines can differ by
 _LAST = 200  # of the tracks that were played, of which other versions are not to come either
-_TOLD = 3  # songs of which something is not known that are named
+_MOST_NAMED = 3  # songs of which something is not known that are named
 _ASKED = 32  # seeds of which each asks the index for its own neighbours
 
 
@@ -266,9 +266,9 @@ class _PreparedQuery:
         if not known.all():
             so = "counts by timbre alone" if likeness.by_sound else "does not count"
             labels = [seed.label for seed, is_known in zip(self.seeds, known.tolist(), strict=True) if not is_known]
-            self._notes += [f"{label}: {so}, as no {likeness.others} is known of it" for label in labels[:_TOLD]]
-            if len(labels) > _TOLD:
-                self._notes.append(f"so it is with {len(labels) - _TOLD:,} more of the songs that you named")
+            self._notes += [f"{label}: {so}, as no {likeness.others} is known of it" for label in labels[:_MOST_NAMED]]
+            if len(labels) > _MOST_NAMED:
+                self._notes.append(f"so it is with {len(labels) - _MOST_NAMED:,} more of the songs that you named")
         if n := int(likeness.undescribed(self.index.ids).sum()):
             self._notes.append(f"{counted(n, 'song')} {'has' if n == 1 else 'have'} no beats and chords yet: {how}")
         if likeness.by_sound:

@@ -260,9 +260,7 @@ class _Normalise(torch.autograd.Function):
         held = weight.new_zeros(2, len(weight))  # of float32, so that the statistics are
         mean, variance = torch.batch_norm_update_stats(x, held[0], held[1], 0.0)
         own = torch.cat([mean, variance, mean.new_full((1,), x.numel() / x.shape[1])])
-        found = [torch.empty_like(own) for _ in range(ranks.world)]
-        distributed.all_gather(found, own)
-        means, variances, counts = torch.stack(found).split([len(mean), len(mean), 1], dim=1)
+        means, variances, counts = ranks.gather(own[None], ranks.world).split([len(mean), len(mean), 1], dim=1)
         count = counts.sum()
         mean = (counts / count * means).sum(dim=0)
         variance = (counts / count * (variances + (means - mean).square())).sum(dim=0)

@@ -20,7 +20,7 @@ LAGS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 DRUM_LAGS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4)
 """Likewise for rhythm."""
 _A_BEAT = 2  # steps: as fine as lags are
-_LEAST_STEPS = 16  # pairs of moments, of which something can be said
+_LEAST_STEPS = 16  # the fewest pairs of moments that count
 _QUALITIES = 8  # of a root among `mirclr.library.CHORDS`
 _NO_BEAT_S = 0.6  # a beat of what has none
 _SIXTEENTHS = 4  # of a beat
