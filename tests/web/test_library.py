@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 import mirclr
 from mirclr.library import Failure
@@ -55,6 +55,23 @@ def test_long_work_is_ended(page: Page, serve: Callable[..., str]) -> None:
     page.get_by_role("button", name="End it").click()
     work = page.get_by_role("list", name="Long work").get_by_role("listitem")
     expect(work.first).to_contain_text("ended before it was done", timeout=30_000)
+
+
+def test_an_answer_that_comes_late_does_not_bring_ended_work_back(page: Page, serve: Callable[..., str]) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/api/v1/jobs/*", lambda route: held.append((route, route.fetch())))
+    _part(page, serve(), "Report", "report")
+    page.get_by_role("button", name="Make the report").click()
+    page.get_by_role("button", name="End it").click()
+    work = page.get_by_role("list", name="Long work").get_by_role("listitem").first
+    expect(work).to_contain_text("ended before it was done", timeout=30_000)
+    ((route, answer),) = held
+    assert answer.json()["state"] == "running"
+    with page.expect_response("**/api/v1/jobs/*") as sent:
+        route.fulfill(response=answer)
+    sent.value.finished()
+    page.evaluate("() => new Promise((drawn) => requestAnimationFrame(drawn))")
+    expect(work).to_have_class("job cancelled")
 
 
 def test_what_could_not_be_read_says_what_to_do(

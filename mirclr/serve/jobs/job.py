@@ -31,6 +31,8 @@ class Job(BaseModel):
     problem: str | None = None
     """Why it failed, in a line."""
     result: dict[str, Any] | None = None
+    changes: int = 0
+    """How often it has changed: of two accounts of it, the one with more is the later."""
     made_s: float
     started_s: float | None = None
     ended_s: float | None = None

@@ -184,6 +184,7 @@ class Jobs:
         self._publish(job)
 
     def _publish(self, job: Job) -> None:
+        job.changes += 1
         for listener in self._listeners:
             listener.put(job)
         over = [one for one in self._jobs.values() if one.is_over]

@@ -5,7 +5,7 @@ import { address } from "./api.js";
 /**
  * @typedef {{ id: number, kind: string, state: "waiting" | "running" | "done" | "failed" | "cancelled", label: string,
  *   done: number, total: number | null, left_s: number | null, note: string, remarks: string[], problem: string | null,
- *   result: { [name: string]: any } | null, made_s: number, started_s: number | null, ended_s: number | null }} Job
+ *   result: { [name: string]: any } | null, changes: number, made_s: number, started_s: number | null, ended_s: number | null }} Job
  */
 
 const AGAIN_MS = 3000;
@@ -39,11 +39,13 @@ function disconnect() {
 }
 
 /**
- * Take note of a job as it is now, such as one that was just begun; its end is waited for.
+ * Take note of a job, such as one that was just begun; its end is waited for. An answer may come after an event that
+ * is later than it; then nothing changes.
  * @param {Job} job
  */
 export function take(job) {
   const before = jobs.get(job.id);
+  if (before?.made_s === job.made_s && before.changes > job.changes) return;
   jobs.set(job.id, job);
   for (const act of [...listeners, ...always]) act(job, before);
   if (isOver(job)) disconnect();
