@@ -11,7 +11,7 @@ from mirclr.audio.pitched import BINS, FRAME_S, PitchedSpectrogram
 from mirclr.provenance import shipped_dir
 from mirclr.transcription import Preset, track_notes
 
-MODULES = ("pieces", "textures", "soundfont", "examples", "changes", "render", "songs")
+MODULES = ("pieces", "textures", "soundfont", "examples", "changes", "render", "songs", "play", "learn", "weigh")
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +124,46 @@ def test_a_soundfont_holds_its_samples(recipe, tmp_path):
     np.testing.assert_array_equal(samples[4046:8046], -samples[:4000])
     headers = content.index(b"shdr")
     assert struct.unpack("<I", content[headers + 4 : headers + 8])[0] == 3 * 46  # two, and the last one
+
+
+def test_a_network_that_goes_on_gives_at_first_what_its_file_gives(recipe, tmp_path):
+    torch = pytest.importorskip("torch")
+    learn = importlib.import_module("learn")
+    networks = importlib.import_module("mirclr.models.transcriber")
+    export = importlib.import_module("mirclr.models.transcriber_export")
+    torch.manual_seed(0)
+    finished, other = networks.SongNetwork(8, 2), networks.SongNetwork(8, 2)
+    with torch.no_grad():  # of a trained network no two are the same
+        for parameter in finished.parameters():
+            parameter.normal_(0, 0.3)
+    x = torch.randn(2, 2, 291, 40)
+    for _ in range(3):
+        finished(x)  # statistics of their own
+    export.export_transcriber(finished.eval(), tmp_path / "song.onnx", {})
+    learn.read_weights(other, tmp_path / "song.onnx")
+    learn.freeze_statistics(other)
+    with torch.no_grad():
+        torch.testing.assert_close(other(x), finished(x), rtol=1e-4, atol=1e-4)
+
+
+def test_beats_that_are_found_are_what_the_nearest_annotated_beat_is(recipe):
+    weigh = importlib.import_module("weigh")
+    beats = np.array([(0, 4), (1, 1), (2, 2), (3, 3), (4, 4), (5, 1), (6, 2), (7, 3), (8, 1), (9, 2)], float)
+    frames = np.round(np.array([0, 1, 2, 3.03, 4, 4.5, 5, 6, 7, 8]) / FRAME_S).astype(int)
+    first, weak, half, none = 0, 1, 2, -1
+    expected = [weak, first, weak, half, weak, none, first, weak, weak, first]  # the third of three is no half
+    assert weigh.places_of(beats, frames).tolist() == expected
+
+
+def test_what_signs_and_keys_are_worth_is_found_again(recipe):
+    weigh = importlib.import_module("weigh")
+    rng = np.random.default_rng(0)
+    signs = np.column_stack([np.ones(4000), rng.normal(size=(4000, 4))])
+    true = np.array([(0, 2, 0, 0, 0), (0, 0, 1, 0, 0), (0, 0, 0, 0, -1)], float)
+    odds = signs @ true.T
+    places = (odds + rng.gumbel(size=odds.shape)).argmax(axis=1)
+    found = np.array(weigh.weights_of_places(signs, places))
+    np.testing.assert_allclose(found - found.mean(0), true - true.mean(0), atol=0.15)
+    fits = rng.normal(size=(2, 4000, 24))
+    keys = (3 * fits[0] + fits[1] + rng.gumbel(size=(4000, 24))).argmax(axis=1)
+    np.testing.assert_allclose(weigh.weights_of_keys(*fits, keys), [3, 1], atol=0.3)

@@ -65,22 +65,34 @@ def track_beats(
     (n, 2) float64
         Seconds, and the place in the bar from 1. Empty where there is no beat that is clear and steady enough.
     """
-    frames = _beats_in_pieces(np.asarray(beat, np.float64), _USUAL_BPM, _UNUSUAL)
+    frames = beat_frames(beat, witness)
+    times = np.array([_between(beat, i) for i in frames]) * FRAME_S
+    places = _bars(signs_of_bars(frames, downbeat, root, drums)) if len(frames) else times
+    return np.stack([times, places], axis=1)
+
+
+def beat_frames(beat: np.ndarray, witness: Callable[[], float | None] | None = None) -> np.ndarray:
+    """(n,) int64: frames of beats; none where there is no beat that is clear and steady enough. See `track_beats`."""
+    beat = np.asarray(beat, np.float64)
+    frames = _beats_in_pieces(beat, _USUAL_BPM, _UNUSUAL)
     unsure = len(frames) > 0 and float(_near(beat, frames).mean()) < _UNSURE
     if unsure and witness is not None and (tempo := witness()):
-        both = [_beats_in_pieces(np.asarray(beat, np.float64), bpm, _GIVEN) for bpm in (tempo, _DOTTED * tempo)]
+        both = [_beats_in_pieces(beat, bpm, _GIVEN) for bpm in (tempo, _DOTTED * tempo)]
         frames = max(both, key=lambda found: float(_near(beat, found).mean()) if len(found) else 0.0)
     sure = np.flatnonzero(_near(beat, frames) >= _FAINT)
     frames = frames[sure[0] : sure[-1] + 1] if len(sure) else frames[:0]  # not in silence before and after
-    if len(frames) < LEAST_BEATS or not _is_clear(np.asarray(beat, np.float64), frames):
-        return np.zeros((0, 2))
-    times = np.array([_between(beat, i) for i in frames]) * FRAME_S
+    return frames if len(frames) >= LEAST_BEATS and _is_clear(beat, frames) else frames[:0]
+
+
+def signs_of_bars(
+    frames: np.ndarray, downbeat: np.ndarray, root: np.ndarray | None = None, drums: np.ndarray | None = None
+) -> np.ndarray:
+    """(5, n) float64 of n beats, what `_OF_PLACES` weighs: 1, log-odds of a downbeat, change of root, kick, snare."""
     down = np.clip(_near(downbeat, frames), _FLOOR, 1 - _FLOOR)
     none = np.zeros(len(frames))
     changes = none if root is None else _changes(root, frames)
     kick, snare = (none, none) if drums is None else (_near(row, frames) for row in drums[:2])
-    signs = np.stack([np.ones(len(frames)), np.log(down) - np.log1p(-down), changes, kick, snare])
-    return np.stack([times, _bars(signs)], axis=1)
+    return np.stack([np.ones(len(frames)), np.log(down) - np.log1p(-down), changes, kick, snare])
 
 
 def _is_clear(beat: np.ndarray, frames: np.ndarray) -> bool:

@@ -6,7 +6,8 @@ other sounds, in other rooms, are drawn together; the notes that sound are soft 
 and of the same music transposed, are separated (generalized SupCon: Kim et al. 2022, arXiv 2206.00384).
 
 RUN/state.safetensors is all of it, RUN/average.safetensors the average of its weights, which is used; RUN/log.jsonl.
-``--fraction F`` learns from so much of the pieces, to compare.
+``--fraction F`` learns from so much of the pieces, to compare. ``--from song.onnx`` goes on from a finished network of
+songs, on other pieces: how it sees bands stays as it is, what it makes of them over time is learned.
 """
 
 import argparse
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from examples import FRAMES, Excerpts
+from onnx import numpy_helper
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -123,11 +126,18 @@ def prefetched(made: Any, first: int, last: int) -> Iterator[Any]:
 class Run:
     """A network in training, and what goes on where it stopped."""
 
-    def __init__(self, kind: str, folder: Path, contrast: bool, minutes: float, device: torch.device) -> None:
+    def __init__(
+        self, kind: str, folder: Path, contrast: bool, minutes: float, device: torch.device, begun: Path | None = None
+    ) -> None:
         torch.manual_seed(18)
         self.until = time.monotonic() + 60 * minutes
         self.folder, self.device = folder, device
-        self.net: nn.Module = (NoteNetwork() if kind == "notes" else SongNetwork()).to(device)
+        self.net: nn.Module = NoteNetwork() if kind == "notes" else SongNetwork()
+        if begun is not None:
+            read_weights(self.net, begun)
+            self.net.front.requires_grad_(False)
+            freeze_statistics(self.net)
+        self.net.to(device, memory_format=torch.channels_last)
         self.head = Contrast(self.net.settings["channels"]) if contrast else nn.Module()  # type: ignore[index, arg-type]
         self.head.to(device)
         self.parameters = [*self.net.parameters(), *self.head.parameters()]
@@ -193,6 +203,30 @@ class Run:
             self.save()
 
 
+def read_weights(net: nn.Module, file: Path) -> None:
+    """Give a network the weights of its ONNX file, in which what normalises after a convolution is part of that."""
+    initializers = onnx.load(file).graph.initializer
+    given = {one.name.removeprefix("network."): numpy_helper.to_array(one) for one in initializers}
+    for conv in [name for name in given if name.endswith(".weight_bias")]:
+        before, _, place = conv.removesuffix(".weight_bias").rpartition(".")
+        norm = f"{before}.{int(place) + 1}"
+        given |= {f"{norm}.weight": np.ones(len(given[conv])), f"{norm}.bias": given[conv]}
+        given |= {
+            f"{norm}.running_mean": np.zeros(len(given[conv])),
+            f"{norm}.running_var": np.ones(len(given[conv])) - 1e-5,
+        }
+    for name, value in net.state_dict().items():
+        if value.is_floating_point():
+            value.copy_(torch.from_numpy(np.array(given[name], np.float32)))
+
+
+def freeze_statistics(net: nn.Module) -> None:
+    """Let normalisations go by the means that they have, which a few small batches would only blur."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.eval()
+
+
 def _part(tensors: dict[str, Tensor], beginning: str) -> dict[str, Tensor]:
     return {k.removeprefix(beginning): v for k, v in tensors.items() if k.startswith(beginning)}
 
@@ -241,7 +275,10 @@ def learn_from_labels(run: Run, data: Excerpts, asked: argparse.Namespace) -> No
     for step, (inputs, targets) in enumerate(
         prefetched(lambda step: draw(step, asked.batch, asked.seed), first, asked.steps), first
     ):
-        out = run.net(torch.from_numpy(inputs).to(run.device))
+        given = torch.from_numpy(inputs).to(run.device, memory_format=torch.channels_last)
+        with torch.autocast(run.device.type, torch.bfloat16, enabled=asked.precision == "bfloat16"):
+            out = run.net(given)
+        out = out.float()
         if notes:
             loss, terms = note_loss(out, torch.from_numpy(targets).to(run.device))
         else:
@@ -264,6 +301,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--fraction", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=18)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--from", type=Path, dest="begun", help="ONNX file of a network of songs to go on from")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many, to go on another time")
     parser.add_argument("--device", default="auto", help="auto, or one of torch's")
@@ -272,7 +311,7 @@ def main() -> None:
     asked.run.mkdir(parents=True, exist_ok=True)
     notes = asked.kind == "notes"
     data = Excerpts(asked.data, "train", None if notes else SONG_WEIGHTS, FRAMES if notes else SONG_FRAMES)
-    run = Run(asked.kind, asked.run, asked.contrast > 0, asked.minutes, pick_device(asked.device))
+    run = Run(asked.kind, asked.run, asked.contrast > 0, asked.minutes, pick_device(asked.device), asked.begun)
     if run.done["contrast"] < asked.contrast:
         learn_by_contrast(run, data, asked)
         run.save()

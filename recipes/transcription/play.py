@@ -50,7 +50,8 @@ def drawn_piece(i: int, split: str, pop909: Path, groove: Path) -> tuple[str, Pi
         return f"{split}-{i:05d}-pop-{number}", on_piano(pop909, number, rng, SECONDS)
     if kind == "band":
         return f"{split}-{i:05d}-band-{number}", by_band(pop909, number, drums, rng, SECONDS)
-    return f"{split}-{i:05d}-drums", by_drums(drums[rng.integers(len(drums))], rng, SECONDS)
+    one, pace = drums[rng.integers(len(drums))], float(rng.uniform(0.8, 1.25))
+    return f"{split}-{i:05d}-drums", by_drums(one, rng, SECONDS, pace)
 
 
 def with_sounds(piece: Piece, split: str, rng: np.random.Generator) -> str:

@@ -230,14 +230,15 @@ def drum_part(one: Performance) -> Part:
     return Part(DRUMS, [note for part in parts_of(one.file).values() for note in part.notes])
 
 
-def by_drums(one: Performance, rng: np.random.Generator, seconds: float) -> Piece:
-    """A performance alone; of beats in 4/4 the click that it was played to is its beat."""
+def by_drums(one: Performance, rng: np.random.Generator, seconds: float, pace: float = 1.0) -> Piece:
+    """A performance alone, as fast or at another pace; of beats in 4/4 the click that it was played to is its beat."""
     part = drum_part(one)
+    part.notes = [(a / pace, b / pace, note, velocity) for a, b, note, velocity in part.notes]
     part.program, part.volume = int(rng.choice([0, 0, 8, 16, 24, 25, 32, 40])), 115
     last = max(b for _, b, _, _ in part.notes)
     beats = np.zeros((0, 2))
     if one.beat:
-        at = np.arange(0, last, 60 / one.bpm)
+        at = np.arange(0, last, 60 / one.bpm / pace)
         beats = np.stack([at, np.arange(len(at)) % 4 + 1], axis=1)
     start = float(rng.uniform(0, max(0.0, last - seconds)))
     return Piece([part], beats).cut(start, min(seconds, last - start + 0.5))

@@ -36,6 +36,7 @@ from mirclr.transcription import DRUM_PITCHES, key_of, tempo_of
 
 MIDI, FONTS, PIANO, BASIC_PITCH = (f"MIRCLR_{name}" for name in ("MIDI", "SOUNDFONTS", "PIANO", "BASIC_PITCH"))
 PIECES, SECONDS = 30, 48.0
+WHOLE, LONGEST = 15, 600.0  # whole songs of each kind, and seconds of one
 _RIVAL = Path(__file__).with_name("rival_transcribers.py")
 _PLOT = Path(__file__).parent / "results" / "transcribe.png"
 Notes = np.ndarray
@@ -60,24 +61,25 @@ class Rendered:
     melody: Notes
 
 
-def render(kind: str, folder: Path) -> list[Rendered]:
-    """Pieces of a kind, each of a song or a drummer that trained nothing and set no threshold."""
+def render(kind: str, folder: Path, *, whole: bool = False) -> list[Rendered]:
+    """Pieces of a kind, or whole songs, each of a song or a drummer that trained nothing and set no threshold."""
     songs, play, pieces = map(recipe_module, ("songs", "play", "pieces"))
     pop909, groove = Path(os.environ[MIDI], "pop909"), Path(os.environ[MIDI], "groove")
     drummers = songs.performances(groove, ("test",))
     numbers = [n for n in songs.song_numbers(pop909, "valid") if int(n) // 20 % 2]  # the others set thresholds
     found = []
-    for i in range(PIECES):
+    seconds, first = (LONGEST, 0) if whole else (SECONDS, None)
+    for i in range(WHOLE if whole else PIECES):
         rng = np.random.default_rng([21, i, ("piano", "band", "drums").index(kind)])
         number = numbers[i % len(numbers)]
         if kind == "drums":
             piece = songs.by_drums(drummers[i * len(drummers) // PIECES], rng, SECONDS)
         elif kind == "piano":
-            piece = songs.on_piano(pop909, number, rng, SECONDS)
+            piece = songs.on_piano(pop909, number, rng, seconds, first=first)
         else:
-            piece = songs.by_band(pop909, number, drummers, rng, SECONDS)
-        wave = play.rendered(piece, Path(os.environ[FONTS], play.HELD_OUT), rng)
-        file = folder / f"{kind}-{i:02d}.wav"
+            piece = songs.by_band(pop909, number, drummers, rng, seconds, first=first)
+        wave = play.rendered(piece, Path(os.environ[FONTS], play.HELD_OUT), rng, seconds)
+        file = folder / f"{kind}-{i:02d}{'-whole' if whole else ''}.wav"
         soundfile.write(file, wave, play.RATE)
         labels = pieces.labels(piece)
         key = None
@@ -102,7 +104,10 @@ def transcribe() -> dict[str, Any]:
         led = [(r.file, r.melody) for r in band if len(r.melody) > 8]
         results["bands, melody"] = of_notes(led, "melody", rivals=False)
         results["drums"] = of_drums(drums)
-        for name, some in (("piano, rendered", piano), ("bands", band), ("drummers", drums)):
+        whole = [r for kind in ("piano", "band") for r in render(kind, Path(folder), whole=True)]
+        results |= {"whole songs": len(whole)}
+        rows = (("piano, rendered", piano), ("bands", band), ("whole songs", whole), ("drummers", drums))
+        for name, some in rows:
             results[f"beats, chords and key: {name}"] = of_songs(some)
     draw(results, _PLOT)
     return results
@@ -154,7 +159,7 @@ def basic_pitch(files: Sequence[Path]) -> tuple[list[Notes], float]:
 def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
     """Of `describe`, of how it was before, of 120 beats a minute and C major; and keys of the true chords."""
     rows: dict[str, list[dict[str, float]]] = {"mirclr": [], "without a network": [], "always 120 bpm, in C": []}
-    even, scores = np.arange(0, SECONDS, 0.5), recipe_module("scores")
+    scores = recipe_module("scores")
     for piece in pieces:
         if len(piece.labels["beats"]) <= 8:
             continue
@@ -166,8 +171,10 @@ def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
             _song_scores(piece, found.tempo_bpm, found.key, found.outline.beats, found.outline.chords)
         )
         rows["without a network"].append(_song_scores(piece, find_tempo(waveforms), find_key(waveforms)[0], None, None))
+        seconds = soundfile.info(piece.file).duration
+        even = np.arange(0, seconds, 0.5)
         guess = np.stack([even, np.arange(len(even)) % 4 + 1], axis=1)
-        rows["always 120 bpm, in C"].append(_song_scores(piece, 120.0, "C", guess, np.array([[0, SECONDS, 1.0]])))
+        rows["always 120 bpm, in C"].append(_song_scores(piece, 120.0, "C", guess, np.array([[0, seconds, 1.0]])))
         if piece.key:
             best = key_of(scores.as_found(piece.labels["chords"].astype(float)))[0]
             row = dict(zip(("key_weighted", "key"), scores.key(piece.key, best), strict=True))
