@@ -77,13 +77,17 @@ def as_found(labels: np.ndarray) -> np.ndarray:
 
 def chords(reference: np.ndarray, found: np.ndarray) -> float:
     """How much of the time major and minor chords are right: (n, 4) labels, (m, 3) of `Outline`."""
-    if not len(reference) or not len(found):
-        return 0.0
     code = found[:, 2].astype(int) - 1
-    names = [harte(c // 8 if c >= 0 else -1, c % 8) for c in code]
+    return named_chords(reference, found[:, :2], [harte(c // 8 if c >= 0 else -1, c % 8) for c in code])
+
+
+def named_chords(reference: np.ndarray, spans: np.ndarray, names: list[str]) -> float:
+    """As `chords`, of (m, 2) begin and end in seconds, and names as mir_eval reads them."""
+    if not len(reference) or not names:
+        return 0.0
     labels = [harte(root, quality) for _, _, root, quality in reference]
     spans, names = mir_eval.util.adjust_intervals(
-        found[:, :2], names, float(reference[0, 0]), float(reference[-1, 1]), "N", "N"
+        spans, names, float(reference[0, 0]), float(reference[-1, 1]), "N", "N"
     )
     times, left, right = mir_eval.util.merge_labeled_intervals(reference[:, :2], labels, spans, names)
     scores = mir_eval.chord.majmin(left, right)

