@@ -75,6 +75,17 @@ def test_a_text_becomes_tags_bounds_and_what_is_not_understood():
         ("a playlist of 1 hour 30 minutes", "length_s", "1hour30minutes"),
         ("20 happy songs", "n", "20"),
         ("ten songs", "n", "10"),
+        ("half an hour of jazz", "length_s", "30minutes"),
+        ("3 minute songs", "duration_s", "3minute"),
+        ("2,5 minutes", "duration_s", "2.5minutes"),
+        ("90 bpm +/- 5", "bpm", "85..95"),
+        ("90±5 bpm", "bpm", "85..95"),
+        ("year > 1990", "year", "after 1990"),
+        ("year<=1985", "year", "until 1985"),
+        ("no songs over 4 minutes", "duration_s", "under 4minutes"),
+        ("nothing slower than 100 bpm", "bpm", "over 100"),
+        ("don't play anything from before 1990", "year", "since 1990"),
+        ("jazz, not too long", "duration_s", "under 6m"),
         ("in A minor", "key", "Am"),
         ("key of F sharp minor", "key", "F#m"),
         ("in e flat major", "key", "Eb"),
@@ -109,6 +120,14 @@ def test_numbers_are_read_as_a_query_reads_them(text, field, value):
         ("jazz, no piano, or guitar", {"jazz"}, {"piano", "guitar"}),
         ("piano and strings", {"piano", "strings"}, set()),
         ("neither happy nor sad", set(), {"happy", "sad"}),
+        ("no piano no guitar no drums", set(), {"piano", "guitar", "drums"}),
+        ("no piano, guitar, drums or violin", set(), {"piano", "guitar", "drums", "violin"}),
+        ("no drums, guitars", {"guitars"}, {"drums"}),
+        ("no piano but guitar or drums", {"guitar or drums"}, {"piano"}),
+        ("no drums calm piano", {"calm", "piano"}, {"drums"}),
+        ("no vocals only piano", {"no vocals", "piano"}, set()),
+        ("not without drums", {"drums"}, set()),
+        ("more or less calm", {"calm"}, set()),
     ],
 )
 def test_negation_reaches_as_far_as_it_is_meant(text, wanted, unwanted):
@@ -116,6 +135,37 @@ def test_negation_reaches_as_far_as_it_is_meant(text, wanted, unwanted):
     assert {one.text for one in read.wanted} == wanted
     assert {one.text for one in read.unwanted} == unwanted
     assert not read.unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("jazz or blues", ["jazz or blues"]),
+        ("sad, jazz, blues or rock", ["sad", "jazz or blues or rock"]),
+        ("calm, or dreamy piano", ["calm or dreamy", "piano"]),
+        ("jazz or blues with piano or guitar", ["jazz or blues", "piano or guitar"]),
+        ("jazz or blues, or rock", ["jazz or blues or rock"]),
+        ("rock or", ["rock"]),
+        ("or rock", ["rock"]),
+        ("jazz and blues", ["jazz", "blues"]),
+    ],
+)
+def test_of_what_an_or_joins_one_will_do(text, wanted):
+    read = understand(text, ALL)
+    assert [one.text for one in read.wanted] == wanted
+    assert sum(map(abs, read.weights.values())) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("text", ["i am tired", "music for 3 am", "songs in under a min"])
+def test_words_that_look_like_a_key_are_none(text):
+    assert not read_bounds(text).found
+
+
+def test_genres_that_have_another_word_in_them_are_understood_whole():
+    assert understand("new wave", ALL).weights["alternative"] > 0.4
+    assert not any(
+        one.near for one in understand("darkwave, vaporwave, flamenco, acid jazz, drum'n'bass", ALL).concepts
+    )
 
 
 @pytest.mark.parametrize(
@@ -224,7 +274,9 @@ def test_the_vectors_are_small_and_of_unit_length():
     assert np.allclose(np.linalg.norm(rows.astype("f4"), axis=1), 1, atol=2e-3)
 
 
-@pytest.mark.parametrize("text", ["jazz, not too long", "jazz, not very short", "jazz from last century"])
+@pytest.mark.parametrize(
+    "text", ["jazz, not from the 80s", "jazz, not between 80 and 90 bpm", "jazz from last century"]
+)
 def test_what_cannot_be_asked_is_not_taken_for_its_opposite(text):
     found = understand(text, ALL)
     assert not found.bounds

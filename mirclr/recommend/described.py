@@ -37,6 +37,7 @@ LEAST = BASE_RATE / 2
 _MOST = 7.0  # of a lift
 _ALL = 2.0  # the lower, the more the least fulfilled concept counts; at infinity they are averaged
 _PARSERS: dict[str, Any] = {"bpm": parse_bpm, "year": parse_years, "duration_s": parse_duration}
+_NAMES = {"bpm": "tempo", "year": "year", "duration_s": "length"}
 _FILTERS = frozenset((*_PARSERS, "key", "vocal"))
 NAMED = 3  # tags of a reason
 
@@ -245,6 +246,6 @@ def _bounded(query: Query, understood: Understood) -> Query:
             held = given.get(field) or getattr(query, field)
             both = (max(least, held[0]), min(most, held[1])) if held else (least, most)
             if both[0] > both[1]:
-                raise QueryError(f"{field}: no song can be both {text} and what else is asked")
+                raise QueryError(f"{_NAMES[field]}: no song can be both {text} and what else is asked")
             given[field] = both
     return replace(query, **given)

@@ -17,6 +17,7 @@ _TO = r"\s*(?:-|–|—|\.\.+|to|and|till|until)\s*"
 _NUMBER = r"\d+(?:\.\d+)?"
 _UNIT = r"(?:hours?|hrs?|minutes?|mins?|seconds?|secs?|[hms])\b"
 _TIME = rf"(?:\d+:\d\d(?::\d\d)?|{_NUMBER}\s*-?\s*{_UNIT}(?:\s*(?:and\s*)?\d+\s*{_UNIT})?)"
+_BY = rf"(?:\s*±\s*(?P<by>{_NUMBER})(?:\s*bpm\b)?)?"
 _SONGS = r"(?:songs?|tracks?|pieces?|tunes?)"
 _DECADES = {"twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60, "seventies": 70}
 _DECADES |= {"eighties": 80, "nineties": 90, "noughties": 0}
@@ -35,7 +36,29 @@ _WORDS |= {"seventy": "70", "eighty": "80", "ninety": "90", "a hundred": "100"}
 _MARKS = {"largo": "40..66", "lento": "45..66", "adagio": "55..76", "andante": "76..108", "moderato": "100..120"}
 _MARKS |= {"allegretto": "105..125", "allegro": "120..160", "vivace": "140..176", "presto": "160..210"}
 _ABOUT_BPM = 0.1
-_NOT = r"\b(?:not|no|never|without|except|non)\b\s*(?:(?:too|very|so|that|really|all)\s+)*(?:from |in |of )?(?:the )?$"
+_NOT = (
+    r"\b(?:not|no|non|never|nothing|none|without|except|exclude|excluding|avoid|skip|(?:do|does|is|are|wo)(?:n't|nt))\b\s*"
+    r"(?:(?:too|very|so|that|which|really|all|any|anything|play|want|show|include|give|me|songs?|tracks?|pieces?|tunes?"
+    r"|music|is|are|be|made|recorded|released|from|in|of|the)\s+)*$"
+)
+_OPPOSITES = {"over": "under", "before": "since", "after": "until"}
+_OPPOSITES |= {after: before for before, after in _OPPOSITES.items()}
+
+
+_YEAR = r"(?:19|20)\d\d"
+_SPELLED = [  # what is written otherwise, and how the rules below have it
+    (re.compile(r"beats (?:per|a) minute"), "bpm"),
+    (re.compile(r"\bhalf an hour\b"), "30 minutes"),
+    (re.compile(r"\b(?:an|one) hour and a half\b"), "90 minutes"),
+    (re.compile(r"\ban hour\b"), "60 minutes"),
+    (re.compile(rf"\b(\d+),(?=\d+\s*-?\s*(?:bpm\b|{_UNIT}))"), r"\1."),
+    (re.compile(r"\+\s*/?\s*-|\bplus or minus\b|\bgive or take\b"), "±"),
+    (re.compile(rf"({_NUMBER})\s*±\s*({_NUMBER})\s*bpm\b"), r"\1 bpm ± \2"),
+    (re.compile(rf">=\s*(?={_YEAR}\b)"), " since "),
+    (re.compile(rf"<=\s*(?={_YEAR}\b)"), " until "),
+    (re.compile(rf">\s*(?={_YEAR}\b)"), " after "),
+    (re.compile(rf"<\s*(?={_YEAR}\b)"), " before "),
+]
 
 
 class Bounds(NamedTuple):
@@ -58,9 +81,9 @@ class Bounds(NamedTuple):
 
 def read_bounds(text: str) -> Bounds:
     """Find numbers and bounds in a text of lower case."""
-    rest = re.sub(r"beats (?:per|a) minute", "bpm", text)
-    rest = re.sub(r"\bhalf an hour\b", "30 minutes", re.sub(r"\ban hour\b(?! and a half)", "60 minutes", rest))
-    rest = re.sub(r"\b(?:an|one) hour and a half\b", "90 minutes", rest)
+    rest = text
+    for pattern, written in _SPELLED:
+        rest = pattern.sub(written, rest)
     for bound, words in _AFTERWARDS.items():  # as if it stood before the number
         rest = re.sub(rf"\b({_NUMBER}\s*-?\s*bpm\b|{_TIME})(?:{words})", rf"{bound} \1", rest)
     rest = re.sub(rf"\b({_NUMBER})\s*\+\s*(?=bpm|{_UNIT})", r"at least \1 ", rest)
@@ -76,10 +99,13 @@ def read_bounds(text: str) -> Bounds:
                 at = match.end()
                 continue
             before = re.search(_NOT, rest[: match.start()])
-            if before:
-                unknown.append(rest[before.start() : match.end()].strip())
-            else:
+            side, _, bound = value.partition(" ")
+            if not before:
                 found.append((field, value))
+            elif side in _OPPOSITES:
+                found.append((field, f"{_OPPOSITES[side]} {bound}"))
+            else:
+                unknown.append(rest[before.start() : match.end()].strip())
             start = before.start() if before else match.start()
             rest, at = f"{rest[:start]} , {rest[match.end() :]}", start
     return Bounds(found, rest, unknown)
@@ -95,6 +121,8 @@ def _side(match: re.Match[str]) -> str:
 
 def _bpm(match: re.Match[str]) -> str:
     low, high, side = float(match["low"]), match["high"], _side(match)
+    if by := match["by"]:
+        return f"{max(0.0, low - float(by)):g}..{low + float(by):g}"
     if high:
         return f"{min(low, float(high)):g}..{max(low, float(high)):g}"
     if side == "~":
@@ -158,9 +186,17 @@ def _years(match: re.Match[str]) -> str:
 
 def _key(match: re.Match[str]) -> str | None:
     note, sign, mode = match["note"], match["sign"] or "", match["mode"]
+    if re.fullmatch(r"a ?(?:m|min)", match[0]) and _within_words(match):  # "i am tired", "3 am", "in under a min"
+        return None
     sign = {"sharp": "#", "flat": "b", "♯": "#", "♭": "b"}.get(sign.strip(" -"), sign.strip())
     mixing = ",compatible" if match["mixing"] else ""
     return f"{note.upper()}{sign}{'m' if mode in ('minor', 'min', 'm') else ''}{mixing}"
+
+
+def _within_words(match: re.Match[str]) -> bool:
+    """Whether other words stand directly before or after it."""
+    text, begin, end = match.string, match.start(), match.end()
+    return bool(re.search(r"[^\W_]\s*$", text[:begin]) or re.match(r"\s*[^\W_]", text[end:]))
 
 
 def _fixed(value: str) -> Callable[[re.Match[str]], str]:
@@ -171,19 +207,18 @@ def _length(match: re.Match[str]) -> str:
     return _time(match["first"] or match["second"] or match["third"])
 
 
-_YEAR = r"(?:19|20)\d\d"
 _ON = (
     rf"(?:(?P<on>\s*\+|\s+(?:on|onwards?|(?:and|or) (?:later|newer|after|up|above|younger))\b{_LAST})"
     rf"|(?P<back>\s+(?:and|or) (?:earlier|older|before|below)\b{_LAST}))?"
 )
 _RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]] = [
     (
-        re.compile(rf"{_SIDE}(?:between |from )?(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?\s*-?\s*bpm\b"),
+        re.compile(rf"{_SIDE}(?:between |from )?(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?\s*-?\s*bpm\b{_BY}"),
         "bpm",
         _bpm,
     ),
     (
-        re.compile(rf"\b(?:tempo|bpm)(?: of|:| is)?\s*{_SIDE}(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?"),
+        re.compile(rf"\b(?:tempo|bpm)(?: of|:| is)?\s*{_SIDE}(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?{_BY}"),
         "bpm",
         _bpm,
     ),
@@ -205,7 +240,11 @@ _RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]]
         "length_s",
         _length,
     ),
-    (re.compile(rf"\b(?P<n>\d{{1,3}})\s+(?=(?:[a-z-]+\s+){{0,3}}?{_SONGS}\b)"), "n", lambda match: match["n"]),
+    (
+        re.compile(rf"\b(?P<n>\d{{1,3}})\s+(?!{_UNIT})(?=(?:[a-z-]+\s+){{0,3}}?{_SONGS}\b)"),
+        "n",
+        lambda match: match["n"],
+    ),
     (
         re.compile(
             rf"{_SIDE}(?:(?:between |from )?(?P<low>{_TIME}|{_NUMBER}){_TO}(?P<high>{_TIME})|(?P<one>{_TIME}))"

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mirclr.words.bounds import read_bounds
 from mirclr.words.lexicon import folded_phrase, lexicon
@@ -23,9 +23,10 @@ _LIKE_WITHOUT = re.compile(
     r"\b(?:anything|everything|all) but\b|\bother than\b|\bfree (?:of|from)\b|\binstead of\b|\brather than\b"
     r"|\bapart from\b|\bw/o\b|\bdevoid of\b|\black of\b|\bstay away from\b"
 )
-_NO_NEGATION = re.compile(r"\bnot (?:only|just|necessarily)\b")
+_NO_NEGATION = re.compile(r"\bnot (?:only|just|necessarily)\b|\bmore or less\b")
 _FREE = re.compile(r"\b(?:([a-z]+)-free|(drum|beat|voice|vocal|guitar|percussion)less)\b")
-_ENDS = re.compile(r"[,;:.!?()\[\]\"/+|\n]+|\bbut\b|\byet\b|\bthough\b|\bplus\b")
+_ENDS = re.compile(r"([,;:.!?()\[\]\"/+|\n]+|\bbut\b|\byet\b|\bthough\b|\bplus\b)")
+_VOICES = frozenset(("vocals", "instrumental", "female vocals", "male vocals"))
 
 
 @dataclass(frozen=True)
@@ -123,14 +124,14 @@ def understand(text: str, vocabulary: Vocabulary) -> Understood:
     plain = unicodedata.normalize("NFKC", text[:LONGEST]).lower().replace("’", "'").replace("‘", "'")
     bounds = read_bounds(plain)
     rest = _NO_NEGATION.sub(" ", _LIKE_WITHOUT.sub(" without ", _FREE.sub(r"without \1\2 , ", bounds.rest)))
-    reader = _Reader(vocabulary)
-    negated = False
-    for clause in _ENDS.split(rest):
-        words = folded_phrase(clause).split()
-        negated = reader.read(words, negated and bool(words) and words[0] in ("or", "nor"))
-    return Understood(
-        tuple(reader.concepts), tuple(bounds.found), reader.vocal, (*bounds.unknown, *reader.unknown), reader.changed
-    )
+    reader, ending = _Reader(vocabulary), ","
+    for at, part in enumerate(_ENDS.split(rest)):
+        if at % 2:
+            ending = part
+        elif words := folded_phrase(part).split():
+            reader.read(words, goes_on=ending == ",")
+    unknown = (*bounds.unknown, *reader.unknown)
+    return Understood(reader.joined(), tuple(bounds.found), reader.vocal, unknown, reader.changed)
 
 
 class _Reader:
@@ -142,36 +143,114 @@ class _Reader:
         self.unknown: list[str] = []
         self.changed: dict[str, str] = {}
         self.vocal: bool | None = None
+        self._negated = False  # at the end of the last clause
+        self._alone: list[int] = []  # the concepts of the clauses before, as far as each is of one
+        self._either: list[list[int]] = []  # concepts of which one will do
 
-    def read(self, words: list[str], negated: bool) -> bool:
-        """Read one clause; gives whether it ended in what is not wanted."""
-        at, factor, relative, ended_group = 0, 1.0, False, ""
+    def read(self, words: list[str], goes_on: bool) -> None:
+        """Read one clause, which may be the end of a list of others: "no piano, guitar or drums"."""
+        first, strange = len(self.concepts), len(self.unknown)
+        self._alone = self._alone if goes_on else []
+        negated = self._negated and words[0] in ("or", "nor")
+        either = [first - 1] if words[0] == "or" and goes_on and first else []
+        pairs: list[int] = []  # concepts after which an "or" comes
+        at, factor, relative, ended, denied = 0, 1.0, False, "", -1
         while at < len(words):
-            word = words[at]
+            word, before = words[at], len(self.concepts)
             phrase, meaning, compared = self._longest(words[at : at + _PHRASE])
             if phrase:
+                negated = negated and not (ended and self._begins_anew(ended, words[at - 1], meaning))
                 self._take(Concept(phrase, meaning, factor, negated, relative or compared))
-                ended_group = _group(meaning)
+                ended = phrase
                 at, factor, relative = at + len(phrase.split()), 1.0, False
+            else:
+                at += 1
+                if (
+                    word in NEGATORS
+                ):  # a second one takes back the first: "not without"; but not in "no piano no guitar"
+                    again = len(self.concepts) + len(self.unknown) > denied >= 0
+                    negated = word in ("nor", "neither") or again or not negated
+                    denied = len(self.concepts) + len(self.unknown)
+                elif word in ("more", "less", "fewer"):
+                    relative, negated = True, negated != (word != "more")
+                elif word in STRONGER:
+                    factor = 1.5
+                elif word in WEAKER:
+                    factor = 0.6
+                elif word in ("and", "&") and negated:
+                    following, meaning, _ = self._longest(words[at : at + _PHRASE])
+                    negated = bool(following) and _group(meaning) == _group(self.concepts[-1].weights)
+                elif word in ("with", "only", "just"):
+                    negated = False
+                elif word == "or" and len(self.concepts) > first:
+                    either = [len(self.concepts) - 1]
+                elif word not in EMPTY:
+                    self._read_alone(word, factor, negated, relative)
+                    factor, relative = 1.0, False
+            if either and len(self.concepts) > before:
+                pairs, either = pairs + either, []
+        self._negated = negated
+        self._end_list(first, pairs)
+        one = len(self.concepts) == first + 1 and len(self.unknown) == strange
+        self._alone = [*self._alone, first] if one and not pairs else []
+
+    def _begins_anew(self, ended: str, between: str, meaning: Mapping[str, float]) -> bool:
+        """Whether what comes directly after a negated phrase is no more of it: "no drums calm piano"."""
+        last, plural = self.concepts[-1], ended[-1:] == "s" and ended[-2:] != "ss"
+        sung = last.weights.keys() <= _VOICES and ended.split()[-1] != "vocal"
+        direct = between == ended.split()[-1]
+        return direct and (sung or (plural and _group(last.weights) == "sound" != _group(meaning)))
+
+    def _end_list(self, first: int, pairs: list[int]) -> None:
+        """Note which concepts an "or" joins; a list goes back over those of their kind, and a "no" there is for all."""
+        chains = [self._either.pop()] if self._either and pairs[:1] == self._either[-1][-1:] else []
+        for left in pairs:
+            if chains and left == chains[-1][-1]:
+                chains[-1].append(left + 1)
                 continue
-            at += 1
-            if word in NEGATORS:
-                negated = not negated if word not in ("nor", "neither") else True
-            elif word in ("more", "less", "fewer"):
-                relative, negated = True, negated != (word != "more")
-            elif word in STRONGER:
-                factor = 1.5
-            elif word in WEAKER:
-                factor = 0.6
-            elif word in ("and", "&") and negated:
-                following, meaning, _ = self._longest(words[at : at + _PHRASE])
-                negated = bool(following) and _group(meaning) == ended_group
-            elif word == "with":
-                negated = False
-            elif word not in EMPTY:
-                self._read_alone(word, factor, negated, relative)
-                factor, relative = 1.0, False
-        return negated
+            chain = [left, left + 1]
+            for one in reversed(self._alone) if left <= first else ():
+                if one < left and self._alike(one, left):
+                    chain.insert(0, one)
+            chains.append(chain)
+        for chain in chains:
+            denied = [at for at, one in enumerate(chain) if one < first and self.concepts[one].negated]
+            for one in chain[denied[-1] + 1 :] if denied else []:
+                self._deny(one)
+        self._either += chains
+
+    def _alike(self, one: int, other: int) -> bool:
+        return _group(self.concepts[one].weights) == _group(self.concepts[other].weights)
+
+    def _deny(self, at: int) -> None:
+        """Take a concept for one that is not wanted after all."""
+        after = self.concepts[at + 1 :]
+        one = replace(self.concepts[at], negated=True)
+        del self.concepts[at:]
+        self._take(one)
+        self.concepts += after
+
+    def joined(self) -> tuple[Concept, ...]:
+        """The concepts, those of which one will do as one."""
+        found: dict[int, Concept] = dict(enumerate(self.concepts))
+        for chain in self._either:
+            some = [self.concepts[one] for one in chain]
+            if any(one.negated or one.relative or one.weights.keys() <= _VOICES for one in some):
+                continue
+            weights: dict[str, float] = {}
+            for one in some:
+                for tag, weight in one.weights.items():
+                    weights[tag] = weights.get(tag, 0.0) + weight / len(some)
+            total = sum(map(abs, weights.values())) or 1.0
+            found[chain[0]] = Concept(
+                " or ".join(one.text for one in some),
+                {tag: weight / total for tag, weight in weights.items() if weight},
+                max(one.factor for one in some),
+                near=all(one.near for one in some),
+            )
+            for at in chain[1:]:
+                del found[at]
+        return tuple(found.values())
 
     def _longest(self, words: list[str]) -> tuple[str, dict[str, float], bool]:
         """The longest phrase at the beginning that is a word of the lexicon, a tag, or a form of either."""
@@ -194,7 +273,7 @@ class _Reader:
 
     def _take(self, concept: Concept) -> None:
         tags = concept.weights.keys()
-        if tags <= {"vocals", "instrumental", "female vocals", "male vocals"}:
+        if tags <= _VOICES:
             sung = "instrumental" not in tags
             if sung is not concept.negated or tags <= {"vocals", "instrumental"}:
                 self.vocal = sung is not concept.negated
