@@ -197,13 +197,29 @@ def test_more_sensitivity_never_gives_fewer_onsets():
         PRESETS["piano"].at(1.5)
 
 
-def test_melody_is_one_voice_the_highest():
+def test_melody_is_one_voice_and_of_a_chord_its_highest_note():
     notes = random_notes(2, count=300)
     found = track_notes([roll_of(notes, 800)], PRESETS["melody"])
     assert 5 < len(found) < len(notes)
     assert all(a.offset_s <= b.onset_s + 1e-9 for a, b in pairwise(found))
     together = [(1.0, 2.0, 60, 80), (1.0, 2.0, 64, 80), (1.0, 2.0, 72, 80)]
     assert [n.pitch for n in track_notes([roll_of(together, 100)], PRESETS["melody"])] == [72]
+
+
+@pytest.mark.parametrize("lowest", [40, 60, 90])
+def test_of_one_instrument_all_is_melody_however_high_soft_or_short(lowest):
+    rng = np.random.default_rng(lowest)
+    pitches, velocities = rng.integers(lowest, lowest + 12, 60), rng.integers(20, 110, 60)
+    line = [(0.4 * i, 0.4 * i + rng.uniform(0.1, 0.35), int(pitches[i]), int(velocities[i])) for i in range(60)]
+    assert [n.pitch for n in track_notes([roll_of(line, 800)], PRESETS["melody"])] == pitches.tolist()
+
+
+def test_melody_is_what_is_louder_though_other_notes_are_higher():
+    tune = [(0.5 * i, 0.5 * i + 0.45, 64 + i % 5, 100) for i in range(20)]
+    above = [(0.5 * i, 0.5 * i + 0.4, 76 + i % 3, 40) for i in range(20)]
+    below = [(i, i + 0.95, pitch, 50) for i in range(10) for pitch in (40, 47, 52)]
+    found = track_notes([roll_of([*tune, *above, *below], 400)], PRESETS["melody"])
+    assert [n.pitch for n in found] == [n[2] for n in tune]
 
 
 def test_memory_is_that_of_what_sounds():

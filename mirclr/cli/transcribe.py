@@ -40,7 +40,7 @@ def _either(*names: str, help: str) -> options.Decorator:
     type=click.Choice(PRESETS),
     default="piano",
     show_default=True,
-    help="What to write: all notes of a piano, the highest voice alone, notes of any instruments, or drums.",
+    help="What to write: all notes of a piano, the melody alone, notes of any instruments, or drums.",
 )
 @click.option(
     "--sensitivity",

@@ -34,7 +34,7 @@ class Preset:
     lowest, highest : int
         MIDI notes.
     one_voice : bool
-        Of notes at one time the highest alone.
+        The melody alone (melody.py).
     lead_s : float
         How long before they sound notes are given.
     """
@@ -60,7 +60,7 @@ class Preset:
 
 PRESETS = {
     "piano": Preset(lead_s=0.02),
-    "melody": Preset(lowest=40, one_voice=True, shortest_s=0.08),
+    "melody": Preset(onset=0.35, lowest=40, one_voice=True, shortest_s=0.08),
     "full": Preset(onset=0.55, frame=0.4, shortest_s=0.05),
 }
 """Of notes; drums are found by another network. Thresholds are where F1 is highest on renders that trained nothing. A
@@ -192,7 +192,9 @@ def track_notes(activations: Iterable[np.ndarray], preset: Preset) -> list[Note]
     found = [note for piece in activations for note in tracker.feed(piece)] + tracker.finish()
     found.sort(key=lambda note: (note.onset_s, note.pitch))
     if preset.one_voice:
-        found = in_one_voice(found)
+        from mirclr.transcription.melody import melody_of
+
+        found = melody_of(found)
     return [_earlier(note, preset.lead_s) for note in found] if preset.lead_s else found
 
 
@@ -200,24 +202,6 @@ def _earlier(note: Note, by_s: float) -> Note:
     """A note that begins and ends so much before, but not before the song."""
     onset_s = max(0.0, note.onset_s - by_s)
     return replace(note, onset_s=onset_s, offset_s=max(onset_s + 0.01, note.offset_s - by_s))
-
-
-def in_one_voice(notes: list[Note]) -> list[Note]:
-    """The highest of notes that sound at one time; a lower one goes on after a higher one only as a note of its own.
-
-    A note that a higher one begins in is cut there; one that begins below a note that still sounds is left out.
-    """
-    voice: list[Note] = []
-    for note in notes:
-        if voice and note.onset_s < voice[-1].offset_s:
-            if note.pitch < voice[-1].pitch:
-                continue
-            if note.onset_s - voice[-1].onset_s < FRAME_S:  # together: the higher one alone
-                voice.pop()
-            else:
-                voice[-1] = replace(voice[-1], offset_s=note.onset_s)
-        voice.append(note)
-    return voice
 
 
 def shifted(threshold: float, sensitivity: float) -> float:
