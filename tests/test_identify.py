@@ -209,6 +209,18 @@ def test_from_files_to_the_song_of_a_clip(library, songs, tmp_path, capsys):
     assert (code, out.splitlines()[1].split("\t")[:2]) == (1, [str(other), "not here"])
 
 
+@pytest.mark.parametrize(("before", "after"), [(9, 0), (0, 9), (7, 7)])
+def test_a_song_is_found_in_any_part_of_a_clip(library, songs, landmarks, tmp_path, before, after):
+    fingerprinted(library, landmarks)
+    clip = tmp_path / "clip.wav"
+    hiss = np.random.default_rng(1).normal(0, 1e-3, (before + 9 + after) * RATE)
+    hiss[before * RATE :][: 9 * RATE] += songs[2][20 * RATE : 29 * RATE]
+    soundfile.write(clip, hiss, RATE)
+    with LibraryStore.open(library) as store:
+        found = Identifier(store).identify(clip)
+    assert (found.track.id, found.at_s) == (2, pytest.approx(20 - before, abs=0.1))
+
+
 def test_a_file_that_is_no_clip_ends_no_run(library, songs, landmarks, tmp_path):
     fingerprinted(library, landmarks)
     bad, short, good = tmp_path / "bad.wav", tmp_path / "short.wav", tmp_path / "good.wav"

@@ -562,6 +562,13 @@ def test_a_file_of_another_kind_is_not_taken_for_a_folder(chord, listener, capsy
     assert [f.name for f in chord.parent.iterdir()] == ["chord.wav"]
 
 
+def test_a_file_that_is_there_is_not_taken_for_a_folder(chord, listener, capsys, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    code, _, printed = exits(capsys, "transcribe", chord, "-o", tmp_path / "notes", "--network", listener)
+    assert code == 2
+    assert "expected a file that ends in .mid" in printed
+
+
 @pytest.mark.parametrize("name", ["Vol. 2", "v1.5", "plain"])
 def test_a_folder_may_have_a_dot_in_its_name(chord, listener, capsys, tmp_path, name):
     assert exits(capsys, "transcribe", chord, "-o", tmp_path / name, "--network", listener)[0] == 0

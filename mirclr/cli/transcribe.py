@@ -112,7 +112,7 @@ def _targets(songs: Sequence[Path], to: Path | None, endings: Sequence[str], opt
         if len(songs) > 1:
             raise click.UsageError(f"{option} {to}: one file, but {len(songs)} songs; name a folder")
         found = {songs[0]: to}
-    elif to is not None and not to.is_dir() and (_ENDING.fullmatch(to.suffix) or str(to) == "-"):
+    elif to is not None and not to.is_dir() and (to.exists() or _ENDING.fullmatch(to.suffix) or str(to) == "-"):
         raise click.UsageError(f"{option} {to}: expected a file that ends in {', '.join(endings)}, or a folder")
     else:
         taken: set[str] = set()

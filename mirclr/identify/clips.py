@@ -5,6 +5,7 @@ that most speaks for is the answer. Of a mix all are, overlapping by half, and t
 are one entry of its list.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -248,8 +249,8 @@ def _window(landmarks: np.ndarray, start: float, end: float) -> Clip:
 
 
 def _windows(seconds: float) -> list[tuple[float, float]]:
-    """Begin and end of the windows of a clip that are looked at."""
+    """Begin and end of the windows of a clip that are looked at: all of it, up to `_WINDOWS` of them."""
     if seconds <= _WHOLE_S:
         return [(0.0, seconds)]
-    count = min(_WINDOWS, int(seconds // WINDOW_S))
+    count = min(_WINDOWS, math.ceil(seconds / WINDOW_S))
     return [(start, start + WINDOW_S) for start in np.linspace(0, seconds - WINDOW_S, count).tolist()]
