@@ -553,6 +553,22 @@ def test_samples_that_overflow_what_comes_after_are_refused(tmp_path):
         list(decode_blocks(file, rate=8000))
 
 
+def test_a_quiet_file_may_be_raised_and_nothing_else_is(tmp_path):
+    x = np.sin(2 * np.pi * 440 * np.arange(10 * 8000) / 8000)
+    x[: 9 * 8000] *= 0.5
+    peaks = {}
+    for level in (1.0, 0.1, 0.02, 1e-3):
+        soundfile.write(tmp_path / "a.wav", level * x, 8000, subtype="FLOAT")
+        plain, raised = (
+            np.concatenate(list(decode_blocks(tmp_path / "a.wav", rate=8000, raised=raised)))
+            for raised in (False, True)
+        )
+        peaks[level] = np.abs(raised[: 8 * 8000]).max()
+        np.testing.assert_allclose(raised * np.abs(plain[:8000]).max(), plain * np.abs(raised[:8000]).max(), atol=1e-5)
+    assert (peaks[1.0], peaks[0.1]) == pytest.approx((0.5, 0.05), rel=1e-3)
+    assert peaks[0.02] == pytest.approx(peaks[1e-3], rel=1e-3) == pytest.approx(0.5 * 10 ** (-15 / 20), rel=1e-2)
+
+
 def test_a_packet_of_one_byte_is_no_error() -> None:
     class Packet(bytes):
         size = property(len)

@@ -246,6 +246,17 @@ def test_a_chord_of_sines_gives_its_notes(listener):
     assert found.seconds == pytest.approx(3.5)
 
 
+@pytest.mark.parametrize("level", [1e-2, 1e-3])
+def test_what_is_quiet_has_the_notes_of_what_is_loud(listener, tmp_path, level):
+    x = sines([(0.5, 1.5, 60), (2.0, 3.0, 72)], 3.5)
+    soundfile.write(tmp_path / "quiet.wav", level * x, RATE, subtype="PCM_24")
+    rows = [(n.pitch, n.onset_s, n.offset_s) for n in mirclr.transcribe(x, RATE, network=listener)]
+    assert len(rows) == 2
+    for quiet in (mirclr.transcribe(tmp_path / "quiet.wav", network=listener),
+                  mirclr.transcribe(level * x, RATE, network=listener)):  # fmt: skip
+        np.testing.assert_allclose([(n.pitch, n.onset_s, n.offset_s) for n in quiet], rows, atol=0.04)
+
+
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 1.984, 2.0, 2.016, 7.3])
 def test_streamed_is_whole(listener, tmp_path, seconds):
     x = sines(CHORD, 8)[: round(seconds * RATE)]

@@ -39,7 +39,9 @@ SILENCE = 1e-4  # peak amplitude, -80 dBFS
 _BLOCK_SECONDS = 10.0
 _ELSEWHERE = (0.5, 0.25, 0.75, 0.0, 1.0)  # where else to look when a place is silent, as fractions
 _EVERY = 16  # samples of which one is looked at, to see whether a stretch is silent
-_PROBES = 5  # places of one second by which the polarity of a whole file is found
+_PROBES = 5  # places of one second by which the polarity of a whole file is found, and whether it is quiet
+_MORE_PROBES = 30  # by which the level of a quiet one is found
+_QUIET, _RAISED = 10 ** (-30 / 20), 10 ** (-15 / 20)  # peaks: from where on a file is quiet; and raised, to where
 
 
 @dataclass(frozen=True)
@@ -230,8 +232,21 @@ def _mostly_silent(samples: np.ndarray) -> bool:
     return len(some) == 0 or bool((np.abs(some).max(axis=1) < SILENCE).mean() > 0.5)
 
 
-def decode_blocks(path: Path | str, *, rate: int, span: Span | None = None) -> Iterator[np.ndarray]:
+def decode_blocks(
+    path: Path | str, *, rate: int, span: Span | None = None, raised: bool = False
+) -> Iterator[np.ndarray]:
     """Decode a whole file, or a part of one, as a stream of mono blocks at `rate`, in bounded memory.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    rate : int
+        Rate of the result, in Hz.
+    span : Span, optional
+        The part of the file that is meant.
+    raised : bool
+        Whether a quiet file, by places spread over it below -30 dBFS, is given louder: with their peak at -15 dBFS.
 
     Yields
     ------
@@ -246,18 +261,18 @@ def decode_blocks(path: Path | str, *, rate: int, span: Span | None = None) -> I
     path, stream = Path(path), None
     try:
         with open_source(path, span) as source:
-            stream = _Mono(source, path, rate)
+            stream = _Mono(source, path, rate, raised)
             yield from stream.of(source)
     except Stumbled as stumbled:
         with open_source(path, span, stumbled) as source:
-            stream = stream or _Mono(source, path, rate)
+            stream = stream or _Mono(source, path, rate, raised)
             yield from stream.of(source)
     yield from stream.end()
 
 
-def mono_blocks_of(source: Source, path: Path, rate: int) -> Iterator[np.ndarray]:
-    """All of whatever gives samples, as mono blocks at `rate`; `path` is what messages call it."""
-    stream = _Mono(source, path, rate)
+def mono_blocks_of(source: Source, path: Path, rate: int, raised: bool = False) -> Iterator[np.ndarray]:
+    """All of whatever gives samples, as `decode_blocks`; `path` is what messages call it."""
+    stream = _Mono(source, path, rate, raised)
     yield from stream.of(source)
     yield from stream.end()
 
@@ -265,7 +280,8 @@ def mono_blocks_of(source: Source, path: Path, rate: int) -> Iterator[np.ndarray
 class _Mono:
     """A file's samples as a stream at another rate, which another source may take over."""
 
-    def __init__(self, source: Source, path: Path, to: int) -> None:
+    def __init__(self, source: Source, path: Path, to: int, raised: bool) -> None:
+        self._raised, self._gain = raised, 1.0
         self._path, self._rate, self._to = path, source.rate, to
         self._resampler = soxr.ResampleStream(source.rate, to, 1, dtype="float32")
         self._read, self._peak = 0, 0.0
@@ -273,6 +289,8 @@ class _Mono:
     def of(self, source: Source) -> Iterator[np.ndarray]:
         """What a source gives from where the last one stopped."""
         signs = _polarity_of(source)
+        if self._raised and not self._read:
+            self._gain = _gain_of(source, signs)
         for samples in source.blocks(_BLOCK_SECONDS, self._read / self._rate):
             mono = to_mono(samples, self._path, signs)
             if source.rate != self._rate:
@@ -282,11 +300,12 @@ class _Mono:
                 raise UnusableAudio(f"{self._path}: longer than {MAX_SECONDS / 3600:.0f} h; split it")
             waveform = self._resampler.resample_chunk(mono)
             self._peak = max(self._peak, float(np.abs(waveform).max(initial=0.0)))
-            yield np.clip(waveform, -1, 1)
+            yield np.clip(np.float32(self._gain) * waveform, -1, 1)
 
     def end(self) -> Iterator[np.ndarray]:
         """What the resampler still holds."""
-        yield np.clip(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True), -1, 1)
+        rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        yield np.clip(np.float32(self._gain) * rest, -1, 1)
         if self._read < MIN_SECONDS * self._rate:
             raise UnreadableAudio(f"{self._path}: only {self._read / self._rate:.2f} s of it can be decoded")
         if self._peak < SILENCE:
@@ -300,6 +319,19 @@ def _polarity_of(source: Source) -> np.ndarray | None:
     for start in excerpt_starts(source.seconds, count=_PROBES, seconds=1.0):
         products += np.nan_to_num(covariance(source.read_at(float(start), min(1.0, source.seconds))))
     return polarity(products)
+
+
+def _gain_of(source: Source, signs: np.ndarray | None) -> float:
+    """By what a quiet file is raised: 1 of one that is not, and of silence."""
+    peak = 0.0
+    for count in (_PROBES, _MORE_PROBES):
+        for start in excerpt_starts(source.seconds, count=count, seconds=1.0):
+            samples = source.read_at(float(start), min(1.0, source.seconds))
+            mono = (samples if signs is None else samples * signs).mean(axis=1)
+            peak = max(peak, float(np.abs(mono).max(initial=0.0)))
+        if not peak < _QUIET:  # nor of what is not finite
+            return 1.0
+    return _RAISED / peak if peak >= SILENCE else 1.0
 
 
 def try_excerpts(path: Path, count: int, seconds: float, rate: int, span: Span | None = None) -> "Excerpts | str":

@@ -93,9 +93,9 @@ def waveform_excerpts(y: npt.ArrayLike, rate: float, *, count: int, seconds: flo
     return excerpts_of(Waveform(y, rate), _NAME, count, seconds, to)
 
 
-def waveform_blocks(y: npt.ArrayLike, rate: float, *, to: int) -> Iterator[np.ndarray]:
+def waveform_blocks(y: npt.ArrayLike, rate: float, *, to: int, raised: bool = False) -> Iterator[np.ndarray]:
     """A whole waveform as mono blocks at another rate, as `mirclr.audio.decode_blocks` gives those of a file."""
-    return mono_blocks_of(Waveform(y, rate), _NAME, to)
+    return mono_blocks_of(Waveform(y, rate), _NAME, to, raised)
 
 
 def windows(blocks: Iterator[np.ndarray], *, size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:

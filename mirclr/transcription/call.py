@@ -113,12 +113,12 @@ def _blocks(
     source: str | os.PathLike[str] | npt.ArrayLike, sr: float | None, span: Span | None
 ) -> Iterator[np.ndarray]:
     if isinstance(source, str | os.PathLike):
-        return decode_blocks(Path(os.path.expanduser(source)), rate=RATE, span=span)
+        return decode_blocks(Path(os.path.expanduser(source)), rate=RATE, span=span, raised=True)
     if sr is None:
         raise ValueError("sr: expected the sampling rate of the waveform, in Hz")
     from mirclr.audio.waveform import waveform_blocks
 
-    return waveform_blocks(source, sr, to=RATE)
+    return waveform_blocks(source, sr, to=RATE, raised=True)
 
 
 class _Counted:

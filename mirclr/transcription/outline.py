@@ -80,7 +80,7 @@ def read_song(path: Path, network: PortableTranscriber, span: Span | None = None
     """
     reader, read = SongReader(network), 0
     try:
-        for block in decode_blocks(path, rate=RATE, span=span):
+        for block in decode_blocks(path, rate=RATE, span=span, raised=True):
             reader.feed(block)
             read += len(block)
     except AudioError:
