@@ -67,6 +67,10 @@ def sines(notes, seconds):
     return x.astype(np.float32)
 
 
+def hiss(seconds):
+    return np.random.default_rng(0).normal(0, 1e-3, seconds * RATE).astype(np.float32)
+
+
 CHORD = [(0.5, 1.5, 60), (0.5, 1.5, 64), (0.5, 1.5, 67), (2.0, 3.0, 72)]
 
 
@@ -498,6 +502,18 @@ def test_a_file_that_is_none_ends_no_run(chord, listener, tmp_path, capsys):
     assert code == 1
     with pytest.raises(UnusableAudio):
         mirclr.transcribe(bad[0], network=listener)
+
+
+def test_what_is_there_of_a_damaged_file_is_transcribed_and_that_is_said(listener, tmp_path, capsys):
+    song = tmp_path / "song.flac"
+    soundfile.write(song, np.concatenate([sines(CHORD, 3.5), hiss(30)]), RATE)
+    assert mirclr.transcribe(song, network=listener).remark is None
+    song.write_bytes(song.read_bytes()[: int(0.7 * song.stat().st_size)])
+    code, _, printed = exits(capsys, "transcribe", song, "--network", listener)
+    assert code == 0
+    assert f"{song}: damaged near" in printed
+    (row,) = json.loads(invoke(["transcribe", song, "--network", listener, "--json"]).stdout)
+    assert (len(row["notes"]), "of 0:34" in row["problem"]) == (4, True)
 
 
 def test_json_of_the_command(chord, listener, tmp_path):

@@ -1,7 +1,7 @@
 """Excerpts, stretches and the whole of a file, by whichever decoder reads it."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -233,7 +233,12 @@ def _mostly_silent(samples: np.ndarray) -> bool:
 
 
 def decode_blocks(
-    path: Path | str, *, rate: int, span: Span | None = None, raised: bool = False
+    path: Path | str,
+    *,
+    rate: int,
+    span: Span | None = None,
+    raised: bool = False,
+    report: Callable[[str], object] | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode a whole file, or a part of one, as a stream of mono blocks at `rate`, in bounded memory.
 
@@ -247,6 +252,8 @@ def decode_blocks(
         The part of the file that is meant.
     raised : bool
         Whether a quiet file, by places spread over it below -30 dBFS, is given louder: with their peak at -15 dBFS.
+    report : callable, optional
+        Given a line on what was found wrong with a file that is read all the same; not called of a file that is whole.
 
     Yields
     ------
@@ -263,11 +270,15 @@ def decode_blocks(
         with open_source(path, span) as source:
             stream = _Mono(source, path, rate, raised)
             yield from stream.of(source)
+            remark = source.damage.remark(source.seconds)
     except Stumbled as stumbled:
         with open_source(path, span, stumbled) as source:
             stream = stream or _Mono(source, path, rate, raised)
             yield from stream.of(source)
+            remark = source.damage.remark(source.seconds)
     yield from stream.end()
+    if report and remark:
+        report(remark)
 
 
 def mono_blocks_of(source: Source, path: Path, rate: int, raised: bool = False) -> Iterator[np.ndarray]:

@@ -159,9 +159,11 @@ def _print(found: Sequence[tuple[Path, Notes | None, str]], midis: dict[Path, Pa
     ]
     if rows:
         print_table(("song", "length", "notes", "tempo", "written"), rows)
-    for song, _, problem in found:
+    for song, some, problem in found:
         if problem:
             remark(f"skipped {naming(str(song), problem)}")
+        elif some and some.remark:
+            remark(naming(str(song), some.remark))
     if rows:
         closing(f"{counted(sum(row[2] for row in rows), 'note')} of {counted(len(rows), 'song')}")
 
@@ -169,4 +171,4 @@ def _print(found: Sequence[tuple[Path, Notes | None, str]], midis: dict[Path, Pa
 def _as_json(song: Path, notes: Notes | None, midi: Path, problem: str) -> dict[str, Any]:
     if notes is None:
         return {"file": str(song), "midi": None, "seconds": None, "notes": [], "problem": problem}
-    return {"file": str(song), "midi": str(midi), **notes.as_json(), "problem": None}
+    return {"file": str(song), "midi": str(midi), **notes.as_json(), "problem": notes.remark}

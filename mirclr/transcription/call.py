@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +77,8 @@ def transcribe(
     given = [network if isinstance(network, PortableTranscriber) else _loaded(Path(network))] if network else []
     of_kind = {one.kind: one for one in given}
     reader = SongReader(of_kind.get("song") or _loaded(builtin_transcriber("song")))
-    counter = _Counted(_blocks(source, sr, span), reader)
+    remarks: list[str] = []
+    counter = _Counted(_blocks(source, sr, span, remarks.append), reader)
     if drums:
         for _ in counter:
             pass
@@ -86,7 +87,7 @@ def transcribe(
     else:
         found = track_notes((of_kind.get("notes") or _loaded(builtin_transcriber())).activations(counter), chosen)
         reader.finish()
-    return Notes(tuple(found), counter.samples / RATE, reader.outline(), drums)
+    return Notes(tuple(found), counter.samples / RATE, reader.outline(), drums, "; ".join(remarks) or None)
 
 
 def preset_of(name: str) -> Preset:
@@ -110,10 +111,13 @@ def builtin_transcriber(kind: str = "notes") -> Path:
 
 
 def _blocks(
-    source: str | os.PathLike[str] | npt.ArrayLike, sr: float | None, span: Span | None
+    source: str | os.PathLike[str] | npt.ArrayLike,
+    sr: float | None,
+    span: Span | None,
+    report: Callable[[str], object],
 ) -> Iterator[np.ndarray]:
     if isinstance(source, str | os.PathLike):
-        return decode_blocks(Path(os.path.expanduser(source)), rate=RATE, span=span, raised=True)
+        return decode_blocks(Path(os.path.expanduser(source)), rate=RATE, span=span, raised=True, report=report)
     if sr is None:
         raise ValueError("sr: expected the sampling rate of the waveform, in Hz")
     from mirclr.audio.waveform import waveform_blocks

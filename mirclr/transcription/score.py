@@ -30,12 +30,15 @@ class Notes:
         Beats and chords, as arrays.
     drums : bool
         Whether they are hits of drums, whose pitches are General MIDI's of its tenth channel.
+    remark : str or None
+        What was found wrong with the file, such as that it ends early; None of a whole one.
     """
 
     notes: tuple[Note, ...]
     seconds: float
     outline: Outline = field(default_factory=Outline)
     drums: bool = False
+    remark: str | None = None
 
     @property
     def beats(self) -> np.ndarray:
