@@ -125,7 +125,9 @@ def test_numbers_are_read_as_a_query_reads_them(text, field, value):
         ("no drums, guitars", {"guitars"}, {"drums"}),
         ("no piano but guitar or drums", {"guitar or drums"}, {"piano"}),
         ("no drums calm piano", {"calm", "piano"}, {"drums"}),
-        ("no vocals only piano", {"no vocals", "piano"}, set()),
+        ("no vocals only piano", {"vocals", "piano"}, set()),  # what is wanted is that there are none
+        ("rock -jazz", {"rock"}, {"jazz"}),
+        ("no piano/guitar", set(), {"piano", "guitar"}),
         ("not without drums", {"drums"}, set()),
         ("more or less calm", {"calm"}, set()),
     ],
@@ -147,6 +149,7 @@ def test_negation_reaches_as_far_as_it_is_meant(text, wanted, unwanted):
         ("jazz or blues, or rock", ["jazz or blues or rock"]),
         ("rock or", ["rock"]),
         ("or rock", ["rock"]),
+        ("pop/rock", ["pop or rock"]),
         ("jazz and blues", ["jazz", "blues"]),
     ],
 )
@@ -154,6 +157,25 @@ def test_of_what_an_or_joins_one_will_do(text, wanted):
     read = understand(text, ALL)
     assert [one.text for one in read.wanted] == wanted
     assert sum(map(abs, read.weights.values())) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds", "wanted", "unwanted", "unknown"),
+    [
+        ("the 1970s but not 1977", [("year", "1970..1979")], [], [], ["not 1977"]),
+        ("anything but 80s pop", [], [], ["pop"], ["without 80s"]),
+        ("no 90s rock", [], [], ["rock"], ["no 90s"]),
+        ("5A or 6A", [("key", "5A")], [], [], ["6a"]),
+        ("3 sad songs and 2 happy songs", [("n", "3")], ["sad", "happy"], [], ["2"]),
+        ("tempo between 90 and 110", [("bpm", "90..110")], [], [], []),
+    ],
+)
+def test_what_cannot_be_asked_is_said(text, bounds, wanted, unwanted, unknown):
+    read = understand(text, ALL)
+    assert list(read.bounds) == bounds
+    assert [one.text for one in read.wanted] == wanted
+    assert [one.text for one in read.unwanted] == unwanted
+    assert list(read.unknown) == unknown
 
 
 @pytest.mark.parametrize("text", ["i am tired", "music for 3 am", "songs in under a min"])
@@ -181,6 +203,8 @@ def test_genres_that_have_another_word_in_them_are_understood_whole():
         ("vocal-free house", False),
         ("zero vocals", False),
         ("no female vocals", None),
+        ("no drums no vocals", False),
+        ("w/ vocals", True),
     ],
 )
 def test_voices_are_a_filter(text, vocal):

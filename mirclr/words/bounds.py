@@ -42,6 +42,7 @@ _NOT = (
     r"|music|is|are|be|made|recorded|released|from|in|of|the)\s+)*$"
 )
 _OPPOSITES = {"over": "under", "before": "since", "after": "until"}
+_ONE = ("key", "n", "length_s")  # fields that hold one value
 _OPPOSITES |= {after: before for before, after in _OPPOSITES.items()}
 
 
@@ -100,12 +101,14 @@ def read_bounds(text: str) -> Bounds:
                 continue
             before = re.search(_NOT, rest[: match.start()])
             side, _, bound = value.partition(" ")
-            if not before:
-                found.append((field, value))
-            elif side in _OPPOSITES:
-                found.append((field, f"{_OPPOSITES[side]} {bound}"))
+            if before and side not in _OPPOSITES:  # the "no" stays, for what follows: "no 80s pop"
+                unknown.append(" ".join(rest[before.start() : match.end()].split()))
+                rest, at = f"{rest[: match.start()]} {rest[match.end() :]}", match.start()
+                continue
+            if field in _ONE and any(field == one for one, _ in found):
+                unknown.append(match[0].strip())
             else:
-                unknown.append(rest[before.start() : match.end()].strip())
+                found.append((field, f"{_OPPOSITES[side]} {bound}" if before else value))
             start = before.start() if before else match.start()
             rest, at = f"{rest[:start]} , {rest[match.end() :]}", start
     return Bounds(found, rest, unknown)
@@ -168,10 +171,12 @@ def _years_of(decade: int, part: str | None) -> tuple[int, int]:
     return decade + first, decade + last
 
 
-def _years(match: re.Match[str]) -> str:
+def _years(match: re.Match[str]) -> str | None:
     side = match["side"]
     later = {"before": "before", "pre": "before", "older than": "before", "until": "until", "up to": "until"}
     later |= {"after": "after", "post": "after", "newer than": "after", "since": "since", "from": "since"}
+    if match["no"] and not side:
+        return None
     if match["high"]:
         return "{}..{}".format(*sorted((match["low"], match["high"])))
     if side and match["no"]:
@@ -218,7 +223,10 @@ _RULES: list[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str | None]]]
         _bpm,
     ),
     (
-        re.compile(rf"\b(?:tempo|bpm)(?: of|:| is)?\s*{_SIDE}(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?{_BY}"),
+        re.compile(
+            rf"\b(?:tempo|bpm)(?: of|:| is)?\s*{_SIDE}(?:between |from )?"
+            rf"(?P<low>{_NUMBER})(?:{_TO}(?P<high>{_NUMBER}))?{_BY}"
+        ),
         "bpm",
         _bpm,
     ),

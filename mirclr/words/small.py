@@ -14,6 +14,7 @@ STRONGER = _several("very really extremely super so highly totally mostly mainly
 WEAKER = _several("bit slightly somewhat little rather fairly slight touch hint kinda kind sort maybe")
 EMPTY = _several(
     "a an the of for to in on at with and or but that which is are be it its it's this these those my me i i'm we you "
+    "pls thanks "
     "am your some any all something anything everything song songs music track tracks tune tunes piece pieces playlist "
     "list mix sound sounds sounding sounded like feel feels feeling feelings vibe vibes mood moods kind style styles "
     "type genre please play find give want wanted need looking search listen listening from by as into when while "

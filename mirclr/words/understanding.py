@@ -23,6 +23,12 @@ _LIKE_WITHOUT = re.compile(
     r"\b(?:anything|everything|all) but\b|\bother than\b|\bfree (?:of|from)\b|\binstead of\b|\brather than\b"
     r"|\bapart from\b|\bw/o\b|\bdevoid of\b|\black of\b|\bstay away from\b"
 )
+_SPELLED = (
+    (_LIKE_WITHOUT, " without "),
+    (re.compile(r"(?:^|(?<=\s))-(?=[^\W\d_])"), ", without "),  # as search engines have it: "rock -jazz"
+    (re.compile(r"\bw/"), "with "),
+    (re.compile(r"(?<=[^\W\d_])\s*[/|]+\s*(?=[^\W\d_])"), " or "),
+)
 _NO_NEGATION = re.compile(r"\bnot (?:only|just|necessarily)\b|\bmore or less\b")
 _FREE = re.compile(r"\b(?:([a-z]+)-free|(drum|beat|voice|vocal|guitar|percussion)less)\b")
 _ENDS = re.compile(r"([,;:.!?()\[\]\"/+|\n]+|\bbut\b|\byet\b|\bthough\b|\bplus\b)")
@@ -122,8 +128,10 @@ def understand(text: str, vocabulary: Vocabulary) -> Understood:
         It is false where nothing is understood.
     """
     plain = unicodedata.normalize("NFKC", text[:LONGEST]).lower().replace("’", "'").replace("‘", "'")
+    for pattern, written in _SPELLED:
+        plain = pattern.sub(written, plain)
     bounds = read_bounds(plain)
-    rest = _NO_NEGATION.sub(" ", _LIKE_WITHOUT.sub(" without ", _FREE.sub(r"without \1\2 , ", bounds.rest)))
+    rest = _NO_NEGATION.sub(" ", _FREE.sub(r"without \1\2 , ", bounds.rest))
     reader, ending = _Reader(vocabulary), ","
     for at, part in enumerate(_ENDS.split(rest)):
         if at % 2:
@@ -158,7 +166,7 @@ class _Reader:
         while at < len(words):
             word, before = words[at], len(self.concepts)
             phrase, meaning, compared = self._longest(words[at : at + _PHRASE])
-            if phrase:
+            if phrase and not (word in NEGATORS and self._meaning(phrase.partition(" ")[2])):  # "no wave" is a genre
                 negated = negated and not (ended and self._begins_anew(ended, words[at - 1], meaning))
                 self._take(Concept(phrase, meaning, factor, negated, relative or compared))
                 ended = phrase
@@ -197,7 +205,7 @@ class _Reader:
     def _begins_anew(self, ended: str, between: str, meaning: Mapping[str, float]) -> bool:
         """Whether what comes directly after a negated phrase is no more of it: "no drums calm piano"."""
         last, plural = self.concepts[-1], ended[-1:] == "s" and ended[-2:] != "ss"
-        sung = last.weights.keys() <= _VOICES and ended.split()[-1] != "vocal"
+        sung = last.weights.keys() <= _VOICES
         direct = between == ended.split()[-1]
         return direct and (sung or (plural and _group(last.weights) == "sound" != _group(meaning)))
 
