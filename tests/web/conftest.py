@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.serve.conftest import made_library
 from tests.serve.live import serving
@@ -89,7 +89,7 @@ def new_page(browser: Browser, serve: Callable[..., str]) -> Iterator[Callable[.
         contexts.append(one)
         page = one.new_page()
         page.set_default_timeout(STARTED_MS)
-        page.on("console", lambda m: said.append(m.text) if _is_wrong(m.type, m.text) else None)
+        page.on("console", lambda m: said.append(m.text) if _is_wrong(m) else None)
         page.on("pageerror", lambda error: said.append(f"{error}\n{error.stack}"))
         page.on("request", lambda r: said.append(r.url) if _of_others(r.url) else None)
         return page
@@ -100,9 +100,10 @@ def new_page(browser: Browser, serve: Callable[..., str]) -> Iterator[Callable[.
     assert said == []
 
 
-def _is_wrong(kind: str, text: str) -> bool:
-    drawn_slowly = "GL Driver Message" in text  # by the driver, where there is no graphics card: no word of the page's
-    return kind in ("error", "warning") and not drawn_slowly
+def _is_wrong(message: ConsoleMessage) -> bool:
+    drawn_slowly = "GL Driver Message" in message.text  # by the driver, where there is no graphics card
+    no_list = "status of 404" in message.text and message.location["url"].endswith("/api/v1/recommend")
+    return message.type in ("error", "warning") and not drawn_slowly and not no_list  # which are no words of the page's
 
 
 def _of_others(url: str) -> bool:

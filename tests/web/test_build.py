@@ -4,10 +4,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 import mirclr
+from mirclr.library import Description, Outline
+from mirclr.library.aspects import ASPECTS
+from mirclr.recommend import Query
 from mirclr.recommend.playlist import read_entries
 from mirclr.tags import Tags
 from tests.web.conftest import PHONE
@@ -189,3 +193,54 @@ def test_a_long_title_widens_nothing(page: Page, serve: Callable[..., str], libr
     assert wishes
     assert result
     assert wishes["x"] + wishes["width"] <= result["x"]
+
+
+def test_songs_may_be_alike_in_harmony_and_rhythm(
+    page: Page, serve: Callable[..., str], library_path: Path, accessible: Callable[[Page], None]
+) -> None:
+    page.goto(f"{serve()}#build")
+    page.locator("summary", has_text="Fine-tuning").click()
+    timbre, harmony, rhythm = (
+        page.get_by_role("slider", name=f"Alike in {name}") for name in ("timbre", "harmony", "rhythm")
+    )
+    expect(harmony).to_be_disabled()  # there is nothing to be like
+    page.get_by_role("button", name="Choose a song").click()
+    choose(page, "Enter the Yard")
+    expect(rows(page).first).to_be_visible()
+    harmony.focus()
+    page.keyboard.press("End")
+    expect(harmony).to_have_attribute("aria-valuetext", "100 %")
+    remark = "Enter the Yard: counts by timbre alone, as no harmony is known of it"
+    expect(page.get_by_text(remark)).to_be_visible()
+    expect(page.get_by_text(re.compile("beats and chords yet; find them out in the library view$"))).to_be_visible()
+    timbre.fill("0")
+    unknown = "Enter the Yard: its beats and chords are not known; find them out in the library view"
+    expect(page.get_by_text(unknown)).to_be_visible()
+    accessible(page)
+    harmony.fill("0")  # of all none is left to count
+    expect(harmony).to_have_attribute("aria-valuetext", "100 %")
+    rng = np.random.default_rng(0)
+    with mirclr.Library.open(library_path) as library:
+        for track in library.tracks():
+            aspects = {name: rng.normal(size=n) for name, n in ASPECTS.items()}
+            library.store_descriptions({track.id: Description(100.0, "Am", 0.8, -14.0, Outline(), aspects)})
+        asked = Query(seeds=("Enter the Yard",), n=30, like=("harmony", "rhythm=0.5"))
+        wanted = [r.track.title or r.track.place.name for r in library.answer(asked).recommendations]
+    rhythm.fill("0.5")
+    expect(rows(page)).to_have_count(len(wanted))
+    assert titles(page) == wanted
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("textbox", name="Name").fill("covers")
+    page.get_by_role("radio", name="What I asked for").check()
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved as covers")).to_be_visible()
+    with mirclr.Library.open(library_path) as library:
+        assert library.playlists()["covers"]["query"]["like"] == ["harmony", "rhythm=0.5"]
+    page.get_by_role("button", name="Begin anew").click()
+    expect(harmony).to_have_value("0")
+    page.get_by_role("link", name="For you").click()
+    page.get_by_role("link", name="covers").click()
+    expect(page.get_by_role("heading", name="covers")).to_be_visible()
+    expect(rows(page)).to_have_count(len(wanted))
+    assert titles(page) == wanted
+    assert [slider.input_value() for slider in (timbre, harmony, rhythm)] == ["0", "1", "0.5"]

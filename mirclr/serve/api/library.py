@@ -47,7 +47,7 @@ class Stats(BaseModel):
     remarks: int = Field(description="Songs that play with a fault.")
     without_year: int
     without_genre: int
-    described: int = Field(description="Songs of which tempo and key were looked for.")
+    described: int = Field(description="Songs of which tempo, key, beats and chords were looked for.")
     guessed: int = Field(description="Songs of which moods were guessed.")
     fingerprints: int = Field(description="Songs that can be found by a recording of them.")
     copied: int = Field(description="Songs that are there more than once.")
@@ -147,6 +147,7 @@ def _stats(library: Library, service: Service) -> Stats:
         fingerprints = library.fingerprint_count()
         genres, moods = (most_likely(library.filters, task, _BARS) for task in ("genre", "mood"))
         looked = bool(library.near_duplicates(at_least=0))
+        described = len(library.with_outline() & library.with_aspects())
     return Stats(
         songs=info["tracks"],
         artists=info["artists"],
@@ -163,7 +164,7 @@ def _stats(library: Library, service: Service) -> Stats:
         bytes=of.bytes,
         without_year=of.without_year,
         without_genre=of.without_genre,
-        described=of.described,
+        described=described,
         decades=_bars(of.decades),
         genres=[Bar(label=shown(one.value), songs=one.songs) for one in genres],
         moods=[Bar(label=shown(one.value), songs=one.songs) for one in moods],

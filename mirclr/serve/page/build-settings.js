@@ -3,15 +3,19 @@
 import { build } from "./building.js";
 import { counted, h, span } from "./elements.js";
 
-/** @typedef {import("./building.js").Building} Building @typedef {"n" | "length_s" | "diversity" | "artist_cap" | "artist_gap"} Numbered */
+/** @typedef {import("./building.js").Building} Building @typedef {"n" | "length_s" | "diversity" | "timbre" | "harmony" | "rhythm" | "artist_cap" | "artist_gap"} Numbered */
 
 const AT_FIRST_S = 2700;
+const part = (/** @type {number} */ value) => (value ? `${Math.round(100 * value)} %` : "none");
 
 /** @type {{ name: Numbered, label: string, min: number, max: number, step: number, words: (value: number) => string, help: string }[]} */
 const SLIDERS = [
   { name: "n", label: "Songs", min: 5, max: 200, step: 5, words: (n) => String(n), help: "How many songs the list has" },
   { name: "length_s", label: "Plays for", min: 600, max: 18000, step: 300, words: span, help: "How long the list plays" },
-  { name: "diversity", label: "Variety", min: 0, max: 1, step: 0.05, words: (v) => (v ? `${Math.round(100 * v)} %` : "none"), help: "How different the songs are from each other" },
+  { name: "diversity", label: "Variety", min: 0, max: 1, step: 0.05, words: part, help: "How different the songs are from each other" },
+  { name: "timbre", label: "Alike in timbre", min: 0, max: 1, step: 0.05, words: part, help: "How much it counts that songs sound alike" },
+  { name: "harmony", label: "Alike in harmony", min: 0, max: 1, step: 0.05, words: part, help: "How much it counts that chords follow each other alike, in any key and tempo, as in covers" },
+  { name: "rhythm", label: "Alike in rhythm", min: 0, max: 1, step: 0.05, words: part, help: "How much it counts that drums follow each other alike" },
   { name: "artist_cap", label: "Of one artist", min: 0, max: 10, step: 1, words: (n) => (n ? `at most ${n}` : "any number"), help: "How many songs of one artist may come" },
   { name: "artist_gap", label: "Artists apart", min: 0, max: 10, step: 1, words: (n) => (n ? counted(n, "other song") : "not at all"), help: "How many others come between two songs of one artist" },
 ];
@@ -42,7 +46,8 @@ export class Settings {
       if (Number(input.value) !== value) input.value = String(value);
       input.style.setProperty("--share", String(Math.min(1, (value - min) / (max - min))));
       input.setAttribute("aria-valuetext", words(value));
-      input.disabled = name === "diversity" && build.state.to !== null; // a path has an order of its own
+      if (name === "diversity") input.disabled = build.isPath; // which has an order of its own
+      if (name === "timbre" || name === "harmony" || name === "rhythm") input.disabled = !build.weighs;
       output.textContent = words(value);
     };
     input.addEventListener("input", () => build.set({ [name]: Number(input.value) }));

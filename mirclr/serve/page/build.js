@@ -38,6 +38,8 @@ class BuildView extends HTMLElement {
     this.name = "My list";
     /** Whether a person changed the list since it was asked for. */
     this.byHand = false;
+    /** Whether it is kept as what it was asked for by. */
+    this.anew = false;
     this.isEmpty = false;
     this.asking = new AbortController();
     this.sources = h("div", { class: "sources" });
@@ -117,7 +119,7 @@ class BuildView extends HTMLElement {
       return;
     }
     const chips = (/** @type {number[]} */ ids) => ids.flatMap((id) => (tracks.has(id) ? [sourceChip(/** @type {Track} */ (tracks.get(id)))] : []));
-    const isPath = to !== null && seeds.length === 1;
+    const { isPath } = build;
     const pick = (/** @type {string} */ title, /** @type {(track: Track) => void} */ act) => async () => {
       const track = await pickSong(title);
       if (track) act(remember([track])[0] ?? track);
@@ -145,7 +147,7 @@ class BuildView extends HTMLElement {
   }
 
   begin() {
-    this.byHand = false;
+    this.byHand = this.anew = false;
     this.name = "My list";
     build.clear();
   }
@@ -185,7 +187,7 @@ class BuildView extends HTMLElement {
       if (signal.aborted) return;
       this.words?.say(found.understood);
       remember(found.recommendations.map((one) => one.track));
-      const isPath = build.state.to !== null;
+      const { isPath } = build;
       this.put(
         found.recommendations.map(({ track, match, reason }) => ({ track, match: isPath ? null : match, note: reason })),
         found.remarks.filter((line) => !line.startsWith("understood: ")).map(inPlainWords),
@@ -356,7 +358,7 @@ class BuildView extends HTMLElement {
   }
 
   async save() {
-    const name = await saveList(this.ids, build.asks && !this.byHand ? build.query() : null, this.name === "My list" ? "" : (this.name ?? ""));
+    const name = await saveList(this.ids, build.asks && !this.byHand ? build.query() : null, this.name === "My list" ? "" : (this.name ?? ""), this.anew);
     if (!name) return;
     this.name = name;
     if (this.heading) this.heading.textContent = name;
@@ -369,10 +371,13 @@ class BuildView extends HTMLElement {
 
   /** @param {string} name @param {string | null} kind */
   async openPlaylist(name, kind) {
-    /** @type {{ name: string, kind: string, tracks: Track[] }} */
+    /** @type {{ name: string, kind: string, tracks: Track[], query?: { [field: string]: any } | null }} */
     const found = await get(playlistPath(name), kind ? { kind } : {});
     this.name = found.name;
     remember(found.tracks);
+    this.byHand = false;
+    this.anew = Boolean(found.query && [undefined, profile.name].includes(found.query.profile) && build.take(found.query));
+    if (this.anew) return;
     build.clear();
     this.change(found.tracks.map((track) => ({ track, match: null, note: "" })));
   }
@@ -398,6 +403,7 @@ function sourceChip(track) {
 /** A line of the command line without what is only done there. @param {string} line */
 const inPlainWords = (line) =>
   line
+    .replace(/(?:; find them out with)?: mirclr describe .*$/, "; find them out in the library view")
     .replace(/;[^;]*(?:--[a-z]|mirclr )[^;]*$/, "")
     .replace(/: mirclr .*$/, "")
     .replace(/^./, (letter) => letter.toUpperCase());

@@ -5,17 +5,21 @@
  * @typedef {{ seeds: number[], avoid: number[], to: number | null, genre: string[], mood: string[], vocal: boolean | null, key: string | null,
  *   compatible: boolean, bpm: Bounds | null, year: Bounds | null, duration_s: Bounds | null, n: number,
  *   length_s: number | null, diversity: number, artist_cap: number, artist_gap: number, same_album: boolean, versions: boolean, fill: boolean,
- *   profile: string | null, seed: number | null, text: string | null }} Building `compatible`: also keys that mix with `key`; `length_s`: how
- *   long the list plays, in place of `n`; `seed`: of a shuffled list.
+ *   profile: string | null, seed: number | null, text: string | null, timbre: number, harmony: number, rhythm: number }} Building
+ *   `compatible`: also keys that mix with `key`; `length_s`: how long the list plays, in place of `n`; `seed`: of a shuffled list;
+ *   `timbre`, `harmony`, `rhythm`: how much each counts of what songs are to be alike in, 0 to 1.
  */
 
 const KEY = "building";
+const ASPECTS = /** @type {const} */ (["timbre", "harmony", "rhythm"]);
+const COUNT = 20; // songs of a query that says no number
 
 /** @returns {Building} */
 const nothing = () => ({
   ...{ seeds: [], avoid: [], to: null, genre: [], mood: [], vocal: null, key: null, compatible: true },
   ...{ bpm: null, year: null, duration_s: null, n: 30, length_s: null, diversity: 0, artist_cap: 2, artist_gap: 3 },
   ...{ same_album: false, versions: false, fill: false, profile: null, seed: null, text: null },
+  ...{ timbre: 1, harmony: 0, rhythm: 0 },
 });
 
 /** Fires `change` whenever anything of it changes. */
@@ -72,9 +76,13 @@ class Build extends EventTarget {
     this.set(nothing());
   }
 
-  /** @param {Partial<Building>} changes */
+  /**
+   * Something stays that songs are to be alike in.
+   * @param {Partial<Building>} changes
+   */
   set(changes) {
-    this.state = { ...this.state, ...changes };
+    const state = { ...this.state, ...changes };
+    if (ASPECTS.some((name) => state[name] > 0)) this.state = state;
     try {
       sessionStorage.setItem(KEY, JSON.stringify(this.state));
     } catch {
@@ -88,6 +96,16 @@ class Build extends EventTarget {
     return Boolean(this.state.seeds.length || this.state.profile || this.state.seed !== null || this.state.text || this.filters);
   }
 
+  /** Whether the list leads from one song to another. */
+  get isPath() {
+    return this.state.to !== null && this.state.seeds.length === 1;
+  }
+
+  /** Whether it can be said what songs are to be alike in: there are songs that they are to be like. */
+  get weighs() {
+    return this.state.seeds.length > 0 && !this.isPath;
+  }
+
   /** How many filters there are. */
   get filters() {
     const { genre, mood, vocal, key, bpm, year, duration_s } = this.state;
@@ -99,15 +117,35 @@ class Build extends EventTarget {
    * @returns {{ [name: string]: unknown }}
    */
   query() {
-    const { key, compatible, to, seed, diversity, seeds, profile, n, length_s, text, ...rest } = this.state;
-    const isPath = to !== null && seeds.length === 1;
+    const { key, compatible, to, seed, diversity, seeds, profile, n, length_s, text, timbre, harmony, rhythm, ...rest } = this.state;
+    const { isPath } = this;
+    const like = Object.entries({ timbre, harmony, rhythm }).flatMap(([name, weight]) => (weight ? [weight === 1 ? name : `${name}=${weight}`] : []));
     return {
       ...rest,
       seeds,
       ...(length_s === null ? { n: isPath ? Math.max(2, n) : n } : { length_s }),
       key: key && compatible ? `${key},compatible` : key,
-      ...(isPath ? { to } : { seed, diversity, profile, text }),
+      ...(isPath ? { to } : { seed, diversity, profile, text, ...(this.weighs && (harmony || rhythm) ? { like } : {}) }),
     };
+  }
+
+  /**
+   * Build from what is kept.
+   * @param {{ [field: string]: any }} query As the service gives it: what is not at its default.
+   * @returns {boolean} Whether all that it asks can be set here; nothing changes where it cannot, as with a rule.
+   */
+  take({ seeds = [], avoid = [], to = null, n = COUNT, key = null, like = [], ...rest }) {
+    const state = nothing();
+    const ids = (/** @type {string[]} */ texts) => texts.map((text) => Number(/^id:(\d+)$/.exec(text)?.[1] ?? NaN));
+    const [exactKey = null, compatible] = key?.split(",") ?? [];
+    if (like.length) state.timbre = 0;
+    for (const [name, weight = "1"] of like.map((/** @type {string} */ text) => text.split("="))) Object.assign(state, { [name]: Number(weight) });
+    Object.assign(state, rest, { seeds: ids(seeds), avoid: ids(avoid), to: to && ids([to])[0], n, key: exactKey, compatible: !key || compatible === "compatible" });
+    const known = Object.keys(state).every((name) => name in nothing());
+    const isListed = !key || /^[A-G][#b]?m?$/.test(exactKey);
+    if (!known || !isListed || ![...state.seeds, ...state.avoid, state.to ?? 0].every(Number.isFinite)) return false;
+    this.set(state);
+    return true;
   }
 }
 

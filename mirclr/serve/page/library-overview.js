@@ -38,7 +38,7 @@ function todo(stats, begin) {
   const open = [
     { kind: "sync", line: "Files that are new, moved or gone since the last time." },
     stats.guessed < stats.songs && { kind: "classify", line: `Genre and mood of ${left(stats.songs - stats.guessed)} are not guessed.` },
-    stats.described < stats.songs && { kind: "describe", line: `Tempo and key of ${left(stats.songs - stats.described)} are not known.` },
+    stats.described < stats.songs && { kind: "describe", line: `Tempo, key, beats and chords of ${left(stats.songs - stats.described)} are not known.` },
     stats.fingerprints < stats.songs && { kind: "fingerprint", line: `${left(stats.songs - stats.fingerprints)} cannot be found by a recording.` },
     !stats.looked_for_copies && { kind: "duplicates", line: "Whether songs are there more than once is not known." },
   ];

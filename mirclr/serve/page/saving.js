@@ -13,9 +13,10 @@ export const playlistPath = (name) => `/playlists/${encodeURIComponent(name)}`;
  * @param {number[]} ids
  * @param {{ [field: string]: unknown } | null} query None where it cannot be listed anew.
  * @param {string} name
+ * @param {boolean} [anew] Whether it is to be listed anew, unless a person chooses otherwise.
  * @returns {Promise<string | null>} The name that was given.
  */
-export function saveList(ids, query, name) {
+export function saveList(ids, query, name, anew = false) {
   return new Promise((resolve) => {
     /** @type {string | null} */
     let kept = null;
@@ -34,8 +35,8 @@ export function saveList(ids, query, name) {
       "form",
       { class: "dialog-form", method: "dialog" },
       input,
-      query && choice("songs", "These songs", `${counted(ids.length, "song")} in this order.`, true),
-      query && choice("query", "What I asked for", "Listed anew from your library whenever you open it.", false),
+      query && choice("songs", "These songs", `${counted(ids.length, "song")} in this order.`, !anew),
+      query && choice("query", "What I asked for", "Listed anew from your library whenever you open it.", anew),
       warning,
       h("div", { class: "dialog-buttons" }, submit),
     );
@@ -43,13 +44,13 @@ export function saveList(ids, query, name) {
     input.addEventListener("input", () => ask(false));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const anew = new FormData(form).get("what") === "query";
+      const asQuery = new FormData(form).get("what") === "query";
       void attempt(async () => {
         const given = input.value.trim();
         /** @type {{ name: string }[]} */
         const held = await get("/playlists");
         if (!asked && given !== name && held.some((one) => one.name === given)) return ask(true);
-        await put(playlistPath(given), anew ? { query } : { tracks: ids });
+        await put(playlistPath(given), asQuery ? { query } : { tracks: ids });
         kept = given;
         dialog.close();
         say(`Saved as ${given}`, { action: { label: "Playlists", act: () => (location.hash = "#you") } });
