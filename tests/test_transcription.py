@@ -537,6 +537,20 @@ def test_songs_of_one_name_get_files_of_their_own(chord, listener, tmp_path, cap
     assert found == {"chord.mid": 4, "chord.flac.mid": 1, "chord.flac 2.mid": 3}
 
 
+def test_a_song_of_a_name_of_before_gets_files_of_its_own(chord, listener, tmp_path, capsys):
+    other, out = tmp_path / "b" / "chord.wav", tmp_path / "o"
+    other.parent.mkdir()
+    soundfile.write(other, sines(CHORD[:1], 3.5), RATE)
+    made = ("-o", out, "--notes", out, "--plot", out, "--sonify", out, "--network", listener)
+    for song in (chord, other, chord, other):  # and the same song is written anew
+        assert exits(capsys, "transcribe", song, *made)[0] == 0
+    kinds = ("csv", "mid", "png", "wav")
+    assert sorted(f.name for f in out.iterdir()) == sorted(f"chord{more}.{k}" for k in kinds for more in ("", ".wav"))
+    for name, notes in (("chord", 4), ("chord.wav", 1)):
+        assert len(read_back(out / f"{name}.mid")[1]) == notes
+        assert len((out / f"{name}.csv").read_text().splitlines()) == 1 + notes
+
+
 def test_a_file_of_somebody_else_s_is_not_replaced(chord, listener, tmp_path, capsys):
     (tmp_path / "chord.mid").write_bytes(b"MThd of somebody else")
     code, _, printed = exits(capsys, "transcribe", chord, "--network", listener)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,45 +86,61 @@ def command(
         from mirclr.transcription.musicxml import require_music21
 
         require_music21()
-    midis = _targets(songs, output, _SCORE if score else (*_MIDI, *_SCORE), "-o")
-    others = {
-        option: _targets(songs, to, _OTHERS[option], option)
-        for option, to in (("--notes", table), ("--plot", plot), ("--sonify", sound))
-        if to
-    }
+    wanted: dict[str, tuple[Path | None, Sequence[str]]] = {"-o": (output, _SCORE if score else (*_MIDI, *_SCORE))}
+    for option, to in (("--notes", table), ("--plot", plot), ("--sonify", sound)):
+        wanted |= {option: (to, _OTHERS[option])} if to else {}
+    places = _targets(songs, wanted)
     found: list[tuple[Path, Notes | None, str]] = []
     with progress("Finding notes", len(songs)) as advance:
         for song in songs:
             try:
                 notes = transcribe(song, preset=preset, sensitivity=sensitivity, network=network)
-                _write(song, notes, midis[song], {name: paths[song] for name, paths in others.items()})
+                _write(song, notes, places[song])
                 found.append((song, notes, ""))
             except AudioError as error:
                 found.append((song, None, str(error).removeprefix(f"{song}: ")))
             advance()
-    _print(found, midis, as_json)
+    _print(found, {song: places[song]["-o"] for song in songs}, as_json)
     return 0 if any(notes is not None for _, notes, _ in found) else 1
 
 
-def _targets(songs: Sequence[Path], to: Path | None, endings: Sequence[str], option: str) -> dict[Path, Path]:
-    """Where the file of each song goes: a file of such an ending, a folder, or beside the song; no two to one place."""
-    if to is not None and to.suffix.lower() in endings and not to.is_dir():
-        if len(songs) > 1:
-            raise click.UsageError(f"{option} {to}: one file, but {len(songs)} songs; name a folder")
-        found = {songs[0]: to}
-    elif to is not None and not to.is_dir() and (to.exists() or _ENDING.fullmatch(to.suffix) or str(to) == "-"):
-        raise click.UsageError(f"{option} {to}: expected a file that ends in {', '.join(endings)}, or a folder")
-    else:
-        taken: set[str] = set()
-        found = {}
-        for song in songs:
-            names = chain([song.stem, song.name], (f"{song.name} {n}" for n in count(2)))
-            places = ((to or song.parent) / f"{name}{endings[0]}" for name in names)
-            found[song] = next(place for place in places if str(place).casefold() not in taken)
-            taken.add(str(found[song]).casefold())  # some systems keep one file for names of other cases
-    for place in found.values():
-        _check_place(place, songs, option, place == to)
+def _targets(
+    songs: Sequence[Path], wanted: Mapping[str, tuple[Path | None, Sequence[str]]]
+) -> dict[Path, dict[str, Path]]:
+    """Where the files of each song go, by option: a file of such an ending, a folder, or beside the song.
+
+    No two go to one place, and none to that of another song's of an earlier run: then they are named by the whole name
+    of the song's file, or numbered.
+    """
+    named = {}
+    for option, (to, endings) in wanted.items():
+        if to is None or to.is_dir():
+            continue
+        if to.suffix.lower() in endings:
+            if len(songs) > 1:
+                raise click.UsageError(f"{option} {to}: one file, but {len(songs)} songs; name a folder")
+            named[option] = to
+        elif to.exists() or _ENDING.fullmatch(to.suffix) or str(to) == "-":
+            raise click.UsageError(f"{option} {to}: expected a file that ends in {', '.join(endings)}, or a folder")
+    folders = {option: (to, endings[0]) for option, (to, endings) in wanted.items() if option not in named}
+    taken: set[str] = set()
+    found = {}
+    for song in songs:
+        for name in chain([song.stem, song.name], (f"{song.name} {n}" for n in count(2))):
+            places = {option: (to or song.parent) / f"{name}{ending}" for option, (to, ending) in folders.items()}
+            if not any(str(place).casefold() in taken or _is_of_another(place, song) for place in places.values()):
+                break
+        taken |= {str(place).casefold() for place in places.values()}  # some systems keep one file for other cases
+        found[song] = named | places
+        for option, place in found[song].items():
+            _check_place(place, songs, option, option in named)
     return found
+
+
+def _is_of_another(place: Path, song: Path) -> bool:
+    from mirclr.transcription import is_ours
+
+    return place.is_file() and is_ours(place) and not is_ours(place, song)
 
 
 def _check_place(place: Path, songs: Sequence[Path], option: str, named: bool) -> None:
@@ -136,19 +152,20 @@ def _check_place(place: Path, songs: Sequence[Path], option: str, named: bool) -
         raise click.UsageError(f"{place}: is there, and not from here; to replace it, name it by {option}")
 
 
-def _write(song: Path, notes: Notes, midi: Path, others: dict[str, Path]) -> None:
+def _write(song: Path, notes: Notes, places: Mapping[str, Path]) -> None:
+    midi = places["-o"]
     (notes.write_musicxml if midi.suffix.lower() in _SCORE else notes.write_midi)(midi)
-    if path := others.get("--notes"):
+    if path := places.get("--notes"):
         notes.write_csv(path)
-    if path := others.get("--plot"):
+    if path := places.get("--plot"):
         notes.plot(path)
-    if path := others.get("--sonify"):
+    if path := places.get("--sonify"):
         from mirclr.transcription import write_check
 
         write_check(song, notes, path)
 
 
-def _print(found: Sequence[tuple[Path, Notes | None, str]], midis: dict[Path, Path], as_json: bool) -> None:
+def _print(found: Sequence[tuple[Path, Notes | None, str]], midis: Mapping[Path, Path], as_json: bool) -> None:
     if as_json:
         print_json([_as_json(song, notes, midis[song], problem) for song, notes, problem in found])
         return

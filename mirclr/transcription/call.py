@@ -87,7 +87,9 @@ def transcribe(
     else:
         found = track_notes((of_kind.get("notes") or _loaded(builtin_transcriber())).activations(counter), chosen)
         reader.finish()
-    return Notes(tuple(found), counter.samples / RATE, reader.outline(), drums, "; ".join(remarks) or None)
+    file = Path(os.path.expanduser(source)) if isinstance(source, str | os.PathLike) else None
+    remark = "; ".join(remarks) or None
+    return Notes(tuple(found), counter.samples / RATE, reader.outline(), drums, remark, file)
 
 
 def preset_of(name: str) -> Preset:

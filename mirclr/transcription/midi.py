@@ -10,7 +10,7 @@ import mido
 import numpy as np
 
 from mirclr.provenance import writing
-from mirclr.transcription.marks import MARK
+from mirclr.transcription.marks import mark_of
 
 if TYPE_CHECKING:
     from mirclr.transcription.score import Notes
@@ -28,7 +28,7 @@ def write_midi(path: Path, notes: Notes) -> None:
     """Write notes; an older file is replaced at once."""
     times, firsts = beat_grid(notes.beats)
     midi = mido.MidiFile(type=1, ticks_per_beat=TICKS)
-    mark: _Events = [(0, -1, mido.MetaMessage("text", text=MARK))]
+    mark: _Events = [(0, -1, mido.MetaMessage("text", text=mark_of(notes.file)))]
     midi.tracks.append(
         _track(mark + _tempo_events(times) + _metre_events(notes.beats, firsts) + _key_events(notes, times))
     )

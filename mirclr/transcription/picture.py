@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mirclr.pictures import new_figure
 from mirclr.provenance import writing
 from mirclr.transcription.drums import DRUM_PITCHES, DRUMS
-from mirclr.transcription.marks import MARK
+from mirclr.transcription.marks import mark_of
 
 if TYPE_CHECKING:
     from mirclr.transcription.score import Notes
@@ -45,4 +45,6 @@ def plot_roll(notes: Notes, path: Path) -> None:
     axes.set(xlim=(0, max(notes.seconds, 0.1)), ylim=(low, high), xlabel="seconds", ylabel="pitch")
     axes.grid(axis="y", color="0.9")
     with writing(path) as file:
-        figure.savefig(file, format=path.suffix.lstrip(".").lower() or "png", dpi=100, metadata={"Title": MARK})
+        figure.savefig(
+            file, format=path.suffix.lstrip(".").lower() or "png", dpi=100, metadata={"Title": mark_of(notes.file)}
+        )

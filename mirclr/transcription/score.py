@@ -32,6 +32,8 @@ class Notes:
         Whether they are hits of drums, whose pitches are General MIDI's of its tenth channel.
     remark : str or None
         What was found wrong with the file, such as that it ends early; None of a whole one.
+    file : Path or None
+        The song's file, by which what is made of them is known again; None of a waveform.
     """
 
     notes: tuple[Note, ...]
@@ -39,6 +41,7 @@ class Notes:
     outline: Outline = field(default_factory=Outline)
     drums: bool = False
     remark: str | None = None
+    file: Path | None = field(default=None, compare=False)
 
     @property
     def beats(self) -> np.ndarray:

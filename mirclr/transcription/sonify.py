@@ -11,7 +11,7 @@ import numpy as np
 from mirclr.audio import decode_blocks, write_wav_blocks
 from mirclr.audio.pitched import RATE
 from mirclr.transcription.drums import DRUM_PITCHES
-from mirclr.transcription.marks import MARK
+from mirclr.transcription.marks import mark_of
 from mirclr.transcription.tracking import Note
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _HITS = dict(zip(DRUM_PITCHES, ((0.2, 24), (0.15, 4), (0.06, 1), (0.25, 12), (0.
 
 def sonify(notes: Notes, blocks: Iterable[np.ndarray], path: Path) -> None:
     """Write a stereo wav file: `blocks` of the song at 16 kHz on the left, notes and clicks of beats on the right."""
-    write_wav_blocks(path, _both(notes, blocks), RATE, MARK)
+    write_wav_blocks(path, _both(notes, blocks), RATE, mark_of(notes.file))
 
 
 def write_check(song: Path, notes: Notes, path: Path) -> None:
