@@ -909,6 +909,26 @@ def test_a_saved_query_is_run_on_the_library_as_it_is(songs, tmp_path):
     assert isinstance(run("playlist", "refresh", "x", "--library", songs.path).exception, NoMatch)
 
 
+def test_what_is_saved_is_replaced_only_where_one_says_so(songs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_playlist(tmp_path / "in.m3u8", songs.tracks([6, 7]))
+    library = ("-n", 2, "--library", songs.path, "--save", "x")
+    asked = ("recommend", "in.m3u8", "--duration", "1m..", *library)
+    assert exits(capsys, *asked, "-o", "list.m3u8")[0] == 0
+    held = songs.playlists()["x"]
+    assert exits(capsys, *asked)[0] == 0  # the same question; its file stays
+    assert songs.playlists()["x"] == held
+    assert held["output"] == str(tmp_path / "list.m3u8")
+    for other in ("recommend", "search"):
+        code, out, err = exits(capsys, other, "rock", *library)
+        assert (code, out) == (1, "")
+        assert "'x' is saved already, and asks for something else; --replace replaces it\n" in err
+    assert songs.playlists()["x"] == held
+    assert exits(capsys, "recommend", "beth", *library, "--replace")[0] == 0
+    assert songs.playlists()["x"]["query"] == {"seeds": ["beth"], "n": 2}
+    assert exits(capsys, "recommend", "beth", "--replace", "--library", songs.path)[0] == 2
+
+
 def test_a_saved_query_with_an_open_range_is_shown(songs):
     asked = ("recommend", "beth", "-n", 1, "--duration", "1m..", "--library", songs.path, "--save", "x")
     assert run(*asked).exit_code == 0

@@ -83,6 +83,7 @@ OTHER_OPTIONS = {
     "--num": "--count",
     "--number": "--count",
     "--out": "--output",
+    "--overwrite": "--replace",
     "--profile": "--for",
     "--silent": "--quiet",
     "--simulate": "--dry-run",

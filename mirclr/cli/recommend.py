@@ -22,7 +22,7 @@ _MANY = 10_000  # songs that an index is behind, from where a query takes notabl
 _NAMED = 3  # artists or songs in the title of a list
 
 HOW_MANY = ("n", "length_s", "artist_cap", "artist_gap", "same_album", "versions", "fill")
-WHAT_BECOMES = ("output", "save", "mpd", "explain", "as_json")
+WHAT_BECOMES = ("output", "save", "replace", "mpd", "explain", "as_json")
 """Options of commands that make lists, by the sections of their helps."""
 
 _HOW_MANY = (
@@ -66,6 +66,7 @@ _WHAT_BECOMES = (
     options.as_json,
     options.path_option("-o", "--output", help="Write a playlist too: .m3u8, .xspf or .jspf"),
     click.option("--save", metavar="NAME", help="Keep what you asked for; to list anew: mirclr playlist refresh NAME"),
+    click.option("--replace", is_flag=True, help="With --save: also where something else is saved as NAME."),
     mpd_option,
     options.checkpoint("The library's encoder, where its file has moved."),
 )
@@ -156,6 +157,7 @@ def command(
     as_json: bool,
     output: Path | None,
     save: str | None,
+    replace: bool,
     mpd: "MpdAddress | None",
     checkpoint: Path | None,
     index: str | None,
@@ -172,7 +174,7 @@ def command(
     different take turns, or --diversity or --to asks for another order.
     """
     query = query_of(same_album=same_album == "yes", versions=versions == "yes", fill=fill == "yes", **asked)
-    return make_list(library_path, query, explain, as_json, output, save, mpd, checkpoint, index)
+    return make_list(library_path, query, explain, as_json, output, save, replace, mpd, checkpoint, index)
 
 
 def make_list(
@@ -182,20 +184,24 @@ def make_list(
     as_json: bool,
     output: Path | None,
     save: str | None,
+    replace: bool,
     mpd: "MpdAddress | None",
     checkpoint: Path | None,
     index: str | None = None,
 ) -> int:
     """Answer a query of a library, and show, write, keep and play the list as was asked."""
     from mirclr.api import Library
-    from mirclr.recommend import with_absolute_paths
-    from mirclr.recommend.saved import save_query
+    from mirclr.recommend.saved import check_unsaved, save_query
 
     if output:
         check_output(output, library_path)
     if save is not None:
         check_name(save)
+    elif replace:
+        raise click.UsageError("--replace: expected --save NAME with it")
     with Library.open(library_path) as library:
+        if save and not replace:
+            check_unsaved(library, save, query)
         if index:
             library.use_index(index)
             if (behind := library.index.behind) > _MANY:
@@ -204,8 +210,7 @@ def make_list(
         make_ready(library, query)
         answer = library.answer(query, checkpoint=checkpoint, excerpts=explain)
         if save:
-            kept = with_absolute_paths(query).to_json()
-            save_query(library, save, {"query": kept, "output": str(output.absolute()) if output else None})
+            save_query(library, save, query, output)
     show_answer(answer, as_json=as_json, explain=explain)
     if output:
         write_answer(answer, output, save or title_of(answer))

@@ -36,6 +36,7 @@ def command(
     as_json: bool,
     output: Path | None,
     save: str | None,
+    replace: bool,
     mpd: "MpdAddress | None",
     checkpoint: Path | None,
     **asked: Any,
@@ -50,4 +51,4 @@ def command(
     the tags of their sound. Where no song is likely as you say, none is listed.
     """
     query = query_of(text=" ".join(words), **asked)
-    return make_list(library_path, query, explain, as_json, output, save, mpd, checkpoint)
+    return make_list(library_path, query, explain, as_json, output, save, replace, mpd, checkpoint)

@@ -1,10 +1,14 @@
 """What a library keeps by name: queries to be run again, with the file that a list was last written to; own lists."""
 
-from typing import Any
+import json
+from pathlib import Path
+from typing import Any, cast
 
 from mirclr.errors import LibraryError, NoMatch
 from mirclr.library import LibraryStore, LibraryTrack, shown
 from mirclr.names import close_names
+from mirclr.recommend.query import Query
+from mirclr.recommend.seeds import with_absolute_paths
 from mirclr.terminal import did_you_mean
 
 
@@ -32,8 +36,15 @@ def own_songs(library: LibraryStore, name: str) -> list[LibraryTrack] | None:
         return None if held is None else library.tracks(library.song_list_ids(held.id))
 
 
-def save_query(library: LibraryStore, name: str, saved: dict[str, Any]) -> None:
-    """Keep a query, as `saved_queries` gives it, under a name; one of that name is replaced.
+def check_unsaved(library: LibraryStore, name: str, query: Query) -> None:
+    """Raise LibraryError where another query than this one is saved under a name."""
+    if (held := library.playlists().get(name)) is not None and held.get("query") != _plain(query):
+        raise LibraryError(f"{shown(name)!r} is saved already, and asks for something else; --replace replaces it")
+
+
+def save_query(library: LibraryStore, name: str, query: Query, output: Path | None = None) -> None:
+    """Keep a query under a name, and the file that its list is written to; of one of that name the file stays unless
+    another is given.
 
     Raises
     ------
@@ -42,7 +53,13 @@ def save_query(library: LibraryStore, name: str, saved: dict[str, Any]) -> None:
     """
     if library.find_song_list(name):
         raise LibraryError(f"there is a list of your own called {shown(name)} already; choose another name")
-    library.save_playlist(name, saved)
+    before = library.playlists().get(name, {}).get("output")
+    library.save_playlist(name, {"query": _plain(query), "output": str(output.absolute()) if output else before})
+
+
+def _plain(query: Query) -> dict[str, Any]:
+    """A query as it is stored, from any folder the same."""
+    return cast(dict[str, Any], json.loads(json.dumps(with_absolute_paths(query).to_json())))
 
 
 def saved_query(library: LibraryStore, name: str) -> dict[str, Any]:

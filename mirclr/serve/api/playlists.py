@@ -15,7 +15,7 @@ from mirclr.library import LibraryTrack, SongList, shown
 from mirclr.recommend import Query
 from mirclr.recommend.listening import check_name
 from mirclr.recommend.playlist import playlist_bytes
-from mirclr.recommend.saved import saved_queries
+from mirclr.recommend.saved import save_query, saved_queries
 from mirclr.recommend.seeds import held_seeds, named_seeds, without_files
 from mirclr.recommend.words import wish_in_words
 from mirclr.serve.api.recommend import Id, QueryBody, check_size
@@ -147,7 +147,7 @@ def _keep_query(library: Library, name: str, query: Query) -> Playlist:
     if library.find_song_list(name):
         raise Problem(409, f"there is a list of songs called {shown(name)} already; choose another name")
     query = without_files(library, query)
-    library.save_playlist(name, {"query": query.to_json(), "output": library.playlists().get(name, {}).get("output")})
+    save_query(library, name, query)
     return Playlist(name=name, kind="query", words=shown(wish_in_words(named_seeds(library, query))))
 
 
