@@ -128,6 +128,21 @@ async function content(answer) {
   return text ? JSON.parse(text) : undefined;
 }
 
+/** Questions of which only the last one counts: answers may come in another order than they were asked in. */
+export class Latest {
+  asking = new AbortController();
+
+  /**
+   * Withdraw what was asked before.
+   * @returns {AbortSignal} Of the next question; it is aborted once another one follows.
+   */
+  next() {
+    this.asking.abort();
+    this.asking = new AbortController();
+    return this.asking.signal;
+  }
+}
+
 /**
  * Whether an error is only that a question was withdrawn.
  * @param {unknown} error

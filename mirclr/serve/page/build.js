@@ -1,6 +1,6 @@
 /** Build: songs to be like and unlike, filters, settings, and the list that they give, which changes as they do. @module */
 
-import { get, isAbort, post, Problem } from "./api.js";
+import { get, isAbort, Latest, post, Problem } from "./api.js";
 import { build } from "./building.js";
 import { add, counted, debounced, fill, h, span } from "./elements.js";
 import { Filters } from "./filters.js";
@@ -41,7 +41,9 @@ class BuildView extends HTMLElement {
     /** Whether it is kept as what it was asked for by. */
     this.anew = false;
     this.isEmpty = false;
-    this.asking = new AbortController();
+    this.asking = new Latest();
+    this.opening = new Latest();
+    this.mixing = new Latest();
     this.sources = h("div", { class: "sources" });
     this.words = new Words();
     this.filters = new Filters();
@@ -90,10 +92,11 @@ class BuildView extends HTMLElement {
 
   /** @param {string} _rest @param {URLSearchParams} parameters */
   async show(_rest, parameters) {
+    const signal = this.opening?.next();
     const name = parameters.get("playlist");
-    if (name) {
+    if (name && signal) {
       history.replaceState(null, "", "#build");
-      await this.openPlaylist(name, parameters.get("kind"));
+      await this.openPlaylist(name, parameters.get("kind"), signal);
     }
     await this.renew();
   }
@@ -111,8 +114,10 @@ class BuildView extends HTMLElement {
   }
 
   async showSources() {
-    const { seeds, avoid, to } = build.state;
+    const { state } = build;
+    const { seeds, avoid, to } = state;
     const tracks = new Map((await tracksOf([...seeds, ...avoid, ...(to === null ? [] : [to])])).map((track) => [track.id, track]));
+    if (state !== build.state) return;
     if ([...seeds, ...avoid].some((id) => !tracks.has(id)) || (to !== null && !tracks.has(to))) {
       const held = (/** @type {number} */ id) => tracks.has(id); // the others are no longer in the library
       build.set({ seeds: seeds.filter(held), avoid: avoid.filter(held), to: to !== null && held(to) ? to : null });
@@ -147,6 +152,7 @@ class BuildView extends HTMLElement {
   }
 
   begin() {
+    this.opening?.next();
     this.byHand = this.anew = false;
     this.name = "My list";
     build.clear();
@@ -156,8 +162,7 @@ class BuildView extends HTMLElement {
 
   /** Ask for the list and the counts of the filters; an answer that comes too late is not taken. */
   async renew() {
-    this.asking?.abort();
-    const { signal } = (this.asking = new AbortController());
+    const signal = /** @type {Latest} */ (this.asking).next();
     await Promise.all([this.renewCounts(signal), this.renewList(signal)]);
   }
 
@@ -184,7 +189,7 @@ class BuildView extends HTMLElement {
     try {
       /** @type {Answer} */
       const found = await post("/recommend", build.query(), { signal });
-      if (signal.aborted) return;
+      if (signal.aborted || this.byHand) return;
       this.words?.say(found.understood);
       remember(found.recommendations.map((one) => one.track));
       const { isPath } = build;
@@ -193,7 +198,7 @@ class BuildView extends HTMLElement {
         found.remarks.filter((line) => !line.startsWith("understood: ")).map(inPlainWords),
       );
     } catch (error) {
-      if (isAbort(error) || signal.aborted) return;
+      if (isAbort(error) || signal.aborted || this.byHand) return;
       const { seeds, profile: listener } = build.state;
       const unknown = listener && !seeds.length && error instanceof Problem && error.status === 404;
       const why = unknown ? "Nothing is known yet of what you like. Like songs, or play some." : error instanceof Error ? inPlainWords(error.message) : String(error);
@@ -211,6 +216,7 @@ class BuildView extends HTMLElement {
 
   /** @param {Entry[]} entries @param {string[]} remarks */
   put(entries, remarks) {
+    this.mixing?.next();
     this.entries = entries;
     if (this.remarks) fill(this.remarks, ...remarks.map((line) => h("li", {}, line)));
     this.showList();
@@ -218,6 +224,7 @@ class BuildView extends HTMLElement {
 
   /** A person changes the list. @param {Entry[]} entries */
   change(entries) {
+    this.mixing?.next();
     this.byHand = true;
     this.entries = entries;
     this.showList();
@@ -344,7 +351,7 @@ class BuildView extends HTMLElement {
 
   async mix() {
     /** @type {{ songs: { id: number, tempo_bpm: number | null, key: string | null, why: string[] }[], unknown: number }} */
-    const { songs, unknown } = await post("/order", { tracks: this.ids, by: "mix" });
+    const { songs, unknown } = await post("/order", { tracks: this.ids, by: "mix" }, { signal: this.mixing?.next() });
     const entries = new Map(this.entries?.map((entry) => [entry.track.id, entry]));
     this.change(
       songs.flatMap(({ id, tempo_bpm, key, why }) => {
@@ -369,10 +376,11 @@ class BuildView extends HTMLElement {
     await exportList(this.ids, this.name ?? "playlist", format);
   }
 
-  /** @param {string} name @param {string | null} kind */
-  async openPlaylist(name, kind) {
+  /** @param {string} name @param {string | null} kind @param {AbortSignal} signal */
+  async openPlaylist(name, kind, signal) {
     /** @type {{ name: string, kind: string, tracks: Track[], query?: { [field: string]: any } | null }} */
     const found = await get(playlistPath(name), kind ? { kind } : {});
+    if (signal.aborted) return;
     this.name = found.name;
     remember(found.tracks);
     this.byHand = false;

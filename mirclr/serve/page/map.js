@@ -1,6 +1,6 @@
 /** The map: every song a point, those that sound alike near each other. @module */
 
-import { ask, get, isAbort } from "./api.js";
+import { ask, get, isAbort, Latest } from "./api.js";
 import { add, counted, debounced, h, uniqueId } from "./elements.js";
 import { onJob } from "./events.js";
 import { icon } from "./icons.js";
@@ -66,7 +66,8 @@ class MapView extends HTMLElement {
     /** The part of the map whose points are drawn. @type {{ box: import("./map-look.js").Box, scale: number } | null} */
     this.cut = null;
     this.isShown = this.isDue = this.isLasso = false;
-    this.finding = new AbortController();
+    this.finding = new Latest();
+    this.colouring = new Latest();
 
     const hint = uniqueId("map-keys");
     this.canvas = h("canvas", { class: "map-canvas", tabindex: 0, role: "application", "aria-label": "Map of songs", "aria-describedby": hint });
@@ -195,8 +196,10 @@ class MapView extends HTMLElement {
 
   /** @param {string} by */
   async colourBy(by) {
+    const signal = this.colouring.next();
     /** @type {import("./map-colours.js").MapColours} */
     const colours = await get("/map/colours", { by });
+    if (signal.aborted) return;
     const codes = codesOf(colours);
     if (codes.length !== this.points.count) return this.load(); // it changed meanwhile
     this.codes = codes;
@@ -460,11 +463,10 @@ class MapView extends HTMLElement {
 
   /** Let the songs stand out that words mean. @param {string} text */
   async find(text) {
-    this.finding.abort();
-    this.finding = new AbortController();
+    const signal = this.finding.next();
     this.meant = null;
     if (text) {
-      const answer = await ask("GET", "/map/matches", { query: { q: text }, signal: this.finding.signal });
+      const answer = await ask("GET", "/map/matches", { query: { q: text }, signal });
       const ids = new Uint32Array(await answer.arrayBuffer());
       this.meant = new Set(Array.from(ids, (id) => this.points.indexOf(id)).filter((at) => at >= 0));
     }

@@ -1,5 +1,6 @@
 /** What is shown of the player: the bar at the foot of the page, and the songs to come. @module */
 
+import { Latest } from "./api.js";
 import { clock, counted, fill, h, span } from "./elements.js";
 import { icon } from "./icons.js";
 import { menuButton } from "./menu.js";
@@ -37,6 +38,7 @@ function button(name, label, act, kind = "") {
 
 class PlayerBar extends HTMLElement {
   dragged = false;
+  listing = new Latest();
 
   connectedCallback() {
     if (this.firstChild) return;
@@ -173,7 +175,9 @@ class PlayerBar extends HTMLElement {
     const { queue } = this;
     if (!queue || queue.hidden) return;
     const coming = player.coming;
+    const signal = this.listing.next();
     const tracks = await tracksOf(coming.slice(0, SHOWN));
+    if (signal.aborted) return;
     const length_s = tracks.reduce((sum, track) => sum + track.duration_s, 0);
     const about = coming.length > SHOWN ? counted(coming.length, "song") : `${counted(coming.length, "song")}, ${span(length_s)}`;
     const clear = h("button", { class: "text", type: "button", on: { click: () => player.setComing([]) } }, "Clear");

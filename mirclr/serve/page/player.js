@@ -1,6 +1,6 @@
 /** The player: a queue of songs, played one after the other without a gap. What is shown of it: player-bar.js. @module */
 
-import { address } from "./api.js";
+import { address, Latest } from "./api.js";
 import { remember, seen, tracksOf } from "./songs-known.js";
 
 /** @typedef {import("./api.js").Track} Track */
@@ -71,6 +71,8 @@ class Player extends EventTarget {
     /** @type {number[]} */
     this.queue = [];
     this.at = -1;
+    /** What is to play in place of what plays. */
+    this.choosing = new Latest();
     /** @type {Track | null} */
     this.track = null;
     this.repeat = false;
@@ -149,6 +151,16 @@ class Player extends EventTarget {
   }
 
   /**
+   * Play songs that are asked for, unless others are chosen before they are known.
+   * @param {(signal: AbortSignal) => Promise<number[]>} ask
+   */
+  async playLatest(ask) {
+    const signal = this.choosing.next();
+    const ids = await ask(signal);
+    if (!signal.aborted) await this.play(ids);
+  }
+
+  /**
    * Play songs in place of what plays, from one of them on.
    * @param {number[]} ids
    * @param {number} [at]
@@ -156,6 +168,7 @@ class Player extends EventTarget {
   async play(ids, at = 0) {
     const wanted = ids[at];
     if (wanted === undefined) return;
+    this.choosing.next();
     this.queue = [...ids];
     await this.start(at);
   }
@@ -238,8 +251,9 @@ class Player extends EventTarget {
     const { queue, at, time_s } = JSON.parse(sessionStorage.getItem(KEPT) ?? '{"queue": []}');
     const id = queue[at];
     if (id === undefined || this.track) return;
+    const signal = this.choosing.next();
     const [track] = await tracksOf([id]);
-    if (!track || this.track) return;
+    if (!track || this.track || signal.aborted) return;
     this.queue = queue;
     this.at = at;
     this.track = track;

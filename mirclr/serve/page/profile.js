@@ -21,6 +21,8 @@ class Profile extends EventTarget {
     this.name = FIRST;
     /** @type {Map<number, Taste>} */
     this.tastes = new Map();
+    /** Resolves when what was pressed last is kept, or could not be. @type {Promise<unknown>} */
+    this.sent = Promise.resolve();
     try {
       this.name = localStorage.getItem(KEY) || FIRST;
     } catch {
@@ -37,9 +39,16 @@ class Profile extends EventTarget {
   async load() {
     const { name } = this;
     try {
+      let sent;
       /** @type {{ liked: number[], disliked: number[] }} */
-      const { liked, disliked } = await get(`${this.path}/likes`);
-      if (name !== this.name) return;
+      let found;
+      do {
+        sent = this.sent;
+        await sent;
+        found = await get(`${this.path}/likes`);
+        if (name !== this.name) return;
+      } while (sent !== this.sent); // else it may be of before
+      const { liked, disliked } = found;
       this.tastes = new Map([...liked.map((id) => pair(id, 1)), ...disliked.map((id) => pair(id, -1))]);
       this.dispatchEvent(new CustomEvent("taste", { detail: null }));
     } catch (error) {
@@ -71,14 +80,18 @@ class Profile extends EventTarget {
   /** @param {number} id */
   dislike = (id) => this.setTaste(id, this.tasteOf(id) === -1 ? 0 : -1);
 
-  /** @param {number} id @param {Taste} taste */
+  /** One is sent after the other, so that what is pressed last is kept. @param {number} id @param {Taste} taste */
   async setTaste(id, taste) {
     const before = this.tasteOf(id);
+    const { path, sent } = this;
+    const sending = sent.then(() => post(`${path}/likes`, { track: id, taste }));
+    const mine = (this.sent = sending.catch(() => undefined));
     this.keep(id, taste);
     try {
-      await post(`${this.path}/likes`, { track: id, taste });
+      await sending;
     } catch (error) {
-      this.keep(id, before);
+      if (mine === this.sent) this.keep(id, before);
+      else void this.load();
       throw error;
     }
   }

@@ -41,7 +41,9 @@ class Radio {
   async start(wish, label, first) {
     this.wish = null;
     this.given = new Set(first ? [first.id] : []);
+    const signal = player.choosing.next();
     const tracks = await this.ask(wish);
+    if (signal.aborted) return;
     if (first) tracks.unshift(first);
     if (!tracks.length) return say("There is no song to begin with", { wrong: true });
     this.wish = wish;

@@ -25,7 +25,7 @@ export function saveList(ids, query, name, anew = false) {
       h("label", { class: "choice" }, h("input", { type: "radio", name: "what", value, checked }), h("span", {}, h("strong", {}, title), h("small", {}, about)));
     const submit = h("button", { class: "primary", type: "submit" }, "Save");
     const warning = h("p", { class: "muted", role: "status" });
-    let asked = false;
+    let [asked, sending] = [false, false];
     const ask = (/** @type {boolean} */ whether) => {
       asked = whether;
       submit.textContent = whether ? "Replace" : "Save";
@@ -45,6 +45,8 @@ export function saveList(ids, query, name, anew = false) {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const asQuery = new FormData(form).get("what") === "query";
+      if (sending) return;
+      sending = true;
       void attempt(async () => {
         const given = input.value.trim();
         /** @type {{ name: string }[]} */
@@ -54,7 +56,7 @@ export function saveList(ids, query, name, anew = false) {
         kept = given;
         dialog.close();
         say(`Saved as ${given}`, { action: { label: "Playlists", act: () => (location.hash = "#you") } });
-      });
+      }).finally(() => (sending = false));
     });
     dialog.addEventListener("close", () => resolve(kept));
     input.select();

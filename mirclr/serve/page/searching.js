@@ -1,6 +1,6 @@
 /** Search as one types: a box with a list of songs, artists and albums below it. @module */
 
-import { get, isAbort } from "./api.js";
+import { get, isAbort, Latest } from "./api.js";
 import { counted, debounced, fill, h, uniqueId } from "./elements.js";
 import { icon } from "./icons.js";
 import { sayProblem } from "./notices.js";
@@ -29,8 +29,7 @@ export function searchBox({ label, placeholder, limit = 5, songsOnly = false, ch
   /** @type {{ option: HTMLElement, choice: Choice }[]} */
   let options = made;
   let at = -1;
-  /** @type {AbortController | null} */
-  let asking = null;
+  const asking = new Latest();
 
   const input = h("input", {
     type: "search",
@@ -51,7 +50,9 @@ export function searchBox({ label, placeholder, limit = 5, songsOnly = false, ch
   const show = (open) => {
     list.hidden = !open;
     input.setAttribute("aria-expanded", String(open));
-    if (!open) select(-1);
+    if (open) return;
+    asking.next(); // what is found now is not wanted
+    select(-1);
   };
   /** @param {number} to */
   const select = (to) => {
@@ -70,12 +71,10 @@ export function searchBox({ label, placeholder, limit = 5, songsOnly = false, ch
   };
   const search = debounced(WAIT_MS, async () => {
     const text = input.value.trim();
-    asking?.abort();
     if (!text) return show(false);
-    asking = new AbortController();
     try {
       /** @type {Found} */
-      const found = await get("/search", { q: text, limit }, asking.signal);
+      const found = await get("/search", { q: text, limit }, asking.next());
       remember(found.songs);
       options = choicesOf(found, songsOnly).map((choice) => ({ choice, option: optionOf(choice) }));
       for (const { option, choice } of options) {

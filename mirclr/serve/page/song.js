@@ -28,20 +28,31 @@ const SHOWN = 6; // labels
 class SongView extends HTMLElement {
   /** @type {number | null} */
   shown = null;
+  named = "Song – mirclr";
 
   /** @param {string} rest */
   async show(rest) {
     const id = /^[0-9]+$/.test(rest) ? Number(rest) : 0;
-    if (this.shown === id) return;
+    if (this.shown === id) {
+      document.title = this.named;
+      return;
+    }
     this.shown = id;
+    this.named = "Song – mirclr";
     const track = await this.ask(id);
     if (this.shown !== id || !track) return;
     remember([track]);
-    document.title = `${track.title} – mirclr`;
+    this.name(`${track.title} – mirclr`);
     const near = h("section", { class: "near", "aria-label": "Sounds like this" }, h("h2", {}, "Sounds like this"));
     const sound = h("section", { class: "sound", "aria-label": "From beginning to end" }, waveform(track));
     fill(this, this.head(track), sound, h("div", { class: "song-body" }, near, this.about(track)));
     await Promise.all([this.showNear(track, near), attempt(() => showOverTime(track, sound))]);
+  }
+
+  /** What the page is called, while this view is seen. @param {string} title */
+  name(title) {
+    this.named = title;
+    if (this.isConnected) document.title = title;
   }
 
   /** The song; where it is not to be had the page says so, and nothing is left of another one. @param {number} id @returns {Promise<WholeTrack | null>} */
@@ -61,7 +72,7 @@ class SongView extends HTMLElement {
   instead(id, title, text) {
     if (this.shown !== id) return;
     this.shown = null; // so that it is asked for again
-    document.title = "Song – mirclr";
+    this.name("Song – mirclr");
     fill(this, h("div", { class: "empty" }, h("h1", {}, title), h("p", {}, text), h("a", { class: "button", href: "#songs" }, icon("songs"), "All songs")));
   }
 

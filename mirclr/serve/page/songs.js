@@ -5,7 +5,7 @@ import { add, counted, fill, find, h } from "./elements.js";
 import { EndlessList } from "./endless.js";
 import { icon } from "./icons.js";
 import { attempt } from "./notices.js";
-import { enqueue, play } from "./player.js";
+import { player } from "./player.js";
 import { songRow } from "./rows.js";
 import { remember } from "./songs-known.js";
 
@@ -45,7 +45,7 @@ class SongsView extends HTMLElement {
     const options = Object.entries(SORTS).map(([value, name]) => h("option", { value }, name));
     this.sort = h("select", { "aria-label": "Sort by" }, ...options);
     this.direction = h("button", { class: "icon-button", type: "button" });
-    const act = (/** @type {"play" | "shuffle" | "queue"} */ how) => () => void attempt(() => this.playAll(how));
+    const act = (/** @type {"play" | "shuffle"} */ how) => () => void attempt(() => this.playAll(how));
     add(
       this,
       h(
@@ -164,17 +164,19 @@ class SongsView extends HTMLElement {
 
   /** Play the songs of the list from one on. @param {number} at */
   async playFrom(at) {
-    const { rows } = await this.ask(at, PLAYED);
-    await play(rows.map((track) => track.id));
+    await player.playLatest(async (signal) => (await this.ask(at, PLAYED, signal)).rows.map((track) => track.id));
   }
 
-  /** @param {"play" | "shuffle" | "queue"} how */
+  /** @param {"play" | "shuffle"} how */
   async playAll(how) {
     const total = this.list?.total ?? 0;
     const offset = how === "shuffle" ? Math.floor(Math.random() * Math.max(1, total - PLAYED)) : 0;
-    const ids = (await this.ask(offset, PLAYED)).rows.map((track) => track.id);
-    if (how === "shuffle") shuffle(ids);
-    await (how === "queue" ? enqueue(ids) : play(ids));
+    const ask = async (/** @type {AbortSignal} */ signal) => {
+      const ids = (await this.ask(offset, PLAYED, signal)).rows.map((track) => track.id);
+      if (how === "shuffle") shuffle(ids);
+      return ids;
+    };
+    await player.playLatest(ask);
   }
 }
 

@@ -1,12 +1,12 @@
 /** For you: songs by what one likes, a radio, what that is, playlists, and what is never listed. @module */
 
-import { del, get, post, put } from "./api.js";
+import { del, get, Latest, post, put } from "./api.js";
 import { askForText } from "./dialog.js";
 import { add, counted, fill, h, span } from "./elements.js";
 import { icon } from "./icons.js";
 import { openMenu } from "./menu.js";
 import { attempt, say } from "./notices.js";
-import { play, playTracks } from "./player.js";
+import { player, playTracks } from "./player.js";
 import { profile, tasteButtons } from "./profile.js";
 import { radio } from "./radio.js";
 import { songList } from "./rows.js";
@@ -26,6 +26,8 @@ const KINDS = /** @type {{ [kind: string]: string }} */ ({ artist: "Artist", alb
 const OTHER = "\n";
 
 class YouView extends HTMLElement {
+  asking = { listener: new Latest(), playlists: new Latest(), blocks: new Latest() };
+
   connectedCallback() {
     if (this.firstChild) return;
     this.listener = h("select", { "aria-label": "Listener" });
@@ -55,11 +57,13 @@ class YouView extends HTMLElement {
   // whose page it is
 
   async showListener() {
+    const signal = this.asking.listener.next();
     /** @type {{ name: string, songs: number }[]} */
     const held = await get("/profiles");
+    if (signal.aborted) return;
     const names = new Set(["me", profile.name, ...held.map((one) => one.name)]);
-    await this.showTaste(held.some((one) => one.name === profile.name && one.songs > 0));
-    if (!this.listener) return;
+    await this.showTaste(held.some((one) => one.name === profile.name && one.songs > 0), signal);
+    if (!this.listener || signal.aborted) return;
     fill(this.listener, ...[...names].map((name) => h("option", { value: name }, name === "me" ? "Me" : name)), h("option", { value: OTHER }, "Another listener …"));
     this.listener.value = profile.name;
   }
@@ -75,20 +79,21 @@ class YouView extends HTMLElement {
 
   // what is liked
 
-  /** @param {boolean} isKnown Whether anything is known of the listener. */
-  async showTaste(isKnown) {
+  /** @param {boolean} isKnown Whether anything is known of the listener. @param {AbortSignal} signal */
+  async showTaste(isKnown, signal) {
     /** @type {Listener | null} */
     const listener = isKnown ? await get(profile.path) : null;
+    if (signal.aborted) return;
     const knows = Boolean(listener?.groups.length);
     if (this.known) {
       this.known.textContent = listener?.songs ? `${counted(listener.liked, "like")}, ${counted(listener.plays, "play")} of ${counted(listener.songs, "song")}` : "";
     }
     this.showGroups(listener?.groups ?? []);
-    await this.showSuggested(knows);
+    await this.showSuggested(knows, signal);
   }
 
-  /** @param {boolean} knows */
-  async showSuggested(knows) {
+  /** @param {boolean} knows @param {AbortSignal} signal */
+  async showSuggested(knows, signal) {
     const place = this.suggested;
     if (!place) return;
     const start = (/** @type {string} */ kind) => action(kind, "Radio for you", () => radio.start({ profile: profile.name }, `for ${profile.name === "me" ? "you" : profile.name}`), "radio");
@@ -107,6 +112,7 @@ class YouView extends HTMLElement {
     }
     /** @type {{ recommendations: { track: Track, match: number | null, reason: string }[] }} */
     const found = await post("/recommend", { profile: profile.name, n: FOR_YOU });
+    if (signal.aborted) return;
     const tracks = found.recommendations.map((one) => one.track);
     const list = songList(tracks, (track, at) => ({ note: note(found.recommendations[at]?.reason), buttons: [tasteButtons(track)] }));
     content(
@@ -137,9 +143,10 @@ class YouView extends HTMLElement {
   // what is kept
 
   async showPlaylists() {
+    const signal = this.asking.playlists.next();
     /** @type {Playlist[]} */
     const held = await get("/playlists");
-    if (!this.playlists) return;
+    if (!this.playlists || signal.aborted) return;
     const build = h("a", { class: "button", href: "#build" }, icon("plus"), "Build a list");
     if (!held.length) {
       content(this.playlists, h("div", { class: "card hint" }, h("p", {}, "No playlist is kept yet."), h("div", {}, build)));
@@ -153,7 +160,7 @@ class YouView extends HTMLElement {
     const { name, kind, words, songs, duration_s } = one;
     const about = kind === "songs" ? [counted(songs ?? 0, "song"), span(duration_s ?? 0), words].filter(Boolean).join(", ") : words;
     const address = `#build?${new URLSearchParams({ playlist: name, kind })}`;
-    const starts = h("button", { class: "icon-button", type: "button", "aria-label": `Play ${name}`, on: { click: () => void attempt(async () => play(await idsOf(one))) } }, icon("play"));
+    const starts = h("button", { class: "icon-button", type: "button", "aria-label": `Play ${name}`, on: { click: () => void attempt(() => player.playLatest(() => idsOf(one))) } }, icon("play"));
     const more = h("button", { class: "icon-button", type: "button", "aria-label": `More for ${name}`, "aria-haspopup": "menu", "aria-expanded": "false" }, icon("more"));
     more.addEventListener("click", () =>
       openMenu(
@@ -193,9 +200,10 @@ class YouView extends HTMLElement {
   }
 
   async showBlocks() {
+    const signal = this.asking.blocks.next();
     /** @type {Block[]} */
     const held = await get("/blocks");
-    if (!this.blocks) return;
+    if (!this.blocks || signal.aborted) return;
     const rows = held.map(({ rule, kind, text }) => {
       const allow = async () => {
         await del(`/blocks?${new URLSearchParams({ rule })}`);
