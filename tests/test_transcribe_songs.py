@@ -12,6 +12,7 @@ import soundfile
 from onnx import helper
 
 import mirclr
+from mirclr.audio.key import KEYS
 from mirclr.audio.pitched import RATE
 from mirclr.ingest.description import describe_file
 from mirclr.library import CHORDS
@@ -54,6 +55,13 @@ def clicks(bpm=120.0, seconds=20.0, first=0.5):
     return x
 
 
+def tones(seconds):
+    """A chord of D major, after twenty seconds of one of Ab major."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    notes = np.where(t < 20, 44, 50)[:, None] + np.array([0, 4, 7, 12, 16, 19, 24])
+    return (0.02 * np.sin(2 * np.pi * 440 * 2 ** ((notes - 69) / 12) * t[:, None]).sum(axis=1)).astype(np.float32)
+
+
 @pytest.fixture
 def song(tmp_path):
     soundfile.write(tmp_path / "song.wav", clicks(), RATE)
@@ -72,16 +80,19 @@ def test_drums_of_a_song(song, click_listener):
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 70_000], range(5000, 320_000, 5000)])
 def test_a_song_that_comes_in_blocks_is_the_whole(click_listener, cuts):
-    network, x = PortableTranscriber(click_listener), clicks(97.0)
-    outlines = []
+    network, x = PortableTranscriber(click_listener), clicks(97.0, 70.0) + tones(70.0)
+    outlines, fits = [], []
     for blocks in ([x], np.split(x, list(cuts))):
         reader = SongReader(network)
         for block in blocks:
             reader.feed(block)
         reader.finish()
         outlines.append(reader.outline())
+        fits.append(reader.pitch_fits())
     np.testing.assert_array_equal(outlines[0].beats, outlines[1].beats)
     np.testing.assert_array_equal(outlines[0].chords, outlines[1].chords)
+    np.testing.assert_array_equal(fits[0], fits[1])
+    assert KEYS[int(fits[0].argmax())] == "D"  # most of it is, though its first twenty seconds are in Ab
 
 
 def test_the_command_writes_drums(song, click_listener, tmp_path, capsys):

@@ -242,6 +242,12 @@ def test_memory_is_that_of_what_sounds():
 # networks
 
 
+@pytest.mark.parametrize("span", [(-1, 1), (2, 1), (1, 1), (float("nan"), 1), (0, float("nan"))])
+def test_a_span_that_is_none_is_refused(tmp_path, span):
+    with pytest.raises(QueryError, match="span: found"):
+        mirclr.transcribe(tmp_path / "song.wav", span=span)
+
+
 def test_a_chord_of_sines_gives_its_notes(listener):
     found = mirclr.transcribe(sines(CHORD, 3.5), RATE, network=listener)
     assert [n.pitch for n in found] == [p for _, _, p in CHORD]

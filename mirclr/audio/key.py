@@ -38,8 +38,12 @@ def best_fit(fits: np.ndarray) -> tuple[str | None, float]:
 
 
 def profile_fits(waveforms: Sequence[np.ndarray]) -> np.ndarray:
-    """(24,) float64: correlations of the pitches of a track with the profiles of `KEYS`; zeros without pitches."""
-    strengths = pitch_strengths(waveforms)
+    """`fits_of` the pitches of a track."""
+    return fits_of(pitch_strengths(waveforms))
+
+
+def fits_of(strengths: np.ndarray) -> np.ndarray:
+    """(12,) `pitch_strengths` -> (24,) float64: correlations with the profiles of `KEYS`; zeros without pitches."""
     if not np.isfinite(strengths).all() or float(np.ptp(strengths)) < 1e-6:
         return np.zeros(len(KEYS))
     profiles = [np.roll(profile, tonic) for profile in (MAJOR, MINOR) for tonic in range(12)]

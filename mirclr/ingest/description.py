@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mirclr.audio import Span, read_sections, resample, what_is_wrong
-from mirclr.audio.key import best_fit, profile_fits
+from mirclr.audio import Span, read_sections, what_is_wrong
+from mirclr.audio.key import best_fit
 from mirclr.audio.loudness import find_loudness
-from mirclr.audio.spectra import RATE
 from mirclr.ingest.storing import find_and_store
 from mirclr.library import Description, LibraryStore, LibraryTrack, part_leading_out
 from mirclr.models.portable_transcriber import PortableTranscriber
@@ -35,11 +34,10 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
         As `mirclr.audio.read_excerpts`.
     """
     sections = read_sections(path, count=_SECTIONS, seconds=_SECONDS, span=span)
-    waveforms = [resample(section.mono, section.rate, RATE) for section in sections]
     reader = read_song(path, _network(), span)
     outline = reader.outline()
     tempo = tempo_of(outline.beats)
-    pitches = profile_fits(waveforms)
+    pitches = reader.pitch_fits()
     key, strength = key_of(outline.chords, pitches)
     if key is None and outline.chords[:, 2].any():  # of one chord
         key, strength = best_fit(pitches)

@@ -60,7 +60,7 @@ def transcribe(
     AudioError
         It cannot be decoded; see `mirclr.audio.read_excerpts`.
     QueryError
-        There is no such preset, or `sensitivity` is out of range.
+        There is no such preset, `sensitivity` is out of range, or `span` is no part of a file.
     CheckpointError
         `network` is no such file.
     ValueError
@@ -72,6 +72,10 @@ def transcribe(
     >>> notes = mirclr.transcribe("song.mp3")                      # doctest: +SKIP
     >>> notes.write_midi("song.mid")                               # doctest: +SKIP
     """
+    if span is not None and not 0 <= span[0] < span[1]:
+        raise QueryError(
+            f"span: found {span}; expected begin and end in seconds, the begin 0 or more and before the end"
+        )
     drums = preset == DRUM_PRESET
     chosen = preset_of("piano" if drums else preset).at(sensitivity)
     given = [network if isinstance(network, PortableTranscriber) else _loaded(Path(network))] if network else []

@@ -19,9 +19,10 @@ _QUALITIES = 8  # that have a name; the ninth is of what has none
 _KEY_CHANGE = 40.0  # by how much another key must fit better, in nats
 _LEAST_S = 4.0  # of chords, for a key
 _FAINT = 0.25  # nowhere in silence is a root likelier
+_SILENCE = 8  # steps, a second: so long nothing is likelier, where there is silence
 _CLEAR = 0.5  # its mean elsewhere: of noise, weather and speech 0.35 to 0.45, of drums alone often, of music more
 _A_ROOT_S = 1.0  # so long counts as a second root, without which there is no key
-_BY_CHORDS, _BY_PITCHES = 10.2, 5.7  # how much each says of the key: learned of renders of songs of POP909, split train
+_BY_CHORDS, _BY_PITCHES = 9.4, 8.9  # how much each says of the key: learned of held-out songs (recipes/…/weigh.py)
 _FAMILY = np.array([0, 1, 0, 0, 1, 2, 0, 3])  # of qualities: major, minor, diminished, suspended
 # How long chords are, in thousandths, by semitones from the tonic and family; of 819 songs of POP909, split train.
 _IN_MAJOR = (
@@ -63,8 +64,19 @@ def track_chords(root: np.ndarray, quality: np.ndarray, stay: float = _STAY) -> 
         return _spans(np.zeros(steps, np.int64), STEP * FRAME_S)
     roots, qualities = (np.log(np.maximum(_FLOOR, _pooled(p, steps))) for p in (root, quality[:_QUALITIES]))
     named = (roots[:12, None] + qualities[None]).reshape(len(CHORDS) - 1, steps)
+    named[:, _is_silent(_pooled(likeliest[None], steps)[0])] = 2 * np.log(_FLOOR)
     course = likeliest_course(np.concatenate([roots[12:], named]), stay)
     return _spans(course, STEP * FRAME_S)
+
+
+def _is_silent(likeliest: np.ndarray) -> np.ndarray:
+    """(steps,) probabilities of the likeliest root -> of which steps nothing is heard, by a second or more of them."""
+    faint = np.pad(likeliest < _FAINT, 1)
+    edges = np.flatnonzero(np.diff(faint.astype(np.int8)))
+    silent = np.zeros(len(likeliest), bool)
+    for begin, end in edges.reshape(-1, 2):
+        silent[begin:end] = end - begin >= _SILENCE
+    return silent
 
 
 def _pooled(p: np.ndarray, steps: int) -> np.ndarray:
@@ -116,7 +128,7 @@ def key_of(chords: np.ndarray, pitches: np.ndarray | None = None) -> tuple[str |
     chords : (m, 3) float64
         As of `track_chords`.
     pitches : (24,) float64, optional
-        How well pitches fit each key, as of `mirclr.audio.key.profile_fits`.
+        How well pitches fit each key, as of `mirclr.audio.key.fits_of`.
     """
     seconds = (chords[:, 1] - chords[:, 0]) * (chords[:, 2] > 0)
     of_roots = np.bincount((chords[:, 2].astype(np.int64) - 1).clip(0) // _QUALITIES, seconds, minlength=12)

