@@ -218,6 +218,11 @@ def test_of_one_instrument_all_is_melody_however_high_soft_or_short(lowest):
     assert [n.pitch for n in track_notes([roll_of(line, 800)], PRESETS["melody"])] == pitches.tolist()
 
 
+def test_a_melody_goes_on_after_a_rest_however_long():
+    line = [(at + 0.4 * i, at + 0.4 * i + 0.3, 60 + i, 80) for at in (0.5, 12, 40) for i in range(6)]
+    assert [n.pitch for n in track_notes([roll_of(line, 1400)], PRESETS["melody"])] == [n[2] for n in line]
+
+
 def test_melody_is_what_is_louder_though_other_notes_are_higher():
     tune = [(0.5 * i, 0.5 * i + 0.45, 64 + i % 5, 100) for i in range(20)]
     above = [(0.5 * i, 0.5 * i + 0.4, 76 + i % 3, 40) for i in range(20)]

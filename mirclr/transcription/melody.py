@@ -19,7 +19,7 @@ _LEAP, _FARTHEST = 0.3, 2.0  # what an octave costs, and how many are counted
 _ALONE = 2 * _LEAP * _FARTHEST + 0.1  # gained at least by a note that is alone: of a flute by itself all is melody
 _CUT = 1.0  # what a note costs that is cut off as a whole
 _TOGETHER_S = 0.04
-_REST_S = 6.0  # a rest that is longer is none of the line's
+_REST_S = 6.0  # after a rest that is longer a leap costs nothing
 _AROUND_S = 4.0  # on each side, what a note is compared with
 _OCTAVE, _VELOCITY = 12.0, 20.0
 
@@ -34,16 +34,21 @@ def melody_of(notes: Sequence[Note]) -> list[Note]:
     gains = _BIAS + _GAIN + signs_of_melody(notes) @ _WEIGHTS
     gains = np.where(_alone(onsets, offsets), np.maximum(gains, _ALONE), gains)
     best, came = gains.copy(), np.full(len(notes), -1)
+    farther = passed = 0  # of the notes before a rest, that at which the best line ends; and how many there are
     for i in range(len(notes)):
         first, last = np.searchsorted(onsets, [onsets[i] - _REST_S, onsets[i] - _TOGETHER_S])
+        while passed < first:
+            farther, passed = max(farther, passed, key=lambda j: best[j]), passed + 1
+        if passed and best[farther] > 0:
+            best[i], came[i] = gains[i] + best[farther], farther
         if first < last:
             before = slice(first, last)
             leaps = np.minimum(np.abs(pitches[before] - pitches[i]) / _OCTAVE, _FARTHEST)
             cut = np.maximum(0.0, offsets[before] - onsets[i]) / (offsets[before] - onsets[before])
-            reached = best[before] - _LEAP * leaps - _CUT * cut
-            if (k := int(reached.argmax())) >= 0 and reached[k] > 0:
-                best[i] += reached[k]
-                came[i] = first + k
+            reached = gains[i] + best[before] - _LEAP * leaps - _CUT * cut
+            k = int(reached.argmax())
+            if reached[k] > best[i]:
+                best[i], came[i] = reached[k], first + k
     return _line(notes, int(best.argmax()), came) if best.max() > 0 else []
 
 
