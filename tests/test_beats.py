@@ -118,6 +118,17 @@ def test_snares_answer_the_beats_that_bars_begin_on(first):
     assert mir_eval.beat.f_measure(beats[first::4, 0], got[got[:, 1] == 1, 0]) > 0.9
 
 
+@pytest.mark.parametrize("bpm", [60, 120])
+def test_a_tempo_is_that_whose_bars_are_clear(bpm):
+    quick = steady(120, 4)[:, 0]
+    frames = round(40 / FRAME_S)
+    beat = 0.9 * activation(quick[::2], frames) + 0.55 * activation(quick[1::2], frames)
+    bars = quick[:: 4 * 120 // bpm]
+    got = track_beats(beat, activation(bars, frames), root=roots(bars, frames))
+    assert tempo_of(got) == pytest.approx(bpm, rel=0.01)
+    assert mir_eval.beat.f_measure(bars, got[got[:, 1] == 1, 0]) > 0.9
+
+
 def test_a_harmony_before_its_bar_moves_no_clear_bars():
     beats = steady(100, 4)
     frames = round(40 / FRAME_S)

@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 
 import mirclr
+from mirclr.errors import NoMatch
 from mirclr.ingest.description import describe_tracks, undescribed
 from mirclr.library import Description
 from mirclr.library.aspects import ASPECTS
@@ -154,9 +155,12 @@ def ready(folder: Path, path: Path) -> mirclr.Library:
 
 
 def ranked(library: mirclr.Library, seed: int, among: Sequence[int], like: tuple[str, ...]) -> list[int]:
-    """All of some tracks, the most alike to one of them first, as `recommend` has them."""
+    """All of some tracks, the most alike to one of them first, as `recommend` has them; none of one without chords."""
     query = Query(seeds=(f"id:{seed}",), n=len(among), artist_cap=0, artist_gap=0, versions=True, fill=True, like=like)
-    answer = recommend(library, library.index, query, filters=library.filters, among=among)
+    try:
+        answer = recommend(library, library.index, query, filters=library.filters, among=among)
+    except NoMatch:
+        return []
     return [r.track.id for r in answer.recommendations]
 
 
@@ -172,9 +176,9 @@ def of_twins(library: mirclr.Library, pairs: Sequence[tuple[int, int]]) -> dict[
         ranks, of_its_kind = [], []
         for i in every:
             listed = ranked(library, i, every, WAYS[name])
-            ranks.append(listed.index(twin[i]) + 1)
+            ranks.append(listed.index(twin[i]) + 1 if twin[i] in listed else np.inf)
             its = next(kind for kind in kinds if twin[i] in kind)
-            of_its_kind.append(next(j for j in listed if j in its) == twin[i])
+            of_its_kind.append(next((j for j in listed if j in its), None) == twin[i])
         found[name] = {
             "first": _rounded(np.mean(np.array(ranks) == 1)),
             "mrr": _rounded(np.mean(1 / np.array(ranks))),
