@@ -73,12 +73,12 @@ def test_what_is_too_short_to_be_a_chord_is_none():
     assert [CHORDS[int(c)] for c in track_chords(root, quality)[:, 2]] == ["C", "F", "C"]
 
 
-def test_where_nothing_is_heard_for_a_second_there_is_no_chord():
+def test_silence_of_a_second_has_no_chord():
     root, quality = said_of(spans(["C", "F", "C"]))
     nothing = np.full((13, 320), 0.065, np.float32)
     nothing[6], nothing[12] = 0.2, 0.002  # in silence a network may find one root a little likelier, and no chord never
-    heard = [np.concatenate([nothing, root, nothing], axis=1), np.pad(quality, ((0, 0), (320, 320)), "edge")]
-    got = track_chords(*heard)
+    given = [np.concatenate([nothing, root, nothing], axis=1), np.pad(quality, ((0, 0), (320, 320)), "edge")]
+    got = track_chords(*given)
     assert [CHORDS[int(c)] for c in got[:, 2]] == ["N", "C", "F", "C", "N"]
     assert got[1, 0] == pytest.approx(320 * FRAME_S, abs=2 * STEP * FRAME_S)
 

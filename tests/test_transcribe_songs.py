@@ -83,7 +83,7 @@ def test_a_song_that_comes_in_blocks_is_the_whole(click_listener, cuts):
     network, x = PortableTranscriber(click_listener), clicks(97.0, 70.0) + tones(70.0)
     outlines, fits = [], []
     for blocks in ([x], np.split(x, list(cuts))):
-        reader = SongReader(network)
+        reader = SongReader(network, pitches=True)
         for block in blocks:
             reader.feed(block)
         reader.finish()

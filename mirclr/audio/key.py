@@ -28,18 +28,13 @@ def find_key(waveforms: Sequence[np.ndarray]) -> tuple[str | None, float]:
     waveforms : sequence of (n_samples,) float32
         Stretches of the track, at `RATE`.
     """
-    return best_fit(profile_fits(waveforms))
+    return best_fit(fits_of(pitch_strengths(waveforms)))
 
 
 def best_fit(fits: np.ndarray) -> tuple[str | None, float]:
-    """Name and correlation of the key that fits best, of (24,) `profile_fits`; None where all are zeros."""
+    """Name and correlation of the key that fits best, of (24,) `fits_of`; None where all are zeros."""
     best = int(np.argmax(fits))
     return (KEYS[best], round(float(fits[best]), 3)) if fits.any() else (None, 0.0)
-
-
-def profile_fits(waveforms: Sequence[np.ndarray]) -> np.ndarray:
-    """`fits_of` the pitches of a track."""
-    return fits_of(pitch_strengths(waveforms))
 
 
 def fits_of(strengths: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ def describe_file(path: Path, span: Span | None = None) -> Description:
         As `mirclr.audio.read_excerpts`.
     """
     sections = read_sections(path, count=_SECTIONS, seconds=_SECONDS, span=span)
-    reader = read_song(path, _network(), span)
+    reader = read_song(path, _network(), span, pitches=True)
     outline = reader.outline()
     tempo = tempo_of(outline.beats)
     pitches = reader.pitch_fits()

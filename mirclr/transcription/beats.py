@@ -68,6 +68,7 @@ def track_beats(
     (n, 2) float64
         Seconds, and the place in the bar from 1. Empty where there is no beat that is clear and steady enough.
     """
+    beat = np.asarray(beat, np.float64)
     first = beat_frames(beat, witness)
     if not len(first):
         return np.zeros((0, 2))
@@ -88,11 +89,11 @@ def beat_frames(beat: np.ndarray, witness: Callable[[], float | None] | None = N
     if unsure and witness is not None and (tempo := witness()):
         both = [_beats_in_pieces(beat, bpm, _GIVEN) for bpm in (tempo, _DOTTED * tempo)]
         frames = max(both, key=lambda found: float(_near(beat, found).mean()) if len(found) else 0.0)
-    frames = _heard(beat, frames)
+    frames = _audible(beat, frames)
     return frames if len(frames) >= LEAST_BEATS and _is_clear(beat, frames) else frames[:0]
 
 
-def _heard(beat: np.ndarray, frames: np.ndarray) -> np.ndarray:
+def _audible(beat: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """Those of beats that are not in silence before and after the song."""
     sure = np.flatnonzero(_near(beat, frames) >= _FAINT)
     return frames[sure[0] : sure[-1] + 1] if len(sure) else frames[:0]
@@ -104,13 +105,13 @@ def _other_octaves(beat: np.ndarray, frames: np.ndarray) -> list[np.ndarray]:
         return []
     bpm = 60 / _steady_gap(np.diff(frames) * FRAME_S)
     tempi = [one for one in (2 * bpm, bpm / 2) if SLOWEST_BPM <= one <= FASTEST_BPM]
-    found = [_heard(beat, _beats_in_pieces(np.asarray(beat, np.float64), one, _GIVEN)) for one in tempi]
+    found = [_audible(beat, _beats_in_pieces(beat, one, _GIVEN)) for one in tempi]
     return [one for one in found if len(one) >= LEAST_BEATS]
 
 
 def _fit(beat: np.ndarray, frames: np.ndarray) -> float:
     """How likely all of a song is, given its beats, up to a constant; nearly all tempi are alike in this."""
-    p = np.clip(np.asarray(beat, np.float64), _FLOOR, 1 - _FLOOR)
+    p = np.clip(beat, _FLOOR, 1 - _FLOOR)
     gaps = np.diff(frames)
     apart, octaves = np.abs(np.diff(gaps)), np.log2(60 / (gaps * FRAME_S) / _USUAL_BPM)
     steady = _STEADY * np.maximum(apart - 1, 0) / gaps[:-1] + _A_FRAME * np.minimum(apart, 1)

@@ -70,7 +70,7 @@ def track_chords(root: np.ndarray, quality: np.ndarray, stay: float = _STAY) -> 
 
 
 def _is_silent(likeliest: np.ndarray) -> np.ndarray:
-    """(steps,) probabilities of the likeliest root -> of which steps nothing is heard, by a second or more of them."""
+    """(steps,) probabilities of the likeliest root -> which steps are silent, of a second or more."""
     faint = np.pad(likeliest < _FAINT, 1)
     edges = np.flatnonzero(np.diff(faint.astype(np.int8)))
     silent = np.zeros(len(likeliest), bool)

@@ -5,12 +5,16 @@ neighbours; a line gains by each of its notes, and loses by leaps and by notes t
 by dynamic programming.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mirclr.transcription.tracking import Note
+if TYPE_CHECKING:
+    from mirclr.transcription.tracking import Note
 
 # Of `signs_of_melody`; learned of renders of songs of POP909 by bands, split train (recipes/transcription/melodies.py).
 _BIAS, _WEIGHTS = -2.61, np.array([-1.74, 1.2, 0.63, -0.39, 0.5])
@@ -28,9 +32,7 @@ def melody_of(notes: Sequence[Note]) -> list[Note]:
     """The melody of notes by onset: no two sound at one time; one that the next begins in ends there."""
     if not notes:
         return []
-    onsets, offsets, pitches = (
-        np.array([getattr(n, k) for n in notes], float) for k in ("onset_s", "offset_s", "pitch")
-    )
+    onsets, offsets, pitches = _columns(notes, "onset_s", "offset_s", "pitch")
     gains = _BIAS + _GAIN + signs_of_melody(notes) @ _WEIGHTS
     gains = np.where(_alone(onsets, offsets), np.maximum(gains, _ALONE), gains)
     best, came = gains.copy(), np.full(len(notes), -1)
@@ -50,6 +52,10 @@ def melody_of(notes: Sequence[Note]) -> list[Note]:
             if reached[k] > best[i]:
                 best[i], came[i] = reached[k], first + k
     return _line(notes, int(best.argmax()), came) if best.max() > 0 else []
+
+
+def _columns(notes: Sequence[Note], *names: str) -> np.ndarray:
+    return np.array([[getattr(note, name) for note in notes] for name in names], np.float64)
 
 
 def _line(notes: Sequence[Note], at: int, came: np.ndarray) -> list[Note]:
@@ -77,10 +83,8 @@ def signs_of_melody(notes: Sequence[Note]) -> np.ndarray:
     """(n, 5) float64 of notes by onset: octaves below the highest that sounds with each; how much louder (in steps of
     20 of velocity) and how many octaves higher than the median around it; log of its seconds; log-odds of its onset.
     """
-    onsets, offsets, pitches, velocities, sure = (
-        np.array([getattr(n, k) for n in notes], float)
-        for k in ("onset_s", "offset_s", "pitch", "velocity", "probability")
-    )
+    onsets, offsets, pitches = _columns(notes, "onset_s", "offset_s", "pitch")
+    velocities, sure = _columns(notes, "velocity", "probability")
     sure = np.clip(sure, 0.02, 0.98)
     rows = np.empty((len(notes), 5))
     longest = float((offsets - onsets).max(initial=0.0))
@@ -89,7 +93,7 @@ def signs_of_melody(notes: Sequence[Note]) -> np.ndarray:
         first, last = np.searchsorted(onsets, [onsets[i] - longest, onsets[i] + _TOGETHER_S])
         sounding = pitches[first:last][offsets[first:last] > onsets[i] + _TOGETHER_S]
         rows[i] = (
-            (max(sounding.max(initial=pitches[i]), pitches[i]) - pitches[i]) / _OCTAVE,
+            (sounding.max(initial=pitches[i]) - pitches[i]) / _OCTAVE,
             (velocities[i] - np.median(velocities[around])) / _VELOCITY,
             (pitches[i] - np.median(pitches[around])) / _OCTAVE,
             np.log(max(offsets[i] - onsets[i], 0.01)),

@@ -31,36 +31,41 @@ class SongReader:
     ----------
     network : PortableTranscriber
         Of the kind "song".
+    pitches : bool
+        Whether its pitches are measured too.
     """
 
-    def __init__(self, network: PortableTranscriber) -> None:
+    def __init__(self, network: PortableTranscriber, *, pitches: bool = False) -> None:
         self._stream = TranscriberStream(network)
         self._parts = [np.zeros((*SHAPES["song"], 0), np.float16)]
         self._stretch = np.zeros(0, np.float32)
-        self._unheard = np.zeros(0, np.float32)
-        self._pitches = np.zeros(len(PITCHES))
+        self._pitches = np.zeros(len(PITCHES)) if pitches else None
+        self._unmeasured = np.zeros(0, np.float32)
 
     def feed(self, block: np.ndarray) -> None:
         """(n,) float32 at 16 kHz: the next of it."""
         self._parts += [part.astype(np.float16) for part in self._stream.feed(block)]
         if len(self._stretch) < _STRETCH[1] * RATE:
             self._stretch = np.concatenate([self._stretch, block[: _STRETCH[1] * RATE - len(self._stretch)]])
-        self._unheard = np.concatenate([self._unheard, block])
-        while len(self._unheard) >= _PITCHES_S * RATE:
-            self._measure_pitches()
+        if self._pitches is not None:
+            self._unmeasured = np.concatenate([self._unmeasured, block])
+            while len(self._unmeasured) >= _PITCHES_S * RATE:
+                self._measure_pitches()
 
     def finish(self) -> None:
         """No more comes."""
         self._parts += [part.astype(np.float16) for part in self._stream.finish()]
-        if len(self._unheard):
+        if len(self._unmeasured):
             self._measure_pitches()
 
     def _measure_pitches(self) -> None:
-        part, self._unheard = self._unheard[: _PITCHES_S * RATE], self._unheard[_PITCHES_S * RATE :]
+        assert self._pitches is not None
+        part, self._unmeasured = self._unmeasured[: _PITCHES_S * RATE], self._unmeasured[_PITCHES_S * RATE :]
         self._pitches += len(part) * np.nan_to_num(pitch_strengths([resample(part, RATE, DESCRIBED_RATE)]))
 
     def pitch_fits(self) -> np.ndarray:
         """(24,) float64: how well the pitches of all of it fit each key, as of `mirclr.audio.key.fits_of`."""
+        assert self._pitches is not None, "its pitches are not measured"
         return fits_of(self._pitches / max(1.0, float(self._pitches.max())))
 
     def activation(self, name: str) -> np.ndarray:
@@ -87,15 +92,17 @@ class SongReader:
         return track_drums(self.activation("drums"), sensitivity)
 
 
-def read_song(path: Path, network: PortableTranscriber, span: Span | None = None) -> SongReader:
-    """A file, or a part of one, read to its end; a damaged one as far as it can be decoded.
+def read_song(
+    path: Path, network: PortableTranscriber, span: Span | None = None, *, pitches: bool = False
+) -> SongReader:
+    """A file, or a part of one, read to its end as by `SongReader`; a damaged one as far as it can be decoded.
 
     Raises
     ------
     AudioError
         As `mirclr.audio.decode_blocks`, where nothing can be.
     """
-    reader, read = SongReader(network), 0
+    reader, read = SongReader(network, pitches=pitches), 0
     try:
         for block in decode_blocks(path, rate=RATE, span=span, raised=True):
             reader.feed(block)

@@ -13,6 +13,7 @@ import numpy as np
 
 from mirclr.audio.pitched import FRAME_S, LOWEST
 from mirclr.errors import QueryError
+from mirclr.transcription.melody import melody_of
 
 ONSET, FRAME, OFFSET, VELOCITY, PLACE = range(5)
 """What a network gives, by number; all but the last from 0 to 1, the place in frames."""
@@ -192,8 +193,6 @@ def track_notes(activations: Iterable[np.ndarray], preset: Preset) -> list[Note]
     found = [note for piece in activations for note in tracker.feed(piece)] + tracker.finish()
     found.sort(key=lambda note: (note.onset_s, note.pitch))
     if preset.one_voice:
-        from mirclr.transcription.melody import melody_of
-
         found = melody_of(found)
     return [_earlier(note, preset.lead_s) for note in found] if preset.lead_s else found
 

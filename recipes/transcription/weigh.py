@@ -86,7 +86,7 @@ def main() -> None:
         for number, piece, rng in drawn(asked.pop909, asked.groove):
             file = Path(folder) / "song.wav"
             soundfile.write(file, rendered(piece, asked.fonts / HELD_OUT, rng, LONGEST_S), RATE)
-            beats, song = labels(piece)["beats"].astype(float), read_song(file, network)
+            beats, song = labels(piece)["beats"].astype(float), read_song(file, network, pitches=True)
             frames = beat_frames(song.activation("beat")[0])
             if len(frames):
                 rows = [song.activation(name) for name in ("downbeat", "root", "drums")]
