@@ -11,7 +11,20 @@ from mirclr.audio.pitched import BINS, FRAME_S, PitchedSpectrogram
 from mirclr.provenance import shipped_dir
 from mirclr.transcription import Preset, track_notes
 
-MODULES = ("pieces", "textures", "soundfont", "examples", "changes", "render", "songs", "play", "learn", "weigh")
+MODULES = (
+    "pieces",
+    "textures",
+    "soundfont",
+    "examples",
+    "changes",
+    "render",
+    "songs",
+    "voices",
+    "drum_machine",
+    "play",
+    "learn",
+    "weigh",
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +79,61 @@ def test_drummers_keep_the_bars_of_a_song_that_begins_before_one_and_has_a_short
     hits = recipe["songs"].in_bars_of_four(beats, loop, 100.0)
     kicks = [begin for begin, _, pitch, _ in hits if pitch == 36]
     np.testing.assert_allclose(kicks, beats[beats[:, 1] == 1, 0])
+
+
+def test_a_voice_sings_the_notes_that_it_is_given_and_is_silent_between_them(recipe):
+    voices = recipe["voices"]
+    notes = voices.of_one_voice([(0.5, 1.5, 60, 90), (1.4, 2.4, 67, 90), (1.4, 2.0, 64, 90), (4.0, 5.0, 62, 70)])
+    assert notes == [(0.5, 1.4, 60, 90), (1.4, 2.4, 67, 90), (4.0, 5.0, 62, 70)]
+    for seed in range(4):
+        x = voices.sung(notes, 6.0, np.random.default_rng(seed))
+        assert x.shape == (6 * voices.RATE,)
+        loudest = np.abs(x).max()
+        assert np.abs(x[round(2.7 * voices.RATE) : round(3.8 * voices.RATE)]).max() < 0.05 * loudest
+        for begin, end, note, _ in notes:
+            heard = x[round((begin + 0.25) * voices.RATE) : round((end - 0.1) * voices.RATE)]
+            power = np.abs(np.fft.rfft(heard * np.hanning(len(heard)), 1 << 18)) ** 2
+            hertz = np.arange(len(power)) * voices.RATE / (1 << 18)
+            score = [power[np.abs(hertz[:, None] - f * np.arange(1, 9)).min(1) < 0.03 * f].sum() for f in _notes(note)]
+            assert np.argmax(score) == 6
+
+
+def _notes(middle):
+    """Hz of the semitones about one: from six below to six above."""
+    return 440 * 2 ** ((middle + np.arange(-6, 7) - 69) / 12)
+
+
+def test_a_drum_machine_plays_on_sixteenths_of_the_beats(recipe):
+    beats = np.stack([np.arange(34) * 0.5 + 0.2, np.arange(34) % 4 + 1], axis=1)
+    for seed in range(20):
+        hits = recipe["drum_machine"].machine_drums(beats, np.random.default_rng(seed))
+        steps = (np.array([hit[0] for hit in hits]) - 0.2) / 0.125
+        late = np.where(np.round(steps) % 2 == 1, 0.31, 0.0)  # of a swing
+        assert np.all((steps - np.round(steps) > -0.15) & (steps - np.floor(steps + 0.15) < 0.15 + late))
+
+
+def test_of_a_bar_that_is_played_twice_as_fast_there_are_two(recipe):
+    beats = np.stack([np.arange(6) * 1.0, [4, 1, 2, 3, 4, 1]], axis=1)
+    found = recipe["songs"].doubled(beats)
+    np.testing.assert_allclose(found[:, 0], np.arange(11) / 2)
+    assert found[:, 1].tolist() == [3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1]
+
+
+def test_what_wavers_keeps_notes_beats_and_chords_together(recipe):
+    at = np.arange(2, 40) * 0.6
+    piece = recipe["pieces"].Piece(
+        [recipe["pieces"].Part(0, [(float(a), float(a) + 0.4, 60, 80) for a in at])],
+        np.stack([at, np.arange(len(at)) % 4 + 1], axis=1),
+        np.stack([at[:-1], at[1:], at[1:] * 0, at[1:] * 0], axis=1),
+    )
+    moved = recipe["songs"].unsteady(piece, np.random.default_rng(2))
+    onsets = np.array([note[0] for note in moved.parts[0].notes])
+    np.testing.assert_allclose(onsets, moved.beats[:, 0])
+    np.testing.assert_allclose(onsets[:-1], moved.chords[:, 0])
+    between = np.diff(onsets)
+    assert between.min() < 0.595
+    assert between.max() > 0.605
+    assert np.abs(between / 0.6 - 1).max() < 0.1
 
 
 def test_targets_made_of_notes_give_these_notes_back(recipe, made_up):

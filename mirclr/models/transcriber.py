@@ -159,7 +159,7 @@ class SongNetwork(nn.Module):
         How many frames to each side an output depends on.
     """
 
-    def __init__(self, channels: int = 96, layers: int = 7) -> None:
+    def __init__(self, channels: int = 96, layers: int = 8) -> None:
         super().__init__()
         self.settings = {"channels": channels, "layers": layers}
         self.reach = 2 + 2 * (2**layers - 1)

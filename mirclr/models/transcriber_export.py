@@ -11,8 +11,8 @@ from mirclr.models.onnx import as_onnx, require_onnx, write_with_facts
 from mirclr.models.portable_transcriber import FORMAT, INPUT, KEY, OUTPUT
 from mirclr.models.transcriber import NOTE_OUTPUTS, SONG_OUTPUTS, NoteNetwork, SongNetwork
 
-FRAMES = {"notes": 320, "song": 2048}
-"""That networks take at once: 10 and 66 s."""
+FRAMES = {"notes": 320, "song": 3072}
+"""That networks take at once: 10 and 98 s."""
 
 
 class _Probabilities(nn.Module):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from changes import compressed, equalised, noisy, room, synthetic_noise
+from changes import band, clipped, compressed, equalised, limited, noisy, room, synthetic_noise
 from pieces import PIANO
 
 from mirclr.audio.pitched import BINS, FRAME_S, HOP, LOWEST, RATE, WINDOWS, PitchedSpectrogram
@@ -142,8 +142,10 @@ class Excerpts:
         return self._begin(rows[rng.integers(len(rows))], rng)
 
     def _begin(self, render: Render, rng: np.random.Generator) -> tuple[Render, float]:
+        """Of one in eight some silence is before or after what is played."""
         room_s = max(0.0, render.seconds - self.frames * FRAME_S)
-        return render, int(rng.uniform(0, room_s) / FRAME_S) * FRAME_S
+        silence_s = 0.3 * self.frames * FRAME_S if rng.random() < 0.125 else 0.0
+        return render, round(rng.uniform(-silence_s, room_s + silence_s) / FRAME_S) * FRAME_S
 
     def waveform(self, name: str, begin_s: float) -> np.ndarray:
         """Of an excerpt, with half a window before and after."""
@@ -226,13 +228,17 @@ def transposed(spectrogram: np.ndarray, up: int) -> np.ndarray:
 
 
 def changed(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A waveform as it may have been recorded: tone, compression, a room, noise, level."""
+    """A waveform as it may have been recorded: tone, compression, mastering, a room, noise, level."""
     if not np.any(x):
         return x
     if rng.random() < 0.6:
         x = equalised(x, rng.uniform(-9, 9, int(rng.integers(3, 9))))
     if rng.random() < 0.15:
         x = compressed(x, rng.uniform(1.5, 6), rng.uniform(-3, 10), rng.uniform(0.005, 0.1))
+    if rng.random() < 0.2:  # mastered hard
+        x = limited(x, rng.uniform(3, 15)) if rng.random() < 0.7 else clipped(x, rng.uniform(0, 9))
+    if rng.random() < 0.1:  # small loudspeakers, low sampling rates
+        x = band(x, rng.uniform(20, 250), float(np.exp(rng.uniform(np.log(2500), np.log(7500)))))
     if rng.random() < 0.6:
         x = room(x, float(np.exp(rng.uniform(np.log(0.12), np.log(1.6)))), rng.uniform(-8, 12), rng)
     if rng.random() < 0.6:

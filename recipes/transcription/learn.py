@@ -6,16 +6,15 @@ other sounds, in other rooms, are drawn together; the notes that sound are soft 
 and of the same music transposed, are separated (generalized SupCon: Kim et al. 2022, arXiv 2206.00384).
 
 RUN/state.safetensors is all of it, RUN/average.safetensors the average of its weights, which is used; RUN/log.jsonl.
-``--fraction F`` learns from so much of the pieces, to compare. ``--from song.onnx`` goes on from a finished network of
-songs, on other pieces: how it sees bands stays as it is, what it makes of them over time is learned.
+``--fraction F`` learns from so much of the pieces, to compare. ``--from FILE.onnx`` goes on from a finished network, on
+other pieces.
 """
 
 import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 
 from mirclr.models.device import pick_device
 from mirclr.models.transcriber import PITCHES, SONG_OUTPUTS, NoteNetwork, SongNetwork
@@ -36,7 +36,7 @@ from mirclr.provenance import writing
 
 AVERAGED = 0.999
 SONG_WEIGHTS = {"texture": 0.2, "pop": 0.3, "band": 0.35, "drums": 0.15}
-SONG_FRAMES = 512
+SONG_FRAMES = 1024
 SAVE_EVERY_S = 300
 _FRAMES_COMPARED = 24  # of each excerpt
 
@@ -112,15 +112,23 @@ def rate_at(step: int, steps: int, highest: float) -> float:
     return highest * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, late)))
 
 
-def prefetched(made: Any, first: int, last: int) -> Iterator[Any]:
-    """Batches first to last, each made by a thread while the one before it is learned from."""
-    if first < last:
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(made, first)
-            for step in range(first + 1, last):
-                batch, coming = coming.result(), pool.submit(made, step)
-                yield batch
-            yield coming.result()
+class Steps(Dataset[Any]):
+    """Batches of steps, each a function of its number: any process can make it."""
+
+    def __init__(self, made: Callable[..., Any], size: int, seed: int, first: int, last: int) -> None:
+        self.made, self.size, self.seed = made, size, seed
+        self.first, self.last = first, max(first, last)
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, i: int) -> Any:
+        """Of step ``first + i``."""
+        return self.made(self.first + i, self.size, self.seed)
+
+    def by(self, processes: int) -> Iterator[Any]:
+        """One after the other, as tensors; several are made while one is learned from."""
+        return iter(DataLoader(self, batch_size=None, num_workers=processes, prefetch_factor=2 if processes else None))
 
 
 class Run:
@@ -135,7 +143,6 @@ class Run:
         self.net: nn.Module = NoteNetwork() if kind == "notes" else SongNetwork()
         if begun is not None:
             read_weights(self.net, begun)
-            self.net.front.requires_grad_(False)
             freeze_statistics(self.net)
         self.net.to(device, memory_format=torch.channels_last)
         self.head = Contrast(self.net.settings["channels"]) if contrast else nn.Module()  # type: ignore[index, arg-type]
@@ -204,20 +211,24 @@ class Run:
 
 
 def read_weights(net: nn.Module, file: Path) -> None:
-    """Give a network the weights of its ONNX file, in which what normalises after a convolution is part of that."""
+    """Give a network the weights of its ONNX file, in which what normalises after a convolution is part of that.
+
+    A layer that the file lacks begins as one that changes nothing.
+    """
     initializers = onnx.load(file).graph.initializer
     given = {one.name.removeprefix("network."): numpy_helper.to_array(one) for one in initializers}
-    for conv in [name for name in given if name.endswith(".weight_bias")]:
-        before, _, place = conv.removesuffix(".weight_bias").rpartition(".")
-        norm = f"{before}.{int(place) + 1}"
-        given |= {f"{norm}.weight": np.ones(len(given[conv])), f"{norm}.bias": given[conv]}
-        given |= {
-            f"{norm}.running_mean": np.zeros(len(given[conv])),
-            f"{norm}.running_var": np.ones(len(given[conv])) - 1e-5,
-        }
+    for name in [name for name in given if name.endswith(".weight_bias")]:
+        conv = name.removesuffix(".weight_bias")
+        before, _, place = conv.rpartition(".")
+        norm = {"mix": "norm", "time": f"{before}.norm_time"}.get(place) or f"{before}.{int(place) + 1}"
+        ones = np.ones(len(given[name]), np.float32)
+        given |= {f"{norm}.weight": ones, f"{norm}.bias": given[name]}
+        given |= {f"{norm}.running_mean": 0 * ones, f"{norm}.running_var": ones - 1e-5}
     for name, value in net.state_dict().items():
-        if value.is_floating_point():
+        if name in given:
             value.copy_(torch.from_numpy(np.array(given[name], np.float32)))
+        elif ".out." in name:
+            value.zero_()
 
 
 def freeze_statistics(net: nn.Module) -> None:
@@ -257,9 +268,9 @@ def learn_by_contrast(run: Run, data: Excerpts, asked: argparse.Namespace) -> No
     """The first stage."""
     log = Log(run.folder / "log.jsonl", "contrast")
     size, first = max(2, asked.batch // 3), run.done["contrast"]
-    made = prefetched(lambda step: data.pairs_of(step, size, asked.seed), first, asked.contrast)
-    for step, (inputs, rolls) in enumerate(made, first):
-        inputs, rolls = (torch.from_numpy(x).to(run.device) for x in (inputs, rolls))
+    made = Steps(data.pairs_of, size, asked.seed, first, asked.contrast)
+    for step, batch in enumerate(made.by(asked.processes), first):
+        inputs, rolls = (x.to(run.device) for x in batch)
         loss = run.head(run.net.features(inputs), rolls)  # type: ignore[operator]
         run.step(loss, rate_at(step, asked.contrast, asked.rate), "contrast")
         log.add(step + 1, {"loss": float(loss.detach())})
@@ -271,18 +282,16 @@ def learn_from_labels(run: Run, data: Excerpts, asked: argparse.Namespace) -> No
     """The second stage, or all."""
     log = Log(run.folder / "log.jsonl", "labels")
     notes, first = asked.kind == "notes", run.done["labels"]
-    draw = data.notes if notes else data.song
-    for step, (inputs, targets) in enumerate(
-        prefetched(lambda step: draw(step, asked.batch, asked.seed), first, asked.steps), first
-    ):
-        given = torch.from_numpy(inputs).to(run.device, memory_format=torch.channels_last)
+    made = Steps(data.notes if notes else data.song, asked.batch, asked.seed, first, asked.steps)
+    for step, (inputs, targets) in enumerate(made.by(asked.processes), first):
+        given = inputs.to(run.device, memory_format=torch.channels_last)
         with torch.autocast(run.device.type, torch.bfloat16, enabled=asked.precision == "bfloat16"):
             out = run.net(given)
         out = out.float()
         if notes:
-            loss, terms = note_loss(out, torch.from_numpy(targets).to(run.device))
+            loss, terms = note_loss(out, targets.to(run.device))
         else:
-            loss, terms = song_loss(out, {k: torch.from_numpy(v).to(run.device) for k, v in targets.items()})
+            loss, terms = song_loss(out, {k: v.to(run.device) for k, v in targets.items()})
         run.step(loss, rate_at(step, asked.steps, asked.rate), "labels")
         log.add(step + 1, {"loss": float(loss.detach()), **terms})
         if run.is_late():
@@ -302,7 +311,8 @@ def main() -> None:
     parser.add_argument("--fraction", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=18)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--from", type=Path, dest="begun", help="ONNX file of a network of songs to go on from")
+    parser.add_argument("--from", type=Path, dest="begun", help="ONNX file of a network to go on from")
+    parser.add_argument("--processes", type=int, default=1, help="that make batches")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many, to go on another time")
     parser.add_argument("--device", default="auto", help="auto, or one of torch's")

@@ -11,6 +11,8 @@ TICKS = 480
 US_A_BEAT = 500_000  # of all files written here: a beat of ticks is half a second
 PIANO, MELODY, SECOND, BASS, OTHER, DRUMS = range(6)
 """What a part is: ``part`` of labels."""
+SUNG = -1
+"""The program of a part that a voice sings (voices.py)."""
 QUALITIES = ("maj", "min", "7", "maj7", "min7", "dim", "aug", "sus", "other")
 """Of a chord, by number; its root is a pitch class, -1 of no chord."""
 KICK, SNARE, HAT, TOM, CYMBAL = range(5)

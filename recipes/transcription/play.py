@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import soundfile
 from instruments import COUNT
-from pieces import DRUMS, PIANO, Piece, labels, write_midi
-from songs import by_band, by_drums, on_piano, performances, song_numbers
+from pieces import DRUMS, PIANO, SUNG, Part, Piece, labels, write_midi
+from songs import by_band, by_drums, on_piano, performances, read_song, song_numbers, unsteady
 from textures import piano_piece
+from voices import sung
 
 from mirclr.audio import resample
 from mirclr.provenance import writing
@@ -32,6 +33,10 @@ SECONDS = 48.0
 KINDS = ("texture", "pop", "texture", "band", "texture", "pop", "texture", "band", "drums", "texture", "pop", "band")
 """What piece i is: by i modulo 12."""
 VALID_OF = 12
+SUNG_BY_PIANO, SUNG_BY_BAND = 0.25, 0.5
+"""How often a melody is sung."""
+MACHINES, TWICE_AS_FAST, UNSTEADY = 0.25, 0.35, 0.4
+"""How often bands have a drum machine, and play a slow song twice as fast; how often the tempo of songs wavers."""
 MUSESCORE, GMBANK, HELD_OUT = "MuseScore_General.sf2", "GMbank.sf2", "FluidR3_GM.sf2"
 _ODDS = (0.28, 0.24, 0.34, 0.04, 0.02, 0.08)
 _GRANDS = ((0, 0), (0, 1), (8, 0), (0, 0))  # banks and programs of MuseScore's Steinway, as it is, bright and mellow
@@ -47,24 +52,36 @@ def drawn_piece(i: int, split: str, pop909: Path, groove: Path) -> tuple[str, Pi
     if kind == "texture":
         return f"{split}-{i:05d}-texture", piano_piece(rng, SECONDS)
     if kind == "pop":
-        return f"{split}-{i:05d}-pop-{number}", on_piano(pop909, number, rng, SECONDS)
-    if kind == "band":
-        return f"{split}-{i:05d}-band-{number}", by_band(pop909, number, drums, rng, SECONDS)
+        pace = drawn_pace(pop909, number, rng) if rng.random() < 0.3 else None
+        piece = on_piano(pop909, number, rng, SECONDS, pace, sung=SUNG_BY_PIANO)
+    elif kind == "band":
+        pace = drawn_pace(pop909, number, rng) if rng.random() < 0.5 else None
+        more = {"sung": SUNG_BY_BAND, "machines": MACHINES, "twice_as_fast": TWICE_AS_FAST}
+        piece = by_band(pop909, number, drums, rng, SECONDS, pace, **more)
+    if kind in ("pop", "band"):
+        return f"{split}-{i:05d}-{kind}-{number}", unsteady(piece, rng) if rng.random() < UNSTEADY else piece
     one, pace = drums[rng.integers(len(drums))], float(rng.uniform(0.8, 1.25))
     return f"{split}-{i:05d}-drums", by_drums(one, rng, SECONDS, pace)
 
 
+def drawn_pace(pop909: Path, number: str, rng: np.random.Generator) -> float:
+    """By which a song has a tempo of about 115 beats a minute, as music of more styles than ballads has."""
+    bpm = 60 / float(np.median(np.diff(read_song(pop909, number)[1][:, 0])))
+    return float(np.clip(115 * np.exp(rng.normal(0, 0.28)) / bpm, 0.7, 2.0))
+
+
 def with_sounds(piece: Piece, split: str, rng: np.random.Generator) -> str:
     """Draw how each part sounds; the font for what is of no piano, or of piano alone."""
-    pianos = all(part.kind == PIANO for part in piece.parts)
+    played = [part for part in piece.parts if part.program != SUNG]
+    pianos = all(part.kind == PIANO for part in played)
     if split == "valid":
-        for part in piece.parts:
+        for part in played:
             part.program = int(rng.choice([0, 0, 0, 1])) if pianos else part.program
         return HELD_OUT
     if not pianos:
         return MUSESCORE if rng.random() < 0.75 else GMBANK
     font = str(rng.choice([MUSESCORE, "salamander", "piano", "other", GMBANK, "programs"], p=_ODDS))
-    for part in piece.parts:
+    for part in played:
         if font == MUSESCORE:
             part.bank, part.program = _GRANDS[rng.integers(len(_GRANDS))]
         elif font == "programs":  # harpsichords, organs, guitars, harps, strings: the notes are the same
@@ -76,9 +93,20 @@ def with_sounds(piece: Piece, split: str, rng: np.random.Generator) -> str:
 
 def rendered(piece: Piece, font: Path, rng: np.random.Generator, seconds: float = SECONDS) -> np.ndarray:
     """(n,) float32 at `RATE`, at a peak of 0.7; what rings on for more than a second after some seconds is cut off."""
+    played = [part for part in piece.parts if part.program != SUNG]
+    x = by_fluidsynth(played, font, rng) if played else np.zeros(round(seconds * RENDERED), np.float32)
+    for part in piece.parts:
+        if part.program == SUNG:
+            x = with_voice(x, sung(part.notes, seconds, rng), float(rng.normal(2, 4)))
+    x = resample(x, RENDERED, RATE)[: round((seconds + 1) * RATE)]
+    return (0.7 * x / max(1e-6, float(np.abs(x).max()))).astype(np.float32)
+
+
+def by_fluidsynth(parts: list[Part], font: Path, rng: np.random.Generator) -> np.ndarray:
+    """(n,) float32 at `RENDERED`."""
     with tempfile.TemporaryDirectory() as folder:
         midi, wav = Path(folder) / "a.mid", Path(folder) / "a.wav"
-        write_midi(midi, piece.parts, float(np.clip(rng.normal(0, 8), -20, 20)))
+        write_midi(midi, parts, float(np.clip(rng.normal(0, 8), -20, 20)))
         reverb = "1" if rng.random() < 0.35 else "0"
         banks = "gs" if font.name == MUSESCORE else "gm"
         wanted = {"synth.dynamic-sample-loading": 1, "synth.polyphony": 512, "synth.midi-bank-select": banks}
@@ -89,9 +117,20 @@ def rendered(piece: Piece, font: Path, rng: np.random.Generator, seconds: float 
             check=True,
             capture_output=True,
         )
-        x = soundfile.read(wav, dtype="float32", always_2d=True)[0].mean(axis=1)
-    x = resample(x, RENDERED, RATE)[: round((seconds + 1) * RATE)]
-    return (0.7 * x / max(1e-6, float(np.abs(x).max()))).astype(np.float32)
+        x: np.ndarray = soundfile.read(wav, dtype="float32", always_2d=True)[0].mean(axis=1)
+    return x
+
+
+def with_voice(x: np.ndarray, voice: np.ndarray, db: float) -> np.ndarray:
+    """Both, the voice by decibels louder where it is heard than what is played; alone where nothing is."""
+    heard = np.abs(voice) > 0.05 * np.abs(voice).max()
+    if not heard.any():
+        return x
+    played, by_voice = (float(np.sqrt(np.mean(np.square(one)))) for one in (x, voice[heard]))
+    gain = np.float32((played if played > 0 else 1.0) * 10 ** (db / 20) / by_voice)
+    n = max(len(x), len(voice))
+    both: np.ndarray = np.pad(x, (0, n - len(x))) + gain * np.pad(voice, (0, n - len(voice)))
+    return both
 
 
 def write(out: Path, name: str, x: np.ndarray, piece: Piece) -> None:

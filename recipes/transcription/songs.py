@@ -4,16 +4,20 @@ import csv
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import mido
 import numpy as np
-from pieces import BASS, DRUMS, MELODY, OTHER, PIANO, QUALITIES, SECOND, Note, Part, Piece
+from drum_machine import machine_drums
+from pieces import BASS, DRUMS, MELODY, OTHER, PIANO, QUALITIES, SECOND, SUNG, Note, Part, Piece
 from render import BANDS, bass, drums_on, fifths_of, seconds_at, timed  # of recipes/builtin
+from voices import of_one_voice
 
 _ROOTS = {n: i for i, n in enumerate(("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B"))}
 _ROOTS |= {"C#": 1, "D#": 3, "F#": 6, "G#": 8, "A#": 10, "Cb": 11, "B#": 0, "E#": 5, "Fb": 4}
 _SAME = {"maj6": "maj", "min6": "min", "hdim7": "dim", "dim7": "dim", "sus2": "sus", "sus4": "sus", "sus4(b7)": "sus"}
 _SAME |= {"minmaj7": "min"}
+_MACHINES = (0, 8, 16, 24, 25, 25, 26)
 VALID_OF = 10
 """Every tenth song of POP909 is held out."""
 
@@ -145,15 +149,23 @@ def on_piano(
     seconds: float,
     pace: float | None = None,
     first: int | None = None,
+    sung: float = 0.0,
 ) -> Piece:
     """A song on a piano: its accompaniment, with the melody and the second voice or without, with pedal or without.
 
-    How fast, and from which beat on, is drawn too, unless given.
+    How fast, and from which beat on, is drawn too, unless given; ``sung`` is how often somebody sings to it.
     """
     parts, beats, chords = read_song(pop909, number)
     up, drawn = int(rng.integers(-6, 7)), float(rng.uniform(0.8, 1.35))
     pace = drawn if pace is None else pace
     names = [["PIANO"], ["PIANO", "MELODY"], ["PIANO", "MELODY", "BRIDGE"]][rng.integers(3)]
+    voices = []
+    if sung and "MELODY" in parts and rng.random() < sung:
+        names = names[:1]
+        voices = [_sung(_changed(parts["MELODY"], MELODY, up, pace, rng))]
+        if rng.random() < 0.15:  # alone: of its beats and chords little is heard
+            first = int(np.searchsorted(beats[:, 0], parts["MELODY"].notes[0][0])) if first is None else first
+            return Piece(voices, up=up).cut(float(beats[min(first, len(beats) - 1), 0]) / pace, seconds)
     played = [_changed(parts[n], PIANO, up, pace, rng) for n in names if n in parts]
     joined = Part(PIANO, [note for part in played for note in part.notes], played[0].pedal if played else [])
     beats, chords = _moved(beats, chords, up, pace)
@@ -163,7 +175,7 @@ def on_piano(
     elif kind == "bars":
         joined.pedal = [(a + 0.03, b - 0.03) for a, b in pairwise(beats[beats[:, 1] == 1, 0]) if b - a < 6]
     start = float(beats[rng.integers(0, max(1, len(beats) // 2)) if first is None else first, 0]) - 0.3
-    return Piece([joined], beats, chords, up).cut(max(0.0, start), seconds)
+    return Piece([joined, *voices], beats, chords, up).cut(max(0.0, start), seconds)
 
 
 def by_band(
@@ -174,16 +186,23 @@ def by_band(
     seconds: float,
     pace: float | None = None,
     first: int | None = None,
+    sung: float = 0.0,
+    machines: float = 0.0,
+    twice_as_fast: float = 0.0,
 ) -> Piece:
     """A song by a band: programs of General MIDI, a bass line made of its chords, drums, in styles or of anything.
 
-    How fast, and from which beat on, is drawn too, unless given.
+    How fast, and from which beat on, is drawn too, unless given; ``sung`` is how often its melody is sung, the second
+    voice less often, ``machines`` how often a drum machine plays, and ``twice_as_fast`` how often bass and drums
+    of a slow song play a beat where it has half of one, which then is its beat.
     """
     parts, beats, chords = read_song(pop909, number)
     band = BANDS[rng.integers(len(BANDS))]
     up, drawn = int(rng.integers(-5, 7)), float(rng.uniform(*band.tempo))
     pace = drawn if pace is None else pace
     beats, chords = _moved(beats, chords, up, pace)
+    if twice_as_fast and np.median(np.diff(beats[:, 0])) > 0.55 and rng.random() < twice_as_fast:
+        beats = doubled(beats)
     styled = rng.random() < 0.6
 
     def program(of_band: tuple[int, ...]) -> int:
@@ -198,6 +217,8 @@ def by_band(
             if kind == OTHER and band.fifths and styled:
                 part.notes, part.pedal = fifths_of(part.notes), []
             part.kind = PIANO if kind == OTHER and part.program < 4 else part.kind
+            if sung and kind != OTHER and rng.random() < (sung if kind == MELODY else sung / 3):
+                part = _sung(part)
             found.append(part)
     in_bars = [(a, b, int(root), QUALITIES[int(q)] in ("min", "min7")) for a, b, root, q in chords if root >= 0]
     if rng.random() < 0.85:
@@ -206,12 +227,29 @@ def by_band(
     fitting = [d for d in drums if d.beat and d.style.startswith(band.drums or ("none",))] or [
         d for d in drums if d.beat
     ]
-    if fitting and rng.random() < 0.8:
+    if machines and rng.random() < machines:
+        found.append(
+            Part(DRUMS, machine_drums(beats, rng), [], int(rng.choice(_MACHINES)), 0, int(rng.integers(80, 127)))
+        )
+    elif fitting and rng.random() < 0.8:
         one = fitting[rng.integers(len(fitting))]
         hits = in_bars_of_four(beats, drum_part(one).notes, one.bpm)
         found.append(Part(DRUMS, hits, [], int(rng.choice(band.kits)), 0, int(rng.integers(80, 127))))
     start = float(beats[rng.integers(0, max(1, len(beats) // 2)) if first is None else first, 0]) - 0.3
     return Piece(found, beats, chords, up).cut(max(0.0, start), seconds)
+
+
+def doubled(beats: np.ndarray) -> np.ndarray:
+    """With a beat between any two: of a bar of four beats there are two."""
+    between = (beats[:-1, 0] + beats[1:, 0]) / 2
+    times = np.sort(np.concatenate([beats[:, 0], between]))
+    places = np.repeat(beats[:, 1], 2)[: len(times)] * 2 - 1 + np.arange(len(times)) % 2
+    return np.stack([times, (places - 1) % 4 + 1], axis=1)
+
+
+def _sung(part: Part) -> Part:
+    """By a voice, which has one pitch at a time; how loud it is beside the others, in dB, is drawn when it is heard."""
+    return Part(part.kind, of_one_voice(part.notes), [], SUNG, 0, part.volume)
 
 
 def in_bars_of_four(beats: np.ndarray, performance: list[Note], bpm: float) -> list[Note]:
@@ -223,6 +261,25 @@ def in_bars_of_four(beats: np.ndarray, performance: list[Note], bpm: float) -> l
         if last - first >= 4:
             hits += drums_on(beats[first : last + 1, 0], performance, bpm)
     return hits
+
+
+def unsteady(piece: Piece, rng: np.random.Generator) -> Piece:
+    """Played at a tempo that wavers by some percent, slowly, as no metronome does."""
+    depth, turn = rng.uniform(0.005, 0.04, 2), rng.uniform(0, 2 * np.pi, 2)
+    turns_a_s = 2 * np.pi / rng.uniform([6, 20], [20, 60])
+
+    def moved(t: Any) -> Any:
+        t = np.asarray(t)[..., None]
+        return (t[..., 0] + (depth / turns_a_s * (np.sin(turns_a_s * t + turn) - np.sin(turn))).sum(-1)).clip(0)
+
+    def part_moved(part: Part) -> Part:
+        notes = [(float(moved(a)), float(moved(b)), n, v) for a, b, n, v in part.notes]
+        pedal = [(float(moved(a)), float(moved(b))) for a, b in part.pedal]
+        return Part(part.kind, notes, pedal, part.program, part.bank, part.volume)
+
+    beats, chords = piece.beats.copy(), piece.chords.copy()
+    beats[:, 0], chords[:, :2] = moved(beats[:, 0]), moved(chords[:, :2])
+    return Piece([part_moved(part) for part in piece.parts], beats, chords, piece.up)
 
 
 def drum_part(one: Performance) -> Part:

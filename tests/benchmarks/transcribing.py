@@ -73,14 +73,14 @@ def render(kind: str, folder: Path, *, whole: bool = False) -> list[Rendered]:
     found = []
     seconds, first = (LONGEST, 0) if whole else (SECONDS, None)
     for i in range(WHOLE if whole else PIECES):
-        rng = np.random.default_rng([21, i, ("piano", "band", "drums").index(kind)])
+        rng = np.random.default_rng([21, i, ("piano", "band", "drums", "sung").index(kind)])
         number = numbers[i % len(numbers)]
         if kind == "drums":
             piece = songs.by_drums(drummers[i * len(drummers) // PIECES], rng, SECONDS)
         elif kind == "piano":
             piece = songs.on_piano(pop909, number, rng, seconds, first=first)
         else:
-            piece = songs.by_band(pop909, number, drummers, rng, seconds, first=first)
+            piece = songs.by_band(pop909, number, drummers, rng, seconds, first=first, sung=float(kind == "sung"))
         wave = play.rendered(piece, Path(os.environ[FONTS], play.HELD_OUT), rng, seconds)
         file = folder / f"{kind}-{i:02d}{'-whole' if whole else ''}.wav"
         soundfile.write(file, wave, play.RATE)
@@ -106,6 +106,11 @@ def transcribe() -> dict[str, Any]:
         results["bands, all notes"] = of_notes([(r.file, r.labels["notes"][:, :3]) for r in band], "full")
         led = [(r.file, r.melody) for r in band if len(r.melody) > 8]
         results["bands, melody"] = of_notes(led, "melody", rivals=False)
+        sung = [r for r in render("sung", Path(folder)) if len(r.melody) > 8]
+        results["bands with a voice made up, all notes"] = of_notes(
+            [(r.file, r.labels["notes"][:, :3]) for r in sung], "full"
+        )
+        results["bands with a voice made up, melody"] = of_notes([(r.file, r.melody) for r in sung], "melody")
         results["drums"] = of_drums(drums)
         whole = [r for kind in ("piano", "band") for r in render(kind, Path(folder), whole=True)]
         results |= {"whole songs": len(whole)}
