@@ -235,3 +235,15 @@ def test_what_signs_and_keys_are_worth_is_found_again(recipe):
     fits = rng.normal(size=(2, 4000, 24))
     keys = (3 * fits[0] + fits[1] + rng.gumbel(size=(4000, 24))).argmax(axis=1)
     np.testing.assert_allclose(weigh.weights_of_keys(*fits, keys), [3, 1], atol=0.3)
+
+
+def _drawn(step, size, seed):
+    return np.random.default_rng([seed, step]).random(size)
+
+
+def test_batches_are_the_same_whatever_makes_them_and_go_on_where_training_stopped(recipe):
+    steps = recipe["learn"].Steps
+    here = [np.asarray(batch) for batch in steps(_drawn, 3, 18, 0, 5).by(0)]
+    others = [np.asarray(batch) for batch in steps(_drawn, 3, 18, 2, 5).by(1)]
+    np.testing.assert_array_equal(here[2:], others)
+    assert not list(steps(_drawn, 3, 18, 5, 5).by(1))

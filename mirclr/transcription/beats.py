@@ -17,16 +17,16 @@ from mirclr.audio.pitched import FRAME_S
 SLOWEST_BPM, FASTEST_BPM = 50.0, 220.0
 METRES = (4, 3, 2)
 LEAST_BEATS = 4
-_STEADY = 25.0  # how unlikely other tempi are: the cost of a change by a factor e, beyond a frame more or less
+_STEADY = 100.0  # how unlikely other tempi are: the cost of a change by a factor e, beyond a frame more or less
 _A_FRAME = 0.2  # the cost of that: a beat is no whole number of frames
-_USUAL_BPM = 105.0
+_USUAL_BPM = 92.0
 _UNUSUAL, _GIVEN = 3.0, 20.0  # how unlikely other tempi are, a second, by octaves squared; than one that was given
 # Of once, twice and half a tempo that is right at which bars are clear: how much these say, and how unlikely others
 # are; chosen on held-out songs of POP909 that measure nothing.
 _BY_BARS, _HARDLY_UNUSUAL = 6.0, 0.6
 _UNSURE = 0.45  # mean probability of beats: of renders of songs it is more, of drums alone less
 _FAINT = 0.12  # mean probability of beats, below which there is no beat
-_CLEAR = 6.7  # how much likelier beats are than what is between them, at least; of renders 8 or more, of noise 6.6
+_CLEAR = 5.5  # how much likelier beats are than what is between them, at least; of music 5.7 or more, of noise 4.8
 _DOTTED = 0.75  # of a tempo of drums is the right one where their dotted eighths were taken for beats
 _CHANGE = 8.0  # cost of another metre, or of a bar that is cut short; of 5 to 8 the best on these songs
 _RARE = (0.0, 0.05, 0.3)  # cost of a beat of each of `METRES`

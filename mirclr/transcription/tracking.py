@@ -60,8 +60,8 @@ class Preset:
 
 
 PRESETS = {
-    "piano": Preset(lead_s=0.02),
-    "melody": Preset(onset=0.35, lowest=40, one_voice=True, shortest_s=0.08),
+    "piano": Preset(frame=0.45, lead_s=0.02),
+    "melody": Preset(onset=0.5, lowest=40, one_voice=True, shortest_s=0.08),
     "full": Preset(onset=0.55, frame=0.4, shortest_s=0.05),
 }
 """Of notes; drums are found by another network. Thresholds are where F1 is highest on renders that trained nothing. A
@@ -214,4 +214,4 @@ def shifted(threshold: float, sensitivity: float) -> float:
     if not 0 <= sensitivity <= 1:
         raise QueryError(f"sensitivity: found {sensitivity}; expected 0 to 1; 0.5 is usual, more gives more notes")
     by = 2 * _MOST_SENSITIVE * (sensitivity - 0.5)
-    return 1 / (1 + math.exp(by - math.log(threshold / (1 - threshold))))
+    return threshold / (threshold + (1 - threshold) * math.exp(by))

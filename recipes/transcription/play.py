@@ -35,7 +35,7 @@ KINDS = ("texture", "pop", "texture", "band", "texture", "pop", "texture", "band
 VALID_OF = 12
 SUNG_BY_PIANO, SUNG_BY_BAND = 0.25, 0.5
 """How often a melody is sung."""
-MACHINES, TWICE_AS_FAST, UNSTEADY = 0.25, 0.35, 0.4
+MACHINES, TWICE_AS_FAST, UNSTEADY = 0.25, 0.25, 0.4
 """How often bands have a drum machine, and play a slow song twice as fast; how often the tempo of songs wavers."""
 MUSESCORE, GMBANK, HELD_OUT = "MuseScore_General.sf2", "GMbank.sf2", "FluidR3_GM.sf2"
 _ODDS = (0.28, 0.24, 0.34, 0.04, 0.02, 0.08)
@@ -52,10 +52,10 @@ def drawn_piece(i: int, split: str, pop909: Path, groove: Path) -> tuple[str, Pi
     if kind == "texture":
         return f"{split}-{i:05d}-texture", piano_piece(rng, SECONDS)
     if kind == "pop":
-        pace = drawn_pace(pop909, number, rng) if rng.random() < 0.3 else None
+        pace = drawn_pace(pop909, number, rng) if rng.random() < 0.15 else None
         piece = on_piano(pop909, number, rng, SECONDS, pace, sung=SUNG_BY_PIANO)
     elif kind == "band":
-        pace = drawn_pace(pop909, number, rng) if rng.random() < 0.5 else None
+        pace = drawn_pace(pop909, number, rng) if rng.random() < 0.4 else None
         more = {"sung": SUNG_BY_BAND, "machines": MACHINES, "twice_as_fast": TWICE_AS_FAST}
         piece = by_band(pop909, number, drums, rng, SECONDS, pace, **more)
     if kind in ("pop", "band"):
@@ -67,7 +67,7 @@ def drawn_piece(i: int, split: str, pop909: Path, groove: Path) -> tuple[str, Pi
 def drawn_pace(pop909: Path, number: str, rng: np.random.Generator) -> float:
     """By which a song has a tempo of about 115 beats a minute, as music of more styles than ballads has."""
     bpm = 60 / float(np.median(np.diff(read_song(pop909, number)[1][:, 0])))
-    return float(np.clip(115 * np.exp(rng.normal(0, 0.28)) / bpm, 0.7, 2.0))
+    return float(np.clip(115 * np.exp(rng.normal(0, 0.28)) / bpm, 0.7, 1.7))
 
 
 def with_sounds(piece: Piece, split: str, rng: np.random.Generator) -> str:

@@ -77,19 +77,25 @@ def as_found(labels: np.ndarray) -> np.ndarray:
 
 def chords(reference: np.ndarray, found: np.ndarray) -> float:
     """How much of the time major and minor chords are right: (n, 4) labels, (m, 3) of `Outline`."""
-    code = found[:, 2].astype(int) - 1
-    return named_chords(reference, found[:, :2], [harte(c // 8 if c >= 0 else -1, c % 8) for c in code])
+    return named_chords(reference, found[:, :2], names_of(found))
+
+
+def names_of(found: np.ndarray) -> list[str]:
+    """Of (m, 3) chords of `Outline`, as mir_eval reads them."""
+    return [harte(c // 8 if c >= 0 else -1, c % 8) for c in found[:, 2].astype(int) - 1]
 
 
 def named_chords(reference: np.ndarray, spans: np.ndarray, names: list[str]) -> float:
     """As `chords`, of (m, 2) begin and end in seconds, and names as mir_eval reads them."""
-    if not len(reference) or not names:
+    return chords_by_name(reference[:, :2], [harte(root, quality) for _, _, root, quality in reference], spans, names)
+
+
+def chords_by_name(there: np.ndarray, labels: list[str], spans: np.ndarray, names: list[str]) -> float:
+    """As `named_chords`, where names are known of both."""
+    if not labels or not names:
         return 0.0
-    labels = [harte(root, quality) for _, _, root, quality in reference]
-    spans, names = mir_eval.util.adjust_intervals(
-        spans, names, float(reference[0, 0]), float(reference[-1, 1]), "N", "N"
-    )
-    times, left, right = mir_eval.util.merge_labeled_intervals(reference[:, :2], labels, spans, names)
+    spans, names = mir_eval.util.adjust_intervals(spans, names, float(there[0, 0]), float(there[-1, 1]), "N", "N")
+    times, left, right = mir_eval.util.merge_labeled_intervals(there, labels, spans, names)
     scores = mir_eval.chord.majmin(left, right)
     seconds = np.diff(times, axis=1)[:, 0]
     counts = scores >= 0

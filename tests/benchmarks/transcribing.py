@@ -167,9 +167,9 @@ class Rival:
     seconds: float
 
 
-def by_rival(tool: str, files: Sequence[Path]) -> Rival | None:
-    """None where no Python with the tool is named in the environment, or there is no file."""
-    python = os.environ.get("MIRCLR_" + tool.upper().replace("-", "_"))
+def by_rival(tool: str, files: Sequence[Path], beside: str | None = None) -> Rival | None:
+    """None where no Python with the tool, or with one beside which it is, is named in the environment, or no file."""
+    python = os.environ.get("MIRCLR_" + (beside or tool).upper().replace("-", "_"))
     if not python or not files:
         return None
     command = [python, str(_RIVAL), tool, *map(str, files)]
