@@ -130,6 +130,8 @@ def test_numbers_are_read_as_a_query_reads_them(text, field, value):
         ("no piano/guitar", set(), {"piano", "guitar"}),
         ("not without drums", {"drums"}, set()),
         ("more or less calm", {"calm"}, set()),
+        ("almost no drums, not many guitars", set(), {"drums", "guitars"}),
+        ("a little guitar, a few songs with piano", {"guitar", "piano"}, set()),
     ],
 )
 def test_negation_reaches_as_far_as_it_is_meant(text, wanted, unwanted):
@@ -204,6 +206,9 @@ def test_genres_that_have_another_word_in_them_are_understood_whole():
         ("zero vocals", False),
         ("no female vocals", None),
         ("no drums no vocals", False),
+        ("jazz with few vocals", False),
+        ("very little singing", False),
+        ("a few vocals", True),
         ("w/ vocals", True),
     ],
 )

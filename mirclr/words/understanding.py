@@ -22,6 +22,10 @@ _SHORT = 4
 _LIKE_WITHOUT = re.compile(
     r"\b(?:anything|everything|all) but\b|\bother than\b|\bfree (?:of|from)\b|\binstead of\b|\brather than\b"
     r"|\bapart from\b|\bw/o\b|\bdevoid of\b|\black of\b|\bstay away from\b"
+    r"|\b(?:little|next) to no\b|\balmost no\b"
+    r"|(?<!\ba )\b(?:very |too )?(?:few|little|minimal|not (?:much|many))"
+    r"(?= (?:vocals?|voices?|singing|lyrics|words|drums?|drumming|percussion|beats?|bass|guitars?|piano|synths?"
+    r"|strings)\b)"
 )
 _SPELLED = (
     (_LIKE_WITHOUT, " without "),
