@@ -26,7 +26,7 @@ _UNUSUAL, _GIVEN = 3.0, 20.0  # how unlikely other tempi are, a second, by octav
 _BY_BARS, _HARDLY_UNUSUAL = 6.0, 0.6
 _UNSURE = 0.45  # mean probability of beats: of renders of songs it is more, of drums alone less
 _FAINT = 0.12  # mean probability of beats, below which there is no beat
-_CLEAR = 5.5  # how much likelier beats are than what is between them, at least; of music 5.7 or more, of noise 4.8
+_CLEAR = 2.35  # log-odds of beats over those of what is between, at least; of noise 2.3 or less, of songs 2.4 or more
 _DOTTED = 0.75  # of a tempo of drums is the right one where their dotted eighths were taken for beats
 _CHANGE = 8.0  # cost of another metre, or of a bar that is cut short; of 5 to 8 the best on these songs
 _RARE = (0.0, 0.05, 0.3)  # cost of a beat of each of `METRES`
@@ -136,8 +136,9 @@ def _is_clear(beat: np.ndarray, frames: np.ndarray) -> bool:
     away[frames[0] : frames[-1]] = True
     for by in range(-2, 3):
         away[np.clip(frames + by, 0, len(beat) - 1)] = False
-    at = float(_near(beat, frames).mean())
-    return at >= _FAINT and at >= _CLEAR * float(beat[away].mean() if away.any() else 0.0)
+    at, between = (float(x.mean()) if x.size else 0.0 for x in (_near(beat, frames), beat[away]))
+    odds = [math.log(p / (1 - p)) for p in np.clip([at, between], _FLOOR, 1 - _FLOOR)]
+    return at >= _FAINT and odds[0] - odds[1] >= _CLEAR
 
 
 def _beats_in_pieces(beat: np.ndarray, usual_bpm: float, unusual: float) -> np.ndarray:
