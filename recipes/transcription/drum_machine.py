@@ -1,8 +1,8 @@
 """Drum patterns made up, as drum machines play them: what drummers of Groove hardly do.
 
 A pattern has a bar of four beats in sixteenths: kicks, snares or claps, hats and something more, drawn at random
-among what house, hip-hop, trap, rock and pop have. It stays for the
-song, with fills before some bars and crashes after.
+among what house, hip-hop, trap, rock and pop have. It stays for the song, with fills before some bars and crashes
+after.
 """
 
 from itertools import pairwise

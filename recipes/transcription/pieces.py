@@ -68,6 +68,11 @@ class Piece:
     chords: np.ndarray = field(default_factory=lambda: np.zeros((0, 4)))
     up: int = 0
 
+    @property
+    def played(self) -> list[Part]:
+        """Parts that are not sung."""
+        return [part for part in self.parts if part.program != SUNG]
+
     def cut(self, begin: float, seconds: float) -> "Piece":
         """A stretch of it: notes that begin in it."""
         end = begin + seconds

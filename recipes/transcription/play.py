@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 from instruments import COUNT
 from pieces import DRUMS, PIANO, SUNG, Part, Piece, labels, write_midi
-from songs import by_band, by_drums, on_piano, performances, read_song, song_numbers, unsteady
+from songs import beats_of_song, by_band, by_drums, on_piano, performances, song_numbers, unsteady
 from textures import piano_piece
 from voices import sung
 
@@ -51,37 +51,36 @@ def drawn_piece(i: int, split: str, pop909: Path, groove: Path) -> tuple[str, Pi
     number = numbers[rng.integers(len(numbers))]
     if kind == "texture":
         return f"{split}-{i:05d}-texture", piano_piece(rng, SECONDS)
+    if kind == "drums":
+        one, pace = drums[rng.integers(len(drums))], float(rng.uniform(0.8, 1.25))
+        return f"{split}-{i:05d}-drums", by_drums(one, rng, SECONDS, pace)
     if kind == "pop":
         pace = drawn_pace(pop909, number, rng) if rng.random() < 0.15 else None
         piece = on_piano(pop909, number, rng, SECONDS, pace, sung=SUNG_BY_PIANO)
-    elif kind == "band":
+    else:
         pace = drawn_pace(pop909, number, rng) if rng.random() < 0.4 else None
         more = {"sung": SUNG_BY_BAND, "machines": MACHINES, "twice_as_fast": TWICE_AS_FAST}
         piece = by_band(pop909, number, drums, rng, SECONDS, pace, **more)
-    if kind in ("pop", "band"):
-        return f"{split}-{i:05d}-{kind}-{number}", unsteady(piece, rng) if rng.random() < UNSTEADY else piece
-    one, pace = drums[rng.integers(len(drums))], float(rng.uniform(0.8, 1.25))
-    return f"{split}-{i:05d}-drums", by_drums(one, rng, SECONDS, pace)
+    return f"{split}-{i:05d}-{kind}-{number}", unsteady(piece, rng) if rng.random() < UNSTEADY else piece
 
 
 def drawn_pace(pop909: Path, number: str, rng: np.random.Generator) -> float:
     """By which a song has a tempo of about 115 beats a minute, as music of more styles than ballads has."""
-    bpm = 60 / float(np.median(np.diff(read_song(pop909, number)[1][:, 0])))
+    bpm = 60 / float(np.median(np.diff(beats_of_song(pop909, number)[:, 0])))
     return float(np.clip(115 * np.exp(rng.normal(0, 0.28)) / bpm, 0.7, 1.7))
 
 
 def with_sounds(piece: Piece, split: str, rng: np.random.Generator) -> str:
     """Draw how each part sounds; the font for what is of no piano, or of piano alone."""
-    played = [part for part in piece.parts if part.program != SUNG]
-    pianos = all(part.kind == PIANO for part in played)
+    pianos = all(part.kind == PIANO for part in piece.played)
     if split == "valid":
-        for part in played:
+        for part in piece.played:
             part.program = int(rng.choice([0, 0, 0, 1])) if pianos else part.program
         return HELD_OUT
     if not pianos:
         return MUSESCORE if rng.random() < 0.75 else GMBANK
     font = str(rng.choice([MUSESCORE, "salamander", "piano", "other", GMBANK, "programs"], p=_ODDS))
-    for part in played:
+    for part in piece.played:
         if font == MUSESCORE:
             part.bank, part.program = _GRANDS[rng.integers(len(_GRANDS))]
         elif font == "programs":  # harpsichords, organs, guitars, harps, strings: the notes are the same
@@ -93,8 +92,7 @@ def with_sounds(piece: Piece, split: str, rng: np.random.Generator) -> str:
 
 def rendered(piece: Piece, font: Path, rng: np.random.Generator, seconds: float = SECONDS) -> np.ndarray:
     """(n,) float32 at `RATE`, at a peak of 0.7; what rings on for more than a second after some seconds is cut off."""
-    played = [part for part in piece.parts if part.program != SUNG]
-    x = by_fluidsynth(played, font, rng) if played else np.zeros(round(seconds * RENDERED), np.float32)
+    x = by_fluidsynth(piece.played, font, rng) if piece.played else np.zeros(round(seconds * RENDERED), np.float32)
     for part in piece.parts:
         if part.program == SUNG:
             x = with_voice(x, sung(part.notes, seconds, rng), float(rng.normal(2, 4)))

@@ -1,7 +1,7 @@
 """Songs of POP909 and performances of Groove as pieces: on a piano, by a band, drums alone."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -88,14 +88,6 @@ def parts_of(file: Path) -> dict[str, Part]:
 def read_song(pop909: Path, number: str) -> tuple[dict[str, Part], np.ndarray, np.ndarray]:
     """Parts (MELODY, BRIDGE, PIANO), beats and chords of a song, as of `Piece`."""
     parts = parts_of(next(pop909.glob(f"{number}-*.mid")))
-    rows = np.loadtxt(pop909 / f"{number}-beat_midi.txt", ndmin=2)
-    downs = np.flatnonzero(rows[:, 2] > 0)  # downbeats of four, by the third column
-    if len(downs) < 2:
-        downs = np.flatnonzero(rows[:, 1] > 0)
-    last = np.searchsorted(downs, np.arange(len(rows)), side="right") - 1
-    gap = int(np.median(np.diff(downs))) if len(downs) > 1 else 4
-    first = downs[0] if len(downs) else 0
-    place = np.where(last >= 0, np.arange(len(rows)) - downs[last.clip(0)], (np.arange(len(rows)) - first) % gap) + 1
     chords = []
     for line in (pop909 / f"{number}-chord_midi.txt").read_text().splitlines():
         begin, end, name = line.split()[:3]
@@ -106,7 +98,20 @@ def read_song(pop909: Path, number: str) -> tuple[dict[str, Part], np.ndarray, n
             chords.append((float(begin), float(end), _ROOTS[root], kind))
         else:
             chords.append((float(begin), float(end), -1, 0))
-    return parts, np.stack([rows[:, 0], place], axis=1), np.array(chords).reshape(-1, 4)
+    return parts, beats_of_song(pop909, number), np.array(chords).reshape(-1, 4)
+
+
+def beats_of_song(pop909: Path, number: str) -> np.ndarray:
+    """(n, 2) float64, as of `Piece`."""
+    rows = np.loadtxt(pop909 / f"{number}-beat_midi.txt", ndmin=2)
+    downs = np.flatnonzero(rows[:, 2] > 0)  # downbeats of four, by the third column
+    if len(downs) < 2:
+        downs = np.flatnonzero(rows[:, 1] > 0)
+    last = np.searchsorted(downs, np.arange(len(rows)), side="right") - 1
+    gap = int(np.median(np.diff(downs))) if len(downs) > 1 else 4
+    first = downs[0] if len(downs) else 0
+    place = np.where(last >= 0, np.arange(len(rows)) - downs[last.clip(0)], (np.arange(len(rows)) - first) % gap) + 1
+    return np.stack([rows[:, 0], place], axis=1)
 
 
 def key_of_song(pop909: Path, number: str) -> tuple[int, bool]:
@@ -249,7 +254,7 @@ def doubled(beats: np.ndarray) -> np.ndarray:
 
 def _sung(part: Part) -> Part:
     """By a voice, which has one pitch at a time; how loud it is beside the others, in dB, is drawn when it is heard."""
-    return Part(part.kind, of_one_voice(part.notes), [], SUNG, 0, part.volume)
+    return replace(part, notes=of_one_voice(part.notes), pedal=[], program=SUNG)
 
 
 def in_bars_of_four(beats: np.ndarray, performance: list[Note], bpm: float) -> list[Note]:
@@ -274,12 +279,11 @@ def unsteady(piece: Piece, rng: np.random.Generator) -> Piece:
 
     def part_moved(part: Part) -> Part:
         notes = [(float(moved(a)), float(moved(b)), n, v) for a, b, n, v in part.notes]
-        pedal = [(float(moved(a)), float(moved(b))) for a, b in part.pedal]
-        return Part(part.kind, notes, pedal, part.program, part.bank, part.volume)
+        return replace(part, notes=notes, pedal=[(float(moved(a)), float(moved(b))) for a, b in part.pedal])
 
     beats, chords = piece.beats.copy(), piece.chords.copy()
     beats[:, 0], chords[:, :2] = moved(beats[:, 0]), moved(chords[:, :2])
-    return Piece([part_moved(part) for part in piece.parts], beats, chords, piece.up)
+    return replace(piece, parts=[part_moved(part) for part in piece.parts], beats=beats, chords=chords)
 
 
 def drum_part(one: Performance) -> Part:

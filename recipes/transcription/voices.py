@@ -15,7 +15,7 @@ from scipy.signal import istft, lfilter, stft
 
 RATE = 32_000
 _CONTROLS = 250  # of pitch, level and vowel, a second
-_WINDOW = 1024
+_WINDOWS = {"nperseg": 1024, "noverlap": 768}
 _VOWELS = np.array(
     [
         (270, 2290, 3010), (390, 1990, 2550), (530, 1840, 2480), (660, 1720, 2410), (730, 1090, 2440),
@@ -95,14 +95,12 @@ def sung(notes: Sequence[Note], seconds: float, rng: np.random.Generator) -> np.
     voiced = _pulses(hz) + singer.breath * np.sqrt(RATE / hz) * rng.standard_normal(n)
     voiced *= np.interp(at, controls, level)
     noise = rng.standard_normal(n) * np.interp(at, controls, hiss)
-    bins, frames, spectrum = stft(voiced, RATE, nperseg=_WINDOW, noverlap=_WINDOW * 3 // 4)
-    spectrum *= _formants(
-        bins, frames * _CONTROLS, vowel, np.interp(frames, np.arange(count) / _CONTROLS, pitch), singer
-    )
-    _, _, hissed = stft(noise, RATE, nperseg=_WINDOW, noverlap=_WINDOW * 3 // 4)
+    bins, frames, spectrum = stft(voiced, RATE, **_WINDOWS)
+    spectrum *= _formants(bins, frames * _CONTROLS, vowel, np.interp(frames, controls, pitch), singer)
+    _, _, hissed = stft(noise, RATE, **_WINDOWS)
     peak = np.interp(frames, controls, bright)
     hissed *= np.exp(-0.5 * (np.log2((bins[:, None] + 50) / peak) / 0.6) ** 2)
-    x = istft(spectrum + hissed, RATE, nperseg=_WINDOW, noverlap=_WINDOW * 3 // 4)[1]
+    x = istft(spectrum + hissed, RATE, **_WINDOWS)[1]
     return np.pad(x, (0, max(0, n - len(x))))[:n].astype(np.float32)
 
 
@@ -123,7 +121,7 @@ def _contours(
         before = min(a, round(rng.uniform(0.03, 0.11) * _CONTROLS))
         target[a - before // 3 : b] = note + rng.normal(0, singer.untrue)
         if first:  # from below
-            target[max(0, a - before) : a + 1] = note - rng.exponential(singer.scoop)
+            target[a - before : a + 1] = note - rng.exponential(singer.scoop)
         grows = (np.arange(b - a) / _CONTROLS - 0.2) / 0.3
         vibrato[a:b] = singer.vibrato * np.clip(grows, 0, 1)
         level[a:b] = loud * np.linspace(1, rng.uniform(0.5, 1.1), b - a)
