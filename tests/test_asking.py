@@ -346,6 +346,8 @@ def test_a_library_of_one_song_has_no_other(library):
     library.write(entries=[entry("a.ogg", np.ones(4), title="Alone")])
     answer = ask(library, seeds="Alone")
     assert answer.remarks == ["there is no other song in your library; add more: mirclr embed FOLDER"]
+    library.write(entries=[entry("b.ogg", np.ones(4), title="Beside")])
+    assert ask(library, seeds="Alone").remarks == ["only 1 other song is in your library"]
 
 
 def test_rules_are_reported_by_the_command(songs):

@@ -73,12 +73,13 @@ def shortfall(
     n = len(np.setdiff1d(passing, list(named)))
     other = "other song" if n < len(passing) else "song"
     asked = [*filters_in_words(query).values(), *(["likely as you say"] if described is not None else [])]
-    what = f"in your library {'is' if n == 1 else 'are'} {', '.join(asked)}"
+    be = "is" if n == 1 else "are"
+    what = f"in your library {be} {', '.join(asked)}" if asked else f"{be} in your library"
     others = _beside(filters, query, masks, ids)
     if not left_out and not n and not asked:
         return ["there is no other song in your library; add more: mirclr embed FOLDER"]
     if not left_out:
-        return [f"only {counted(n, other)} {what if asked else 'are in your library'}", *others]
+        return [f"only {counted(n, other)} {what}", *others]
     wanted = "the length that you asked for" if query.length_s else f"{query.n:,}"
     that = f"{counted(n, other)} {what}" if asked else f"your library holds {counted(n, other)}"
     lines = [f"found {counted(found, 'song')}, not {wanted}: {that}"]
