@@ -224,6 +224,7 @@ def test_the_digest_is_of_the_settings_that_an_embedding_depends_on():
         "mel.f_min=20",
         "embedding.std_weight=1.0",
         "embedding.levelled=true",
+        "embedding.balanced=0.5",
     ):
         assert with_weights(other) != digest, other
     model = tiny("embedding.std_weight=1.0")

@@ -28,7 +28,7 @@ from mirclr.library import Failure, LibraryStore
 from mirclr.models.checkpoint import save_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
-from mirclr.models.level import levelled
+from mirclr.models.level import USUAL_SLOPE, balanced, levelled, slope, tilt
 from mirclr.provenance import file_digest
 from mirclr.tags import Tags
 from tests.commands import main
@@ -633,6 +633,45 @@ def test_an_encoder_that_asks_for_it_hears_all_music_at_one_level():
         np.testing.assert_allclose(asking.levelled(louder), asking.levelled(x), rtol=1e-5)
         np.testing.assert_allclose(asking.embed_track(louder), asking.embed_track(x), atol=1e-5)
     assert np.abs(plain.embed_track(x * 4) - plain.embed_track(x)).max() > 1e-3
+    assert asking.stamp.digest != plain.stamp.digest
+
+
+def tilted(x, db_an_octave):
+    gains = tilt(db_an_octave, np.fft.rfftfreq(x.shape[-1], 1 / 16000))
+    return np.fft.irfft(np.fft.rfft(x) * gains, x.shape[-1]).astype(np.float32)
+
+
+def test_a_slope_is_what_an_equaliser_adds_to_it():
+    x = np.random.default_rng(0).normal(0, 0.1, (3, 16000)).astype(np.float32)
+    assert slope(x, 16000) == pytest.approx(0, abs=0.3)  # white noise
+    for by in (-8, -3, 2):
+        assert slope(tilted(x, by), 16000) == pytest.approx(slope(x, 16000) + by, abs=0.1)
+    assert slope(x * np.float32(1e-3), 16000) == pytest.approx(slope(x, 16000), abs=1e-3)
+    for nothing in (0 * x, x[:, :100], x[:, :0]):
+        assert slope(nothing, 16000) == USUAL_SLOPE
+        assert balanced(nothing, 1.0, 16000) is nothing
+    assert slope(x, 1000) == USUAL_SLOPE  # what is measured is not in it
+
+
+def test_balance_takes_a_share_of_a_slope_away():
+    x = tilted(np.random.default_rng(0).normal(0, 0.1, (3, 16000)).astype(np.float32), -3)
+    of = slope(x, 16000) - USUAL_SLOPE
+    for share in (0.25, 0.5, 1.0):
+        once = balanced(x, share, 16000)
+        assert (once.dtype, once.shape) == (np.float32, x.shape)
+        assert slope(once, 16000) - USUAL_SLOPE == pytest.approx(of * (1 - share), abs=0.1)
+    assert balanced(x, 0.0, 16000) is x
+
+
+def test_an_encoder_that_asks_for_it_hears_all_masters_alike():
+    recipe = TINY.model_copy(
+        update={"embedding": TINY.embedding.model_copy(update={"levelled": True, "balanced": 1.0})}
+    )
+    plain, asking = (Embedder.of_model(Model(r), name="tiny") for r in (TINY, recipe))
+    x = tilted(np.random.default_rng(0).normal(0, 0.1, (3, 16000)).astype(np.float32), -6)
+    brighter = tilted(x, 3)
+    np.testing.assert_allclose(asking.levelled(brighter), asking.levelled(x), atol=0.01)
+    assert np.abs(plain.levelled(brighter) - plain.levelled(x)).max() > 0.1
     assert asking.stamp.digest != plain.stamp.digest
 
 

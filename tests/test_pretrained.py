@@ -16,6 +16,7 @@ from mirclr.library import LibraryStore
 from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
+from mirclr.models.level import USUAL_SLOPE, slope
 from mirclr.models.pretrained import builtin_checkpoint, builtin_heads, checkpoint_named
 from tests.commands import invoke
 
@@ -125,22 +126,37 @@ def test_a_layer_that_becomes_the_head_gives_what_it_gave(recipe):
 def test_examples_are_drawn_by_their_number_and_name_the_tracks_that_they_are_of(recipe):
     examples = recipe("examples")
     rng = np.random.default_rng(0)
+    lengths = (200_000, 90_000, 60_000, 20_000)  # one is shorter than an example
+    noise = [(rng.standard_normal(n) * 3000).astype(np.int16) for n in lengths]
     tracks = [
-        examples.Source(
-            f"{i}", "ab"[i % 2], ("music", "voice")[i == 3], (rng.standard_normal(n) * 3000).astype(np.int16), 0.1, 0.0
-        )
-        for i, n in enumerate((200_000, 90_000, 60_000, 20_000))  # one is shorter than an example
+        examples.Source(f"{i}", "ab"[i % 2], ("music", "voice")[i == 3], x, rms=0.1, slope=0.0, major=0.0)
+        for i, x in enumerate(noise)
     ]
     first, again = (examples.Mixer(tracks, seed=5) for _ in range(2))
     for _ in range(40):
-        x, source, weight = first.excerpt()
-        same, _, _ = again.excerpt()
+        x, source, weight, of_tracks = first.excerpt()
+        same, *_ = again.excerpt()
         np.testing.assert_array_equal(x, same)
         assert x.shape == (examples.LENGTH,)
-        assert np.abs(x).max() <= 1
+        assert np.isfinite(x).all()
+        assert np.abs(of_tracks) < 9
         assert float(weight.sum()) == pytest.approx(1, abs=2e-3)
         assert ((source >= 0) == (weight > 0))[0]
         assert (weight[source < 0] == 0).all()
+
+
+def test_views_are_balanced_as_an_encoder_would_hear_tracks_of_that_slope(recipe):
+    examples, changes = recipe("examples"), recipe("changes")
+    track = changes.tilted(np.random.default_rng(0).standard_normal(200_000).astype(np.float32) * 0.1, -2)
+    of_track = slope(track, examples.RATE)
+    source = examples.Source("1", "a", "music", (track * 32767).astype(np.int16), changes.rms(track), of_track, 0.0)
+    x = track[: examples.LENGTH]
+    for share in (0.0, 0.5, 1.0):
+        view = examples.Mixer([source], 1, share).views(x, 4, of_track)[0]
+        assert slope(view, examples.RATE) - USUAL_SLOPE == pytest.approx(
+            (1 - share) * (of_track - USUAL_SLOPE), abs=0.2
+        )
+        assert changes.rms(view) == pytest.approx(changes.rms(x), rel=1e-3)
 
 
 def test_heads_are_fitted_by_what_teachers_say_of_pieces(recipe):

@@ -48,6 +48,14 @@ def test_whatever_is_drawn_gives_as_much_sound_at_nearly_the_level(
     assert abs(20 * np.log10(changes.rms(found) / changes.rms(music))) < 3.01
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_produced_otherwise_keeps_its_level(changes: ModuleType, music: np.ndarray, seed: int) -> None:
+    found = changes.produced(music, np.random.default_rng(seed))
+    assert (found.dtype, found.shape) == (np.float32, music.shape)
+    assert changes.rms(found) == pytest.approx(changes.rms(music), rel=1e-3)
+    assert not changes.produced(0 * music, np.random.default_rng(seed)).any()
+
+
 def test_silence_stays_silence(changes: ModuleType) -> None:
     silence = np.zeros(48_000, np.float32)
     rng = np.random.default_rng(0)

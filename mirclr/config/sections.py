@@ -393,12 +393,14 @@ class Embedding(_Section):
 
     With a `std_weight` above 0 the vector also holds the standard deviation over the excerpts, multiplied by it.
     `levelled` scales each track to an RMS of 0.1, so that its vector does not depend on its level; without, only what
-    is quieter is raised to that.
+    is quieter is raised to that. `balanced` is how much of a track's slope of the spectrum is evened out, so that its
+    vector depends less on how bright or dark it was mastered.
     """
 
     excerpts: Few = 10
     std_weight: Weight = 0.0
     levelled: bool = False
+    balanced: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 _ONE_LABEL = ("artist", "album", "genre")  # fields of which a track has one at most

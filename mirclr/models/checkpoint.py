@@ -207,6 +207,8 @@ def encoder_digest(model: Model) -> str:
         weights |= {f"pooling.{name}": tensor for name, tensor in model.pooling.state_dict().items()}
     if recipe.embedding.levelled:
         settings["levelled"] = True
+    if recipe.embedding.balanced:
+        settings["balanced"] = recipe.embedding.balanced
     parts = [digest_json(settings).encode()]
     for name, tensor in sorted(weights.items()):
         parts += [name.encode(), tensor.detach().cpu().contiguous().numpy().tobytes()]

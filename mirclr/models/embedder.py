@@ -17,7 +17,7 @@ import numpy as np
 
 from mirclr import extensions
 from mirclr.errors import CheckpointError, MissingExtra
-from mirclr.models.level import levelled
+from mirclr.models.level import balanced, levelled
 from mirclr.models.portable import PortableNetwork
 from mirclr.models.pretrained import NAME, builtin_checkpoint
 from mirclr.models.stamp import EncoderStamp
@@ -67,6 +67,7 @@ class Embedder:
         self.dim = stamp.dim
         self.network = network
         self._loud_too: bool = embedding["levelled"]
+        self._balanced: float = embedding["balanced"]
         self._weight: float = embedding["std_weight"]
 
     @classmethod
@@ -147,7 +148,9 @@ class Embedder:
         return np.stack([self.pool(part) for part in np.split(embedded, ends)])
 
     def levelled(self, waveforms: np.ndarray) -> np.ndarray:
-        """(n, N) float32 excerpts of one track, by one gain, at the level at which the encoder hears them."""
+        """(n, N) float32 excerpts of one track, by one equaliser and gain, as the encoder hears them."""
+        if self._balanced:
+            waveforms = balanced(waveforms, self._balanced, self.rate)
         return levelled(waveforms, loud_too=self._loud_too)
 
     def embed_excerpts(self, waveforms: np.ndarray) -> np.ndarray:

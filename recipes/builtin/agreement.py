@@ -25,6 +25,7 @@ from mirclr.data.manifest import read_manifest
 from mirclr.errors import MirclrError
 from mirclr.models.checkpoint import load_checkpoint
 from mirclr.models.encoder import Model
+from mirclr.models.level import balanced
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.provenance import writing
 from mirclr.training.teacher import Teacher, load_teacher
@@ -122,7 +123,9 @@ def main() -> None:
         of: dict[str, Any] = {}
         for group, (files, styles) in groups.items():
             there = list(tags[group])
-            mel = [read.model.mel(torch.from_numpy(excerpts(files[name]))) for name in there]
+            share = read.model.recipe.embedding.balanced
+            heard = [levelled(balanced(excerpts(files[name]), share, RATE)) for name in there]
+            mel = [read.model.mel(torch.from_numpy(x)) for x in heard]
             predicted = np.concatenate([embedded(read.model, x) @ weight + bias for x in mel])
             style = np.repeat([styles[name] for name in there], [len(x) for x in mel])
             of[group] = agreement(predicted, np.concatenate([tags[group][name] for name in there]), style)

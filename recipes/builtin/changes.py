@@ -14,6 +14,7 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from scipy.signal import fftconvolve, lfilter
 
 from mirclr.audio import resample
+from mirclr.models.level import tilt
 
 RATE = 16_000
 LEVEL = 0.1
@@ -40,7 +41,9 @@ def by_spectrum(x: np.ndarray, gain_db: Callable[[np.ndarray], np.ndarray]) -> n
 
 def tilted(x: np.ndarray, db_an_octave: float) -> np.ndarray:
     """An equaliser that is a slope about 1 kHz, four octaves wide on each side."""
-    return by_spectrum(x, lambda hz: db_an_octave * np.clip(np.log2((hz + 1) / 1000), -4, 4))
+    return np.fft.irfft(np.fft.rfft(x) * tilt(db_an_octave, np.fft.rfftfreq(len(x), 1 / RATE)), len(x)).astype(
+        np.float32
+    )
 
 
 def equalised(x: np.ndarray, knots_db: np.ndarray) -> np.ndarray:
@@ -197,9 +200,9 @@ def changed(x: np.ndarray, rng: np.random.Generator, noise: Callable[[int], np.n
     master = rng.random()
     if master < 0.12:
         x = compressed(x, rng.uniform(1.5, 10), rng.uniform(-3, 15), rng.uniform(0.005, 0.2))
-    elif master < 0.27:
+    elif master < 0.36:
         x = limited(x, rng.uniform(3, 24), rng.uniform(0.001, 0.03))
-    elif master < 0.42:
+    elif master < 0.5:
         x = clipped(x, rng.uniform(0, 24), hard=bool(rng.random() < 0.5))
     if rng.random() < 0.22:
         x = room(x, float(np.exp(rng.uniform(np.log(0.15), np.log(2.0)))), rng.uniform(-9, 9), rng)
@@ -215,6 +218,21 @@ def changed(x: np.ndarray, rng: np.random.Generator, noise: Callable[[int], np.n
     if rng.random() < 0.1:
         x = coded(x, *CODECS[rng.integers(len(CODECS))])
     return x * np.float32(level / (rms(x) + 1e-9) * 10 ** (rng.uniform(-3, 3) / 20))
+
+
+def produced(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`x` as a producer may have made it: its tone, dynamics, distortion, a room, each now and then; at `x`'s level."""
+    level = rms(x)
+    if rng.random() < 0.5:
+        x = equalised(x, rng.uniform(-6, 6, 6))
+    dynamics = rng.random()
+    if dynamics < 0.25:
+        x = compressed(x, rng.uniform(1.5, 6), rng.uniform(0, 12), rng.uniform(0.005, 0.1))
+    elif dynamics < 0.5:
+        x = clipped(x, rng.uniform(0, 18), hard=bool(rng.random() < 0.3))
+    if rng.random() < 0.35:
+        x = room(x, float(np.exp(rng.uniform(np.log(0.2), np.log(1.5)))), rng.uniform(-3, 9), rng)
+    return x * np.float32(level / (rms(x) + 1e-9))
 
 
 def _as_long(x: np.ndarray, n: int) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The data step: distillation examples of mixed music. ``examples.py RUN --shards N [--first M] [--worker I/M]``.
 
-Excerpts of three seconds are cut from the corpora, each track at one level, played faster or slower, and mixed. The
-teacher labels the mix as it is; the student is given it in several views, most of them changed as `changes.py` does:
-masters, rooms, codecs, bands, noise. So it learns to say of any of them what the teacher says of the music. Beside the
-teacher's tags stands one of music itself: whether its tracks are in major. All is stored in RUN/examples, as
+Excerpts of three seconds are cut from the corpora, each track at one level, played faster or slower, produced in
+another way now and then, and mixed. The teacher labels the mix as it is; the student is given it in several views, each
+balanced as a track of it would be, and most of them changed as `changes.py` does: masters, rooms, codecs, bands, noise.
+So it learns to say of any of them what the teacher says of the music. Beside the teacher's tags stands one of music
+itself: whether its tracks are in major. All is stored in RUN/examples, as
 `mirclr.data.examples` describes it. A shard is drawn by its number alone: workers take turns, and what is there is not
 made again.
 
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from changes import RATE, changed, levelled, rms, synthetic_noise
+from changes import RATE, changed, levelled, produced, rms, synthetic_noise, tilted
 
 from mirclr.audio import decode_blocks, resample
 from mirclr.audio.key import MAJOR, MINOR, pitch_strengths
@@ -31,6 +32,7 @@ from mirclr.data.examples import ExampleFolder, ExamplesHeader
 from mirclr.data.manifest import Track, read_manifest
 from mirclr.errors import MirclrError
 from mirclr.models.device import pick_precision
+from mirclr.models.level import USUAL_SLOPE, slope
 from mirclr.provenance import digest_json, writing
 from mirclr.training.teacher import Teacher, load_teacher
 
@@ -39,6 +41,7 @@ SECONDS = 3.0
 LENGTH = round(RATE * SECONDS)
 SHARD = 1024
 AT_ONCE = 64
+PRODUCED = 0.3  # of the stretches are given to both in another way than they are
 CLEAN = 0.3  # of the views, beside the first, are as the teacher is given them
 MAJOR_TAG = "mode: major"
 _SURE_OF_MODE = 12.0  # by which a difference of correlations with the profiles of keys becomes a logit
@@ -47,13 +50,14 @@ DTYPE = pick_precision("auto", torch.device("cpu"))
 
 @dataclass(frozen=True)
 class Source:
-    """One track, decoded: (n,) int16 on disk, its kind, its RMS, and the logit of its being in major."""
+    """One track, decoded: (n,) int16 on disk, its kind, RMS, slope, and the logit of its being in major."""
 
     id: str
     album: str
     kind: str
     samples: np.ndarray
     rms: float
+    slope: float
     major: float
 
 
@@ -76,7 +80,7 @@ def sources(manifests: list[tuple[Path, Path]], cache: Path) -> list[Source]:
             kind = (track.source or {}).get("kind", "music")
             known: dict[str, Any] = json.loads(about.read_text(encoding="utf-8"))
             samples = np.load(file, mmap_mode="r")
-            found.append(Source(track.id, track.album or track.id, kind, samples, known["rms"], known["major"]))
+            found.append(Source(track.id, track.album or track.id, kind, samples, **known))
     return found
 
 
@@ -90,14 +94,18 @@ def decode(track: Track, root: Path, file: Path) -> None:
         np.save(f, np.round(x * 32767).astype(np.int16))
     part.replace(file)
     with writing(file.with_suffix(".json"), "w") as f:
-        json.dump({"rms": rms(x), "major": major(x)}, f)
+        json.dump({"rms": rms(x), "slope": slope(stretches(x), RATE), "major": major(x)}, f)
 
 
-def major(x: np.ndarray, stretches: int = 6, seconds: float = 10.0) -> float:
-    """Logit of (n,) samples being in a major key and not in a minor one; 0 where they have no pitches."""
+def stretches(x: np.ndarray, many: int = 6, seconds: float = 10.0) -> np.ndarray:
+    """(n,) samples -> (many, seconds) of them, spread evenly; shorter where there are not so many."""
     length = min(len(x), round(seconds * RATE))
-    starts = np.linspace(0, len(x) - length, stretches).astype(int)
-    strengths = pitch_strengths([resample(x[i : i + length], RATE, KEY_RATE) for i in starts])
+    return np.stack([x[i : i + length] for i in np.linspace(0, len(x) - length, many).astype(int)])
+
+
+def major(x: np.ndarray) -> float:
+    """Logit of (n,) samples being in a major key and not in a minor one; 0 where they have no pitches."""
+    strengths = pitch_strengths([resample(part, RATE, KEY_RATE) for part in stretches(x)])
     if not np.isfinite(strengths).all() or float(np.ptp(strengths)) < 1e-6:
         return 0.0
     fits = [max(float(np.corrcoef(strengths, np.roll(p, i))[0, 1]) for i in range(12)) for p in (MAJOR, MINOR)]
@@ -124,15 +132,17 @@ class Mixer:
         What is mixed.
     seed : int
         Of the draws.
+    balanced : float
+        By how much an encoder evens out the slopes of tracks (`mirclr.models.level`).
     """
 
-    def __init__(self, all_sources: list[Source], seed: int) -> None:
+    def __init__(self, all_sources: list[Source], seed: int, balanced: float = 0.0) -> None:
         self.sources, self.p = all_sources, odds(all_sources)
         self.of_kind = {k: np.flatnonzero([s.kind == k for s in all_sources]) for k in ("voice", "drums", "noise")}
-        self.rng = np.random.default_rng(seed)
+        self.rng, self.balanced = np.random.default_rng(seed), balanced
 
-    def excerpt(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One excerpt: (LENGTH,) float32, (3,) tracks that it is of, (3,) how much it is of each."""
+    def excerpt(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """One excerpt: (LENGTH,) float32, (3,) tracks that it is of, (3,) how much it is of each, their slope."""
         rng = self.rng
         many = int(rng.choice([1, 2, 3], p=[0.5, 0.38, 0.12]))
         tracks = rng.choice(len(self.sources), size=many, p=self.p)
@@ -141,9 +151,11 @@ class Mixer:
             tracks[1] = rng.choice(self.of_kind["voice"])
             if len(self.of_kind["drums"]) and rng.random() < 0.4:
                 tracks[0] = rng.choice(self.of_kind["drums"])
-        x, weight = self.cut(tracks[0]), np.array([1.0])
+        (x, own), weight = self.stem(tracks[0]), np.array([1.0])
+        slopes = [own]
         for i, track in enumerate(tracks[1:]):
-            other = self.cut(track)
+            other, own = self.stem(track)
+            slopes.append(own)
             if rng.random() < 0.4 and not (sung and i == 0):  # CutMix in time
                 stays = rng.beta(1, 1)
                 width = round(LENGTH * (1 - stays))
@@ -162,13 +174,27 @@ class Mixer:
         source = np.full(3, -1, np.int32)
         fraction = np.zeros(3, np.float16)
         source[:many], fraction[:many] = tracks, weight
-        return x.astype(np.float32), source, fraction
+        return x.astype(np.float32), source, fraction, float(weight @ slopes)
 
-    def views(self, x: np.ndarray, count: int) -> list[np.ndarray]:
-        """What the student is given of an excerpt: as it is, and changed."""
+    def views(self, x: np.ndarray, count: int, of_tracks: float = USUAL_SLOPE) -> list[np.ndarray]:
+        """What the student is given of an excerpt: as it is, and changed; balanced as if of a track of a slope."""
         clean = self.rng.random(count) < CLEAN
         clean[0] = count > 1 or clean[0]
-        return [x if same else changed(x, self.rng, self.noise) for same in clean]
+        found = [x if same else changed(x, self.rng, self.noise) for same in clean]
+        return [self._balance(view, of_tracks + slope(view, RATE) - slope(x, RATE)) for view in found]
+
+    def _balance(self, x: np.ndarray, of_track: float) -> np.ndarray:
+        by = float(np.clip(self.balanced * (USUAL_SLOPE - of_track), -9, 9))
+        even = tilted(x, by)
+        return even * np.float32(rms(x) / (rms(even) + 1e-9))
+
+    def stem(self, track: int) -> tuple[np.ndarray, float]:
+        """A stretch of a track, as it is or produced in another way, and the slope that the track has then."""
+        x, of_track = self.cut(track), self.sources[track].slope
+        if self.rng.random() >= PRODUCED:
+            return x, of_track
+        other = produced(x, self.rng)
+        return other, of_track + slope(other, RATE) - slope(x, RATE)
 
     def noise(self, n: int) -> np.ndarray:
         """(n,) of noise: recorded where there is some, of several voices at once, or made."""
@@ -204,14 +230,12 @@ def labelled(teacher: Teacher, waveforms: torch.Tensor, majors: np.ndarray) -> n
     return torch.cat([logits, mode, *others], dim=1).numpy()
 
 
-def shard(
-    number: int, size: int, views: int, found: list[Source], teacher: Teacher, student: LogMel
-) -> tuple[Any, ...]:
+def shard(number: int, size: int, views: int, found: list[Source], teacher: Teacher, recipe: Recipe) -> tuple[Any, ...]:
     """What `ExampleFolder.write` takes of the shard of a number: `size` rows, `views` of each excerpt."""
-    mixer = Mixer(found, seed=number)
+    mixer, student = Mixer(found, seed=number, balanced=recipe.embedding.balanced), LogMel.of(recipe.mel, RATE)
     drawn = [mixer.excerpt() for _ in range(size // views)]
-    waveforms = torch.from_numpy(np.stack([x for x, _, _ in drawn]))
-    track, fraction = np.stack([t for _, t, _ in drawn]), np.stack([f for _, _, f in drawn])
+    waveforms = torch.from_numpy(np.stack([x for x, *_ in drawn]))
+    track, fraction = np.stack([t for _, t, *_ in drawn]), np.stack([f for _, _, f, _ in drawn])
     majors = (np.array([0.0, *(s.major for s in found)])[track + 1] * fraction).sum(axis=1)
     outputs = np.concatenate(
         [
@@ -221,7 +245,7 @@ def shard(
             )
         ]
     )
-    given = np.stack([view for x, _, _ in drawn for view in mixer.views(x, views)])
+    given = np.stack([view for x, *_, of_tracks in drawn for view in mixer.views(x, views, of_tracks)])
     with torch.inference_mode():
         log_mel = torch.cat([student(part) for part in torch.from_numpy(given).split(AT_ONCE)])
     return log_mel, *(np.repeat(x, views, axis=0) for x in (outputs, track, fraction))
@@ -261,11 +285,10 @@ def main() -> None:
     found = sources(arguments.corpus, arguments.run / "decoded")
     teacher, recipe = load_teacher(arguments.teacher), read_recipe(HERE / "recipe.yaml")
     folder = ExampleFolder.create(arguments.run / "examples", header_of(teacher, recipe, found))
-    student = LogMel.of(recipe.mel, RATE)
     for number in range(arguments.first + mine, arguments.first + arguments.shards, of):
         if folder.shard(number).exists():
             continue
-        folder.write(number, *shard(number, arguments.size, arguments.views, found, teacher, student))
+        folder.write(number, *shard(number, arguments.size, arguments.views, found, teacher, recipe))
         print(folder.shard(number).name, flush=True)
 
 

@@ -13,6 +13,7 @@
 # In the environment, each left out where it is not set:
 # FREE_MUSIC  folder of the originals of data_manifests/free-music
 # MIDI        folder of pop909/ and groove/, of which bands are rendered by fluidsynth, with FONTS="A.sf2 B.sf3 …"
+# PLAYED      folders beside each other that recipes/transcription/play.py has filled, "DIR/A DIR/B …"
 # NOISE       data/core/sounds of Debian's wesnoth-1.16-data, unpacked: noise.jsonl says which files
 # BEFORE      the encoder to begin from, if not the built-in one
 set -euo pipefail
@@ -53,7 +54,7 @@ if [ -n "$smoke" ]; then
   ship=(--output "$run/builtin.safetensors" --shortest 4)
   heads=(--encoder "$run/builtin.safetensors" --output "$run/builtin.heads.safetensors" --results "$run/heads.json")
 else
-  shards=${SHARDS:-160} size=1024 mixtures=512 teacher=musicnn
+  shards=${SHARDS:-140} size=1024 mixtures=512 teacher=musicnn
   for name in debian-games debian-more; do
     mirclr corpus fetch "$name"
     root=$("$python" -c "from mirclr.provenance import data_dir; print(data_dir() / 'corpora' / '$name')")
@@ -66,6 +67,11 @@ else
     for font in ${FONTS:?name soundfonts}; do fonts+=(--font "$font"); done
     "$python" "$here/render.py" "$MIDI/pop909" "$MIDI/groove" "$run/rendered" "${fonts[@]}"
     corpus+=(--corpus "$run/rendered/tracks.jsonl" "$run/rendered")
+  fi
+  if [ -n "${PLAYED:-}" ]; then
+    read -ra played <<< "$PLAYED"
+    "$python" "$here/played.py" "${played[@]}" > "$run/played.jsonl"
+    corpus+=(--corpus "$run/played.jsonl" "$(dirname "${played[0]}")")
   fi
   mirclr teacher import musicnn
   ship=() heads=()

@@ -3,8 +3,10 @@
 What the student predicts of its teacher (the embedding, and the components of its features) is a linear layer on its
 own pooled maps. Its outputs separate artists and genres better than the maps do, and the maps predict moods better; so
 both become the encoder's head. Most of these outputs are correlated: of the training tracks the `DIM` principal
-components are taken, and turned by a random rotation, so that all count equally. The last normalisation and the usual
-standard deviation of excerpts are of the training tracks too. Weights of two axes or more become float16.
+components are taken. What moves most when a track is changed as `changes.py` does counts less (within-class covariance
+normalisation, Hatch et al. 2006; a class is a track and its changes), and a random rotation makes all count equally.
+The last normalisation and the usual standard deviation of excerpts are of the training tracks too. Weights of two axes
+or more become float16.
 """
 
 import argparse
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from changes import changed, synthetic_noise
 from examples import DTYPE, RATE
 from torch import Tensor
 
@@ -19,7 +22,7 @@ from mirclr import config
 from mirclr.audio import SILENCE, excerpt_starts
 from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
 from mirclr.models.encoder import Model, ResNet
-from mirclr.models.level import levelled
+from mirclr.models.level import balanced, levelled
 from mirclr.models.pretrained import builtin_checkpoint
 from mirclr.training.run_folder import ENCODER, STATE
 
@@ -27,6 +30,8 @@ HERE = Path(__file__).parent
 LARGEST = 10_000_000  # bytes
 SECONDS = 2.0  # of an excerpt when a track is embedded: tests/benchmarks/results/agreement.json
 DIM = 384
+LESS = 0.2  # by how much changes count against what separates tracks
+MADE_UP = ("played--",)  # ids of many renders of few sounds: the encoder learns from them, its axes are of others
 SHORTEST = 20.0  # seconds of a training track that counts: shorter ones are jingles and words
 
 
@@ -53,11 +58,23 @@ def with_head(model: Model, weight: Tensor, bias: Tensor) -> Model:
 
 
 @torch.inference_mode()
-def track_maps(model: Model, decoded: Path, *, shortest: float, most: int) -> list[Tensor]:
-    """(n, 2 C) normalised pooled maps of the excerpts of each training track, or of `most` drawn ones."""
+def track_maps(model: Model, decoded: Path, *, shortest: float, most: int) -> list[tuple[Tensor, Tensor]]:
+    """Normalised pooled maps of each training track, or of `most` drawn ones.
+
+    Returns
+    -------
+    list of (Tensor, Tensor)
+        (n, 2 C) of its excerpts, and (2 C,) by how much their mean moves when it is changed.
+    """
     recipe = config.read_recipe(HERE / "recipe.yaml").embedding
-    files = sorted(decoded.glob("*.npy"))
-    found: list[Tensor] = []
+
+    def maps(clips: np.ndarray) -> Tensor:
+        heard = torch.from_numpy(levelled(balanced(clips, recipe.balanced, RATE), loud_too=recipe.levelled))
+        with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
+            return model(heard).float()
+
+    files = [file for file in sorted(decoded.glob("*.npy")) if not file.name.startswith(MADE_UP)]
+    found: list[tuple[Tensor, Tensor]] = []
     for i in np.random.default_rng(0).permutation(len(files)):
         samples = np.load(files[i], mmap_mode="r")
         if len(samples) < shortest * RATE or len(found) == most:
@@ -66,22 +83,36 @@ def track_maps(model: Model, decoded: Path, *, shortest: float, most: int) -> li
         clips = (
             np.stack([samples[j : j + round(SECONDS * RATE)] for j in starts.astype(int)]).astype(np.float32) / 32768
         )
-        loud = np.abs(clips).max(axis=1) >= SILENCE
-        if loud.any():
-            at_level = torch.from_numpy(levelled(clips[loud], loud_too=recipe.levelled))
-            with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
-                found.append(model(at_level).float())
+        clips = clips[np.abs(clips).max(axis=1) >= SILENCE]
+        if not len(clips):
+            continue
+        rng, own = np.random.default_rng([11, int(i)]), maps(clips)
+        other = changed(clips.ravel(), rng, lambda n, rng=rng: synthetic_noise(n, rng)).reshape(clips.shape)
+        found.append((own, maps(other).mean(dim=0) - own.mean(dim=0)))
     return found
 
 
-def turned(weight: Tensor, bias: Tensor, tracks: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """A head of up to `DIM` outputs: the principal components of scaled outputs over tracks, rotated at random."""
-    means = torch.stack([t.mean(dim=0) for t in tracks]).double()
-    centre, scale = means.mean(dim=0), means.std(dim=0) + 1e-6
-    components = torch.linalg.svd((means - centre) / scale, full_matrices=False)[2][:DIM]
+def turned(weight: Tensor, bias: Tensor, tracks: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """A head of up to `DIM` outputs: components of scaled outputs, less of those that move, rotated at random.
+
+    Parameters
+    ----------
+    weight, bias : (K, 2 C), (K,) float32
+        What outputs are of maps.
+    tracks : list of (Tensor, Tensor)
+        As `track_maps` gives them.
+    """
+    means = torch.stack([own.mean(dim=0) for own, _ in tracks]) @ weight.T + bias
+    centre, scale = means.double().mean(dim=0), means.double().std(dim=0) + 1e-6
+    components = torch.linalg.svd((means.double() - centre) / scale, full_matrices=False)[2][:DIM]
     dim = len(components)  # of fewer tracks there are fewer
+    to = components / scale
+    apart = (means.double() - centre) @ to.T
+    moved = torch.stack([by for _, by in tracks]).double() @ weight.double().T @ to.T
+    of = apart.square().mean() * torch.eye(dim, dtype=torch.float64) + LESS * moved.T @ moved / len(moved)
+    values, axes = torch.linalg.eigh(of)
     draw = torch.randn(dim, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    to = (torch.linalg.qr(draw)[0] @ components / scale).float()
+    to = (torch.linalg.qr(draw)[0] @ (axes * values.rsqrt()) @ axes.T @ to).float()
     return to @ weight, to @ (bias - centre.float())
 
 
@@ -123,9 +154,9 @@ def main() -> None:
     maps = weight.shape[1]
     weight, bias = torch.cat([weight, torch.eye(maps)]), torch.cat([bias, torch.zeros(maps)])
     found = track_maps(read.model, asked.run / "decoded", shortest=asked.shortest, most=asked.most)
-    weight, bias = turned(weight, bias, [x @ weight.T + bias for x in found])
+    weight, bias = turned(weight, bias, found)
     model = with_head(read.model, weight, bias)
-    settle(model, [x @ weight.T + bias for x in found])
+    settle(model, [own @ weight.T + bias for own, _ in found])
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.is_floating_point() and tensor.ndim > 1:
             tensor.data = tensor.data.to(torch.float16)
