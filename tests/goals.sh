@@ -79,7 +79,7 @@ shows "Night Trains"
 lacks "DJ Kobalt" "Simon" "Choir"
 done_
 
-goal "a playlist of five minutes" mirclr recommend "Velvet Hammer" --length 5m --json
+goal "a playlist of five minutes" mirclr recommend "Velvet Hammer" --length 5m --fill yes --json
 check "it takes about that" python '
 import json
 seconds = sum(song["duration_s"] for song in json.load(open("out"))["recommendations"])
