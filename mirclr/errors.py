@@ -60,6 +60,11 @@ _REASONS = {
 _FAULTS = frozenset(_REASONS) - {errno.ENAMETOOLONG}
 
 
+def exit_code(error: Exception) -> int:
+    """By which a command ends: 2 where what was typed is wrong, else 1."""
+    return 2 if isinstance(error, OverrideError) else 1
+
+
 def in_words(error: BaseException, named: os.PathLike[str] | None = None) -> str:
     """What went wrong, for people: of an error of the system its file and the reason, without its number.
 

@@ -637,7 +637,7 @@ def test_an_encoder_that_asks_for_it_hears_all_music_at_one_level():
 
 
 def tilted(x, db_an_octave):
-    gains = tilt(db_an_octave, np.fft.rfftfreq(x.shape[-1], 1 / 16000))
+    gains = 10 ** (tilt(db_an_octave, np.fft.rfftfreq(x.shape[-1], 1 / 16000)) / 20)
     return np.fft.irfft(np.fft.rfft(x) * gains, x.shape[-1]).astype(np.float32)
 
 

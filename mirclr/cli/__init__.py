@@ -28,8 +28,8 @@ from mirclr.errors import (
     MirclrError,
     MissingExtra,
     NoMatch,
-    OverrideError,
     SettingsError,
+    exit_code,
     in_words,
     is_fault_of_machine,
 )
@@ -261,7 +261,7 @@ def _failed(error: Exception, argv: Sequence[str], debug: bool) -> int:
     else:
         first, *more = error.args if isinstance(error, NoMatch) else (in_words(error),)
         lines = [f"mirclr: {first}", *more, *_hints(error, argv)]
-        code = 2 if isinstance(error, OverrideError) else 1  # what was typed, or what was met
+        code = exit_code(error)
     complain(lines[0])
     for line in lines[1:]:
         complain(f"  {line}")

@@ -148,10 +148,8 @@ class Embedder:
         return np.stack([self.pool(part) for part in np.split(embedded, ends)])
 
     def levelled(self, waveforms: np.ndarray) -> np.ndarray:
-        """(n, N) float32 excerpts of one track, by one equaliser and gain, as the encoder hears them."""
-        if self._balanced:
-            waveforms = balanced(waveforms, self._balanced, self.rate)
-        return levelled(waveforms, loud_too=self._loud_too)
+        """(n, N) float32 excerpts of one track, by one equaliser and gain, as the encoder takes them."""
+        return levelled(balanced(waveforms, self._balanced, self.rate), loud_too=self._loud_too)
 
     def embed_excerpts(self, waveforms: np.ndarray) -> np.ndarray:
         """(n, N) float32 excerpts -> (n, E) float32, as the encoder gives them."""

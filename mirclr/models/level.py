@@ -1,4 +1,4 @@
-"""The level and the balance at which an encoder hears a track; no torch.
+"""The level and the balance at which an encoder takes a track; no torch.
 
 Encoders learn from music as it is mastered, and take the same music at another level, or by a brighter or darker
 master, for another.
@@ -67,21 +67,20 @@ def balanced(waveforms: np.ndarray, share: float, rate: int) -> np.ndarray:
     rate : int
         Hz.
     """
-    if not waveforms.size:
+    if not share or not waveforms.size:
         return waveforms
     length = waveforms.shape[-1]
     spectra = scipy.fft.rfft(waveforms, axis=-1)
     by = share * (USUAL_SLOPE - _slope(spectra, length, rate))
     if not by:
         return waveforms
-    gains = tilt(by, scipy.fft.rfftfreq(length, 1 / rate)).astype(np.float32)
-    return scipy.fft.irfft(spectra * gains, length, axis=-1).astype(np.float32, copy=False)
+    gains = 10 ** (tilt(by, scipy.fft.rfftfreq(length, 1 / rate)) / 20)
+    return scipy.fft.irfft(spectra * gains.astype(np.float32), length, axis=-1).astype(np.float32, copy=False)
 
 
 def tilt(db_an_octave: float, hz: np.ndarray) -> np.ndarray:
-    """Gains of an equaliser that is a slope about 1 kHz, four octaves wide on each side."""
-    octaves = np.clip(np.log2((hz + 1) / _CENTRE), -_OCTAVES, _OCTAVES)
-    gains: np.ndarray = 10 ** (db_an_octave * octaves / 20)
+    """Gains, in dB, of an equaliser that is a slope about 1 kHz, four octaves wide on each side."""
+    gains: np.ndarray = db_an_octave * np.clip(np.log2((hz + 1) / _CENTRE), -_OCTAVES, _OCTAVES)
     return gains
 
 

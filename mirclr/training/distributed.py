@@ -29,7 +29,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parallel import DistributedDataParallel
 
-from mirclr.errors import MirclrError, OverrideError, TrainingError
+from mirclr.errors import MirclrError, TrainingError, exit_code
 from mirclr.models.device import pick_device
 from mirclr.provenance import digest_bytes
 from mirclr.terminal import counted
@@ -365,7 +365,7 @@ def joined(device: str = "auto") -> Iterator[tuple[Ranks, torch.device]]:
         raise SystemExit(130) from None
     except Exception as error:
         if not _first_to_fail(store):  # its code is seen where it ends first
-            raise SystemExit(2 if isinstance(error, OverrideError) else 1) from error
+            raise SystemExit(exit_code(error)) from error
         if isinstance(error, RuntimeError) and not isinstance(error, MirclrError) and (why := _why_ended(error)):
             raise TrainingError(why) from error
         raise

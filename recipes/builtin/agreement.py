@@ -24,8 +24,8 @@ from mirclr.data.examples import ExampleFolder
 from mirclr.data.manifest import read_manifest
 from mirclr.errors import MirclrError
 from mirclr.models.checkpoint import load_checkpoint
+from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model
-from mirclr.models.level import balanced
 from mirclr.models.pretrained import checkpoint_named
 from mirclr.provenance import writing
 from mirclr.training.teacher import Teacher, load_teacher
@@ -119,13 +119,13 @@ def main() -> None:
     results: dict[str, Any] = json.loads(asked.output.read_text(encoding="utf-8")) if asked.output.exists() else {}
     for encoder in asked.encoder:
         read = load_checkpoint(checkpoint_named(encoder))
+        embedder = Embedder.of_model(read.model, name=str(encoder), device="cpu")
         weight, bias = fitted(embedded(read.model, folder.log_mel(rows)), goal, held)
         of: dict[str, Any] = {}
         for group, (files, styles) in groups.items():
             there = list(tags[group])
-            share = read.model.recipe.embedding.balanced
-            heard = [levelled(balanced(excerpts(files[name]), share, RATE)) for name in there]
-            mel = [read.model.mel(torch.from_numpy(x)) for x in heard]
+            given = [embedder.levelled(excerpts(files[name])) for name in there]
+            mel = [read.model.mel(torch.from_numpy(x)) for x in given]
             predicted = np.concatenate([embedded(read.model, x) @ weight + bias for x in mel])
             style = np.repeat([styles[name] for name in there], [len(x) for x in mel])
             of[group] = agreement(predicted, np.concatenate([tags[group][name] for name in there]), style)

@@ -41,9 +41,7 @@ def by_spectrum(x: np.ndarray, gain_db: Callable[[np.ndarray], np.ndarray]) -> n
 
 def tilted(x: np.ndarray, db_an_octave: float) -> np.ndarray:
     """An equaliser that is a slope about 1 kHz, four octaves wide on each side."""
-    return np.fft.irfft(np.fft.rfft(x) * tilt(db_an_octave, np.fft.rfftfreq(len(x), 1 / RATE)), len(x)).astype(
-        np.float32
-    )
+    return by_spectrum(x, lambda hz: tilt(db_an_octave, hz))
 
 
 def equalised(x: np.ndarray, knots_db: np.ndarray) -> np.ndarray:

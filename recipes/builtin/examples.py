@@ -176,7 +176,7 @@ class Mixer:
         source[:many], fraction[:many] = tracks, weight
         return x.astype(np.float32), source, fraction, float(weight @ slopes)
 
-    def views(self, x: np.ndarray, count: int, of_tracks: float = USUAL_SLOPE) -> list[np.ndarray]:
+    def views(self, x: np.ndarray, count: int, of_tracks: float) -> list[np.ndarray]:
         """What the student is given of an excerpt: as it is, and changed; balanced as if of a track of a slope."""
         clean = self.rng.random(count) < CLEAN
         clean[0] = count > 1 or clean[0]

@@ -16,7 +16,7 @@ SHORTEST = 15.0  # seconds
 
 def tracks(folder: Path) -> Iterator[dict[str, Any]]:
     """The lines of a manifest, of the renders of a folder."""
-    rows = [json.loads(line) for file in sorted(folder.glob("pieces-*.jsonl")) for line in file.open(encoding="utf-8")]
+    rows = [json.loads(line) for file in folder.glob("pieces-*.jsonl") for line in file.read_text("utf-8").splitlines()]
     for row in sorted(rows, key=lambda row: str(row["name"])):
         if row["split"] == "train" and row["seconds"] >= SHORTEST:
             yield {

@@ -69,9 +69,9 @@ def track_maps(model: Model, decoded: Path, *, shortest: float, most: int) -> li
     recipe = config.read_recipe(HERE / "recipe.yaml").embedding
 
     def maps(clips: np.ndarray) -> Tensor:
-        heard = torch.from_numpy(levelled(balanced(clips, recipe.balanced, RATE), loud_too=recipe.levelled))
+        given = torch.from_numpy(levelled(balanced(clips, recipe.balanced, RATE), loud_too=recipe.levelled))
         with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
-            return model(heard).float()
+            return model(given).float()
 
     files = [file for file in sorted(decoded.glob("*.npy")) if not file.name.startswith(MADE_UP)]
     found: list[tuple[Tensor, Tensor]] = []
