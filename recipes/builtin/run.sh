@@ -4,7 +4,7 @@
 #   recipes/builtin/run.sh RUN [--music DIR --labels LABELS.csv --score SCORE.py]
 #   recipes/builtin/run.sh --smoke [RUN]
 #
-# RUN       folder of the examples and of the training run; a day on two cores
+# RUN       folder of the examples and of the training run; some hours on two cores
 # --music … labelled music that is never trained on, to measure with
 # --smoke   the whole of it in minutes, on the four songs of tests/audio: it shows that every step works, not that
 #           anything is learned. musicnn is the teacher where it has been imported, else the built-in encoder is.

@@ -21,8 +21,8 @@ from torch import Tensor
 from mirclr import config
 from mirclr.audio import SILENCE, excerpt_starts
 from mirclr.models.checkpoint import load_checkpoint, save_checkpoint
+from mirclr.models.embedder import Embedder
 from mirclr.models.encoder import Model, ResNet
-from mirclr.models.level import balanced, levelled
 from mirclr.models.pretrained import builtin_checkpoint
 from mirclr.training.run_folder import ENCODER, STATE
 
@@ -66,10 +66,10 @@ def track_maps(model: Model, decoded: Path, *, shortest: float, most: int) -> li
     list of (Tensor, Tensor)
         (n, 2 C) of its excerpts, and (2 C,) by how much their mean moves when it is changed.
     """
-    recipe = config.read_recipe(HERE / "recipe.yaml").embedding
+    embedder = Embedder.of_model(model, name="student", device="cpu")
 
     def maps(clips: np.ndarray) -> Tensor:
-        given = torch.from_numpy(levelled(balanced(clips, recipe.balanced, RATE), loud_too=recipe.levelled))
+        given = torch.from_numpy(embedder.levelled(clips))
         with torch.autocast("cpu", DTYPE, enabled=torch.float32 != DTYPE):
             return model(given).float()
 
@@ -79,7 +79,7 @@ def track_maps(model: Model, decoded: Path, *, shortest: float, most: int) -> li
         samples = np.load(files[i], mmap_mode="r")
         if len(samples) < shortest * RATE or len(found) == most:
             continue
-        starts = np.floor(excerpt_starts(len(samples) / RATE, count=recipe.excerpts, seconds=SECONDS) * RATE)
+        starts = np.floor(excerpt_starts(len(samples) / RATE, count=embedder.excerpts, seconds=SECONDS) * RATE)
         clips = (
             np.stack([samples[j : j + round(SECONDS * RATE)] for j in starts.astype(int)]).astype(np.float32) / 32768
         )
