@@ -22,7 +22,7 @@ install: .venv/installed
 	@echo "installing mirclr and its development tools into .venv (a few minutes the first time)"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all,ray,dev]"
 	@touch $@
-	@echo "mirclr is in .venv/bin; try: make demo, or .venv/bin/mirclr embed FOLDER"
+	@echo "mirclr is in .venv; to use it: source .venv/bin/activate, then: mirclr embed FOLDER"
 
 demo: install
 	$(BIN)/mirclr demo $(if $(MUSIC),--music "$(MUSIC)")

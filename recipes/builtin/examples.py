@@ -181,7 +181,8 @@ class Mixer:
         clean = self.rng.random(count) < CLEAN
         clean[0] = count > 1 or clean[0]
         found = [x if same else changed(x, self.rng, self.noise) for same in clean]
-        return [self._balance(view, of_tracks + slope(view, RATE) - slope(x, RATE)) for view in found]
+        own = slope(x, RATE)
+        return [self._balance(view, of_tracks + slope(view, RATE) - own) for view in found]
 
     def _balance(self, x: np.ndarray, of_track: float) -> np.ndarray:
         by = float(np.clip(self.balanced * (USUAL_SLOPE - of_track), -9, 9))
